@@ -1,0 +1,51 @@
+#!/usr/bin/env python3
+"""free_port.py [--span N] [--count M]: prints M base ports, one a line, each the first of N free neighbours on loopback.
+
+Ports come from 12000-29999: below Linux' ephemeral range, so that no outgoing connection takes one, and away from the
+31000-32000 that agents offer to tasks. A port is probed by binding it; ranges printed by one call never overlap.
+"""
+import argparse
+import random
+import socket
+import sys
+
+LOW, HIGH, TRIES = 12000, 29999, 2000
+
+
+def is_free(port):
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def free_ranges(span, count):
+    """Returns `count` base ports whose `span` neighbours are free; raises RuntimeError if the machine has none."""
+    taken, bases = set(), []
+    for _ in range(TRIES):
+        base = random.randrange(LOW, HIGH - span)
+        wanted = range(base, base + span)
+        if taken.isdisjoint(wanted) and all(is_free(port) for port in wanted):
+            taken.update(wanted)
+            bases.append(base)
+            if len(bases) == count:
+                return bases
+    raise RuntimeError(f"found only {len(bases)} of {count} ranges of {span} free ports between {LOW} and {HIGH}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--span", type=int, default=1)
+    parser.add_argument("--count", type=int, default=1)
+    args = parser.parse_args()
+    try:
+        print("\n".join(str(port) for port in free_ranges(args.span, args.count)))
+    except RuntimeError as error:
+        sys.exit(f"free_port.py: {error}")
+
+
+if __name__ == "__main__":
+    main()
