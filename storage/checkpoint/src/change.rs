@@ -1,0 +1,153 @@
+//! What an agent may change, and how each change is written.
+
+use bytes::Bytes;
+use tepui_engine::keys::CHECKPOINT;
+use tepui_engine::{Batch, Durability, record};
+
+use crate::keys;
+use crate::records::{
+    AgentRecord, ContainerRecord, FrameworkRecord, StreamKey, TaskRecord, Uuid, VERSION,
+};
+
+/// One change. A `Put` replaces the record with the same ids.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    PutAgent(AgentRecord),
+    /// Forgets the agent's id: the next registration is a new one.
+    RemoveAgent,
+    /// A value of its own name, such as checkpointed resources or drain configuration.
+    PutDocument {
+        name: String,
+        value: Bytes,
+    },
+    RemoveDocument {
+        name: String,
+    },
+    PutFramework(FrameworkRecord),
+    /// Forgets the framework and all its containers, tasks and streams.
+    RemoveFramework {
+        framework_id: String,
+    },
+    PutContainer(ContainerRecord),
+    RemoveContainer {
+        framework_id: String,
+        executor_id: String,
+        container_id: String,
+    },
+    PutTask(TaskRecord),
+    RemoveTask {
+        framework_id: String,
+        task_id: String,
+    },
+    /// Adds an update behind those of its stream. An update whose UUID the stream has already is dropped on
+    /// recovery.
+    AppendUpdate {
+        stream: StreamKey,
+        uuid: Uuid,
+        update: Bytes,
+    },
+    /// Marks an update as acknowledged by the scheduler.
+    AcknowledgeUpdate {
+        stream: StreamKey,
+        uuid: Uuid,
+    },
+    /// Forgets a stream, its acknowledgements too.
+    RemoveStream {
+        stream: StreamKey,
+    },
+}
+
+impl Change {
+    /// What the change needs before its effect: the agent's id, its documents and updates must outlive the
+    /// kernel; what runs does not outlive it, and a lost acknowledgement is asked for again.
+    pub fn durability(&self) -> Durability {
+        match self {
+            Self::PutAgent(_)
+            | Self::RemoveAgent
+            | Self::PutDocument { .. }
+            | Self::RemoveDocument { .. }
+            | Self::AppendUpdate { .. } => Durability::Synced,
+            Self::PutFramework(_)
+            | Self::RemoveFramework { .. }
+            | Self::PutContainer(_)
+            | Self::RemoveContainer { .. }
+            | Self::PutTask(_)
+            | Self::RemoveTask { .. }
+            | Self::AcknowledgeUpdate { .. }
+            | Self::RemoveStream { .. } => Durability::Buffered,
+        }
+    }
+
+    /// Writes the change into `batch`; `next_sequence` numbers appended updates.
+    pub(crate) fn write(&self, batch: &mut Batch, next_sequence: impl FnOnce() -> u64) {
+        match self {
+            Self::PutAgent(agent) => put(batch, keys::agent(), agent),
+            Self::RemoveAgent => batch.delete(CHECKPOINT, keys::agent()),
+            Self::PutDocument { name, value } => {
+                let value = record::seal(VERSION, value);
+                batch.put(CHECKPOINT, keys::document(name), value);
+            }
+            Self::RemoveDocument { name } => batch.delete(CHECKPOINT, keys::document(name)),
+            Self::PutFramework(framework) => {
+                let key = keys::framework(keys::FRAMEWORK, &framework.framework_id);
+                put(batch, key, framework);
+            }
+            Self::RemoveFramework { framework_id } => remove_framework(batch, framework_id),
+            Self::PutContainer(container) => put(batch, container_key(container), container),
+            Self::RemoveContainer {
+                framework_id,
+                executor_id,
+                container_id,
+            } => {
+                let key = keys::container(framework_id, executor_id, container_id);
+                batch.delete(CHECKPOINT, key);
+            }
+            Self::PutTask(task) => put(batch, keys::task(&task.framework_id, &task.task_id), task),
+            Self::RemoveTask {
+                framework_id,
+                task_id,
+            } => batch.delete(CHECKPOINT, keys::task(framework_id, task_id)),
+            Self::AppendUpdate {
+                stream,
+                uuid,
+                update,
+            } => {
+                let value = record::seal(VERSION, &[uuid.as_slice(), update].concat());
+                batch.put(CHECKPOINT, keys::update(stream, next_sequence()), value);
+            }
+            Self::AcknowledgeUpdate { stream, uuid } => {
+                let value = record::seal(VERSION, &[]);
+                batch.put(CHECKPOINT, keys::acknowledged(stream, uuid), value);
+            }
+            Self::RemoveStream { stream } => {
+                for prefix in [keys::UPDATE, keys::ACKNOWLEDGED] {
+                    batch.delete_range(CHECKPOINT, keys::stream(prefix, stream).range());
+                }
+            }
+        }
+    }
+}
+
+fn put<T: serde::Serialize>(batch: &mut Batch, key: tepui_engine::Key, value: &T) {
+    batch.put(CHECKPOINT, key, record::encode(VERSION, value));
+}
+
+fn container_key(container: &ContainerRecord) -> tepui_engine::Key {
+    keys::container(
+        &container.framework_id,
+        &container.executor_id,
+        &container.container_id,
+    )
+}
+
+fn remove_framework(batch: &mut Batch, framework_id: &str) {
+    for prefix in [
+        keys::FRAMEWORK,
+        keys::CONTAINER,
+        keys::TASK,
+        keys::UPDATE,
+        keys::ACKNOWLEDGED,
+    ] {
+        batch.delete_range(CHECKPOINT, keys::framework(prefix, framework_id).range());
+    }
+}

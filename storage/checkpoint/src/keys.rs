@@ -1,0 +1,59 @@
+//! The keys of the family `checkpoint`.
+//!
+//! | prefix | then                             | value                        |
+//! |--------|----------------------------------|------------------------------|
+//! | `a`    |                                  | agent                        |
+//! | `d`    | name                             | document                     |
+//! | `f`    | framework                        | framework                    |
+//! | `c`    | framework, executor, container   | container                    |
+//! | `t`    | framework, task                  | task                         |
+//! | `u`    | framework, task, sequence        | update: UUID, then its bytes |
+//! | `k`    | framework, task, UUID            | acknowledged: nothing        |
+
+use tepui_engine::Key;
+
+use crate::records::{StreamKey, Uuid};
+
+pub(crate) const AGENT: u8 = b'a';
+pub(crate) const DOCUMENT: u8 = b'd';
+pub(crate) const FRAMEWORK: u8 = b'f';
+pub(crate) const CONTAINER: u8 = b'c';
+pub(crate) const TASK: u8 = b't';
+pub(crate) const UPDATE: u8 = b'u';
+pub(crate) const ACKNOWLEDGED: u8 = b'k';
+
+pub(crate) fn agent() -> Key {
+    Key::new(AGENT)
+}
+
+pub(crate) fn document(name: &str) -> Key {
+    Key::new(DOCUMENT).text(name)
+}
+
+/// The key of a framework's record with [`FRAMEWORK`]; with another prefix, what all its records begin with.
+pub(crate) fn framework(prefix: u8, framework_id: &str) -> Key {
+    Key::new(prefix).text(framework_id)
+}
+
+pub(crate) fn container(framework_id: &str, executor_id: &str, container_id: &str) -> Key {
+    framework(CONTAINER, framework_id)
+        .text(executor_id)
+        .text(container_id)
+}
+
+pub(crate) fn task(framework_id: &str, task_id: &str) -> Key {
+    framework(TASK, framework_id).text(task_id)
+}
+
+/// What all keys of a stream begin with; `prefix` is [`UPDATE`] or [`ACKNOWLEDGED`].
+pub(crate) fn stream(prefix: u8, stream: &StreamKey) -> Key {
+    framework(prefix, &stream.framework_id).text(&stream.task_id)
+}
+
+pub(crate) fn update(key: &StreamKey, sequence: u64) -> Key {
+    stream(UPDATE, key).number(sequence)
+}
+
+pub(crate) fn acknowledged(key: &StreamKey, uuid: &Uuid) -> Key {
+    stream(ACKNOWLEDGED, key).uuid(uuid)
+}

@@ -1,0 +1,84 @@
+//! What an agent must not forget: who it is, what it was told to run, and which status updates nobody has
+//! acknowledged yet. Owns the format of these records; never decides what they mean or when they are written.
+//!
+//! Every effect of the agent is one atomic [`Checkpoint::commit`] before it is made. After a restart
+//! [`Checkpoint::open`] gives everything back; a damaged record is named and left out, it never hides the rest.
+//! Protocol messages are kept as the bytes their sender encoded.
+
+mod change;
+mod keys;
+mod records;
+mod recovered;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tepui_engine::{Batch, Durability, EngineError, SharedEngine};
+
+pub use change::Change;
+pub use records::{
+    AgentRecord, ContainerRecord, FrameworkRecord, ShimRecord, StreamKey, TaskRecord, Uuid,
+};
+pub use recovered::{Damaged, Kind, Recovered, RecoveredUpdate};
+
+/// An error of the checkpoint.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CheckpointError {
+    /// The engine refused; what was committed is unknown only if the error says so.
+    #[error("the agent's checkpoint failed: {0}")]
+    Engine(#[from] EngineError),
+}
+
+/// The checkpoint of one agent, over an engine opened with `AGENT_FAMILIES`. Calls block on the disk.
+pub struct Checkpoint {
+    engine: SharedEngine,
+    next_sequence: AtomicU64,
+}
+
+impl Checkpoint {
+    /// Reads everything that was kept. Fails only if the engine cannot be read at all.
+    pub fn open(engine: SharedEngine) -> Result<(Self, Recovered), CheckpointError> {
+        let (recovered, next_sequence) = recovered::load(engine.as_ref())?;
+        let checkpoint = Self {
+            engine,
+            next_sequence: AtomicU64::new(next_sequence),
+        };
+        Ok((checkpoint, recovered))
+    }
+
+    /// Applies `changes` in order, all or none. With [`Durability::Synced`] they and all earlier ones are on
+    /// disk when this returns. Launches need no sync, since their tasks die with the kernel; see
+    /// [`Change::durability`].
+    pub fn commit(
+        &self,
+        changes: &[Change],
+        durability: Durability,
+    ) -> Result<(), CheckpointError> {
+        let mut batch = Batch::new();
+        for change in changes {
+            change.write(&mut batch, || {
+                self.next_sequence.fetch_add(1, Ordering::Relaxed)
+            });
+        }
+        self.engine.write(&batch, durability)?;
+        Ok(())
+    }
+
+    /// [`Self::commit`] with the strongest durability that one of `changes` asks for.
+    pub fn commit_as_needed(&self, changes: &[Change]) -> Result<(), CheckpointError> {
+        let durability = changes
+            .iter()
+            .map(Change::durability)
+            .max()
+            .unwrap_or(Durability::Buffered);
+        self.commit(changes, durability)
+    }
+
+    /// Reads everything again, as [`Self::open`] does. For inspection and tests.
+    pub fn load(&self) -> Result<Recovered, CheckpointError> {
+        Ok(recovered::load(self.engine.as_ref())?.0)
+    }
+}
+
+#[cfg(test)]
+#[path = "lib_tests.rs"]
+mod tests;

@@ -1,0 +1,245 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use proptest::prelude::*;
+use tepui_engine::keys::{AGENT_FAMILIES, CHECKPOINT};
+use tepui_engine::{Damage, KeyRange, MemoryEngine, collect};
+
+use super::*;
+
+fn engine() -> MemoryEngine {
+    MemoryEngine::new(&AGENT_FAMILIES)
+}
+
+fn open(engine: &MemoryEngine) -> (Checkpoint, Recovered) {
+    Checkpoint::open(Arc::new(engine.clone())).unwrap()
+}
+
+fn agent(id: &str) -> AgentRecord {
+    AgentRecord {
+        agent_id: Some(id.to_owned()),
+        info: Bytes::from_static(b"info\0\xff"),
+        boot_id: "boot".to_owned(),
+    }
+}
+
+fn stream(task: &str) -> StreamKey {
+    StreamKey {
+        framework_id: "f".to_owned(),
+        task_id: task.to_owned(),
+    }
+}
+
+fn append(task: &str, uuid: u8) -> Change {
+    Change::AppendUpdate {
+        stream: stream(task),
+        uuid: [uuid; 16],
+        update: Bytes::from(vec![uuid; 3]),
+    }
+}
+
+fn task(framework: &str, id: &str, state: i32) -> TaskRecord {
+    TaskRecord {
+        framework_id: framework.to_owned(),
+        executor_id: "e".to_owned(),
+        task_id: id.to_owned(),
+        info: Bytes::from_static(b"task"),
+        state,
+    }
+}
+
+fn container(framework: &str, id: &str) -> ContainerRecord {
+    ContainerRecord {
+        framework_id: framework.to_owned(),
+        executor_id: "e".to_owned(),
+        container_id: id.to_owned(),
+        info: Bytes::new(),
+        shim: Some(ShimRecord {
+            pid: 7,
+            start_time_ticks: 99,
+        }),
+        sandbox: "sandbox/e".to_owned(),
+        resources: Bytes::from_static(b"cpus"),
+    }
+}
+
+fn uuids(recovered: &Recovered, task: &str) -> Vec<(u8, bool)> {
+    let updates = recovered.streams.get(&stream(task));
+    updates
+        .into_iter()
+        .flatten()
+        .map(|update| (update.uuid[0], update.acknowledged))
+        .collect()
+}
+
+#[test]
+fn a_kernel_crash_forgets_launches_but_no_id_and_no_update() {
+    let engine = engine();
+    let (checkpoint, _) = open(&engine);
+    let id = Change::PutAgent(agent("a-1"));
+    checkpoint.commit_as_needed(&[id]).unwrap();
+    checkpoint.commit_as_needed(&[append("t", 1)]).unwrap();
+    let launch = [
+        Change::PutContainer(container("f", "c")),
+        Change::PutTask(task("f", "t", 6)),
+    ];
+    checkpoint.commit_as_needed(&launch).unwrap();
+    assert_eq!(engine.unsynced(), 1);
+    engine.crash();
+    let (_, recovered) = open(&engine);
+    assert_eq!(recovered.agent, Some(agent("a-1")));
+    assert_eq!(uuids(&recovered, "t"), [(1, false)]);
+    assert!(recovered.containers.is_empty() && recovered.tasks.is_empty());
+}
+
+#[test]
+fn updates_keep_their_order_over_restarts_and_duplicates_are_dropped() {
+    let engine = engine();
+    let (checkpoint, _) = open(&engine);
+    let first = [append("t", 9), append("t", 5), append("other", 1)];
+    checkpoint.commit(&first, Durability::Synced).unwrap();
+    let (checkpoint, _) = open(&engine);
+    let acknowledge = Change::AcknowledgeUpdate {
+        stream: stream("t"),
+        uuid: [9; 16],
+    };
+    let second = [append("t", 1), append("t", 9), acknowledge];
+    checkpoint.commit(&second, Durability::Synced).unwrap();
+    let (checkpoint, recovered) = open(&engine);
+    assert_eq!(uuids(&recovered, "t"), [(9, true), (5, false), (1, false)]);
+    let remove = Change::RemoveStream {
+        stream: stream("t"),
+    };
+    checkpoint.commit_as_needed(&[remove]).unwrap();
+    let recovered = checkpoint.load().unwrap();
+    assert!(uuids(&recovered, "t").is_empty());
+    assert_eq!(uuids(&recovered, "other"), [(1, false)]);
+}
+
+#[test]
+fn removing_a_framework_removes_all_of_it_and_nothing_else() {
+    let engine = engine();
+    let (checkpoint, _) = open(&engine);
+    let mut changes = Vec::new();
+    for id in ["f", "f2"] {
+        let framework = FrameworkRecord {
+            framework_id: id.to_owned(),
+            info: Bytes::new(),
+        };
+        changes.push(Change::PutFramework(framework));
+        changes.push(Change::PutTask(task(id, "t", 1)));
+        changes.push(Change::PutContainer(container(id, "c")));
+    }
+    changes.push(append("t", 1));
+    changes.push(Change::RemoveFramework {
+        framework_id: "f".to_owned(),
+    });
+    checkpoint.commit_as_needed(&changes).unwrap();
+    let recovered = checkpoint.load().unwrap();
+    assert_eq!(recovered.frameworks.keys().collect::<Vec<_>>(), ["f2"]);
+    assert_eq!(recovered.tasks, [task("f2", "t", 1)]);
+    assert_eq!(recovered.containers, [container("f2", "c")]);
+    assert!(recovered.streams.is_empty());
+}
+
+#[test]
+fn a_batch_lands_wholly_or_not_at_all() {
+    let engine = engine();
+    let (checkpoint, _) = open(&engine);
+    engine.fail_sync_after(0);
+    let changes = [Change::PutAgent(agent("a")), append("t", 1)];
+    checkpoint.commit_as_needed(&changes).unwrap_err();
+    engine.crash();
+    let (_, recovered) = open(&engine);
+    assert_eq!(recovered, Recovered::default());
+}
+
+/// A small world with every kind of record.
+fn everything() -> Vec<Change> {
+    vec![
+        Change::PutAgent(agent("a")),
+        Change::PutDocument {
+            name: "resources".to_owned(),
+            value: Bytes::from_static(b"disk"),
+        },
+        Change::PutFramework(FrameworkRecord {
+            framework_id: "f".to_owned(),
+            info: Bytes::from_static(b"f"),
+        }),
+        Change::PutContainer(container("f", "c1")),
+        Change::PutContainer(container("f", "c2")),
+        Change::PutTask(task("f", "t1", 1)),
+        Change::PutTask(task("f", "t2", 2)),
+        append("t1", 1),
+        append("t1", 2),
+        append("t2", 3),
+        Change::AcknowledgeUpdate {
+            stream: stream("t1"),
+            uuid: [1; 16],
+        },
+    ]
+}
+
+proptest! {
+    #[test]
+    fn one_damaged_record_is_named_and_all_others_stand(victim: prop::sample::Index, at: usize, cut: bool) {
+        let engine = engine();
+        let (checkpoint, _) = open(&engine);
+        checkpoint.commit_as_needed(&everything()).unwrap();
+        let whole = collect(&engine, CHECKPOINT, &KeyRange::all()).unwrap();
+        let (key, value) = &whole[victim.index(whole.len())];
+        let damage = if cut { Damage::Truncate(at % value.len()) } else { Damage::Flip(at) };
+        engine.damage(CHECKPOINT, key, damage);
+
+        let (_, recovered) = open(&engine);
+        prop_assert_eq!(recovered.damaged.len(), 1);
+        prop_assert_eq!(&recovered.damaged[0].key, key);
+        let records = usize::from(recovered.agent.is_some())
+            + recovered.documents.len()
+            + recovered.frameworks.len()
+            + recovered.containers.len()
+            + recovered.tasks.len();
+        let updates: Vec<&RecoveredUpdate> = recovered.streams.values().flatten().collect();
+        let acknowledged = updates.iter().filter(|update| update.acknowledged).count();
+        // An acknowledgement is seen only through its update, so a damaged update can hide both.
+        let hidden = usize::from(recovered.damaged[0].kind == Kind::Update && acknowledged == 0);
+        prop_assert_eq!(records + updates.len() + acknowledged + hidden, whole.len() - 1);
+    }
+
+    #[test]
+    fn recovery_equals_a_plain_model(steps in prop::collection::vec((0..4u8, 0..3u8, 0..6u8), 0..40)) {
+        let engine = engine();
+        let (mut checkpoint, _) = open(&engine);
+        let mut model: BTreeMap<String, Vec<(u8, bool)>> = BTreeMap::new();
+        for (action, task, uuid) in steps {
+            let name = format!("t{task}");
+            let updates = model.entry(name.clone()).or_default();
+            let change = match action {
+                0 | 1 => {
+                    if updates.iter().all(|(known, _)| *known != uuid) {
+                        updates.push((uuid, false));
+                        append(&name, uuid)
+                    } else {
+                        continue;
+                    }
+                }
+                2 => {
+                    let Some(update) = updates.iter_mut().find(|(known, _)| *known == uuid) else { continue };
+                    update.1 = true;
+                    Change::AcknowledgeUpdate { stream: stream(&name), uuid: [uuid; 16] }
+                }
+                _ => {
+                    updates.clear();
+                    Change::RemoveStream { stream: stream(&name) }
+                }
+            };
+            checkpoint.commit(&[change], Durability::Synced).unwrap();
+            checkpoint = open(&engine).0;
+        }
+        let recovered = checkpoint.load().unwrap();
+        for (name, updates) in model {
+            prop_assert_eq!(uuids(&recovered, &name), updates);
+        }
+    }
+}

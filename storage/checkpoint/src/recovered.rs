@@ -1,0 +1,213 @@
+//! What a restarted agent finds. Each record is judged alone: a damaged one is listed, the others stand.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
+
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
+use tepui_engine::keys::CHECKPOINT;
+use tepui_engine::record::{self, RecordError};
+use tepui_engine::{Engine, EngineError, Key, KeyReader};
+
+use crate::keys;
+use crate::records::{
+    AgentRecord, ContainerRecord, FrameworkRecord, StreamKey, TaskRecord, Uuid, VERSION,
+};
+
+/// Which kind of record was damaged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    Agent,
+    Document,
+    Framework,
+    Container,
+    Task,
+    Update,
+    Acknowledgement,
+}
+
+/// A record that could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the {kind:?} record at {} cannot be read: {error}", key.escape_ascii())]
+pub struct Damaged {
+    pub kind: Kind,
+    /// The stored key. When the storage below stopped in the middle, the last key read before.
+    pub key: Vec<u8>,
+    pub error: String,
+}
+
+/// One status update of a stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecoveredUpdate {
+    pub uuid: Uuid,
+    pub update: Bytes,
+    pub acknowledged: bool,
+}
+
+/// Everything that was kept.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Recovered {
+    /// `None` if the agent never registered; also if its record is in `damaged`.
+    pub agent: Option<AgentRecord>,
+    pub documents: BTreeMap<String, Bytes>,
+    pub frameworks: BTreeMap<String, FrameworkRecord>,
+    /// Sorted by framework, executor, container.
+    pub containers: Vec<ContainerRecord>,
+    /// Sorted by framework, task.
+    pub tasks: Vec<TaskRecord>,
+    /// The updates of each task, oldest first.
+    pub streams: BTreeMap<StreamKey, Vec<RecoveredUpdate>>,
+    /// What could not be read. Its parts are missing above.
+    pub damaged: Vec<Damaged>,
+}
+
+/// Reads everything; gives with it the number for the next update.
+pub(crate) fn load(engine: &dyn Engine) -> Result<(Recovered, u64), EngineError> {
+    let mut reader = Reader {
+        engine,
+        damaged: Vec::new(),
+    };
+    let mut recovered = Recovered {
+        agent: reader
+            .values::<AgentRecord>(Kind::Agent, keys::AGENT)?
+            .pop(),
+        containers: reader.values(Kind::Container, keys::CONTAINER)?,
+        tasks: reader.values(Kind::Task, keys::TASK)?,
+        ..Recovered::default()
+    };
+    for framework in reader.values::<FrameworkRecord>(Kind::Framework, keys::FRAMEWORK)? {
+        let id = framework.framework_id.clone();
+        recovered.frameworks.insert(id, framework);
+    }
+    reader.each(Kind::Document, keys::DOCUMENT, |mut key, payload| {
+        let name = key.text().ok_or_else(key_error)?;
+        let value = Bytes::copy_from_slice(payload?);
+        recovered.documents.insert(name, value);
+        Ok(())
+    })?;
+    let next_sequence = load_streams(&mut reader, &mut recovered.streams)?;
+    recovered.damaged = reader.damaged;
+    Ok((recovered, next_sequence))
+}
+
+fn load_streams(
+    reader: &mut Reader<'_>,
+    streams: &mut BTreeMap<StreamKey, Vec<RecoveredUpdate>>,
+) -> Result<u64, EngineError> {
+    let mut acknowledged: BTreeSet<(StreamKey, Uuid)> = BTreeSet::new();
+    reader.each(
+        Kind::Acknowledgement,
+        keys::ACKNOWLEDGED,
+        |mut key, payload| {
+            let stream = stream_key(&mut key)?;
+            let uuid = key.uuid().ok_or_else(key_error)?;
+            payload?;
+            acknowledged.insert((stream, uuid));
+            Ok(())
+        },
+    )?;
+    let mut next_sequence = 0;
+    reader.each(Kind::Update, keys::UPDATE, |mut key, payload| {
+        let stream = stream_key(&mut key)?;
+        let sequence = key.number().ok_or_else(key_error)?;
+        next_sequence = next_sequence.max(sequence + 1);
+        let (uuid, update) = payload?
+            .split_first_chunk::<16>()
+            .ok_or_else(|| "the update is shorter than its UUID".to_owned())?;
+        let updates = streams.entry(stream.clone()).or_default();
+        if updates.iter().all(|known| known.uuid != *uuid) {
+            updates.push(RecoveredUpdate {
+                uuid: *uuid,
+                update: Bytes::copy_from_slice(update),
+                acknowledged: acknowledged.contains(&(stream, *uuid)),
+            });
+        }
+        Ok(())
+    })?;
+    Ok(next_sequence)
+}
+
+/// Reads one kind of record after the other and collects what is damaged.
+struct Reader<'a> {
+    engine: &'a dyn Engine,
+    damaged: Vec<Damaged>,
+}
+
+impl Reader<'_> {
+    fn values<T: DeserializeOwned>(
+        &mut self,
+        kind: Kind,
+        prefix: u8,
+    ) -> Result<Vec<T>, EngineError> {
+        let mut values = Vec::new();
+        self.each_sealed(kind, prefix, |_, sealed| {
+            values.push(record::decode(VERSION, sealed).map_err(text)?);
+            Ok(())
+        })?;
+        Ok(values)
+    }
+
+    /// Shows key (behind its prefix) and payload, or why there is no payload.
+    fn each(
+        &mut self,
+        kind: Kind,
+        prefix: u8,
+        mut visit: impl FnMut(KeyReader<'_>, Result<&[u8], String>) -> Result<(), String>,
+    ) -> Result<(), EngineError> {
+        self.each_sealed(kind, prefix, |key, sealed| {
+            let payload = record::unseal(VERSION, sealed).map(|(_, payload)| payload);
+            visit(key, payload.map_err(text))
+        })
+    }
+
+    fn each_sealed(
+        &mut self,
+        kind: Kind,
+        prefix: u8,
+        mut visit: impl FnMut(KeyReader<'_>, &[u8]) -> Result<(), String>,
+    ) -> Result<(), EngineError> {
+        let damaged = &mut self.damaged;
+        let mut last_key = vec![prefix];
+        let range = Key::new(prefix).range();
+        let scanned = self.engine.scan(CHECKPOINT, &range, &mut |key, sealed| {
+            last_key = key.to_vec();
+            let mut reader = KeyReader::new(key);
+            reader.prefix();
+            if let Err(error) = visit(reader, sealed) {
+                damaged.push(Damaged {
+                    kind,
+                    key: key.to_vec(),
+                    error,
+                });
+            }
+            ControlFlow::Continue(())
+        });
+        match scanned {
+            // Blocks below the records are damaged: what follows of this kind is lost, the other kinds are not.
+            Err(error @ (EngineError::Damaged { .. } | EngineError::Io { .. })) => {
+                self.damaged.push(Damaged {
+                    kind,
+                    key: last_key,
+                    error: error.to_string(),
+                });
+                Ok(())
+            }
+            other => other,
+        }
+    }
+}
+
+fn stream_key(key: &mut KeyReader<'_>) -> Result<StreamKey, String> {
+    Ok(StreamKey {
+        framework_id: key.text().ok_or_else(key_error)?,
+        task_id: key.text().ok_or_else(key_error)?,
+    })
+}
+
+fn key_error() -> String {
+    "the key has another shape than its prefix says".to_owned()
+}
+
+fn text(error: RecordError) -> String {
+    error.to_string()
+}

@@ -1,0 +1,36 @@
+//! What can go wrong below the storage crates.
+
+use std::path::PathBuf;
+
+/// An error of the engine. Nothing here is worth retrying on the same handle except a read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EngineError {
+    /// Another process, or another handle of this one, holds the directory.
+    #[error(
+        "the directory {} is in use by another process; stop that process, or give this one a directory of its own",
+        path.display()
+    )]
+    InUse { path: PathBuf },
+    /// The directory could not be opened as a database.
+    #[error("cannot open the database in {}: {reason}", path.display())]
+    Open { path: PathBuf, reason: String },
+    /// A family was named that was not given when the engine was opened.
+    #[error("column family {family:?} was not opened; expected one of those given to `open`")]
+    UnknownFamily { family: &'static str },
+    /// The file system has no room. Nothing of the batch was applied.
+    #[error("no space left on the device of the database ({reason}); free some space and restart")]
+    DiskFull { reason: String },
+    /// Stored bytes do not match their checksum.
+    #[error(
+        "stored data is damaged: {reason}; restore this directory from a backup or from its peers"
+    )]
+    Damaged { reason: String },
+    /// Reading or writing failed below RocksDB.
+    #[error("the database failed to read or write: {reason}")]
+    Io { reason: String },
+    /// An earlier write failed, so what is on disk is unknown until the database is opened again.
+    #[error(
+        "writes are refused because an earlier one failed ({reason}); restart to recover what is on disk"
+    )]
+    Poisoned { reason: String },
+}
