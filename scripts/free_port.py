@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""free_port.py [--span N] [--count M]: prints M base ports, one a line, each the first of N free neighbours on loopback.
+"""free_port.py [--span N] [--count M] [--prefer P]: prints M base ports, one a line, each the first of N free neighbours on loopback.
 
 Ports come from 12000-29999: below Linux' ephemeral range, so that no outgoing connection takes one, and away from the
 31000-32000 that agents offer to tasks. A port is probed by binding it; ranges printed by one call never overlap.
+With --prefer the first is P where P and its neighbours are free.
 """
 import argparse
 import random
@@ -22,9 +23,14 @@ def is_free(port):
     return True
 
 
-def free_ranges(span, count):
+def free_ranges(span, count, prefer=None):
     """Returns `count` base ports whose `span` neighbours are free; raises RuntimeError if the machine has none."""
     taken, bases = set(), []
+    if prefer and all(is_free(port) for port in range(prefer, prefer + span)):
+        taken.update(range(prefer, prefer + span))
+        bases.append(prefer)
+        if count == 1:
+            return bases
     for _ in range(TRIES):
         base = random.randrange(LOW, HIGH - span)
         wanted = range(base, base + span)
@@ -40,9 +46,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--span", type=int, default=1)
     parser.add_argument("--count", type=int, default=1)
+    parser.add_argument("--prefer", type=int)
     args = parser.parse_args()
     try:
-        print("\n".join(str(port) for port in free_ranges(args.span, args.count)))
+        print("\n".join(str(port) for port in free_ranges(args.span, args.count, args.prefer)))
     except RuntimeError as error:
         sys.exit(f"free_port.py: {error}")
 

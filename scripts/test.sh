@@ -1,0 +1,83 @@
+#!/usr/bin/env bash
+# test.sh [long]: all that proves the project, step by step; stops at the first step that fails, and ends with a table of seconds.
+# ONLY='unit conformance' runs just these steps (names as in the table). `long` repeats with more inputs and adds the benches.
+set -euo pipefail
+. "$(dirname "$0")/env.sh"
+cd "$root"
+mode=${1:-short}
+mkdir -p "$results_dir"
+[[ -n ${ONLY:-} ]] || rm -f "$results_dir"/*.tsv "$results_dir"/unit.*
+
+names=() seconds=() states=() current='' started=0
+table() {
+  local status=$? i total=0
+  if [[ -n $current ]]; then
+    names+=("$current") seconds+=($((SECONDS - started))) states+=(FAILED)
+  fi
+  printf '\n%-14s %8s  %s\n' step seconds result
+  for i in "${!names[@]}"; do
+    printf '%-14s %8d  %s\n' "${names[i]}" "${seconds[i]}" "${states[i]}"
+    total=$((total + seconds[i]))
+  done
+  printf '%-14s %8d\n' total "$total"
+  if [[ -n $current ]]; then
+    printf "\nmake test: FAILED in step '%s' (exit %d). This step alone:  ONLY='%s' make test\n" "$current" "$status" "$current"
+  elif [[ $status == 0 ]]; then
+    printf '\nmake test: all steps passed\n'
+  fi
+  exit "$status"
+}
+trap table EXIT
+trap 'exit 130' INT TERM
+
+# step NAME COMMAND…: runs it in this shell with errexit on (so never under `if` or `||`) and notes how long it took.
+step() {
+  local name=$1; shift
+  [[ -z ${ONLY:-} || " $ONLY " == *" $name "* ]] || return 0
+  current=$name started=$SECONDS
+  printf '\n==> %s\n' "$name"
+  "$@"
+  names+=("$name") seconds+=($((SECONDS - started))) states+=(ok)
+  current=''
+}
+
+clippy() { cargo clippy --workspace --all-targets -- -D warnings; }
+
+# Leaves unit.junit.xml (nextest) or unit.txt (cargo test) for the ledger.
+unit() {
+  rm -f "$results_dir"/unit.*
+  if cargo nextest --version >/dev/null 2>&1; then
+    cargo nextest run --workspace
+    cp "$target_dir/nextest/default/junit.xml" "$results_dir/unit.junit.xml"
+  else
+    cargo test --workspace 2>&1 | tee "$results_dir/unit.txt"
+  fi
+}
+unit_long() {
+  export PROPTEST_CASES=${PROPTEST_CASES:-4096} TEPUI_FUZZ_INPUTS=${TEPUI_FUZZ_INPUTS:-1000000}
+  unit
+}
+
+# Benches print one JSON line each; only a bench that cannot run fails here, the figures are for people.
+benches() {
+  local bench name
+  bench=$(dirname "$(tepui_bin)")/tepui-bench
+  for name in mailbox wire launch-latency; do
+    "$bench" "$name" --json
+  done
+}
+
+step setup scripts/setup.sh test
+step fmt cargo fmt --all --check
+step clippy clippy
+if [[ $mode == long ]]; then step unit unit_long; else step unit unit; fi
+step build build_release
+step demo "$root/scripts/demo_check.sh"
+step acceptance integration/acceptance/run.sh
+step conformance integration/conformance/run.sh
+if [[ $mode == long ]]; then
+  step conformance-2 integration/conformance/run.sh
+  step conformance-3 integration/conformance/run.sh
+  step benches benches
+fi
+step ledger integration/conformance/ledger_check.py --results "$results_dir"
