@@ -1,0 +1,112 @@
+//! To the allocator, and its proposals back to the master.
+//!
+//! The allocator keeps its own copy of the world; the master tells it each change, in order. Resources
+//! are protocol resources without `allocation_info`; the role stands beside them.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use tepui_protocol::{
+    message::Message,
+    v1::{
+        AgentId, AgentInfo, FrameworkId, FrameworkInfo, Resource, quota::QuotaConfig,
+        scheduler::OfferConstraints,
+    },
+};
+
+/// A change of the world the allocator works on.
+#[derive(Debug, Clone)]
+pub enum WorldChange {
+    AgentAdded {
+        info: Arc<AgentInfo>,
+        total: Vec<Resource>,
+        /// What already runs there, by framework and role.
+        used: Vec<Allocation>,
+        active: bool,
+    },
+    AgentTotal {
+        agent_id: AgentId,
+        total: Vec<Resource>,
+    },
+    AgentActive {
+        agent_id: AgentId,
+        active: bool,
+    },
+    /// Everything allocated or offered on it is forgotten.
+    AgentRemoved {
+        agent_id: AgentId,
+    },
+    FrameworkAdded {
+        info: Arc<FrameworkInfo>,
+        suppressed_roles: Vec<String>,
+        offer_constraints: Option<Arc<OfferConstraints>>,
+        active: bool,
+        /// What it already runs, on agents added before.
+        used: Vec<(AgentId, Allocation)>,
+    },
+    /// Roles, capabilities, suppression (replaced as a whole) or constraints changed.
+    FrameworkUpdated {
+        info: Arc<FrameworkInfo>,
+        suppressed_roles: Vec<String>,
+        offer_constraints: Option<Arc<OfferConstraints>>,
+    },
+    FrameworkActive {
+        framework_id: FrameworkId,
+        active: bool,
+    },
+    FrameworkRemoved {
+        framework_id: FrameworkId,
+    },
+    /// Tasks or executors that appeared without an offer (an agent came back).
+    Used {
+        agent_id: AgentId,
+        allocation: Allocation,
+    },
+    /// Offered or used resources are free again; with a filter (refused for that long) or without.
+    Recovered {
+        agent_id: AgentId,
+        allocation: Allocation,
+        refused_for: Option<Duration>,
+    },
+    /// Roles empty: all roles of the framework.
+    Revive {
+        framework_id: FrameworkId,
+        roles: Vec<String>,
+    },
+    Suppress {
+        framework_id: FrameworkId,
+        roles: Vec<String>,
+    },
+    Weights(Arc<BTreeMap<String, f64>>),
+    Quota(Arc<Vec<QuotaConfig>>),
+    /// Nothing is offered until the agents of the registry are back.
+    Paused(bool),
+}
+
+impl Message for WorldChange {
+    type Reply = ();
+}
+
+/// Resources in the hands of a framework under one of its roles.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Allocation {
+    pub framework_id: FrameworkId,
+    pub role: String,
+    pub resources: Vec<Resource>,
+}
+
+/// From the allocator to the master: one framework's and role's share of one allocation run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Proposal {
+    pub framework_id: FrameworkId,
+    pub role: String,
+    /// Each agent once; resources without `allocation_info`.
+    pub agents: Vec<(AgentId, Vec<Resource>)>,
+}
+
+/// All proposals of one allocation run. What the master cannot offer any more it hands back by `Recovered`.
+#[derive(Debug, Clone)]
+pub struct Proposals(pub Vec<Proposal>);
+
+impl Message for Proposals {
+    type Reply = ();
+}

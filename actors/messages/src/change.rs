@@ -1,0 +1,141 @@
+//! The change stream: what the master decided, numbered. All that reads follows this one stream.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use tepui_protocol::v1::{
+    AgentId, AgentInfo, DrainInfo, ExecutorId, ExecutorInfo, FrameworkId, FrameworkInfo,
+    MachineInfo, MasterInfo, Offer, OfferId, Resource, Task, TaskId, TaskStatus, agent_info,
+    maintenance, quota::QuotaConfig, scheduler::OfferConstraints,
+};
+
+use crate::UnixNanos;
+
+/// A change and its place in the stream; numbers begin at 1 in each run of a master and have no gaps.
+#[derive(Debug, Clone)]
+pub struct Numbered {
+    pub number: u64,
+    pub change: Change,
+}
+
+/// One decision of the master.
+#[derive(Debug, Clone)]
+pub enum Change {
+    /// This master leads from now on; first of the stream.
+    Elected(Arc<MasterRecord>),
+    /// An agent of the registry that has not come back yet.
+    AgentRecovered(Arc<AgentInfo>),
+    /// Registered, or came back after this master had none of it.
+    AgentAdded(Arc<AgentRecord>),
+    AgentUpdated(Arc<AgentRecord>),
+    /// Its tasks, executors and offers were removed by changes before this one.
+    AgentRemoved {
+        agent_id: AgentId,
+        end: AgentEnd,
+        at: UnixNanos,
+    },
+    FrameworkAdded(Arc<FrameworkRecord>),
+    FrameworkUpdated(Arc<FrameworkRecord>),
+    /// It moves to the completed ones.
+    FrameworkRemoved {
+        framework_id: FrameworkId,
+        at: UnixNanos,
+    },
+    ExecutorAdded {
+        framework_id: FrameworkId,
+        agent_id: AgentId,
+        executor: Arc<ExecutorInfo>,
+    },
+    ExecutorRemoved {
+        framework_id: FrameworkId,
+        agent_id: AgentId,
+        executor_id: ExecutorId,
+    },
+    TaskAdded(Arc<Task>),
+    /// `task` is the whole task after the update; `status` is what changed it.
+    TaskUpdated {
+        task: Arc<Task>,
+        status: Arc<TaskStatus>,
+    },
+    TaskRemoved {
+        framework_id: FrameworkId,
+        task_id: TaskId,
+        kept: TaskKept,
+    },
+    OfferAdded(Arc<Offer>),
+    OfferRemoved {
+        framework_id: FrameworkId,
+        offer_id: OfferId,
+    },
+    Weights(Arc<BTreeMap<String, f64>>),
+    Quota(Arc<Vec<QuotaConfig>>),
+    Maintenance(Arc<MaintenanceRecord>),
+}
+
+/// Who leads.
+#[derive(Debug, Clone)]
+pub struct MasterRecord {
+    pub info: MasterInfo,
+    pub cluster: Option<String>,
+    pub started_at: UnixNanos,
+    pub elected_at: UnixNanos,
+}
+
+/// An agent as the master knows it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AgentRecord {
+    /// With its id.
+    pub info: AgentInfo,
+    /// `slave(1)@ip:port`.
+    pub pid: String,
+    pub version: String,
+    pub capabilities: Vec<agent_info::Capability>,
+    pub connected: bool,
+    /// Connected and not deactivated: it takes part in offers.
+    pub active: bool,
+    /// An operator took it out of offers.
+    pub deactivated: bool,
+    pub registered_at: UnixNanos,
+    pub reregistered_at: Option<UnixNanos>,
+    pub total: Vec<Resource>,
+    pub drain_info: Option<DrainInfo>,
+    pub drain_started_at: Option<UnixNanos>,
+}
+
+/// How an agent ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AgentEnd {
+    Unreachable,
+    Gone,
+    Removed,
+}
+
+/// A framework as the master knows it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FrameworkRecord {
+    /// With its id.
+    pub info: FrameworkInfo,
+    pub active: bool,
+    pub connected: bool,
+    /// Known from the registry or an agent, not subscribed since this master leads.
+    pub recovered: bool,
+    pub registered_at: UnixNanos,
+    pub reregistered_at: Option<UnixNanos>,
+    pub suppressed_roles: Vec<String>,
+    pub offer_constraints: Option<OfferConstraints>,
+}
+
+/// What becomes of a task that leaves the live table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TaskKept {
+    Completed,
+    Unreachable,
+    /// It came back from the unreachable ones, or was never shown.
+    No,
+}
+
+/// The maintenance schedule and the machines that are draining or down.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct MaintenanceRecord {
+    pub schedule: maintenance::Schedule,
+    pub machines: Vec<MachineInfo>,
+}

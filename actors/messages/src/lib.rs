@@ -1,0 +1,12 @@
+//! What actors of one process say to each other: plain Rust, never serialised; one file a receiver.
+//!
+//! Times are nanoseconds since the Unix epoch ([`UnixNanos`]); durations are [`std::time::Duration`].
+
+pub mod allocator;
+pub mod change;
+pub mod framework;
+pub mod master;
+pub mod view;
+
+/// Nanoseconds since the Unix epoch.
+pub type UnixNanos = i64;

@@ -1,0 +1,36 @@
+//! The three codecs of the one vocabulary: [`json`], [`protobuf`] and [`msgpack`].
+//!
+//! Each checks depth and counts before it allocates. [`Limits`] are the bounds.
+
+pub mod json;
+mod json_errors;
+pub mod msgpack;
+pub mod protobuf;
+pub(crate) mod read;
+pub(crate) mod write;
+
+/// Bounds of what a decoder accepts.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Bytes of one encoded message.
+    pub bytes: usize,
+    /// Nesting of messages, objects and lists.
+    pub depth: usize,
+    /// Fields, list elements and map entries in all.
+    pub items: usize,
+}
+
+impl Limits {
+    /// For what arrives over HTTP: 16 MiB, 64 levels, a million items.
+    pub const HTTP: Limits = Limits {
+        bytes: 16 << 20,
+        depth: 64,
+        items: 1_000_000,
+    };
+    /// For what arrives over the bridge: 16 MiB, 32 levels, a million items.
+    pub const BRIDGE: Limits = Limits {
+        bytes: 16 << 20,
+        depth: 32,
+        items: 1_000_000,
+    };
+}

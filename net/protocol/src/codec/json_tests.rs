@@ -1,0 +1,121 @@
+use super::*;
+use crate::v1::{master, scheduler};
+
+fn master_call(text: &str) -> Result<master::Call, String> {
+    decode(text.as_bytes(), &Limits::HTTP).map_err(|error| error.to_string())
+}
+
+/// Texts recorded from Mesos 1.11.0 (golden exchanges err-v1-*, err-sched-*).
+#[test]
+fn errors_read_as_mesos_writes_them() {
+    let cases = [
+        (
+            "{not json",
+            "Failed to parse body into JSON: syntax error at line 1 near: not json",
+        ),
+        (
+            "",
+            "Failed to parse body into JSON: syntax error at line 1 near: ",
+        ),
+        (
+            "[]",
+            "Failed to convert JSON into Call protobuf: Expecting a JSON object",
+        ),
+        (
+            r#"{"type":1}"#,
+            "Failed to convert JSON into Call protobuf: Not expecting a JSON number for field 'type'",
+        ),
+        (
+            r#"{"type":["GET_HEALTH"]}"#,
+            "Failed to convert JSON into Call protobuf: Not expecting a JSON array for field 'type'",
+        ),
+        (
+            r#"{"type":"SET_LOGGING_LEVEL","set_logging_level":{"level":1}}"#,
+            "Failed to convert JSON into Call protobuf: Missing required fields: set_logging_level.duration",
+        ),
+        (
+            r#"{"type":"SET_LOGGING_LEVEL","set_logging_level":{"level":"x","duration":{"nanoseconds":1}}}"#,
+            "Failed to convert JSON into Call protobuf: Failed to parse 'x' as a JSON number for field 'level': syntax error at line 1 near: x",
+        ),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(master_call(text).unwrap_err(), expected, "{text}");
+    }
+    let call = |text: &str| {
+        decode::<scheduler::Call>(text.as_bytes(), &Limits::HTTP)
+            .unwrap_err()
+            .to_string()
+    };
+    assert_eq!(
+        call(r#"{"type":"SUBSCRIBE","subscribe":{"framework_info":{"name":"x"}}}"#),
+        "Failed to convert JSON into Call protobuf: Missing required fields: subscribe.framework_info.user"
+    );
+    assert_eq!(
+        call(
+            r#"{"type":"ACKNOWLEDGE","acknowledge":{"agent_id":{"value":"a"},"task_id":{"value":"t"},"uuid":"!"}}"#
+        ),
+        "Failed to convert JSON into Call protobuf: Failed to base64 decode bytes field 'uuid': Invalid character '!'"
+    );
+}
+
+#[test]
+fn reading_is_as_lenient_as_mesos() {
+    for text in [
+        r#"{"type":"GET_HEALTH","foo":1}"#,
+        r#"{"type":"GET_HEALTH","get_metrics":null}"#,
+    ] {
+        assert_eq!(
+            master_call(text).unwrap().r#type(),
+            master::call::Type::GetHealth
+        );
+    }
+    for level in ["\"1\"", "1", "1.7"] {
+        let text = format!(
+            r#"{{"type":"SET_LOGGING_LEVEL","set_logging_level":{{"level":{level},"duration":{{"nanoseconds":"1000"}}}}}}"#
+        );
+        let body = master_call(&text).unwrap().set_logging_level.unwrap();
+        assert_eq!((body.level, body.duration.nanoseconds), (1, 1000));
+    }
+    for text in [r#"{"type":"FOO"}"#, r#"{"type":"get_health"}"#, "{}"] {
+        assert_eq!(
+            master_call(text).unwrap().r#type,
+            None,
+            "an unknown name counts as absent"
+        );
+    }
+}
+
+#[test]
+fn writing_follows_declaration_and_prints_fractions() {
+    let event = scheduler::Event {
+        r#type: Some(scheduler::event::Type::Subscribed as i32),
+        subscribed: Some(scheduler::event::Subscribed {
+            framework_id: crate::v1::FrameworkId { value: "f".into() },
+            heartbeat_interval_seconds: Some(15.0),
+            master_info: None,
+        }),
+        ..Default::default()
+    };
+    let text = String::from_utf8(encode(&event).unwrap()).unwrap();
+    assert_eq!(
+        text,
+        r#"{"type":"SUBSCRIBED","subscribed":{"framework_id":{"value":"f"},"heartbeat_interval_seconds":15.0}}"#
+    );
+    let tasks = master::response::GetTasks::default();
+    assert_eq!(
+        encode(&tasks).unwrap(),
+        br#"{"tasks":[],"unreachable_tasks":[],"completed_tasks":[]}"#
+    );
+}
+
+#[test]
+fn depth_and_count_are_bounded_before_anything_is_built() {
+    let deep = "[".repeat(100_000);
+    assert!(master_call(&deep).unwrap_err().contains("deeper than 64"));
+    let limits = Limits {
+        items: 10,
+        ..Limits::HTTP
+    };
+    let wide = format!("[{}1]", "1,".repeat(20));
+    assert!(decode::<master::Call>(wide.as_bytes(), &limits).is_err());
+}

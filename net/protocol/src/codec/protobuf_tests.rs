@@ -1,0 +1,58 @@
+use super::*;
+use crate::v1::{FrameworkId, FrameworkInfo, Offer, scheduler};
+
+#[test]
+fn a_missing_required_field_is_named() {
+    let nothing: Result<FrameworkInfo, _> = decode(&[], &Limits::HTTP);
+    assert_eq!(
+        nothing.unwrap_err().to_string(),
+        "missing required field mesos.v1.FrameworkInfo.user"
+    );
+}
+
+#[test]
+fn an_unknown_required_enum_counts_as_missing() {
+    // Value.Type 99 in a Resource (field 2), name "x" (field 1).
+    let bytes = [0x0a, 1, b'x', 0x10, 99];
+    let error = decode::<crate::v1::Resource>(&bytes, &Limits::HTTP).unwrap_err();
+    assert!(error.to_string().contains("Resource.type"), "{error}");
+}
+
+#[test]
+fn depth_lengths_and_counts_are_bounded() {
+    let mut nested = vec![];
+    for _ in 0..100 {
+        // ContainerID { value #1, parent #2 }, from the inside out.
+        let mut outer = vec![0x0a, 1, b'c', 0x12];
+        prost::encoding::encode_varint(nested.len() as u64, &mut outer);
+        outer.extend(&nested);
+        nested = outer;
+    }
+    assert!(matches!(
+        decode::<crate::v1::ContainerId>(&nested, &Limits::HTTP),
+        Err(Error::TooDeep(64))
+    ));
+    assert!(decode::<Offer>(&[0x0a, 0xff, 0xff, 0xff, 0xff, 0x0f], &Limits::HTTP).is_err());
+    let many: Vec<u8> = [0xf8, 0x3f, 1].repeat(100);
+    let limits = Limits {
+        items: 50,
+        ..Limits::HTTP
+    };
+    assert!(matches!(
+        decode::<scheduler::Call>(&many, &limits),
+        Err(Error::TooMany(50))
+    ));
+}
+
+#[test]
+fn what_is_written_is_read() {
+    let call = scheduler::Call {
+        framework_id: Some(FrameworkId { value: "f".into() }),
+        r#type: Some(2),
+        ..Default::default()
+    };
+    assert_eq!(
+        decode::<scheduler::Call>(&encode(&call), &Limits::HTTP).unwrap(),
+        call
+    );
+}

@@ -1,0 +1,15 @@
+//! The vocabulary: every type that crosses a wire, defined once, with its three codecs.
+//!
+//! Owns the schema (`proto/`), JSON, protobuf and MessagePack, RecordIO, ids, the resource algebra and
+//! the traits [`message::Message`], [`message::Wire`], [`message::Tell`], [`message::Ask`]. Does no I/O.
+
+pub mod catalogue;
+pub mod codec;
+pub mod descriptor;
+pub mod message;
+pub mod schema;
+mod tables;
+
+pub use schema::mesos::v1;
+pub use schema::tepui as node;
+pub use tables::{ENUMS, MESSAGES};
