@@ -1,0 +1,76 @@
+//! Measures how long a launch takes beside a bare spawn: `spawn_latency SHIM [ROUNDS] [none]`. Prints medians in
+//! microseconds. `none` leaves the cgroups out. Rounds alternate, so that both see the same machine.
+
+use std::path::PathBuf;
+use std::process::{Command as StdCommand, Stdio};
+use std::time::{Duration, Instant};
+use tepui_containers::launch::{Command, LaunchSpec};
+use tepui_containers::{Cgroups, Launcher, Limits, sandbox};
+
+type Failure = Box<dyn std::error::Error>;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Failure> {
+    let mut args = std::env::args().skip(1);
+    let shim = PathBuf::from(
+        args.next()
+            .ok_or("usage: spawn_latency SHIM [ROUNDS] [none]")?,
+    );
+    let rounds: usize = args.next().map_or(Ok(200), |rounds| rounds.parse())?;
+    let cgroups = match args.next() {
+        Some(_) => Cgroups::none("not asked for".into()),
+        None => Cgroups::detect("tepui-bench"),
+    };
+    let launcher = Launcher::new(shim, cgroups)?;
+    let base = std::env::temp_dir().join(format!("tepui-bench-{}", std::process::id()));
+    let (mut bare, mut running, mut ended) = (Vec::new(), Vec::new(), Vec::new());
+    for round in 0..rounds {
+        let begun = Instant::now();
+        StdCommand::new("/bin/true")
+            .env_clear()
+            .stdin(Stdio::null())
+            .spawn()?
+            .wait()?;
+        bare.push(begun.elapsed());
+
+        let id = format!("round-{round}");
+        let (sandbox, runtime_dir) = (base.join("sandbox").join(&id), base.join("run").join(&id));
+        sandbox::prepare_sandbox(&sandbox, None)?;
+        let command = Command::Program {
+            program: "/bin/true".into(),
+            argv: Vec::new(),
+        };
+        let mut spec = LaunchSpec::new(&id, sandbox, runtime_dir.clone(), command);
+        spec.limits = Limits {
+            cpu_request_milli: Some(1000),
+            memory_request_bytes: Some(64 << 20),
+            memory_limit_bytes: Some(64 << 20),
+            processes: Some(4096),
+            ..Limits::default()
+        };
+        let begun = Instant::now();
+        let container = launcher.launch(spec).await?;
+        running.push(begun.elapsed());
+        container.wait().await?;
+        ended.push(begun.elapsed());
+        launcher.cleanup(&id, &runtime_dir).await?;
+    }
+    std::fs::remove_dir_all(&base)?;
+    launcher.cgroups().remove_roots()?;
+    let (bare, running, ended) = (median(bare), median(running), median(ended));
+    println!("bare spawn and wait   p50 {bare} us");
+    println!(
+        "launch until exec     p50 {running} us   {:.2} x bare",
+        running as f64 / bare as f64
+    );
+    println!(
+        "launch until exit     p50 {ended} us   {:.2} x bare",
+        ended as f64 / bare as f64
+    );
+    Ok(())
+}
+
+fn median(mut times: Vec<Duration>) -> u128 {
+    times.sort();
+    times.get(times.len() / 2).map_or(0, Duration::as_micros)
+}

@@ -1,0 +1,119 @@
+//! The hierarchy is played by plain directories: what is written where, and in which case.
+
+use super::*;
+
+fn limits() -> Limits {
+    Limits {
+        cpu_request_milli: Some(500),
+        memory_limit_bytes: Some(64 << 20),
+        processes: Some(9),
+        ..Limits::default()
+    }
+}
+
+fn text(path: PathBuf) -> String {
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+#[test]
+fn v1_makes_a_directory_a_mount_and_joins_by_tasks() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    for name in ["cpu", "memory"] {
+        std::fs::create_dir(at(name)).unwrap();
+    }
+    let mounts = [
+        (Controller::Cpu, at("cpu")),
+        (Controller::Cpuacct, at("cpu")),
+        (Controller::Memory, at("memory")),
+    ];
+    let container = Cgroups::v1(&mounts.into(), "tepui")
+        .unwrap()
+        .container("c1")
+        .unwrap();
+    container.create(&limits()).unwrap();
+
+    assert_eq!(
+        container.join_files(),
+        [at("cpu/tepui/c1/tasks"), at("memory/tepui/c1/tasks")]
+    );
+    assert_eq!(text(at("cpu/tepui/c1/cpu.shares")), "512");
+    assert_eq!(
+        text(at("memory/tepui/c1/memory.limit_in_bytes")),
+        "67108864"
+    );
+
+    let lower = Limits {
+        memory_limit_bytes: Some(40 << 20),
+        ..Limits::default()
+    };
+    container.update(&lower).unwrap();
+    assert_eq!(
+        text(at("memory/tepui/c1/memory.limit_in_bytes")),
+        "67108864"
+    );
+    let higher = Limits {
+        memory_limit_bytes: Some(80 << 20),
+        ..Limits::default()
+    };
+    container.update(&higher).unwrap();
+    assert_eq!(
+        text(at("memory/tepui/c1/memory.limit_in_bytes")),
+        "83886080"
+    );
+}
+
+#[test]
+fn v2_enables_what_it_finds_and_skips_what_is_missing() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(
+        dir.path().join("cgroup.controllers"),
+        "hugetlb memory pids\n",
+    )
+    .unwrap();
+    let cgroups = Cgroups::v2(dir.path(), "tepui").unwrap();
+    let Cgroups::V2 { controllers, .. } = &cgroups else {
+        panic!("{cgroups:?}")
+    };
+    assert_eq!(
+        *controllers,
+        BTreeSet::from([Controller::Memory, Controller::Pids])
+    );
+
+    let container = cgroups.container("c1").unwrap();
+    container.create(&limits()).unwrap();
+    let base = dir.path().join("tepui/c1");
+    assert_eq!(container.join_files(), [base.join("cgroup.procs")]);
+    assert_eq!(text(base.join("memory.max")), "67108864");
+    assert_eq!(text(base.join("pids.max")), "9");
+    assert!(!base.join("cpu.weight").exists());
+
+    assert!(!container.out_of_memory());
+    std::fs::write(base.join("memory.events"), "low 0\noom 3\noom_kill 1\n").unwrap();
+    assert!(container.out_of_memory());
+}
+
+#[test]
+fn what_cannot_be_written_says_why_and_leaves_nothing() {
+    let missing = [(Controller::Cpu, PathBuf::from("/nonexistent/cpu"))];
+    let Cgroups::None { reason } =
+        Cgroups::v1(&missing.into(), "tepui").unwrap_or_else(Cgroups::unusable)
+    else {
+        panic!("a hierarchy that is not there was accepted");
+    };
+    assert!(
+        reason.contains("/nonexistent/cpu/tepui") && reason.contains("No such file"),
+        "{reason}"
+    );
+    assert_eq!(Cgroups::none(reason).container("c1"), None);
+}
+
+#[test]
+fn values_are_found_by_their_whole_name() {
+    assert_eq!(
+        value_of("oom_kill_disable 0\nunder_oom 1\noom_kill 7\n", "oom_kill"),
+        Some(7)
+    );
+    assert_eq!(value_of("rss 1\ntotal_rss 2\n", "rss"), Some(1));
+    assert_eq!(value_of("", "rss"), None);
+}

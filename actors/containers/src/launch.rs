@@ -1,0 +1,206 @@
+//! Owns what an agent orders, and turning it into what the shim is told. Pure.
+
+use crate::cgroups::ContainerCgroup;
+use crate::limits::Limits;
+use crate::spec::{Credentials, Rlimit, ShimSpec, is_plain_name};
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+/// The longest container id: the most a directory name may have.
+const MAX_ID_BYTES: usize = 255;
+
+/// What to execute, in the two forms of Mesos' `CommandInfo`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// `shell: true`: the value is given to `/bin/sh -c`.
+    Shell(OsString),
+    /// `shell: false`: the program, looked up in the task's `PATH` if it has no slash, and the whole argument vector,
+    /// its first element included. An empty vector stands for the program's own name.
+    Program {
+        program: OsString,
+        argv: Vec<OsString>,
+    },
+}
+
+/// One container to launch.
+#[derive(Clone, Debug)]
+pub struct LaunchSpec {
+    /// Names the container's cgroups: letters, digits, `.`, `_` and `-`, at most 255.
+    pub container_id: String,
+    /// Must exist already; see `sandbox::prepare_sandbox`.
+    pub sandbox: PathBuf,
+    /// A directory for this container alone, best on a tmpfs. It is made here, and removed by `Launcher::cleanup`.
+    pub runtime_dir: PathBuf,
+    pub command: Command,
+    /// Where the command starts; `None` is the sandbox.
+    pub working_dir: Option<PathBuf>,
+    /// The whole environment of the command.
+    pub env: BTreeMap<OsString, OsString>,
+    /// `None`: the agent's own user.
+    pub user: Option<String>,
+    pub limits: Limits,
+    pub rlimits: Vec<Rlimit>,
+    /// File names within the sandbox.
+    pub stdout: OsString,
+    pub stderr: OsString,
+    pub umask: u32,
+    /// Set-user-id programs give the command no rights.
+    pub no_new_privs: bool,
+}
+
+impl LaunchSpec {
+    /// A launch with Mesos' defaults: files `stdout` and `stderr`, umask 022, no limits, the agent's user.
+    pub fn new(
+        container_id: impl Into<String>,
+        sandbox: PathBuf,
+        runtime_dir: PathBuf,
+        command: Command,
+    ) -> Self {
+        Self {
+            container_id: container_id.into(),
+            sandbox,
+            runtime_dir,
+            command,
+            working_dir: None,
+            env: BTreeMap::new(),
+            user: None,
+            limits: Limits::default(),
+            rlimits: Vec::new(),
+            stdout: "stdout".into(),
+            stderr: "stderr".into(),
+            umask: 0o022,
+            no_new_privs: false,
+        }
+    }
+
+    /// Why this cannot be launched, if so: forms that the kernel or a file system cannot take.
+    pub fn check(&self) -> Result<(), String> {
+        check_id(&self.container_id)?;
+        for (name, path) in [
+            ("sandbox", &self.sandbox),
+            ("runtime directory", &self.runtime_dir),
+        ] {
+            if !path.is_absolute() {
+                return Err(format!("the {name} must be an absolute path"));
+            }
+        }
+        for (stream, name) in [("stdout", &self.stdout), ("stderr", &self.stderr)] {
+            if !is_plain_name(name) {
+                return Err(format!(
+                    "the file for {stream} must be a name within the sandbox, without a slash"
+                ));
+            }
+        }
+        let (program, argv) = self.program();
+        if program.is_empty() {
+            return Err("the command names no program".into());
+        }
+        if std::iter::once(&program)
+            .chain(&argv)
+            .any(|text| has_nul(text))
+        {
+            return Err("the command holds a NUL character, which no argument can have".into());
+        }
+        // Values may be secrets, names are not: only names are shown.
+        for (name, value) in &self.env {
+            let shown = name.to_string_lossy();
+            if name.is_empty() || has_nul(name) || name.as_bytes().contains(&b'=') {
+                return Err(format!(
+                    "the environment name '{shown}' is empty or holds '=' or NUL"
+                ));
+            }
+            if has_nul(value) {
+                return Err(format!(
+                    "the value of environment variable '{shown}' holds a NUL character"
+                ));
+            }
+        }
+        match self
+            .rlimits
+            .iter()
+            .find(|limit| above(limit.soft, limit.hard))
+        {
+            Some(limit) => Err(format!(
+                "the soft limit of {:?} is above its hard limit",
+                limit.kind
+            )),
+            None => Ok(()),
+        }
+    }
+
+    /// The orders of the shim.
+    pub(crate) fn plan(
+        &self,
+        boot_id: &str,
+        credentials: Option<Credentials>,
+        cgroup: Option<&ContainerCgroup>,
+    ) -> ShimSpec {
+        let (program, argv) = self.program();
+        ShimSpec {
+            boot_id: boot_id.to_owned(),
+            runtime_dir: self.runtime_dir.clone(),
+            sandbox: self.sandbox.clone(),
+            working_dir: self
+                .working_dir
+                .clone()
+                .unwrap_or_else(|| self.sandbox.clone()),
+            program,
+            argv,
+            env: self
+                .env
+                .iter()
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .collect(),
+            credentials,
+            cgroup_join: cgroup.map(ContainerCgroup::join_files).unwrap_or_default(),
+            cgroup_kill: cgroup.map(|cgroup| cgroup.base().to_owned()),
+            rlimits: self.rlimits.clone(),
+            stdout: self.stdout.clone(),
+            stderr: self.stderr.clone(),
+            umask: self.umask,
+            no_new_privs: self.no_new_privs,
+        }
+    }
+
+    fn program(&self) -> (OsString, Vec<OsString>) {
+        match &self.command {
+            Command::Shell(text) => (
+                "/bin/sh".into(),
+                vec!["sh".into(), "-c".into(), text.clone()],
+            ),
+            Command::Program { program, argv } if argv.is_empty() => {
+                (program.clone(), vec![program.clone()])
+            }
+            Command::Program { program, argv } => (program.clone(), argv.clone()),
+        }
+    }
+}
+
+/// Whether an id can name directories.
+pub(crate) fn check_id(container_id: &str) -> Result<(), String> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    let good = (1..=MAX_ID_BYTES).contains(&container_id.len())
+        && container_id.bytes().all(allowed)
+        && container_id != "."
+        && container_id != "..";
+    if good {
+        return Ok(());
+    }
+    Err(format!(
+        "a container id has 1 to {MAX_ID_BYTES} letters, digits, '.', '_' or '-'"
+    ))
+}
+
+fn has_nul(text: &OsStr) -> bool {
+    text.as_bytes().contains(&0)
+}
+
+fn above(soft: Option<u64>, hard: Option<u64>) -> bool {
+    soft.unwrap_or(u64::MAX) > hard.unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+#[path = "launch_tests.rs"]
+mod tests;

@@ -1,0 +1,61 @@
+//! Owns how a command becomes a contained, supervised process: the launch spec, the shim's record, cgroups (v1 and
+//! v2), sandboxes, signals to a process tree, and usage. It never decides *when* to launch or kill, keeps no state that
+//! has to survive (the shim's record and the kernel do), and knows nothing of tasks, executors or frameworks.
+//!
+//! The life of a container:
+//!
+//! ```text
+//!  agent: Launcher::launch ── memfd with the spec ──► tepui-shim (own session, subreaper)
+//!     │    makes the cgroups                             │ claims <runtime dir>/record
+//!     │                                                  │ forks; the child joins the cgroups, drops rights, execs
+//!     │ ◄── pipe: "started PID START" or "failed …" ─────┤ appends the same line to the record
+//!     │                                                  │ waits, reaps orphans
+//!     │ ◄── pidfd of the shim becomes readable ──────────┘ appends "exited STATUS", kills what is left, ends
+//!     └─ Launcher::wait reads the record
+//! ```
+//!
+//! An agent that was dead meanwhile reads the same record through `Launcher::recover`; nothing is held in memory.
+//!
+//! Without the feature `launcher` only what the shim needs is compiled: formats, cgroup and process helpers.
+
+pub mod limits;
+pub mod process;
+pub mod record;
+pub mod spec;
+pub mod tree;
+
+#[cfg(feature = "launcher")]
+pub mod cgroups;
+#[cfg(feature = "launcher")]
+mod error;
+#[cfg(feature = "launcher")]
+pub mod launch;
+#[cfg(feature = "launcher")]
+pub mod launcher;
+#[cfg(feature = "launcher")]
+pub mod mounts;
+#[cfg(feature = "launcher")]
+mod running;
+#[cfg(feature = "launcher")]
+pub mod sandbox;
+#[cfg(feature = "launcher")]
+pub mod usage;
+#[cfg(feature = "launcher")]
+pub mod user;
+
+#[cfg(feature = "launcher")]
+pub use cgroups::{Cgroups, ContainerCgroup};
+#[cfg(feature = "launcher")]
+pub use error::Error;
+#[cfg(feature = "launcher")]
+pub use launch::{Command, LaunchSpec};
+#[cfg(feature = "launcher")]
+pub use launcher::Launcher;
+pub use limits::Limits;
+pub use process::ProcessId;
+pub use record::{LaunchFailure, Stage};
+#[cfg(feature = "launcher")]
+pub use running::{Exit, Recovered, Running};
+pub use spec::{Credentials, Rlimit, RlimitKind};
+#[cfg(feature = "launcher")]
+pub use usage::Usage;

@@ -1,0 +1,93 @@
+use super::*;
+
+fn shown(settings: &[Setting]) -> Vec<String> {
+    settings
+        .iter()
+        .map(|s| {
+            format!(
+                "{}={}{}",
+                s.file,
+                s.value,
+                if s.only_raise { " ↑" } else { "" }
+            )
+        })
+        .collect()
+}
+
+fn all() -> Limits {
+    Limits {
+        cpu_request_milli: Some(1500),
+        cpu_limit_milli: Some(2000),
+        memory_request_bytes: Some(64 << 20),
+        memory_limit_bytes: Some(128 << 20),
+        limit_swap: true,
+        processes: Some(100),
+    }
+}
+
+#[test]
+fn v1_settings_follow_mesos() {
+    assert_eq!(
+        shown(&initial(&all(), Version::V1)),
+        [
+            "cpu.shares=1536",
+            "cpu.cfs_period_us=100000",
+            "cpu.cfs_quota_us=200000",
+            "memory.limit_in_bytes=134217728",
+            "memory.memsw.limit_in_bytes=134217728",
+            "memory.soft_limit_in_bytes=67108864",
+            "pids.max=100",
+        ]
+    );
+}
+
+#[test]
+fn v2_settings_say_the_same() {
+    assert_eq!(
+        shown(&initial(&all(), Version::V2)),
+        [
+            "cpu.weight=150",
+            "cpu.max=200000 100000",
+            "memory.max=134217728",
+            "memory.swap.max=0",
+            "memory.low=67108864",
+            "pids.max=100",
+        ]
+    );
+}
+
+#[test]
+fn an_update_only_raises_the_hard_limit_and_makes_room_for_swap_first() {
+    let settings = shown(&update(&all(), Version::V1));
+    assert_eq!(
+        settings[3..5],
+        [
+            "memory.memsw.limit_in_bytes=134217728 ↑",
+            "memory.limit_in_bytes=134217728 ↑"
+        ]
+    );
+}
+
+#[test]
+fn small_requests_are_lifted_to_the_least_the_kernel_or_mesos_takes() {
+    let tiny = Limits {
+        cpu_request_milli: Some(1),
+        cpu_limit_milli: Some(1),
+        memory_request_bytes: Some(1),
+        memory_limit_bytes: Some(1),
+        ..Limits::default()
+    };
+    assert_eq!(
+        shown(&initial(&tiny, Version::V1)),
+        [
+            "cpu.shares=2",
+            "cpu.cfs_period_us=100000",
+            "cpu.cfs_quota_us=1000",
+            "memory.limit_in_bytes=33554432",
+            "memory.soft_limit_in_bytes=33554432",
+        ]
+    );
+    assert_eq!(initial(&tiny, Version::V2)[0].value, "1");
+    assert!(initial(&Limits::default(), Version::V1).is_empty());
+    assert_eq!(weight(u64::MAX), MAX_WEIGHT);
+}

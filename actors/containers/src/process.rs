@@ -1,0 +1,111 @@
+//! Owns what `/proc` tells of processes: identity that survives the reuse of ids, parents, sessions, CPU time. It
+//! never signals anybody.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+
+/// A process that cannot be mistaken for another: ids are reused, the pair of id and start time is not (in one boot).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ProcessId {
+    pub pid: u32,
+    /// Clock ticks between boot and the start of the process (field 22 of `/proc/<pid>/stat`).
+    pub start_ticks: u64,
+}
+
+impl ProcessId {
+    /// The process that has this id now. Errors: there is none, or `/proc` is not mounted.
+    pub fn of(pid: u32) -> io::Result<Self> {
+        stat(pid).map(|stat| stat.id)
+    }
+
+    /// Whether this very process still exists, be it as a zombie.
+    pub fn exists(self) -> bool {
+        Self::of(self.pid).is_ok_and(|now| now == self)
+    }
+}
+
+/// What `/proc/<pid>/stat` tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stat {
+    pub id: ProcessId,
+    /// `R`, `S`, `D`, `Z` …
+    pub state: char,
+    pub parent_pid: u32,
+    pub session: u32,
+    /// In clock ticks, the process alone.
+    pub user_ticks: u64,
+    pub system_ticks: u64,
+    pub threads: u32,
+    pub rss_pages: u64,
+}
+
+impl Stat {
+    /// Ended, and only waiting for its parent to notice.
+    pub fn is_dead(&self) -> bool {
+        matches!(self.state, 'Z' | 'X')
+    }
+}
+
+/// Reads a process' `stat`. Errors: it does not exist, or the text is not what the kernel writes.
+pub fn stat(pid: u32) -> io::Result<Stat> {
+    let text = std::fs::read(format!("/proc/{pid}/stat"))?;
+    parse_stat(&String::from_utf8_lossy(&text)).ok_or_else(|| {
+        io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("/proc/{pid}/stat is not understood"),
+        )
+    })
+}
+
+/// Every process that can be seen, by id. Processes that end meanwhile are left out.
+pub fn all() -> io::Result<BTreeMap<u32, Stat>> {
+    let pids = std::fs::read_dir("/proc")?
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
+    Ok(pids
+        .filter_map(|pid| Some((pid, stat(pid).ok()?)))
+        .collect())
+}
+
+/// Those among `processes` that descend from `ancestor`, itself excluded.
+pub fn descendants(ancestor: u32, processes: &BTreeMap<u32, Stat>) -> BTreeSet<u32> {
+    let mut children: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+    for (pid, stat) in processes {
+        children.entry(stat.parent_pid).or_default().push(*pid);
+    }
+    let mut found = BTreeSet::new();
+    let mut open = vec![ancestor];
+    while let Some(parent) = open.pop() {
+        for &child in children.get(&parent).into_iter().flatten() {
+            if child != ancestor && found.insert(child) {
+                open.push(child);
+            }
+        }
+    }
+    found
+}
+
+/// The name may hold spaces and brackets, so fields are counted from its last bracket.
+fn parse_stat(text: &str) -> Option<Stat> {
+    let (head, tail) = text.rsplit_once(')')?;
+    let pid = head.split(' ').next()?.parse().ok()?;
+    let fields: Vec<&str> = tail.split_ascii_whitespace().collect();
+    // Field 3 of proc_pid_stat(5), the state, is the first after the name.
+    let field = |number: usize| fields.get(number - 3).copied();
+    Some(Stat {
+        id: ProcessId {
+            pid,
+            start_ticks: field(22)?.parse().ok()?,
+        },
+        state: field(3)?.chars().next()?,
+        parent_pid: field(4)?.parse().ok()?,
+        session: field(6)?.parse().ok()?,
+        user_ticks: field(14)?.parse().ok()?,
+        system_ticks: field(15)?.parse().ok()?,
+        threads: field(20)?.parse().ok()?,
+        rss_pages: field(24)?.parse().ok()?,
+    })
+}
+
+#[cfg(test)]
+#[path = "process_tests.rs"]
+mod tests;

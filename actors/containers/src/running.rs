@@ -1,0 +1,211 @@
+//! Owns a handle to a container that runs: waiting for its end, signals, limits and usage. The handle holds no truth:
+//! dropping it changes nothing, and `Launcher::recover` makes it again.
+
+use crate::cgroups::ContainerCgroup;
+use crate::error::Error;
+use crate::limits::Limits;
+use crate::process::ProcessId;
+use crate::record::{self, Fate, LaunchFailure, MAX_RECORD_BYTES, RECORD_FILE};
+use crate::tree::Tree;
+use crate::usage::{self, Usage};
+use rustix::process::{Signal, WaitId, WaitIdOptions};
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+/// The pause between two passes of killing, growing by doubling.
+const KILL_PAUSE: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(50));
+
+/// How a container ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exit {
+    /// The command's status as `waitpid` gave it; `None` if its supervisor was killed and nobody saw the end.
+    pub raw_status: Option<i32>,
+    /// The kernel killed one of its processes for memory.
+    pub out_of_memory: bool,
+}
+
+impl Exit {
+    /// The status as the standard library reads it.
+    pub fn status(&self) -> Option<ExitStatus> {
+        self.raw_status.map(ExitStatus::from_raw)
+    }
+}
+
+/// What an agent finds of a container it launched in an earlier life.
+#[derive(Debug)]
+pub enum Recovered {
+    Running(Running),
+    Exited(Exit),
+    /// The command never ran.
+    Failed(LaunchFailure),
+    /// Nobody knows: it was never started, the machine was restarted, or the shim was killed. Processes may be left:
+    /// call `Launcher::destroy`.
+    Lost,
+}
+
+/// A container whose shim is alive, or was a moment ago. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Running {
+    pub(crate) container_id: String,
+    pub(crate) runtime_dir: PathBuf,
+    pub(crate) shim: ProcessId,
+    pub(crate) command: ProcessId,
+    pub(crate) cgroup: Option<ContainerCgroup>,
+    pub(crate) pidfd: Arc<OwnedFd>,
+}
+
+impl Running {
+    pub fn container_id(&self) -> &str {
+        &self.container_id
+    }
+
+    /// The supervisor.
+    pub fn shim(&self) -> ProcessId {
+        self.shim
+    }
+
+    /// The command's process.
+    pub fn command(&self) -> ProcessId {
+        self.command
+    }
+
+    /// Waits until the container has ended and its shim has swept up. May be called again, and at any time later.
+    /// Errors: the record cannot be read, or the runtime has no I/O driver.
+    pub async fn wait(&self) -> Result<Exit, Error> {
+        let pidfd = self
+            .pidfd
+            .try_clone()
+            .map_err(Error::kernel("duplicate the pidfd of a shim"))?;
+        let pidfd = watch(pidfd)?;
+        let _ended = pidfd
+            .readable()
+            .await
+            .map_err(Error::kernel("watch a shim"))?;
+        reap(pidfd.get_ref());
+        let fate = read_fate(&self.runtime_dir)?.unwrap_or_default();
+        Ok(exit_of(&fate, self.cgroup.as_ref()))
+    }
+
+    /// Sends a signal to every process of the container; says how many took it.
+    pub fn signal_tree(&self, signal: Signal) -> Result<usize, Error> {
+        self.tree()
+            .signal(signal)
+            .map_err(Error::kernel("find the processes of a container"))
+    }
+
+    /// Kills every process of the container and returns when none is left. [`Running::wait`] then tells the exit.
+    /// Errors: some survive the deadline.
+    pub async fn destroy(&self, deadline: Duration) -> Result<(), Error> {
+        kill_all(&self.container_id, &self.tree(), deadline).await
+    }
+
+    /// Changes limits. Without cgroups it changes nothing.
+    pub fn update_limits(&self, limits: &Limits) -> Result<(), Error> {
+        self.cgroup
+            .as_ref()
+            .map_or(Ok(()), |cgroup| cgroup.update(limits))
+    }
+
+    /// Measures what the container uses now.
+    pub fn usage(&self) -> Result<Usage, Error> {
+        usage::measure(&self.tree(), self.cgroup.as_ref())
+            .map_err(Error::kernel("measure a container"))
+    }
+
+    /// Whether the kernel has killed one of its processes for memory.
+    pub fn out_of_memory(&self) -> bool {
+        self.cgroup
+            .as_ref()
+            .is_some_and(ContainerCgroup::out_of_memory)
+    }
+
+    fn tree(&self) -> Tree {
+        tree(self.cgroup.as_ref(), Some(self.shim), Some(self.command))
+    }
+}
+
+pub(crate) fn tree(
+    cgroup: Option<&ContainerCgroup>,
+    shim: Option<ProcessId>,
+    command: Option<ProcessId>,
+) -> Tree {
+    Tree {
+        cgroup: cgroup.map(|cgroup| cgroup.base().to_owned()),
+        shim,
+        command,
+    }
+}
+
+#[allow(
+    deprecated,
+    reason = "tokio deprecates it for types whose descriptor may change; an OwnedFd's cannot, and the successor is unsafe"
+)]
+fn watch(pidfd: OwnedFd) -> Result<AsyncFd<OwnedFd>, Error> {
+    AsyncFd::with_interest(pidfd, Interest::READABLE).map_err(Error::kernel("watch a shim"))
+}
+
+/// Repeats kill passes until nobody is left.
+pub(crate) async fn kill_all(
+    container_id: &str,
+    tree: &Tree,
+    deadline: Duration,
+) -> Result<(), Error> {
+    let begun = Instant::now();
+    let (mut pause, longest_pause) = KILL_PAUSE;
+    loop {
+        let left = tree
+            .kill_pass()
+            .map_err(Error::kernel("find the processes of a container"))?;
+        if left == 0 {
+            return Ok(());
+        }
+        let waited = begun.elapsed();
+        if waited >= deadline {
+            return Err(Error::Survivors {
+                container_id: container_id.to_owned(),
+                left,
+                waited_ms: waited.as_millis(),
+            });
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(longest_pause);
+    }
+}
+
+/// Takes the shim's own exit status, so that it does not stay a zombie. After a restart of the agent init does that.
+pub(crate) fn reap(pidfd: impl AsFd) {
+    let _ = rustix::process::waitid(
+        WaitId::PidFd(pidfd.as_fd()),
+        WaitIdOptions::EXITED | WaitIdOptions::NOHANG,
+    );
+}
+
+pub(crate) fn exit_of(fate: &Fate, cgroup: Option<&ContainerCgroup>) -> Exit {
+    Exit {
+        raw_status: fate.exited,
+        out_of_memory: cgroup.is_some_and(ContainerCgroup::out_of_memory),
+    }
+}
+
+/// The record of a container; `None` if there is none yet.
+pub(crate) fn read_fate(runtime_dir: &Path) -> Result<Option<Fate>, Error> {
+    let path = runtime_dir.join(RECORD_FILE);
+    let file = match File::open(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        opened => opened.map_err(Error::file("open the record", &path))?,
+    };
+    let mut bytes = Vec::new();
+    let mut bounded = file.take(MAX_RECORD_BYTES as u64);
+    bounded
+        .read_to_end(&mut bytes)
+        .map_err(Error::file("read the record", &path))?;
+    Ok(Some(record::parse(&bytes)?))
+}

@@ -1,0 +1,336 @@
+//! Owns the launch spec: everything the shim must know, and its bytes. It never touches a file or a process.
+//!
+//! The format is `TPSH`, a version byte, then fields of `tag: u8, length: u32 LE, bytes`; lists repeat their tag. An
+//! unknown tag is refused, not skipped: a shim that ignored a restriction it does not know would start a container
+//! that is less contained than ordered.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+/// The most bytes an encoded spec may have. The kernel takes 2 MiB of arguments and environment with the default
+/// stack limit, so a bigger spec could not be executed anyway.
+pub const MAX_SPEC_BYTES: usize = 4 << 20;
+
+const MAGIC: &[u8; 5] = b"TPSH\x01";
+
+/// Whom the command runs as, already resolved to numbers, because the shim must not load name services.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Credentials {
+    pub uid: u32,
+    pub gid: u32,
+    /// All supplementary groups; the set replaces what the agent had.
+    pub groups: Vec<u32>,
+}
+
+/// A resource limit's name; the discriminant is Linux's `RLIMIT_*` number, and what crosses to the shim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum RlimitKind {
+    Cpu = 0,
+    FileSize = 1,
+    Data = 2,
+    Stack = 3,
+    Core = 4,
+    Rss = 5,
+    Processes = 6,
+    OpenFiles = 7,
+    LockedMemory = 8,
+    AddressSpace = 9,
+    Locks = 10,
+    PendingSignals = 11,
+    MessageQueue = 12,
+    Nice = 13,
+    RealtimePriority = 14,
+    RealtimeTime = 15,
+}
+
+impl RlimitKind {
+    /// All kinds, in order of their number.
+    pub const ALL: [Self; 16] = [
+        Self::Cpu,
+        Self::FileSize,
+        Self::Data,
+        Self::Stack,
+        Self::Core,
+        Self::Rss,
+        Self::Processes,
+        Self::OpenFiles,
+        Self::LockedMemory,
+        Self::AddressSpace,
+        Self::Locks,
+        Self::PendingSignals,
+        Self::MessageQueue,
+        Self::Nice,
+        Self::RealtimePriority,
+        Self::RealtimeTime,
+    ];
+}
+
+/// One resource limit of the command; `None` means unlimited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rlimit {
+    pub kind: RlimitKind,
+    pub soft: Option<u64>,
+    pub hard: Option<u64>,
+}
+
+/// What the shim is told, once, on its standard input.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ShimSpec {
+    /// The boot the record belongs to (`/proc/sys/kernel/random/boot_id`): process ids mean nothing after another.
+    pub boot_id: String,
+    /// An existing directory of the agent's own, in which the shim writes `record`.
+    pub runtime_dir: PathBuf,
+    /// The directory that holds `stdout` and `stderr`.
+    pub sandbox: PathBuf,
+    /// Where the command starts.
+    pub working_dir: PathBuf,
+    /// The file to execute; without a slash it is looked up in the `PATH` of `env`.
+    pub program: OsString,
+    /// The whole argument vector, its first element included.
+    pub argv: Vec<OsString>,
+    /// The whole environment: nothing is inherited.
+    pub env: Vec<(OsString, OsString)>,
+    /// `None` keeps the agent's user.
+    pub credentials: Option<Credentials>,
+    /// Files into which the child writes `0` to enter its cgroups, in this order.
+    pub cgroup_join: Vec<PathBuf>,
+    /// The cgroup whose processes are what is left of the container when the command ended.
+    pub cgroup_kill: Option<PathBuf>,
+    pub rlimits: Vec<Rlimit>,
+    /// File name within the sandbox, no path.
+    pub stdout: OsString,
+    /// File name within the sandbox, no path.
+    pub stderr: OsString,
+    pub umask: u32,
+    /// Set-user-id programs give no rights to the command.
+    pub no_new_privs: bool,
+}
+
+/// Why bytes are not a spec.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SpecError {
+    #[error(
+        "the launch spec does not open as this version's does; install agent and shim from one release"
+    )]
+    Version,
+    #[error("the launch spec ends in the middle of a field")]
+    Truncated,
+    #[error(
+        "the launch spec has a field {0} this shim does not know; install agent and shim from one release"
+    )]
+    UnknownField(u8),
+    #[error("the field {0} of the launch spec has a value of the wrong form")]
+    BadField(u8),
+    #[error("the launch spec has no field {0}, which is required")]
+    Missing(u8),
+}
+
+/// Field tags. Numbers are never used twice.
+mod tag {
+    pub(super) const BOOT_ID: u8 = 1;
+    pub(super) const RUNTIME_DIR: u8 = 2;
+    pub(super) const SANDBOX: u8 = 3;
+    pub(super) const WORKING_DIR: u8 = 4;
+    pub(super) const PROGRAM: u8 = 5;
+    pub(super) const ARG: u8 = 6;
+    pub(super) const ENV: u8 = 7;
+    pub(super) const CREDENTIALS: u8 = 8;
+    pub(super) const CGROUP_JOIN: u8 = 9;
+    pub(super) const CGROUP_KILL: u8 = 10;
+    pub(super) const RLIMIT: u8 = 11;
+    pub(super) const STDOUT: u8 = 12;
+    pub(super) const STDERR: u8 = 13;
+    pub(super) const UMASK: u8 = 14;
+    pub(super) const NO_NEW_PRIVS: u8 = 15;
+}
+
+/// The spec as bytes for the shim's standard input.
+pub fn encode(spec: &ShimSpec) -> Vec<u8> {
+    let mut out = MAGIC.to_vec();
+    field(&mut out, tag::BOOT_ID, spec.boot_id.as_bytes());
+    field(&mut out, tag::RUNTIME_DIR, path_bytes(&spec.runtime_dir));
+    field(&mut out, tag::SANDBOX, path_bytes(&spec.sandbox));
+    field(&mut out, tag::WORKING_DIR, path_bytes(&spec.working_dir));
+    field(&mut out, tag::PROGRAM, spec.program.as_bytes());
+    for arg in &spec.argv {
+        field(&mut out, tag::ARG, arg.as_bytes());
+    }
+    for (name, value) in &spec.env {
+        field(
+            &mut out,
+            tag::ENV,
+            &[name.as_bytes(), b"=", value.as_bytes()].concat(),
+        );
+    }
+    if let Some(credentials) = &spec.credentials {
+        let mut bytes = Vec::with_capacity(8 + 4 * credentials.groups.len());
+        bytes.extend_from_slice(&credentials.uid.to_le_bytes());
+        bytes.extend_from_slice(&credentials.gid.to_le_bytes());
+        for group in &credentials.groups {
+            bytes.extend_from_slice(&group.to_le_bytes());
+        }
+        field(&mut out, tag::CREDENTIALS, &bytes);
+    }
+    for path in &spec.cgroup_join {
+        field(&mut out, tag::CGROUP_JOIN, path_bytes(path));
+    }
+    if let Some(path) = &spec.cgroup_kill {
+        field(&mut out, tag::CGROUP_KILL, path_bytes(path));
+    }
+    for rlimit in &spec.rlimits {
+        let mut bytes = vec![rlimit.kind as u8];
+        bytes.extend_from_slice(&rlimit.soft.unwrap_or(u64::MAX).to_le_bytes());
+        bytes.extend_from_slice(&rlimit.hard.unwrap_or(u64::MAX).to_le_bytes());
+        field(&mut out, tag::RLIMIT, &bytes);
+    }
+    field(&mut out, tag::STDOUT, spec.stdout.as_bytes());
+    field(&mut out, tag::STDERR, spec.stderr.as_bytes());
+    field(&mut out, tag::UMASK, &spec.umask.to_le_bytes());
+    field(&mut out, tag::NO_NEW_PRIVS, &[u8::from(spec.no_new_privs)]);
+    out
+}
+
+/// The spec that `encode` made. Refuses other versions, unknown fields, broken fields and a missing program.
+pub fn decode(bytes: &[u8]) -> Result<ShimSpec, SpecError> {
+    let mut rest = bytes.strip_prefix(MAGIC).ok_or(SpecError::Version)?;
+    let mut spec = ShimSpec::default();
+    while let Some((&tag, after_tag)) = rest.split_first() {
+        let (length, after_length) = after_tag
+            .split_first_chunk::<4>()
+            .ok_or(SpecError::Truncated)?;
+        let length = u32::from_le_bytes(*length) as usize;
+        let (value, after_value) = after_length
+            .split_at_checked(length)
+            .ok_or(SpecError::Truncated)?;
+        set_field(&mut spec, tag, value)?;
+        rest = after_value;
+    }
+    let required = [
+        (tag::BOOT_ID, spec.boot_id.is_empty()),
+        (tag::RUNTIME_DIR, spec.runtime_dir.as_os_str().is_empty()),
+        (tag::SANDBOX, spec.sandbox.as_os_str().is_empty()),
+        (tag::WORKING_DIR, spec.working_dir.as_os_str().is_empty()),
+        (tag::PROGRAM, spec.program.is_empty()),
+        (tag::ARG, spec.argv.is_empty()),
+        (tag::STDOUT, spec.stdout.is_empty()),
+        (tag::STDERR, spec.stderr.is_empty()),
+    ];
+    match required.into_iter().find(|(_, missing)| *missing) {
+        Some((tag, _)) => Err(SpecError::Missing(tag)),
+        None => Ok(spec),
+    }
+}
+
+/// Whether a name is one plain file name: what `stdout` and `stderr` must be.
+pub fn is_plain_name(name: &OsStr) -> bool {
+    let bytes = name.as_bytes();
+    !bytes.is_empty()
+        && bytes != b"."
+        && bytes != b".."
+        && !bytes.contains(&b'/')
+        && !bytes.contains(&0)
+}
+
+fn set_field(spec: &mut ShimSpec, tag: u8, value: &[u8]) -> Result<(), SpecError> {
+    match tag {
+        tag::BOOT_ID => {
+            spec.boot_id =
+                String::from_utf8(value.to_vec()).map_err(|_| SpecError::BadField(tag))?;
+        }
+        tag::RUNTIME_DIR => spec.runtime_dir = path(value),
+        tag::SANDBOX => spec.sandbox = path(value),
+        tag::WORKING_DIR => spec.working_dir = path(value),
+        tag::PROGRAM => spec.program = os(value),
+        tag::ARG => spec.argv.push(os(value)),
+        tag::ENV => {
+            let equals = value.iter().position(|&byte| byte == b'=');
+            let equals = equals
+                .filter(|&at| at > 0)
+                .ok_or(SpecError::BadField(tag))?;
+            let pair = (os(&value[..equals]), os(&value[equals + 1..]));
+            spec.env.push(pair);
+        }
+        tag::CREDENTIALS => {
+            spec.credentials = Some(credentials(value).ok_or(SpecError::BadField(tag))?)
+        }
+        tag::CGROUP_JOIN => spec.cgroup_join.push(path(value)),
+        tag::CGROUP_KILL => spec.cgroup_kill = Some(path(value)),
+        tag::RLIMIT => spec
+            .rlimits
+            .push(rlimit(value).ok_or(SpecError::BadField(tag))?),
+        tag::STDOUT | tag::STDERR => {
+            let name = os(value);
+            if !is_plain_name(&name) {
+                return Err(SpecError::BadField(tag));
+            }
+            match tag {
+                tag::STDOUT => spec.stdout = name,
+                _ => spec.stderr = name,
+            }
+        }
+        tag::UMASK => {
+            let bytes = value.try_into().map_err(|_| SpecError::BadField(tag))?;
+            spec.umask = u32::from_le_bytes(bytes);
+        }
+        tag::NO_NEW_PRIVS => match value {
+            [0] => spec.no_new_privs = false,
+            [1] => spec.no_new_privs = true,
+            _ => return Err(SpecError::BadField(tag)),
+        },
+        unknown => return Err(SpecError::UnknownField(unknown)),
+    }
+    Ok(())
+}
+
+fn credentials(value: &[u8]) -> Option<Credentials> {
+    let (numbers, rest) = value.as_chunks::<4>();
+    if !rest.is_empty() {
+        return None;
+    }
+    let mut numbers = numbers.iter().map(|bytes| u32::from_le_bytes(*bytes));
+    Some(Credentials {
+        uid: numbers.next()?,
+        gid: numbers.next()?,
+        groups: numbers.collect(),
+    })
+}
+
+fn rlimit(value: &[u8]) -> Option<Rlimit> {
+    let (&kind, numbers) = value.split_first()?;
+    let ([soft, hard], []) = numbers.as_chunks::<8>() else {
+        return None;
+    };
+    let finite =
+        |bytes: &[u8; 8]| Some(u64::from_le_bytes(*bytes)).filter(|&limit| limit != u64::MAX);
+    let kind = *RlimitKind::ALL.get(usize::from(kind))?;
+    Some(Rlimit {
+        kind,
+        soft: finite(soft),
+        hard: finite(hard),
+    })
+}
+
+fn field(out: &mut Vec<u8>, tag: u8, value: &[u8]) {
+    let length = u32::try_from(value.len()).expect("a field of a spec is far below 4 GiB");
+    out.push(tag);
+    out.extend_from_slice(&length.to_le_bytes());
+    out.extend_from_slice(value);
+}
+
+fn path_bytes(path: &Path) -> &[u8] {
+    path.as_os_str().as_bytes()
+}
+
+fn path(bytes: &[u8]) -> PathBuf {
+    PathBuf::from(os(bytes))
+}
+
+fn os(bytes: &[u8]) -> OsString {
+    OsString::from_vec(bytes.to_vec())
+}
+
+#[cfg(test)]
+#[path = "spec_tests.rs"]
+mod tests;

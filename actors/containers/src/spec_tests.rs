@@ -1,0 +1,96 @@
+use super::*;
+use proptest::prelude::*;
+
+fn sample() -> ShimSpec {
+    ShimSpec {
+        boot_id: "b00t".into(),
+        runtime_dir: "/run/c1".into(),
+        sandbox: "/sandbox".into(),
+        working_dir: "/sandbox".into(),
+        program: "/bin/sh".into(),
+        argv: vec!["sh".into(), "-c".into(), "echo a=b".into()],
+        env: vec![("A".into(), "b=c".into()), ("EMPTY".into(), "".into())],
+        credentials: Some(Credentials {
+            uid: 1,
+            gid: 2,
+            groups: vec![2, 3],
+        }),
+        cgroup_join: vec!["/cg/cpu/tasks".into(), "/cg/memory/tasks".into()],
+        cgroup_kill: Some("/cg/pids".into()),
+        rlimits: vec![Rlimit {
+            kind: RlimitKind::OpenFiles,
+            soft: Some(64),
+            hard: None,
+        }],
+        stdout: "stdout".into(),
+        stderr: "stderr".into(),
+        umask: 0o022,
+        no_new_privs: true,
+    }
+}
+
+#[test]
+fn a_spec_survives_its_encoding() {
+    let spec = sample();
+    assert_eq!(decode(&encode(&spec)), Ok(spec));
+}
+
+#[test]
+fn what_is_not_understood_is_refused() {
+    let good = encode(&sample());
+    assert_eq!(decode(b"TPSH\x02"), Err(SpecError::Version));
+    assert_eq!(decode(&[]), Err(SpecError::Version));
+    assert_eq!(decode(&good[..good.len() - 1]), Err(SpecError::Truncated));
+    assert_eq!(decode(MAGIC), Err(SpecError::Missing(tag::BOOT_ID)));
+
+    let with = |tag: u8, value: &[u8]| {
+        let mut bytes = good.clone();
+        field(&mut bytes, tag, value);
+        decode(&bytes)
+    };
+    assert_eq!(with(99, b""), Err(SpecError::UnknownField(99)));
+    for (tag, value) in [
+        (tag::STDOUT, &b"../stdout"[..]),
+        (tag::STDERR, b".."),
+        (tag::ENV, b"NOVALUE"),
+        (tag::ENV, b"=x"),
+        (tag::RLIMIT, b"\x07"),
+        (tag::RLIMIT, &[16; 17]),
+        (tag::CREDENTIALS, b"\0\0\0\0\0"),
+        (tag::UMASK, b""),
+        (tag::NO_NEW_PRIVS, b"\x02"),
+    ] {
+        assert_eq!(
+            with(tag, value),
+            Err(SpecError::BadField(tag)),
+            "{tag} {value:?}"
+        );
+    }
+}
+
+#[test]
+fn the_numbers_of_rlimits_are_their_places() {
+    for (place, kind) in RlimitKind::ALL.into_iter().enumerate() {
+        assert_eq!(kind as usize, place);
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_arguments_and_environment_survive(
+        args in prop::collection::vec(prop::collection::vec(1u8.., 0..20), 1..8),
+        env in prop::collection::vec(("[A-Z_]{1,8}", prop::collection::vec(1u8.., 0..20)), 0..8),
+    ) {
+        let mut spec = sample();
+        spec.argv = args.into_iter().map(OsString::from_vec).collect();
+        spec.env = env.into_iter().map(|(name, value)| (name.into(), OsString::from_vec(value))).collect();
+        prop_assert_eq!(decode(&encode(&spec)), Ok(spec));
+    }
+
+    #[test]
+    fn any_bytes_are_taken_or_refused_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..200), cut in 0usize..400) {
+        let _ = decode(&[MAGIC.as_slice(), &bytes].concat());
+        let good = encode(&sample());
+        let _ = decode(&good[..cut.min(good.len())]);
+    }
+}

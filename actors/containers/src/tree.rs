@@ -1,0 +1,114 @@
+//! Owns reaching every process of a container: who they are, and a signal to all of them. It decides neither when nor
+//! how often: one call is one pass, and the caller repeats it until nobody is left.
+//!
+//! With a cgroup the members are those of the cgroup, which nobody leaves. Without one they are the descendants of the
+//! shim, to which orphans return because it is a subreaper, and the session of the command, which is all that can
+//! still be told after the death of the shim: a process that made itself a daemon is lost then, and only then.
+
+use crate::process::{self, ProcessId};
+use rustix::process::{Pid, Signal, kill_process};
+use std::collections::BTreeSet;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Cgroups within the container's own are visited this deep.
+const MAX_CGROUP_DEPTH: usize = 8;
+
+/// How to find the processes of one container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tree {
+    /// One cgroup directory of the container: with v1 any controller's that every process joins.
+    pub cgroup: Option<PathBuf>,
+    /// The supervisor, which is not a member itself.
+    pub shim: Option<ProcessId>,
+    /// The command: leader of its session and process group.
+    pub command: Option<ProcessId>,
+}
+
+impl Tree {
+    /// The live processes of the container, zombies excluded. Errors: cgroup or `/proc` cannot be read.
+    pub fn members(&self) -> io::Result<BTreeSet<u32>> {
+        match &self.cgroup {
+            Some(cgroup) => cgroup_members(cgroup),
+            None => self.members_by_descent(),
+        }
+    }
+
+    /// Sends a signal to each member once; says how many took it. A member that ended meanwhile is not an error.
+    pub fn signal(&self, signal: Signal) -> io::Result<usize> {
+        Ok(send(&self.members()?, signal))
+    }
+
+    /// One pass of killing everything: says how many members it found. 0 means the container is empty.
+    ///
+    /// Nothing can be born between reading the members and killing them: v2 kills in one go, and with v1 the `pids`
+    /// controller first forbids new processes. Without either a fork bomb has to be outrun by repeating.
+    pub fn kill_pass(&self) -> io::Result<usize> {
+        if let Some(cgroup) = &self.cgroup {
+            // Which of the two files exists depends on the hierarchy; the other fails harmlessly.
+            if std::fs::write(cgroup.join("cgroup.kill"), "1").is_err() {
+                let _ = std::fs::write(cgroup.join("pids.max"), "0");
+            }
+        }
+        let members = self.members()?;
+        send(&members, Signal::KILL);
+        Ok(members.len())
+    }
+
+    fn members_by_descent(&self) -> io::Result<BTreeSet<u32>> {
+        let processes = process::all()?;
+        let is_here = |id: ProcessId| processes.get(&id.pid).is_some_and(|stat| stat.id == id);
+        let mut members = BTreeSet::new();
+        if let Some(shim) = self.shim.filter(|shim| is_here(*shim)) {
+            members.extend(process::descendants(shim.pid, &processes));
+        }
+        if let Some(command) = self.command {
+            // The kernel does not reuse an id while it names a session, so a stranger under the command's id proves
+            // that the session is empty.
+            let reused = processes
+                .get(&command.pid)
+                .is_some_and(|stat| stat.id != command);
+            if !reused {
+                let session = processes.values().filter(|stat| {
+                    stat.session == command.pid && stat.id.start_ticks >= command.start_ticks
+                });
+                members.extend(session.map(|stat| stat.id.pid));
+            }
+        }
+        members.retain(|pid| processes.get(pid).is_some_and(|stat| !stat.is_dead()));
+        Ok(members)
+    }
+}
+
+/// The processes of a cgroup and of the cgroups below it. A cgroup that does not exist has none.
+pub fn cgroup_members(cgroup: &Path) -> io::Result<BTreeSet<u32>> {
+    let mut members = BTreeSet::new();
+    collect(cgroup, MAX_CGROUP_DEPTH, &mut members)?;
+    Ok(members)
+}
+
+fn collect(cgroup: &Path, depth: usize, members: &mut BTreeSet<u32>) -> io::Result<()> {
+    match std::fs::read_to_string(cgroup.join("cgroup.procs")) {
+        Ok(text) => members.extend(text.lines().filter_map(|line| line.parse::<u32>().ok())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    }
+    // Two links mean no directory within: the usual case costs no listing.
+    if depth == 0 || std::os::unix::fs::MetadataExt::nlink(&std::fs::metadata(cgroup)?) <= 2 {
+        return Ok(());
+    }
+    for entry in std::fs::read_dir(cgroup)?.flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            collect(&entry.path(), depth - 1, members)?;
+        }
+    }
+    Ok(())
+}
+
+fn send(members: &BTreeSet<u32>, signal: Signal) -> usize {
+    let pids = members
+        .iter()
+        .filter_map(|&pid| Pid::from_raw(i32::try_from(pid).ok()?));
+    pids.filter(|&pid| kill_process(pid, signal).is_ok())
+        .count()
+}

@@ -1,0 +1,143 @@
+//! Owns the few steps between fork and exec, in the child: everything that makes the process the task's and no longer
+//! the agent's. It returns only if one of them failed.
+
+use crate::sys;
+use rustix::fs::{FileType, Mode, OFlags};
+use rustix::io::Errno;
+use rustix::process::{Gid, Resource, Uid};
+use std::ffi::OsStr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+use tepui_containers::record::{LaunchFailure, Stage};
+use tepui_containers::spec::{Credentials, RlimitKind, ShimSpec};
+
+/// Becomes the command. Returns what went wrong, if it does.
+///
+/// The order matters: cgroups and limits need the agent's rights; the files of the sandbox are opened with the task's
+/// rights, so that no link a task planted there makes root open something.
+pub(crate) fn become_command(spec: &ShimSpec) -> LaunchFailure {
+    match prepare(spec) {
+        Ok(()) => exec(spec),
+        Err(failure) => failure,
+    }
+}
+
+fn prepare(spec: &ShimSpec) -> Result<(), LaunchFailure> {
+    sys::reset_signals();
+    at(Stage::Session, rustix::process::setsid())?;
+    for file in &spec.cgroup_join {
+        let written = std::fs::OpenOptions::new().write(true).open(file);
+        let written = written.and_then(|mut file| std::io::Write::write_all(&mut file, b"0"));
+        written.map_err(|error| failure(Stage::Cgroup, error.raw_os_error()))?;
+    }
+    for rlimit in &spec.rlimits {
+        let limit = rustix::process::Rlimit {
+            current: rlimit.soft,
+            maximum: rlimit.hard,
+        };
+        at(
+            Stage::Rlimit,
+            rustix::process::setrlimit(resource(rlimit.kind), limit),
+        )?;
+    }
+    rustix::process::umask(Mode::from_raw_mode(spec.umask & 0o777));
+    if let Some(credentials) = &spec.credentials {
+        at(Stage::User, switch_user(credentials))?;
+    }
+    if spec.no_new_privs {
+        at(Stage::Privileges, rustix::thread::set_no_new_privs(true))?;
+    }
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let sandbox = at(
+        Stage::Stdout,
+        rustix::fs::open(&spec.sandbox, flags, Mode::empty()),
+    )?;
+    let stdout = at(Stage::Stdout, open_output(&sandbox, &spec.stdout))?;
+    let stderr = at(Stage::Stderr, open_output(&sandbox, &spec.stderr))?;
+    at(Stage::Stdout, rustix::stdio::dup2_stdout(&stdout))?;
+    at(Stage::Stderr, rustix::stdio::dup2_stderr(&stderr))?;
+    at(Stage::WorkingDir, rustix::process::chdir(&spec.working_dir))
+}
+
+fn exec(spec: &ShimSpec) -> LaunchFailure {
+    let (argv0, rest) = spec
+        .argv
+        .split_first()
+        .expect("decoding refuses an empty argument vector");
+    let mut command = Command::new(&spec.program);
+    command.arg0(argv0).args(rest).env_clear();
+    command.envs(spec.env.iter().map(|(name, value)| (name, value)));
+    let error = command.exec();
+    failure(Stage::Exec, error.raw_os_error())
+}
+
+/// Groups first and the user last: after that there is no right left to change the others.
+fn switch_user(credentials: &Credentials) -> Result<(), Errno> {
+    let groups: Vec<Gid> = credentials
+        .groups
+        .iter()
+        .map(|&group| Gid::from_raw(group))
+        .collect();
+    let (uid, gid) = (
+        Uid::from_raw(credentials.uid),
+        Gid::from_raw(credentials.gid),
+    );
+    rustix::thread::set_thread_groups(&groups)?;
+    rustix::thread::set_thread_res_gid(gid, gid, gid)?;
+    rustix::thread::set_thread_res_uid(uid, uid, uid)
+}
+
+/// Opens a file of the sandbox for appending: a regular one, in the sandbox itself, never through a link. A pipe that
+/// somebody put there is refused instead of waited for.
+fn open_output(sandbox: impl AsFd, name: &OsStr) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::WRONLY
+        | OFlags::APPEND
+        | OFlags::CREATE
+        | OFlags::NOFOLLOW
+        | OFlags::CLOEXEC
+        | OFlags::NONBLOCK;
+    let mode = Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::ROTH;
+    let file = rustix::fs::openat(&sandbox, name, flags, mode)?;
+    let kind = FileType::from_raw_mode(rustix::fs::fstat(&file)?.st_mode);
+    if kind != FileType::RegularFile {
+        return Err(Errno::INVAL);
+    }
+    rustix::fs::fcntl_setfl(&file, OFlags::APPEND)?;
+    Ok(file)
+}
+
+fn resource(kind: RlimitKind) -> Resource {
+    match kind {
+        RlimitKind::Cpu => Resource::Cpu,
+        RlimitKind::FileSize => Resource::Fsize,
+        RlimitKind::Data => Resource::Data,
+        RlimitKind::Stack => Resource::Stack,
+        RlimitKind::Core => Resource::Core,
+        RlimitKind::Rss => Resource::Rss,
+        RlimitKind::Processes => Resource::Nproc,
+        RlimitKind::OpenFiles => Resource::Nofile,
+        RlimitKind::LockedMemory => Resource::Memlock,
+        RlimitKind::AddressSpace => Resource::As,
+        RlimitKind::Locks => Resource::Locks,
+        RlimitKind::PendingSignals => Resource::Sigpending,
+        RlimitKind::MessageQueue => Resource::Msgqueue,
+        RlimitKind::Nice => Resource::Nice,
+        RlimitKind::RealtimePriority => Resource::Rtprio,
+        RlimitKind::RealtimeTime => Resource::Rttime,
+    }
+}
+
+fn at<T>(stage: Stage, result: Result<T, Errno>) -> Result<T, LaunchFailure> {
+    result.map_err(|errno| LaunchFailure {
+        stage,
+        errno: errno.raw_os_error(),
+    })
+}
+
+fn failure(stage: Stage, errno: Option<i32>) -> LaunchFailure {
+    LaunchFailure {
+        stage,
+        errno: errno.unwrap_or(libc::EINVAL),
+    }
+}

@@ -1,0 +1,65 @@
+//! Owns the calls the standard library has no safe name for. It is the only file of the shim with `unsafe` in it.
+#![allow(unsafe_code)]
+
+/// Signals a shim must not die of: whoever sends them to its session or to all of the agent's processes means the
+/// agent. Only SIGKILL ends a shim before its command.
+const IGNORED: [libc::c_int; 5] = [
+    libc::SIGHUP,
+    libc::SIGINT,
+    libc::SIGQUIT,
+    libc::SIGTERM,
+    libc::SIGPIPE,
+];
+
+/// The highest signal number whose disposition is reset for the command.
+const LAST_SIGNAL: libc::c_int = 31;
+
+/// Makes the shim independent of the agent: its own session, deaf to signals, no inherited files but 0, 1 and 2.
+pub(crate) fn detach() {
+    // Fails only for a session leader, which is detached already.
+    let _ = rustix::process::setsid();
+    for signal in IGNORED {
+        // SAFETY: SIG_IGN installs no handler, and the signal numbers are constants.
+        unsafe { libc::signal(signal, libc::SIG_IGN) };
+    }
+    // SAFETY: nothing in this process owns a descriptor above 2 yet: it runs before anything is opened.
+    unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, 0) };
+}
+
+/// Gives the command the signal dispositions and the mask every program expects. Called in the child before exec.
+pub(crate) fn reset_signals() {
+    for signal in 1..=LAST_SIGNAL {
+        // SAFETY: SIG_DFL installs no handler; SIGKILL and SIGSTOP are refused without harm.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+    // SAFETY: an all-zero set is what sigemptyset makes, and the pointers are to live locals.
+    unsafe {
+        let mut none: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&mut none);
+        libc::sigprocmask(libc::SIG_SETMASK, &none, std::ptr::null_mut());
+    }
+}
+
+/// Which side of a fork this is.
+pub(crate) enum Fork {
+    Child,
+    Parent { child: i32 },
+}
+
+/// Duplicates the process. Errors: `errno`.
+pub(crate) fn fork() -> Result<Fork, i32> {
+    // SAFETY: the shim has one thread, so the child finds no lock held by a thread that does not exist there.
+    match unsafe { libc::fork() } {
+        -1 => Err(std::io::Error::last_os_error()
+            .raw_os_error()
+            .unwrap_or(libc::EAGAIN)),
+        0 => Ok(Fork::Child),
+        child => Ok(Fork::Parent { child }),
+    }
+}
+
+/// Ends the process at once, without the parent's exit handlers.
+pub(crate) fn exit_now(code: i32) -> ! {
+    // SAFETY: _exit has no preconditions.
+    unsafe { libc::_exit(code) }
+}
