@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""check.py RECORDED [--results FILE]: judges a folder of our recorded answers.
+"""check.py RECORDED [--results FILE] [--differences FILE]: judges a folder of our recorded answers.
 
 Runs golden/record/compare.py, which decides what is equal, and holds its result against the files beside this one:
   limits.tsv     minimum-equal N         fewer equal exchanges fail (justified ones do not count)
                  strict-prefixes A,B,…   each exchange whose name begins so must be equal or justified; empty: not enforced yet
   justified.tsv  NAME<tab>REASON         exchanges allowed to differ; a name no recording has fails, one that is equal is told
-Prints each difference, then one line of counts. FILE gets NAME<tab>equal|differ|missing|justified for the ledger's checker.
+Ends with one line of counts. The results file gets NAME<tab>equal|differ|missing|justified for the ledger's checker; each difference
+goes to the differences file, or is printed where none is given.
 """
 import argparse
 import os
@@ -77,6 +78,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recorded")
     parser.add_argument("--results")
+    parser.add_argument("--differences")
     args = parser.parse_args()
     limits = read_tsv(os.path.join(HERE, "limits.tsv"))
     justified = read_tsv(os.path.join(HERE, "justified.tsv"))
@@ -87,9 +89,12 @@ def main():
         with open(args.results, "w", encoding="utf-8") as out:
             out.writelines(f"{name}\t{verdict}\n" for name, verdict in result.items())
 
-    for name, found in sorted(differences.items()):
-        for what in found:
-            print(f"{result[name]:9} {name}: {what}")
+    told = [f"{result[name]:9} {name}: {what}\n" for name, found in sorted(differences.items()) for what in found]
+    if args.differences:
+        with open(args.differences, "w", encoding="utf-8") as out:
+            out.writelines(told)
+    else:
+        sys.stdout.writelines(told)
     problems = [f"justified.tsv names {name}, which no recording has" for name in sorted(set(justified) - names)]
     problems += [f"justified.tsv gives no reason for {name}" for name, reason in justified.items() if not reason]
     for name in sorted(justified):

@@ -52,8 +52,9 @@ record_one() (
   sleep 1 # the recorders want an idle cluster: registration over, gauges settled
   MP=$port AP1=$((port + 1)) AP2=$((port + 2)) GOLDEN=$work/recorded \
     timeout "$RECORD_LIMIT_S" python3 "$record/play.py" "$recorder" >"$work/recorder.log" 2>&1 || say "$recorder: ended with $? (see $work/recorder.log)"
-  { grep -h 'passed over\|out of time' "$work/recorder.log" || true; } | sed "s/^/$recorder /"
-  say "$recorder: $(find "$work/recorded" -name '[0-9]*.txt' | wc -l) exchanges in $SECONDS s"
+  passed_over=$(grep -c 'passed over\|out of time' "$work/recorder.log" || true)
+  [[ $passed_over == 0 || -z $keep ]] || { grep 'passed over\|out of time' "$work/recorder.log" || true; } | sed "s/^/$recorder /"
+  say "$recorder: $(find "$work/recorded" -name '[0-9]*.txt' | wc -l) exchanges in $SECONDS s, $passed_over statements passed over"
 )
 
 mapfile -t ports < <("$root/scripts/free_port.py" --span $((BRIDGE_OFFSET + 2)) --count "${#recorders[@]}")
@@ -73,5 +74,9 @@ if [[ $# -gt 0 ]]; then
   "$record/compare.py" "$here/golden,$here/golden/again1,$here/golden/again2" "$out/all" --verbose | grep -v ': missing$' || true
   exit 0
 fi
-"$here/check.py" "$out/all" --results "$results_dir/conformance.tsv" || { say "recordings and logs stay in $out"; exit 1; }
+differences=$results_dir/conformance-differences.txt
+"$here/check.py" "$out/all" --results "$results_dir/conformance.tsv" --differences "$differences" || {
+  say "each difference: $differences; recordings and logs: $out"
+  exit 1
+}
 [[ -n $keep ]] || rm -rf "$out"
