@@ -48,7 +48,8 @@ unit() {
   rm -f "$results_dir"/unit.*
   if cargo nextest --version >/dev/null 2>&1; then
     cargo nextest run --workspace
-    cp "$target_dir/nextest/default/junit.xml" "$results_dir/unit.junit.xml"
+    # nextest keeps its store in the clone, whatever CARGO_TARGET_DIR says
+    cp "$root/target/nextest/default/junit.xml" "$results_dir/unit.junit.xml"
   else
     cargo test --workspace 2>&1 | tee "$results_dir/unit.txt"
   fi
