@@ -1,0 +1,100 @@
+//! What callers can be told, and what stops the thread.
+
+use tepui_engine::EngineError;
+
+use crate::StateError;
+
+/// Why a command was not applied, or why nobody knows whether it was.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ProposeError {
+    /// Ask the leader instead, if one is known.
+    #[error("this member does not lead (leader: {leader:?}); ask the leader")]
+    NotLeader { leader: Option<u64> },
+    /// A queue is full or too much is uncommitted. Nothing was proposed: try later.
+    #[error("too many commands are waiting; try again later")]
+    Full,
+    #[error("the command has {size} bytes, at most {limit} are accepted")]
+    TooLarge { size: usize, limit: usize },
+    /// The state machine cannot read it, or the membership does not allow it. Nothing was proposed.
+    #[error("the command is not acceptable: {0}")]
+    Invalid(String),
+    /// Leadership was lost before the command was applied: it may still be applied by the next leader.
+    #[error(
+        "leadership was lost, the command may or may not take effect; read the state before repeating it"
+    )]
+    OutcomeUnknown,
+    #[error("consensus has stopped: {0}")]
+    Stopped(String),
+}
+
+/// Why a linearizable read could not be granted. All of them may be retried, at the leader.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    #[error("this member does not lead (leader: {leader:?}); ask the leader")]
+    NotLeader { leader: Option<u64> },
+    #[error("too many reads are waiting; try again later")]
+    Full,
+    #[error("no majority confirmed the leader in time; try again")]
+    TimedOut,
+    #[error("leadership was lost while reading; ask the new leader")]
+    LeadershipLost,
+    #[error("consensus has stopped: {0}")]
+    Stopped(String),
+}
+
+/// Why an input was not taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InboxError {
+    #[error("the inbox of consensus is full")]
+    Full,
+    #[error("consensus has stopped: {0}")]
+    Stopped(String),
+}
+
+impl From<InboxError> for ProposeError {
+    fn from(error: InboxError) -> Self {
+        match error {
+            InboxError::Full => Self::Full,
+            InboxError::Stopped(reason) => Self::Stopped(reason),
+        }
+    }
+}
+
+impl From<InboxError> for ReadError {
+    fn from(error: InboxError) -> Self {
+        match error {
+            InboxError::Full => Self::Full,
+            InboxError::Stopped(reason) => Self::Stopped(reason),
+        }
+    }
+}
+
+/// What keeps consensus from starting, or ends it. None of it can be mended without a restart.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConsensusError {
+    #[error("the storage of consensus failed: {0}")]
+    Engine(#[from] EngineError),
+    #[error(
+        "the stored consensus state is damaged: {0}; restore this directory from a backup, \
+         or remove this member and add it again under a new id"
+    )]
+    Damaged(String),
+    #[error(
+        "this directory belongs to member {found}, but was opened for member {expected}; check the configured id"
+    )]
+    WrongMember { found: u64, expected: u64 },
+    #[error("the options of consensus are not usable: {0}")]
+    Options(String),
+    #[error("the replicated state failed: {0}")]
+    State(#[from] StateError),
+    #[error("raft failed: {0}")]
+    Raft(String),
+    #[error("the consensus thread could not be started: {0}")]
+    Thread(String),
+}
+
+impl From<raft::Error> for ConsensusError {
+    fn from(error: raft::Error) -> Self {
+        Self::Raft(error.to_string())
+    }
+}
