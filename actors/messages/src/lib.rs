@@ -2,8 +2,10 @@
 //!
 //! Times are nanoseconds since the Unix epoch ([`UnixNanos`]); durations are [`std::time::Duration`].
 
+pub mod agent;
 pub mod allocator;
 pub mod change;
+pub mod containers;
 pub mod framework;
 pub mod master;
 pub mod view;

@@ -1,6 +1,7 @@
 //! To the view: the change stream, and questions about what it has seen.
 
-use tepui_protocol::message::Message;
+use bytes::Bytes;
+use tepui_protocol::{message::Message, v1::master};
 
 use crate::change::Numbered;
 
@@ -9,5 +10,55 @@ use crate::change::Numbered;
 pub struct Follow(pub Vec<Numbered>);
 
 impl Message for Follow {
+    type Reply = ();
+}
+
+/// A question; answered once the view has seen change number `after`, so that a client reads its own writes.
+#[derive(Debug, Clone)]
+pub struct Query {
+    pub after: u64,
+    pub question: Question,
+}
+
+impl Message for Query {
+    /// The body of the answer.
+    type Reply = Bytes;
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Question {
+    /// v0 JSON, as the endpoint of the same name gives it.
+    State,
+    StateSummary,
+    Slaves { slave_id: Option<String> },
+    Frameworks { framework_id: Option<String> },
+    Tasks { framework_id: Option<String>, task_id: Option<String>, limit: usize, offset: usize, ascending: bool },
+    Roles,
+    Weights,
+    Quota,
+    MaintenanceSchedule,
+    MaintenanceStatus,
+    /// Numbers for `/metrics/snapshot`: names and values as a JSON object, in Mesos' names (`master/tasks_running`).
+    Metrics,
+    /// A GET_* call of the operator API: the whole `master::Response`.
+    Call { kind: master::call::Type, encoding: Encoding },
+}
+
+/// How an API answer is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encoding {
+    Json,
+    Protobuf,
+}
+
+/// Opens an operator event stream: a snapshot and all that follows, without a gap; RecordIO, heartbeats included.
+#[derive(Debug)]
+pub struct Watch {
+    pub encoding: Encoding,
+    /// Bounded; a watcher that does not keep up is cut off.
+    pub records: tokio::sync::mpsc::Sender<Bytes>,
+}
+
+impl Message for Watch {
     type Reply = ();
 }

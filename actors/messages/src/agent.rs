@@ -1,0 +1,237 @@
+//! To the agent's actor: from its HTTP endpoints, and the handles it is given. The master's orders arrive as
+//! the `node` messages themselves.
+
+use std::{fmt, path::PathBuf, sync::Arc};
+
+use tepui_protocol::{
+    message::{Ask, Message, Tell},
+    node,
+    v1::{
+        AgentInfo, ContainerId, ExecutorId, ExecutorInfo, FrameworkId, FrameworkInfo, MasterInfo,
+        Resource, ResourceStatistics, Task, TaskInfo, TaskStatus, executor,
+    },
+};
+
+use crate::UnixNanos;
+pub use crate::master::Answer;
+
+/// What the agent says to the leading master.
+pub trait MasterPeer:
+    Tell<node::StatusUpdate>
+    + Tell<node::ExecutorExited>
+    + Tell<node::ToFramework>
+    + Tell<node::AgentLeaves>
+    + Ask<node::RegisterAgent>
+{
+}
+
+impl<T> MasterPeer for T where
+    T: Tell<node::StatusUpdate>
+        + Tell<node::ExecutorExited>
+        + Tell<node::ToFramework>
+        + Tell<node::AgentLeaves>
+        + Ask<node::RegisterAgent>
+{
+}
+
+/// A connection to the leading master stands. It replaces an older one.
+pub struct MasterConnected {
+    /// Rises with each connection.
+    pub connection: u64,
+    pub peer: Arc<dyn MasterPeer>,
+}
+
+impl Message for MasterConnected {
+    type Reply = ();
+}
+
+/// The connection is gone; without effect if a newer one stands.
+#[derive(Debug, Clone, Copy)]
+pub struct MasterLost {
+    pub connection: u64,
+}
+
+impl Message for MasterLost {
+    type Reply = ();
+}
+
+/// An event for an executor, in order.
+#[derive(Debug, Clone)]
+pub struct DeliverExecutorEvent(pub Arc<executor::Event>);
+
+impl Message for DeliverExecutorEvent {
+    type Reply = ();
+}
+
+/// Ends an executor's stream after all that was delivered before.
+#[derive(Debug, Clone, Copy)]
+pub struct EndExecutorStream;
+
+impl Message for EndExecutorStream {
+    type Reply = ();
+}
+
+/// What the agent holds of an executor's subscription.
+pub trait ExecutorStream: Tell<DeliverExecutorEvent> + Tell<EndExecutorStream> {}
+impl<T: Tell<DeliverExecutorEvent> + Tell<EndExecutorStream>> ExecutorStream for T {}
+
+/// An executor opens or reopens its event stream; an older stream of it is ended.
+///
+/// Answered [`Answer::OK`] once the stream is taken; otherwise with the refusal, and `stream` is dropped.
+pub struct ExecutorSubscribe {
+    pub framework_id: FrameworkId,
+    pub executor_id: ExecutorId,
+    pub unacknowledged_tasks: Vec<TaskInfo>,
+    pub unacknowledged_updates: Vec<TaskStatus>,
+    /// Names this stream in [`ExecutorStreamLost`]; unique within the process.
+    pub stream_id: u64,
+    pub stream: Arc<dyn ExecutorStream>,
+}
+
+impl Message for ExecutorSubscribe {
+    type Reply = Answer;
+}
+
+/// Any other call of an executor, structurally valid: UPDATE, MESSAGE or HEARTBEAT.
+#[derive(Debug, Clone)]
+pub struct ExecutorCall(pub executor::Call);
+
+impl Message for ExecutorCall {
+    type Reply = Answer;
+}
+
+/// The connection of an executor's stream is gone, or its reader was too slow.
+#[derive(Debug, Clone)]
+pub struct ExecutorStreamLost {
+    pub framework_id: FrameworkId,
+    pub executor_id: ExecutorId,
+    pub stream_id: u64,
+}
+
+impl Message for ExecutorStreamLost {
+    type Reply = ();
+}
+
+/// Ends the agent: with `leave` its tasks are killed and the master forgets it; without, all runs on.
+#[derive(Debug, Clone, Copy)]
+pub struct EndNode {
+    pub leave: bool,
+}
+
+impl Message for EndNode {
+    type Reply = ();
+}
+
+/// Asks for everything the agent knows.
+#[derive(Debug, Clone, Copy)]
+pub struct GetNodeState;
+
+impl Message for GetNodeState {
+    type Reply = Arc<NodeState>;
+}
+
+/// Asks what each live container uses now.
+#[derive(Debug, Clone, Copy)]
+pub struct ContainerUsage;
+
+impl Message for ContainerUsage {
+    type Reply = Vec<ContainerUsageRecord>;
+}
+
+/// Where the agent stands between start and end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NodePhase {
+    Recovering,
+    /// Not registered with the leading master.
+    Disconnected,
+    Running,
+    Terminating,
+}
+
+/// The agent as it was when asked; its parts are shared, not copied.
+#[derive(Debug, Clone)]
+pub struct NodeState {
+    /// With its id, once there is one.
+    pub info: Arc<AgentInfo>,
+    pub phase: NodePhase,
+    /// The master of the last registration.
+    pub master: Option<Arc<MasterInfo>>,
+    pub registered_at: Option<UnixNanos>,
+    pub frameworks: Vec<FrameworkState>,
+    pub completed_frameworks: Vec<FrameworkState>,
+}
+
+/// A framework on this agent; executors in order of their start.
+#[derive(Debug, Clone)]
+pub struct FrameworkState {
+    pub info: Arc<FrameworkInfo>,
+    pub executors: Vec<ExecutorState>,
+    pub completed_executors: Vec<ExecutorState>,
+}
+
+/// Where an executor stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExecutorPhase {
+    Registering,
+    Running,
+    Terminating,
+    Terminated,
+}
+
+/// An executor on this agent; tasks in order of their launch.
+#[derive(Debug, Clone)]
+pub struct ExecutorState {
+    pub info: Arc<ExecutorInfo>,
+    /// Made by the agent for a task with a command.
+    pub command_task: bool,
+    pub phase: ExecutorPhase,
+    pub container_id: ContainerId,
+    pub sandbox: PathBuf,
+    /// The command's process, while it runs.
+    pub pid: Option<u32>,
+    /// Told to run, not yet with the executor.
+    pub queued_tasks: Vec<Arc<Task>>,
+    pub launched_tasks: Vec<Arc<Task>>,
+    /// Ended, the last update not acknowledged.
+    pub terminated_tasks: Vec<Arc<Task>>,
+    pub completed_tasks: Vec<Arc<Task>>,
+}
+
+impl ExecutorState {
+    /// What the container is accounted for: the executor and its tasks that have not ended.
+    pub fn resources(&self) -> impl Iterator<Item = &Resource> {
+        let tasks = self.queued_tasks.iter().chain(&self.launched_tasks);
+        let live = self.phase != ExecutorPhase::Terminated;
+        let own = live.then_some(&self.info.resources).into_iter().flatten();
+        own.chain(tasks.flat_map(|task| &task.resources))
+    }
+}
+
+/// What one container uses.
+#[derive(Debug, Clone)]
+pub struct ContainerUsageRecord {
+    pub framework_id: FrameworkId,
+    pub info: Arc<ExecutorInfo>,
+    pub container_id: ContainerId,
+    pub pid: Option<u32>,
+    /// `None` where the launcher could not say.
+    pub statistics: Option<ResourceStatistics>,
+}
+
+impl fmt::Debug for MasterConnected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MasterConnected")
+            .field("connection", &self.connection)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for ExecutorSubscribe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ExecutorSubscribe")
+            .field("framework_id", &self.framework_id.value)
+            .field("executor_id", &self.executor_id.value)
+            .field("stream_id", &self.stream_id)
+            .finish_non_exhaustive()
+    }
+}

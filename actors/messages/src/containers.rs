@@ -1,0 +1,104 @@
+//! To whatever runs containers: the contract between the agent and the launcher, which the wiring joins.
+//!
+//! The agent decides when; the launcher knows how. Every answer is a future that never blocks the caller's
+//! thread, and none is needed for a container that the agent has forgotten.
+
+use std::path::PathBuf;
+
+use futures_util::future::BoxFuture;
+use tepui_protocol::v1::{Resource, ResourceStatistics, task_status::Reason};
+
+/// A command and all that surrounds it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LaunchOrder {
+    pub container_id: String,
+    /// Made if missing, and given to `user`; the command starts in it, `stdout` and `stderr` lie in it.
+    pub sandbox: PathBuf,
+    /// Without a slash it is looked up in the `PATH` of `env`.
+    pub program: String,
+    /// The whole argument vector, its first element included.
+    pub argv: Vec<String>,
+    /// The whole environment, sorted by name: nothing is inherited.
+    pub env: Vec<(String, String)>,
+    /// `None` keeps the agent's user.
+    pub user: Option<String>,
+    /// Request of CPU, in thousandths.
+    pub cpu_milli: Option<u64>,
+    /// Hard limit of CPU, in thousandths; `None`: none beyond what the launcher was configured to set.
+    pub cpu_limit_milli: Option<u64>,
+    pub memory_bytes: Option<u64>,
+    /// Hard limit of memory; `None`: the request.
+    pub memory_limit_bytes: Option<u64>,
+}
+
+/// A process told apart from a later one with the same number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProcessMark {
+    pub pid: u32,
+    /// Field 22 of `/proc/<pid>/stat`: clock ticks since boot.
+    pub start_time_ticks: u64,
+}
+
+/// A container whose command runs.
+pub struct RunningContainer {
+    /// The supervisor.
+    pub shim: ProcessMark,
+    /// The command.
+    pub pid: u32,
+    /// Resolves once, after the last process of the container is gone.
+    pub exited: BoxFuture<'static, ContainerExit>,
+}
+
+/// How a container ended.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ContainerExit {
+    /// The raw wait status of the command; `None` where nobody could read it.
+    pub status: Option<i32>,
+    /// A limit that ended it.
+    pub limitation: Option<Limitation>,
+}
+
+/// The limit a container ran into.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Limitation {
+    pub reason: Reason,
+    pub message: String,
+    /// What was exceeded, as the framework is told.
+    pub resources: Vec<Resource>,
+}
+
+/// What became of a container while no agent watched.
+pub enum RecoveredContainer {
+    Running(RunningContainer),
+    Exited(ContainerExit),
+    /// Nothing is known of it: it never started, or another kernel runs.
+    Gone,
+}
+
+/// Runs containers. Implementations are cheap to call from an actor's thread.
+pub trait ContainerRuntime: Send + Sync {
+    /// Makes the sandbox and gives it to `user`, so that files can be fetched into it before the launch.
+    fn prepare(
+        &self,
+        sandbox: PathBuf,
+        user: Option<String>,
+    ) -> BoxFuture<'static, Result<(), String>>;
+
+    /// Starts the command. The error is a text for people; nothing of the container is left then.
+    fn launch(&self, order: LaunchOrder) -> BoxFuture<'static, Result<RunningContainer, String>>;
+
+    /// Looks for a container of an earlier life of the agent.
+    fn recover(&self, container_id: String) -> BoxFuture<'static, RecoveredContainer>;
+
+    /// Sends a signal to every process of the container; an error only if it could not be tried.
+    fn signal(&self, container_id: String, signal: i32) -> BoxFuture<'static, Result<(), String>>;
+
+    /// Kills every process with SIGKILL until none is left.
+    fn destroy(&self, container_id: String) -> BoxFuture<'static, Result<(), String>>;
+
+    /// What the container uses now; `None` if it is gone.
+    fn usage(&self, container_id: String) -> BoxFuture<'static, Option<ResourceStatistics>>;
+
+    /// The exit was recorded: the launcher may remove its own records. Not the sandbox.
+    fn forget(&self, container_id: String) -> BoxFuture<'static, ()>;
+}
