@@ -30,9 +30,19 @@ pub enum Question {
     /// v0 JSON, as the endpoint of the same name gives it.
     State,
     StateSummary,
-    Slaves { slave_id: Option<String> },
-    Frameworks { framework_id: Option<String> },
-    Tasks { framework_id: Option<String>, task_id: Option<String>, limit: usize, offset: usize, ascending: bool },
+    Slaves {
+        slave_id: Option<String>,
+    },
+    Frameworks {
+        framework_id: Option<String>,
+    },
+    Tasks {
+        framework_id: Option<String>,
+        task_id: Option<String>,
+        limit: usize,
+        offset: usize,
+        ascending: bool,
+    },
     Roles,
     Weights,
     Quota,
@@ -41,7 +51,10 @@ pub enum Question {
     /// Numbers for `/metrics/snapshot`: names and values as a JSON object, in Mesos' names (`master/tasks_running`).
     Metrics,
     /// A GET_* call of the operator API: the whole `master::Response`.
-    Call { kind: master::call::Type, encoding: Encoding },
+    Call {
+        kind: master::call::Type,
+        encoding: Encoding,
+    },
 }
 
 /// How an API answer is written.
