@@ -8,7 +8,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use tokio::time::Instant;
@@ -73,6 +73,11 @@ impl Clock {
     pub fn nanos_at(&self, instant: Instant) -> u64 {
         let since = instant.saturating_duration_since(self.0.origin);
         u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// The instant `nanos` after this clock was made; what [`Clock::nanos_at`] turns back.
+    pub fn instant_at(&self, nanos: u64) -> Instant {
+        self.0.origin + Duration::from_nanos(nanos)
     }
 
     /// Wall time in nanoseconds since 1970. May jump; for people and for other machines only.

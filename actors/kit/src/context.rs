@@ -4,6 +4,8 @@
 //! actor through code that counts. Never queues a message past the bound of the mailbox.
 
 use std::{
+    any::TypeId,
+    collections::BTreeSet,
     sync::{Arc, atomic::Ordering::Relaxed},
     task::{Context as Task, Poll},
     time::Duration,
@@ -40,6 +42,8 @@ pub struct Context<A: Actor> {
     probe: Arc<Probe>,
     meter: Meter,
     timers: Timers<A>,
+    /// The moments of [`Context::wake_at`] still to come.
+    wakes: BTreeSet<(TypeId, u64)>,
     futures: FuturesUnordered<LocalBoxFuture<'static, Option<Once<A>>>>,
     /// Messages handled in this turn, and how many may be.
     turn: u32,
@@ -68,6 +72,7 @@ impl<A: Actor> Context<A> {
             meter: Meter::new(Arc::clone(&probe)),
             probe,
             timers: Timers::new(),
+            wakes: BTreeSet::new(),
             futures: FuturesUnordered::new(),
             turn: 0,
             turn_budget,
@@ -103,7 +108,8 @@ impl<A: Actor> Context<A> {
         self.parts.stop();
     }
 
-    /// Handles `message` after `delay`. Timers do not pass through the mailbox, so none is refused.
+    /// Handles `message` after `delay`. Timers do not pass through the mailbox, so none is refused; their
+    /// number has no bound but the actor's own rules, and stands in the directory.
     pub fn notify_later<M: Message>(&mut self, message: M, delay: Duration) -> TimerHandle
     where
         A: Receive<M>,
@@ -124,6 +130,28 @@ impl<A: Actor> Context<A> {
             });
         };
         self.set_timer(deadline, Action::Once(Box::new(action)))
+    }
+
+    /// Handles an `M` when the node's clock reaches `at_nanos`: the way to carry out a core's `WakeAt`.
+    ///
+    /// Asking twice for the same moment wakes once, so a core may repeat its next deadline with every
+    /// input. `M` is `Default` because it carries nothing: the core looks at `now`, not at the message.
+    pub fn wake_at<M: Message + Default>(&mut self, at_nanos: u64)
+    where
+        A: Receive<M>,
+    {
+        let wake = (TypeId::of::<M>(), at_nanos);
+        if !self.wakes.insert(wake) {
+            return;
+        }
+        let action = move |actor: &mut A, ctx: &mut Context<A>| {
+            ctx.wakes.remove(&wake);
+            ctx.observed::<M>(at_nanos, |ctx| {
+                actor.receive(M::default(), Answer::unwanted(), ctx);
+            });
+        };
+        let deadline = self.probe.clock.instant_at(at_nanos);
+        self.set_timer(deadline, Action::Once(Box::new(action)));
     }
 
     /// Calls `run` every `period` (at least 1 ms), the first time after one period. Beats missed by a
@@ -282,6 +310,7 @@ impl<A: Actor> Context<A> {
     /// Forgets the timers and futures of an actor that panicked.
     pub(crate) fn forget_pending(&mut self) {
         self.timers.clear();
+        self.wakes.clear();
         self.futures = FuturesUnordered::new();
         self.count_pending();
     }

@@ -36,6 +36,18 @@ impl Message for SetTimers {
     type Reply = ();
 }
 
+/// Asks to be woken at these seconds.
+struct WakeAt(Vec<u64>);
+impl Message for WakeAt {
+    type Reply = ();
+}
+
+#[derive(Default)]
+struct Woke;
+impl Message for Woke {
+    type Reply = ();
+}
+
 struct AwaitSomething;
 impl Message for AwaitSomething {
     type Reply = ();
@@ -98,6 +110,20 @@ impl Handler<SetTimers> for Treadmill {
                 }
             },
         )));
+    }
+}
+
+impl Handler<WakeAt> for Treadmill {
+    fn handle(&mut self, WakeAt(seconds): WakeAt, ctx: &mut Context<Self>) {
+        for second in seconds {
+            ctx.wake_at::<Woke>(second * 1_000_000_000);
+        }
+    }
+}
+
+impl Handler<Woke> for Treadmill {
+    fn handle(&mut self, Woke: Woke, ctx: &mut Context<Self>) {
+        self.mark("woke", ctx);
     }
 }
 
@@ -192,6 +218,22 @@ fn awaited_futures_come_back_to_the_actor() {
             Mark(5_000, "then"),
             Mark(6_000, "after"),
         ];
+        assert_eq!(log.take(), expected);
+    });
+}
+
+#[test]
+fn the_same_moment_wakes_once() {
+    TestStage::run(1, async |stage| {
+        let log = Recorder::new();
+        let link = stage.spawn().start(Treadmill::new(&log));
+        link.tell(WakeAt(vec![9, 3, 9, 3])).unwrap();
+        link.tell(WakeAt(vec![3, 6])).unwrap();
+        stage.advance(Duration::from_secs(5)).await;
+        // Past moments wake at once; a moment that has come may be asked for again.
+        link.tell(WakeAt(vec![3, 3])).unwrap();
+        stage.advance(Duration::from_secs(60)).await;
+        let expected = [3_000, 5_000, 6_000, 9_000].map(|ms| Mark(ms, "woke"));
         assert_eq!(log.take(), expected);
     });
 }

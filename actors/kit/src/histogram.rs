@@ -102,3 +102,7 @@ fn middle_us(bucket: usize) -> f64 {
     let middle = (1_u64 << octave) + quarter * (index as u64 % 4) + quarter / 2;
     middle as f64 / 1000.0
 }
+
+#[cfg(test)]
+#[path = "histogram_tests.rs"]
+mod tests;

@@ -33,7 +33,7 @@ const CONTROL_CAPACITY: usize = 256;
 
 /// A cheap, cloneable handle to an actor of this process: `Tell<M>` and `Ask<M>` for every `M` it takes.
 ///
-/// Clones share one bound. An actor lives until it is stopped, whether links to it remain or not.
+/// Clones share one bound. A question whose asker gave up is handled all the same. An actor lives until it is stopped, whether links to it remain or not.
 pub struct Link<A: Actor> {
     shared: Arc<Shared<A>>,
     lane: LaneKind,

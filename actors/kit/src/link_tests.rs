@@ -255,3 +255,48 @@ fn a_stop_passes_data_and_tells_everybody_who_waits() {
         assert_eq!(stats.depth, 0);
     });
 }
+
+#[test]
+fn the_counts_add_up_whatever_happens() {
+    for seed in 0..40 {
+        TestStage::run(seed, async |stage| {
+            let mut random = stage.random();
+            let overflow = [Overflow::Refuse, Overflow::DropOldest][random.below(2) as usize];
+            let spawn = stage.spawn().capacity(1 + random.below(4) as usize);
+            let spawn = spawn
+                .overflow(overflow)
+                .turn_budget(1 + random.below(3) as u32);
+            let link = spawn.start(scribe(&Recorder::new()));
+            let check = || {
+                let stats = stage.directory().mailbox("scribe").unwrap();
+                assert!(stats.adds_up(), "seed {seed}: {stats:?}");
+            };
+            for _ in 0..200 {
+                let link = if random.chance(0.2) {
+                    link.control()
+                } else {
+                    link.clone()
+                };
+                // Refusals are part of the game.
+                let _ = match random.below(100) {
+                    0 => {
+                        link.stop();
+                        Ok(())
+                    }
+                    1..10 => link.tell(Echo(Note(0))),
+                    10..20 => link.tell(Later),
+                    20..25 => link.tell(Release),
+                    25..50 => {
+                        tokio::task::yield_now().await;
+                        Ok(())
+                    }
+                    _ => link.tell(Note(1)),
+                };
+                check();
+            }
+            stage.settle().await;
+            check();
+            assert!(link.is_closed() || link.depth() == 0);
+        });
+    }
+}

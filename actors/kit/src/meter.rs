@@ -160,3 +160,7 @@ fn short_name(full: &str) -> String {
     short.push_str(&word);
     short
 }
+
+#[cfg(test)]
+#[path = "meter_tests.rs"]
+mod tests;

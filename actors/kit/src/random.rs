@@ -74,3 +74,7 @@ impl Random {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "random_tests.rs"]
+mod tests;

@@ -248,3 +248,7 @@ impl<A: Actor> Prepared<A> {
         link
     }
 }
+
+#[cfg(test)]
+#[path = "spawn_tests.rs"]
+mod tests;

@@ -76,6 +76,13 @@ pub struct MessageStats {
 const NANOS_PER_MS: u64 = 1_000_000;
 
 impl MailboxStats {
+    /// Every message accepted is somewhere. Holds whenever the actor and its senders are at rest.
+    pub fn adds_up(&self) -> bool {
+        let handling = u64::from(self.handling_now.is_some());
+        let whereabouts = self.finished + self.lost + self.depth + self.control_depth + handling;
+        self.accepted == whereabouts && self.depth <= self.capacity && self.peak <= self.capacity
+    }
+
     pub(crate) fn read(node: &str, probe: &Probe) -> Self {
         let now = probe.clock.nanos();
         let types = probe.types();

@@ -182,6 +182,7 @@ impl<A: Actor> Future for Supervised<A> {
                     return Poll::Pending;
                 }
                 Ok(Poll::Ready(())) => {
+                    life.ctx().turn_ends();
                     this.life = None;
                 }
                 Err(payload) => {
