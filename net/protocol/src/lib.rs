@@ -7,8 +7,11 @@ pub mod catalogue;
 pub mod codec;
 pub mod descriptor;
 pub mod message;
+pub mod resources;
+pub mod roles;
 pub mod schema;
 mod tables;
+pub mod values;
 
 pub use schema::mesos::v1;
 pub use schema::tepui as node;

@@ -1,0 +1,116 @@
+use super::super::*;
+use super::*;
+use crate::codec::{Limits, json};
+
+fn operation(text: &str) -> Vec<Conversion> {
+    let operation = json::decode(text.as_bytes(), &Limits::HTTP).expect(text);
+    conversions(&operation).expect(text)
+}
+
+const RESERVED: &str = r#""reservations":[{"type":"DYNAMIC","role":"ops"}]"#;
+
+fn disk(size: u32, rest: &str) -> String {
+    format!(r#"{{"name":"disk","type":"SCALAR","scalar":{{"value":{size}}},{RESERVED}{rest}}}"#)
+}
+
+const VOLUME: &str =
+    r#","disk":{"persistence":{"id":"v"},"volume":{"mode":"RW","container_path":"data"}}"#;
+
+/// Reserve, create, grow, shrink, destroy, unreserve: the agent ends as it began.
+#[test]
+fn a_volume_comes_and_goes() {
+    let total = Resources::parse("cpus:1;disk:100", "*").expect("text");
+    let steps = [
+        (
+            format!(
+                r#"{{"type":"RESERVE","reserve":{{"resources":[{}]}}}}"#,
+                disk(60, "")
+            ),
+            "cpus:1; disk:40; disk(reservations: [(DYNAMIC,ops)]):60",
+        ),
+        (
+            format!(
+                r#"{{"type":"CREATE","create":{{"volumes":[{}]}}}}"#,
+                disk(50, VOLUME)
+            ),
+            "cpus:1; disk:40; disk(reservations: [(DYNAMIC,ops)]):10; disk(reservations: [(DYNAMIC,ops)])[v:data]:50",
+        ),
+        (
+            format!(
+                r#"{{"type":"GROW_VOLUME","grow_volume":{{"volume":{},"addition":{}}}}}"#,
+                disk(50, VOLUME),
+                disk(10, "")
+            ),
+            "cpus:1; disk:40; disk(reservations: [(DYNAMIC,ops)])[v:data]:60",
+        ),
+        (
+            format!(
+                r#"{{"type":"SHRINK_VOLUME","shrink_volume":{{"volume":{},"subtract":{{"value":20}}}}}}"#,
+                disk(60, VOLUME)
+            ),
+            "cpus:1; disk:40; disk(reservations: [(DYNAMIC,ops)])[v:data]:40; disk(reservations: [(DYNAMIC,ops)]):20",
+        ),
+        (
+            format!(
+                r#"{{"type":"DESTROY","destroy":{{"volumes":[{}]}}}}"#,
+                disk(40, VOLUME)
+            ),
+            "cpus:1; disk:40; disk(reservations: [(DYNAMIC,ops)]):60",
+        ),
+        (
+            format!(
+                r#"{{"type":"UNRESERVE","unreserve":{{"resources":[{}]}}}}"#,
+                disk(60, "")
+            ),
+            "cpus:1; disk:100",
+        ),
+    ];
+    let mut now = total.clone();
+    for (text, then) in &steps {
+        now = now.apply_all(&operation(text)).expect(text);
+        assert_eq!(now.to_string(), *then);
+    }
+    assert_eq!(now, total);
+
+    let error = total
+        .apply_all(&operation(&steps[1].0))
+        .expect_err("not reserved");
+    assert_eq!(
+        error.to_string(),
+        "cpus:1; disk:100 does not contain disk(reservations: [(DYNAMIC,ops)]):50"
+    );
+    let checkpointed =
+        Resources::from_proto(&[
+            json::decode(disk(50, VOLUME).as_bytes(), &Limits::HTTP).expect("volume")
+        ]);
+    let restored = total
+        .apply_checkpointed(&checkpointed.expect("valid"))
+        .expect("fits");
+    assert_eq!(
+        restored.to_string(),
+        "cpus:1; disk:50; disk(reservations: [(DYNAMIC,ops)])[v:data]:50"
+    );
+}
+
+#[test]
+fn a_shared_volume_in_use_stays() {
+    let shared = disk(5, &format!(r#"{VOLUME},"shared":{{}}"#));
+    let volume =
+        Resources::from_proto(&[json::decode(shared.as_bytes(), &Limits::HTTP).expect("volume")])
+            .expect("valid");
+    let destroy = operation(&format!(
+        r#"{{"type":"DESTROY","destroy":{{"volumes":[{shared}]}}}}"#
+    ));
+    let error = (&volume + &volume)
+        .apply_all(&destroy)
+        .expect_err("two copies");
+    assert!(
+        error
+            .to_string()
+            .ends_with("cannot be removed due to additional shared copies")
+    );
+    assert_eq!(
+        volume.apply_all(&destroy).expect("one copy").to_string(),
+        "disk(reservations: [(DYNAMIC,ops)]):5"
+    );
+}
