@@ -1,0 +1,214 @@
+//! The commands, as they stand in the log, and their outcomes. Times come in the command: applying reads no clock.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::state::Maintenance;
+
+/// The version this program writes. A new field needs `#[serde(default)]`; a new command needs a new version,
+/// proposed only when every member can read it.
+const VERSION: u8 = 1;
+const UNCHANGED: u8 = 0;
+const CHANGED: u8 = 1;
+const REFUSED: u8 = 2;
+
+/// One change of the registry. Infos are protobuf bytes, times nanoseconds since 1970.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Command {
+    /// Names the cluster, once.
+    SetClusterId {
+        id: String,
+    },
+    /// Admits a new agent. Refused if the id is known in any state.
+    AdmitAgent {
+        id: String,
+        info: Bytes,
+    },
+    /// Replaces the info of an admitted agent.
+    UpdateAgent {
+        id: String,
+        info: Bytes,
+    },
+    /// An admitted agent stopped answering.
+    MarkUnreachable {
+        id: String,
+        at_nanos: i64,
+    },
+    /// An agent answers again. One that was forgotten is admitted too; one that is gone is refused.
+    MarkReachable {
+        id: String,
+        info: Bytes,
+    },
+    /// An admitted or unreachable agent is never to come back.
+    MarkGone {
+        id: String,
+        at_nanos: i64,
+    },
+    /// An admitted agent has left in good order; its id may be forgotten.
+    RemoveAgent {
+        id: String,
+    },
+    /// Starts draining, which deactivates. `drain` is `mesos.v1.DrainInfo`.
+    DrainAgent {
+        id: String,
+        drain: Bytes,
+    },
+    /// Replaces the drain info of a draining agent by that of a drained one.
+    MarkDrained {
+        id: String,
+        drain: Bytes,
+    },
+    DeactivateAgent {
+        id: String,
+    },
+    /// Ends draining and deactivation.
+    ReactivateAgent {
+        id: String,
+    },
+    /// Forgets unreachable and gone agents older than `before_nanos`, and the oldest beyond `max` of each.
+    Prune {
+        before_nanos: i64,
+        max: u64,
+    },
+    /// Registers a new framework. Refused if the id is registered or was removed.
+    AdmitFramework {
+        id: String,
+        info: Bytes,
+        suppressed: Vec<String>,
+    },
+    /// Replaces info and suppressed roles; says nothing about the connection.
+    UpdateFramework {
+        id: String,
+        info: Bytes,
+        suppressed: Vec<String>,
+    },
+    FrameworkConnected {
+        id: String,
+    },
+    FrameworkDisconnected {
+        id: String,
+        deadline_nanos: i64,
+    },
+    RemoveFramework {
+        id: String,
+        at_nanos: i64,
+    },
+    /// Sets weights, by role; the others stay.
+    UpdateWeights {
+        weights: Vec<(String, f64)>,
+    },
+    /// Sets and removes quota configurations, by role; the others stay. All or none.
+    UpdateQuota {
+        set: Vec<(String, Bytes)>,
+        remove: Vec<String>,
+    },
+    /// The three changes of maintenance carry the whole result, which the leader worked out.
+    UpdateSchedule {
+        maintenance: Maintenance,
+    },
+    StartMaintenance {
+        maintenance: Maintenance,
+    },
+    StopMaintenance {
+        maintenance: Maintenance,
+    },
+    PutDocument {
+        collection: String,
+        name: String,
+        value: Bytes,
+    },
+    DeleteDocument {
+        collection: String,
+        name: String,
+    },
+}
+
+/// Why bytes are no command of this version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommandError(pub String);
+
+impl std::fmt::Display for CommandError {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for CommandError {}
+
+impl Command {
+    /// The bytes to propose: a version byte, then MessagePack with named fields.
+    pub fn encode(&self) -> Bytes {
+        let mut bytes = vec![VERSION];
+        rmp_serde::encode::write_named(&mut bytes, self)
+            .expect("commands are plain data, which always encodes");
+        Bytes::from(bytes)
+    }
+
+    /// Reads a command. Errors name a version this program does not know, or what is malformed.
+    pub fn decode(bytes: &[u8]) -> Result<Self, CommandError> {
+        let Some((&version, mut payload)) = bytes.split_first() else {
+            return Err(CommandError("the command is empty".to_owned()));
+        };
+        if version != VERSION {
+            return Err(CommandError(format!(
+                "the command has version {version}, this program reads {VERSION}; run a newer version"
+            )));
+        }
+        let command = rmp_serde::from_read(&mut payload)
+            .map_err(|error| CommandError(format!("the command cannot be decoded: {error}")))?;
+        if !payload.is_empty() {
+            let left = payload.len();
+            return Err(CommandError(format!("{left} bytes follow the command")));
+        }
+        Ok(command)
+    }
+}
+
+/// What became of a command. A refused one changed nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    Applied {
+        /// False if the state was so already.
+        changed: bool,
+    },
+    Refused {
+        reason: String,
+    },
+}
+
+impl Outcome {
+    pub(crate) const CHANGED: Self = Self::Applied { changed: true };
+
+    pub(crate) fn changed(changed: bool) -> Self {
+        Self::Applied { changed }
+    }
+
+    pub(crate) fn refused(reason: impl Into<String>) -> Self {
+        Self::Refused {
+            reason: reason.into(),
+        }
+    }
+
+    /// The bytes that consensus carries to the proposer.
+    pub fn encode(&self) -> Bytes {
+        match self {
+            Self::Applied { changed: false } => Bytes::from_static(&[UNCHANGED]),
+            Self::Applied { changed: true } => Bytes::from_static(&[CHANGED]),
+            Self::Refused { reason } => {
+                let mut bytes = vec![REFUSED];
+                bytes.extend_from_slice(reason.as_bytes());
+                Bytes::from(bytes)
+            }
+        }
+    }
+
+    /// Reads what [`Outcome::encode`] wrote.
+    pub fn decode(bytes: &[u8]) -> Result<Self, CommandError> {
+        match bytes.split_first() {
+            Some((&UNCHANGED, [])) => Ok(Self::changed(false)),
+            Some((&CHANGED, [])) => Ok(Self::CHANGED),
+            Some((&REFUSED, reason)) => Ok(Self::refused(String::from_utf8_lossy(reason))),
+            _ => Err(CommandError("the bytes are no outcome".to_owned())),
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! Each record under a key of its own in the family `registry`, so that a command writes only what it changed.
+//!
+//! | prefix | then             | value                  |
+//! |--------|------------------|------------------------|
+//! | `I`    |                  | cluster id             |
+//! | `a`    | agent            | admitted agent         |
+//! | `u`    | agent            | unreachable agent      |
+//! | `g`    | agent            | time it was gone       |
+//! | `f`    | framework        | framework              |
+//! | `r`    | sequence         | removed framework      |
+//! | `w`    | role             | weight                 |
+//! | `q`    | role             | quota                  |
+//! | `s`    |                  | maintenance schedule   |
+//! | `m`    | machine          | machine                |
+//! | `c`    | capability       | nothing                |
+//! | `d`    | collection, name | document               |
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
+use tepui_engine::keys::REGISTRY;
+use tepui_engine::{Batch, Key, KeyReader, record};
+
+use crate::state::Registry;
+
+/// The version every record and snapshot is written with.
+pub(crate) const VERSION: u8 = 1;
+
+/// Names one record of the registry.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum RecordKey {
+    ClusterId,
+    Agent(String),
+    Unreachable(String),
+    Gone(String),
+    Framework(String),
+    RemovedFramework(u64),
+    Weight(String),
+    Quota(String),
+    Schedule,
+    Machine(String),
+    Capability(String),
+    Document(String, String),
+}
+
+/// The records a command touched.
+pub(crate) type Touched = BTreeSet<RecordKey>;
+
+impl RecordKey {
+    fn encode(&self) -> Key {
+        match self {
+            Self::ClusterId => Key::new(b'I'),
+            Self::Agent(id) => Key::new(b'a').text(id),
+            Self::Unreachable(id) => Key::new(b'u').text(id),
+            Self::Gone(id) => Key::new(b'g').text(id),
+            Self::Framework(id) => Key::new(b'f').text(id),
+            Self::RemovedFramework(sequence) => Key::new(b'r').number(*sequence),
+            Self::Weight(role) => Key::new(b'w').text(role),
+            Self::Quota(role) => Key::new(b'q').text(role),
+            Self::Schedule => Key::new(b's'),
+            Self::Machine(name) => Key::new(b'm').text(name),
+            Self::Capability(name) => Key::new(b'c').text(name),
+            Self::Document(collection, name) => Key::new(b'd').text(collection).text(name),
+        }
+    }
+
+    fn decode(key: &[u8]) -> Option<Self> {
+        let mut reader = KeyReader::new(key);
+        let decoded = match reader.prefix()? {
+            b'I' => Self::ClusterId,
+            b'a' => Self::Agent(reader.text()?),
+            b'u' => Self::Unreachable(reader.text()?),
+            b'g' => Self::Gone(reader.text()?),
+            b'f' => Self::Framework(reader.text()?),
+            b'r' => Self::RemovedFramework(reader.number()?),
+            b'w' => Self::Weight(reader.text()?),
+            b'q' => Self::Quota(reader.text()?),
+            b's' => Self::Schedule,
+            b'm' => Self::Machine(reader.text()?),
+            b'c' => Self::Capability(reader.text()?),
+            b'd' => Self::Document(reader.text()?, reader.text()?),
+            _ => return None,
+        };
+        reader.end()?;
+        Some(decoded)
+    }
+}
+
+impl Registry {
+    /// Puts the touched records into the batch as they are now: written if present, deleted if not.
+    pub(crate) fn write(&self, touched: &Touched, batch: &mut Batch) {
+        for key in touched {
+            match self.value(key) {
+                Some(value) => batch.put(REGISTRY, key.encode(), value),
+                None => batch.delete(REGISTRY, key.encode()),
+            }
+        }
+    }
+
+    /// The keys of all records.
+    pub(crate) fn all_keys(&self) -> Touched {
+        let ids = |id: &String| id.clone();
+        let mut keys = Touched::from([RecordKey::ClusterId, RecordKey::Schedule]);
+        keys.extend(self.agents.keys().map(ids).map(RecordKey::Agent));
+        keys.extend(self.unreachable.keys().map(ids).map(RecordKey::Unreachable));
+        keys.extend(self.gone.keys().map(ids).map(RecordKey::Gone));
+        keys.extend(self.frameworks.keys().map(ids).map(RecordKey::Framework));
+        let removed = self.removed_frameworks.keys().copied();
+        keys.extend(removed.map(RecordKey::RemovedFramework));
+        keys.extend(self.weights.keys().map(ids).map(RecordKey::Weight));
+        keys.extend(self.quotas.keys().map(ids).map(RecordKey::Quota));
+        let machines = self.maintenance.machines.keys();
+        keys.extend(machines.map(ids).map(RecordKey::Machine));
+        let capabilities = self.minimum_capabilities.iter();
+        keys.extend(capabilities.map(ids).map(RecordKey::Capability));
+        for (collection, documents) in &self.documents {
+            let names = documents.keys().map(ids);
+            keys.extend(names.map(|name| RecordKey::Document(collection.clone(), name)));
+        }
+        keys
+    }
+
+    fn value(&self, key: &RecordKey) -> Option<Vec<u8>> {
+        fn encode<T: serde::Serialize>(value: &T) -> Vec<u8> {
+            record::encode(VERSION, value)
+        }
+        match key {
+            RecordKey::ClusterId => self.cluster_id.as_ref().map(encode),
+            RecordKey::Agent(id) => self.agents.get(id).map(encode),
+            RecordKey::Unreachable(id) => self.unreachable.get(id).map(encode),
+            RecordKey::Gone(id) => self.gone.get(id).map(encode),
+            RecordKey::Framework(id) => self.frameworks.get(id).map(encode),
+            RecordKey::RemovedFramework(sequence) => {
+                self.removed_frameworks.get(sequence).map(encode)
+            }
+            RecordKey::Weight(role) => self.weights.get(role).map(encode),
+            RecordKey::Quota(role) => self.quotas.get(role).map(encode),
+            RecordKey::Schedule => self.maintenance.schedule.as_ref().map(encode),
+            RecordKey::Machine(name) => self.maintenance.machines.get(name).map(encode),
+            RecordKey::Capability(name) => self
+                .minimum_capabilities
+                .get(name)
+                .map(|_| record::seal(VERSION, &[])),
+            RecordKey::Document(collection, name) => {
+                let documents = self.documents.get(collection)?;
+                documents.get(name).map(encode)
+            }
+        }
+    }
+
+    /// Takes in a stored record. Errors say what is wrong with it.
+    pub(crate) fn insert(&mut self, key: &[u8], sealed: &[u8]) -> Result<(), String> {
+        let named = RecordKey::decode(key)
+            .ok_or_else(|| "the key is none of the registry; run a newer version".to_owned())?;
+        match named {
+            RecordKey::ClusterId => self.cluster_id = Some(decode(sealed)?),
+            RecordKey::Agent(id) => drop(self.agents.insert(id, decode(sealed)?)),
+            RecordKey::Unreachable(id) => drop(self.unreachable.insert(id, decode(sealed)?)),
+            RecordKey::Gone(id) => drop(self.gone.insert(id, decode(sealed)?)),
+            RecordKey::Framework(id) => drop(self.frameworks.insert(id, decode(sealed)?)),
+            RecordKey::RemovedFramework(sequence) => {
+                self.removed_frameworks.insert(sequence, decode(sealed)?);
+            }
+            RecordKey::Weight(role) => drop(self.weights.insert(role, decode(sealed)?)),
+            RecordKey::Quota(role) => drop(self.quotas.insert(role, decode(sealed)?)),
+            RecordKey::Schedule => self.maintenance.schedule = Some(decode::<Bytes>(sealed)?),
+            RecordKey::Machine(name) => {
+                self.maintenance.machines.insert(name, decode(sealed)?);
+            }
+            RecordKey::Capability(name) => {
+                record::unseal(VERSION, sealed).map_err(|error| error.to_string())?;
+                self.minimum_capabilities.insert(name);
+            }
+            RecordKey::Document(collection, name) => {
+                let documents = self.documents.entry(collection).or_default();
+                documents.insert(name, decode(sealed)?);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn decode<T: DeserializeOwned>(sealed: &[u8]) -> Result<T, String> {
+    record::decode(VERSION, sealed).map_err(|error| error.to_string())
+}

@@ -1,0 +1,136 @@
+//! The state itself: plain ordered maps of plain records.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+/// An agent that may offer resources. `info` is `mesos.v1.AgentInfo` as protobuf.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AdmittedAgent {
+    pub info: Bytes,
+    /// `mesos.v1.DrainInfo` as protobuf, while the agent drains or is drained.
+    pub drain: Option<Bytes>,
+    /// A deactivated agent gets no offers made.
+    pub deactivated: bool,
+}
+
+/// An agent that was admitted and stopped answering.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnreachableAgent {
+    /// Nanoseconds since 1970.
+    pub at_nanos: i64,
+    pub drain: Option<Bytes>,
+    pub deactivated: bool,
+}
+
+/// A registered framework. `info` is `mesos.v1.FrameworkInfo` as protobuf.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FrameworkRecord {
+    pub info: Bytes,
+    /// When a disconnected framework is removed, in nanoseconds since 1970; `None` while it is connected.
+    pub failover_deadline_nanos: Option<i64>,
+    /// Roles in which it asked for no offers.
+    pub suppressed: BTreeSet<String>,
+}
+
+/// A framework whose id must not be taken again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemovedFramework {
+    pub id: String,
+    pub info: Bytes,
+    /// Nanoseconds since 1970.
+    pub at_nanos: i64,
+}
+
+/// `mesos.v1.MachineInfo.Mode`, by its numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MachineMode {
+    Up,
+    Draining,
+    Down,
+}
+
+/// A machine of the maintenance schedule.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MachineRecord {
+    pub mode: MachineMode,
+    /// `mesos.v1.MachineInfo` as protobuf.
+    pub info: Bytes,
+}
+
+/// The whole of maintenance: what a change of it results in.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Maintenance {
+    /// `mesos.v1.maintenance.Schedule` as protobuf; Mesos has at most one.
+    pub schedule: Option<Bytes>,
+    /// By a name the master makes of hostname and address.
+    pub machines: BTreeMap<String, MachineRecord>,
+}
+
+/// Everything the cluster must not forget.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Registry {
+    pub cluster_id: Option<String>,
+    pub agents: BTreeMap<String, AdmittedAgent>,
+    pub unreachable: BTreeMap<String, UnreachableAgent>,
+    /// When each agent was marked gone, in nanoseconds since 1970. It may never come back.
+    pub gone: BTreeMap<String, i64>,
+    pub frameworks: BTreeMap<String, FrameworkRecord>,
+    /// The last removed frameworks, by the order of their removal.
+    pub removed_frameworks: BTreeMap<u64, RemovedFramework>,
+    pub weights: BTreeMap<String, f64>,
+    /// `mesos.v1.quota.QuotaConfig` as protobuf, by role.
+    pub quotas: BTreeMap<String, Bytes>,
+    pub maintenance: Maintenance,
+    /// What a master must be able to do to open this registry.
+    pub minimum_capabilities: BTreeSet<String>,
+    /// Small values of modules, by collection and name: credentials, jobs, operator reservations.
+    #[serde(default)]
+    pub documents: BTreeMap<String, BTreeMap<String, Bytes>>,
+}
+
+impl Registry {
+    /// Whether a framework with this id was removed, as far back as is remembered.
+    pub fn was_removed(&self, framework_id: &str) -> bool {
+        self.removed_frameworks
+            .values()
+            .any(|removed| removed.id == framework_id)
+    }
+
+    /// What must hold after every command; gives the first violation.
+    pub fn check(&self) -> Result<(), String> {
+        for id in self.agents.keys() {
+            if self.unreachable.contains_key(id) || self.gone.contains_key(id) {
+                return Err(format!("agent {id} is admitted and absent at once"));
+            }
+        }
+        if let Some(id) = self
+            .gone
+            .keys()
+            .find(|id| self.unreachable.contains_key(*id))
+        {
+            return Err(format!("agent {id} is unreachable and gone at once"));
+        }
+        if let Some(id) = self.frameworks.keys().find(|id| self.was_removed(id)) {
+            return Err(format!("framework {id} is registered and removed at once"));
+        }
+        if self.removed_frameworks.len() > MAX_REMOVED {
+            return Err("too many removed frameworks are remembered".to_owned());
+        }
+        if self.weights.values().any(|weight| !is_weight(*weight)) {
+            return Err("a weight is not a positive number".to_owned());
+        }
+        if self.documents.values().any(BTreeMap::is_empty) {
+            return Err("an empty collection is kept".to_owned());
+        }
+        Ok(())
+    }
+}
+
+const MAX_REMOVED: usize = crate::MAX_REMOVED_FRAMEWORKS;
+
+/// A weight must be a finite number above 0.
+pub(crate) fn is_weight(weight: f64) -> bool {
+    weight.is_finite() && weight > 0.0
+}
