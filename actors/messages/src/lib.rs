@@ -8,6 +8,7 @@ pub mod change;
 pub mod containers;
 pub mod framework;
 pub mod master;
+pub mod registrar;
 pub mod view;
 
 /// Nanoseconds since the Unix epoch.

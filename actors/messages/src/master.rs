@@ -10,6 +10,17 @@ use tepui_protocol::{
 
 use crate::framework::SchedulerStream;
 
+/// This master leads from now on, with what the registry holds.
+#[derive(Debug)]
+pub struct Leads {
+    pub term: u64,
+    pub registry: Box<tepui_registry::Registry>,
+}
+
+impl Message for Leads {
+    type Reply = ();
+}
+
 /// A scheduler opens its event stream. All refusals arrive as ERROR events on `stream`.
 pub struct Subscribe {
     pub info: FrameworkInfo,

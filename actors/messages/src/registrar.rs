@@ -1,0 +1,19 @@
+//! To the registrar: what must last before it is believed.
+
+use tepui_protocol::message::Message;
+use tepui_registry::Command;
+
+/// Answered once the command is on disk at a majority and applied.
+#[derive(Debug, Clone)]
+pub struct Commit(pub Command);
+
+impl Message for Commit {
+    type Reply = Committed;
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Committed {
+    Applied,
+    /// The state machine refused it, and why; nothing changed.
+    Refused(String),
+}
