@@ -175,10 +175,14 @@ impl ContainerCgroup {
             Version::V1 => "tasks",
             Version::V2 => "cgroup.procs",
         };
-        self.directories()
-            .into_iter()
-            .map(|dir| dir.join(file))
-            .collect()
+        let mut files: Vec<PathBuf> = Vec::new();
+        for dir in self.dirs.values().chain([&self.base]) {
+            let file = dir.join(file);
+            if !files.contains(&file) {
+                files.push(file);
+            }
+        }
+        files
     }
 
     /// The directory whose members are the container's processes.

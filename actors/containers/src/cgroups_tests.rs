@@ -35,7 +35,7 @@ fn v1_makes_a_directory_a_mount_and_joins_by_tasks() {
 
     assert_eq!(
         container.join_files(),
-        [at("cpu/tepui/c1/tasks"), at("memory/tepui/c1/tasks")]
+        [at("memory/tepui/c1/tasks"), at("cpu/tepui/c1/tasks")]
     );
     assert_eq!(text(at("cpu/tepui/c1/cpu.shares")), "512");
     assert_eq!(

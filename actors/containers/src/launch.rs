@@ -38,8 +38,8 @@ pub struct LaunchSpec {
     pub working_dir: Option<PathBuf>,
     /// The whole environment of the command.
     pub env: BTreeMap<OsString, OsString>,
-    /// `None`: the agent's own user.
-    pub user: Option<String>,
+    /// Whom the command runs as (`user::lookup`); `None`: the agent's own user.
+    pub credentials: Option<Credentials>,
     pub limits: Limits,
     pub rlimits: Vec<Rlimit>,
     /// File names within the sandbox.
@@ -65,7 +65,7 @@ impl LaunchSpec {
             command,
             working_dir: None,
             env: BTreeMap::new(),
-            user: None,
+            credentials: None,
             limits: Limits::default(),
             rlimits: Vec::new(),
             stdout: "stdout".into(),
@@ -131,12 +131,7 @@ impl LaunchSpec {
     }
 
     /// The orders of the shim.
-    pub(crate) fn plan(
-        &self,
-        boot_id: &str,
-        credentials: Option<Credentials>,
-        cgroup: Option<&ContainerCgroup>,
-    ) -> ShimSpec {
+    pub(crate) fn plan(&self, boot_id: &str, cgroup: Option<&ContainerCgroup>) -> ShimSpec {
         let (program, argv) = self.program();
         ShimSpec {
             boot_id: boot_id.to_owned(),
@@ -153,7 +148,7 @@ impl LaunchSpec {
                 .iter()
                 .map(|(name, value)| (name.clone(), value.clone()))
                 .collect(),
-            credentials,
+            credentials: self.credentials.clone(),
             cgroup_join: cgroup.map(ContainerCgroup::join_files).unwrap_or_default(),
             cgroup_kill: cgroup.map(|cgroup| cgroup.base().to_owned()),
             rlimits: self.rlimits.clone(),

@@ -11,7 +11,7 @@ fn shell(text: &str) -> LaunchSpec {
 
 #[test]
 fn the_two_forms_of_a_command_become_one_vector() {
-    let plan = shell("echo hi").plan("b00t", None, None);
+    let plan = shell("echo hi").plan("b00t", None);
     assert_eq!(
         (plan.program, plan.argv),
         (
@@ -26,14 +26,14 @@ fn the_two_forms_of_a_command_become_one_vector() {
         program: "prog".into(),
         argv: argv.clone(),
     })
-    .plan("b00t", None, None);
+    .plan("b00t", None);
     assert_eq!((plan.program, plan.argv), ("prog".into(), argv));
 
     let plan = spec(Command::Program {
         program: "prog".into(),
         argv: vec![],
     })
-    .plan("b00t", None, None);
+    .plan("b00t", None);
     assert_eq!(plan.argv, ["prog"]);
 }
 

@@ -1,33 +1,22 @@
 //! Owns starting shims and finding them again. It keeps no list of containers: the agent's checkpoint names them, and
 //! each container's record tells the rest.
-//!
-//! The agent never forks. `std::process::Command`, given nothing to do between fork and exec, uses `posix_spawn`,
-//! whose cost does not grow with the agent's memory. A launch runs on one blocking thread from the first directory to
-//! the shim's answer, so that the actor which ordered it pays one hand-off and waits for no disk.
 
 use crate::cgroups::{Cgroups, ContainerCgroup};
 use crate::error::Error;
 use crate::launch::{LaunchSpec, check_id};
 use crate::process::ProcessId;
-use crate::record::{self, CANCELLED, Fate, MAX_RECORD_BYTES, RECORD_FILE};
+use crate::record::{CANCELLED, LaunchFailure, RECORD_FILE, Stage};
 use crate::running::{Recovered, Running, exit_of, kill_all, read_fate, tree};
 use crate::spec::{self, MAX_SPEC_BYTES};
-use crate::user;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::MemfdFlags;
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use crate::start::{LAUNCH_DEADLINE, open_pidfd, start};
 use std::fs::{DirBuilder, File};
-use std::io::{self, PipeReader, Read, Seek, Write};
+use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
-
-/// How long a shim may take to start a command. Only a machine in great distress needs more than some milliseconds.
-const LAUNCH_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Launches under way at one time; more wait in order of arrival.
 const MAX_LAUNCHES_AT_ONCE: usize = 8;
@@ -80,16 +69,13 @@ impl Launcher {
     /// Starts a container and returns once its command runs (`exec` succeeded). A launch whose future is dropped goes
     /// on; `recover` finds it. On an error no process and no cgroup is left; the runtime directory stays.
     pub async fn launch(&self, spec: LaunchSpec) -> Result<Running, Error> {
-        let permit = self
+        let _permit = self
             .inner
             .launches
             .acquire()
             .await
             .map_err(|_| Error::Runtime)?;
-        let inner = Arc::clone(&self.inner);
-        let launched = tokio::task::spawn_blocking(move || inner.launch(&spec)).await;
-        drop(permit);
-        launched.map_err(|_| Error::Runtime)?
+        self.inner.launch(&spec).await
     }
 
     /// Finds a container again after a restart of the agent. A launch that no shim has taken up is cancelled by this,
@@ -143,15 +129,14 @@ impl Launcher {
 }
 
 impl Inner {
-    fn launch(&self, spec: &LaunchSpec) -> Result<Running, Error> {
+    async fn launch(&self, spec: &LaunchSpec) -> Result<Running, Error> {
         let refuse = |reason| Error::Invalid {
             container_id: spec.container_id.clone(),
             reason,
         };
         spec.check().map_err(refuse)?;
-        let credentials = user::switch_to(spec.user.as_deref())?;
         let cgroup = self.cgroups.container(&spec.container_id);
-        let orders = spec::encode(&spec.plan(&self.boot_id, credentials, cgroup.as_ref()));
+        let orders = spec::encode(&spec.plan(&self.boot_id, cgroup.as_ref()));
         if orders.len() > MAX_SPEC_BYTES {
             return Err(refuse(format!(
                 "command and environment have more than {MAX_SPEC_BYTES} bytes together"
@@ -165,47 +150,22 @@ impl Inner {
         if let Some(cgroup) = &cgroup {
             cgroup.create(&spec.limits)?;
         }
-        let started = self.start(spec, &orders, cgroup.clone());
-        if let (Err(_), Some(cgroup)) = (&started, &cgroup) {
-            // What is told is why the launch failed; an empty directory that stays behind harms nobody.
-            let _ = cgroup.remove();
-        }
-        started
-    }
-
-    fn start(
-        &self,
-        spec: &LaunchSpec,
-        orders: &[u8],
-        cgroup: Option<ContainerCgroup>,
-    ) -> Result<Running, Error> {
-        let (answer, answer_writer) = io::pipe().map_err(Error::kernel("make a pipe"))?;
-        let spawned = Command::new(&self.shim)
-            .arg(&spec.container_id)
-            .env_clear()
-            .stdin(orders_file(orders)?)
-            .stdout(answer_writer)
-            .stderr(Stdio::inherit())
-            .spawn();
-        let mut child = spawned.map_err(|source| Error::Shim {
-            path: self.shim.clone(),
-            source,
-        })?;
-        let decided = await_start(&spec.container_id, &child, answer);
-        match decided {
-            Ok((shim, command, pidfd)) => Ok(Running {
-                container_id: spec.container_id.clone(),
-                runtime_dir: spec.runtime_dir.clone(),
-                shim,
-                command,
-                cgroup,
-                pidfd: Arc::new(pidfd),
-            }),
-            Err(error) => {
-                abandon(&mut child, cgroup.as_ref());
-                Err(error)
+        let started = start(&self.shim, spec, &orders, cgroup.as_ref()).await;
+        match &started {
+            // The record is another shim's: then so are the cgroups.
+            Ok(_)
+            | Err(Error::Launch(LaunchFailure {
+                stage: Stage::Claim,
+                ..
+            })) => {}
+            Err(_) => {
+                if let Some(cgroup) = &cgroup {
+                    // What is told is why the launch failed; an empty directory left behind harms nobody.
+                    let _ = cgroup.remove();
+                }
             }
         }
+        started
     }
 
     fn recover(&self, container_id: String, runtime_dir: PathBuf) -> Result<Recovered, Error> {
@@ -218,11 +178,11 @@ impl Inner {
                 continue;
             };
             let cgroup = self.cgroups.container(&container_id);
-            if fate.exited.is_some() {
-                return Ok(Recovered::Exited(exit_of(&fate, cgroup.as_ref())));
-            }
             if let Some(failure) = fate.failed {
                 return Ok(Recovered::Failed(failure));
+            }
+            if fate.exited.is_some() {
+                return Ok(Recovered::Exited(exit_of(&fate, cgroup.as_ref())));
             }
             let other_boot = fate
                 .shim
@@ -265,91 +225,6 @@ fn checked(container_id: &str) -> Result<String, Error> {
     };
     check_id(container_id).map_err(refuse)?;
     Ok(container_id.to_owned())
-}
-
-/// The shim, the command and the shim's pidfd, once the command runs.
-fn await_start(
-    container_id: &str,
-    child: &Child,
-    answer: PipeReader,
-) -> Result<(ProcessId, ProcessId, OwnedFd), Error> {
-    // Nobody has reaped the shim yet, so its id is certain.
-    let pidfd = open_pidfd(child.id()).map_err(Error::kernel("open the pidfd of a shim"))?;
-    match read_answer(answer, container_id)? {
-        Fate {
-            failed: Some(failure),
-            ..
-        } => Err(failure.into()),
-        Fate {
-            shim: Some((_, shim)),
-            started: Some(command),
-            ..
-        } => Ok((shim, command, pidfd)),
-        _ => Err(Error::ShimDied {
-            container_id: container_id.to_owned(),
-        }),
-    }
-}
-
-/// Ends a launch that failed: usually the shim is ending already.
-fn abandon(child: &mut Child, cgroup: Option<&ContainerCgroup>) {
-    let shim = ProcessId::of(child.id()).ok();
-    // What the shim may have forked dies first, while it can still be found beneath it.
-    let _ = tree(cgroup, shim, None).kill_pass();
-    let _ = child.kill();
-    let _ = child.wait();
-    let _ = tree(cgroup, None, None).kill_pass();
-}
-
-/// The orders in memory: never on a disk, since they hold the task's environment, and without the bound of a pipe.
-fn orders_file(orders: &[u8]) -> Result<File, Error> {
-    let kernel = |source: io::Error| Error::Kernel {
-        action: "hand the launch spec to the shim",
-        source,
-    };
-    let memfd = rustix::fs::memfd_create("tepui-launch", MemfdFlags::CLOEXEC)
-        .map_err(|errno| kernel(errno.into()))?;
-    let mut file = File::from(memfd);
-    file.write_all(orders)
-        .and_then(|()| file.rewind())
-        .map_err(kernel)?;
-    Ok(file)
-}
-
-/// Reads until the shim says that the command started or failed, or is gone.
-fn read_answer(mut answer: PipeReader, container_id: &str) -> Result<Fate, Error> {
-    let begun = Instant::now();
-    let mut bytes = Vec::new();
-    let mut chunk = [0; 256];
-    loop {
-        let waited = begun.elapsed();
-        let timeout = || Error::ShimTimeout {
-            container_id: container_id.to_owned(),
-            waited_ms: waited.as_millis(),
-        };
-        let left = LAUNCH_DEADLINE.checked_sub(waited).ok_or_else(timeout)?;
-        let left = Timespec::try_from(left).expect("ten seconds fit a timespec");
-        match poll(&mut [PollFd::new(&answer, PollFlags::IN)], Some(&left)) {
-            Ok(0) | Err(rustix::io::Errno::INTR) => continue,
-            polled => polled.map_err(|errno| Error::kernel("wait for the shim")(errno.into()))?,
-        };
-        let length = answer
-            .read(&mut chunk)
-            .map_err(Error::kernel("read the shim's answer"))?;
-        bytes.extend_from_slice(&chunk[..length]);
-        let fate = record::parse(&bytes)?;
-        if length == 0 || fate.launch_is_decided() || bytes.len() > MAX_RECORD_BYTES {
-            return Ok(fate);
-        }
-    }
-}
-
-fn open_pidfd(pid: u32) -> io::Result<OwnedFd> {
-    let pid = i32::try_from(pid)
-        .ok()
-        .and_then(Pid::from_raw)
-        .ok_or(io::ErrorKind::InvalidInput)?;
-    Ok(pidfd_open(pid, PidfdFlags::empty())?)
 }
 
 /// A pidfd of this very process, if it lives. Checked after opening, so that the id cannot change hands in between.

@@ -8,10 +8,11 @@
 //!  agent: Launcher::launch ── memfd with the spec ──► tepui-shim (own session, subreaper)
 //!     │    makes the cgroups                             │ claims <runtime dir>/record
 //!     │                                                  │ forks; the child joins the cgroups, drops rights, execs
-//!     │ ◄── pipe: "started PID START" or "failed …" ─────┤ appends the same line to the record
+//!     │ ◄── pipe: "started PID START" ───────────────────┤ appends the same line to the record
+//!     │ ◄── the pipe ends: exec succeeded                │ (or the child says "failed …" in both)
 //!     │                                                  │ waits, reaps orphans
 //!     │ ◄── pidfd of the shim becomes readable ──────────┘ appends "exited STATUS", kills what is left, ends
-//!     └─ Launcher::wait reads the record
+//!     └─ Running::wait reads the record
 //! ```
 //!
 //! An agent that was dead meanwhile reads the same record through `Launcher::recover`; nothing is held in memory.
@@ -38,6 +39,8 @@ pub mod mounts;
 mod running;
 #[cfg(feature = "launcher")]
 pub mod sandbox;
+#[cfg(feature = "launcher")]
+mod start;
 #[cfg(feature = "launcher")]
 pub mod usage;
 #[cfg(feature = "launcher")]

@@ -35,15 +35,16 @@ pub struct Limits {
 /// A controller of which this crate makes use. The order is the order of joining.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Controller {
-    Cpu,
-    Cpuacct,
     Memory,
     Pids,
+    Cpuacct,
+    /// Last: a process that has joined it waits for CPU as the container does, no longer as the agent.
+    Cpu,
 }
 
 impl Controller {
     /// All controllers.
-    pub const ALL: [Self; 4] = [Self::Cpu, Self::Cpuacct, Self::Memory, Self::Pids];
+    pub const ALL: [Self; 4] = [Self::Memory, Self::Pids, Self::Cpuacct, Self::Cpu];
 
     /// The kernel's name.
     pub fn name(self) -> &'static str {

@@ -2,7 +2,8 @@
 //! never signals anybody.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 
 /// A process that cannot be mistaken for another: ids are reused, the pair of id and start time is not (in one boot).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,12 +49,12 @@ impl Stat {
 
 /// Reads a process' `stat`. Errors: it does not exist, or the text is not what the kernel writes.
 pub fn stat(pid: u32) -> io::Result<Stat> {
-    let text = std::fs::read(format!("/proc/{pid}/stat"))?;
-    parse_stat(&String::from_utf8_lossy(&text)).ok_or_else(|| {
-        io::Error::new(
-            io::ErrorKind::InvalidData,
-            format!("/proc/{pid}/stat is not understood"),
-        )
+    // The kernel gives the whole text in one read, and it is far below this size.
+    let mut text = [0; 1024];
+    let length = File::open(format!("/proc/{pid}/stat"))?.read(&mut text)?;
+    parse_stat(&String::from_utf8_lossy(&text[..length])).ok_or_else(|| {
+        let reason = format!("/proc/{pid}/stat is not understood");
+        io::Error::new(io::ErrorKind::InvalidData, reason)
     })
 }
 

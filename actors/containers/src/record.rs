@@ -3,14 +3,18 @@
 //!
 //! ```text
 //! shim 1 <boot id> <pid> <start>     the shim has claimed the container (or: "cancelled", the agent was faster)
-//! started <pid> <start>              the command is running: exec succeeded
-//! failed <stage> <errno>             or it never ran
-//! exited <raw wait status>           and how it ended
+//! started <pid> <start>              the command has its process
+//! failed <stage> <errno>             but that process never became the command; then "exited" means nothing
+//! exited <raw wait status>           how it ended
 //! ```
 //!
 //! The file is created exclusively and only appended to, a whole line per `write`. A line counts once its newline is
 //! there. So no reader sees half a fact, no rename is needed, and a full disk cannot take the last line away: the
 //! block that holds it was allocated by the first. It is not synced: a kernel that dies takes the container with it.
+//!
+//! The agent that launches reads the same lines from a pipe. Shim and child both hold its writing end, and a
+//! successful `exec` closes the child's: so the end of the pipe, without a failure, says that the command runs, and
+//! the agent learns it from the kernel, not from a shim that has to be scheduled first.
 
 use crate::process::ProcessId;
 use std::fmt;
@@ -141,13 +145,6 @@ pub struct Fate {
     pub failed: Option<LaunchFailure>,
     /// The raw wait status.
     pub exited: Option<i32>,
-}
-
-impl Fate {
-    /// Whether the launch has come to an answer: started, failed or cancelled.
-    pub fn launch_is_decided(&self) -> bool {
-        self.cancelled || self.started.is_some() || self.failed.is_some()
-    }
 }
 
 /// A record that is not one of this version.

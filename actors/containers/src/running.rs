@@ -78,7 +78,8 @@ impl Running {
     }
 
     /// Waits until the container has ended and its shim has swept up. May be called again, and at any time later.
-    /// Errors: the record cannot be read, or the runtime has no I/O driver.
+    /// Errors: the command never ran, which only a recovered container can have ahead of it; the record cannot be
+    /// read; the runtime has no I/O driver.
     pub async fn wait(&self) -> Result<Exit, Error> {
         let pidfd = self
             .pidfd
@@ -91,6 +92,9 @@ impl Running {
             .map_err(Error::kernel("watch a shim"))?;
         reap(pidfd.get_ref());
         let fate = read_fate(&self.runtime_dir)?.unwrap_or_default();
+        if let Some(failure) = fate.failed {
+            return Err(failure.into());
+        }
         Ok(exit_of(&fate, self.cgroup.as_ref()))
     }
 

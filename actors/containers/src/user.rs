@@ -45,14 +45,10 @@ pub fn lookup(name: &str) -> Result<Credentials, Error> {
     })
 }
 
-/// What the shim has to set so that a command runs as `user`: nothing, if that is who the agent is.
-pub fn switch_to(user: Option<&str>) -> Result<Option<Credentials>, Error> {
-    let Some(name) = user else {
-        return Ok(None);
-    };
-    let credentials = lookup(name)?;
+/// What a launch by this agent has to set so that a command runs as this user: `None` where it is the agent's own.
+pub fn switch_to(wanted: Credentials) -> Option<Credentials> {
     let own = rustix::process::geteuid();
-    // Root sets even its own groups anew; anybody else may not, and needs not.
-    let is_own = own.as_raw() == credentials.uid && !own.is_root();
-    Ok((!is_own).then_some(credentials))
+    // Root sets even its own groups anew; anybody else may not, and need not.
+    let is_own = own.as_raw() == wanted.uid && !own.is_root();
+    (!is_own).then_some(wanted)
 }

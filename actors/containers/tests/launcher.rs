@@ -81,12 +81,8 @@ async fn a_command_that_cannot_run_is_a_failure_and_no_exit() {
     };
     assert_eq!(failure.stage, Stage::WorkingDir);
 
-    let mut spec = bench.shell("true");
-    spec.user = Some("no-such-user-here".into());
-    assert!(matches!(
-        bench.launch(spec).await,
-        Err(Error::UnknownUser(_))
-    ));
+    let unknown = tepui_containers::user::lookup("no-such-user-here");
+    assert!(matches!(unknown, Err(Error::UnknownUser(_))));
 }
 
 #[tokio::test]
@@ -151,7 +147,8 @@ async fn the_command_runs_as_its_user_and_owns_its_files() {
     let mut spec = bench.shell(
         "id -u; id -g; id -G; cat /proc/self/status | grep -E '^(CapEff|NoNewPrivs)'; touch made",
     );
-    spec.user = Some("nobody".into());
+    let nobody = tepui_containers::user::lookup("nobody").unwrap();
+    spec.credentials = tepui_containers::user::switch_to(nobody.clone());
     spec.no_new_privs = true;
     let sandbox = spec.sandbox.clone();
     let container = bench.launch(spec).await.unwrap();
@@ -161,7 +158,6 @@ async fn the_command_runs_as_its_user_and_owns_its_files() {
         "{}",
         text(&sandbox.join("stderr"))
     );
-    let nobody = tepui_containers::user::lookup("nobody").unwrap();
     let expected = format!(
         "{}\n{}\n{}\nCapEff:\t0000000000000000\nNoNewPrivs:\t1\n",
         nobody.uid,

@@ -25,7 +25,6 @@ pub(crate) fn become_command(spec: &ShimSpec) -> LaunchFailure {
 
 fn prepare(spec: &ShimSpec) -> Result<(), LaunchFailure> {
     sys::reset_signals();
-    at(Stage::Session, rustix::process::setsid())?;
     for file in &spec.cgroup_join {
         let written = std::fs::OpenOptions::new().write(true).open(file);
         let written = written.and_then(|mut file| std::io::Write::write_all(&mut file, b"0"));
@@ -57,7 +56,10 @@ fn prepare(spec: &ShimSpec) -> Result<(), LaunchFailure> {
     let stderr = at(Stage::Stderr, open_output(&sandbox, &spec.stderr))?;
     at(Stage::Stdout, rustix::stdio::dup2_stdout(&stdout))?;
     at(Stage::Stderr, rustix::stdio::dup2_stderr(&stderr))?;
-    at(Stage::WorkingDir, rustix::process::chdir(&spec.working_dir))
+    at(Stage::WorkingDir, rustix::process::chdir(&spec.working_dir))?;
+    // Last, for the reason told in `supervise::until_the_end`.
+    at(Stage::Session, rustix::process::setsid())?;
+    Ok(())
 }
 
 fn exec(spec: &ShimSpec) -> LaunchFailure {

@@ -11,28 +11,34 @@ mod supervise;
 mod sys;
 
 use rustix::fs::{CWD, Mode, OFlags};
+use rustix::io::Errno;
 use std::io::Read;
+use std::os::fd::OwnedFd;
 use std::process::ExitCode;
 use tepui_containers::record::{LaunchFailure, Line, Stage};
 use tepui_containers::spec::{self, MAX_SPEC_BYTES, ShimSpec};
 
 fn main() -> ExitCode {
     sys::detach();
-    let decided = read_orders().and_then(|spec| supervise::start(&spec));
-    match decided {
+    let orders = read_orders();
+    let Ok(answer) = take_answer() else {
+        return ExitCode::FAILURE;
+    };
+    match orders.and_then(|spec| supervise::start(&spec, &answer)) {
         Ok(container) => {
-            supervise::until_the_end(container);
+            // The agent waits for both ends to close: this one, and the child's.
+            drop(answer);
+            supervise::until_the_end(&container);
             ExitCode::SUCCESS
         }
         Err(failure) => {
-            // Nothing is started; the agent may be gone, then nobody needs to hear it.
-            supervise::tell_agent(&Line::Failed(failure).to_string());
+            supervise::write_line(&answer, &Line::Failed(failure).to_string());
             ExitCode::FAILURE
         }
     }
 }
 
-/// Reads the launch spec and leaves `/dev/null` in its place: the command's standard input.
+/// Reads the launch spec.
 fn read_orders() -> Result<ShimSpec, LaunchFailure> {
     let failed = |errno| LaunchFailure {
         stage: Stage::Spec,
@@ -43,19 +49,21 @@ fn read_orders() -> Result<ShimSpec, LaunchFailure> {
     bounded
         .read_to_end(&mut bytes)
         .map_err(|error| failed(error.raw_os_error().unwrap_or(libc::EIO)))?;
-    let null = rustix::fs::openat(
-        CWD,
-        "/dev/null",
-        OFlags::RDWR | OFlags::CLOEXEC,
-        Mode::empty(),
-    );
-    let null = null.map_err(|errno| failed(errno.raw_os_error()))?;
-    rustix::stdio::dup2_stdin(&null).map_err(|errno| failed(errno.raw_os_error()))?;
     // A person who starts the shim by hand sees what is wrong; an agent's log shows it too.
-    let spec = spec::decode(&bytes).map_err(|error| {
+    spec::decode(&bytes).map_err(|error| {
         eprintln!("tepui-shim: {error}");
         failed(libc::EINVAL)
-    })?;
-    rustix::stdio::dup2_stderr(&null).map_err(|errno| failed(errno.raw_os_error()))?;
-    Ok(spec)
+    })
+}
+
+/// Moves the pipe to the agent off standard output, to a descriptor that exec closes, and leaves `/dev/null` in all
+/// three standard places.
+fn take_answer() -> Result<OwnedFd, Errno> {
+    let answer = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdout(), 3)?;
+    let flags = OFlags::RDWR | OFlags::CLOEXEC;
+    let null = rustix::fs::openat(CWD, "/dev/null", flags, Mode::empty())?;
+    rustix::stdio::dup2_stdin(&null)?;
+    rustix::stdio::dup2_stdout(&null)?;
+    rustix::stdio::dup2_stderr(&null)?;
+    Ok(answer)
 }

@@ -4,7 +4,8 @@ use crate::child;
 use crate::sys::{self, Fork};
 use rustix::process::{Pid, WaitOptions};
 use std::fs::File;
-use std::io::{self, PipeReader, PipeWriter, Read, Write};
+use std::io::{self, Write};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -19,6 +20,9 @@ const SWEEP_DEADLINE: Duration = Duration::from_secs(5);
 /// The pause between two passes, growing by doubling.
 const SWEEP_PAUSE: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(50));
 
+/// The exit code of a child that did not become its command; nobody reads it, since the record says why.
+const NOT_EXECUTED: i32 = 127;
+
 /// A running container.
 pub(crate) struct Container {
     record: File,
@@ -27,25 +31,40 @@ pub(crate) struct Container {
     cgroup: Option<PathBuf>,
 }
 
-/// Claims the container, starts its command and tells the agent. Errors: the command does not run.
-pub(crate) fn start(spec: &ShimSpec) -> Result<Container, LaunchFailure> {
-    let claim_failed = |error: io::Error| failure(Stage::Claim, &error);
-    let shim = ProcessId::of(std::process::id()).map_err(claim_failed)?;
-    let claim = Line::Shim {
-        boot_id: spec.boot_id.clone(),
-        shim,
-    }
-    .to_string();
-    let mut record = claim_record(spec, &claim).map_err(claim_failed)?;
-    let started = start_command(spec);
-    let line = match &started {
-        Ok(command) => Line::Started(*command).to_string(),
-        Err(failure) => Line::Failed(*failure).to_string(),
+/// Claims the container, starts its command and tells the agent. Errors: nothing was started, and nobody told yet.
+///
+/// Whether `exec` succeeds is not waited for: the child says so itself if it does not, and the agent learns of a
+/// success by the end of the pipe.
+pub(crate) fn start(spec: &ShimSpec, answer: &OwnedFd) -> Result<Container, LaunchFailure> {
+    let shim =
+        ProcessId::of(std::process::id()).map_err(|error| io_failure(Stage::Claim, &error))?;
+    let boot_id = spec.boot_id.clone();
+    let claim = Line::Shim { boot_id, shim }.to_string();
+    let record = claim_record(spec, &claim).map_err(|error| io_failure(Stage::Claim, &error))?;
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid())).map_err(|errno| {
+        LaunchFailure {
+            stage: Stage::Fork,
+            errno: errno.raw_os_error(),
+        }
+    })?;
+    let fork = sys::fork().map_err(|errno| LaunchFailure {
+        stage: Stage::Fork,
+        errno,
+    })?;
+    let Fork::Parent { child } = fork else {
+        let failed = Line::Failed(child::become_command(spec)).to_string();
+        write_line(&record, &failed);
+        write_line(answer, &failed);
+        sys::exit_now(NOT_EXECUTED)
     };
-    // The block was allocated by the first line; a file system that fails now fails the agent's reading too.
-    let _ = record.write_all(line.as_bytes());
-    let command = started?;
-    tell_agent(&(claim + &line));
+    let pid = u32::try_from(child).expect("fork returns a positive id to the parent");
+    // Nobody has reaped the child yet, so `/proc` tells of it even if it has ended. Without `/proc` the shim itself
+    // would not have come this far.
+    let start_ticks = ProcessId::of(pid).map_or(shim.start_ticks, |child| child.start_ticks);
+    let command = ProcessId { pid, start_ticks };
+    let started = Line::Started(command).to_string();
+    write_line(&record, &started);
+    write_line(answer, &(claim + &started));
     Ok(Container {
         record,
         shim,
@@ -54,88 +73,42 @@ pub(crate) fn start(spec: &ShimSpec) -> Result<Container, LaunchFailure> {
     })
 }
 
-/// Answers the agent on standard output and hangs up.
-pub(crate) fn tell_agent(text: &str) {
-    // An agent that died meanwhile reads the record.
-    let _ = rustix::io::write(rustix::stdio::stdout(), text.as_bytes());
-    let _ = rustix::stdio::dup2_stdout(rustix::stdio::stdin());
+/// Appends a whole line, or several, in one write.
+pub(crate) fn write_line(file: impl AsFd, line: &str) {
+    // A pipe whose agent died has the record beside it, and the record's block was allocated by its first line.
+    let _ = rustix::io::write(file, line.as_bytes());
 }
 
 /// Reaps until the command has ended, writes that down, then kills what it left and reaps that.
-pub(crate) fn until_the_end(mut container: Container) {
-    let command_pid = i32::try_from(container.command.pid)
+///
+/// Only here the shim leaves the agent's session. A kernel that groups processes by session to share the CPU between
+/// them makes a newcomer wait; so shim and child do it last, when nobody waits for them any more.
+pub(crate) fn until_the_end(container: &Container) {
+    // Fails only for a session leader, which is detached already.
+    let _ = rustix::process::setsid();
+    sys::release_code();
+    let command = i32::try_from(container.command.pid)
         .ok()
         .and_then(Pid::from_raw);
     let status = loop {
         match rustix::process::wait(WaitOptions::empty()) {
-            Ok(Some((pid, status))) if Some(pid) == command_pid => break status.as_raw(),
+            Ok(Some((pid, status))) if Some(pid) == command => break status.as_raw(),
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             // Without a child there is nothing to tell; the agent finds a record without an end.
             Err(_) => return,
         }
     };
-    let _ = container
-        .record
-        .write_all(Line::Exited(status).to_string().as_bytes());
-    sweep(&container);
+    write_line(&container.record, &Line::Exited(status).to_string());
+    sweep(container);
 }
 
 /// The first line. Exclusive creation decides between the shim and an agent that gave the container up.
 fn claim_record(spec: &ShimSpec, claim: &str) -> io::Result<File> {
     let mut options = File::options();
-    let mut record = options
-        .append(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(spec.runtime_dir.join(RECORD_FILE))?;
+    options.append(true).create_new(true).mode(0o600);
+    let mut record = options.open(spec.runtime_dir.join(RECORD_FILE))?;
     record.write_all(claim.as_bytes())?;
     Ok(record)
-}
-
-fn start_command(spec: &ShimSpec) -> Result<ProcessId, LaunchFailure> {
-    rustix::process::set_child_subreaper(Some(rustix::process::getpid())).map_err(|errno| {
-        LaunchFailure {
-            stage: Stage::Fork,
-            errno: errno.raw_os_error(),
-        }
-    })?;
-    let (reader, writer) = io::pipe().map_err(|error| failure(Stage::Fork, &error))?;
-    match sys::fork().map_err(|errno| LaunchFailure {
-        stage: Stage::Fork,
-        errno,
-    })? {
-        Fork::Child => {
-            drop(reader);
-            report(writer, child::become_command(spec));
-            sys::exit_now(127)
-        }
-        Fork::Parent { child } => {
-            drop(writer);
-            if let Some(failed) = failure_of_child(reader) {
-                let _ = rustix::process::waitpid(Pid::from_raw(child), WaitOptions::empty());
-                return Err(failed);
-            }
-            let pid = u32::try_from(child).expect("fork returns a positive id to the parent");
-            // The child, even if it has ended, is not reaped before here, so `/proc` still tells of it.
-            ProcessId::of(pid).map_err(|error| failure(Stage::Fork, &error))
-        }
-    }
-}
-
-/// The child's last words, if exec failed; a successful exec closes the pipe without any.
-fn failure_of_child(mut reader: PipeReader) -> Option<LaunchFailure> {
-    let mut bytes = [0; 5];
-    reader.read_exact(&mut bytes).ok()?;
-    let [stage, errno @ ..] = bytes;
-    Some(LaunchFailure {
-        stage: Stage::from_number(stage)?,
-        errno: i32::from_le_bytes(errno),
-    })
-}
-
-fn report(mut writer: PipeWriter, failure: LaunchFailure) {
-    let [a, b, c, d] = failure.errno.to_le_bytes();
-    let _ = writer.write_all(&[failure.stage as u8, a, b, c, d]);
 }
 
 fn sweep(container: &Container) {
@@ -171,9 +144,7 @@ fn reap_ended() -> bool {
     }
 }
 
-fn failure(stage: Stage, error: &io::Error) -> LaunchFailure {
-    LaunchFailure {
-        stage,
-        errno: error.raw_os_error().unwrap_or(libc::EIO),
-    }
+fn io_failure(stage: Stage, error: &io::Error) -> LaunchFailure {
+    let errno = error.raw_os_error().unwrap_or(libc::EIO);
+    LaunchFailure { stage, errno }
 }

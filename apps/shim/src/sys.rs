@@ -14,10 +14,9 @@ const IGNORED: [libc::c_int; 5] = [
 /// The highest signal number whose disposition is reset for the command.
 const LAST_SIGNAL: libc::c_int = 31;
 
-/// Makes the shim independent of the agent: its own session, deaf to signals, no inherited files but 0, 1 and 2.
+/// Makes the shim independent of the agent: deaf to signals, no inherited files but 0, 1 and 2. Its own session it
+/// takes later, see `supervise::until_the_end`.
 pub(crate) fn detach() {
-    // Fails only for a session leader, which is detached already.
-    let _ = rustix::process::setsid();
     for signal in IGNORED {
         // SAFETY: SIG_IGN installs no handler, and the signal numbers are constants.
         unsafe { libc::signal(signal, libc::SIG_IGN) };
@@ -56,6 +55,25 @@ pub(crate) fn fork() -> Result<Fork, i32> {
         0 => Ok(Fork::Child),
         child => Ok(Fork::Parent { child }),
     }
+}
+
+/// Gives back the memory that holds this program's own code. The few pages the wait needs are read in again, from the
+/// page cache; without this, start-up code would stay resident for as long as the container runs.
+pub(crate) fn release_code() {
+    unsafe extern "C" {
+        /// The first byte of the program, and the first after its code: every linker for ELF defines both.
+        static __executable_start: u8;
+        static etext: u8;
+    }
+    let page_size = rustix::param::page_size();
+    let first = (&raw const __executable_start)
+        .addr()
+        .next_multiple_of(page_size);
+    let end = (&raw const etext).addr() & !(page_size - 1);
+    let start = std::ptr::with_exposed_provenance_mut(first);
+    // SAFETY: the range holds only read-only pages of the program's file, which the kernel reads again when touched;
+    // relocated data lies behind the code. A refusal changes nothing.
+    unsafe { libc::madvise(start, end.saturating_sub(first), libc::MADV_DONTNEED) };
 }
 
 /// Ends the process at once, without the parent's exit handlers.

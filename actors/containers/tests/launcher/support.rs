@@ -1,6 +1,9 @@
 //! A place to launch containers in, which leaves nothing behind: no process, no cgroup, no file.
 
-#![allow(clippy::unwrap_used, reason = "a helper of tests: clippy knows only test functions as such")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a helper of tests: clippy knows only test functions as such"
+)]
 
 use rustix::process::{Pid, Signal};
 use std::future::Future;
@@ -11,7 +14,7 @@ use std::time::Duration;
 use tepui_containers::launch::{Command, LaunchSpec};
 use tepui_containers::process::ProcessId;
 use tepui_containers::tree::cgroup_members;
-use tepui_containers::{Cgroups, Error, Launcher, Running, sandbox, user};
+use tepui_containers::{Cgroups, Error, Launcher, Running, sandbox};
 
 /// No step of a test takes this long on a healthy machine, however loaded.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -72,10 +75,8 @@ impl Bench {
     }
 
     pub(crate) async fn launch(&self, spec: LaunchSpec) -> Result<Running, Error> {
-        if let Some(name) = &spec.user
-            && let Ok(owner) = user::lookup(name)
-        {
-            sandbox::prepare_sandbox(&spec.sandbox, Some(&owner)).unwrap();
+        if let Some(owner) = &spec.credentials {
+            sandbox::prepare_sandbox(&spec.sandbox, Some(owner)).unwrap();
         }
         bounded(self.launcher.launch(spec)).await
     }

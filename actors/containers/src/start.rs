@@ -1,0 +1,148 @@
+//! Owns bringing one shim to life, and its answer. It leaves no process behind when it fails.
+//!
+//! The agent never forks: `std::process::Command`, given nothing to do between fork and exec, uses `posix_spawn`,
+//! whose cost does not grow with the agent's memory. All of it runs on the thread that asked, since handing it to
+//! another would cost more than the half millisecond it takes on a busy machine; only the shim's answer is awaited.
+
+use crate::cgroups::ContainerCgroup;
+use crate::error::Error;
+use crate::launch::LaunchSpec;
+use crate::process::ProcessId;
+use crate::record::{self, Fate, LaunchFailure, MAX_RECORD_BYTES, Stage};
+use crate::running::{Running, tree};
+use rustix::fs::MemfdFlags;
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use std::fs::File;
+use std::io::{self, Seek, Write};
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::AsyncReadExt;
+use tokio::net::unix::pipe::Receiver;
+
+/// How long a shim may take to start a command. Only a machine in great distress needs more than some milliseconds.
+pub(crate) const LAUNCH_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Spawns a shim with its orders and waits until the command runs. Errors: it does not; then both are gone.
+pub(crate) async fn start(
+    shim_program: &Path,
+    spec: &LaunchSpec,
+    orders: &[u8],
+    cgroup: Option<&ContainerCgroup>,
+) -> Result<Running, Error> {
+    let (answer, answer_writer) = io::pipe().map_err(Error::kernel("make a pipe"))?;
+    // The temporary `Command` takes our writing end along, so the pipe can end.
+    let spawned = Command::new(shim_program)
+        .arg(&spec.container_id)
+        .env_clear()
+        .stdin(orders_file(orders)?)
+        .stdout(answer_writer)
+        .stderr(Stdio::inherit())
+        .spawn();
+    let child = spawned.map_err(|source| Error::Shim {
+        path: shim_program.to_owned(),
+        source,
+    })?;
+    match await_start(&spec.container_id, &child, answer.into()).await {
+        Ok((shim, command, pidfd)) => Ok(Running {
+            container_id: spec.container_id.clone(),
+            runtime_dir: spec.runtime_dir.clone(),
+            shim,
+            command,
+            cgroup: cgroup.cloned(),
+            pidfd: Arc::new(pidfd),
+        }),
+        Err(error) => {
+            let not_ours = matches!(
+                &error,
+                Error::Launch(LaunchFailure {
+                    stage: Stage::Claim,
+                    ..
+                })
+            );
+            let cgroup = cgroup.filter(|_| !not_ours).cloned();
+            let abandoned = tokio::task::spawn_blocking(move || abandon(child, cgroup.as_ref()));
+            // It fails only while the runtime shuts down; then init inherits the shim.
+            let _ = abandoned.await;
+            Err(error)
+        }
+    }
+}
+
+/// A descriptor that stands for one process. Errors: it does not exist, or the id is none.
+pub(crate) fn open_pidfd(pid: u32) -> io::Result<OwnedFd> {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    Ok(pidfd_open(
+        pid.ok_or(io::ErrorKind::InvalidInput)?,
+        PidfdFlags::empty(),
+    )?)
+}
+
+/// The shim, the command and the shim's pidfd, once the command runs.
+async fn await_start(
+    container_id: &str,
+    child: &Child,
+    answer: OwnedFd,
+) -> Result<(ProcessId, ProcessId, OwnedFd), Error> {
+    // Nobody has reaped the shim yet, so its id is certain.
+    let pidfd = open_pidfd(child.id()).map_err(Error::kernel("open the pidfd of a shim"))?;
+    let fate = tokio::time::timeout(LAUNCH_DEADLINE, read_answer(answer))
+        .await
+        .map_err(|_| Error::ShimTimeout {
+            container_id: container_id.to_owned(),
+            waited_ms: LAUNCH_DEADLINE.as_millis(),
+        })??;
+    match fate {
+        Fate {
+            failed: Some(failure),
+            ..
+        } => Err(failure.into()),
+        Fate {
+            shim: Some((_, shim)),
+            started: Some(command),
+            ..
+        } => Ok((shim, command, pidfd)),
+        _ => Err(Error::ShimDied {
+            container_id: container_id.to_owned(),
+        }),
+    }
+}
+
+/// Reads until both shim and command have let go of the pipe: see `record`.
+async fn read_answer(answer: OwnedFd) -> Result<Fate, Error> {
+    let answer = Receiver::from_owned_fd(answer).map_err(Error::kernel("watch a pipe"))?;
+    let mut bytes = Vec::with_capacity(256);
+    let mut bounded = answer.take(MAX_RECORD_BYTES as u64);
+    let read = bounded.read_to_end(&mut bytes).await;
+    read.map_err(Error::kernel("read the shim's answer"))?;
+    Ok(record::parse(&bytes)?)
+}
+
+/// The orders in memory: never on a disk, since they hold the task's environment, and without the bound of a pipe.
+fn orders_file(orders: &[u8]) -> Result<File, Error> {
+    let failed = Error::kernel("hand the launch spec to the shim");
+    let written = || -> io::Result<File> {
+        let mut file = File::from(rustix::fs::memfd_create(
+            "tepui-launch",
+            MemfdFlags::CLOEXEC,
+        )?);
+        file.write_all(orders)?;
+        file.rewind()?;
+        Ok(file)
+    };
+    written().map_err(failed)
+}
+
+/// Ends a launch that failed: usually the shim is ending already.
+fn abandon(mut child: Child, cgroup: Option<&ContainerCgroup>) {
+    let shim = ProcessId::of(child.id()).ok();
+    // What the shim may have forked dies first, while it can still be found beneath it.
+    let _ = tree(cgroup, shim, None).kill_pass();
+    let _ = child.kill();
+    let _ = child.wait();
+    if cgroup.is_some() {
+        let _ = tree(cgroup, None, None).kill_pass();
+    }
+}
