@@ -1,0 +1,59 @@
+use tepui_protocol::message::{Ask, Tell};
+
+use crate::{
+    Error, Reason, Settings,
+    testing::{Double, Event, Note, next, settings, sides},
+};
+
+const ANY_PORT: &str = "127.0.0.1:0";
+
+#[tokio::test]
+async fn tcp_carries_a_conversation_to_its_farewell() {
+    let ((agent, mut agent_events), (master, mut events)) = sides(settings());
+    let listener = master.listen(ANY_PORT.parse().unwrap()).await.unwrap();
+    let peer = agent.connect(listener.address()).await.unwrap();
+    assert_eq!(next(&mut events).await, Event::Connected("agent-1".into()));
+    assert_eq!(peer.address(), Some(listener.address()));
+    peer.tell(Note(1)).unwrap();
+    assert_eq!(peer.ask(Double(4)).await, Ok(8));
+    assert_eq!(next(&mut events).await, Event::Noted(1));
+    let [stats] = &listener.stats()[..] else {
+        panic!("one peer");
+    };
+    assert_eq!((stats.name.as_str(), stats.frames_in), ("agent-1", 2));
+    listener.close("the master stops").await;
+    let end = peer.closed().await;
+    assert_eq!(end.reason, Reason::ClosedThere("the master stops".into()));
+    assert_eq!(
+        next(&mut agent_events).await,
+        Event::Connected("master-1".into())
+    );
+    assert_eq!(next(&mut agent_events).await, Event::Disconnected(end));
+    assert!(matches!(
+        agent.connect(peer.address().unwrap()).await,
+        Err(Error::Unreachable { .. })
+    ));
+}
+
+#[tokio::test]
+async fn connections_are_bounded() {
+    let settings = Settings {
+        max_connections: 1,
+        ..settings()
+    };
+    let ((agent, _), (master, mut events)) = sides(settings);
+    let listener = master.listen(ANY_PORT.parse().unwrap()).await.unwrap();
+    let first = agent.connect(listener.address()).await.unwrap();
+    next(&mut events).await;
+    assert!(agent.connect(listener.address()).await.is_err());
+    let Event::Failed(text) = next(&mut events).await else {
+        panic!("the second was taken");
+    };
+    assert!(text.starts_with("1 connections are open"), "{text}");
+    first.close("make room");
+    assert!(matches!(next(&mut events).await, Event::Disconnected(_)));
+    // The place is given back on the listener's task, a moment after the service was told.
+    while agent.connect(listener.address()).await.is_err() {
+        tokio::task::yield_now().await;
+    }
+}

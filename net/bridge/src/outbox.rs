@@ -1,0 +1,185 @@
+//! The outgoing queue of one connection: bounded in messages and bytes, filled by anyone, drained by the writer.
+//!
+//! Telling is a short lock and a box: the message stays typed until the writer encodes it on its own task.
+//! The writer encodes ahead of a slow socket up to the bound in bytes, so that nearly all that waits is counted
+//! in exact bytes; what is still typed is bounded in messages. Order is the order of [`Outbox::push`].
+
+use std::{
+    collections::VecDeque,
+    sync::{Mutex, MutexGuard, atomic::Ordering::Relaxed},
+};
+
+use serde::Serialize;
+use tepui_protocol::{codec::msgpack, message::TellError};
+use tokio::{sync::Notify, time::Instant};
+
+use crate::{
+    error::Reason,
+    frame::FrameType,
+    settings::{Overflow, Settings},
+    stats::{NONE, Stats, add},
+};
+
+/// Answers may exceed the bounds by this factor: who asked waits for them, and their number is bounded by `asks_in`.
+const ANSWER_FACTOR: usize = 2;
+
+/// A message that waits to be encoded, whatever its type.
+pub(crate) trait Encode: Send {
+    fn encode(&self) -> Result<Vec<u8>, msgpack::Error>;
+}
+
+impl<T: Serialize + Send> Encode for T {
+    fn encode(&self) -> Result<Vec<u8>, msgpack::Error> {
+        msgpack::encode(self)
+    }
+}
+
+pub(crate) enum Body {
+    Message(Box<dyn Encode>),
+    Text(String),
+}
+
+/// One frame to be.
+pub(crate) struct Outgoing {
+    pub(crate) frame_type: FrameType,
+    pub(crate) kind: u16,
+    pub(crate) correlation: u64,
+    pub(crate) body: Body,
+    pub(crate) queued_ms: u64,
+}
+
+/// How the writer is to end.
+#[derive(Debug, Clone)]
+pub(crate) enum Closing {
+    /// Write what is queued, until `deadline`, and say farewell.
+    Farewell { text: String, deadline: Instant },
+    /// At once.
+    Cut(Reason),
+}
+
+#[derive(Default)]
+struct State {
+    waiting: VecDeque<Outgoing>,
+    /// Messages accepted and neither written nor dropped; those in `waiting` included.
+    depth: usize,
+    /// Encoded bytes that the socket has not taken.
+    buffered: usize,
+    closing: Option<Closing>,
+    /// The connection is over.
+    shut: bool,
+}
+
+pub(crate) struct Outbox {
+    state: Mutex<State>,
+    wake: Notify,
+    messages: usize,
+    bytes: usize,
+    overflow: Overflow,
+}
+
+impl Outbox {
+    pub(crate) fn new(settings: &Settings) -> Self {
+        Outbox {
+            state: Mutex::default(),
+            wake: Notify::new(),
+            messages: settings.queue_messages,
+            bytes: settings.queue_bytes,
+            overflow: settings.overflow,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state
+            .lock()
+            .expect("nothing panics while it holds the outbox")
+    }
+
+    /// Queues one frame.
+    pub(crate) fn push(&self, item: Outgoing, stats: &Stats) -> Result<(), TellError> {
+        let factor = match item.frame_type {
+            FrameType::Answer | FrameType::Failure => ANSWER_FACTOR,
+            _ => 1,
+        };
+        let mut state = self.lock();
+        if state.shut || state.closing.is_some() {
+            return Err(TellError::Closed);
+        }
+        if state.depth >= self.messages * factor || state.buffered >= self.bytes * factor {
+            add(&stats.refused, 1);
+            if self.overflow == Overflow::CutPeer {
+                state.closing = Some(Closing::Cut(Reason::Overflow));
+                self.wake.notify_one();
+            }
+            return Err(TellError::Full);
+        }
+        if state.depth == 0 {
+            stats.oldest_ms.store(item.queued_ms, Relaxed);
+        }
+        add(&stats.accepted, 1);
+        state.depth += 1;
+        state.waiting.push_back(item);
+        // A writer that found something waiting looks again by itself.
+        if state.waiting.len() == 1 {
+            self.wake.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Asks the writer to end. The first call counts.
+    pub(crate) fn close(&self, closing: Closing) {
+        let mut state = self.lock();
+        if state.closing.is_none() {
+            state.closing = Some(closing);
+            self.wake.notify_one();
+        }
+    }
+
+    /// The connection is over: nothing is taken any more, what waits is dropped.
+    pub(crate) fn shut(&self, stats: &Stats) {
+        let mut state = self.lock();
+        state.shut = true;
+        let dropped = std::mem::take(&mut state.waiting);
+        add(&stats.finished, state.depth);
+        state.depth = 0;
+        stats.oldest_ms.store(NONE, Relaxed);
+        drop(state);
+        drop(dropped);
+    }
+
+    /// Moves up to `count` messages to `batch`.
+    pub(crate) fn take(&self, batch: &mut VecDeque<Outgoing>, count: usize) {
+        let mut state = self.lock();
+        let count = count.min(state.waiting.len());
+        batch.extend(state.waiting.drain(..count));
+    }
+
+    pub(crate) fn closing(&self) -> Option<Closing> {
+        self.lock().closing.clone()
+    }
+
+    /// The writer's accounts: messages that left since the last call, bytes it still holds, and when the oldest
+    /// message that it holds was told.
+    pub(crate) fn settle(&self, left: usize, held: usize, oldest_ms: Option<u64>, stats: &Stats) {
+        let mut state = self.lock();
+        state.depth = state.depth.saturating_sub(left);
+        state.buffered = held;
+        add(&stats.finished, left);
+        let oldest = oldest_ms.or_else(|| state.waiting.front().map(|item| item.queued_ms));
+        stats.oldest_ms.store(oldest.unwrap_or(NONE), Relaxed);
+    }
+
+    /// Resolves when there is something new: a message to take (unless `full`), or a wish to close that the
+    /// writer has not seen yet. For one waiter.
+    pub(crate) async fn ready(&self, full: bool, closing_seen: bool) {
+        loop {
+            {
+                let state = self.lock();
+                let message = !full && !state.waiting.is_empty();
+                if message || state.closing.is_some() && !closing_seen {
+                    return;
+                }
+            }
+            self.wake.notified().await;
+        }
+    }
+}
