@@ -1,5 +1,6 @@
-//! Measures how long a launch takes beside a bare spawn: `spawn_latency SHIM [ROUNDS] [none]`. Prints medians in
-//! microseconds. `none` leaves the cgroups out. Rounds alternate, so that both see the same machine.
+//! Measures how long a launch takes beside a bare spawn and prints medians in microseconds:
+//! `spawn_latency SHIM [ROUNDS] [cgroups|none] [RUNTIME_BASE]`. Rounds alternate, so that both see the same machine.
+//! A runtime base on a tmpfs is what an agent has; on a journalling file system the launch waits for other writers.
 
 use std::path::PathBuf;
 use std::process::{Command as StdCommand, Stdio};
@@ -18,11 +19,16 @@ async fn main() -> Result<(), Failure> {
     );
     let rounds: usize = args.next().map_or(Ok(200), |rounds| rounds.parse())?;
     let cgroups = match args.next() {
-        Some(_) => Cgroups::none("not asked for".into()),
-        None => Cgroups::detect("tepui-bench"),
+        Some(choice) if choice == "none" => Cgroups::none("not asked for".into()),
+        _ => Cgroups::detect("tepui-bench"),
     };
     let launcher = Launcher::new(shim, cgroups)?;
-    let base = std::env::temp_dir().join(format!("tepui-bench-{}", std::process::id()));
+    let name = format!("tepui-bench-{}", std::process::id());
+    let base = std::env::temp_dir().join(&name);
+    let runtime_base = args
+        .next()
+        .map_or_else(std::env::temp_dir, PathBuf::from)
+        .join(&name);
     let (mut bare, mut running, mut ended) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..rounds {
         let begun = Instant::now();
@@ -34,7 +40,10 @@ async fn main() -> Result<(), Failure> {
         bare.push(begun.elapsed());
 
         let id = format!("round-{round}");
-        let (sandbox, runtime_dir) = (base.join("sandbox").join(&id), base.join("run").join(&id));
+        let (sandbox, runtime_dir) = (
+            base.join("sandbox").join(&id),
+            runtime_base.join("run").join(&id),
+        );
         sandbox::prepare_sandbox(&sandbox, None)?;
         let command = Command::Program {
             program: "/bin/true".into(),
@@ -55,7 +64,11 @@ async fn main() -> Result<(), Failure> {
         ended.push(begun.elapsed());
         launcher.cleanup(&id, &runtime_dir).await?;
     }
-    std::fs::remove_dir_all(&base)?;
+    for dir in [&base, &runtime_base] {
+        if dir.is_dir() {
+            std::fs::remove_dir_all(dir)?;
+        }
+    }
     launcher.cgroups().remove_roots()?;
     let (bare, running, ended) = (median(bare), median(running), median(ended));
     println!("bare spawn and wait   p50 {bare} us");
