@@ -1,0 +1,110 @@
+//! The actor around the core: changes of the master in, proposals to the master out.
+//!
+//! Owns the core and the handle to the master. Decides nothing.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tepui_kit::{Actor, Context, Handler, Message, Teller};
+use tepui_messages::allocator::{Proposals, WorldChange};
+
+use crate::core::{AllocatorCore, Effect, Input};
+
+/// See the module.
+pub struct Allocator {
+    core: AllocatorCore,
+    master: Teller<Proposals>,
+}
+
+/// A moment the core asked for has come.
+#[derive(Debug, Default)]
+pub struct Woke;
+
+impl Message for Woke {
+    type Reply = ();
+}
+
+impl Allocator {
+    /// Proposes to `master` what `core` decides. The world is only told once, in changes: wire this actor
+    /// with `OnPanic::ExitProcess`, since one restarted empty would offer nothing.
+    pub fn new(core: AllocatorCore, master: Teller<Proposals>) -> Self {
+        Self { core, master }
+    }
+
+    fn input(&mut self, input: Input, ctx: &mut Context<Self>) {
+        let now = Duration::from_nanos(ctx.clock().nanos());
+        let mut effects = Vec::new();
+        self.core.on(now, input, &mut effects);
+        for effect in effects {
+            match effect {
+                Effect::Propose(proposals) => self.propose(now, proposals, ctx),
+                Effect::WakeAt(at) => wake_at(at, ctx),
+            }
+        }
+    }
+
+    fn propose(
+        &mut self,
+        now: Duration,
+        proposals: Vec<tepui_messages::allocator::Proposal>,
+        ctx: &mut Context<Self>,
+    ) {
+        let Err(error) = self.master.tell(Proposals(proposals)) else {
+            return;
+        };
+        tracing::warn!(%error, "the master took no proposals; they are made again with the next interval");
+        let mut effects = Vec::new();
+        self.core.on(now, Input::Undelivered, &mut effects);
+        for effect in effects {
+            match effect {
+                Effect::WakeAt(at) => wake_at(at, ctx),
+                Effect::Propose(_) => {
+                    unreachable!("proposals that failed are not made again at once")
+                }
+            }
+        }
+    }
+}
+
+fn wake_at(at: Duration, ctx: &mut Context<Allocator>) {
+    // 584 years of nanoseconds fit.
+    ctx.wake_at::<Woke>(u64::try_from(at.as_nanos()).unwrap_or(u64::MAX));
+}
+
+impl Actor for Allocator {
+    const NAME: &'static str = "allocator";
+
+    fn observe(&self) -> Value {
+        let world = self.core.world();
+        let counts = self.core.counts();
+        json!({
+            "policy": self.core.policy().name(),
+            "agents": world.agents.len(),
+            "offerable_agents": world.offerable.len(),
+            "frameworks": world.frameworks.len(),
+            "clients": world.clients.len(),
+            "filters": world.filters.len(),
+            "resource_kinds": world.kinds.len(),
+            "paused": world.paused,
+            "runs": counts.runs,
+            "grants": counts.grants,
+            "undelivered": counts.undelivered,
+        })
+    }
+}
+
+impl Handler<WorldChange> for Allocator {
+    fn handle(&mut self, change: WorldChange, ctx: &mut Context<Self>) {
+        self.input(Input::World(change), ctx);
+    }
+}
+
+impl Handler<Woke> for Allocator {
+    fn handle(&mut self, _: Woke, ctx: &mut Context<Self>) {
+        self.input(Input::Woke, ctx);
+    }
+}
+
+#[cfg(test)]
+#[path = "actor_tests.rs"]
+mod tests;

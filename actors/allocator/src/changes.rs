@@ -1,0 +1,426 @@
+//! How the world changes by what the master tells.
+//!
+//! Owns the meaning of each [`WorldChange`]. Whatever names something unknown changes nothing: the
+//! master may speak of a framework or an agent that has left in the meantime.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use tepui_messages::allocator::{Allocation, WorldChange};
+use tepui_protocol::{
+    roles,
+    v1::{AgentId, AgentInfo, FrameworkId, FrameworkInfo, Resource, scheduler::OfferConstraints},
+};
+
+use crate::{
+    bundle::Bundle,
+    world::{Agent, AgentIx, Capabilities, Client, ClientIx, Framework, FrameworkIx, Note, World},
+};
+
+/// Resources that came back with a refusal: the core sets the filter, since it knows the time.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    pub(crate) client: ClientIx,
+    pub(crate) agent: AgentIx,
+    pub(crate) refused: Bundle,
+    pub(crate) refused_for: Duration,
+}
+
+/// A framework as the master describes it.
+struct Description {
+    info: Arc<FrameworkInfo>,
+    suppressed_roles: Vec<String>,
+    constraints: Option<Arc<OfferConstraints>>,
+}
+
+impl World {
+    /// Applies one change; what followed from it is in the notes.
+    pub(crate) fn apply(&mut self, change: WorldChange) -> Option<Refusal> {
+        match change {
+            WorldChange::AgentAdded {
+                info,
+                total,
+                used,
+                active,
+            } => self.add_agent(info, &total, &used, active),
+            WorldChange::AgentTotal { agent_id, total } => self.set_total(&agent_id, &total),
+            WorldChange::AgentActive { agent_id, active } => {
+                self.set_agent_active(&agent_id, active);
+            }
+            WorldChange::AgentRemoved { agent_id } => self.remove_agent(&agent_id),
+            WorldChange::FrameworkAdded {
+                info,
+                suppressed_roles,
+                offer_constraints: constraints,
+                active,
+                used,
+            } => {
+                let description = Description {
+                    info,
+                    suppressed_roles,
+                    constraints,
+                };
+                self.add_framework(description, active, &used);
+            }
+            WorldChange::FrameworkUpdated {
+                info,
+                suppressed_roles,
+                offer_constraints: constraints,
+            } => {
+                let known = info.id.as_ref().and_then(|id| self.known_framework(id));
+                if let Some(framework) = known {
+                    let description = Description {
+                        info,
+                        suppressed_roles,
+                        constraints,
+                    };
+                    self.describe_framework(framework, &description);
+                }
+            }
+            WorldChange::FrameworkActive {
+                framework_id,
+                active,
+            } => self.set_framework_active(&framework_id, active),
+            WorldChange::FrameworkRemoved { framework_id } => self.remove_framework(&framework_id),
+            WorldChange::Used {
+                agent_id,
+                allocation,
+            } => self.book_used(&agent_id, &allocation),
+            WorldChange::Recovered {
+                agent_id,
+                allocation,
+                refused_for,
+            } => return self.recover(&agent_id, &allocation, refused_for),
+            WorldChange::Revive {
+                framework_id,
+                roles,
+            } => self.revive(&framework_id, &roles),
+            WorldChange::Suppress {
+                framework_id,
+                roles,
+            } => self.suppress(&framework_id, &roles),
+            WorldChange::Weights(weights) => {
+                self.weights = weights;
+                self.notes.push(Note::Weights);
+            }
+            WorldChange::Quota(quota) => self.quota = quota,
+            WorldChange::Paused(paused) => self.paused = paused,
+        }
+        None
+    }
+
+    fn add_agent(
+        &mut self,
+        info: Arc<AgentInfo>,
+        total: &[Resource],
+        used: &[Allocation],
+        active: bool,
+    ) {
+        let Some(id) = info.id.clone() else {
+            return;
+        };
+        self.remove_agent(&id);
+        let domain = info.domain.as_ref();
+        let fault_domain = domain.and_then(|domain| domain.fault_domain.as_ref());
+        let is_remote = self.region.as_ref().is_some_and(|here| {
+            fault_domain.is_some_and(|fault_domain| fault_domain.region.name != *here)
+        });
+        let agent = self.agents.insert(Agent {
+            id: id.clone(),
+            info,
+            active,
+            total: Bundle::default(),
+            free: Bundle::default(),
+            held: Vec::new(),
+            has_gpus: false,
+            is_remote,
+            is_plain: false,
+        });
+        self.agent_by_id.insert(id.value, agent);
+        for allocation in used {
+            self.book(agent, allocation);
+        }
+        self.replace_total(agent, total);
+    }
+
+    fn set_total(&mut self, id: &AgentId, total: &[Resource]) {
+        if let Some(agent) = self.agent(id) {
+            self.replace_total(agent, total);
+        }
+    }
+
+    fn replace_total(&mut self, agent: AgentIx, total: &[Resource]) {
+        let total = self.kinds.bundle(total);
+        let before = std::mem::take(&mut self.agents[agent].total);
+        if before != total {
+            self.count_totals(&before, -1);
+            self.count_totals(&total, 1);
+        }
+        let kinds = || total.kinds().map(|kind| self.kinds.get(kind));
+        let has_gpus = kinds().any(|kind| kind.is_gpus);
+        let is_plain = kinds().all(|kind| kind.is_plain);
+        let place = &mut self.agents[agent];
+        place.has_gpus = has_gpus;
+        place.is_plain = is_plain && !place.is_remote;
+        place.total = total;
+        self.refresh_free(agent);
+    }
+
+    fn set_agent_active(&mut self, id: &AgentId, active: bool) {
+        if let Some(agent) = self.agent(id) {
+            self.agents[agent].active = active;
+            self.settle_offerable(agent);
+            self.notes.push(Note::AgentOffersMore(agent));
+        }
+    }
+
+    fn remove_agent(&mut self, id: &AgentId) {
+        let Some(agent) = self.agent_by_id.remove(&id.value) else {
+            return;
+        };
+        self.filters.clear_agent(agent);
+        let held = self.agents[agent].held.clone();
+        for (client, bundle) in &held {
+            self.release(agent, *client, bundle);
+            self.drop_if_idle(*client);
+        }
+        let total = std::mem::take(&mut self.agents[agent].total);
+        self.count_totals(&total, -1);
+        self.offerable.remove(&agent);
+        self.agents.remove(agent);
+        self.notes.push(Note::AgentRemoved(agent));
+    }
+
+    fn add_framework(
+        &mut self,
+        description: Description,
+        active: bool,
+        used: &[(AgentId, Allocation)],
+    ) {
+        let Some(id) = description.info.id.clone() else {
+            return;
+        };
+        // What agents told about it before is in `used` again.
+        self.remove_framework(&id);
+        let framework = self.framework(&id);
+        self.frameworks[framework].known = true;
+        self.frameworks[framework].active = active;
+        self.describe_framework(framework, &description);
+        for (agent_id, allocation) in used {
+            self.book_used(agent_id, allocation);
+        }
+    }
+
+    /// Roles, suppression, capabilities and constraints as a whole.
+    fn describe_framework(&mut self, framework: FrameworkIx, description: &Description) {
+        let info = &description.info;
+        let capabilities = Capabilities::of(info);
+        let place = &mut self.frameworks[framework];
+        place.capabilities = capabilities;
+        place.constraints.clone_from(&description.constraints);
+        let roles: BTreeSet<&str> = if capabilities.multi_role {
+            info.roles.iter().map(String::as_str).collect()
+        } else {
+            BTreeSet::from([info.role.as_deref().unwrap_or(roles::ANY)])
+        };
+        let before: Vec<(Arc<str>, ClientIx)> = place
+            .clients
+            .iter()
+            .map(|(role, client)| (Arc::clone(role), *client))
+            .collect();
+        for (role, client) in before {
+            if !roles.contains(&*role) {
+                self.clients[client].subscribed = false;
+                self.filters.clear_client(client);
+                self.settle_active(client);
+                self.drop_if_idle(client);
+            }
+        }
+        for role in roles {
+            let client = self.client_under(framework, role);
+            let suppressed = description
+                .suppressed_roles
+                .iter()
+                .any(|other| other == role);
+            let place = &mut self.clients[client];
+            place.subscribed = true;
+            if std::mem::replace(&mut place.suppressed, suppressed) && !suppressed {
+                self.filters.clear_client(client);
+            }
+            self.settle_active(client);
+            self.notes.push(Note::ClientWants(client));
+        }
+    }
+
+    fn set_framework_active(&mut self, id: &FrameworkId, active: bool) {
+        let Some(framework) = self.known_framework(id) else {
+            return;
+        };
+        self.frameworks[framework].active = active;
+        for client in self.clients_of(framework) {
+            if !active {
+                // A framework that comes back is asked about everything again.
+                self.filters.clear_client(client);
+            }
+            self.settle_active(client);
+        }
+    }
+
+    fn remove_framework(&mut self, id: &FrameworkId) {
+        let Some(&framework) = self.framework_by_id.get(&id.value) else {
+            return;
+        };
+        // With nothing known of it, the framework goes with its last client, or here if it has none.
+        self.frameworks[framework].known = false;
+        let clients = self.clients_of(framework);
+        if clients.is_empty() {
+            self.frameworks.remove(framework);
+            self.framework_by_id.remove(&id.value);
+        }
+        for client in clients {
+            self.clients[client].subscribed = false;
+            self.settle_active(client);
+            for agent in self.clients[client].agents.clone() {
+                let held = &self.agents[agent].held;
+                let held = held.iter().find(|(holder, _)| *holder == client);
+                if let Some((_, bundle)) = held {
+                    let bundle = bundle.clone();
+                    self.release(agent, client, &bundle);
+                }
+            }
+            self.drop_if_idle(client);
+        }
+    }
+
+    fn book_used(&mut self, agent_id: &AgentId, allocation: &Allocation) {
+        if let Some(agent) = self.agent(agent_id) {
+            self.book(agent, allocation);
+            self.refresh_free(agent);
+        }
+    }
+
+    /// Books what runs on an agent; frameworks nobody told of yet come into being by it.
+    fn book(&mut self, agent: AgentIx, allocation: &Allocation) {
+        let bundle = self.kinds.bundle(&allocation.resources);
+        if bundle.is_empty() {
+            return;
+        }
+        let framework = self.framework(&allocation.framework_id);
+        let client = self.client_under(framework, &allocation.role);
+        self.hold(agent, client, bundle);
+    }
+
+    fn recover(
+        &mut self,
+        agent_id: &AgentId,
+        allocation: &Allocation,
+        refused_for: Option<Duration>,
+    ) -> Option<Refusal> {
+        let agent = self.agent(agent_id)?;
+        let client = self.client(&allocation.framework_id, &allocation.role)?;
+        let bundle = self.kinds.bundle(&allocation.resources);
+        self.release(agent, client, &bundle);
+        let subscribed = self.clients[client].subscribed;
+        self.drop_if_idle(client);
+        let refused_for = refused_for.filter(|_| subscribed && !bundle.is_empty())?;
+        Some(Refusal {
+            client,
+            agent,
+            refused: bundle,
+            refused_for,
+        })
+    }
+
+    fn revive(&mut self, id: &FrameworkId, roles: &[String]) {
+        for client in self.clients_named(id, roles) {
+            self.clients[client].suppressed = false;
+            self.filters.clear_client(client);
+            self.settle_active(client);
+            self.notes.push(Note::ClientWants(client));
+        }
+    }
+
+    fn suppress(&mut self, id: &FrameworkId, roles: &[String]) {
+        for client in self.clients_named(id, roles) {
+            self.clients[client].suppressed = true;
+            self.settle_active(client);
+        }
+    }
+
+    fn known_framework(&self, id: &FrameworkId) -> Option<FrameworkIx> {
+        let framework = *self.framework_by_id.get(&id.value)?;
+        self.frameworks[framework].known.then_some(framework)
+    }
+
+    fn clients_of(&self, framework: FrameworkIx) -> Vec<ClientIx> {
+        self.frameworks[framework]
+            .clients
+            .values()
+            .copied()
+            .collect()
+    }
+
+    /// Of the roles, or all if none are named.
+    fn clients_named(&self, id: &FrameworkId, roles: &[String]) -> Vec<ClientIx> {
+        let Some(framework) = self.known_framework(id) else {
+            return Vec::new();
+        };
+        if roles.is_empty() {
+            return self.clients_of(framework);
+        }
+        let clients = &self.frameworks[framework].clients;
+        roles
+            .iter()
+            .filter_map(|role| clients.get(role.as_str()).copied())
+            .collect()
+    }
+
+    /// The framework of an id, made if need be as one nobody told of.
+    fn framework(&mut self, id: &FrameworkId) -> FrameworkIx {
+        if let Some(framework) = self.framework_by_id.get(&id.value) {
+            return *framework;
+        }
+        let framework = self.frameworks.insert(Framework {
+            id: id.clone(),
+            known: false,
+            active: false,
+            capabilities: Capabilities::default(),
+            constraints: None,
+            clients: std::collections::BTreeMap::new(),
+        });
+        self.framework_by_id.insert(id.value.clone(), framework);
+        framework
+    }
+
+    /// The framework's client under a role, made if need be as one that is not subscribed.
+    fn client_under(&mut self, framework: FrameworkIx, role: &str) -> ClientIx {
+        if let Some(client) = self.frameworks[framework].clients.get(role) {
+            return *client;
+        }
+        let role: Arc<str> = role.into();
+        let client = self.clients.insert(Client {
+            framework,
+            role: Arc::clone(&role),
+            subscribed: false,
+            suppressed: false,
+            active: false,
+            allocated: Vec::new(),
+            agents: BTreeSet::new(),
+        });
+        self.frameworks[framework].clients.insert(role, client);
+        self.notes.push(Note::ClientAdded(client));
+        client
+    }
+
+    fn settle_active(&mut self, client: ClientIx) {
+        let place = &self.clients[client];
+        let framework = &self.frameworks[place.framework];
+        let active = framework.known && framework.active && place.subscribed && !place.suppressed;
+        if place.active != active {
+            self.clients[client].active = active;
+            self.notes.push(Note::ClientActive(client));
+            if active {
+                self.notes.push(Note::ClientWants(client));
+            }
+        }
+    }
+}

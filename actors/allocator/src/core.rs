@@ -1,0 +1,284 @@
+//! The allocator without its actor: changes and time in, proposals out.
+//!
+//! Owns when an allocation runs and for whom. Never reads a clock or draws its own randomness. Unlike
+//! Mesos, which looks at everything each second, a run concerns only what changed: agents with more free
+//! than before, clients that want more than before, and agents a refusal of which has ended. What was
+//! refused once is not asked again before one of these happens. Refusals end on whole intervals, so that
+//! everything that ends within one is one run.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use tepui_kit::Random;
+use tepui_messages::allocator::{Proposal, WorldChange};
+
+use crate::{
+    changes::Refusal,
+    filters::MAX_REFUSAL,
+    invariants,
+    policy::{self, Candidates, Grant, Policy, UnknownPolicy},
+    world::{Note, Rules, World},
+};
+
+/// How the allocator is set up.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// One of [`policy::names`].
+    pub policy: String,
+    /// No refusal is shorter, and refusals end on multiples of it (Mesos `--allocation_interval`).
+    pub interval: Duration,
+    pub rules: Rules,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            policy: "drf".to_owned(),
+            interval: Duration::from_secs(1),
+            rules: Rules::default(),
+        }
+    }
+}
+
+/// What the core is told. Times are durations since any fixed moment, and never go back.
+#[derive(Debug, Clone)]
+pub enum Input {
+    World(WorldChange),
+    /// A moment asked for by [`Effect::WakeAt`] has come.
+    Woke,
+    /// The proposals just made reached nobody; must follow on them at once.
+    Undelivered,
+}
+
+/// What the core wants done.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Tell the master.
+    Propose(Vec<Proposal>),
+    /// Put in [`Input::Woke`] then, or after what else waits if that is now. An earlier one replaces a later one.
+    WakeAt(Duration),
+}
+
+/// What it has done so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    pub runs: u64,
+    /// Pairs of agent and client that something was proposed for.
+    pub grants: u64,
+    /// Times that proposals reached nobody.
+    pub undelivered: u64,
+}
+
+/// See the module.
+pub struct AllocatorCore {
+    world: World,
+    policy: Box<dyn Policy>,
+    random: Random,
+    interval: Duration,
+    candidates: Candidates,
+    /// The earliest moment asked for that has not come.
+    wake_at: Option<Duration>,
+    /// No run before this, because nobody took the last proposals.
+    held_until: Duration,
+    /// What the last run gave, until the next input.
+    last_grants: Vec<Grant>,
+    counts: Counts,
+}
+
+impl AllocatorCore {
+    /// An allocator that knows of nothing yet.
+    ///
+    /// # Errors
+    /// [`UnknownPolicy`] if there is no policy of the configured name.
+    pub fn new(config: &Config, random: Random) -> Result<Self, UnknownPolicy> {
+        Ok(Self {
+            world: World::new(&config.rules),
+            policy: policy::by_name(&config.policy)?,
+            random,
+            interval: config.interval.max(Duration::from_millis(1)),
+            candidates: Candidates::default(),
+            wake_at: None,
+            held_until: Duration::ZERO,
+            last_grants: Vec::new(),
+            counts: Counts::default(),
+        })
+    }
+
+    /// Takes one input and appends what is to be done.
+    pub fn on(&mut self, now: Duration, input: Input, effects: &mut Vec<Effect>) {
+        let ended = self.world.filters.fall(now);
+        self.candidates.agents.extend(ended);
+        match input {
+            Input::World(change) => {
+                self.last_grants.clear();
+                let refusal = self.world.apply(change);
+                if let Some(refusal) = refusal {
+                    self.refuse(now, refusal);
+                }
+                self.follow();
+                self.world.sweep_kinds();
+            }
+            Input::Woke => {
+                if self.wake_at.is_some_and(|at| at <= now) {
+                    self.wake_at = None;
+                }
+                self.run(now, effects);
+            }
+            Input::Undelivered => self.take_back(now),
+        }
+        self.schedule(now, effects);
+    }
+
+    /// The copy of the world.
+    pub fn world(&self) -> &World {
+        &self.world
+    }
+
+    pub fn policy(&self) -> &dyn Policy {
+        &*self.policy
+    }
+
+    /// Whom the next run will concern.
+    pub fn candidates(&self) -> &Candidates {
+        &self.candidates
+    }
+
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    fn refuse(&mut self, now: Duration, refusal: Refusal) {
+        let Refusal {
+            client,
+            agent,
+            refused,
+            refused_for,
+        } = refusal;
+        // A refusal for no time ends with the interval too: to be asked again at once would let a
+        // framework that always refuses, and the master, busy each other for nothing.
+        let lasts = if refused_for.is_zero() {
+            Duration::from_nanos(1)
+        } else {
+            refused_for.clamp(self.interval, MAX_REFUSAL.max(self.interval))
+        };
+        let falls_at = next_multiple(now + lasts, self.interval);
+        self.world.filters.set(client, agent, refused, falls_at);
+    }
+
+    /// Tells the policy what changed, and remembers whom that concerns.
+    fn follow(&mut self) {
+        for note in self.world.take_notes() {
+            match note {
+                Note::AgentOffersMore(agent) => {
+                    debug_assert!(
+                        self.world.agents.get(agent).is_none()
+                            || invariants::agent_balances(&self.world, agent),
+                        "what is free and what is held make up the agent's total"
+                    );
+                    self.candidates.agents.insert(agent);
+                }
+                Note::AgentRemoved(agent) => {
+                    self.candidates.agents.remove(&agent);
+                }
+                Note::ClientWants(client) => {
+                    self.candidates.clients.insert(client);
+                }
+                Note::ClientRemoved(client) => {
+                    self.candidates.clients.remove(&client);
+                }
+                Note::ClientAdded(_)
+                | Note::ClientActive(_)
+                | Note::ClientHolds(_)
+                | Note::Totals
+                | Note::Weights => {}
+            }
+            self.policy.follow(&self.world, note);
+        }
+    }
+
+    fn run(&mut self, now: Duration, effects: &mut Vec<Effect>) {
+        if now < self.held_until || self.world.paused || self.candidates.is_empty() {
+            return;
+        }
+        let candidates = std::mem::take(&mut self.candidates);
+        let grants = self
+            .policy
+            .allocate(&self.world, &candidates, &mut self.random);
+        debug_assert!(
+            invariants::grants_are_allowed(&self.world, &grants),
+            "a policy gives only what is free to those who may and want to have it"
+        );
+        self.counts.runs += 1;
+        if grants.is_empty() {
+            return;
+        }
+        self.counts.grants += grants.len() as u64;
+        effects.push(Effect::Propose(self.proposals(&grants)));
+        for grant in &grants {
+            self.world
+                .take(grant.agent, grant.client, grant.resources.clone());
+        }
+        self.last_grants = grants;
+        self.follow();
+    }
+
+    /// The grants by framework and role, in the order in which each first got something.
+    fn proposals(&self, grants: &[Grant]) -> Vec<Proposal> {
+        let mut places = BTreeMap::new();
+        let mut proposals: Vec<Proposal> = Vec::new();
+        for grant in grants {
+            let place = *places.entry(grant.client).or_insert_with(|| {
+                proposals.push(Proposal {
+                    framework_id: self.world.framework_id(grant.client).clone(),
+                    role: self.world.role(grant.client).to_owned(),
+                    agents: Vec::new(),
+                });
+                proposals.len() - 1
+            });
+            let agent = self.world.agents[grant.agent].id.clone();
+            let resources = self.world.kinds.resources(&grant.resources);
+            proposals[place].agents.push((agent, resources));
+        }
+        proposals
+    }
+
+    /// Frees what the last run gave away, to be offered again with the next interval.
+    fn take_back(&mut self, now: Duration) {
+        self.counts.undelivered += 1;
+        self.held_until = next_multiple(now + Duration::from_nanos(1), self.interval);
+        for grant in std::mem::take(&mut self.last_grants) {
+            self.world
+                .release(grant.agent, grant.client, &grant.resources);
+            self.world.drop_if_idle(grant.client);
+        }
+        self.follow();
+    }
+
+    fn schedule(&mut self, now: Duration, effects: &mut Vec<Effect>) {
+        let next_fall = self.world.filters.next_fall();
+        let at = if self.candidates.is_empty() || self.world.paused {
+            next_fall
+        } else {
+            Some(now.max(self.held_until))
+        };
+        if let Some(at) = at
+            && self.wake_at.is_none_or(|planned| at < planned)
+        {
+            self.wake_at = Some(at);
+            effects.push(Effect::WakeAt(at));
+        }
+    }
+}
+
+/// The first multiple of `interval` at or after `time`.
+fn next_multiple(time: Duration, interval: Duration) -> Duration {
+    let rest = time.as_nanos() % interval.as_nanos();
+    if rest == 0 {
+        return time;
+    }
+    let missing = interval.as_nanos() - rest;
+    time + Duration::from_nanos(u64::try_from(missing).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+#[path = "core_tests.rs"]
+mod tests;

@@ -1,0 +1,107 @@
+//! What always holds, as functions: called by property tests, simulations and `debug_assert!`.
+//!
+//! Owns these sentences and nothing else. They look at everything, so no production path calls them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{
+    bundle::Bundle,
+    eligible,
+    policy::Grant,
+    world::{AgentIx, World, amount_of},
+};
+
+/// On this agent, what is free and what is held make up the total, and nothing is both; shared resources
+/// are always free. If more is held than there is (the total shrank), nothing of that is free.
+pub fn agent_balances(world: &World, agent: AgentIx) -> bool {
+    let agent = &world.agents[agent];
+    let is_shared = |kind| world.kinds.get(kind).is_shared;
+    let mut expected_free = agent.total.clone();
+    for (_, bundle) in &agent.held {
+        let mut exclusive = bundle.clone();
+        exclusive.retain(|kind| !is_shared(kind));
+        expected_free.subtract(&exclusive);
+    }
+    agent.free == expected_free
+        && agent.held.iter().all(|(_, bundle)| !bundle.is_empty())
+        && agent.held.is_sorted_by_key(|(client, _)| *client)
+}
+
+/// Offered or used, plus free, is the total, on each agent and for each resource; and what clients and
+/// cluster are counted with is the sum over agents.
+pub fn ledger_balances(world: &World) -> bool {
+    let mut held: BTreeMap<_, Vec<i64>> = BTreeMap::new();
+    let mut places: BTreeMap<_, BTreeSet<AgentIx>> = BTreeMap::new();
+    let mut totals = Vec::new();
+    for (place, agent) in world.agents.iter() {
+        for (name, amount) in world.kinds.quantities(&agent.total) {
+            *amount_of(&mut totals, name) += amount;
+        }
+        for (client, bundle) in &agent.held {
+            places.entry(*client).or_default().insert(place);
+            for (name, amount) in world.kinds.quantities(bundle) {
+                *amount_of(held.entry(*client).or_default(), name) += amount;
+            }
+        }
+    }
+    let same = |left: &[i64], right: &[i64]| {
+        let names = left.len().max(right.len());
+        let at = |amounts: &[i64], index| amounts.get(index).copied().unwrap_or(0);
+        (0..names).all(|index| at(left, index) == at(right, index))
+    };
+    let mut clients = world.clients.iter();
+    world
+        .agents
+        .iter()
+        .all(|(agent, _)| agent_balances(world, agent))
+        && same(&totals, &world.totals)
+        && clients.all(|(place, client)| {
+            let held = held.remove(&place).unwrap_or_default();
+            same(&held, &client.allocated)
+                && places.remove(&place).unwrap_or_default() == client.agents
+        })
+        && held.is_empty()
+}
+
+/// The agents one can make offers of are the active ones with enough free, and clients are active if
+/// they are subscribed, not suppressed, and their framework is there.
+pub fn offers_are_possible_where_they_should_be(world: &World) -> bool {
+    let mut agents = world.agents.iter();
+    let mut clients = world.clients.iter();
+    agents.all(|(place, agent)| {
+        let possible = agent.active && world.is_allocatable(&agent.free);
+        world.offerable.contains(&place) == possible
+    }) && clients.all(|(_, client)| {
+        let framework = &world.frameworks[client.framework];
+        let there = framework.known && framework.active;
+        client.active == (there && client.subscribed && !client.suppressed)
+            && (client.subscribed || !client.agents.is_empty())
+    })
+}
+
+/// No grant goes to somebody inactive or suppressed, or from an inactive agent; none is blocked by a
+/// refusal; none holds what its client may not have; and together they are no more than what is free.
+/// To be asked before the grants are booked.
+pub fn grants_are_allowed(world: &World, grants: &[Grant]) -> bool {
+    let mut remaining: BTreeMap<AgentIx, Bundle> = BTreeMap::new();
+    grants.iter().all(|grant| {
+        let free = || world.agents[grant.agent].free.clone();
+        let remaining = remaining.entry(grant.agent).or_insert_with(free);
+        let offer = eligible::offer(world, grant.agent, grant.client, remaining);
+        let allowed = offer.is_some_and(|offer| *offer == grant.resources);
+        let mut exclusive = grant.resources.clone();
+        exclusive.retain(|kind| !world.kinds.get(kind).is_shared);
+        remaining.subtract(&exclusive);
+        allowed
+    })
+}
+
+/// Right after a run of a policy that offers all it can: nobody could be offered anything more. This is
+/// what makes it right to look only at what changed.
+pub fn nothing_is_overlooked(world: &World) -> bool {
+    let mut agents = world.agents.iter();
+    agents.all(|(place, agent)| {
+        let mut clients = world.clients.iter();
+        clients.all(|(client, _)| eligible::offer(world, place, client, &agent.free).is_none())
+    })
+}

@@ -1,0 +1,28 @@
+//! Who is offered what: the allocator's copy of the world, its policies, and the actor around them.
+//!
+//! Owns the ledger of what is free, offered or used on each agent as the master tells it, and the offer
+//! filters. Never makes an offer: it proposes, and the master, who knows better, offers or hands back.
+
+mod actor;
+pub mod bench;
+pub mod bundle;
+mod changes;
+pub mod constraints;
+pub mod core;
+pub mod drf;
+pub mod eligible;
+pub mod filters;
+pub mod invariants;
+pub mod kinds;
+pub mod policy;
+pub mod slots;
+pub mod sorter;
+pub mod world;
+
+pub use actor::Allocator;
+pub use core::{AllocatorCore, Config, Counts, Effect, Input};
+pub use policy::UnknownPolicy;
+pub use world::Rules;
+
+#[cfg(test)]
+mod scene;

@@ -1,0 +1,372 @@
+//! The allocator's own copy of the world: agents, frameworks and who holds what, under dense integers.
+//!
+//! Owns the ledger (free, held, total) and its bookkeeping. Never decides who gets what; how it changes
+//! by what the master tells is in [`crate::changes`].
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
+
+use tepui_protocol::v1::{
+    AgentId, AgentInfo, FrameworkId, FrameworkInfo, framework_info::capability, quota::QuotaConfig,
+    scheduler::OfferConstraints,
+};
+
+use crate::{
+    bundle::Bundle,
+    filters::Filters,
+    kinds::{KindIx, Kinds, NameIx},
+    slots::{Place, Slots, place},
+};
+
+place!(
+    /// An agent in [`World`].
+    AgentIx
+);
+place!(
+    /// A framework in [`World`].
+    FrameworkIx
+);
+place!(
+    /// A client: a framework under one of its roles.
+    ClientIx
+);
+
+/// What holds for the whole cluster and does not change while the allocator runs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rules {
+    /// Below this nothing is offered: any of these sets, each of which is held if all its names are.
+    /// By name, in thousandths. Empty: everything is offered.
+    pub min_allocatable: Vec<Vec<(String, i64)>>,
+    /// The region the master lives in; agents of another are offered only to `REGION_AWARE` frameworks.
+    pub region: Option<String>,
+    /// Names that do not count for fair shares.
+    pub fair_sharing_excluded: Vec<String>,
+}
+
+impl Default for Rules {
+    /// As Mesos: at least 0.01 cpus or 32 MB of memory.
+    fn default() -> Self {
+        let at_least = |name: &str, thousandths| vec![(name.to_owned(), thousandths)];
+        Self {
+            min_allocatable: vec![at_least("cpus", 10), at_least("mem", 32_000)],
+            region: None,
+            fair_sharing_excluded: Vec::new(),
+        }
+    }
+}
+
+/// What a framework can handle, as far as offers depend on it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Capabilities {
+    pub gpus: bool,
+    pub revocable: bool,
+    pub shared: bool,
+    pub refined_reservations: bool,
+    pub region_aware: bool,
+    pub multi_role: bool,
+}
+
+impl Capabilities {
+    pub fn of(info: &FrameworkInfo) -> Self {
+        let has = |wanted| {
+            info.capabilities
+                .iter()
+                .any(|known| known.r#type() == wanted)
+        };
+        Self {
+            gpus: has(capability::Type::GpuResources),
+            revocable: has(capability::Type::RevocableResources),
+            shared: has(capability::Type::SharedResources),
+            refined_reservations: has(capability::Type::ReservationRefinement),
+            region_aware: has(capability::Type::RegionAware),
+            multi_role: has(capability::Type::MultiRole),
+        }
+    }
+}
+
+/// An agent and its ledger: what is free and what is held make up the total.
+#[derive(Debug)]
+pub struct Agent {
+    pub id: AgentId,
+    pub info: Arc<AgentInfo>,
+    pub active: bool,
+    pub total: Bundle,
+    /// The total less what is held; shared resources are always in it.
+    pub free: Bundle,
+    /// Offered or in use, by client, ascending. None of them empty.
+    pub held: Vec<(ClientIx, Bundle)>,
+    pub has_gpus: bool,
+    pub is_remote: bool,
+    /// Anybody may have anything of it: no reservations, GPUs, revocable or shared resources, and local.
+    pub is_plain: bool,
+}
+
+#[derive(Debug)]
+pub struct Framework {
+    pub id: FrameworkId,
+    /// False while it is only known from what it runs on agents.
+    pub known: bool,
+    pub active: bool,
+    pub capabilities: Capabilities,
+    pub constraints: Option<Arc<OfferConstraints>>,
+    /// Under every role it subscribes to or still holds something under.
+    pub clients: BTreeMap<Arc<str>, ClientIx>,
+}
+
+/// A framework under one of its roles: what resources are offered to.
+#[derive(Debug)]
+pub struct Client {
+    pub framework: FrameworkIx,
+    pub role: Arc<str>,
+    /// False if the framework left the role and still holds something under it.
+    pub subscribed: bool,
+    pub suppressed: bool,
+    /// Takes offers: its framework is active, it is subscribed and not suppressed.
+    pub active: bool,
+    /// Thousandths held, by name; shared resources count for each holder.
+    pub allocated: Vec<i64>,
+    /// Where it holds something.
+    pub agents: BTreeSet<AgentIx>,
+}
+
+/// What changed in the world, for those who follow it instead of looking everywhere. A note names what
+/// to look at; what stands there by then may already be different, or gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Note {
+    ClientAdded(ClientIx),
+    ClientRemoved(ClientIx),
+    /// It became active, or no longer is.
+    ClientActive(ClientIx),
+    /// It holds more or less than before.
+    ClientHolds(ClientIx),
+    /// It may take what it did not take before.
+    ClientWants(ClientIx),
+    /// More of it is free than before, or it became active.
+    AgentOffersMore(AgentIx),
+    AgentRemoved(AgentIx),
+    /// The cluster has more or less of something.
+    Totals,
+    Weights,
+}
+
+/// The copy. Its parts are readable everywhere in this crate; it changes only by its own methods.
+#[derive(Debug, Default)]
+pub struct World {
+    pub(crate) kinds: Kinds,
+    pub(crate) agents: Slots<AgentIx, Agent>,
+    pub(crate) frameworks: Slots<FrameworkIx, Framework>,
+    pub(crate) clients: Slots<ClientIx, Client>,
+    pub(crate) filters: Filters,
+    pub(crate) agent_by_id: HashMap<String, AgentIx>,
+    pub(crate) framework_by_id: HashMap<String, FrameworkIx>,
+    /// Active agents of which enough is free to be offered.
+    pub(crate) offerable: BTreeSet<AgentIx>,
+    /// Thousandths of the whole cluster by name.
+    pub(crate) totals: Vec<i64>,
+    pub(crate) weights: Arc<BTreeMap<String, f64>>,
+    /// Stored; the policies do not heed it yet.
+    pub(crate) quota: Arc<Vec<QuotaConfig>>,
+    pub(crate) paused: bool,
+    pub(crate) region: Option<String>,
+    min_allocatable: Vec<Vec<(NameIx, i64)>>,
+    pub(crate) excluded: Vec<NameIx>,
+    pub(crate) notes: Vec<Note>,
+}
+
+impl World {
+    pub fn new(rules: &Rules) -> Self {
+        let mut world = Self::default();
+        // The usual names first, so that bundles come out in the usual order.
+        for name in ["cpus", "mem", "disk", "gpus"] {
+            world.kinds.name(name);
+        }
+        for set in &rules.min_allocatable {
+            let set = set.iter();
+            let set = set.filter_map(|(name, least)| Some((world.kinds.name(name)?, *least)));
+            world.min_allocatable.push(set.collect());
+        }
+        let excluded = rules.fair_sharing_excluded.iter();
+        world.excluded = excluded.filter_map(|name| world.kinds.name(name)).collect();
+        world.region.clone_from(&rules.region);
+        world
+    }
+
+    /// Whether it is worth an offer.
+    pub fn is_allocatable(&self, bundle: &Bundle) -> bool {
+        let holds = |(name, least): &(NameIx, i64)| {
+            let quantities = self.kinds.quantities(bundle);
+            let amounts = quantities.filter(|(other, _)| other == name);
+            amounts.map(|(_, amount)| amount).sum::<i64>() >= *least
+        };
+        if self.min_allocatable.is_empty() {
+            return !bundle.is_empty();
+        }
+        self.min_allocatable.iter().any(|set| set.iter().all(holds))
+    }
+
+    pub fn role(&self, client: ClientIx) -> &str {
+        &self.clients[client].role
+    }
+
+    pub fn framework_id(&self, client: ClientIx) -> &FrameworkId {
+        &self.frameworks[self.clients[client].framework].id
+    }
+
+    /// The client of a framework under a role.
+    pub fn client(&self, framework: &FrameworkId, role: &str) -> Option<ClientIx> {
+        let framework = self.framework_by_id.get(&framework.value)?;
+        self.frameworks[*framework].clients.get(role).copied()
+    }
+
+    pub fn agent(&self, id: &AgentId) -> Option<AgentIx> {
+        self.agent_by_id.get(&id.value).copied()
+    }
+
+    /// What changed since this was last called.
+    pub fn take_notes(&mut self) -> Vec<Note> {
+        std::mem::take(&mut self.notes)
+    }
+
+    /// Gives a client something of what is free on an agent.
+    pub fn take(&mut self, agent: AgentIx, client: ClientIx, bundle: Bundle) {
+        let place = &mut self.agents[agent];
+        subtract_exclusive(&self.kinds, place, &bundle);
+        self.settle_offerable(agent);
+        self.hold(agent, client, bundle);
+    }
+
+    /// Books what a client holds on an agent, without asking whether it is free.
+    pub(crate) fn hold(&mut self, agent: AgentIx, client: ClientIx, bundle: Bundle) {
+        if bundle.is_empty() {
+            return;
+        }
+        let holder = &mut self.clients[client];
+        for (name, amount) in self.kinds.quantities(&bundle) {
+            *amount_of(&mut holder.allocated, name) += amount;
+        }
+        holder.agents.insert(agent);
+        let held = &mut self.agents[agent].held;
+        match held.binary_search_by_key(&client, |(client, _)| *client) {
+            Ok(at) => held[at].1.add(&bundle),
+            Err(at) => held.insert(at, (client, bundle)),
+        }
+        self.notes.push(Note::ClientHolds(client));
+    }
+
+    /// Takes back from a client what of `bundle` it really holds on the agent, and returns that. The
+    /// client stays, even if nothing keeps it: see [`World::drop_if_idle`].
+    pub fn release(&mut self, agent: AgentIx, client: ClientIx, bundle: &Bundle) -> Bundle {
+        let place = &mut self.agents[agent];
+        let Ok(at) = place
+            .held
+            .binary_search_by_key(&client, |(client, _)| *client)
+        else {
+            return Bundle::default();
+        };
+        let mine = &mut place.held[at].1;
+        let released = mine.intersection(bundle);
+        mine.subtract(&released);
+        let holder = &mut self.clients[client];
+        if mine.is_empty() {
+            place.held.remove(at);
+            holder.agents.remove(&agent);
+        }
+        for (name, amount) in self.kinds.quantities(&released) {
+            *amount_of(&mut holder.allocated, name) -= amount;
+        }
+        if !released.is_empty() {
+            self.notes.push(Note::ClientHolds(client));
+            self.refresh_free(agent);
+        }
+        released
+    }
+
+    /// Computes what is free from the total and what is held. An agent whose total shrank may have given
+    /// away more than it has; then nothing of that is free.
+    pub(crate) fn refresh_free(&mut self, agent: AgentIx) {
+        let place = &mut self.agents[agent];
+        place.free.clone_from(&place.total);
+        let held = std::mem::take(&mut place.held);
+        for (_, bundle) in &held {
+            subtract_exclusive(&self.kinds, place, bundle);
+        }
+        place.held = held;
+        self.settle_offerable(agent);
+        self.notes.push(Note::AgentOffersMore(agent));
+    }
+
+    pub(crate) fn settle_offerable(&mut self, agent: AgentIx) {
+        let place = &self.agents[agent];
+        if place.active && self.is_allocatable(&place.free) {
+            self.offerable.insert(agent);
+        } else {
+            self.offerable.remove(&agent);
+        }
+    }
+
+    /// Adds to (`sign` 1) or takes from (-1) the totals of the cluster.
+    pub(crate) fn count_totals(&mut self, total: &Bundle, sign: i64) {
+        for (name, amount) in self.kinds.quantities(total) {
+            *amount_of(&mut self.totals, name) += sign * amount;
+        }
+        self.notes.push(Note::Totals);
+    }
+
+    /// Removes a client that is neither subscribed nor holds anything, and its framework with the last
+    /// client if it is only known from what it ran.
+    pub(crate) fn drop_if_idle(&mut self, client: ClientIx) {
+        let Some(place) = self.clients.get(client) else {
+            return;
+        };
+        if place.subscribed || !place.agents.is_empty() {
+            return;
+        }
+        let (framework, role) = (place.framework, Arc::clone(&place.role));
+        self.filters.clear_client(client);
+        self.clients.remove(client);
+        self.notes.push(Note::ClientRemoved(client));
+        let owner = &mut self.frameworks[framework];
+        owner.clients.remove(&role);
+        if !owner.known && owner.clients.is_empty() {
+            let id = owner.id.value.clone();
+            self.frameworks.remove(framework);
+            self.framework_by_id.remove(&id);
+        }
+    }
+
+    /// Forgets kinds of resources nobody has any more, now and then.
+    pub(crate) fn sweep_kinds(&mut self) {
+        if !self.kinds.wants_sweep() {
+            return;
+        }
+        let mut in_use: BTreeSet<KindIx> = BTreeSet::new();
+        for (_, agent) in self.agents.iter() {
+            in_use.extend(agent.total.kinds());
+            in_use.extend(agent.held.iter().flat_map(|(_, bundle)| bundle.kinds()));
+        }
+        in_use.extend(self.filters.refused().flat_map(Bundle::kinds));
+        self.kinds.sweep(&in_use);
+    }
+}
+
+/// Takes from the agent's free resources what nobody else may hold beside the holder.
+fn subtract_exclusive(kinds: &Kinds, agent: &mut Agent, bundle: &Bundle) {
+    if agent.is_plain || !bundle.kinds().any(|kind| kinds.get(kind).is_shared) {
+        agent.free.subtract(bundle);
+        return;
+    }
+    let mut exclusive = bundle.clone();
+    exclusive.retain(|kind| !kinds.get(kind).is_shared);
+    agent.free.subtract(&exclusive);
+}
+
+/// The amount of a name in a list by name, grown on demand.
+pub(crate) fn amount_of(amounts: &mut Vec<i64>, name: NameIx) -> &mut i64 {
+    let index = name.index();
+    if index >= amounts.len() {
+        amounts.resize(index + 1, 0);
+    }
+    &mut amounts[index]
+}
