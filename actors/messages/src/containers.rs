@@ -71,6 +71,8 @@ pub struct Limitation {
 pub enum RecoveredContainer {
     Running(RunningContainer),
     Exited(ContainerExit),
+    /// Its command never ran; why, in words.
+    Failed(String),
     /// Nothing is known of it: it never started, or another kernel runs.
     Gone,
 }

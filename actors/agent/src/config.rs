@@ -1,0 +1,100 @@
+//! What an agent is told at its start. Owns defaults; reads no file and no environment.
+
+use std::{path::PathBuf, time::Duration};
+
+use tepui_protocol::v1::{AgentInfo, agent_info};
+
+/// The settings of one agent. Durations' defaults are Mesos'.
+#[derive(Debug, Clone)]
+pub struct NodeConfig {
+    /// Hostname, port, resources, attributes and domain; no id.
+    pub info: AgentInfo,
+    /// What the agent answers HTTP on, as executors and frameworks are told.
+    pub ip: String,
+    pub work_dir: PathBuf,
+    /// Where Mesos' helpers would be: shown in the generated `ExecutorInfo` of a command task.
+    pub launcher_dir: PathBuf,
+    /// The version of this program.
+    pub version: String,
+    pub capabilities: Vec<agent_info::Capability>,
+    /// Differs after each boot of the machine: containers of another boot are gone.
+    pub boot_id: String,
+    /// The base of every container's environment; `MESOS_*` and the command's own are put on top.
+    pub environment: Vec<(String, String)>,
+    /// Whether commands run as the user they name. Without root they run as the agent does.
+    pub switch_user: bool,
+    /// Whether the CPUs of a task are a hard limit too (`--cgroups_enable_cfs`).
+    pub limit_cpus: bool,
+    /// Differs at each start: the source of uuids and of random waits.
+    pub seed: [u64; 2],
+    pub registration_backoff: Duration,
+    pub registration_backoff_max: Duration,
+    pub executor_registration_timeout: Duration,
+    pub executor_reregistration_timeout: Duration,
+    pub executor_shutdown_grace: Duration,
+    pub recovery_timeout: Duration,
+    pub update_retry_min: Duration,
+    pub update_retry_max: Duration,
+    pub max_completed_frameworks: usize,
+    pub max_completed_executors_per_framework: usize,
+    pub max_completed_tasks_per_executor: usize,
+}
+
+impl NodeConfig {
+    /// The defaults around what has none.
+    pub fn new(info: AgentInfo, ip: impl Into<String>, work_dir: impl Into<PathBuf>) -> Self {
+        Self {
+            info,
+            ip: ip.into(),
+            work_dir: work_dir.into(),
+            launcher_dir: PathBuf::from("/usr/libexec/mesos"),
+            version: "1.11.0".to_owned(),
+            capabilities: default_capabilities(),
+            boot_id: String::new(),
+            environment: Vec::new(),
+            switch_user: true,
+            limit_cpus: false,
+            seed: [0, 0],
+            registration_backoff: Duration::from_secs(1),
+            registration_backoff_max: Duration::from_mins(1),
+            executor_registration_timeout: Duration::from_mins(1),
+            executor_reregistration_timeout: Duration::from_secs(2),
+            executor_shutdown_grace: Duration::from_secs(5),
+            recovery_timeout: Duration::from_mins(15),
+            update_retry_min: Duration::from_secs(10),
+            update_retry_max: Duration::from_mins(10),
+            max_completed_frameworks: 50,
+            max_completed_executors_per_framework: 150,
+            max_completed_tasks_per_executor: 200,
+        }
+    }
+
+    /// `ip:port`.
+    pub fn endpoint(&self) -> String {
+        format!("{}:{}", self.ip, self.info.port.unwrap_or(5051))
+    }
+
+    /// `slave(1)@ip:port`.
+    pub fn pid(&self) -> String {
+        format!("slave(1)@{}", self.endpoint())
+    }
+}
+
+/// What Mesos 1.11 agents name at their registration.
+pub fn default_capabilities() -> Vec<agent_info::Capability> {
+    use agent_info::capability::Type;
+    let types = [
+        Type::MultiRole,
+        Type::HierarchicalRole,
+        Type::ReservationRefinement,
+        Type::ResourceProvider,
+        Type::ResizeVolume,
+        Type::AgentOperationFeedback,
+        Type::AgentDraining,
+        Type::TaskResourceLimits,
+    ];
+    let named = types.into_iter().map(|kind| agent_info::Capability {
+        r#type: Some(kind as i32),
+    });
+    named.collect()
+}

@@ -1,0 +1,521 @@
+//! The rules of the node as one plain struct: state, and what follows from each input.
+//!
+//! Owns the tables, the timers and the order of effects. Does no I/O, reads no clock, draws nothing random that
+//! its seed does not give. What must not be forgotten comes out as one [`Effect::Keep`] before all other effects
+//! of the same input.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+use tepui_messages::{
+    UnixNanos,
+    agent::{Answer, ExecutorPhase, NodePhase},
+};
+use tepui_protocol::{
+    node,
+    v1::{AgentInfo, ExecutorId, FrameworkId, MasterInfo, TaskId, TaskStatus, executor},
+};
+
+use crate::{
+    config::NodeConfig,
+    effect::{Effect, Ending, ExecutorKey, Input, Keep, Now, Order, TaskKey},
+    ids::Ids,
+    registration::Registration,
+    status,
+    tables::{Executor, Framework, framework_id, push_bounded},
+    updates::{self, Acknowledged, Appended, Streams},
+};
+
+/// Orders that may wait for the answer to a registration that they overtook.
+pub const MAX_EARLY_ORDERS: usize = 10_000;
+
+/// The state of one agent.
+#[derive(Debug)]
+pub struct NodeCore {
+    pub(crate) config: NodeConfig,
+    pub(crate) ids: Ids,
+    pub(crate) phase: NodePhase,
+    /// What an earlier life kept has been taken in.
+    pub(crate) remembered: bool,
+    /// With its id, once there is one.
+    pub(crate) info: Arc<AgentInfo>,
+    /// The highest term of a leader seen: orders of lower ones are refused.
+    pub(crate) term: u64,
+    pub(crate) registration: Registration,
+    pub(crate) master: Option<Arc<MasterInfo>>,
+    pub(crate) registered_at: Option<UnixNanos>,
+    pub(crate) frameworks: BTreeMap<String, Framework>,
+    pub(crate) completed_frameworks: VecDeque<Framework>,
+    pub(crate) streams: Streams,
+    /// Containers that have not ended.
+    pub(crate) containers: BTreeMap<String, ExecutorKey>,
+    /// Containers of an earlier life whose fate is not known yet.
+    pub(crate) recovering: BTreeSet<String>,
+    /// Whether the executors' time to subscribe again is not over yet.
+    pub(crate) window_open: bool,
+    pub(crate) early_orders: VecDeque<Order>,
+    pub(crate) sequence: u64,
+    /// Set while the agent shuts down: how it ends once nothing is left.
+    pub(crate) ending: Option<Ending>,
+    timers: BTreeSet<(Duration, Timer)>,
+    armed: Option<Duration>,
+    ended: bool,
+}
+
+/// What a deadline is for. A timer whose reason has passed fires without effect.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Timer {
+    Register,
+    /// The executors' time to subscribe again is over.
+    RecoveryWindow,
+    Update(TaskKey),
+    /// [`Executor::deadline`] of a container.
+    Executor(String),
+    Kill(String),
+    MaxCompletion(String),
+}
+
+/// One input's worth of effects.
+pub(crate) struct Turn<'a> {
+    pub(crate) now: Now,
+    pub(crate) out: &'a mut Vec<Effect>,
+    keep: Vec<Keep>,
+    synced: bool,
+}
+
+impl Turn<'_> {
+    pub(crate) fn keep(&mut self, change: Keep) {
+        self.keep.push(change);
+    }
+
+    /// As [`Self::keep`], and it must outlive the kernel.
+    pub(crate) fn keep_synced(&mut self, change: Keep) {
+        self.keep.push(change);
+        self.synced = true;
+    }
+
+    pub(crate) fn deliver(&mut self, stream_id: u64, event: executor::Event) {
+        self.out.push(Effect::ToExecutor {
+            stream_id,
+            event: Arc::new(event),
+        });
+    }
+}
+
+impl NodeCore {
+    /// An agent that knows nothing yet: [`Input::Recovered`] comes first.
+    pub fn new(config: NodeConfig) -> Self {
+        Self {
+            ids: Ids::new(config.seed),
+            phase: NodePhase::Recovering,
+            remembered: false,
+            info: Arc::new(config.info.clone()),
+            term: 0,
+            registration: Registration::default(),
+            master: None,
+            registered_at: None,
+            frameworks: BTreeMap::new(),
+            completed_frameworks: VecDeque::new(),
+            streams: Streams::new(config.update_retry_min, config.update_retry_max),
+            containers: BTreeMap::new(),
+            recovering: BTreeSet::new(),
+            window_open: false,
+            early_orders: VecDeque::new(),
+            sequence: 0,
+            ending: None,
+            timers: BTreeSet::new(),
+            armed: None,
+            ended: false,
+            config,
+        }
+    }
+
+    /// Takes one input and appends what follows from it.
+    pub fn on(&mut self, now: Now, input: Input, effects: &mut Vec<Effect>) {
+        if self.ended {
+            return;
+        }
+        let first = effects.len();
+        let mut turn = Turn {
+            now,
+            out: effects,
+            keep: Vec::new(),
+            synced: false,
+        };
+        self.handle(&mut turn, input);
+        let Turn { keep, synced, .. } = turn;
+        if !keep.is_empty() {
+            let changes = keep;
+            effects.insert(first, Effect::Keep { changes, synced });
+        }
+        let earliest = self.timers.first().map(|(at, _)| *at);
+        if let Some(at) = earliest
+            && self.armed != Some(at)
+        {
+            effects.push(Effect::WakeAt(at));
+        }
+        self.armed = earliest;
+        debug_assert_eq!(self.broken_invariant(), None);
+    }
+
+    fn handle(&mut self, turn: &mut Turn<'_>, input: Input) {
+        match input {
+            Input::Recovered(remembered) => self.recover(turn, *remembered),
+            Input::ContainerRecovered { container_id, fate } => {
+                self.container_recovered(turn, &container_id, fate);
+            }
+            Input::MasterConnected { connection } => self.connected(turn, connection),
+            Input::MasterLost { connection } => self.disconnected(connection),
+            Input::RegistrationAnswered { connection, answer } => {
+                self.registration_answered(turn, connection, answer);
+            }
+            Input::Order(order) => self.order(turn, order),
+            Input::ContainerStarted {
+                container_id,
+                shim,
+                pid,
+            } => self.container_started(turn, &container_id, shim, pid),
+            Input::LaunchFailed {
+                container_id,
+                message,
+            } => self.launch_failed(turn, &container_id, &message),
+            Input::ContainerExited { container_id, exit } => {
+                self.container_exited(turn, &container_id, &exit);
+            }
+            Input::ExecutorSubscribed {
+                framework_id,
+                executor_id,
+                unacknowledged_tasks,
+                unacknowledged_updates,
+                stream_id,
+            } => {
+                let key = executor_key(&framework_id, &executor_id);
+                self.executor_subscribed(
+                    turn,
+                    &key,
+                    stream_id,
+                    &unacknowledged_tasks,
+                    unacknowledged_updates,
+                );
+            }
+            Input::ExecutorCalled(call) => self.executor_called(turn, *call),
+            Input::ExecutorStreamLost {
+                framework_id,
+                executor_id,
+                stream_id,
+            } => {
+                let key = executor_key(&framework_id, &executor_id);
+                self.executor_stream_lost(&key, stream_id);
+            }
+            Input::End { leave } => self.end(turn, leave),
+            Input::Woke => self.woke(turn),
+        }
+    }
+
+    /// The master's order, if it is the leader's.
+    pub(crate) fn order(&mut self, turn: &mut Turn<'_>, order: Order) {
+        if order.term().is_some_and(|term| term < self.term) {
+            return;
+        }
+        match self.phase {
+            NodePhase::Running => {}
+            // It overtook the answer to the registration.
+            NodePhase::Disconnected if self.registration.is_asked() => {
+                if self.early_orders.len() < MAX_EARLY_ORDERS {
+                    self.early_orders.push_back(order);
+                }
+                return;
+            }
+            _ => return,
+        }
+        self.term = self.term.max(order.term().unwrap_or(0));
+        match order {
+            Order::RunTask(order) => self.run_task(turn, *order),
+            Order::RunTaskGroup(order) => self.run_task_group(turn, *order),
+            Order::KillTask(order) => self.kill_task(turn, &order),
+            Order::ShutdownExecutor(order) => {
+                let key = executor_key(&order.framework_id, &order.executor_id);
+                self.shutdown_executor(turn, &key);
+            }
+            Order::ShutdownFramework(order) => {
+                self.shutdown_framework(turn, &order.framework_id.value);
+            }
+            Order::UpdateFramework(order) => self.update_framework(turn, order.framework_info),
+            Order::ShutdownAgent(_) => self.shut_down(turn, Ending::Asked),
+            Order::AcknowledgeUpdate(order) => self.acknowledge(turn, &order),
+            Order::ToExecutor(order) => self.message_to_executor(turn, order),
+        }
+    }
+
+    /// Why an executor's call is refused, before it is given to [`Self::on`]. Status codes and texts are Mesos'.
+    pub fn refusal(
+        &self,
+        framework_id: &FrameworkId,
+        executor_id: &ExecutorId,
+        kind: executor::call::Type,
+    ) -> Option<Answer> {
+        use executor::call::Type;
+        if !self.remembered {
+            return Some(Answer::refused(503, "Agent has not finished recovery"));
+        }
+        if kind == Type::Heartbeat {
+            return None;
+        }
+        if kind != Type::Subscribe && self.phase == NodePhase::Recovering {
+            return Some(Answer::refused(503, "Agent has not finished recovery"));
+        }
+        let Some(framework) = self.frameworks.get(&framework_id.value) else {
+            return Some(Answer::refused(400, "Framework cannot be found"));
+        };
+        let executor = framework.executors.get(&executor_id.value);
+        let Some(executor) = executor.filter(|executor| !executor.command_task) else {
+            return Some(Answer::refused(400, "Executor cannot be found"));
+        };
+        let registering = executor.phase == ExecutorPhase::Registering;
+        if kind != Type::Subscribe && registering {
+            return Some(Answer::refused(403, "Executor is not subscribed"));
+        }
+        None
+    }
+
+    /// Takes an update of a task: into its stream, its record and, if it is the head, to the master. False only
+    /// if it could not be taken and may be tried again.
+    pub(crate) fn update(
+        &mut self,
+        turn: &mut Turn<'_>,
+        framework: &str,
+        executor: Option<&str>,
+        mut status: TaskStatus,
+    ) -> bool {
+        let mut known = self.frameworks.get_mut(framework);
+        let terminating = known.as_ref().is_some_and(|known| known.terminating);
+        status.agent_id.clone_from(&self.info.id);
+        let at = || status::timestamp(turn.now.unix_nanos);
+        status.timestamp = Some(status.timestamp.unwrap_or_else(at));
+        if status.uuid.is_none() {
+            status.uuid = Some(status::uuid_bytes(self.ids.uuid()));
+        }
+        if let Some(executor) = executor {
+            status.executor_id = Some(crate::tables::executor_id(executor));
+        }
+        let status = Arc::new(status);
+        let key = task_key(framework, &status.task_id);
+        if !terminating {
+            match self.streams.append(&key, Arc::clone(&status)) {
+                Appended::Taken => {}
+                Appended::Duplicate | Appended::Closed => return true,
+                Appended::Refused => return false,
+            }
+        }
+        let executors = known.as_mut().map(|known| &mut known.executors);
+        if let Some(executor) = executors.and_then(|known| known.get_mut(executor?)) {
+            executor.apply(&status);
+        }
+        if terminating {
+            return true;
+        }
+        // A task's end is the one thing that cannot be told again from what a rebooted machine finds.
+        turn.synced |= updates::is_terminal(status.state());
+        turn.keep(Keep::Update {
+            framework_id: framework.to_owned(),
+            status,
+        });
+        self.forward(turn, &key);
+        true
+    }
+
+    /// Sends the head of a stream if it is due.
+    pub(crate) fn forward(&mut self, turn: &mut Turn<'_>, key: &TaskKey) {
+        let Some(due) = self.streams.due(key, turn.now.monotonic) else {
+            return;
+        };
+        self.set_timer(due.again_at, Timer::Update(key.clone()));
+        let framework = self.frameworks.get(&key.framework_id);
+        let executor = framework.and_then(|framework| framework.executor_of(&key.task_id));
+        let entry = executor.and_then(|(_, executor)| executor.tasks.get(&key.task_id));
+        let latest_state = entry.map_or(due.status.state, |entry| entry.task.state);
+        turn.out
+            .push(Effect::SendUpdate(Box::new(node::StatusUpdate {
+                framework_id: framework_id(&key.framework_id),
+                status: (*due.status).clone(),
+                latest_state,
+            })));
+    }
+
+    fn acknowledge(&mut self, turn: &mut Turn<'_>, order: &node::AcknowledgeUpdate) {
+        let key = task_key(&order.framework_id.value, &order.task_id);
+        let Ok(uuid) = <[u8; 16]>::try_from(order.uuid.as_ref()) else {
+            return;
+        };
+        let Acknowledged::Head { ended, again_at } = self.streams.acknowledge(&key, uuid) else {
+            return;
+        };
+        self.clear_timer(again_at, Timer::Update(key.clone()));
+        if !ended {
+            turn.keep(Keep::Acknowledged {
+                key: key.clone(),
+                uuid,
+            });
+            self.forward(turn, &key);
+            return;
+        }
+        turn.keep(Keep::ForgetStream(key.clone()));
+        self.complete_task(turn, &key);
+    }
+
+    /// Moves a task whose end is acknowledged to the completed ones, and what is done with it.
+    fn complete_task(&mut self, turn: &mut Turn<'_>, key: &TaskKey) {
+        let bound = self.config.max_completed_tasks_per_executor;
+        let Some(framework) = self.frameworks.get_mut(&key.framework_id) else {
+            return;
+        };
+        let found = framework.executor_of(&key.task_id);
+        let Some(executor_id) = found.map(|(id, _)| id.clone()) else {
+            self.remove_framework_if_idle(turn, &key.framework_id);
+            return;
+        };
+        let executor = framework.executors.get_mut(&executor_id);
+        if let Some(executor) = executor
+            && let Some(entry) = executor.tasks.remove(&key.task_id)
+        {
+            push_bounded(&mut executor.completed, entry.task, bound);
+            turn.keep(Keep::ForgetTask(key.clone()));
+        }
+        let executor = ExecutorKey {
+            framework_id: key.framework_id.clone(),
+            executor_id,
+        };
+        self.remove_executor_if_done(turn, &executor);
+    }
+
+    fn update_framework(&mut self, turn: &mut Turn<'_>, info: tepui_protocol::v1::FrameworkInfo) {
+        let id = info.id.as_ref().map(|id| id.value.clone());
+        let known = id.and_then(|id| self.frameworks.get_mut(&id));
+        if let Some(framework) = known
+            && *framework.info != info
+        {
+            framework.info = Arc::new(info);
+            turn.keep(Keep::Framework(Arc::clone(&framework.info)));
+        }
+    }
+
+    fn message_to_executor(&mut self, turn: &mut Turn<'_>, order: node::ToExecutor) {
+        let key = executor_key(&order.framework_id, &order.executor_id);
+        let stream_id = self
+            .executor(&key)
+            .filter(|executor| executor.phase == ExecutorPhase::Running)
+            .and_then(|executor| executor.stream_id);
+        if let Some(stream_id) = stream_id {
+            turn.deliver(
+                stream_id,
+                executor::Event {
+                    r#type: Some(executor::event::Type::Message as i32),
+                    message: Some(executor::event::Message { data: order.data }),
+                    ..executor::Event::default()
+                },
+            );
+        }
+    }
+
+    fn woke(&mut self, turn: &mut Turn<'_>) {
+        while let Some((at, _)) = self.timers.first()
+            && *at <= turn.now.monotonic
+            && let Some((at, timer)) = self.timers.pop_first()
+        {
+            match timer {
+                Timer::Register => self.register(turn),
+                Timer::RecoveryWindow => self.recovery_window_closed(turn),
+                Timer::Update(key) => self.forward(turn, &key),
+                Timer::Executor(container_id) => self.executor_overdue(turn, &container_id, at),
+                Timer::Kill(container_id) => self.kill_overdue(turn, &container_id, at),
+                Timer::MaxCompletion(container_id) => {
+                    self.completion_overdue(turn, &container_id, at);
+                }
+            }
+        }
+    }
+
+    fn end(&mut self, turn: &mut Turn<'_>, leave: bool) {
+        if leave {
+            turn.out.push(Effect::SendLeaves(node::AgentLeaves {
+                reason: Some("Agent was asked to leave".to_owned()),
+            }));
+            self.shut_down(turn, Ending::Asked);
+        } else {
+            self.exit(turn, Ending::Asked);
+        }
+    }
+
+    pub(crate) fn exit(&mut self, turn: &mut Turn<'_>, ending: Ending) {
+        self.ended = true;
+        turn.out.push(Effect::Exit(ending));
+    }
+
+    pub(crate) fn set_timer(&mut self, at: Duration, timer: Timer) {
+        self.timers.insert((at, timer));
+    }
+
+    pub(crate) fn clear_timer(&mut self, at: Option<Duration>, timer: Timer) {
+        if let Some(at) = at {
+            self.timers.remove(&(at, timer));
+        }
+    }
+
+    pub(crate) fn executor(&self, key: &ExecutorKey) -> Option<&Executor> {
+        let framework = self.frameworks.get(&key.framework_id)?;
+        framework.executors.get(&key.executor_id)
+    }
+
+    pub(crate) fn executor_mut(&mut self, key: &ExecutorKey) -> Option<&mut Executor> {
+        let framework = self.frameworks.get_mut(&key.framework_id)?;
+        framework.executors.get_mut(&key.executor_id)
+    }
+
+    pub(crate) fn next_sequence(&mut self) -> u64 {
+        self.sequence += 1;
+        self.sequence
+    }
+
+    /// What must hold between inputs; the name of what does not.
+    pub fn broken_invariant(&self) -> Option<&'static str> {
+        for (id, key) in &self.containers {
+            match self.executor(key) {
+                Some(executor) if executor.container_id == *id => {}
+                _ => return Some("every live container has its executor"),
+            }
+        }
+        for framework in self.frameworks.values() {
+            for executor in framework.executors.values() {
+                let ended = executor.phase == ExecutorPhase::Terminated;
+                if ended == self.containers.contains_key(&executor.container_id) {
+                    return Some("an executor has a live container until it has terminated");
+                }
+                if ended && !executor.live_tasks().is_empty() {
+                    return Some("a terminated executor has no live task");
+                }
+            }
+        }
+        None
+    }
+}
+
+pub(crate) fn executor_key(framework: &FrameworkId, executor: &ExecutorId) -> ExecutorKey {
+    ExecutorKey {
+        framework_id: framework.value.clone(),
+        executor_id: executor.value.clone(),
+    }
+}
+
+pub(crate) fn task_key(framework_id: &str, task_id: &TaskId) -> TaskKey {
+    TaskKey {
+        framework_id: framework_id.to_owned(),
+        task_id: task_id.value.clone(),
+    }
+}
+
+#[cfg(test)]
+#[path = "core_tests.rs"]
+mod tests;

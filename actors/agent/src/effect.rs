@@ -1,0 +1,267 @@
+//! What goes into the core and what comes out of it. Plain values; nothing here acts.
+
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+
+use tepui_messages::{
+    UnixNanos,
+    containers::{ContainerExit, LaunchOrder, ProcessMark},
+};
+use tepui_protocol::{
+    node,
+    v1::{
+        AgentInfo, ExecutorId, ExecutorInfo, FrameworkId, FrameworkInfo, TaskInfo, TaskState,
+        TaskStatus, command_info, executor,
+    },
+};
+
+/// The time of an input.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Now {
+    /// Since the start of the agent; never goes back.
+    pub monotonic: Duration,
+    /// Wall time, for people and other machines only.
+    pub unix_nanos: UnixNanos,
+}
+
+/// A task of a framework.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TaskKey {
+    pub framework_id: String,
+    pub task_id: String,
+}
+
+/// An executor of a framework.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ExecutorKey {
+    pub framework_id: String,
+    pub executor_id: String,
+}
+
+/// What happened.
+#[derive(Debug, Clone)]
+pub enum Input {
+    /// First of all: what an earlier life of the agent kept.
+    Recovered(Box<Remembered>),
+    ContainerRecovered {
+        container_id: String,
+        fate: Fate,
+    },
+    MasterConnected {
+        connection: u64,
+    },
+    MasterLost {
+        connection: u64,
+    },
+    /// The answer to [`Effect::Register`], or why there is none.
+    RegistrationAnswered {
+        connection: u64,
+        answer: Result<Box<node::AgentRegistration>, String>,
+    },
+    /// The leading master's order.
+    Order(Order),
+    ContainerStarted {
+        container_id: String,
+        shim: ProcessMark,
+        pid: u32,
+    },
+    /// Nothing of the container is left.
+    LaunchFailed {
+        container_id: String,
+        message: String,
+    },
+    ContainerExited {
+        container_id: String,
+        exit: ContainerExit,
+    },
+    /// [`crate::core::NodeCore::refusal`] had nothing against it.
+    ExecutorSubscribed {
+        framework_id: FrameworkId,
+        executor_id: ExecutorId,
+        unacknowledged_tasks: Vec<TaskInfo>,
+        unacknowledged_updates: Vec<TaskStatus>,
+        stream_id: u64,
+    },
+    /// As above: UPDATE, MESSAGE or HEARTBEAT.
+    ExecutorCalled(Box<executor::Call>),
+    ExecutorStreamLost {
+        framework_id: FrameworkId,
+        executor_id: ExecutorId,
+        stream_id: u64,
+    },
+    /// The agent is to end; with `leave` everything on it too.
+    End {
+        leave: bool,
+    },
+    /// The time that [`Effect::WakeAt`] named has come.
+    Woke,
+}
+
+/// What the master orders.
+#[derive(Debug, Clone)]
+pub enum Order {
+    RunTask(Box<node::RunTask>),
+    RunTaskGroup(Box<node::RunTaskGroup>),
+    KillTask(node::KillTask),
+    ShutdownExecutor(node::ShutdownExecutor),
+    ShutdownFramework(node::ShutdownFramework),
+    UpdateFramework(Box<node::UpdateFramework>),
+    ShutdownAgent(node::ShutdownAgent),
+    AcknowledgeUpdate(node::AcknowledgeUpdate),
+    ToExecutor(node::ToExecutor),
+}
+
+impl Order {
+    /// The term of the leader that gave it; best-effort messages have none.
+    pub fn term(&self) -> Option<u64> {
+        match self {
+            Self::RunTask(order) => Some(order.term),
+            Self::RunTaskGroup(order) => Some(order.term),
+            Self::KillTask(order) => Some(order.term),
+            Self::ShutdownExecutor(order) => Some(order.term),
+            Self::ShutdownFramework(order) => Some(order.term),
+            Self::UpdateFramework(order) => Some(order.term),
+            Self::ShutdownAgent(order) => Some(order.term),
+            Self::AcknowledgeUpdate(order) => Some(order.term),
+            Self::ToExecutor(_) => None,
+        }
+    }
+}
+
+/// What became of a container while no agent watched.
+#[derive(Debug, Clone)]
+pub enum Fate {
+    Running {
+        shim: ProcessMark,
+        pid: u32,
+    },
+    Exited(ContainerExit),
+    /// The command never ran; why, in words.
+    Failed(String),
+    Gone,
+}
+
+/// A container to be started, files first.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Launch {
+    pub order: LaunchOrder,
+    pub uris: Vec<command_info::Uri>,
+}
+
+/// What is to be done, in this order.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Must have succeeded before any later effect of the same input is carried out.
+    Keep {
+        changes: Vec<Keep>,
+        /// Must outlive the kernel, not only the process.
+        synced: bool,
+    },
+    /// Asks the master of that connection to admit this agent.
+    Register {
+        connection: u64,
+        request: Box<node::RegisterAgent>,
+    },
+    SendUpdate(Box<node::StatusUpdate>),
+    SendExited(node::ExecutorExited),
+    SendToFramework(node::ToFramework),
+    SendLeaves(node::AgentLeaves),
+    Launch(Box<Launch>),
+    /// Look for it; answered by [`Input::ContainerRecovered`].
+    Recover {
+        container_id: String,
+    },
+    Signal {
+        container_id: String,
+        signal: i32,
+    },
+    /// Ends it whatever it does; also a launch that is under way.
+    Destroy {
+        container_id: String,
+    },
+    Forget {
+        container_id: String,
+    },
+    ToExecutor {
+        stream_id: u64,
+        event: Arc<executor::Event>,
+    },
+    EndStream {
+        stream_id: u64,
+    },
+    /// Replaces the time of an earlier one.
+    WakeAt(Duration),
+    /// Nothing more will come out of the core.
+    Exit(Ending),
+}
+
+/// Why the agent ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ending {
+    /// Asked to.
+    Asked,
+    /// Someone must act; the text says what.
+    Refused(String),
+}
+
+/// A change of what must not be forgotten.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Keep {
+    /// With its id.
+    Agent(Arc<AgentInfo>),
+    /// All is forgotten: id, frameworks and all of theirs.
+    ForgetAgent,
+    Framework(Arc<FrameworkInfo>),
+    /// With its containers, tasks and streams.
+    ForgetFramework {
+        framework_id: String,
+    },
+    Container(KeptContainer),
+    ForgetContainer {
+        key: ExecutorKey,
+        container_id: String,
+    },
+    Task(KeptTask),
+    ForgetTask(TaskKey),
+    Update {
+        framework_id: String,
+        status: Arc<TaskStatus>,
+    },
+    Acknowledged {
+        key: TaskKey,
+        uuid: [u8; 16],
+    },
+    ForgetStream(TaskKey),
+}
+
+/// An executor and its container.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KeptContainer {
+    pub framework_id: String,
+    pub container_id: String,
+    pub info: Arc<ExecutorInfo>,
+    pub sandbox: PathBuf,
+    /// `None` until it has started.
+    pub shim: Option<ProcessMark>,
+}
+
+/// A task and its latest state.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KeptTask {
+    pub framework_id: String,
+    pub executor_id: String,
+    pub info: Arc<TaskInfo>,
+    /// `TASK_KILLING` also where the framework was not told of it.
+    pub state: TaskState,
+}
+
+/// Everything that was kept.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Remembered {
+    /// With its id, and the boot it was last seen in.
+    pub agent: Option<(AgentInfo, String)>,
+    pub frameworks: Vec<FrameworkInfo>,
+    pub containers: Vec<KeptContainer>,
+    pub tasks: Vec<KeptTask>,
+    /// By task, oldest first, with whether it is acknowledged.
+    pub streams: BTreeMap<TaskKey, Vec<(TaskStatus, bool)>>,
+}

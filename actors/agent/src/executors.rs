@@ -1,0 +1,210 @@
+//! The agent's half of the executor API: subscriptions, updates and messages of custom executors.
+
+use tepui_messages::agent::{ExecutorPhase, NodePhase};
+use tepui_protocol::{
+    node,
+    v1::{ContainerId, TaskId, TaskInfo, TaskState, TaskStatus, executor, task_status::Reason},
+};
+
+use crate::{
+    core::{NodeCore, Timer, Turn, executor_key},
+    effect::{Effect, ExecutorKey},
+    kills::shutdown_event,
+    status::{self, Verdict},
+    tables::Stage,
+};
+
+impl NodeCore {
+    pub(crate) fn executor_subscribed(
+        &mut self,
+        turn: &mut Turn<'_>,
+        key: &ExecutorKey,
+        stream_id: u64,
+        unacknowledged_tasks: &[TaskInfo],
+        unacknowledged_updates: Vec<TaskStatus>,
+    ) {
+        let agent_ends = self.phase == NodePhase::Terminating;
+        let framework = self.frameworks.get(&key.framework_id);
+        let framework_ends = framework.is_none_or(|framework| framework.terminating);
+        let Some(executor) = self.executor_mut(key) else {
+            turn.out.push(Effect::EndStream { stream_id });
+            return;
+        };
+        if let Some(stream_id) = executor.stream_id.take() {
+            turn.out.push(Effect::EndStream { stream_id });
+        }
+        let lives = matches!(
+            executor.phase,
+            ExecutorPhase::Registering | ExecutorPhase::Running
+        );
+        if agent_ends || framework_ends || !lives {
+            turn.deliver(stream_id, shutdown_event());
+            turn.out.push(Effect::EndStream { stream_id });
+            return;
+        }
+        let first = executor.phase == ExecutorPhase::Registering;
+        executor.phase = ExecutorPhase::Running;
+        executor.stream_id = Some(stream_id);
+        let deadline = executor.deadline.take();
+        let container_id = executor.container_id.clone();
+        self.clear_timer(deadline, Timer::Executor(container_id));
+        self.send_subscribed(turn, key, stream_id);
+        for status in unacknowledged_updates {
+            self.executor_update(turn, key, status);
+        }
+        if !first {
+            self.drop_undelivered(turn, key, unacknowledged_tasks);
+        }
+        self.deliver_queued(turn, key);
+        self.finish_recovery(turn);
+    }
+
+    fn send_subscribed(&mut self, turn: &mut Turn<'_>, key: &ExecutorKey, stream_id: u64) {
+        let Some(framework) = self.frameworks.get(&key.framework_id) else {
+            return;
+        };
+        let Some(executor) = framework.executors.get(&key.executor_id) else {
+            return;
+        };
+        let subscribed = executor::event::Subscribed {
+            executor_info: (*executor.info).clone(),
+            framework_info: (*framework.info).clone(),
+            agent_info: (*self.info).clone(),
+            container_id: Some(ContainerId {
+                value: executor.container_id.clone(),
+                parent: None,
+            }),
+        };
+        turn.deliver(
+            stream_id,
+            executor::Event {
+                r#type: Some(executor::event::Type::Subscribed as i32),
+                subscribed: Some(subscribed),
+                ..executor::Event::default()
+            },
+        );
+    }
+
+    /// Tasks whose LAUNCH the executor never saw, since agent or connection broke down in between.
+    fn drop_undelivered(&mut self, turn: &mut Turn<'_>, key: &ExecutorKey, known: &[TaskInfo]) {
+        let Some(framework) = self.frameworks.get(&key.framework_id) else {
+            return;
+        };
+        let state = status::dropped(&framework.info);
+        let Some(executor) = framework.executors.get(&key.executor_id) else {
+            return;
+        };
+        let is_known = |id: &str| known.iter().any(|task| task.task_id.value == id);
+        let launched = executor.at(Stage::Launched).into_iter();
+        let staging = launched.filter(|entry| entry.task.state() == TaskState::TaskStaging);
+        let ids = staging.map(|entry| entry.info.task_id.value.clone());
+        let lost: Vec<_> = ids.filter(|id| !is_known(id)).collect();
+        for id in lost {
+            let text = "Task launched during agent restart";
+            let verdict = Verdict::agent(state, Reason::AgentRestarted, text);
+            let framework = key.framework_id.clone();
+            self.update(
+                turn,
+                &framework,
+                Some(&key.executor_id),
+                verdict.status(&id),
+            );
+        }
+    }
+
+    /// Hands queued tasks to an executor that is there.
+    pub(crate) fn deliver_queued(&mut self, turn: &mut Turn<'_>, key: &ExecutorKey) {
+        let Some(executor) = self.executor_mut(key) else {
+            return;
+        };
+        if executor.phase != ExecutorPhase::Running {
+            return;
+        }
+        let Some(stream_id) = executor.stream_id else {
+            return;
+        };
+        let queued = executor.at(Stage::Queued).into_iter();
+        let queued: Vec<_> = queued
+            .map(|entry| entry.info.task_id.value.clone())
+            .collect();
+        for id in queued {
+            let Some(entry) = executor.tasks.get_mut(&id) else {
+                continue;
+            };
+            entry.stage = Stage::Launched;
+            executor.ever_sent_task = true;
+            let launch = executor::event::Launch {
+                task: (*entry.info).clone(),
+            };
+            turn.deliver(
+                stream_id,
+                executor::Event {
+                    r#type: Some(executor::event::Type::Launch as i32),
+                    launch: Some(launch),
+                    ..executor::Event::default()
+                },
+            );
+        }
+    }
+
+    pub(crate) fn executor_called(&mut self, turn: &mut Turn<'_>, call: executor::Call) {
+        let key = executor_key(&call.framework_id, &call.executor_id);
+        if let Some(update) = call.update {
+            self.executor_update(turn, &key, update.status);
+        }
+        if let Some(message) = call.message
+            && self.phase == NodePhase::Running
+        {
+            turn.out.push(Effect::SendToFramework(node::ToFramework {
+                framework_id: call.framework_id,
+                executor_id: call.executor_id,
+                data: message.data,
+            }));
+        }
+    }
+
+    /// An executor's update: acknowledged as soon as it is kept, whatever the scheduler does.
+    fn executor_update(&mut self, turn: &mut Turn<'_>, key: &ExecutorKey, mut status: TaskStatus) {
+        let framework = self.frameworks.get(&key.framework_id);
+        if framework.is_none_or(|framework| framework.terminating) {
+            return;
+        }
+        let Some(uuid) = status.uuid.clone() else {
+            return;
+        };
+        let task_id = status.task_id.clone();
+        let ip = self.config.ip.clone();
+        if let Some(executor) = self.executor(key) {
+            let own = status::container_status(&executor.container_id, executor.pid, &ip);
+            let shown = status.container_status.get_or_insert_default();
+            shown.container_id = shown.container_id.take().or(own.container_id);
+            shown.executor_pid = shown.executor_pid.or(own.executor_pid);
+            if shown.network_infos.is_empty() {
+                shown.network_infos = own.network_infos;
+            }
+        }
+        let framework = key.framework_id.clone();
+        if self.update(turn, &framework, Some(&key.executor_id), status) {
+            let stream_id = self.executor(key).and_then(|executor| executor.stream_id);
+            if let Some(stream_id) = stream_id {
+                turn.deliver(stream_id, acknowledged_event(task_id, uuid));
+            }
+        }
+    }
+
+    pub(crate) fn executor_stream_lost(&mut self, key: &ExecutorKey, stream_id: u64) {
+        if let Some(executor) = self.executor_mut(key)
+            && executor.stream_id == Some(stream_id)
+        {
+            executor.stream_id = None;
+        }
+    }
+}
+
+fn acknowledged_event(task_id: TaskId, uuid: bytes::Bytes) -> executor::Event {
+    executor::Event {
+        r#type: Some(executor::event::Type::Acknowledged as i32),
+        acknowledged: Some(executor::event::Acknowledged { task_id, uuid }),
+        ..executor::Event::default()
+    }
+}

@@ -1,0 +1,246 @@
+//! What follows from the end of a container: the last updates, the news for the master, and the removal of what
+//! nobody needs any more.
+
+use std::time::Duration;
+
+use tepui_messages::{
+    agent::{ExecutorPhase, NodePhase},
+    containers::ContainerExit,
+};
+use tepui_protocol::{
+    node,
+    v1::{TaskResourceLimitation, TaskState, task_status::Reason},
+};
+
+use crate::{
+    core::{NodeCore, Timer, Turn},
+    effect::{Effect, ExecutorKey, Keep},
+    status::{self, Verdict, duration_text},
+    tables::{executor_id, framework_id, push_bounded},
+};
+
+impl NodeCore {
+    pub(crate) fn container_exited(
+        &mut self,
+        turn: &mut Turn<'_>,
+        container_id: &str,
+        exit: &ContainerExit,
+    ) {
+        self.executor_ended(turn, container_id, Some(exit));
+    }
+
+    /// `exit` is `None` where the container never ran, or nothing is known of it.
+    pub(crate) fn executor_ended(
+        &mut self,
+        turn: &mut Turn<'_>,
+        container_id: &str,
+        exit: Option<&ContainerExit>,
+    ) {
+        let Some(key) = self.containers.get(container_id).cloned() else {
+            return;
+        };
+        let Some(executor) = self.executor(&key) else {
+            return;
+        };
+        let command_task = executor.command_task;
+        let verdict = if command_task {
+            command_verdict(executor.verdict.as_ref(), executor.kill.is_some(), exit)
+        } else {
+            executor_verdict(executor.verdict.as_ref(), exit)
+        };
+        let live = executor.live_tasks();
+        for task_id in &live {
+            let status = verdict.status(task_id);
+            // What a command executor would have said stands with its container.
+            if command_task && verdict.source == tepui_protocol::v1::task_status::Source::Executor {
+                self.command_update(turn, &key, status);
+            } else {
+                let framework = key.framework_id.clone();
+                self.update(turn, &framework, Some(&key.executor_id), status);
+            }
+        }
+        self.containers.remove(container_id);
+        self.bury(turn, &key);
+        if !command_task {
+            let status = exit.and_then(|exit| exit.status).unwrap_or(-1);
+            self.send_exited(turn, &key.framework_id, &key.executor_id, status);
+        }
+        turn.out.push(Effect::Forget {
+            container_id: container_id.to_owned(),
+        });
+        self.remove_executor_if_done(turn, &key);
+    }
+
+    /// Marks the executor as terminated: no timers, no stream, no process.
+    fn bury(&mut self, turn: &mut Turn<'_>, key: &ExecutorKey) {
+        let Some(executor) = self.executor_mut(key) else {
+            return;
+        };
+        executor.phase = ExecutorPhase::Terminated;
+        executor.pid = None;
+        let container_id = executor.container_id.clone();
+        let stream = executor.stream_id.take();
+        let kill = executor.kill.take();
+        let deadline = executor.deadline.take();
+        let completion = executor.completion_deadline.take();
+        if let Some(stream_id) = stream {
+            turn.out.push(Effect::EndStream { stream_id });
+        }
+        self.clear_timer(deadline, Timer::Executor(container_id.clone()));
+        let kill = kill.map(|kill| kill.deadline);
+        self.clear_timer(kill, Timer::Kill(container_id.clone()));
+        self.clear_timer(completion, Timer::MaxCompletion(container_id));
+    }
+
+    /// The time to subscribe, or to end after a shutdown, is over.
+    pub(crate) fn executor_overdue(
+        &mut self,
+        turn: &mut Turn<'_>,
+        container_id: &str,
+        at: Duration,
+    ) {
+        let Some(key) = self.containers.get(container_id).cloned() else {
+            return;
+        };
+        let timeout = duration_text(self.config.executor_registration_timeout);
+        let Some(executor) = self.executor_mut(&key) else {
+            return;
+        };
+        if executor.deadline != Some(at) {
+            return;
+        }
+        executor.deadline = None;
+        if executor.phase == ExecutorPhase::Registering {
+            executor.phase = ExecutorPhase::Terminating;
+            executor.verdict = Some(Verdict::agent(
+                TaskState::TaskFailed,
+                Reason::ExecutorRegistrationTimeout,
+                format!("Executor did not register within {timeout}"),
+            ));
+        }
+        turn.out.push(Effect::Destroy {
+            container_id: container_id.to_owned(),
+        });
+    }
+
+    pub(crate) fn send_exited(
+        &self,
+        turn: &mut Turn<'_>,
+        framework: &str,
+        executor: &str,
+        status: i32,
+    ) {
+        if self.phase == NodePhase::Running {
+            turn.out.push(Effect::SendExited(node::ExecutorExited {
+                framework_id: framework_id(framework),
+                executor_id: executor_id(executor),
+                status,
+            }));
+        }
+    }
+
+    /// An executor is done when its container has ended and every update of its tasks is acknowledged.
+    pub(crate) fn remove_executor_if_done(&mut self, turn: &mut Turn<'_>, key: &ExecutorKey) {
+        let bound = self.config.max_completed_executors_per_framework;
+        let bound_tasks = self.config.max_completed_tasks_per_executor;
+        let Some(framework) = self.frameworks.get_mut(&key.framework_id) else {
+            return;
+        };
+        let terminating = framework.terminating;
+        let Some(executor) = framework.executors.get(&key.executor_id) else {
+            return;
+        };
+        let done = executor.phase == ExecutorPhase::Terminated;
+        if !done || (!executor.tasks.is_empty() && !terminating) {
+            return;
+        }
+        if let Some(mut executor) = framework.executors.remove(&key.executor_id) {
+            for (_, entry) in std::mem::take(&mut executor.tasks) {
+                push_bounded(&mut executor.completed, entry.task, bound_tasks);
+            }
+            turn.keep(Keep::ForgetContainer {
+                key: key.clone(),
+                container_id: executor.container_id.clone(),
+            });
+            push_bounded(&mut framework.completed, executor, bound);
+        }
+        self.remove_framework_if_idle(turn, &key.framework_id);
+    }
+
+    /// A framework is idle when it has no executor and nothing to be told.
+    pub(crate) fn remove_framework_if_idle(&mut self, turn: &mut Turn<'_>, framework_id: &str) {
+        let Some(framework) = self.frameworks.get(framework_id) else {
+            return;
+        };
+        if !framework.executors.is_empty() || self.streams.has_pending(framework_id) {
+            return;
+        }
+        if let Some(framework) = self.frameworks.remove(framework_id) {
+            self.streams.remove_framework(framework_id);
+            turn.keep(Keep::ForgetFramework {
+                framework_id: framework_id.to_owned(),
+            });
+            let bound = self.config.max_completed_frameworks;
+            push_bounded(&mut self.completed_frameworks, framework, bound);
+        }
+        self.exit_if_empty(turn);
+    }
+
+    pub(crate) fn exit_if_empty(&mut self, turn: &mut Turn<'_>) {
+        if self.containers.is_empty()
+            && let Some(ending) = self.ending.clone()
+        {
+            self.exit(turn, ending);
+        }
+    }
+}
+
+/// How a command task ended.
+fn command_verdict(
+    decided: Option<&Verdict>,
+    killed: bool,
+    exit: Option<&ContainerExit>,
+) -> Verdict {
+    let Some(exit) = exit else {
+        return decided.cloned().unwrap_or_else(terminated);
+    };
+    if let Some(verdict) = limitation_verdict(exit) {
+        return verdict;
+    }
+    let Some(wait_status) = exit.status else {
+        return decided.cloned().unwrap_or_else(terminated);
+    };
+    let message = Some(status::exit_text(wait_status));
+    match decided {
+        Some(decided) => Verdict {
+            message,
+            ..decided.clone()
+        },
+        None if killed => Verdict::executor(TaskState::TaskKilled, message),
+        None if status::is_success(wait_status) => {
+            Verdict::executor(TaskState::TaskFinished, message)
+        }
+        None => Verdict::executor(TaskState::TaskFailed, message),
+    }
+}
+
+/// How the tasks of an executor ended that did not tell it.
+fn executor_verdict(decided: Option<&Verdict>, exit: Option<&ContainerExit>) -> Verdict {
+    let limitation = exit.and_then(limitation_verdict);
+    limitation.unwrap_or_else(|| decided.cloned().unwrap_or_else(terminated))
+}
+
+fn limitation_verdict(exit: &ContainerExit) -> Option<Verdict> {
+    let limit = exit.limitation.as_ref()?;
+    Some(Verdict {
+        limitation: Some(TaskResourceLimitation {
+            resources: limit.resources.clone(),
+        }),
+        ..Verdict::agent(TaskState::TaskFailed, limit.reason, limit.message.clone())
+    })
+}
+
+fn terminated() -> Verdict {
+    let reason = Reason::ExecutorTerminated;
+    Verdict::agent(TaskState::TaskFailed, reason, "Executor terminated")
+}

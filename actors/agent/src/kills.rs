@@ -1,0 +1,319 @@
+//! Ending things that were asked to end: tasks, executors, frameworks, the agent. Owns grace periods; SIGTERM
+//! goes to the whole tree first, SIGKILL when the grace is over.
+
+use std::time::Duration;
+
+use tepui_messages::agent::{ExecutorPhase, NodePhase};
+use tepui_protocol::{
+    node,
+    v1::{
+        KillPolicy, TaskId, TaskState, executor, framework_info::capability, task_status::Reason,
+    },
+};
+
+use crate::{
+    core::{NodeCore, Timer, Turn},
+    effect::{Effect, Ending, ExecutorKey, Keep},
+    status::{self, Verdict},
+    tables::{Kill, Stage},
+};
+
+const SIGTERM: i32 = 15;
+/// The command executor's grace where neither the kill nor the task names one.
+const DEFAULT_KILL_GRACE: Duration = Duration::from_secs(3);
+/// What Mesos' command executor keeps of its shutdown grace for reaping and for the last update.
+const SHUTDOWN_RESERVE: Duration = Duration::from_secs(2);
+
+impl NodeCore {
+    pub(crate) fn kill_task(&mut self, turn: &mut Turn<'_>, order: &node::KillTask) {
+        let Some(framework) = self.frameworks.get(&order.framework_id.value) else {
+            return;
+        };
+        if framework.terminating {
+            return;
+        }
+        let task_id = &order.task_id.value;
+        let Some((executor_id, executor)) = framework.executor_of(task_id) else {
+            let state = status::dropped(&framework.info);
+            let verdict = Verdict::agent(state, Reason::ExecutorTerminated, "Cannot find executor");
+            let id = order.framework_id.value.clone();
+            self.update(turn, &id, None, verdict.status(task_id));
+            return;
+        };
+        let key = ExecutorKey {
+            framework_id: order.framework_id.value.clone(),
+            executor_id: executor_id.clone(),
+        };
+        match executor.tasks.get(task_id).map(|entry| entry.stage) {
+            Some(Stage::Queued) => self.kill_queued(turn, &key, task_id),
+            Some(Stage::Launched) if executor.command_task => {
+                self.kill_command(turn, &key, order.kill_policy.as_ref());
+            }
+            Some(Stage::Launched) => {
+                if let Some(stream_id) = executor.stream_id {
+                    let event = kill_event(&order.task_id, order.kill_policy);
+                    turn.deliver(stream_id, event);
+                }
+            }
+            Some(Stage::Terminated) | None => {}
+        }
+    }
+
+    /// A task that its executor never saw.
+    fn kill_queued(&mut self, turn: &mut Turn<'_>, key: &ExecutorKey, task_id: &str) {
+        let verdict = Verdict::agent(
+            TaskState::TaskKilled,
+            Reason::TaskKilledDuringLaunch,
+            "Killed before delivery to the executor",
+        );
+        let framework = key.framework_id.clone();
+        self.update(
+            turn,
+            &framework,
+            Some(&key.executor_id),
+            verdict.status(task_id),
+        );
+        let Some(executor) = self.executor_mut(key) else {
+            return;
+        };
+        if !executor.ever_sent_task && executor.at(Stage::Queued).is_empty() {
+            if executor.command_task {
+                executor.phase = ExecutorPhase::Terminating;
+                let container_id = executor.container_id.clone();
+                turn.out.push(Effect::Destroy { container_id });
+            } else {
+                self.shutdown_executor(turn, key);
+            }
+        }
+    }
+
+    /// Kills the command of a command task; a repeated kill may only shorten the grace of the first.
+    pub(crate) fn kill_command(
+        &mut self,
+        turn: &mut Turn<'_>,
+        key: &ExecutorKey,
+        policy: Option<&KillPolicy>,
+    ) {
+        let asked = policy
+            .and_then(|policy| policy.grace_period)
+            .map(status::duration);
+        let entry = self
+            .executor(key)
+            .and_then(|executor| executor.command_task());
+        let own = entry.and_then(|(_, entry)| entry.info.kill_policy);
+        let own = own
+            .and_then(|policy| policy.grace_period)
+            .map(status::duration);
+        let first = asked.or(own).unwrap_or(DEFAULT_KILL_GRACE);
+        self.kill_command_within(turn, key, first, asked);
+    }
+
+    /// `grace` if this is the first kill; `shorter` if it is a repeated one.
+    fn kill_command_within(
+        &mut self,
+        turn: &mut Turn<'_>,
+        key: &ExecutorKey,
+        grace: Duration,
+        shorter: Option<Duration>,
+    ) {
+        let now = turn.now.monotonic;
+        let Some(executor) = self.executor_mut(key) else {
+            return;
+        };
+        let container_id = executor.container_id.clone();
+        if let Some(kill) = executor.kill {
+            let Some(deadline) = shorter.map(|grace| kill.started + grace) else {
+                return;
+            };
+            if deadline >= kill.deadline {
+                return;
+            }
+            let deadline = deadline.max(now);
+            executor.kill = Some(Kill { deadline, ..kill });
+            let timer = Timer::Kill(container_id);
+            self.clear_timer(Some(kill.deadline), timer.clone());
+            self.set_timer(deadline, timer);
+            return;
+        }
+        let deadline = now + grace;
+        executor.kill = Some(Kill {
+            started: now,
+            deadline,
+        });
+        self.announce_kill(turn, key);
+        if grace.is_zero() {
+            turn.out.push(Effect::Destroy { container_id });
+            return;
+        }
+        turn.out.push(Effect::Signal {
+            container_id: container_id.clone(),
+            signal: SIGTERM,
+        });
+        self.set_timer(deadline, Timer::Kill(container_id));
+    }
+
+    /// Remembers the kill, and tells the framework if it knows the state.
+    fn announce_kill(&mut self, turn: &mut Turn<'_>, key: &ExecutorKey) {
+        let Some(framework) = self.frameworks.get(&key.framework_id) else {
+            return;
+        };
+        let told = status::has_capability(&framework.info, capability::Type::TaskKillingState);
+        let entry = self
+            .executor(key)
+            .and_then(|executor| executor.command_task());
+        let Some((task_id, entry)) = entry else {
+            return;
+        };
+        let task_id = task_id.clone();
+        let killing = TaskState::TaskKilling;
+        turn.keep(Keep::Task(entry.kept(
+            &key.framework_id,
+            &key.executor_id,
+            killing,
+        )));
+        if told {
+            let status = Verdict::executor(killing, None).status(&task_id);
+            self.command_update(turn, key, status);
+        }
+    }
+
+    pub(crate) fn kill_overdue(&mut self, turn: &mut Turn<'_>, container_id: &str, at: Duration) {
+        let key = self.containers.get(container_id);
+        let executor = key.and_then(|key| self.executor(key));
+        if executor
+            .and_then(|it| it.kill)
+            .is_some_and(|kill| kill.deadline == at)
+        {
+            let container_id = container_id.to_owned();
+            turn.out.push(Effect::Destroy { container_id });
+        }
+    }
+
+    pub(crate) fn completion_overdue(
+        &mut self,
+        turn: &mut Turn<'_>,
+        container_id: &str,
+        at: Duration,
+    ) {
+        let Some(key) = self.containers.get(container_id).cloned() else {
+            return;
+        };
+        let Some(executor) = self.executor_mut(&key) else {
+            return;
+        };
+        // A kill that is under way already keeps its meaning.
+        if executor.completion_deadline != Some(at) || executor.kill.is_some() {
+            return;
+        }
+        executor.verdict = Some(Verdict {
+            reason: Some(Reason::MaxCompletionTimeReached),
+            ..Verdict::executor(TaskState::TaskFailed, None)
+        });
+        self.kill_command_within(turn, &key, Duration::ZERO, None);
+    }
+
+    /// Asks an executor to end, and destroys it after its grace.
+    pub(crate) fn shutdown_executor(&mut self, turn: &mut Turn<'_>, key: &ExecutorKey) {
+        let now = turn.now.monotonic;
+        let default_grace = self.config.executor_shutdown_grace;
+        let Some(executor) = self.executor_mut(key) else {
+            return;
+        };
+        if !matches!(
+            executor.phase,
+            ExecutorPhase::Registering | ExecutorPhase::Running
+        ) {
+            return;
+        }
+        if executor.command_task {
+            return self.shutdown_command(turn, key);
+        }
+        executor.phase = ExecutorPhase::Terminating;
+        let container_id = executor.container_id.clone();
+        let grace = executor.info.shutdown_grace_period.map(status::duration);
+        let Some(stream_id) = executor.stream_id else {
+            // There is nobody who could hear it.
+            turn.out.push(Effect::Destroy { container_id });
+            return;
+        };
+        turn.deliver(stream_id, shutdown_event());
+        let deadline = now + grace.unwrap_or(default_grace);
+        executor.deadline = Some(deadline);
+        self.set_timer(deadline, Timer::Executor(container_id));
+    }
+
+    fn shutdown_command(&mut self, turn: &mut Turn<'_>, key: &ExecutorKey) {
+        let Some(executor) = self.executor(key) else {
+            return;
+        };
+        let Some((task_id, entry)) = executor.command_task() else {
+            return;
+        };
+        let task_id = task_id.clone();
+        if entry.stage == Stage::Queued {
+            return self.kill_queued(turn, key, &task_id);
+        }
+        let own = entry
+            .info
+            .kill_policy
+            .and_then(|policy| policy.grace_period);
+        let spared = self
+            .config
+            .executor_shutdown_grace
+            .saturating_sub(SHUTDOWN_RESERVE);
+        let grace = own.map_or(spared, status::duration);
+        self.kill_command_within(turn, key, grace, None);
+    }
+
+    /// Ends all of a framework; nobody is told of its tasks any more.
+    pub(crate) fn shutdown_framework(&mut self, turn: &mut Turn<'_>, framework_id: &str) {
+        let Some(framework) = self.frameworks.get_mut(framework_id) else {
+            return;
+        };
+        if framework.terminating {
+            return;
+        }
+        framework.terminating = true;
+        let executors: Vec<_> = framework.executors.keys().cloned().collect();
+        self.streams.remove_framework(framework_id);
+        for executor_id in executors {
+            let key = ExecutorKey {
+                framework_id: framework_id.to_owned(),
+                executor_id,
+            };
+            self.shutdown_executor(turn, &key);
+            self.remove_executor_if_done(turn, &key);
+        }
+        self.remove_framework_if_idle(turn, framework_id);
+    }
+
+    /// Ends all frameworks and then the agent.
+    pub(crate) fn shut_down(&mut self, turn: &mut Turn<'_>, ending: Ending) {
+        self.phase = NodePhase::Terminating;
+        self.ending.get_or_insert(ending);
+        let frameworks: Vec<_> = self.frameworks.keys().cloned().collect();
+        for framework_id in frameworks {
+            self.shutdown_framework(turn, &framework_id);
+        }
+        self.exit_if_empty(turn);
+    }
+}
+
+/// The event that asks an executor to end.
+pub(crate) fn shutdown_event() -> executor::Event {
+    executor::Event {
+        r#type: Some(executor::event::Type::Shutdown as i32),
+        ..executor::Event::default()
+    }
+}
+
+fn kill_event(task_id: &TaskId, kill_policy: Option<KillPolicy>) -> executor::Event {
+    executor::Event {
+        r#type: Some(executor::event::Type::Kill as i32),
+        kill: Some(executor::event::Kill {
+            task_id: task_id.clone(),
+            kill_policy,
+        }),
+        ..executor::Event::default()
+    }
+}

@@ -1,0 +1,378 @@
+//! Orders to run something, up to the moment it runs. Owns which launches are refused, and the first updates of
+//! a command task, whose executor the agent plays itself.
+
+use std::sync::Arc;
+
+use tepui_messages::{agent::ExecutorPhase, containers::ProcessMark};
+use tepui_protocol::{
+    node,
+    v1::{
+        CheckInfo, CheckStatusInfo, ExecutorInfo, FrameworkInfo, TaskInfo, TaskState, TaskStatus,
+        check_status_info, task_status::Reason,
+    },
+};
+
+use crate::{
+    core::{NodeCore, Timer, Turn, task_key},
+    effect::{Effect, ExecutorKey, Keep, Launch},
+    order,
+    status::{self, Verdict},
+    tables::{self, Executor, Framework, Stage, TaskEntry},
+};
+
+impl NodeCore {
+    pub(crate) fn run_task(&mut self, turn: &mut Turn<'_>, run: node::RunTask) {
+        let Some(framework_id) = self.enter_framework(turn, run.framework_info) else {
+            return;
+        };
+        let task = run.task;
+        if self.knows_task(&framework_id, &task) {
+            // A repeated order: the task's own updates tell what became of the first.
+            return;
+        }
+        let launch_executor = run.launch_executor;
+        if let Some(problem) = order::unsupported(&task) {
+            let verdict = Verdict::agent(
+                TaskState::TaskFailed,
+                Reason::ContainerLaunchFailed,
+                problem,
+            );
+            return self.refuse(turn, &framework_id, &task, verdict, launch_executor);
+        }
+        if task.executor.is_none() {
+            self.run_command_task(turn, &framework_id, task);
+        } else {
+            self.run_executor_task(turn, &framework_id, task, launch_executor);
+        }
+        self.remove_framework_if_idle(turn, &framework_id);
+    }
+
+    pub(crate) fn run_task_group(&mut self, turn: &mut Turn<'_>, run: node::RunTaskGroup) {
+        let Some(framework_id) = self.enter_framework(turn, run.framework_info) else {
+            return;
+        };
+        for task in run.task_group.tasks {
+            if self.knows_task(&framework_id, &task) {
+                continue;
+            }
+            let verdict = Verdict::agent(
+                TaskState::TaskFailed,
+                Reason::ContainerLaunchFailed,
+                "This agent does not run task groups yet",
+            );
+            let mut status = verdict.status(&task.task_id.value);
+            status.executor_id = Some(run.executor.executor_id.clone());
+            self.update(turn, &framework_id, None, status);
+        }
+        if run.launch_executor {
+            self.send_exited(turn, &framework_id, &run.executor.executor_id.value, -1);
+        }
+        self.remove_framework_if_idle(turn, &framework_id);
+    }
+
+    /// The framework of an order, as the order describes it; `None` if it is being shut down.
+    fn enter_framework(&mut self, turn: &mut Turn<'_>, info: FrameworkInfo) -> Option<String> {
+        let id = info.id.as_ref()?.value.clone();
+        if let Some(known) = self.frameworks.get_mut(&id) {
+            if known.terminating {
+                return None;
+            }
+            if *known.info != info {
+                known.info = Arc::new(info);
+                turn.keep(Keep::Framework(Arc::clone(&known.info)));
+            }
+            return Some(id);
+        }
+        let mut framework = Framework::new(info);
+        let mut completed = self.completed_frameworks.iter();
+        let earlier = completed.position(|known| known.info.id == framework.info.id);
+        if let Some(earlier) = earlier.and_then(|at| self.completed_frameworks.remove(at)) {
+            framework.completed = earlier.completed;
+        }
+        turn.keep(Keep::Framework(Arc::clone(&framework.info)));
+        self.frameworks.insert(id.clone(), framework);
+        Some(id)
+    }
+
+    fn knows_task(&self, framework_id: &str, task: &TaskInfo) -> bool {
+        let framework = self.frameworks.get(framework_id);
+        framework.is_some_and(|known| known.executor_of(&task.task_id.value).is_some())
+    }
+
+    fn run_command_task(&mut self, turn: &mut Turn<'_>, framework_id: &str, task: TaskInfo) {
+        let Some(framework) = self.frameworks.get(framework_id) else {
+            return;
+        };
+        if framework.executors.contains_key(&task.task_id.value) {
+            let verdict = Verdict::agent(
+                status::dropped(&framework.info),
+                Reason::TaskInvalid,
+                "Cannot reuse an already existing executor for a command task",
+            );
+            return self.refuse(turn, framework_id, &task, verdict, false);
+        }
+        let info = order::command_executor(&self.config, framework, &task);
+        let task = Arc::new(task);
+        let key = self.start_executor(turn, framework_id, info, Some(&task));
+        self.enqueue(turn, &key, task);
+    }
+
+    fn run_executor_task(
+        &mut self,
+        turn: &mut Turn<'_>,
+        framework_id: &str,
+        task: TaskInfo,
+        launch_executor: bool,
+    ) {
+        let Some(framework) = self.frameworks.get(framework_id) else {
+            return;
+        };
+        let Some(info) = task.executor.clone() else {
+            return;
+        };
+        let key = ExecutorKey {
+            framework_id: framework_id.to_owned(),
+            executor_id: info.executor_id.value.clone(),
+        };
+        let dropped = |text: &str| {
+            let state = status::dropped(&framework.info);
+            Verdict::agent(state, Reason::ExecutorTerminated, text)
+        };
+        let known = framework.executors.get(&key.executor_id);
+        let refusal = match known.map(|known| known.phase) {
+            None if !launch_executor => {
+                Some("No executor is expected to launch and there is none running")
+            }
+            None => None,
+            Some(_) if launch_executor => {
+                Some("A new executor is expected to launch and there is one running already")
+            }
+            Some(ExecutorPhase::Terminating) => Some("Executor terminating"),
+            Some(ExecutorPhase::Terminated) => Some("Executor terminated"),
+            Some(_) => None,
+        };
+        if let Some(text) = refusal {
+            let verdict = dropped(text);
+            let ended = known.is_none_or(|known| known.phase == ExecutorPhase::Terminated);
+            self.refuse(turn, framework_id, &task, verdict, launch_executor && ended);
+            // The master does not know of the one that runs.
+            if launch_executor && !ended {
+                self.shutdown_executor(turn, &key);
+            }
+            return;
+        }
+        let task = Arc::new(task);
+        if known.is_none() {
+            self.start_executor(turn, framework_id, info, None);
+        }
+        self.enqueue(turn, &key, task);
+        self.deliver_queued(turn, &key);
+    }
+
+    /// Tells the framework that a task will not run here.
+    fn refuse(
+        &mut self,
+        turn: &mut Turn<'_>,
+        framework_id: &str,
+        task: &TaskInfo,
+        verdict: Verdict,
+        executor_expected: bool,
+    ) {
+        let mut status = verdict.status(&task.task_id.value);
+        status.executor_id = task
+            .executor
+            .as_ref()
+            .map(|executor| executor.executor_id.clone());
+        self.update(turn, framework_id, None, status);
+        if let Some(executor) = task.executor.as_ref().filter(|_| executor_expected) {
+            self.send_exited(turn, framework_id, &executor.executor_id.value, -1);
+        }
+        self.remove_framework_if_idle(turn, framework_id);
+    }
+
+    fn start_executor(
+        &mut self,
+        turn: &mut Turn<'_>,
+        framework_id: &str,
+        mut info: ExecutorInfo,
+        command_task: Option<&TaskInfo>,
+    ) -> ExecutorKey {
+        info.framework_id = Some(tables::framework_id(framework_id));
+        let key = ExecutorKey {
+            framework_id: framework_id.to_owned(),
+            executor_id: info.executor_id.value.clone(),
+        };
+        let container_id = self.ids.uuid_text();
+        let agent_id = self.info.id.as_ref().map_or("", |id| &id.value);
+        let sandbox = order::sandbox_path(
+            &self.config.work_dir,
+            agent_id,
+            framework_id,
+            &key.executor_id,
+            &container_id,
+        );
+        let is_command = command_task.is_some();
+        let timeout = self.config.executor_registration_timeout;
+        let deadline = (!is_command).then_some(turn.now.monotonic + timeout);
+        self.sequence += 1;
+        let executor = Executor::new(info, is_command, container_id, sandbox, self.sequence);
+        let executor = Executor {
+            deadline,
+            ..executor
+        };
+        let Some(framework) = self.frameworks.get_mut(framework_id) else {
+            return key;
+        };
+        let order = order::launch_order(&self.config, agent_id, framework, &executor, command_task);
+        let command = command_task.and_then(|task| task.command.as_ref());
+        let command = command.or(executor.info.command.as_ref());
+        let uris = command.map_or_else(Vec::new, |command| command.uris.clone());
+        turn.keep(Keep::Container(executor.kept(framework_id)));
+        turn.out
+            .push(Effect::Launch(Box::new(Launch { order, uris })));
+        let container_id = executor.container_id.clone();
+        framework
+            .executors
+            .insert(key.executor_id.clone(), executor);
+        self.containers.insert(container_id.clone(), key.clone());
+        if let Some(deadline) = deadline {
+            self.set_timer(deadline, Timer::Executor(container_id));
+        }
+        key
+    }
+
+    fn enqueue(&mut self, turn: &mut Turn<'_>, key: &ExecutorKey, task: Arc<TaskInfo>) {
+        let sequence = self.next_sequence();
+        let agent_id = self.info.id.clone();
+        let Some(executor) = self.executor_mut(key) else {
+            return;
+        };
+        let id = task.task_id.value.clone();
+        let entry = TaskEntry::new(
+            &key.framework_id,
+            agent_id.as_ref(),
+            task,
+            Stage::Queued,
+            sequence,
+        );
+        let kept = entry.kept(&key.framework_id, &key.executor_id, TaskState::TaskStaging);
+        turn.keep(Keep::Task(kept));
+        executor.tasks.insert(id, entry);
+    }
+
+    pub(crate) fn container_started(
+        &mut self,
+        turn: &mut Turn<'_>,
+        container_id: &str,
+        shim: ProcessMark,
+        pid: u32,
+    ) {
+        let Some(key) = self.containers.get(container_id).cloned() else {
+            return;
+        };
+        let Some(executor) = self.executor_mut(&key) else {
+            return;
+        };
+        executor.started = true;
+        executor.shim = Some(shim);
+        executor.pid = Some(pid);
+        turn.keep(Keep::Container(executor.kept(&key.framework_id)));
+        if executor.phase == ExecutorPhase::Terminating {
+            let container_id = container_id.to_owned();
+            turn.out.push(Effect::Destroy { container_id });
+            return;
+        }
+        if executor.command_task {
+            self.command_started(turn, &key);
+        }
+    }
+
+    /// What the command executor says once its command runs.
+    pub(crate) fn command_started(&mut self, turn: &mut Turn<'_>, key: &ExecutorKey) {
+        let Some(executor) = self.executor_mut(key) else {
+            return;
+        };
+        executor.phase = ExecutorPhase::Running;
+        executor.ever_sent_task = true;
+        let container_id = executor.container_id.clone();
+        let Some(task_id) = executor.command_task().map(|(id, _)| id.clone()) else {
+            return;
+        };
+        let Some(entry) = executor.tasks.get_mut(&task_id) else {
+            return;
+        };
+        entry.stage = Stage::Launched;
+        let limit = entry.info.max_completion_time.map(status::duration);
+        let deadline = limit.map(|limit| turn.now.monotonic + limit);
+        executor.completion_deadline = deadline;
+        if let Some(deadline) = deadline {
+            self.set_timer(deadline, Timer::MaxCompletion(container_id));
+        }
+        for state in [TaskState::TaskStarting, TaskState::TaskRunning] {
+            let status = Verdict::executor(state, None).status(&task_id);
+            self.command_update(turn, key, status);
+        }
+    }
+
+    /// An update that the agent sends in the command executor's place.
+    pub(crate) fn command_update(
+        &mut self,
+        turn: &mut Turn<'_>,
+        key: &ExecutorKey,
+        mut status: TaskStatus,
+    ) {
+        let ip = self.config.ip.clone();
+        if let Some(executor) = self.executor(key) {
+            let container = status::container_status(&executor.container_id, executor.pid, &ip);
+            status.container_status = Some(container);
+            let entry = executor.tasks.get(&status.task_id.value);
+            let check = entry.and_then(|entry| entry.info.check.as_ref());
+            status.check_status = check.map(empty_check_status);
+        }
+        let framework = key.framework_id.clone();
+        self.update(turn, &framework, Some(&key.executor_id), status);
+    }
+
+    /// Whatever ended the launch, nothing of the container is left.
+    pub(crate) fn launch_failed(&mut self, turn: &mut Turn<'_>, container_id: &str, message: &str) {
+        let Some(key) = self.containers.get(container_id).cloned() else {
+            return;
+        };
+        let verdict = Verdict::agent(
+            TaskState::TaskFailed,
+            Reason::ContainerLaunchFailed,
+            format!("Failed to launch container: {message}"),
+        );
+        if let Some(executor) = self.executor_mut(&key) {
+            executor.verdict.get_or_insert(verdict);
+        }
+        self.executor_ended(turn, container_id, None);
+    }
+
+    /// Whether the stream of the task exists, for tests of what is still to be told.
+    pub fn has_updates(&self, framework_id: &str, task_id: &str) -> bool {
+        let task_id = tepui_protocol::v1::TaskId {
+            value: task_id.to_owned(),
+        };
+        self.streams.contains(&task_key(framework_id, &task_id))
+    }
+}
+
+/// A check without a result yet.
+fn empty_check_status(check: &CheckInfo) -> CheckStatusInfo {
+    CheckStatusInfo {
+        r#type: check.r#type,
+        command: check
+            .command
+            .as_ref()
+            .map(|_| check_status_info::Command::default()),
+        http: check
+            .http
+            .as_ref()
+            .map(|_| check_status_info::Http::default()),
+        tcp: check
+            .tcp
+            .as_ref()
+            .map(|_| check_status_info::Tcp::default()),
+    }
+}

@@ -1,0 +1,29 @@
+//! The node: registers with the leading master, offers what the machine has, runs what it is told, and never
+//! forgets. Owns executors, tasks, status update streams, sandboxes and the fetcher; never decides who may run
+//! what (the master does), never forks or signals a process itself (the container runtime does), and never
+//! answers HTTP (`apps/agent` does).
+//!
+//! [`core::NodeCore`] holds the rules and does no I/O; [`actor::NodeActor`] carries its effects out.
+
+pub mod actor;
+mod carry;
+pub mod config;
+pub mod core;
+pub mod detect;
+#[cfg(feature = "checkpoint")]
+pub mod durable;
+pub mod effect;
+pub mod fetcher;
+mod ids;
+mod order;
+mod status;
+mod tables;
+pub mod updates;
+
+mod executors;
+mod exits;
+mod kills;
+mod launches;
+mod recovery;
+mod registration;
+mod snapshot;

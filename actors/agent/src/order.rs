@@ -1,0 +1,328 @@
+//! From what a framework described to what the container runtime is ordered: command line, environment, user,
+//! limits, and what this agent cannot do. Pure.
+
+use std::{collections::BTreeMap, path::Path};
+
+use tepui_messages::containers::LaunchOrder;
+use tepui_protocol::v1::{
+    CommandInfo, ContainerInfo, ExecutorInfo, Resource, TaskInfo, container_info, executor_info,
+    resource, value,
+};
+
+use crate::{
+    config::NodeConfig,
+    status::duration_text,
+    tables::{Executor, Framework},
+};
+
+/// What the command executor of Mesos takes for itself; only the agent knows of it.
+const OVERHEAD_CPUS: f64 = 0.1;
+const OVERHEAD_MEM_MB: f64 = 32.0;
+/// A command longer than this is cut in the executor's name, to the second number and three points.
+const NAME_COMMAND_MAX: usize = 15;
+const NAME_COMMAND_CUT: usize = 12;
+const MEGABYTE: f64 = 1_048_576.0;
+
+/// Why this agent cannot run the task, in words for the framework.
+pub(crate) fn unsupported(task: &TaskInfo) -> Option<String> {
+    if let Some(executor) = &task.executor {
+        if executor.r#type == Some(executor_info::Type::Default as i32) {
+            return Some("This agent does not run the default executor yet".to_owned());
+        }
+        if executor.command.is_none() {
+            return Some("The executor has no command to run".to_owned());
+        }
+    }
+    let containers = task.container.iter();
+    let containers = containers.chain(task.executor.iter().filter_map(|it| it.container.as_ref()));
+    for container in containers {
+        if let Some(problem) = unsupported_container(container) {
+            return Some(problem);
+        }
+    }
+    let executor = task.executor.iter().flat_map(|it| &it.resources);
+    let mut disks = task.resources.iter().chain(executor);
+    if disks.any(|it| {
+        it.disk
+            .as_ref()
+            .is_some_and(|disk| disk.persistence.is_some())
+    }) {
+        return Some("This agent does not mount persistent volumes yet".to_owned());
+    }
+    None
+}
+
+fn unsupported_container(container: &ContainerInfo) -> Option<String> {
+    let image = container
+        .mesos
+        .as_ref()
+        .is_some_and(|it| it.image.is_some());
+    if container.r#type == container_info::Type::Docker as i32 || image {
+        // The text of Mesos where no containerizer takes a container.
+        return Some(
+            "None of the enabled containerizers (mesos) could create a container for the provided \
+             TaskInfo/ExecutorInfo message"
+                .to_owned(),
+        );
+    }
+    let unknown = [
+        ("volumes", !container.volumes.is_empty()),
+        (
+            "a network of its own",
+            container.network_infos.iter().any(|it| it.name.is_some()),
+        ),
+        ("Linux settings", container.linux_info.is_some()),
+        ("rlimits", container.rlimit_info.is_some()),
+        ("a terminal", container.tty_info.is_some()),
+    ];
+    let (what, _) = unknown.into_iter().find(|(_, wanted)| *wanted)?;
+    Some(format!("This agent does not give containers {what} yet"))
+}
+
+/// The `ExecutorInfo` that an agent makes for a task with a command.
+pub(crate) fn command_executor(
+    config: &NodeConfig,
+    framework: &Framework,
+    task: &TaskInfo,
+) -> ExecutorInfo {
+    let helper = |name: &str| config.launcher_dir.join(name).display().to_string();
+    let role = task
+        .resources
+        .iter()
+        .find_map(|resource| resource.allocation_info.clone());
+    let empty = CommandInfo::default();
+    let command = task.command.as_ref().unwrap_or(&empty);
+    ExecutorInfo {
+        executor_id: crate::tables::executor_id(&task.task_id.value),
+        framework_id: framework.info.id.clone(),
+        command: Some(CommandInfo {
+            uris: command.uris.clone(),
+            environment: command.environment.clone(),
+            shell: Some(false),
+            value: Some(helper("mesos-executor")),
+            arguments: vec![
+                "mesos-executor".to_owned(),
+                format!("--launcher_dir={}", config.launcher_dir.display()),
+            ],
+            user: command.user.clone(),
+        }),
+        container: task.container.clone(),
+        resources: vec![
+            scalar("cpus", OVERHEAD_CPUS, role.clone()),
+            scalar("mem", OVERHEAD_MEM_MB, role),
+        ],
+        name: Some(command_executor_name(task)),
+        source: Some(task.task_id.value.clone()),
+        discovery: task.discovery.clone(),
+        labels: task.labels.clone(),
+        ..ExecutorInfo::default()
+    }
+}
+
+fn scalar(name: &str, amount: f64, role: Option<resource::AllocationInfo>) -> Resource {
+    Resource {
+        name: name.to_owned(),
+        r#type: value::Type::Scalar as i32,
+        scalar: Some(value::Scalar { value: amount }),
+        allocation_info: role,
+        ..Resource::default()
+    }
+}
+
+fn command_executor_name(task: &TaskInfo) -> String {
+    let command = task.command.as_ref();
+    let shell = command.is_none_or(is_shell);
+    let value = command.and_then(|command| command.value.as_deref());
+    let shown = match (shell, value) {
+        (true, Some(value)) => format!("sh -c '{}'", cut(value)),
+        (true, None) => "NO COMMAND".to_owned(),
+        (false, Some(value)) => {
+            let arguments = command.map_or_else(String::new, |it| it.arguments.join(", "));
+            format!("[{value}, {}]", cut(&arguments))
+        }
+        (false, None) => "NO EXECUTABLE".to_owned(),
+    };
+    format!(
+        "Command Executor (Task: {}) (Command: {shown})",
+        task.task_id.value
+    )
+}
+
+fn cut(text: &str) -> String {
+    if text.len() <= NAME_COMMAND_MAX {
+        return text.to_owned();
+    }
+    let end = text.floor_char_boundary(NAME_COMMAND_CUT);
+    format!("{}...", &text[..end])
+}
+
+/// The order that starts an executor, or the command of a command task.
+pub(crate) fn launch_order(
+    config: &NodeConfig,
+    agent_id: &str,
+    framework: &Framework,
+    executor: &Executor,
+    task: Option<&TaskInfo>,
+) -> LaunchOrder {
+    let empty = CommandInfo::default();
+    let of_task = task.and_then(|task| task.command.as_ref());
+    let command = if executor.command_task {
+        of_task
+    } else {
+        executor.info.command.as_ref()
+    };
+    let command = command.unwrap_or(&empty);
+    let (program, argv) = command_line(command);
+    let mut env: BTreeMap<String, String> = config.environment.iter().cloned().collect();
+    env.extend(mesos_environment(config, agent_id, framework, executor));
+    env.extend(command_environment(command));
+    let resources = || {
+        let own = executor.info.resources.iter();
+        own.chain(task.iter().flat_map(|task| &task.resources))
+    };
+    let limit = |name: &str| {
+        task.and_then(|task| task.limits.get(name))
+            .map(|limit| limit.value)
+    };
+    let sum = |name: &str| sum_of(resources(), name);
+    let cpus = sum("cpus");
+    let cpus_limit = limit("cpus").map(|it| it + OVERHEAD_CPUS);
+    let cpus_limit = cpus_limit.or_else(|| cpus.filter(|_| config.limit_cpus));
+    let user = command.user.clone();
+    let user = user.unwrap_or_else(|| framework.info.user.clone());
+    LaunchOrder {
+        container_id: executor.container_id.clone(),
+        sandbox: executor.sandbox.clone(),
+        program,
+        argv,
+        env: env.into_iter().collect(),
+        user: Some(user).filter(|user| config.switch_user && !user.is_empty()),
+        cpu_milli: cpus.map(|it| whole(it * 1000.0)),
+        cpu_limit_milli: cpus_limit
+            .filter(|it| it.is_finite())
+            .map(|it| whole(it * 1000.0)),
+        memory_bytes: sum("mem").map(|it| whole(it * MEGABYTE)),
+        memory_limit_bytes: limit("mem").map(|it| {
+            if it.is_finite() {
+                whole((it + OVERHEAD_MEM_MB) * MEGABYTE)
+            } else {
+                u64::MAX
+            }
+        }),
+    }
+}
+
+fn command_line(command: &CommandInfo) -> (String, Vec<String>) {
+    let value = command.value.clone().unwrap_or_default();
+    if is_shell(command) {
+        let argv = ["sh", "-c", &value].map(str::to_owned).to_vec();
+        return ("/bin/sh".to_owned(), argv);
+    }
+    let argv = if command.arguments.is_empty() {
+        vec![value.clone()]
+    } else {
+        command.arguments.clone()
+    };
+    (value, argv)
+}
+
+fn is_shell(command: &CommandInfo) -> bool {
+    command.shell.unwrap_or(true)
+}
+
+/// The variables that tell an executor where it is and how to reach its agent.
+fn mesos_environment(
+    config: &NodeConfig,
+    agent_id: &str,
+    framework: &Framework,
+    executor: &Executor,
+) -> Vec<(String, String)> {
+    let grace = executor
+        .info
+        .shutdown_grace_period
+        .map(crate::status::duration);
+    let grace = grace.unwrap_or(config.executor_shutdown_grace);
+    let sandbox = executor.sandbox.display().to_string();
+    let checkpoint = framework.checkpoints();
+    let framework_id = framework.info.id.as_ref().map_or("", |id| &id.value);
+    let mut variables = vec![
+        ("LIBPROCESS_PORT", "0".to_owned()),
+        ("MESOS_AGENT_ENDPOINT", config.endpoint()),
+        (
+            "MESOS_CHECKPOINT",
+            if checkpoint { "1" } else { "0" }.to_owned(),
+        ),
+        ("MESOS_DIRECTORY", sandbox.clone()),
+        ("MESOS_EXECUTOR_ID", executor.info.executor_id.value.clone()),
+        ("MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD", duration_text(grace)),
+        ("MESOS_FRAMEWORK_ID", framework_id.to_owned()),
+        ("MESOS_HTTP_COMMAND_EXECUTOR", "0".to_owned()),
+        ("MESOS_SANDBOX", sandbox),
+        ("MESOS_SLAVE_ID", agent_id.to_owned()),
+        ("MESOS_SLAVE_PID", config.pid()),
+    ];
+    if checkpoint {
+        let backoff = duration_text(config.executor_reregistration_timeout);
+        variables.push((
+            "MESOS_RECOVERY_TIMEOUT",
+            duration_text(config.recovery_timeout),
+        ));
+        variables.push(("MESOS_SUBSCRIPTION_BACKOFF_MAX", backoff));
+    }
+    let mut resources = executor.info.resources.iter();
+    let role = resources.find_map(|it| it.allocation_info.as_ref()?.role.clone());
+    if let Some(role) = role {
+        variables.push(("MESOS_ALLOCATION_ROLE", role));
+    }
+    let named = variables.into_iter();
+    named
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
+}
+
+fn command_environment(command: &CommandInfo) -> impl Iterator<Item = (String, String)> {
+    let variables = command.environment.iter().flat_map(|it| &it.variables);
+    variables.filter(|it| !it.name.is_empty()).map(|variable| {
+        let secret = variable.secret.as_ref().and_then(|it| it.value.as_ref());
+        let secret = secret.map(|it| String::from_utf8_lossy(&it.data).into_owned());
+        let value = variable.value.clone().or(secret);
+        (variable.name.clone(), value.unwrap_or_default())
+    })
+}
+
+fn sum_of<'a>(resources: impl Iterator<Item = &'a Resource>, name: &str) -> Option<f64> {
+    let scalars = resources.filter(|resource| resource.name == name);
+    let values = scalars.filter_map(|resource| resource.scalar.as_ref());
+    values.map(|scalar| scalar.value).reduce(|a, b| a + b)
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "rounded and never negative"
+)]
+fn whole(amount: f64) -> u64 {
+    amount.max(0.0).round() as u64
+}
+
+/// The directory of one run of an executor, below the work directory.
+pub(crate) fn sandbox_path(
+    work_dir: &Path,
+    agent_id: &str,
+    framework_id: &str,
+    executor_id: &str,
+    container_id: &str,
+) -> std::path::PathBuf {
+    let parts = [
+        "slaves",
+        agent_id,
+        "frameworks",
+        framework_id,
+        "executors",
+        executor_id,
+        "runs",
+    ];
+    let mut path = work_dir.to_path_buf();
+    path.extend(parts);
+    path.join(container_id)
+}

@@ -1,0 +1,337 @@
+//! Coming back: from what was kept and what the containers' supervisors tell to the state before, with every
+//! exit that fell in between told. Owns the phase RECOVERING.
+
+use std::{sync::Arc, time::Duration};
+
+use tepui_messages::agent::{ExecutorPhase, NodePhase};
+use tepui_protocol::v1::{AgentInfo, ExecutorInfo, TaskState, task_status::Reason};
+
+use crate::{
+    core::{NodeCore, Timer, Turn},
+    effect::{
+        Effect, Ending, ExecutorKey, Fate, Keep, KeptContainer, KeptTask, Remembered, TaskKey,
+    },
+    status::{self, Verdict, duration_text},
+    tables::{Executor, Framework, Stage, TaskEntry},
+};
+
+impl NodeCore {
+    pub(crate) fn recover(&mut self, turn: &mut Turn<'_>, remembered: Remembered) {
+        if self.remembered {
+            return;
+        }
+        self.remembered = true;
+        let Some((info, boot_id)) = remembered.agent else {
+            return self.finish_recovery(turn);
+        };
+        let rebooted = boot_id != self.config.boot_id;
+        if let Some(what) = difference(&info, &self.config.info) {
+            if rebooted {
+                turn.keep_synced(Keep::ForgetAgent);
+                return self.finish_recovery(turn);
+            }
+            let text = format!(
+                "the agent's {what} changed since it was registered, and its tasks may still run; restart it \
+                 with the old settings, or with another work directory to make it a new agent"
+            );
+            return self.exit(turn, Ending::Refused(text));
+        }
+        Arc::make_mut(&mut self.info).id = info.id;
+        if rebooted {
+            turn.keep_synced(Keep::Agent(Arc::clone(&self.info)));
+        }
+        for info in remembered.frameworks {
+            self.restore_framework(info);
+        }
+        for kept in remembered.containers {
+            self.restore_container(kept);
+        }
+        let mut orphans = Vec::new();
+        for kept in remembered.tasks {
+            orphans.extend(self.restore_task(kept));
+        }
+        for (key, updates) in remembered.streams {
+            let framework = self.frameworks.get_mut(&key.framework_id);
+            let terminating = framework.as_ref().is_some_and(|known| known.terminating);
+            let executors = framework
+                .into_iter()
+                .flat_map(|known| known.executors.values_mut());
+            let holds = |executor: &&mut Executor| executor.tasks.contains_key(&key.task_id);
+            if let Some(executor) = executors.into_iter().find(holds) {
+                updates
+                    .iter()
+                    .for_each(|(status, _)| executor.apply(status));
+            }
+            if !terminating {
+                self.streams.restore(key, updates);
+            }
+        }
+        for kept in orphans {
+            self.orphan_ended(turn, &kept);
+        }
+        self.ask_for_containers(turn, rebooted);
+    }
+
+    fn restore_framework(&mut self, info: tepui_protocol::v1::FrameworkInfo) {
+        let Some(id) = info.id.as_ref().map(|id| id.value.clone()) else {
+            return;
+        };
+        let mut framework = Framework::new(info);
+        // The master gave its tasks up when it lost the agent.
+        framework.terminating = !framework.checkpoints();
+        self.frameworks.insert(id, framework);
+    }
+
+    fn restore_container(&mut self, kept: KeptContainer) {
+        let sequence = self.next_sequence();
+        let Some(framework) = self.frameworks.get_mut(&kept.framework_id) else {
+            return;
+        };
+        let command_task = is_generated(&kept.info);
+        let executor_id = kept.info.executor_id.value.clone();
+        let info = (*kept.info).clone();
+        let mut executor = Executor::new(
+            info,
+            command_task,
+            kept.container_id.clone(),
+            kept.sandbox,
+            sequence,
+        );
+        executor.shim = kept.shim;
+        executor.ever_sent_task = true;
+        executor.phase = ExecutorPhase::Running;
+        framework.executors.insert(executor_id.clone(), executor);
+        let key = ExecutorKey {
+            framework_id: kept.framework_id,
+            executor_id,
+        };
+        self.containers.insert(kept.container_id, key);
+    }
+
+    /// Gives the task back if its executor was not kept.
+    fn restore_task(&mut self, kept: KeptTask) -> Option<KeptTask> {
+        let sequence = self.next_sequence();
+        let agent_id = self.info.id.clone();
+        let key = ExecutorKey {
+            framework_id: kept.framework_id.clone(),
+            executor_id: kept.executor_id.clone(),
+        };
+        let Some(executor) = self.executor_mut(&key) else {
+            return Some(kept);
+        };
+        let entry = TaskEntry::new(
+            &kept.framework_id,
+            agent_id.as_ref(),
+            Arc::clone(&kept.info),
+            Stage::Launched,
+            sequence,
+        );
+        let id = kept.info.task_id.value.clone();
+        executor.tasks.insert(id, entry);
+        if executor.command_task && kept.state == TaskState::TaskKilling {
+            // The grace begins again when the container is found alive.
+            executor.kill = Some(crate::tables::Kill {
+                started: Duration::ZERO,
+                deadline: Duration::ZERO,
+            });
+        }
+        None
+    }
+
+    /// A task whose executor's record could not be read.
+    fn orphan_ended(&mut self, turn: &mut Turn<'_>, kept: &KeptTask) {
+        let key = TaskKey {
+            framework_id: kept.framework_id.clone(),
+            task_id: kept.info.task_id.value.clone(),
+        };
+        turn.keep(Keep::ForgetTask(key));
+        let framework = self.frameworks.get(&kept.framework_id);
+        let Some(state) = framework.map(|framework| status::gone(&framework.info)) else {
+            return;
+        };
+        let verdict = Verdict::agent(state, Reason::ExecutorTerminated, "Executor terminated");
+        let status = verdict.status(&kept.info.task_id.value);
+        self.update(turn, &kept.framework_id, None, status);
+    }
+
+    fn ask_for_containers(&mut self, turn: &mut Turn<'_>, rebooted: bool) {
+        let containers: Vec<_> = self.containers.keys().cloned().collect();
+        self.recovering.extend(containers.iter().cloned());
+        self.window_open = !rebooted && self.absent_executors().next().is_some();
+        if self.window_open {
+            let at = turn.now.monotonic + self.config.executor_reregistration_timeout;
+            self.set_timer(at, Timer::RecoveryWindow);
+        }
+        for container_id in containers {
+            if rebooted {
+                self.container_recovered(turn, &container_id, Fate::Gone);
+            } else {
+                turn.out.push(Effect::Recover { container_id });
+            }
+        }
+        let frameworks: Vec<_> = self.frameworks.keys().cloned().collect();
+        for framework_id in frameworks {
+            self.remove_framework_if_idle(turn, &framework_id);
+        }
+        self.finish_recovery(turn);
+    }
+
+    pub(crate) fn container_recovered(
+        &mut self,
+        turn: &mut Turn<'_>,
+        container_id: &str,
+        fate: Fate,
+    ) {
+        if !self.recovering.remove(container_id) {
+            return;
+        }
+        match fate {
+            Fate::Running { shim, pid } => {
+                if let Some(key) = self.containers.get(container_id).cloned() {
+                    if let Some(executor) = self.executor_mut(&key) {
+                        executor.started = true;
+                        executor.shim = Some(shim);
+                        executor.pid = Some(pid);
+                    }
+                    self.container_found(turn, &key);
+                }
+            }
+            Fate::Exited(exit) => self.executor_ended(turn, container_id, Some(&exit)),
+            Fate::Failed(message) => self.launch_failed(turn, container_id, &message),
+            Fate::Gone => self.executor_ended(turn, container_id, None),
+        }
+        self.finish_recovery(turn);
+    }
+
+    /// A container that runs on.
+    fn container_found(&mut self, turn: &mut Turn<'_>, key: &ExecutorKey) {
+        let framework = self.frameworks.get(&key.framework_id);
+        let unwanted = framework.is_none_or(|framework| framework.terminating);
+        let Some(executor) = self.executor_mut(key) else {
+            return;
+        };
+        let container_id = executor.container_id.clone();
+        let idle = executor.command_task && executor.live_tasks().is_empty();
+        if unwanted || idle {
+            executor.phase = ExecutorPhase::Terminating;
+            turn.out.push(Effect::Destroy { container_id });
+            return;
+        }
+        if !executor.command_task {
+            return;
+        }
+        let killed = executor.kill.take().is_some();
+        let Some((_, entry)) = executor.command_task() else {
+            return;
+        };
+        if entry.task.state() == TaskState::TaskStaging {
+            self.command_started(turn, key);
+        } else {
+            self.restore_completion(turn, key);
+        }
+        if killed {
+            self.kill_command(turn, key, None);
+        }
+    }
+
+    /// The time a task may take goes on from its first update.
+    fn restore_completion(&mut self, turn: &mut Turn<'_>, key: &ExecutorKey) {
+        let now = turn.now;
+        let Some(executor) = self.executor_mut(key) else {
+            return;
+        };
+        let Some((_, entry)) = executor.command_task() else {
+            return;
+        };
+        let Some(limit) = entry.info.max_completion_time.map(status::duration) else {
+            return;
+        };
+        let first = entry
+            .task
+            .statuses
+            .first()
+            .and_then(|status| status.timestamp);
+        let since = status::timestamp(now.unix_nanos) - first.unwrap_or(0.0);
+        let since = Duration::try_from_secs_f64(since).unwrap_or_default();
+        let deadline = now.monotonic + limit.saturating_sub(since);
+        executor.completion_deadline = Some(deadline);
+        let container_id = executor.container_id.clone();
+        self.set_timer(deadline, Timer::MaxCompletion(container_id));
+    }
+
+    /// The executors of frameworks that did not subscribe since the start.
+    fn absent_executors(&self) -> impl Iterator<Item = &ExecutorKey> {
+        self.containers.values().filter(|key| {
+            self.executor(key).is_some_and(|executor| {
+                let live = executor.phase == ExecutorPhase::Running;
+                live && !executor.command_task && executor.stream_id.is_none()
+            })
+        })
+    }
+
+    pub(crate) fn recovery_window_closed(&mut self, turn: &mut Turn<'_>) {
+        if !self.window_open {
+            return;
+        }
+        self.window_open = false;
+        let timeout = duration_text(self.config.executor_reregistration_timeout);
+        let absent: Vec<_> = self.absent_executors().cloned().collect();
+        for key in absent {
+            let Some(framework) = self.frameworks.get_mut(&key.framework_id) else {
+                continue;
+            };
+            let state = status::gone(&framework.info);
+            let Some(executor) = framework.executors.get_mut(&key.executor_id) else {
+                continue;
+            };
+            executor.phase = ExecutorPhase::Terminating;
+            executor.verdict = Some(Verdict::agent(
+                state,
+                Reason::ExecutorReregistrationTimeout,
+                format!("Executor did not reregister within {timeout}"),
+            ));
+            let container_id = executor.container_id.clone();
+            turn.out.push(Effect::Destroy { container_id });
+        }
+        self.finish_recovery(turn);
+    }
+
+    /// Goes on to registration once every container's fate is known and every executor had its time.
+    pub(crate) fn finish_recovery(&mut self, turn: &mut Turn<'_>) {
+        if self.phase != NodePhase::Recovering || !self.recovering.is_empty() {
+            return;
+        }
+        if self.window_open && self.absent_executors().next().is_some() {
+            return;
+        }
+        self.window_open = false;
+        self.phase = NodePhase::Disconnected;
+        self.register(turn);
+    }
+}
+
+/// What differs between two descriptions of an agent, apart from its id (Mesos' policy `equal`).
+fn difference(before: &AgentInfo, now: &AgentInfo) -> Option<&'static str> {
+    let parts = [
+        ("hostname", before.hostname == now.hostname),
+        ("port", before.port == now.port),
+        ("resources", before.resources == now.resources),
+        ("attributes", before.attributes == now.attributes),
+        ("domain", before.domain == now.domain),
+    ];
+    let (name, _) = parts.into_iter().find(|(_, same)| !same)?;
+    Some(name)
+}
+
+/// Whether the agent made this executor for a task with a command.
+fn is_generated(info: &ExecutorInfo) -> bool {
+    let named = info.name.as_deref().unwrap_or_default();
+    let arguments = info
+        .command
+        .as_ref()
+        .map_or(&[][..], |command| &command.arguments);
+    named.starts_with("Command Executor (Task: ")
+        && arguments
+            .first()
+            .is_some_and(|first| first == "mesos-executor")
+}

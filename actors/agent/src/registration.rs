@@ -1,0 +1,201 @@
+//! Becoming and staying a member: asking the leading master, again with growing random waits, and what its
+//! answer means. Owns the phases DISCONNECTED and RUNNING.
+
+use std::{sync::Arc, time::Duration};
+
+use tepui_messages::agent::NodePhase;
+use tepui_protocol::{
+    node,
+    v1::{Task, TaskState, task_status::Reason},
+};
+
+use crate::{
+    core::{NodeCore, Timer, Turn, task_key},
+    effect::{Effect, Ending, Keep},
+    status::{self, Verdict},
+    tables::Stage,
+};
+
+/// Backoff stops doubling here; the cap of the configuration comes earlier.
+const MAX_DOUBLINGS: u32 = 16;
+
+/// How far the agent is with the master of the moment.
+#[derive(Debug, Default)]
+pub(crate) struct Registration {
+    connection: Option<u64>,
+    /// A question is under way.
+    asked: bool,
+    attempts: u32,
+    retry_at: Option<Duration>,
+}
+
+impl Registration {
+    pub(crate) fn is_asked(&self) -> bool {
+        self.asked
+    }
+}
+
+impl NodeCore {
+    pub(crate) fn connected(&mut self, turn: &mut Turn<'_>, connection: u64) {
+        if self.registration.connection > Some(connection) {
+            return;
+        }
+        self.leave_master();
+        self.registration.connection = Some(connection);
+        self.register(turn);
+    }
+
+    pub(crate) fn disconnected(&mut self, connection: u64) {
+        if self.registration.connection == Some(connection) {
+            self.leave_master();
+        }
+    }
+
+    fn leave_master(&mut self) {
+        self.clear_timer(self.registration.retry_at, Timer::Register);
+        self.registration = Registration::default();
+        self.early_orders.clear();
+        self.streams.pause();
+        if self.phase == NodePhase::Running {
+            self.phase = NodePhase::Disconnected;
+        }
+    }
+
+    /// Asks now, if there is somebody to ask and nothing under way.
+    pub(crate) fn register(&mut self, turn: &mut Turn<'_>) {
+        let Some(connection) = self.registration.connection else {
+            return;
+        };
+        if self.phase != NodePhase::Disconnected || self.registration.asked {
+            return;
+        }
+        self.registration.asked = true;
+        self.registration.retry_at = None;
+        turn.out.push(Effect::Register {
+            connection,
+            request: Box::new(self.registration_request()),
+        });
+    }
+
+    fn registration_request(&self) -> node::RegisterAgent {
+        let live = self.frameworks.values().filter(|known| !known.terminating);
+        let mut tasks: Vec<Task> = Vec::new();
+        let mut executors = Vec::new();
+        let mut frameworks = Vec::new();
+        for framework in live {
+            frameworks.push((*framework.info).clone());
+            for executor in framework.executors.values() {
+                for stage in [Stage::Queued, Stage::Launched, Stage::Terminated] {
+                    let entries = executor.at(stage).into_iter();
+                    tasks.extend(entries.map(|entry| (*entry.task).clone()));
+                }
+                // The master does not know of those that the agent plays.
+                let ended = !self.containers.contains_key(&executor.container_id);
+                if !executor.command_task && !ended {
+                    executors.push((*executor.info).clone());
+                }
+            }
+        }
+        node::RegisterAgent {
+            agent_info: (*self.info).clone(),
+            version: self.config.version.clone(),
+            capabilities: self.config.capabilities.clone(),
+            pid: self.config.pid(),
+            checkpointed_resources: Vec::new(),
+            tasks,
+            executors,
+            frameworks,
+        }
+    }
+
+    pub(crate) fn registration_answered(
+        &mut self,
+        turn: &mut Turn<'_>,
+        connection: u64,
+        answer: Result<Box<node::AgentRegistration>, String>,
+    ) {
+        if self.registration.connection != Some(connection) || !self.registration.asked {
+            return;
+        }
+        self.registration.asked = false;
+        let Ok(answer) = answer else {
+            return self.register_later(turn);
+        };
+        if answer.term.is_some_and(|term| term < self.term) {
+            return self.register_later(turn);
+        }
+        let Some(agent_id) = answer.agent_id.clone() else {
+            let text = answer.refusal.clone().unwrap_or_default();
+            if answer.shutdown.unwrap_or(false) {
+                self.master = None;
+                return self.shut_down(turn, Ending::Refused(text));
+            }
+            return self.register_later(turn);
+        };
+        match &self.info.id {
+            Some(id) if *id != agent_id => {
+                let text = format!(
+                    "the master registered this agent as {} but its id is {}; it belongs to another cluster: \
+                     use another work directory",
+                    agent_id.value, id.value
+                );
+                return self.exit(turn, Ending::Refused(text));
+            }
+            Some(_) => {}
+            None => {
+                Arc::make_mut(&mut self.info).id = Some(agent_id);
+                turn.keep_synced(Keep::Agent(Arc::clone(&self.info)));
+            }
+        }
+        self.registered(turn, *answer);
+    }
+
+    fn registered(&mut self, turn: &mut Turn<'_>, answer: node::AgentRegistration) {
+        self.phase = NodePhase::Running;
+        self.registration.attempts = 0;
+        self.term = self.term.max(answer.term.unwrap_or(0));
+        self.registered_at = Some(turn.now.unix_nanos);
+        self.master = answer.master_info.map(Arc::new);
+        for framework in &answer.shutdown_frameworks {
+            self.shutdown_framework(turn, &framework.value);
+        }
+        for key in self.streams.resume() {
+            self.forward(turn, &key);
+        }
+        for unknown in answer.reconcile {
+            self.reconcile(turn, &unknown);
+        }
+        for order in std::mem::take(&mut self.early_orders) {
+            self.order(turn, order);
+        }
+    }
+
+    /// The master has a task that the agent did not list: it was never launched here, or it came meanwhile.
+    fn reconcile(&mut self, turn: &mut Turn<'_>, unknown: &node::TaskKey) {
+        let key = task_key(&unknown.framework_id.value, &unknown.task_id);
+        let framework = self.frameworks.get(&key.framework_id);
+        let known = framework.and_then(|framework| framework.executor_of(&key.task_id));
+        if known.is_some() || self.streams.contains(&key) {
+            return;
+        }
+        let state = framework.map_or(TaskState::TaskLost, |framework| {
+            status::dropped(&framework.info)
+        });
+        let verdict = Verdict::agent(
+            state,
+            Reason::Reconciliation,
+            "Task is unknown to the agent",
+        );
+        self.update(turn, &key.framework_id, None, verdict.status(&key.task_id));
+    }
+
+    fn register_later(&mut self, turn: &mut Turn<'_>) {
+        let doublings = self.registration.attempts.min(MAX_DOUBLINGS);
+        self.registration.attempts += 1;
+        let bound = self.config.registration_backoff * (1 << doublings);
+        let bound = bound.min(self.config.registration_backoff_max);
+        let at = turn.now.monotonic + self.ids.wait(bound);
+        self.registration.retry_at = Some(at);
+        self.set_timer(at, Timer::Register);
+    }
+}

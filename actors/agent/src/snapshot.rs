@@ -1,0 +1,60 @@
+//! The agent's state for those who ask: shared parts, put together on demand.
+
+use std::sync::Arc;
+
+use tepui_messages::agent::{ExecutorState, FrameworkState, NodeState};
+use tepui_protocol::v1::{ContainerId, Task};
+
+use crate::{
+    core::NodeCore,
+    tables::{Executor, Framework, Stage},
+};
+
+impl NodeCore {
+    /// Everything, as it is now.
+    pub fn state(&self) -> NodeState {
+        let live = self.frameworks.values().map(framework_state);
+        let completed = self.completed_frameworks.iter().map(framework_state);
+        NodeState {
+            info: Arc::clone(&self.info),
+            phase: self.phase,
+            master: self.master.clone(),
+            registered_at: self.registered_at,
+            frameworks: live.collect(),
+            completed_frameworks: completed.collect(),
+        }
+    }
+}
+
+fn framework_state(framework: &Framework) -> FrameworkState {
+    let mut executors: Vec<_> = framework.executors.values().collect();
+    executors.sort_by_key(|executor| executor.sequence);
+    FrameworkState {
+        info: Arc::clone(&framework.info),
+        executors: executors.into_iter().map(executor_state).collect(),
+        completed_executors: framework.completed.iter().map(executor_state).collect(),
+    }
+}
+
+fn executor_state(executor: &Executor) -> ExecutorState {
+    ExecutorState {
+        info: Arc::clone(&executor.info),
+        command_task: executor.command_task,
+        phase: executor.phase,
+        container_id: ContainerId {
+            value: executor.container_id.clone(),
+            parent: None,
+        },
+        sandbox: executor.sandbox.clone(),
+        pid: executor.pid,
+        queued_tasks: tasks(executor, Stage::Queued),
+        launched_tasks: tasks(executor, Stage::Launched),
+        terminated_tasks: tasks(executor, Stage::Terminated),
+        completed_tasks: executor.completed.iter().cloned().collect(),
+    }
+}
+
+fn tasks(executor: &Executor, stage: Stage) -> Vec<Arc<Task>> {
+    let entries = executor.at(stage).into_iter();
+    entries.map(|entry| Arc::clone(&entry.task)).collect()
+}

@@ -1,0 +1,223 @@
+//! Task statuses and their texts, as Mesos' agent and command executor word them.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use tepui_protocol::v1::{
+    ContainerId, ContainerStatus, DurationInfo, FrameworkInfo, NetworkInfo, TaskId,
+    TaskResourceLimitation, TaskState, TaskStatus,
+    framework_info::capability,
+    network_info,
+    task_status::{Reason, Source},
+};
+
+/// What an update of the agent's own making says.
+#[derive(Debug, Clone)]
+pub(crate) struct Verdict {
+    pub(crate) state: TaskState,
+    pub(crate) source: Source,
+    pub(crate) reason: Option<Reason>,
+    pub(crate) message: Option<String>,
+    pub(crate) limitation: Option<TaskResourceLimitation>,
+}
+
+impl Verdict {
+    /// The agent's own words.
+    pub(crate) fn agent(state: TaskState, reason: Reason, message: impl Into<String>) -> Self {
+        Self {
+            state,
+            source: Source::Agent,
+            reason: Some(reason),
+            message: Some(message.into()),
+            limitation: None,
+        }
+    }
+
+    /// What the command executor would say.
+    pub(crate) fn executor(state: TaskState, message: Option<String>) -> Self {
+        Self {
+            state,
+            source: Source::Executor,
+            reason: None,
+            message,
+            limitation: None,
+        }
+    }
+
+    pub(crate) fn status(&self, task_id: &str) -> TaskStatus {
+        TaskStatus {
+            task_id: TaskId {
+                value: task_id.to_owned(),
+            },
+            state: self.state as i32,
+            message: self.message.clone(),
+            source: Some(self.source as i32),
+            reason: self.reason.map(|reason| reason as i32),
+            limitation: self.limitation.clone(),
+            ..TaskStatus::default()
+        }
+    }
+}
+
+/// The container as a status shows it. Without a network of its own a container has the agent's address.
+pub(crate) fn container_status(
+    container_id: &str,
+    pid: Option<u32>,
+    agent_ip: &str,
+) -> ContainerStatus {
+    let protocol = if agent_ip.contains(':') {
+        network_info::Protocol::IPv6
+    } else {
+        network_info::Protocol::IPv4
+    };
+    ContainerStatus {
+        container_id: Some(ContainerId {
+            value: container_id.to_owned(),
+            parent: None,
+        }),
+        network_infos: vec![NetworkInfo {
+            ip_addresses: vec![network_info::IpAddress {
+                protocol: Some(protocol as i32),
+                ip_address: Some(agent_ip.to_owned()),
+            }],
+            ..NetworkInfo::default()
+        }],
+        cgroup_info: None,
+        executor_pid: pid,
+    }
+}
+
+/// `TASK_DROPPED`, or `TASK_LOST` for a framework that does not know of it.
+pub(crate) fn dropped(framework: &FrameworkInfo) -> TaskState {
+    if has_capability(framework, capability::Type::PartitionAware) {
+        TaskState::TaskDropped
+    } else {
+        TaskState::TaskLost
+    }
+}
+
+/// `TASK_GONE`, or `TASK_LOST` for a framework that does not know of it.
+pub(crate) fn gone(framework: &FrameworkInfo) -> TaskState {
+    if has_capability(framework, capability::Type::PartitionAware) {
+        TaskState::TaskGone
+    } else {
+        TaskState::TaskLost
+    }
+}
+
+pub(crate) fn has_capability(framework: &FrameworkInfo, wanted: capability::Type) -> bool {
+    let mut capabilities = framework.capabilities.iter();
+    capabilities.any(|capability| capability.r#type == Some(wanted as i32))
+}
+
+/// `Command exited with status 3`, `Command terminated with signal Terminated`.
+pub(crate) fn exit_text(wait_status: i32) -> String {
+    let signal = wait_status & 0x7f;
+    if signal == 0 {
+        return format!("Command exited with status {}", (wait_status >> 8) & 0xff);
+    }
+    let core = if wait_status & 0x80 == 0 {
+        ""
+    } else {
+        " (core dumped)"
+    };
+    format!(
+        "Command terminated with signal {}{core}",
+        signal_text(signal)
+    )
+}
+
+/// Whether the command exited by itself with status 0.
+pub(crate) fn is_success(wait_status: i32) -> bool {
+    wait_status & 0xff7f == 0
+}
+
+/// As `strsignal` of the GNU C library.
+fn signal_text(signal: i32) -> String {
+    const NAMES: [&str; 31] = [
+        "Hangup",
+        "Interrupt",
+        "Quit",
+        "Illegal instruction",
+        "Trace/breakpoint trap",
+        "Aborted",
+        "Bus error",
+        "Floating point exception",
+        "Killed",
+        "User defined signal 1",
+        "Segmentation fault",
+        "User defined signal 2",
+        "Broken pipe",
+        "Alarm clock",
+        "Terminated",
+        "Stack fault",
+        "Child exited",
+        "Continued",
+        "Stopped (signal)",
+        "Stopped",
+        "Stopped (tty input)",
+        "Stopped (tty output)",
+        "Urgent I/O condition",
+        "CPU time limit exceeded",
+        "File size limit exceeded",
+        "Virtual timer expired",
+        "Profiling timer expired",
+        "Window changed",
+        "I/O possible",
+        "Power failure",
+        "Bad system call",
+    ];
+    let known = usize::try_from(signal - 1)
+        .ok()
+        .and_then(|index| NAMES.get(index));
+    known.map_or_else(
+        || format!("Unknown signal {signal}"),
+        |name| (*name).to_owned(),
+    )
+}
+
+/// A duration as Mesos prints it: the largest unit that leaves no rest.
+pub(crate) fn duration_text(duration: Duration) -> String {
+    const UNITS: [(u128, &str); 8] = [
+        (604_800_000_000_000, "weeks"),
+        (86_400_000_000_000, "days"),
+        (3_600_000_000_000, "hrs"),
+        (60_000_000_000, "mins"),
+        (1_000_000_000, "secs"),
+        (1_000_000, "ms"),
+        (1_000, "us"),
+        (1, "ns"),
+    ];
+    let nanos = duration.as_nanos();
+    let unit = UNITS
+        .iter()
+        .find(|(size, _)| nanos != 0 && nanos.is_multiple_of(*size));
+    unit.map_or_else(
+        || "0ns".to_owned(),
+        |(size, name)| format!("{}{name}", nanos / size),
+    )
+}
+
+/// A duration of the schema; a negative one is none at all.
+pub(crate) fn duration(info: DurationInfo) -> Duration {
+    Duration::from_nanos(u64::try_from(info.nanoseconds).unwrap_or(0))
+}
+
+/// Seconds since the epoch, as statuses carry them.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a double is what the schema has"
+)]
+pub(crate) fn timestamp(unix_nanos: i64) -> f64 {
+    // Microseconds, as Mesos: a double holds them exactly for some centuries.
+    (unix_nanos / 1_000) as f64 / 1e6
+}
+
+/// The bytes of a uuid field.
+pub(crate) fn uuid_bytes(uuid: [u8; 16]) -> Bytes {
+    Bytes::copy_from_slice(&uuid)
+}
+
+#[cfg(test)]
+#[path = "status_tests.rs"]
+mod tests;

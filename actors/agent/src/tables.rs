@@ -1,0 +1,270 @@
+//! What the core knows of frameworks, executors and tasks: plain records and their small moves. Decides nothing.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
+
+use tepui_messages::{agent::ExecutorPhase, containers::ProcessMark};
+use tepui_protocol::v1::{
+    AgentId, ExecutorId, ExecutorInfo, FrameworkId, FrameworkInfo, Task, TaskInfo, TaskState,
+    TaskStatus,
+};
+
+use crate::{
+    effect::{KeptContainer, KeptTask},
+    status::Verdict,
+    updates::is_terminal,
+};
+
+/// A framework with work here.
+#[derive(Debug)]
+pub(crate) struct Framework {
+    pub(crate) info: Arc<FrameworkInfo>,
+    /// Being shut down: nobody is told of its tasks any more.
+    pub(crate) terminating: bool,
+    pub(crate) executors: BTreeMap<String, Executor>,
+    pub(crate) completed: VecDeque<Executor>,
+}
+
+/// One executor: a program of the framework's, or the part of one that the agent plays for a command task.
+#[derive(Debug)]
+pub(crate) struct Executor {
+    pub(crate) info: Arc<ExecutorInfo>,
+    pub(crate) command_task: bool,
+    pub(crate) container_id: String,
+    pub(crate) sandbox: PathBuf,
+    pub(crate) phase: ExecutorPhase,
+    /// The command runs.
+    pub(crate) started: bool,
+    pub(crate) shim: Option<ProcessMark>,
+    pub(crate) pid: Option<u32>,
+    /// Its subscription.
+    pub(crate) stream_id: Option<u64>,
+    pub(crate) ever_sent_task: bool,
+    /// Queued, launched and terminated ones.
+    pub(crate) tasks: BTreeMap<String, TaskEntry>,
+    pub(crate) completed: VecDeque<Arc<Task>>,
+    /// What its tasks end with, decided before the container has ended.
+    pub(crate) verdict: Option<Verdict>,
+    /// When it is destroyed unless it subscribes, or ends by itself.
+    pub(crate) deadline: Option<Duration>,
+    pub(crate) kill: Option<Kill>,
+    pub(crate) completion_deadline: Option<Duration>,
+    /// Order of start.
+    pub(crate) sequence: u64,
+}
+
+/// A kill under way.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Kill {
+    pub(crate) started: Duration,
+    /// When SIGKILL follows.
+    pub(crate) deadline: Duration,
+}
+
+/// A task that is not completed.
+#[derive(Debug)]
+pub(crate) struct TaskEntry {
+    pub(crate) task: Arc<Task>,
+    pub(crate) info: Arc<TaskInfo>,
+    pub(crate) stage: Stage,
+    pub(crate) sequence: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    Queued,
+    Launched,
+    /// Ended, the last update not acknowledged.
+    Terminated,
+}
+
+impl Framework {
+    pub(crate) fn new(info: FrameworkInfo) -> Self {
+        Self {
+            info: Arc::new(info),
+            terminating: false,
+            executors: BTreeMap::new(),
+            completed: VecDeque::new(),
+        }
+    }
+
+    /// Whether losing the agent must not lose its tasks.
+    pub(crate) fn checkpoints(&self) -> bool {
+        self.info.checkpoint.unwrap_or(false)
+    }
+
+    /// The executor that has the task.
+    pub(crate) fn executor_of(&self, task_id: &str) -> Option<(&String, &Executor)> {
+        let mut executors = self.executors.iter();
+        // A command task's executor has its id.
+        let named = self.executors.get_key_value(task_id);
+        named
+            .filter(|(_, executor)| executor.tasks.contains_key(task_id))
+            .or_else(|| executors.find(|(_, executor)| executor.tasks.contains_key(task_id)))
+    }
+}
+
+impl Executor {
+    /// One whose container is about to be launched.
+    pub(crate) fn new(
+        info: ExecutorInfo,
+        command_task: bool,
+        container_id: String,
+        sandbox: PathBuf,
+        sequence: u64,
+    ) -> Self {
+        Self {
+            info: Arc::new(info),
+            command_task,
+            container_id,
+            sandbox,
+            phase: ExecutorPhase::Registering,
+            started: false,
+            shim: None,
+            pid: None,
+            stream_id: None,
+            ever_sent_task: false,
+            tasks: BTreeMap::new(),
+            completed: VecDeque::new(),
+            verdict: None,
+            deadline: None,
+            kill: None,
+            completion_deadline: None,
+            sequence,
+        }
+    }
+
+    /// Marks what an update says about one of its tasks.
+    pub(crate) fn apply(&mut self, status: &TaskStatus) {
+        let Some(entry) = self.tasks.get_mut(&status.task_id.value) else {
+            return;
+        };
+        let task = Arc::make_mut(&mut entry.task);
+        if is_terminal(task.state()) {
+            return;
+        }
+        task.state = status.state;
+        task.status_update_state = Some(status.state);
+        task.status_update_uuid.clone_from(&status.uuid);
+        let mut shown = status.clone();
+        shown.data = None;
+        match task.statuses.last_mut() {
+            Some(last) if last.state == shown.state => *last = shown,
+            _ => task.statuses.push(shown),
+        }
+        if is_terminal(status.state()) {
+            entry.stage = Stage::Terminated;
+        }
+    }
+
+    /// Tasks at a stage, in order of launch.
+    pub(crate) fn at(&self, stage: Stage) -> Vec<&TaskEntry> {
+        let mut entries: Vec<_> = self
+            .tasks
+            .values()
+            .filter(|entry| entry.stage == stage)
+            .collect();
+        entries.sort_by_key(|entry| entry.sequence);
+        entries
+    }
+
+    /// Ids of the tasks that have not ended, in order of launch.
+    pub(crate) fn live_tasks(&self) -> Vec<String> {
+        let mut live: Vec<_> = self
+            .tasks
+            .iter()
+            .filter(|(_, entry)| entry.stage != Stage::Terminated)
+            .collect();
+        live.sort_by_key(|(_, entry)| entry.sequence);
+        live.into_iter().map(|(id, _)| id.clone()).collect()
+    }
+
+    /// The one task of a command task's executor.
+    pub(crate) fn command_task(&self) -> Option<(&String, &TaskEntry)> {
+        self.tasks.first_key_value().filter(|_| self.command_task)
+    }
+
+    pub(crate) fn kept(&self, framework_id: &str) -> KeptContainer {
+        KeptContainer {
+            framework_id: framework_id.to_owned(),
+            container_id: self.container_id.clone(),
+            info: Arc::clone(&self.info),
+            sandbox: self.sandbox.clone(),
+            shim: self.shim,
+        }
+    }
+}
+
+impl TaskEntry {
+    pub(crate) fn new(
+        framework_id: &str,
+        agent_id: Option<&AgentId>,
+        info: Arc<TaskInfo>,
+        stage: Stage,
+        sequence: u64,
+    ) -> Self {
+        let executor = info.executor.as_ref();
+        let command = info.command.as_ref();
+        let command = command.or_else(|| executor.and_then(|executor| executor.command.as_ref()));
+        let task = Task {
+            name: info.name.clone(),
+            task_id: info.task_id.clone(),
+            framework_id: FrameworkId {
+                value: framework_id.to_owned(),
+            },
+            executor_id: executor.map(|executor| executor.executor_id.clone()),
+            agent_id: agent_id.cloned().unwrap_or_else(|| info.agent_id.clone()),
+            state: TaskState::TaskStaging as i32,
+            resources: info.resources.clone(),
+            labels: info.labels.clone(),
+            discovery: info.discovery.clone(),
+            container: info.container.clone(),
+            health_check: info.health_check.clone(),
+            kill_policy: info.kill_policy,
+            user: command.and_then(|command| command.user.clone()),
+            limits: info.limits.clone(),
+            ..Task::default()
+        };
+        Self {
+            task: Arc::new(task),
+            info,
+            stage,
+            sequence,
+        }
+    }
+
+    pub(crate) fn kept(&self, framework_id: &str, executor_id: &str, state: TaskState) -> KeptTask {
+        KeptTask {
+            framework_id: framework_id.to_owned(),
+            executor_id: executor_id.to_owned(),
+            info: Arc::clone(&self.info),
+            state,
+        }
+    }
+}
+
+/// The id of a framework in the schema's form.
+pub(crate) fn framework_id(value: &str) -> FrameworkId {
+    FrameworkId {
+        value: value.to_owned(),
+    }
+}
+
+/// The id of an executor in the schema's form.
+pub(crate) fn executor_id(value: &str) -> ExecutorId {
+    ExecutorId {
+        value: value.to_owned(),
+    }
+}
+
+/// Keeps the newest `bound` items.
+pub(crate) fn push_bounded<T>(items: &mut VecDeque<T>, item: T, bound: usize) {
+    items.push_back(item);
+    while items.len() > bound {
+        items.pop_front();
+    }
+}
