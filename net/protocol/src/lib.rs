@@ -7,10 +7,12 @@ pub mod catalogue;
 pub mod codec;
 pub mod descriptor;
 pub mod message;
+pub mod recordio;
 pub mod resources;
 pub mod roles;
 pub mod schema;
 mod tables;
+pub mod validate;
 pub mod values;
 
 pub use schema::mesos::v1;

@@ -375,6 +375,17 @@ impl Entry {
         self.yields_to(other) && self.copies >= other.copies && self.value.contains(&other.value)
     }
 
+    /// Whether some port or item is in both. Scalars never overlap.
+    #[must_use]
+    pub fn overlaps(&self, other: &Self) -> bool {
+        self.same_kind(other)
+            && match (&self.value, &other.value) {
+                (Value::Ranges(mine), Value::Ranges(theirs)) => mine.overlaps(theirs),
+                (Value::Set(mine), Value::Set(theirs)) => !mine.is_disjoint(theirs),
+                _ => false,
+            }
+    }
+
     /// Requires [`Entry::merges_with`].
     pub(super) fn merge(&mut self, other: &Self) {
         if self.is_shared() {
