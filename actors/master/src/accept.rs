@@ -1,0 +1,406 @@
+//! ACCEPT: offers become tasks (SCHEDULER_API 2.3). Operations run in order against what is left of the offers.
+
+use std::sync::Arc;
+
+use tepui_messages::{
+    allocator::{Allocation, WorldChange},
+    change::Change,
+};
+use tepui_protocol::{
+    node,
+    resources::Resources,
+    v1::{
+        AgentId, ExecutorInfo, OfferId, OperationState, OperationStatus, Resource, Task, TaskInfo,
+        TaskState,
+        offer::{Operation, operation},
+        resource::AllocationInfo,
+        scheduler::call,
+        task_status::Reason,
+    },
+};
+
+use crate::{
+    calls::operation_event,
+    core::{MasterCore, Order, Turn},
+    frameworks::framework_id,
+    offers::refusal,
+    status::{MasterStatus, update_event},
+    tables::{OfferEntry, without_allocation},
+};
+
+/// The offers of one ACCEPT, pooled: one agent, one role.
+struct Pool {
+    agent_id: AgentId,
+    role: String,
+    /// With `allocation_info`, as tasks ask for them.
+    remaining: Resources,
+}
+
+impl MasterCore {
+    pub(crate) fn accept(&mut self, id: &str, accept: call::Accept, turn: &mut Turn<'_>) {
+        let refuse = accept.filters.and_then(|filters| filters.refuse_seconds);
+        if let Err(reason) = self.check_offers(id, &accept.offer_ids) {
+            self.decline(id, &accept.offer_ids, Some(0.0), turn);
+            return self.refuse_operations(id, &accept.operations, &reason, turn);
+        }
+        let numbers: Vec<u64> = accept
+            .offer_ids
+            .iter()
+            .filter_map(|id| self.offer_number(id))
+            .collect();
+        let offers: Vec<OfferEntry> = numbers
+            .into_iter()
+            .filter_map(|number| self.take_offer(number, turn))
+            .collect();
+        let mut pool = pool(&offers);
+        for operation in accept.operations {
+            self.operation(id, operation, &mut pool, turn);
+        }
+        let left = pool.remaining.to_proto();
+        if !left.is_empty() {
+            turn.allocator(WorldChange::Recovered {
+                agent_id: pool.agent_id,
+                allocation: Allocation {
+                    framework_id: framework_id(id),
+                    role: pool.role,
+                    resources: without_allocation(&left),
+                },
+                refused_for: refusal(refuse),
+            });
+        }
+    }
+
+    /// SCHEDULER_API 4.3.
+    fn check_offers(&self, id: &str, offer_ids: &[OfferId]) -> Result<(), String> {
+        let mut first: Option<&OfferEntry> = None;
+        if offer_ids.is_empty() {
+            return Err("No offers specified".to_string());
+        }
+        for (index, offer_id) in offer_ids.iter().enumerate() {
+            if offer_ids[..index].contains(offer_id) {
+                return Err(format!("Duplicate offer {} in offer list", offer_id.value));
+            }
+            let offer = self
+                .offer_number(offer_id)
+                .and_then(|number| self.offers.get(&number))
+                .ok_or_else(|| format!("Offer {} is no longer valid", offer_id.value))?;
+            if offer.framework_id != id {
+                return Err(format!(
+                    "Offer {} has invalid framework {} while framework {id} is expected",
+                    offer_id.value, offer.framework_id
+                ));
+            }
+            let expected = first.get_or_insert(offer);
+            if offer.role != expected.role {
+                return Err(format!(
+                    "Aggregated offers must be allocated to the same role. Offer {} uses role {} but another is using role {}",
+                    offer_id.value, offer.role, expected.role
+                ));
+            }
+            if offer.agent_id != expected.agent_id {
+                return Err(format!(
+                    "Aggregated offers must belong to one single agent. Offer {} uses agent {} but another is using agent {}",
+                    offer_id.value, offer.agent_id, expected.agent_id
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// The whole call is poisoned by one bad offer.
+    fn refuse_operations(
+        &mut self,
+        id: &str,
+        operations: &[Operation],
+        reason: &str,
+        turn: &mut Turn<'_>,
+    ) {
+        let state = if self.is_partition_aware(id) {
+            TaskState::TaskDropped
+        } else {
+            TaskState::TaskLost
+        };
+        for operation in operations {
+            for task in tasks_of(operation) {
+                let message = format!("Task launched with invalid offers: {reason}");
+                self.refuse_task(id, task, state, Reason::InvalidOffers, message, turn);
+            }
+            if let (Some(_), true) = (&operation.id, tasks_of(operation).is_empty()) {
+                self.refuse_operation(
+                    id,
+                    operation,
+                    &format!("Operation attempted with invalid offers: {reason}"),
+                    turn,
+                );
+            }
+        }
+    }
+
+    fn operation(&mut self, id: &str, operation: Operation, pool: &mut Pool, turn: &mut Turn<'_>) {
+        use operation::Type;
+        match operation.r#type.and_then(|kind| Type::try_from(kind).ok()) {
+            Some(Type::Launch) if operation.id.is_some() => {
+                for task in tasks_of(&operation) {
+                    let message = "The `id` field cannot be set on LAUNCH operations".to_string();
+                    self.refuse_task(
+                        id,
+                        task,
+                        TaskState::TaskError,
+                        Reason::TaskInvalid,
+                        message,
+                        turn,
+                    );
+                }
+            }
+            Some(Type::Launch) => {
+                for task in operation.launch.unwrap_or_default().task_infos {
+                    self.launch(id, task, pool, turn);
+                }
+            }
+            Some(Type::LaunchGroup) => {
+                for task in tasks_of(&operation) {
+                    let message = "Task groups are not supported by this version of Tepui: launch the tasks with LAUNCH";
+                    self.refuse_task(
+                        id,
+                        task,
+                        TaskState::TaskError,
+                        Reason::TaskGroupInvalid,
+                        message.to_string(),
+                        turn,
+                    );
+                }
+            }
+            Some(kind) => {
+                let text = format!(
+                    "{} is not supported by this version of Tepui",
+                    kind.as_str_name()
+                );
+                self.refuse_operation(id, &operation, &text, turn);
+            }
+            None => {
+                self.refuse_operation(id, &operation, "The operation's type is not known", turn)
+            }
+        }
+    }
+
+    /// Without an id a failed operation is silent for the scheduler.
+    fn refuse_operation(
+        &self,
+        id: &str,
+        operation: &Operation,
+        message: &str,
+        turn: &mut Turn<'_>,
+    ) {
+        tracing::info!(framework = id, message, "operation refused");
+        let stream = self.frameworks[id].stream_id.as_deref();
+        if let (Some(stream_id), Some(operation_id)) = (stream, &operation.id) {
+            let status = OperationStatus {
+                operation_id: Some(operation_id.clone()),
+                state: OperationState::OperationError as i32,
+                message: Some(message.to_string()),
+                ..Default::default()
+            };
+            turn.event(stream_id, operation_event(status));
+        }
+    }
+
+    fn refuse_task(
+        &self,
+        id: &str,
+        task: &TaskInfo,
+        state: TaskState,
+        reason: Reason,
+        message: String,
+        turn: &mut Turn<'_>,
+    ) {
+        if let Some(stream_id) = self.frameworks[id].stream_id.as_deref() {
+            let status = MasterStatus::new(state)
+                .reason(reason)
+                .message(message)
+                .for_task(&task.task_id, Some(&task.agent_id), turn.now);
+            turn.event(stream_id, update_event(status));
+        }
+    }
+
+    fn launch(&mut self, id: &str, mut task: TaskInfo, pool: &mut Pool, turn: &mut Turn<'_>) {
+        self.complete_task(id, &mut task, &pool.role);
+        let agent = self.agents.get(&pool.agent_id.value);
+        if let Some((reason, message)) = match agent {
+            None => Some((Reason::AgentRemoved, "Agent removed")),
+            Some(agent) if agent.peer.is_none() => {
+                Some((Reason::AgentDisconnected, "Agent disconnected"))
+            }
+            Some(_) => None,
+        } {
+            let state = if self.is_partition_aware(id) {
+                TaskState::TaskDropped
+            } else {
+                TaskState::TaskLost
+            };
+            return self.refuse_task(id, &task, state, reason, message.to_string(), turn);
+        }
+        let needed = match self.check_task(id, &task, &pool.agent_id, &pool.remaining) {
+            Ok(needed) => needed,
+            Err(message) => {
+                return self.refuse_task(
+                    id,
+                    &task,
+                    TaskState::TaskError,
+                    Reason::TaskInvalid,
+                    message,
+                    turn,
+                );
+            }
+        };
+        pool.remaining -= &needed;
+        self.run(id, task, &pool.agent_id, turn);
+    }
+
+    /// What schedulers may leave out: the role of resources, the executor's framework, a health check's type.
+    fn complete_task(&self, id: &str, task: &mut TaskInfo, role: &str) {
+        allocate(&mut task.resources, role);
+        if let Some(executor) = &mut task.executor {
+            allocate(&mut executor.resources, role);
+            executor
+                .framework_id
+                .get_or_insert_with(|| framework_id(id));
+            // Mesos takes an executor without a type as a custom one.
+            executor
+                .r#type
+                .get_or_insert(tepui_protocol::v1::executor_info::Type::Custom as i32);
+        }
+        if let Some(check) = &mut task.health_check
+            && check.r#type.is_none()
+        {
+            use tepui_protocol::v1::health_check::Type;
+            check.r#type = match (check.command.is_some(), check.http.is_some()) {
+                (true, false) => Some(Type::Command as i32),
+                (false, true) => Some(Type::Http as i32),
+                _ => None,
+            };
+        }
+    }
+
+    /// Books the task and its executor, and sends it on its way.
+    fn run(&mut self, id: &str, info: TaskInfo, agent_id: &AgentId, turn: &mut Turn<'_>) {
+        let launch_executor = info
+            .executor
+            .as_ref()
+            .is_none_or(|executor| self.book_executor(id, executor, agent_id, turn));
+        let task = task_record(id, &info, self.frameworks[id].info());
+        self.add_task(id, Arc::new(task), turn);
+        if let Some(peer) = self
+            .agents
+            .get(&agent_id.value)
+            .and_then(|agent| agent.peer)
+        {
+            let order = node::RunTask {
+                framework_info: self.frameworks[id].info().clone(),
+                task: info,
+                launch_executor,
+                term: self.term,
+            };
+            turn.order(peer, Order::RunTask(Box::new(order)));
+        }
+    }
+
+    /// True if the executor is new on that agent.
+    fn book_executor(
+        &mut self,
+        id: &str,
+        executor: &ExecutorInfo,
+        agent_id: &AgentId,
+        turn: &mut Turn<'_>,
+    ) -> bool {
+        let key = (agent_id.value.clone(), executor.executor_id.value.clone());
+        let framework = self.frameworks.get_mut(id).expect("the caller was checked");
+        if framework.executors.contains_key(&key) {
+            return false;
+        }
+        let executor = Arc::new(executor.clone());
+        framework.executors.insert(key, Arc::clone(&executor));
+        if let Some(agent) = self.agents.get_mut(&agent_id.value) {
+            agent
+                .executors
+                .insert((id.to_string(), executor.executor_id.value.clone()));
+        }
+        self.change(
+            turn,
+            Change::ExecutorAdded {
+                framework_id: framework_id(id),
+                agent_id: agent_id.clone(),
+                executor,
+            },
+        );
+        true
+    }
+}
+
+fn pool(offers: &[OfferEntry]) -> Pool {
+    let first = offers.first().expect("checked: at least one offer");
+    let mut resources: Vec<Resource> = offers
+        .iter()
+        .flat_map(|offer| offer.resources.clone())
+        .collect();
+    allocate(&mut resources, &first.role);
+    Pool {
+        agent_id: first.offer.agent_id.clone(),
+        role: first.role.clone(),
+        remaining: Resources::from_proto_unchecked(&resources),
+    }
+}
+
+/// Resources of a scheduler that says nothing of roles are those of the offer's role.
+fn allocate(resources: &mut [Resource], role: &str) {
+    for resource in resources {
+        resource
+            .allocation_info
+            .get_or_insert_with(|| AllocationInfo {
+                role: Some(role.to_string()),
+            });
+    }
+}
+
+fn tasks_of(operation: &Operation) -> Vec<&TaskInfo> {
+    let launched = operation
+        .launch
+        .iter()
+        .flat_map(|launch| &launch.task_infos);
+    let grouped = operation
+        .launch_group
+        .iter()
+        .flat_map(|group| &group.task_group.tasks);
+    launched.chain(grouped).collect()
+}
+
+/// The task as the master and the view keep it (Mesos: `protobuf::createTask`).
+fn task_record(id: &str, info: &TaskInfo, framework: &tepui_protocol::v1::FrameworkInfo) -> Task {
+    let command = info
+        .command
+        .as_ref()
+        .or_else(|| info.executor.as_ref()?.command.as_ref());
+    Task {
+        name: info.name.clone(),
+        task_id: info.task_id.clone(),
+        framework_id: framework_id(id),
+        executor_id: info
+            .executor
+            .as_ref()
+            .map(|executor| executor.executor_id.clone()),
+        agent_id: info.agent_id.clone(),
+        state: TaskState::TaskStaging as i32,
+        resources: info.resources.clone(),
+        labels: info.labels.clone(),
+        discovery: info.discovery.clone(),
+        container: info.container.clone(),
+        health_check: info.health_check.clone(),
+        kill_policy: info.kill_policy,
+        user: Some(
+            command
+                .and_then(|command| command.user.clone())
+                .unwrap_or_else(|| framework.user.clone()),
+        ),
+        limits: info.limits.clone(),
+        ..Default::default()
+    }
+}

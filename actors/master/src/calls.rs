@@ -1,0 +1,246 @@
+//! Scheduler calls but SUBSCRIBE: who may call, and to whom each goes (SCHEDULER_API 1.2, steps 12 to 19).
+
+use tepui_messages::{allocator::WorldChange, master::Answer};
+use tepui_protocol::{
+    node, roles,
+    v1::{
+        OperationState, OperationStatus,
+        scheduler::{Call, Event, call, call::Type, event},
+    },
+};
+
+use crate::{
+    core::{MasterCore, Order, SubscribeRequest, Token, Turn},
+    frameworks::framework_id,
+};
+
+impl MasterCore {
+    pub(crate) fn scheduler_call(
+        &mut self,
+        token: Token,
+        stream_id: Option<&str>,
+        call: Call,
+        turn: &mut Turn<'_>,
+    ) {
+        let id = call.framework_id.clone().unwrap_or_default().value;
+        if let Err(refused) = self.check_caller(&id, stream_id) {
+            return turn.answer(token, refused);
+        }
+        let Ok(kind) = Type::try_from(call.r#type.unwrap_or_default()) else {
+            return turn.answer(token, Answer::refused(501, "501 Not Implemented."));
+        };
+        match kind {
+            Type::Unknown | Type::Subscribe => {
+                return turn.answer(token, Answer::refused(501, "501 Not Implemented."));
+            }
+            Type::UpdateFramework => {
+                let update = call.update_framework.unwrap_or_default();
+                let request = SubscribeRequest {
+                    info: update.framework_info,
+                    suppressed_roles: update.suppressed_roles,
+                    offer_constraints: update.offer_constraints,
+                    stream_id: stream_id.unwrap_or_default().to_string(),
+                };
+                return self.update_framework(token, &id, Box::new(request), turn);
+            }
+            _ => turn.answer(token, Answer::ACCEPTED),
+        }
+        self.perform(&id, kind, call, turn);
+    }
+
+    fn check_caller(&self, id: &str, stream_id: Option<&str>) -> Result<(), Answer> {
+        let framework = self
+            .frameworks
+            .get(id)
+            .ok_or_else(|| Answer::refused(400, "Framework cannot be found"))?;
+        if !framework.record.connected {
+            return Err(Answer::refused(403, "Framework is not subscribed"));
+        }
+        let Some(given) = stream_id else {
+            return Err(Answer::refused(
+                400,
+                "All non-subscribe calls should include the 'Mesos-Stream-Id' header",
+            ));
+        };
+        if framework.stream_id.as_deref() != Some(given) {
+            return Err(Answer::refused(
+                400,
+                format!(
+                    "The stream ID '{given}' included in this request didn't match the stream ID currently associated with framework ID {id}"
+                ),
+            ));
+        }
+        Ok(())
+    }
+
+    fn perform(&mut self, id: &str, kind: Type, call: Call, turn: &mut Turn<'_>) {
+        match kind {
+            Type::Accept => self.accept(id, call.accept.unwrap_or_default(), turn),
+            Type::Decline => {
+                let decline = call.decline.unwrap_or_default();
+                let refuse = decline.filters.and_then(|filters| filters.refuse_seconds);
+                self.decline(id, &decline.offer_ids, refuse, turn);
+            }
+            Type::Revive => {
+                let roles = call.revive.unwrap_or_default().roles;
+                self.revive_or_suppress(id, roles, true, turn);
+            }
+            Type::Suppress => {
+                let roles = call.suppress.unwrap_or_default().roles;
+                self.revive_or_suppress(id, roles, false, turn);
+            }
+            Type::Kill => {
+                let kill = call.kill.unwrap_or_default();
+                if !self.kill(id, &kill, turn) {
+                    self.reconcile_killed(id, &kill, turn);
+                }
+            }
+            Type::Acknowledge => self.acknowledge(id, call.acknowledge.unwrap_or_default(), turn),
+            Type::Reconcile => self.reconcile(id, &call.reconcile.unwrap_or_default(), turn),
+            Type::ReconcileOperations => {
+                self.reconcile_operations(id, &call.reconcile_operations.unwrap_or_default(), turn);
+            }
+            Type::Message => self.to_executor(id, call.message.unwrap_or_default(), turn),
+            Type::Shutdown => self.shutdown_executor(id, call.shutdown.unwrap_or_default(), turn),
+            Type::Teardown => self.end_framework(id, None, turn),
+            // REQUEST is counted and ignored by Mesos' allocator; no inverse offers and no operations are sent yet.
+            Type::Request
+            | Type::AcceptInverseOffers
+            | Type::DeclineInverseOffers
+            | Type::AcknowledgeOperationStatus
+            | Type::Unknown
+            | Type::Subscribe
+            | Type::UpdateFramework => {}
+        }
+    }
+
+    /// One bad role drops the whole call, silently, as Mesos does.
+    fn revive_or_suppress(
+        &mut self,
+        id: &str,
+        roles: Vec<String>,
+        revive: bool,
+        turn: &mut Turn<'_>,
+    ) {
+        let framework = self.frameworks.get_mut(id).expect("the caller was checked");
+        let subscribed = framework.roles();
+        if roles
+            .iter()
+            .any(|role| roles::validate(role).is_err() || !subscribed.contains(role))
+        {
+            tracing::info!(
+                framework = id,
+                ?roles,
+                "revive or suppress dropped: a role is not subscribed"
+            );
+            return;
+        }
+        let concerned = if roles.is_empty() {
+            subscribed
+        } else {
+            roles.clone()
+        };
+        let suppressed = &mut framework.record.suppressed_roles;
+        suppressed.retain(|role| !concerned.contains(role));
+        let framework_id = framework_id(id);
+        if revive {
+            turn.allocator(WorldChange::Revive {
+                framework_id,
+                roles,
+            });
+        } else {
+            suppressed.extend(concerned);
+            turn.allocator(WorldChange::Suppress {
+                framework_id,
+                roles,
+            });
+        }
+        let command = crate::commands::update_framework(
+            framework.info(),
+            framework.record.suppressed_roles.clone(),
+        );
+        self.write(turn, command, crate::core::Pending::Nothing);
+    }
+
+    fn to_executor(&self, id: &str, message: call::Message, turn: &mut Turn<'_>) {
+        if let Some(peer) = self
+            .agents
+            .get(&message.agent_id.value)
+            .and_then(|agent| agent.peer)
+        {
+            turn.order(
+                peer,
+                Order::ToExecutor(node::ToExecutor {
+                    framework_id: framework_id(id),
+                    executor_id: message.executor_id,
+                    data: message.data,
+                }),
+            );
+        }
+    }
+
+    fn shutdown_executor(&self, id: &str, shutdown: call::Shutdown, turn: &mut Turn<'_>) {
+        if let Some(peer) = self
+            .agents
+            .get(&shutdown.agent_id.value)
+            .and_then(|agent| agent.peer)
+        {
+            turn.order(
+                peer,
+                Order::ShutdownExecutor(node::ShutdownExecutor {
+                    framework_id: framework_id(id),
+                    executor_id: shutdown.executor_id,
+                    term: self.term,
+                }),
+            );
+        }
+    }
+
+    /// No operation outlives its call yet, so none is known (SCHEDULER_API 2.9).
+    fn reconcile_operations(
+        &self,
+        id: &str,
+        reconcile: &call::ReconcileOperations,
+        turn: &mut Turn<'_>,
+    ) {
+        let Some(stream_id) = self.frameworks[id].stream_id.clone() else {
+            return;
+        };
+        for operation in &reconcile.operations {
+            let agent = operation.agent_id.as_ref().map(|id| id.value.as_str());
+            let (state, message) = match agent {
+                None => (
+                    OperationState::OperationUnknown,
+                    Some("Reconciliation: Operation is unknown and no 'agent_id' was provided"),
+                ),
+                Some(id) if self.recovered_agents.contains_key(id) => {
+                    (OperationState::OperationRecovering, None)
+                }
+                Some(id) if self.unreachable_agents.contains_key(id) => {
+                    (OperationState::OperationUnreachable, None)
+                }
+                Some(id) if self.gone_agents.contains_key(id) => {
+                    (OperationState::OperationGoneByOperator, None)
+                }
+                Some(_) => (OperationState::OperationUnknown, None),
+            };
+            let status = OperationStatus {
+                operation_id: Some(operation.operation_id.clone()),
+                state: state as i32,
+                message: message.map(str::to_string),
+                agent_id: operation.agent_id.clone(),
+                resource_provider_id: operation.resource_provider_id.clone(),
+                ..Default::default()
+            };
+            turn.event(&stream_id, operation_event(status));
+        }
+    }
+}
+
+pub(crate) fn operation_event(status: OperationStatus) -> Event {
+    Event {
+        r#type: Some(event::Type::UpdateOperationStatus as i32),
+        update_operation_status: Some(event::UpdateOperationStatus { status }),
+        ..Default::default()
+    }
+}

@@ -1,0 +1,452 @@
+//! The rules of the master as one state machine: `core.on(now, input, &mut effects)`.
+//!
+//! No I/O, no clock, no randomness, no hash order. A write to the registry is an effect with a ticket; what
+//! must wait for it is kept under the ticket and goes on when the input `Written` brings it back.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    net::IpAddr,
+    sync::Arc,
+    time::Duration,
+};
+
+use tepui_messages::{
+    UnixNanos,
+    allocator::{Proposal, WorldChange},
+    change::{Change, MaintenanceRecord, MasterRecord, Numbered},
+    master::{AgentMessage, Answer, PeerId},
+};
+use tepui_protocol::{
+    node,
+    v1::{
+        AgentInfo, FrameworkInfo, MasterInfo, master,
+        quota::QuotaConfig,
+        scheduler::{self, Event, OfferConstraints},
+    },
+};
+use tepui_registry::Command;
+
+use crate::{
+    tables::{Agent, Framework, OfferEntry},
+    timers::Timers,
+};
+
+/// What the master is told at its start.
+#[derive(Debug, Clone)]
+pub struct MasterConfig {
+    pub info: MasterInfo,
+    pub cluster: Option<String>,
+    pub started_at: UnixNanos,
+    /// How long a lost agent may stay away (Mesos: `--agent_reregister_timeout`).
+    pub agent_reregister_timeout: Duration,
+    /// How long an agent that fell silent may stay away (Mesos: ping timeout times missed pings).
+    pub agent_silence_timeout: Duration,
+}
+
+/// Who waits for an answer.
+pub type Token = u64;
+/// A write to the registry that is under way.
+pub type Ticket = u64;
+
+/// What the registry held when this master was elected.
+#[derive(Debug, Clone, Default)]
+pub struct Recovered {
+    pub agents: Vec<AgentInfo>,
+    /// Agent id and since when.
+    pub unreachable: Vec<(String, UnixNanos)>,
+    pub gone: Vec<(String, UnixNanos)>,
+    pub frameworks: Vec<RecoveredFramework>,
+    pub completed_frameworks: Vec<String>,
+    pub weights: BTreeMap<String, f64>,
+    pub quota: Vec<QuotaConfig>,
+    pub maintenance: MaintenanceRecord,
+}
+
+#[derive(Debug, Clone)]
+pub struct RecoveredFramework {
+    pub info: FrameworkInfo,
+    pub suppressed_roles: Vec<String>,
+    /// When its failover time ends; it went on counting. Absent where it was connected when the last leader ended.
+    pub deadline: Option<UnixNanos>,
+}
+
+#[derive(Debug)]
+pub enum Input {
+    /// First of all.
+    Elected {
+        term: u64,
+        recovered: Box<Recovered>,
+    },
+    Subscribe(Box<SubscribeRequest>),
+    StreamLost {
+        stream_id: String,
+    },
+    Call {
+        token: Token,
+        stream_id: Option<String>,
+        call: Box<scheduler::Call>,
+    },
+    Operator {
+        token: Token,
+        call: Box<master::Call>,
+    },
+    AgentRegisters {
+        token: Token,
+        peer: PeerId,
+        address: IpAddr,
+        request: Box<node::RegisterAgent>,
+    },
+    AgentSays {
+        peer: PeerId,
+        what: AgentMessage,
+    },
+    AgentLost {
+        peer: PeerId,
+        silent: bool,
+    },
+    Proposals(Vec<Proposal>),
+    /// The registry has applied the command, or refused it with a reason.
+    Written {
+        ticket: Ticket,
+        refused: Option<String>,
+    },
+    Woke,
+}
+
+#[derive(Debug, Clone)]
+pub struct SubscribeRequest {
+    pub info: FrameworkInfo,
+    pub suppressed_roles: Vec<String>,
+    pub offer_constraints: Option<OfferConstraints>,
+    pub stream_id: String,
+}
+
+/// What an agent is told.
+#[derive(Debug, Clone)]
+pub enum Order {
+    RunTask(Box<node::RunTask>),
+    KillTask(node::KillTask),
+    ShutdownExecutor(node::ShutdownExecutor),
+    ShutdownFramework(node::ShutdownFramework),
+    UpdateFramework(Box<node::UpdateFramework>),
+    ShutdownAgent(node::ShutdownAgent),
+    AcknowledgeUpdate(node::AcknowledgeUpdate),
+    ToExecutor(node::ToExecutor),
+}
+
+#[derive(Debug)]
+pub enum Effect {
+    /// An event for the scheduler behind this stream.
+    Scheduler {
+        stream_id: String,
+        event: Arc<Event>,
+    },
+    EndStream {
+        stream_id: String,
+    },
+    Agent {
+        peer: PeerId,
+        order: Order,
+    },
+    Allocator(WorldChange),
+    Write {
+        ticket: Ticket,
+        command: Command,
+    },
+    Change(Numbered),
+    Answer {
+        token: Token,
+        answer: Answer,
+    },
+    AnswerAgent {
+        token: Token,
+        registration: Box<node::AgentRegistration>,
+    },
+    /// Send `Woke` at this time; an earlier one is void.
+    WakeAt(UnixNanos),
+}
+
+/// What goes on when a write is done.
+#[derive(Debug)]
+pub(crate) enum Pending {
+    Subscribe {
+        request: Box<SubscribeRequest>,
+        lost: bool,
+    },
+    AgentAdmission(Box<crate::agents::Admission>),
+    AgentUnreachable {
+        agent_id: String,
+        at: UnixNanos,
+    },
+    AgentGone {
+        agent_id: String,
+        token: Token,
+        at: UnixNanos,
+    },
+    AgentRemoved {
+        agent_id: String,
+        reason: String,
+    },
+    FrameworkRemoved {
+        framework_id: String,
+        token: Option<Token>,
+        at: UnixNanos,
+    },
+    FrameworkUpdated {
+        framework_id: String,
+        request: Box<SubscribeRequest>,
+        token: Token,
+    },
+    Weights {
+        token: Token,
+        weights: BTreeMap<String, f64>,
+    },
+    Quota {
+        token: Token,
+        quota: Vec<QuotaConfig>,
+    },
+    Maintenance {
+        token: Token,
+        maintenance: MaintenanceRecord,
+    },
+    /// Nobody waits: a deadline, say.
+    Nothing,
+}
+
+/// The master's state.
+#[derive(Debug)]
+pub struct MasterCore {
+    pub(crate) config: MasterConfig,
+    pub(crate) term: u64,
+    pub(crate) elected: bool,
+    pub(crate) frameworks: BTreeMap<String, Framework>,
+    pub(crate) completed_frameworks: VecDeque<String>,
+    /// Subscription to framework id.
+    pub(crate) streams: BTreeMap<String, String>,
+    pub(crate) agents: BTreeMap<String, Agent>,
+    /// Connection to agent id.
+    pub(crate) peers: BTreeMap<PeerId, String>,
+    /// In the registry, not back since this master leads.
+    pub(crate) recovered_agents: BTreeMap<String, AgentInfo>,
+    pub(crate) unreachable_agents: BTreeMap<String, UnixNanos>,
+    pub(crate) gone_agents: BTreeMap<String, UnixNanos>,
+    /// Agents with a write to the registry under way: conflicting requests wait for the peer's retry.
+    pub(crate) agents_in_transition: BTreeSet<String>,
+    pub(crate) offers: BTreeMap<u64, OfferEntry>,
+    pub(crate) weights: BTreeMap<String, f64>,
+    pub(crate) quota: Vec<QuotaConfig>,
+    pub(crate) maintenance: MaintenanceRecord,
+    pub(crate) pending: BTreeMap<Ticket, Pending>,
+    pub(crate) timers: Timers,
+    pub(crate) next_ticket: Ticket,
+    pub(crate) next_framework: u64,
+    pub(crate) next_agent: u64,
+    pub(crate) next_offer: u64,
+    pub(crate) changes: u64,
+    woken_at: Option<UnixNanos>,
+}
+
+/// One input's turn: the time, and where effects go.
+pub(crate) struct Turn<'a> {
+    pub(crate) now: UnixNanos,
+    pub(crate) effects: &'a mut Vec<Effect>,
+}
+
+impl MasterCore {
+    pub fn new(config: MasterConfig) -> MasterCore {
+        MasterCore {
+            config,
+            term: 0,
+            elected: false,
+            frameworks: BTreeMap::new(),
+            completed_frameworks: VecDeque::new(),
+            streams: BTreeMap::new(),
+            agents: BTreeMap::new(),
+            peers: BTreeMap::new(),
+            recovered_agents: BTreeMap::new(),
+            unreachable_agents: BTreeMap::new(),
+            gone_agents: BTreeMap::new(),
+            agents_in_transition: BTreeSet::new(),
+            offers: BTreeMap::new(),
+            weights: BTreeMap::new(),
+            quota: Vec::new(),
+            maintenance: MaintenanceRecord::default(),
+            pending: BTreeMap::new(),
+            timers: Timers::default(),
+            next_ticket: 0,
+            next_framework: 0,
+            next_agent: 0,
+            next_offer: 0,
+            changes: 0,
+            woken_at: None,
+        }
+    }
+
+    /// Takes one input; `now` is nanoseconds since the Unix epoch. Effects are to be carried out in order.
+    pub fn on(&mut self, now: UnixNanos, input: Input, effects: &mut Vec<Effect>) {
+        let mut turn = Turn { now, effects };
+        match input {
+            Input::Elected { term, recovered } => self.elected(term, *recovered, &mut turn),
+            Input::Subscribe(request) => self.subscribe(request, &mut turn),
+            Input::StreamLost { stream_id } => self.stream_lost(&stream_id, &mut turn),
+            Input::Call {
+                token,
+                stream_id,
+                call,
+            } => {
+                self.scheduler_call(token, stream_id.as_deref(), *call, &mut turn);
+            }
+            Input::Operator { token, call } => self.operator_call(token, *call, &mut turn),
+            Input::AgentRegisters {
+                token,
+                peer,
+                address,
+                request,
+            } => {
+                self.agent_registers(token, peer, address, request, &mut turn);
+            }
+            Input::AgentSays { peer, what } => self.agent_says(peer, what, &mut turn),
+            Input::AgentLost { peer, silent } => self.agent_lost(peer, silent, &mut turn),
+            Input::Proposals(proposals) => self.propose_offers(proposals, &mut turn),
+            Input::Written { ticket, refused } => self.written(ticket, refused, &mut turn),
+            Input::Woke => self.woken_at = None,
+        }
+        while let Some(timer) = self.timers.pop_due(now) {
+            self.timer(timer, &mut turn);
+        }
+        self.wake(&mut turn);
+    }
+
+    /// The number of the last change.
+    pub fn changes(&self) -> u64 {
+        self.changes
+    }
+
+    fn wake(&mut self, turn: &mut Turn<'_>) {
+        let next = self.timers.next();
+        if let Some(at) = next
+            && self.woken_at != next
+        {
+            self.woken_at = next;
+            turn.effects.push(Effect::WakeAt(at));
+        }
+    }
+
+    fn elected(&mut self, term: u64, recovered: Recovered, turn: &mut Turn<'_>) {
+        self.term = term;
+        self.elected = true;
+        self.change(
+            turn,
+            Change::Elected(Arc::new(MasterRecord {
+                info: self.config.info.clone(),
+                cluster: self.config.cluster.clone(),
+                started_at: self.config.started_at,
+                elected_at: turn.now,
+            })),
+        );
+        self.unreachable_agents = recovered.unreachable.into_iter().collect();
+        self.gone_agents = recovered.gone.into_iter().collect();
+        self.completed_frameworks = recovered.completed_frameworks.into();
+        self.set_weights(recovered.weights, turn);
+        self.set_quota(recovered.quota, turn);
+        self.set_maintenance(recovered.maintenance, turn);
+        for info in recovered.agents {
+            self.recover_agent(info, turn);
+        }
+        for framework in recovered.frameworks {
+            self.recover_framework(framework, turn);
+        }
+    }
+
+    pub(crate) fn write(&mut self, turn: &mut Turn<'_>, command: Command, pending: Pending) {
+        self.next_ticket += 1;
+        self.pending.insert(self.next_ticket, pending);
+        turn.effects.push(Effect::Write {
+            ticket: self.next_ticket,
+            command,
+        });
+    }
+
+    fn written(&mut self, ticket: Ticket, refused: Option<String>, turn: &mut Turn<'_>) {
+        let Some(pending) = self.pending.remove(&ticket) else {
+            return;
+        };
+        match pending {
+            Pending::Subscribe { request, lost } => {
+                self.subscribe_written(*request, lost, refused, turn)
+            }
+            Pending::AgentAdmission(admission) => self.admission_written(*admission, refused, turn),
+            Pending::AgentUnreachable { agent_id, at } => {
+                self.unreachable_written(&agent_id, at, refused, turn)
+            }
+            Pending::AgentGone {
+                agent_id,
+                token,
+                at,
+            } => self.gone_written(&agent_id, token, at, refused, turn),
+            Pending::AgentRemoved { agent_id, reason } => {
+                self.agent_removed_written(&agent_id, &reason, turn)
+            }
+            Pending::FrameworkRemoved {
+                framework_id,
+                token,
+                at,
+            } => {
+                self.remove_framework(&framework_id, at, turn);
+                if let Some(token) = token {
+                    turn.answer(token, Answer::OK);
+                }
+            }
+            Pending::FrameworkUpdated {
+                framework_id,
+                request,
+                token,
+            } => {
+                self.framework_updated(&framework_id, *request, turn);
+                turn.answer(token, Answer::OK);
+            }
+            Pending::Weights { token, weights } => {
+                self.set_weights(weights, turn);
+                turn.answer(token, Answer::OK);
+            }
+            Pending::Quota { token, quota } => {
+                self.set_quota(quota, turn);
+                turn.answer(token, Answer::OK);
+            }
+            Pending::Maintenance { token, maintenance } => {
+                self.set_maintenance(maintenance, turn);
+                turn.answer(token, Answer::OK);
+            }
+            Pending::Nothing => {}
+        }
+    }
+
+    pub(crate) fn change(&mut self, turn: &mut Turn<'_>, change: Change) {
+        self.changes += 1;
+        turn.effects.push(Effect::Change(Numbered {
+            number: self.changes,
+            change,
+        }));
+    }
+}
+
+impl Turn<'_> {
+    pub(crate) fn answer(&mut self, token: Token, answer: Answer) {
+        self.effects.push(Effect::Answer { token, answer });
+    }
+
+    pub(crate) fn allocator(&mut self, change: WorldChange) {
+        self.effects.push(Effect::Allocator(change));
+    }
+
+    pub(crate) fn order(&mut self, peer: PeerId, order: Order) {
+        self.effects.push(Effect::Agent { peer, order });
+    }
+
+    pub(crate) fn event(&mut self, stream_id: &str, event: Event) {
+        self.effects.push(Effect::Scheduler {
+            stream_id: stream_id.to_string(),
+            event: Arc::new(event),
+        });
+    }
+}

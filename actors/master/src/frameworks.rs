@@ -1,0 +1,554 @@
+//! Frameworks: subscription, failover, update, disconnection and end (Mesos: `Master::subscribe` and its neighbours).
+
+use std::sync::Arc;
+
+use tepui_messages::{
+    UnixNanos,
+    allocator::{Allocation, WorldChange},
+    change::{Change, FrameworkRecord, TaskKept},
+    master::Answer,
+};
+use tepui_protocol::{
+    node,
+    v1::{
+        AgentId, FrameworkId, FrameworkInfo, TaskState,
+        framework_info::capability::Type as Capability,
+        scheduler::{Event, event},
+        task_status::Reason,
+    },
+    validate,
+};
+use tepui_registry::Command;
+
+use crate::{
+    commands,
+    core::{MasterCore, Order, Pending, RecoveredFramework, SubscribeRequest, Token, Turn},
+    status::MasterStatus,
+    tables::{Framework, MAX_COMPLETED_FRAMEWORKS, has_capability, is_terminal},
+    timers::Timer,
+};
+
+/// Heartbeats on scheduler streams (Mesos: a constant, echoed in SUBSCRIBED).
+const HEARTBEAT_INTERVAL_SECONDS: f64 = 15.0;
+const NANOS_PER_SECOND: f64 = 1e9;
+
+impl MasterCore {
+    pub(crate) fn subscribe(&mut self, mut request: Box<SubscribeRequest>, turn: &mut Turn<'_>) {
+        if let Err(reason) = self.check_subscription(&request) {
+            return refuse(&request.stream_id, reason, turn);
+        }
+        let known = request.info.id.clone().filter(|id| !id.value.is_empty());
+        let Some(id) = known else {
+            let id = format!("{}-{:04}", self.config.info.id, self.next_framework);
+            self.next_framework += 1;
+            request.info.id = Some(FrameworkId { value: id });
+            return self.write_admission(request, turn);
+        };
+        if let Some(framework) = self.frameworks.get(&id.value) {
+            let old = framework.info();
+            if let Err(reason) = validate::framework::same_principal(old, &request.info) {
+                return refuse(&request.stream_id, reason, turn);
+            }
+            // As Mesos: these are silently kept on a resubscription.
+            request.info.user = old.user.clone();
+            request.info.checkpoint = old.checkpoint;
+        }
+        self.write_admission(request, turn);
+    }
+
+    fn write_admission(&mut self, request: Box<SubscribeRequest>, turn: &mut Turn<'_>) {
+        let id = request.info.id.clone().expect("given above").value;
+        if self.frameworks.contains_key(&id) {
+            let update =
+                commands::update_framework(&request.info, request.suppressed_roles.clone());
+            self.write(turn, update, Pending::Nothing);
+            let connected = Command::FrameworkConnected { id };
+            return self.write(
+                turn,
+                connected,
+                Pending::Subscribe {
+                    request,
+                    lost: false,
+                },
+            );
+        }
+        let command = commands::admit_framework(&request.info, request.suppressed_roles.clone());
+        self.write(
+            turn,
+            command,
+            Pending::Subscribe {
+                request,
+                lost: false,
+            },
+        );
+    }
+
+    fn check_subscription(&self, request: &SubscribeRequest) -> Result<(), String> {
+        check_framework_info(&request.info, &request.suppressed_roles)?;
+        let id = request.info.id.as_ref().map_or("", |id| id.value.as_str());
+        if self
+            .completed_frameworks
+            .iter()
+            .any(|completed| completed == id)
+        {
+            return Err("Framework has been removed".to_string());
+        }
+        request
+            .offer_constraints
+            .as_ref()
+            .map_or(Ok(()), validate::constraints::validate)
+    }
+
+    pub(crate) fn subscribe_written(
+        &mut self,
+        request: SubscribeRequest,
+        lost: bool,
+        refused: Option<String>,
+        turn: &mut Turn<'_>,
+    ) {
+        if let Some(reason) = refused {
+            return refuse(&request.stream_id, reason, turn);
+        }
+        let id = request
+            .info
+            .id
+            .as_ref()
+            .expect("admitted with an id")
+            .value
+            .clone();
+        let stream_id = request.stream_id.clone();
+        if self.frameworks.contains_key(&id) {
+            self.reconnect(&id, request, turn);
+        } else {
+            self.add_framework(&id, request, turn);
+        }
+        self.streams.insert(stream_id.clone(), id);
+        if lost {
+            self.stream_lost(&stream_id, turn);
+        }
+    }
+
+    fn add_framework(&mut self, id: &str, request: SubscribeRequest, turn: &mut Turn<'_>) {
+        let record = FrameworkRecord {
+            info: request.info.clone(),
+            active: true,
+            connected: true,
+            recovered: false,
+            registered_at: turn.now,
+            reregistered_at: None,
+            suppressed_roles: request.suppressed_roles.clone(),
+            offer_constraints: request.offer_constraints.clone(),
+        };
+        let mut framework = Framework::new(record.clone());
+        framework.stream_id = Some(request.stream_id.clone());
+        self.frameworks.insert(id.to_string(), framework);
+        self.change(turn, Change::FrameworkAdded(Arc::new(record)));
+        self.send_subscribed(&request, turn);
+        turn.allocator(WorldChange::FrameworkAdded {
+            info: Arc::new(request.info),
+            suppressed_roles: request.suppressed_roles,
+            offer_constraints: request.offer_constraints.map(Arc::new),
+            active: true,
+            used: Vec::new(),
+        });
+    }
+
+    /// A framework this master knows has a new stream; offers of the old one are forgotten without RESCIND.
+    fn reconnect(&mut self, id: &str, request: SubscribeRequest, turn: &mut Turn<'_>) {
+        let framework = self
+            .frameworks
+            .get_mut(id)
+            .expect("reconnect is called for a known framework");
+        if let Some(old) = framework.stream_id.replace(request.stream_id.clone()) {
+            self.streams.remove(&old);
+            refuse(&old, "Framework failed over".to_string(), turn);
+        }
+        self.discard_offers(id, turn);
+        let framework = self.frameworks.get_mut(id).expect("still there");
+        let record = &mut framework.record;
+        record.info = request.info.clone();
+        record.active = true;
+        record.connected = true;
+        record.recovered = false;
+        record.reregistered_at = Some(turn.now);
+        record.suppressed_roles = request.suppressed_roles.clone();
+        record.offer_constraints = request.offer_constraints.clone();
+        self.send_subscribed(&request, turn);
+        self.publish_framework(id, turn);
+        turn.allocator(WorldChange::FrameworkActive {
+            framework_id: framework_id(id),
+            active: true,
+        });
+        self.tell_agents_of_update(id, turn);
+    }
+
+    fn send_subscribed(&self, request: &SubscribeRequest, turn: &mut Turn<'_>) {
+        let subscribed = event::Subscribed {
+            framework_id: request.info.id.clone().expect("admitted with an id"),
+            heartbeat_interval_seconds: Some(HEARTBEAT_INTERVAL_SECONDS),
+            master_info: Some(self.config.info.clone()),
+        };
+        turn.event(
+            &request.stream_id,
+            Event {
+                r#type: Some(event::Type::Subscribed as i32),
+                subscribed: Some(subscribed),
+                ..Default::default()
+            },
+        );
+    }
+
+    /// Tells view and allocator what the framework is now.
+    fn publish_framework(&mut self, id: &str, turn: &mut Turn<'_>) {
+        let record = self.frameworks[id].record.clone();
+        turn.allocator(WorldChange::FrameworkUpdated {
+            info: Arc::new(record.info.clone()),
+            suppressed_roles: record.suppressed_roles.clone(),
+            offer_constraints: record.offer_constraints.clone().map(Arc::new),
+        });
+        self.change(turn, Change::FrameworkUpdated(Arc::new(record)));
+    }
+
+    fn tell_agents_of_update(&mut self, id: &str, turn: &mut Turn<'_>) {
+        let framework = &self.frameworks[id];
+        let update = node::UpdateFramework {
+            framework_info: framework.info().clone(),
+            term: self.term,
+        };
+        let agents: std::collections::BTreeSet<&String> =
+            framework.executors.keys().map(|(agent, _)| agent).collect();
+        let holders = framework
+            .tasks
+            .values()
+            .map(|entry| &entry.task.agent_id.value);
+        for agent_id in agents
+            .into_iter()
+            .chain(holders)
+            .collect::<std::collections::BTreeSet<_>>()
+        {
+            if let Some(peer) = self.agents.get(agent_id).and_then(|agent| agent.peer) {
+                turn.order(peer, Order::UpdateFramework(Box::new(update.clone())));
+            }
+        }
+    }
+
+    /// UPDATE_FRAMEWORK: unlike a resubscription, what may not change is an error.
+    pub(crate) fn update_framework(
+        &mut self,
+        token: Token,
+        id: &str,
+        request: Box<SubscribeRequest>,
+        turn: &mut Turn<'_>,
+    ) {
+        let old = self.frameworks[id].info();
+        if let Err(reason) = check_framework_info(&request.info, &request.suppressed_roles) {
+            return turn.answer(
+                token,
+                Answer::refused(
+                    400,
+                    format!("Supplied FrameworkInfo is not valid: {reason}"),
+                ),
+            );
+        }
+        if let Err(reason) = validate::framework::validate_update(old, &request.info) {
+            return turn.answer(
+                token,
+                Answer::refused(400, format!("FrameworkInfo update is not valid: {reason}")),
+            );
+        }
+        if let Some(Err(reason)) = request
+            .offer_constraints
+            .as_ref()
+            .map(validate::constraints::validate)
+        {
+            let text = format!("'UpdateFramework.offer_constraints' are not valid: {reason}");
+            return turn.answer(token, Answer::refused(400, text));
+        }
+        let command = commands::update_framework(&request.info, request.suppressed_roles.clone());
+        self.write(
+            turn,
+            command,
+            Pending::FrameworkUpdated {
+                framework_id: id.to_string(),
+                request,
+                token,
+            },
+        );
+    }
+
+    pub(crate) fn framework_updated(
+        &mut self,
+        id: &str,
+        request: SubscribeRequest,
+        turn: &mut Turn<'_>,
+    ) {
+        let Some(framework) = self.frameworks.get_mut(id) else {
+            return;
+        };
+        framework.record.info = request.info;
+        framework.record.suppressed_roles = request.suppressed_roles;
+        framework.record.offer_constraints = request.offer_constraints;
+        let roles = framework.roles();
+        self.publish_framework(id, turn);
+        self.rescind_offers_outside(id, &roles, turn);
+        self.tell_agents_of_update(id, turn);
+    }
+
+    pub(crate) fn stream_lost(&mut self, stream_id: &str, turn: &mut Turn<'_>) {
+        let Some(id) = self.streams.remove(stream_id) else {
+            for pending in self.pending.values_mut() {
+                if let Pending::Subscribe { request, lost } = pending
+                    && request.stream_id == stream_id
+                {
+                    *lost = true;
+                }
+            }
+            return;
+        };
+        self.disconnect(&id, turn);
+    }
+
+    /// The scheduler is gone for now: offers return, the failover time starts to count and is remembered.
+    fn disconnect(&mut self, id: &str, turn: &mut Turn<'_>) {
+        let Some(framework) = self.frameworks.get_mut(id) else {
+            return;
+        };
+        framework.stream_id = None;
+        framework.disconnections += 1;
+        framework.record.active = false;
+        framework.record.connected = false;
+        let at = turn.now.saturating_add(
+            (framework.info().failover_timeout().max(0.0) * NANOS_PER_SECOND) as i64,
+        );
+        let timer = Timer::Failover {
+            framework_id: id.to_string(),
+            disconnection: framework.disconnections,
+        };
+        let record = Arc::new(framework.record.clone());
+        self.timers.set(at, timer);
+        turn.allocator(WorldChange::FrameworkActive {
+            framework_id: framework_id(id),
+            active: false,
+        });
+        self.discard_offers(id, turn);
+        self.change(turn, Change::FrameworkUpdated(record));
+        self.write(
+            turn,
+            Command::FrameworkDisconnected {
+                id: id.to_string(),
+                deadline_nanos: at,
+            },
+            Pending::Nothing,
+        );
+    }
+
+    pub(crate) fn failover_over(&mut self, id: &str, disconnection: u64, turn: &mut Turn<'_>) {
+        let over = self.frameworks.get(id).is_some_and(|framework| {
+            !framework.record.connected && framework.disconnections == disconnection
+        });
+        if over {
+            self.end_framework(id, None, turn);
+        }
+    }
+
+    /// TEARDOWN by itself or an operator, or the end of the failover time.
+    pub(crate) fn end_framework(&mut self, id: &str, token: Option<Token>, turn: &mut Turn<'_>) {
+        let pending = Pending::FrameworkRemoved {
+            framework_id: id.to_string(),
+            token,
+            at: turn.now,
+        };
+        self.write(
+            turn,
+            Command::RemoveFramework {
+                id: id.to_string(),
+                at_nanos: turn.now,
+            },
+            pending,
+        );
+    }
+
+    pub(crate) fn remove_framework(&mut self, id: &str, at: UnixNanos, turn: &mut Turn<'_>) {
+        if !self.frameworks.contains_key(id) {
+            return;
+        }
+        let order = node::ShutdownFramework {
+            framework_id: framework_id(id),
+            term: self.term,
+        };
+        for peer in self.agents.values().filter_map(|agent| agent.peer) {
+            turn.order(peer, Order::ShutdownFramework(order.clone()));
+        }
+        self.discard_offers(id, turn);
+        self.end_tasks_of(id, turn);
+        let executors: Vec<(String, String)> =
+            self.frameworks[id].executors.keys().cloned().collect();
+        for (agent_id, executor_id) in executors {
+            self.remove_executor(id, &agent_id, &executor_id, turn);
+        }
+        turn.allocator(WorldChange::FrameworkRemoved {
+            framework_id: framework_id(id),
+        });
+        let framework = self.frameworks.remove(id).expect("checked above");
+        if let Some(stream_id) = framework.stream_id {
+            self.streams.remove(&stream_id);
+            turn.effects
+                .push(crate::core::Effect::EndStream { stream_id });
+        }
+        self.completed_frameworks.push_back(id.to_string());
+        if self.completed_frameworks.len() > MAX_COMPLETED_FRAMEWORKS {
+            self.completed_frameworks.pop_front();
+        }
+        self.change(
+            turn,
+            Change::FrameworkRemoved {
+                framework_id: framework_id(id),
+                at,
+            },
+        );
+    }
+
+    fn end_tasks_of(&mut self, id: &str, turn: &mut Turn<'_>) {
+        let tasks: Vec<String> = self.frameworks[id].tasks.keys().cloned().collect();
+        for task_id in tasks {
+            let entry = &self.frameworks[id].tasks[&task_id];
+            if !is_terminal(entry.task.state()) {
+                let status = MasterStatus::new(TaskState::TaskKilled)
+                    .reason(Reason::FrameworkRemoved)
+                    .message(format!("Framework {id} removed"))
+                    .build(&entry.task, turn.now);
+                self.set_task_state(id, &task_id, status, TaskState::TaskKilled, turn);
+            }
+            self.remove_task(id, &task_id, TaskKept::Completed, turn);
+        }
+    }
+
+    /// From the registry, after an election: known, not subscribed; its failover time goes on counting.
+    pub(crate) fn recover_framework(&mut self, recovered: RecoveredFramework, turn: &mut Turn<'_>) {
+        let id = recovered.info.id.clone().unwrap_or_default().value;
+        let timeout = (recovered.info.failover_timeout().max(0.0) * NANOS_PER_SECOND) as i64;
+        let at = recovered.deadline.unwrap_or_else(|| {
+            turn.now
+                .saturating_add(timeout.max(RESUBSCRIBE_AFTER_ELECTION))
+        });
+        self.add_unsubscribed(recovered.info, recovered.suppressed_roles, turn);
+        let framework = self.frameworks.get_mut(&id).expect("just added");
+        framework.disconnections = 1;
+        self.timers.set(
+            at.max(turn.now + RESUBSCRIBE_AFTER_ELECTION),
+            Timer::Failover {
+                framework_id: id,
+                disconnection: 1,
+            },
+        );
+    }
+
+    pub(crate) fn add_unsubscribed(
+        &mut self,
+        info: FrameworkInfo,
+        suppressed_roles: Vec<String>,
+        turn: &mut Turn<'_>,
+    ) {
+        let record = FrameworkRecord {
+            info: info.clone(),
+            active: false,
+            connected: false,
+            recovered: true,
+            registered_at: turn.now,
+            reregistered_at: None,
+            suppressed_roles: suppressed_roles.clone(),
+            offer_constraints: None,
+        };
+        let framework = Framework::new(record.clone());
+        self.frameworks
+            .insert(framework.id().to_string(), framework);
+        self.change(turn, Change::FrameworkAdded(Arc::new(record)));
+        turn.allocator(WorldChange::FrameworkAdded {
+            info: Arc::new(info),
+            suppressed_roles,
+            offer_constraints: None,
+            active: false,
+            used: Vec::new(),
+        });
+    }
+
+    /// The executor is gone from the tables; its resources are free.
+    pub(crate) fn remove_executor(
+        &mut self,
+        framework: &str,
+        agent: &str,
+        executor: &str,
+        turn: &mut Turn<'_>,
+    ) {
+        let Some(entry) = self.frameworks.get_mut(framework).and_then(|f| {
+            f.executors
+                .remove(&(agent.to_string(), executor.to_string()))
+        }) else {
+            return;
+        };
+        let key = (framework.to_string(), executor.to_string());
+        if self
+            .agents
+            .get_mut(agent)
+            .is_some_and(|agent| agent.executors.remove(&key))
+            && !entry.resources.is_empty()
+        {
+            turn.allocator(WorldChange::Recovered {
+                agent_id: AgentId {
+                    value: agent.to_string(),
+                },
+                allocation: Allocation {
+                    framework_id: framework_id(framework),
+                    role: crate::tables::allocation_role(&entry.resources),
+                    resources: crate::tables::without_allocation(&entry.resources),
+                },
+                refused_for: None,
+            });
+        }
+        self.change(
+            turn,
+            Change::ExecutorRemoved {
+                framework_id: framework_id(framework),
+                agent_id: AgentId {
+                    value: agent.to_string(),
+                },
+                executor_id: entry.executor_id.clone(),
+            },
+        );
+    }
+
+    pub(crate) fn is_partition_aware(&self, framework: &str) -> bool {
+        self.frameworks
+            .get(framework)
+            .is_some_and(|framework| has_capability(framework.info(), Capability::PartitionAware))
+    }
+}
+
+/// After an election even a framework without failover time has this long to find the new leader.
+const RESUBSCRIBE_AFTER_ELECTION: i64 = 60 * 1_000_000_000;
+
+pub(crate) fn framework_id(id: &str) -> FrameworkId {
+    FrameworkId {
+        value: id.to_string(),
+    }
+}
+
+/// ERROR and the end of the stream.
+fn refuse(stream_id: &str, reason: String, turn: &mut Turn<'_>) {
+    turn.event(
+        stream_id,
+        Event {
+            r#type: Some(event::Type::Error as i32),
+            error: Some(event::Error { message: reason }),
+            ..Default::default()
+        },
+    );
+    turn.effects.push(crate::core::Effect::EndStream {
+        stream_id: stream_id.to_string(),
+    });
+}
+
+fn check_framework_info(info: &FrameworkInfo, suppressed: &[String]) -> Result<(), String> {
+    validate::framework::validate(info)?;
+    validate::framework::suppressed_roles(info, suppressed)
+}

@@ -1,0 +1,25 @@
+//! The authority: agents, frameworks, tasks and offers.
+//!
+//! Owns what is true of the cluster while this master leads. Never formats, serialises, waits for a
+//! disk or answers a query: encoding is the proxies' and peers', reading is the view's. [`core`] holds the
+//! rules without I/O; [`actor`] carries their effects out.
+
+mod accept;
+pub mod actor;
+mod agents;
+mod calls;
+mod commands;
+pub mod core;
+mod frameworks;
+mod offers;
+mod operator;
+mod quota;
+mod reconcile;
+mod status;
+mod tables;
+mod tasks;
+mod timers;
+mod validation;
+
+pub use actor::{Master, MasterLinks};
+pub use core::{Effect, Input, MasterConfig, MasterCore};

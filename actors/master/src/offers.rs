@@ -1,0 +1,298 @@
+//! Offers: made from proposals, taken back, declined (SCHEDULER_API 2.4, 3.2).
+
+use std::sync::Arc;
+
+use tepui_messages::{
+    allocator::{Proposal, WorldChange},
+    change::Change,
+};
+use tepui_protocol::v1::{
+    Address, AgentId, Offer, OfferId, Resource, Url,
+    framework_info::capability::Type as Capability,
+    resource::AllocationInfo,
+    scheduler::{Event, event},
+};
+
+use crate::{
+    core::{MasterCore, Turn},
+    frameworks::framework_id,
+    tables::OfferEntry,
+};
+
+/// Declined resources stay away this long unless the scheduler says otherwise (Mesos: `Filters.refuse_seconds`).
+const DEFAULT_REFUSE_SECONDS: f64 = 5.0;
+const MAX_REFUSE_SECONDS: f64 = 365.0 * 24.0 * 3600.0;
+
+impl MasterCore {
+    pub(crate) fn propose_offers(&mut self, proposals: Vec<Proposal>, turn: &mut Turn<'_>) {
+        for proposal in proposals {
+            let mut offers = Vec::new();
+            for (agent_id, resources) in &proposal.agents {
+                match self.make_offer(&proposal, agent_id, resources, turn) {
+                    Some(offer) => offers.push(offer),
+                    None => turn.allocator(WorldChange::Recovered {
+                        agent_id: agent_id.clone(),
+                        allocation: tepui_messages::allocator::Allocation {
+                            framework_id: proposal.framework_id.clone(),
+                            role: proposal.role.clone(),
+                            resources: resources.clone(),
+                        },
+                        refused_for: None,
+                    }),
+                }
+            }
+            self.send_offers(&proposal.framework_id.value, offers, turn);
+        }
+    }
+
+    fn send_offers(&self, framework: &str, offers: Vec<Offer>, turn: &mut Turn<'_>) {
+        let stream = self
+            .frameworks
+            .get(framework)
+            .and_then(|framework| framework.stream_id.as_deref());
+        if let (Some(stream_id), false) = (stream, offers.is_empty()) {
+            turn.event(
+                stream_id,
+                Event {
+                    r#type: Some(event::Type::Offers as i32),
+                    offers: Some(event::Offers { offers }),
+                    ..Default::default()
+                },
+            );
+        }
+    }
+
+    /// The offer as the framework sees it; `None` where it can no longer be made.
+    fn make_offer(
+        &mut self,
+        proposal: &Proposal,
+        agent_id: &AgentId,
+        resources: &[Resource],
+        turn: &mut Turn<'_>,
+    ) -> Option<Offer> {
+        let framework = self
+            .frameworks
+            .get_mut(&proposal.framework_id.value)
+            .filter(|f| f.record.active)?;
+        let agent = self
+            .agents
+            .get_mut(&agent_id.value)
+            .filter(|agent| agent.record.active)?;
+        let number = self.next_offer;
+        self.next_offer += 1;
+        framework.offers.insert(number);
+        agent.offers.insert(number);
+        let info = &agent.record.info;
+        let allocation = AllocationInfo {
+            role: Some(proposal.role.clone()),
+        };
+        let executor_ids = agent
+            .executors
+            .iter()
+            .filter(|(framework_id, _)| *framework_id == proposal.framework_id.value)
+            .map(|(_, executor)| tepui_protocol::v1::ExecutorId {
+                value: executor.clone(),
+            })
+            .collect();
+        let full = Offer {
+            id: OfferId {
+                value: format!("{}-O{number}", self.config.info.id),
+            },
+            framework_id: proposal.framework_id.clone(),
+            agent_id: agent_id.clone(),
+            hostname: info.hostname.clone(),
+            url: Some(agent_url(&agent.record.pid, &info.hostname)),
+            domain: info.domain.clone(),
+            resources: resources
+                .iter()
+                .map(|resource| Resource {
+                    allocation_info: Some(allocation.clone()),
+                    ..resource.clone()
+                })
+                .collect(),
+            attributes: info.attributes.clone(),
+            executor_ids,
+            unavailability: None,
+            allocation_info: Some(allocation),
+        };
+        let seen = if framework.has(Capability::MultiRole) {
+            full.clone()
+        } else {
+            single_role(full.clone())
+        };
+        let full = Arc::new(full);
+        let entry = OfferEntry {
+            offer: Arc::clone(&full),
+            framework_id: proposal.framework_id.value.clone(),
+            agent_id: agent_id.value.clone(),
+            role: proposal.role.clone(),
+            resources: resources.to_vec(),
+        };
+        self.offers.insert(number, entry);
+        self.change(turn, Change::OfferAdded(full));
+        Some(seen)
+    }
+
+    /// The number in an offer id of this master.
+    pub(crate) fn offer_number(&self, id: &OfferId) -> Option<u64> {
+        let number = id
+            .value
+            .strip_prefix(&self.config.info.id)?
+            .strip_prefix("-O")?
+            .parse()
+            .ok()?;
+        self.offers.contains_key(&number).then_some(number)
+    }
+
+    /// Takes an offer off the tables; what becomes of its resources is the caller's business.
+    pub(crate) fn take_offer(&mut self, number: u64, turn: &mut Turn<'_>) -> Option<OfferEntry> {
+        let entry = self.offers.remove(&number)?;
+        if let Some(framework) = self.frameworks.get_mut(&entry.framework_id) {
+            framework.offers.remove(&number);
+        }
+        if let Some(agent) = self.agents.get_mut(&entry.agent_id) {
+            agent.offers.remove(&number);
+        }
+        self.change(
+            turn,
+            Change::OfferRemoved {
+                framework_id: framework_id(&entry.framework_id),
+                offer_id: entry.offer.id.clone(),
+            },
+        );
+        Some(entry)
+    }
+
+    /// Takes an offer back; its resources are free, with a filter or without.
+    pub(crate) fn return_offer(
+        &mut self,
+        number: u64,
+        refused_for: Option<std::time::Duration>,
+        turn: &mut Turn<'_>,
+    ) {
+        if let Some(entry) = self.take_offer(number, turn) {
+            turn.allocator(WorldChange::Recovered {
+                agent_id: entry.offer.agent_id.clone(),
+                allocation: entry.allocation(),
+                refused_for,
+            });
+        }
+    }
+
+    /// All offers of a framework, without telling it.
+    pub(crate) fn discard_offers(&mut self, framework: &str, turn: &mut Turn<'_>) {
+        let Some(framework) = self.frameworks.get(framework) else {
+            return;
+        };
+        for number in framework.offers.clone() {
+            self.return_offer(number, None, turn);
+        }
+    }
+
+    /// Takes back an offer and tells its framework.
+    pub(crate) fn rescind_offer(&mut self, number: u64, turn: &mut Turn<'_>) {
+        let Some(entry) = self.offers.get(&number) else {
+            return;
+        };
+        let offer_id = entry.offer.id.clone();
+        let stream = self
+            .frameworks
+            .get(&entry.framework_id)
+            .and_then(|framework| framework.stream_id.clone());
+        self.return_offer(number, None, turn);
+        if let Some(stream_id) = stream {
+            turn.event(
+                &stream_id,
+                Event {
+                    r#type: Some(event::Type::Rescind as i32),
+                    rescind: Some(event::Rescind { offer_id }),
+                    ..Default::default()
+                },
+            );
+        }
+    }
+
+    pub(crate) fn rescind_offers_of_agent(&mut self, agent: &str, turn: &mut Turn<'_>) {
+        let offers = self
+            .agents
+            .get(agent)
+            .map(|agent| agent.offers.clone())
+            .unwrap_or_default();
+        for number in offers {
+            self.rescind_offer(number, turn);
+        }
+    }
+
+    /// After an update of its roles: offers under roles it has left.
+    pub(crate) fn rescind_offers_outside(
+        &mut self,
+        framework: &str,
+        roles: &[String],
+        turn: &mut Turn<'_>,
+    ) {
+        let offers = self.frameworks[framework].offers.clone();
+        for number in offers {
+            if !roles.contains(&self.offers[&number].role) {
+                self.rescind_offer(number, turn);
+            }
+        }
+    }
+
+    /// DECLINE: unknown ids are ignored.
+    pub(crate) fn decline(
+        &mut self,
+        framework: &str,
+        ids: &[OfferId],
+        refuse_seconds: Option<f64>,
+        turn: &mut Turn<'_>,
+    ) {
+        let refused_for = refusal(refuse_seconds);
+        for number in ids
+            .iter()
+            .filter_map(|id| self.offer_number(id))
+            .collect::<Vec<_>>()
+        {
+            if self
+                .offers
+                .get(&number)
+                .is_some_and(|offer| offer.framework_id == framework)
+            {
+                self.return_offer(number, refused_for, turn);
+            }
+        }
+    }
+}
+
+/// How long resources are refused: default where unset, negative or not a number; none for zero; at most a year.
+pub(crate) fn refusal(refuse_seconds: Option<f64>) -> Option<std::time::Duration> {
+    let seconds = match refuse_seconds {
+        Some(seconds) if seconds >= 0.0 => seconds.min(MAX_REFUSE_SECONDS),
+        _ => DEFAULT_REFUSE_SECONDS,
+    };
+    (seconds > 0.0).then(|| std::time::Duration::from_secs_f64(seconds))
+}
+
+/// Where an agent's HTTP endpoints are, from its pid `slave(1)@ip:port`.
+fn agent_url(pid: &str, hostname: &str) -> Url {
+    let (process, address) = pid.split_once('@').unwrap_or(("slave(1)", pid));
+    let (ip, port) = address.rsplit_once(':').unwrap_or((address, "0"));
+    Url {
+        scheme: "http".to_string(),
+        address: Address {
+            hostname: Some(hostname.to_string()),
+            ip: Some(ip.to_string()),
+            port: port.parse().unwrap_or(0),
+        },
+        path: Some(format!("/{process}")),
+        ..Default::default()
+    }
+}
+
+/// Without MULTI_ROLE a framework does not see what role was allocated to.
+fn single_role(mut offer: Offer) -> Offer {
+    offer.allocation_info = None;
+    for resource in &mut offer.resources {
+        resource.allocation_info = None;
+    }
+    offer
+}

@@ -1,0 +1,171 @@
+//! The master's tables: what it knows of agents, frameworks, tasks and offers.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+};
+
+use tepui_messages::{
+    UnixNanos,
+    allocator::Allocation,
+    change::{AgentRecord, FrameworkRecord},
+    master::PeerId,
+};
+pub(crate) use tepui_protocol::validate::framework::has_capability;
+use tepui_protocol::{
+    v1::{
+        ExecutorInfo, FrameworkId, FrameworkInfo, Offer, Resource, Task, TaskState,
+        framework_info::capability::Type as Capability,
+    },
+    validate::framework::roles,
+};
+
+/// Tasks a framework's unreachable cache holds (Mesos: `max_unreachable_tasks_per_framework`).
+pub(crate) const MAX_UNREACHABLE_TASKS: usize = 1_000;
+/// Ended frameworks whose ids are refused (Mesos: `max_completed_frameworks`).
+pub(crate) const MAX_COMPLETED_FRAMEWORKS: usize = 50;
+
+/// A framework, subscribed or not.
+#[derive(Debug)]
+pub(crate) struct Framework {
+    pub(crate) record: FrameworkRecord,
+    /// The subscription that events go to.
+    pub(crate) stream_id: Option<String>,
+    /// How often it was disconnected: a timer of an earlier time is void.
+    pub(crate) disconnections: u64,
+    pub(crate) tasks: BTreeMap<String, TaskEntry>,
+    /// By agent and executor id.
+    pub(crate) executors: BTreeMap<(String, String), Arc<ExecutorInfo>>,
+    pub(crate) offers: BTreeSet<u64>,
+    /// Ids of tasks whose agents are unreachable; oldest first.
+    pub(crate) unreachable: VecDeque<String>,
+}
+
+/// A task that is live, or whose end the scheduler has not acknowledged.
+#[derive(Debug, Clone)]
+pub(crate) struct TaskEntry {
+    pub(crate) task: Arc<Task>,
+    /// Its resources still count as used (not terminal, not unreachable).
+    pub(crate) holds_resources: bool,
+}
+
+impl Framework {
+    pub(crate) fn new(record: FrameworkRecord) -> Framework {
+        Framework {
+            record,
+            stream_id: None,
+            disconnections: 0,
+            tasks: BTreeMap::new(),
+            executors: BTreeMap::new(),
+            offers: BTreeSet::new(),
+            unreachable: VecDeque::new(),
+        }
+    }
+
+    pub(crate) fn id(&self) -> &str {
+        self.record
+            .info
+            .id
+            .as_ref()
+            .map_or("", |id| id.value.as_str())
+    }
+
+    pub(crate) fn info(&self) -> &FrameworkInfo {
+        &self.record.info
+    }
+
+    pub(crate) fn has(&self, capability: Capability) -> bool {
+        has_capability(&self.record.info, capability)
+    }
+
+    /// The roles it subscribes to.
+    pub(crate) fn roles(&self) -> Vec<String> {
+        roles(&self.record.info)
+            .into_iter()
+            .map(str::to_string)
+            .collect()
+    }
+}
+
+/// An agent that is registered (connected or lost, not yet unreachable).
+#[derive(Debug)]
+pub(crate) struct Agent {
+    pub(crate) record: AgentRecord,
+    pub(crate) peer: Option<PeerId>,
+    /// How often it registered: a timer of an earlier connection is void.
+    pub(crate) connections: u64,
+    /// Framework and task ids.
+    pub(crate) tasks: BTreeSet<(String, String)>,
+    /// Framework and executor ids.
+    pub(crate) executors: BTreeSet<(String, String)>,
+    pub(crate) offers: BTreeSet<u64>,
+    /// Tasks whose kill was asked for; told again when the agent returns.
+    pub(crate) killed: BTreeSet<(String, String)>,
+}
+
+impl Agent {
+    pub(crate) fn id(&self) -> &str {
+        self.record
+            .info
+            .id
+            .as_ref()
+            .map_or("", |id| id.value.as_str())
+    }
+}
+
+/// Resources in a framework's hands until it accepts or declines.
+#[derive(Debug)]
+pub(crate) struct OfferEntry {
+    pub(crate) offer: Arc<Offer>,
+    pub(crate) framework_id: String,
+    pub(crate) agent_id: String,
+    pub(crate) role: String,
+    /// Without `allocation_info`, as the allocator gave them.
+    pub(crate) resources: Vec<Resource>,
+}
+
+impl OfferEntry {
+    pub(crate) fn allocation(&self) -> Allocation {
+        Allocation {
+            framework_id: FrameworkId {
+                value: self.framework_id.clone(),
+            },
+            role: self.role.clone(),
+            resources: self.resources.clone(),
+        }
+    }
+}
+
+/// Terminal states (Mesos: `protobuf::isTerminalState`); a task in one never changes again.
+pub(crate) fn is_terminal(state: TaskState) -> bool {
+    matches!(
+        state,
+        TaskState::TaskFinished
+            | TaskState::TaskFailed
+            | TaskState::TaskKilled
+            | TaskState::TaskError
+            | TaskState::TaskLost
+            | TaskState::TaskDropped
+            | TaskState::TaskGone
+            | TaskState::TaskGoneByOperator
+    )
+}
+
+/// The role a task's or executor's resources were allocated to.
+pub(crate) fn allocation_role(resources: &[Resource]) -> String {
+    resources
+        .iter()
+        .find_map(|resource| resource.allocation_info.as_ref()?.role.clone())
+        .unwrap_or_else(|| "*".to_string())
+}
+
+/// The resources as the allocator counts them.
+pub(crate) fn without_allocation(resources: &[Resource]) -> Vec<Resource> {
+    resources
+        .iter()
+        .map(|resource| Resource {
+            allocation_info: None,
+            ..resource.clone()
+        })
+        .collect()
+}

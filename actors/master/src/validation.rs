@@ -1,0 +1,94 @@
+//! Whether a task may be launched: what only the master's tables can tell, between the structural rules, in
+//! Mesos' order; the first failure is reported (SCHEDULER_API 4.5, 4.9).
+
+use tepui_protocol::{
+    resources::Resources,
+    v1::{AgentId, ExecutorInfo, TaskInfo, agent_info::capability::Type as Capability},
+    validate::{id, task as rules},
+};
+
+use crate::core::MasterCore;
+
+impl MasterCore {
+    /// What the task takes of the pool: its own resources, and its executor's where that is new on the agent.
+    pub(crate) fn check_task(
+        &self,
+        framework: &str,
+        task: &TaskInfo,
+        agent_id: &AgentId,
+        offered: &Resources,
+    ) -> Result<Resources, String> {
+        id::validate(&task.task_id.value)?;
+        self.check_task_is_new(framework, &task.task_id.value)?;
+        if task.agent_id != *agent_id {
+            return Err(format!(
+                "Task uses invalid agent {} while agent {} is expected",
+                task.agent_id.value, agent_id.value
+            ));
+        }
+        rules::task(task)?;
+        rules::limits(task, self.limits_resources(agent_id))?;
+        rules::command_or_executor(task)?;
+        let mut needed = Resources::from_proto_unchecked(&task.resources);
+        if let Some(executor) = &task.executor
+            && self.check_executor(framework, executor, agent_id)?
+        {
+            needed += &Resources::from_proto_unchecked(&executor.resources);
+        }
+        rules::task_and_executor(task)?;
+        if !offered.contains(&needed) {
+            return Err(format!(
+                "Total resources {needed} required by task and its executor is more than available {offered}"
+            ));
+        }
+        rules::not_in_a_group(task)?;
+        Ok(needed)
+    }
+
+    fn check_task_is_new(&self, framework: &str, task_id: &str) -> Result<(), String> {
+        let framework = &self.frameworks[framework];
+        if framework.tasks.contains_key(task_id) {
+            return Err(format!("Task has duplicate ID: {task_id}"));
+        }
+        if framework.unreachable.iter().any(|task| task == task_id) {
+            return Err(format!(
+                "Task reuses the ID of an unreachable task: {task_id}"
+            ));
+        }
+        Ok(())
+    }
+
+    fn limits_resources(&self, agent_id: &AgentId) -> bool {
+        let agent = self.agents.get(&agent_id.value);
+        agent.is_some_and(|agent| {
+            let mut capabilities = agent.record.capabilities.iter();
+            capabilities.any(|capability| capability.r#type() == Capability::TaskResourceLimits)
+        })
+    }
+
+    /// True if the executor is new on that agent, so that its resources count.
+    fn check_executor(
+        &self,
+        framework: &str,
+        executor: &ExecutorInfo,
+        agent_id: &AgentId,
+    ) -> Result<bool, String> {
+        rules::executor(executor)?;
+        rules::executor_framework(executor, framework)?;
+        rules::executor_resources(executor)?;
+        let key = (agent_id.value.clone(), executor.executor_id.value.clone());
+        let existing = self.frameworks[framework].executors.get(&key);
+        if let Some(existing) = existing.filter(|existing| ***existing != *executor) {
+            return Err(format!(
+                "ExecutorInfo is not compatible with existing ExecutorInfo with same ExecutorID.\n\
+                 ------------------------------------------------------------\n\
+                 Existing ExecutorInfo:\n{existing:?}\n\
+                 ------------------------------------------------------------\n\
+                 ExecutorInfo:\n{executor:?}\n\
+                 ------------------------------------------------------------\n"
+            ));
+        }
+        rules::custom_executor(executor)?;
+        Ok(existing.is_none())
+    }
+}

@@ -1,0 +1,152 @@
+//! One HTTP client for the whole SDK: bounded in time and size, follows a master's 307 to its leader.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::{Request, Response, StatusCode, body::Incoming, header};
+use hyper_util::{
+    client::legacy::{Client as Pool, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+
+/// Bytes of one answer that is read whole.
+const MAX_ANSWER_BYTES: usize = 256 << 20;
+/// From sending a request to its answer's head.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// A redirect to the leader, and one more where it changed meanwhile.
+const MAX_REDIRECTS: usize = 3;
+
+/// Why a call had no effect that is known of.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("cannot reach {address}: {reason}")]
+    Unreachable { address: String, reason: String },
+    #[error("{address} did not answer within {}s", ANSWER_TIMEOUT.as_secs())]
+    Timeout { address: String },
+    /// The other side's status and text.
+    #[error("{status}: {text}")]
+    Refused { status: u16, text: String },
+    #[error("the answer is not what was asked for: {0}")]
+    Malformed(String),
+    #[error("no master leads at the moment ({0})")]
+    NoLeader(String),
+}
+
+/// A cheap handle to the connection pool.
+#[derive(Debug, Clone)]
+pub struct Client {
+    pool: Pool<HttpConnector, Full<Bytes>>,
+}
+
+impl Default for Client {
+    fn default() -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
+        Client {
+            pool: Pool::builder(TokioExecutor::new()).build(connector),
+        }
+    }
+}
+
+/// One request; `address` is `host:port`.
+pub(crate) struct Call<'a> {
+    pub(crate) address: &'a str,
+    pub(crate) path: &'a str,
+    /// POSTed where there is one, else the request is a GET.
+    pub(crate) body: Option<Bytes>,
+    pub(crate) headers: &'a [(&'static str, &'a str)],
+}
+
+impl Client {
+    /// Sends and waits for the head of the answer; follows redirects; anything but 2xx is an error.
+    pub(crate) async fn send(&self, call: Call<'_>) -> Result<Response<Incoming>, Error> {
+        let mut address = call.address.to_string();
+        for _ in 0..MAX_REDIRECTS {
+            let response = self.send_once(&address, &call).await?;
+            if response.status() == StatusCode::TEMPORARY_REDIRECT {
+                address = redirect_target(&response)?;
+                continue;
+            }
+            if response.status().is_success() {
+                return Ok(response);
+            }
+            let status = response.status().as_u16();
+            let text = String::from_utf8_lossy(&read(response).await?).into_owned();
+            return Err(Error::Refused { status, text });
+        }
+        Err(Error::NoLeader(address))
+    }
+
+    async fn send_once(&self, address: &str, call: &Call<'_>) -> Result<Response<Incoming>, Error> {
+        let unreachable = |reason: String| Error::Unreachable {
+            address: address.to_string(),
+            reason,
+        };
+        let method = if call.body.is_some() { "POST" } else { "GET" };
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("http://{address}{}", call.path));
+        for (name, value) in call.headers {
+            request = request.header(*name, *value);
+        }
+        let request = request
+            .body(Full::new(call.body.clone().unwrap_or_default()))
+            .map_err(|error| unreachable(format!("'{address}' is no address: {error}")))?;
+        let answer = tokio::time::timeout(ANSWER_TIMEOUT, self.pool.request(request)).await;
+        match answer {
+            Err(_) => Err(Error::Timeout {
+                address: address.to_string(),
+            }),
+            Ok(Err(error)) => Err(unreachable(root_cause(&error))),
+            Ok(Ok(response)) => Ok(response),
+        }
+    }
+
+    /// GETs a path and reads the whole answer.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn get(&self, address: &str, path: &str) -> Result<Bytes, Error> {
+        read(
+            self.send(Call {
+                address,
+                path,
+                body: None,
+                headers: &[],
+            })
+            .await?,
+        )
+        .await
+    }
+}
+
+/// The innermost of a chain of errors says what happened (`Connection refused`).
+fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}
+
+pub(crate) async fn read(response: Response<Incoming>) -> Result<Bytes, Error> {
+    let body = Limited::new(response.into_body(), MAX_ANSWER_BYTES)
+        .collect()
+        .await;
+    body.map(|body| body.to_bytes())
+        .map_err(|error| Error::Malformed(error.to_string()))
+}
+
+/// `//host:port/path` as Mesos writes it, or a whole URL.
+fn redirect_target(response: &Response<Incoming>) -> Result<String, Error> {
+    let location = response
+        .headers()
+        .get(header::LOCATION)
+        .and_then(|location| location.to_str().ok())
+        .ok_or_else(|| Error::Malformed("a redirect without a Location".to_string()))?;
+    let rest = location.split_once("//").map_or(location, |(_, rest)| rest);
+    Ok(rest.split('/').next().unwrap_or(rest).to_string())
+}

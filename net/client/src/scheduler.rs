@@ -1,0 +1,241 @@
+//! A framework's scheduler: subscribe once, then call (Mesos: `POST /api/v1/scheduler`).
+
+use tepui_protocol::{
+    codec::json,
+    v1::{
+        AgentId, Filters, FrameworkId, FrameworkInfo, OfferId, TaskId, TaskInfo, TaskStatus,
+        offer::{Operation, operation},
+        scheduler::{Call, Event, call, call::Type, event},
+    },
+};
+
+use crate::{Client, Error, Events, http};
+
+const PATH: &str = "/api/v1/scheduler";
+const JSON: &str = "application/json";
+
+/// A subscribed framework. Clone it to call from several tasks.
+#[derive(Debug, Clone)]
+pub struct Scheduler {
+    client: Client,
+    master: String,
+    stream_id: String,
+    pub framework_id: FrameworkId,
+}
+
+impl Scheduler {
+    /// Subscribes at the first of `masters` that leads, or knows who does; waits for SUBSCRIBED.
+    ///
+    /// # Errors
+    /// The last master's error, or the text of the ERROR event as [`Error::Refused`] with status 200.
+    pub async fn subscribe(
+        client: &Client,
+        masters: &[String],
+        info: FrameworkInfo,
+    ) -> Result<(Scheduler, Events<Event>), Error> {
+        let mut last = Error::NoLeader("no master was named".to_string());
+        for master in masters {
+            match Self::subscribe_at(client, master, info.clone()).await {
+                Err(
+                    error
+                    @ (Error::Unreachable { .. } | Error::Timeout { .. } | Error::NoLeader(_)),
+                ) => last = error,
+                Err(Error::Refused { status: 503, text }) => last = Error::NoLeader(text),
+                decided => return decided,
+            }
+        }
+        Err(last)
+    }
+
+    async fn subscribe_at(
+        client: &Client,
+        master: &str,
+        info: FrameworkInfo,
+    ) -> Result<(Scheduler, Events<Event>), Error> {
+        let call = Call {
+            framework_id: info.id.clone(),
+            r#type: Some(Type::Subscribe as i32),
+            subscribe: Some(call::Subscribe {
+                framework_info: info,
+                ..Default::default()
+            }),
+            ..Default::default()
+        };
+        let headers = [("content-type", JSON), ("accept", JSON)];
+        let body = encode(&call)?;
+        let response = client
+            .send(http::Call {
+                address: master,
+                path: PATH,
+                body: Some(body),
+                headers: &headers,
+            })
+            .await?;
+        let stream_id = response
+            .headers()
+            .get("mesos-stream-id")
+            .and_then(|id| id.to_str().ok())
+            .ok_or_else(|| Error::Malformed("the subscription has no Mesos-Stream-Id".to_string()))?
+            .to_string();
+        let mut events = Events::<Event>::new(response);
+        let first = events
+            .next()
+            .await?
+            .ok_or_else(|| Error::Malformed("the stream ended before SUBSCRIBED".to_string()))?;
+        match (first.r#type(), first.subscribed, first.error) {
+            (event::Type::Subscribed, Some(subscribed), _) => {
+                let scheduler = Scheduler {
+                    client: client.clone(),
+                    master: master.to_string(),
+                    stream_id,
+                    framework_id: subscribed.framework_id,
+                };
+                Ok((scheduler, events))
+            }
+            (_, _, Some(error)) => Err(Error::Refused {
+                status: 200,
+                text: error.message,
+            }),
+            (kind, ..) => Err(Error::Malformed(format!(
+                "the stream began with {}",
+                kind.as_str_name()
+            ))),
+        }
+    }
+
+    /// Sends any call; the framework's id and stream are filled in.
+    ///
+    /// # Errors
+    /// See [`Error`]; `Ok` means accepted, results arrive as events.
+    pub async fn call(&self, kind: Type, mut call: Call) -> Result<(), Error> {
+        call.r#type = Some(kind as i32);
+        call.framework_id = Some(self.framework_id.clone());
+        let headers = [
+            ("content-type", JSON),
+            ("mesos-stream-id", self.stream_id.as_str()),
+        ];
+        let body = Some(encode(&call)?);
+        let response = self
+            .client
+            .send(http::Call {
+                address: &self.master,
+                path: PATH,
+                body,
+                headers: &headers,
+            })
+            .await?;
+        http::read(response).await.map(drop)
+    }
+
+    /// Launches tasks on an offer; an empty list declines it.
+    ///
+    /// # Errors
+    /// See [`Scheduler::call`].
+    pub async fn launch(
+        &self,
+        offer: &OfferId,
+        tasks: Vec<TaskInfo>,
+        refuse_seconds: f64,
+    ) -> Result<(), Error> {
+        let launch = Operation {
+            r#type: Some(operation::Type::Launch as i32),
+            launch: Some(operation::Launch { task_infos: tasks }),
+            ..Default::default()
+        };
+        let accept = call::Accept {
+            offer_ids: vec![offer.clone()],
+            operations: vec![launch],
+            filters: Some(Filters {
+                refuse_seconds: Some(refuse_seconds),
+            }),
+        };
+        self.call(
+            Type::Accept,
+            Call {
+                accept: Some(accept),
+                ..Default::default()
+            },
+        )
+        .await
+    }
+
+    /// # Errors
+    /// See [`Scheduler::call`].
+    pub async fn decline(&self, offers: Vec<OfferId>, refuse_seconds: f64) -> Result<(), Error> {
+        let decline = call::Decline {
+            offer_ids: offers,
+            filters: Some(Filters {
+                refuse_seconds: Some(refuse_seconds),
+            }),
+        };
+        self.call(
+            Type::Decline,
+            Call {
+                decline: Some(decline),
+                ..Default::default()
+            },
+        )
+        .await
+    }
+
+    /// Acknowledges an update, if it wants to be (it carries a uuid).
+    ///
+    /// # Errors
+    /// See [`Scheduler::call`].
+    pub async fn acknowledge(&self, status: &TaskStatus) -> Result<(), Error> {
+        let (Some(uuid), Some(agent_id)) = (status.uuid.clone(), status.agent_id.clone()) else {
+            return Ok(());
+        };
+        let acknowledge = call::Acknowledge {
+            agent_id,
+            task_id: status.task_id.clone(),
+            uuid,
+        };
+        self.call(
+            Type::Acknowledge,
+            Call {
+                acknowledge: Some(acknowledge),
+                ..Default::default()
+            },
+        )
+        .await
+    }
+
+    /// # Errors
+    /// See [`Scheduler::call`].
+    pub async fn kill(&self, task_id: TaskId, agent_id: Option<AgentId>) -> Result<(), Error> {
+        let kill = call::Kill {
+            task_id,
+            agent_id,
+            kill_policy: None,
+        };
+        self.call(
+            Type::Kill,
+            Call {
+                kill: Some(kill),
+                ..Default::default()
+            },
+        )
+        .await
+    }
+
+    /// # Errors
+    /// See [`Scheduler::call`].
+    pub async fn suppress(&self) -> Result<(), Error> {
+        self.call(Type::Suppress, Call::default()).await
+    }
+
+    /// Ends the framework and all its tasks.
+    ///
+    /// # Errors
+    /// See [`Scheduler::call`].
+    pub async fn teardown(&self) -> Result<(), Error> {
+        self.call(Type::Teardown, Call::default()).await
+    }
+}
+
+fn encode(call: &Call) -> Result<bytes::Bytes, Error> {
+    json::encode(call)
+        .map(Into::into)
+        .map_err(|error| Error::Malformed(error.to_string()))
+}
