@@ -1,1 +1,282 @@
+//! The agent's actor: turns messages into inputs of the core and carries its effects out, in order. Owns the
+//! handles to master, executors, containers and memory; knows no rule.
 
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
+
+use tepui_kit::{Actor, Answer, Context, Handler, Receive, TimerHandle};
+use tepui_messages::{
+    agent::{
+        Answer as HttpAnswer, ContainerUsage, ContainerUsageRecord, EndExecutorStream, EndNode,
+        ExecutorCall, ExecutorStream, ExecutorStreamLost, ExecutorSubscribe, GetNodeState,
+        MasterConnected, MasterLost, MasterPeer, NodeState,
+    },
+    containers::ContainerRuntime,
+};
+use tepui_protocol::{message::Message, node, v1::executor};
+use tokio::time::Instant;
+
+use crate::{
+    config::NodeConfig,
+    core::NodeCore,
+    effect::{Effect, Ending, Input, Keep, Now, Order, Remembered},
+    fetcher::Fetcher,
+};
+
+/// What must not be forgotten, kept. Calls may block on the disk; those that are not `synced` must not take long.
+pub trait Memory: Send + Sync {
+    /// All changes in order, or none. With `synced` they and all earlier ones outlive the kernel.
+    ///
+    /// # Errors
+    /// What failed, in words. The agent ends then: it could not keep its promises.
+    fn commit(&self, changes: &[Keep], synced: bool) -> Result<(), String>;
+}
+
+/// What an agent is made of.
+pub struct NodeParts {
+    pub config: NodeConfig,
+    pub memory: Arc<dyn Memory>,
+    /// What `memory` had kept.
+    pub remembered: Remembered,
+    pub runtime: Arc<dyn ContainerRuntime>,
+    pub fetcher: Fetcher,
+    /// Called once, when the agent has ended and the process should.
+    pub on_end: Box<dyn FnOnce(Ending) + Send>,
+}
+
+/// The actor. A panic would leave its state torn: spawn it with `OnPanic::ExitProcess`.
+pub struct NodeActor {
+    pub(crate) core: NodeCore,
+    pub(crate) memory: Arc<dyn Memory>,
+    remembered: Option<Remembered>,
+    pub(crate) runtime: Arc<dyn ContainerRuntime>,
+    pub(crate) fetcher: Arc<Fetcher>,
+    pub(crate) on_end: Option<Box<dyn FnOnce(Ending) + Send>>,
+    started_at: Instant,
+    pub(crate) master: Option<(u64, Arc<dyn MasterPeer>)>,
+    pub(crate) streams: BTreeMap<u64, Arc<dyn ExecutorStream>>,
+    /// Launches under way, and whether they were called off.
+    pub(crate) launching: BTreeMap<String, Arc<AtomicBool>>,
+    pub(crate) timer: Option<TimerHandle>,
+    /// Effects behind a change that is on its way to the disk.
+    pub(crate) waiting: VecDeque<Effect>,
+    pub(crate) committing: bool,
+}
+
+/// The core's next deadline.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wake;
+
+impl Message for Wake {
+    type Reply = ();
+}
+
+impl NodeActor {
+    pub fn new(parts: NodeParts) -> Self {
+        Self {
+            core: NodeCore::new(parts.config),
+            memory: parts.memory,
+            remembered: Some(parts.remembered),
+            runtime: parts.runtime,
+            fetcher: Arc::new(parts.fetcher),
+            on_end: Some(parts.on_end),
+            started_at: Instant::now(),
+            master: None,
+            streams: BTreeMap::new(),
+            launching: BTreeMap::new(),
+            timer: None,
+            waiting: VecDeque::new(),
+            committing: false,
+        }
+    }
+
+    /// Gives the core one input and carries out what follows.
+    pub(crate) fn input(&mut self, input: Input, ctx: &mut Context<Self>) {
+        let now = Now {
+            monotonic: ctx.now().saturating_duration_since(self.started_at),
+            unix_nanos: i64::try_from(ctx.clock().unix_nanos()).unwrap_or(i64::MAX),
+        };
+        let mut effects = Vec::new();
+        self.core.on(now, input, &mut effects);
+        self.waiting.extend(effects);
+        self.carry_on(ctx);
+    }
+
+    pub(crate) fn instant(&self, since_start: Duration) -> Instant {
+        self.started_at + since_start
+    }
+}
+
+impl Actor for NodeActor {
+    const NAME: &'static str = "agent";
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        self.started_at = ctx.now();
+        let remembered = self.remembered.take().unwrap_or_default();
+        self.input(Input::Recovered(Box::new(remembered)), ctx);
+    }
+}
+
+impl Handler<Wake> for NodeActor {
+    fn handle(&mut self, _: Wake, ctx: &mut Context<Self>) {
+        self.timer = None;
+        self.input(Input::Woke, ctx);
+    }
+}
+
+impl Handler<MasterConnected> for NodeActor {
+    fn handle(&mut self, message: MasterConnected, ctx: &mut Context<Self>) {
+        let connection = message.connection;
+        if self
+            .master
+            .as_ref()
+            .is_some_and(|(newest, _)| *newest > connection)
+        {
+            return;
+        }
+        tracing::info!(connection, "connected to the leading master");
+        self.master = Some((connection, message.peer));
+        self.input(Input::MasterConnected { connection }, ctx);
+    }
+}
+
+impl Handler<MasterLost> for NodeActor {
+    fn handle(&mut self, message: MasterLost, ctx: &mut Context<Self>) {
+        let connection = message.connection;
+        if self
+            .master
+            .as_ref()
+            .is_some_and(|(newest, _)| *newest == connection)
+        {
+            tracing::warn!(connection, "lost the leading master");
+            self.master = None;
+        }
+        self.input(Input::MasterLost { connection }, ctx);
+    }
+}
+
+macro_rules! orders {
+    ($($message:ident => $order:expr;)*) => {
+        $(
+            impl Handler<node::$message> for NodeActor {
+                fn handle(&mut self, message: node::$message, ctx: &mut Context<Self>) {
+                    self.input(Input::Order($order(message)), ctx);
+                }
+            }
+        )*
+    };
+}
+
+orders! {
+    RunTask => |it| Order::RunTask(Box::new(it));
+    RunTaskGroup => |it| Order::RunTaskGroup(Box::new(it));
+    KillTask => Order::KillTask;
+    ShutdownExecutor => Order::ShutdownExecutor;
+    ShutdownFramework => Order::ShutdownFramework;
+    UpdateFramework => |it| Order::UpdateFramework(Box::new(it));
+    ShutdownAgent => Order::ShutdownAgent;
+    AcknowledgeUpdate => Order::AcknowledgeUpdate;
+    ToExecutor => Order::ToExecutor;
+}
+
+impl Handler<ExecutorSubscribe> for NodeActor {
+    fn handle(&mut self, message: ExecutorSubscribe, ctx: &mut Context<Self>) -> HttpAnswer {
+        let (framework_id, executor_id) = (message.framework_id, message.executor_id);
+        let kind = executor::call::Type::Subscribe;
+        if let Some(refusal) = self.core.refusal(&framework_id, &executor_id, kind) {
+            return refusal;
+        }
+        self.streams.insert(message.stream_id, message.stream);
+        let input = Input::ExecutorSubscribed {
+            framework_id,
+            executor_id,
+            unacknowledged_tasks: message.unacknowledged_tasks,
+            unacknowledged_updates: message.unacknowledged_updates,
+            stream_id: message.stream_id,
+        };
+        self.input(input, ctx);
+        HttpAnswer::OK
+    }
+}
+
+impl Handler<ExecutorCall> for NodeActor {
+    fn handle(&mut self, message: ExecutorCall, ctx: &mut Context<Self>) -> HttpAnswer {
+        let call = message.0;
+        let refusal = self
+            .core
+            .refusal(&call.framework_id, &call.executor_id, call.r#type());
+        if let Some(refusal) = refusal {
+            return refusal;
+        }
+        self.input(Input::ExecutorCalled(Box::new(call)), ctx);
+        HttpAnswer::ACCEPTED
+    }
+}
+
+impl Handler<ExecutorStreamLost> for NodeActor {
+    fn handle(&mut self, message: ExecutorStreamLost, ctx: &mut Context<Self>) {
+        let stream_id = message.stream_id;
+        if let Some(stream) = self.streams.remove(&stream_id) {
+            // Its connection is gone: whoever still listens gives up.
+            let _ = stream.tell(EndExecutorStream);
+        }
+        let input = Input::ExecutorStreamLost {
+            framework_id: message.framework_id,
+            executor_id: message.executor_id,
+            stream_id,
+        };
+        self.input(input, ctx);
+    }
+}
+
+impl Handler<EndNode> for NodeActor {
+    fn handle(&mut self, message: EndNode, ctx: &mut Context<Self>) {
+        let leave = message.leave;
+        self.input(Input::End { leave }, ctx);
+    }
+}
+
+impl Handler<GetNodeState> for NodeActor {
+    fn handle(&mut self, _: GetNodeState, _: &mut Context<Self>) -> Arc<NodeState> {
+        Arc::new(self.core.state())
+    }
+}
+
+impl Receive<ContainerUsage> for NodeActor {
+    fn receive(
+        &mut self,
+        _: ContainerUsage,
+        answer: Answer<Vec<ContainerUsageRecord>>,
+        ctx: &mut Context<Self>,
+    ) {
+        let mut asked = Vec::new();
+        for framework in self.core.state().frameworks {
+            for executor in framework.executors {
+                if executor.pid.is_some() {
+                    let usage = self.runtime.usage(executor.container_id.value.clone());
+                    asked.push((framework.info.id.clone(), executor, usage));
+                }
+            }
+        }
+        ctx.spawn(async move {
+            let mut records = Vec::with_capacity(asked.len());
+            for (framework_id, executor, usage) in asked {
+                records.push(ContainerUsageRecord {
+                    framework_id: framework_id.unwrap_or_default(),
+                    info: executor.info,
+                    container_id: executor.container_id,
+                    pid: executor.pid,
+                    statistics: usage.await,
+                });
+            }
+            answer.send(records);
+        });
+    }
+}
+
+#[cfg(test)]
+#[path = "actor_tests.rs"]
+mod tests;

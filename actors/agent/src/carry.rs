@@ -1,1 +1,313 @@
+//! How each effect is carried out. Order is kept: what follows a change that is on its way to the disk waits, and
+//! all changes that wait by then go to the disk together.
 
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use tepui_kit::Context;
+use tepui_messages::{
+    agent::{DeliverExecutorEvent, EndExecutorStream},
+    containers::{ContainerRuntime, RecoveredContainer, RunningContainer},
+};
+use tepui_protocol::{
+    message::{Tell, TellError},
+    node,
+    v1::executor,
+};
+
+use crate::{
+    actor::{NodeActor, Wake},
+    effect::{Effect, Ending, Fate, Input, Keep, Launch},
+    fetcher::Fetcher,
+};
+
+/// Between two tries to destroy a container whose processes hang in the kernel.
+const DESTROY_PAUSE: Duration = Duration::from_secs(10);
+
+impl NodeActor {
+    /// Carries out what waits, up to the next change that has to wait for the disk.
+    pub(crate) fn carry_on(&mut self, ctx: &mut Context<Self>) {
+        while !self.committing
+            && let Some(effect) = self.waiting.pop_front()
+        {
+            match effect {
+                Effect::Keep { changes, synced } => self.keep(changes, synced, ctx),
+                other => self.carry(other, ctx),
+            }
+        }
+    }
+
+    fn keep(&mut self, mut changes: Vec<Keep>, synced: bool, ctx: &mut Context<Self>) {
+        if !synced {
+            let kept = self.memory.commit(&changes, false);
+            return self.kept(kept, ctx);
+        }
+        // One sync for all that wait: a change may be kept earlier than in its turn, never later.
+        self.waiting.retain_mut(|effect| match effect {
+            Effect::Keep { changes: more, .. } => {
+                changes.append(more);
+                false
+            }
+            _ => true,
+        });
+        self.committing = true;
+        let memory = Arc::clone(&self.memory);
+        let commit = tokio::task::spawn_blocking(move || memory.commit(&changes, true));
+        ctx.then(commit, |actor, kept, ctx| {
+            actor.committing = false;
+            actor.kept(kept.unwrap_or_else(|error| Err(error.to_string())), ctx);
+            actor.carry_on(ctx);
+        });
+    }
+
+    fn kept(&mut self, kept: Result<(), String>, ctx: &mut Context<Self>) {
+        if let Err(error) = kept {
+            // What it promised it could not keep: containers run on, and a restart goes on from the last that was.
+            self.waiting.clear();
+            let text =
+                format!("the agent cannot remember what it does ({error}); look at its disk");
+            self.carry(Effect::Exit(Ending::Refused(text)), ctx);
+        }
+    }
+
+    fn carry(&mut self, effect: Effect, ctx: &mut Context<Self>) {
+        match effect {
+            Effect::Keep { .. } => unreachable!("changes are carried by `keep`"),
+            Effect::Register {
+                connection,
+                request,
+            } => self.register(connection, *request, ctx),
+            Effect::SendUpdate(update) => self.tell_master(*update),
+            Effect::SendExited(exited) => self.tell_master(exited),
+            Effect::SendToFramework(message) => self.tell_master(message),
+            Effect::SendLeaves(leaves) => self.tell_master(leaves),
+            Effect::Launch(launch) => self.launch(*launch, ctx),
+            Effect::Recover { container_id } => self.recover(container_id, ctx),
+            Effect::Signal {
+                container_id,
+                signal,
+            } => {
+                let sent = self.runtime.signal(container_id.clone(), signal);
+                ctx.spawn(async move {
+                    if let Err(error) = sent.await {
+                        tracing::warn!(container_id, signal, error, "a signal could not be sent");
+                    }
+                });
+            }
+            Effect::Destroy { container_id } => self.destroy(container_id, ctx),
+            Effect::Forget { container_id } => ctx.spawn(self.runtime.forget(container_id)),
+            Effect::ToExecutor { stream_id, event } => self.tell_executor(stream_id, event),
+            Effect::EndStream { stream_id } => {
+                if let Some(stream) = self.streams.remove(&stream_id) {
+                    // One that is gone has ended.
+                    let _ = stream.tell(EndExecutorStream);
+                }
+            }
+            Effect::WakeAt(at) => {
+                if let Some(timer) = self.timer.take() {
+                    ctx.cancel(timer);
+                }
+                self.timer = Some(ctx.notify_at(Wake, self.instant(at)));
+            }
+            Effect::Exit(ending) => {
+                if let Some(on_end) = self.on_end.take() {
+                    tracing::info!(?ending, "the agent ends");
+                    on_end(ending);
+                }
+            }
+        }
+    }
+
+    fn register(&mut self, connection: u64, request: node::RegisterAgent, ctx: &mut Context<Self>) {
+        let Some((current, peer)) = &self.master else {
+            return;
+        };
+        if *current != connection {
+            return;
+        }
+        let asked = peer.ask(request);
+        ctx.then(asked, move |actor, answer, ctx| {
+            match &answer {
+                Ok(node::AgentRegistration {
+                    agent_id: Some(id),
+                    term,
+                    ..
+                }) => tracing::info!(agent_id = id.value, term, "registered"),
+                Ok(refused) => {
+                    tracing::warn!(
+                        refusal = refused.refusal,
+                        "the master does not admit this agent"
+                    );
+                }
+                Err(error) => tracing::warn!(%error, "registration got no answer"),
+            }
+            let answer = answer.map(Box::new).map_err(|error| error.to_string());
+            actor.input(Input::RegistrationAnswered { connection, answer }, ctx);
+        });
+    }
+
+    fn tell_master<M: tepui_protocol::message::Message>(&self, message: M)
+    where
+        dyn tepui_messages::agent::MasterPeer: Tell<M>,
+    {
+        if let Some((_, peer)) = &self.master
+            && let Err(error) = peer.tell(message)
+        {
+            // What must arrive is repeated.
+            tracing::debug!(%error, "a message to the master was lost");
+        }
+    }
+
+    fn tell_executor(&mut self, stream_id: u64, event: Arc<executor::Event>) {
+        let Some(stream) = self.streams.get(&stream_id) else {
+            return;
+        };
+        if stream.tell(DeliverExecutorEvent(event)) == Err(TellError::Full) {
+            tracing::warn!(
+                stream_id,
+                "an executor reads too slowly: its stream is ended"
+            );
+            let _ = stream.tell(EndExecutorStream);
+            self.streams.remove(&stream_id);
+        }
+    }
+
+    fn launch(&mut self, launch: Launch, ctx: &mut Context<Self>) {
+        let container_id = launch.order.container_id.clone();
+        let sandbox = launch.order.sandbox.clone();
+        let off = Arc::new(AtomicBool::new(false));
+        self.launching
+            .insert(container_id.clone(), Arc::clone(&off));
+        let (runtime, fetcher) = (Arc::clone(&self.runtime), Arc::clone(&self.fetcher));
+        let started = Box::pin(start(runtime, fetcher, launch, off));
+        ctx.then(started, move |actor, started, ctx| {
+            actor.launching.remove(&container_id);
+            match started {
+                Ok(running) => {
+                    actor.container_started(container_id, running, ctx);
+                    ctx.spawn(mark_latest(sandbox));
+                }
+                Err(message) => {
+                    tracing::warn!(container_id, message, "a container did not start");
+                    let input = Input::LaunchFailed {
+                        container_id,
+                        message,
+                    };
+                    actor.input(input, ctx);
+                }
+            }
+        });
+    }
+
+    fn container_started(
+        &mut self,
+        container_id: String,
+        running: RunningContainer,
+        ctx: &mut Context<Self>,
+    ) {
+        let RunningContainer { shim, pid, exited } = running;
+        let input = Input::ContainerStarted {
+            container_id: container_id.clone(),
+            shim,
+            pid,
+        };
+        self.input(input, ctx);
+        ctx.then(exited, move |actor, exit, ctx| {
+            actor.input(Input::ContainerExited { container_id, exit }, ctx);
+        });
+    }
+
+    fn recover(&mut self, container_id: String, ctx: &mut Context<Self>) {
+        let found = self.runtime.recover(container_id.clone());
+        ctx.then(found, move |actor, found, ctx| {
+            let mut exited = None;
+            let fate = match found {
+                RecoveredContainer::Running(running) => {
+                    exited = Some(running.exited);
+                    Fate::Running {
+                        shim: running.shim,
+                        pid: running.pid,
+                    }
+                }
+                RecoveredContainer::Exited(exit) => Fate::Exited(exit),
+                RecoveredContainer::Failed(message) => Fate::Failed(message),
+                RecoveredContainer::Gone => Fate::Gone,
+            };
+            let id = container_id.clone();
+            actor.input(Input::ContainerRecovered { container_id, fate }, ctx);
+            if let Some(exited) = exited {
+                ctx.then(exited, move |actor, exit, ctx| {
+                    let container_id = id;
+                    actor.input(Input::ContainerExited { container_id, exit }, ctx);
+                });
+            }
+        });
+    }
+
+    fn destroy(&mut self, container_id: String, ctx: &mut Context<Self>) {
+        if let Some(off) = self.launching.get(&container_id) {
+            // Either it is not begun, or the core destroys it once more when it has started.
+            return off.store(true, Ordering::Relaxed);
+        }
+        let runtime = Arc::clone(&self.runtime);
+        ctx.spawn(async move {
+            while let Err(error) = runtime.destroy(container_id.clone()).await {
+                tracing::error!(container_id, error, "a container could not be destroyed");
+                tokio::time::sleep(DESTROY_PAUSE).await;
+            }
+        });
+    }
+}
+
+/// Fetches and starts; the error is a text for the framework.
+async fn start(
+    runtime: Arc<dyn ContainerRuntime>,
+    fetcher: Arc<Fetcher>,
+    launch: Launch,
+    off: Arc<AtomicBool>,
+) -> Result<RunningContainer, String> {
+    let Launch { order, uris } = launch;
+    if !uris.is_empty() {
+        runtime
+            .prepare(order.sandbox.clone(), order.user.clone())
+            .await?;
+        let fetched = fetcher
+            .fetch(&uris, &order.sandbox, order.user.as_deref())
+            .await;
+        fetched.map_err(|error| {
+            format!(
+                "Failed to fetch all URIs for container '{}': {error}",
+                order.container_id
+            )
+        })?;
+    }
+    if off.load(Ordering::Relaxed) {
+        return Err("it was killed before it started".to_owned());
+    }
+    runtime.launch(order).await
+}
+
+/// Points `runs/latest` to this run. Only people look at it: a failure is not told.
+async fn mark_latest(sandbox: PathBuf) {
+    let marked = tokio::task::spawn_blocking(move || link_latest(&sandbox)).await;
+    if let Ok(Err(error)) = marked {
+        tracing::debug!(%error, "the link to the latest run was not made");
+    }
+}
+
+fn link_latest(sandbox: &Path) -> std::io::Result<()> {
+    let (Some(runs), Some(name)) = (sandbox.parent(), sandbox.file_name()) else {
+        return Ok(());
+    };
+    let mut fresh = name.to_owned();
+    fresh.push(".latest");
+    let fresh = runs.join(fresh);
+    std::os::unix::fs::symlink(name, &fresh)?;
+    std::fs::rename(fresh, runs.join("latest"))
+}

@@ -1,1 +1,213 @@
+//! The agent's memory in `storage/checkpoint`: which record each change becomes, and back. Decides nothing.
 
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+
+use bytes::Bytes;
+use prost::Message;
+use tepui_checkpoint::{
+    AgentRecord, Change, Checkpoint, CheckpointError, ContainerRecord, FrameworkRecord, Recovered,
+    ShimRecord, StreamKey, TaskRecord,
+};
+use tepui_engine::{Durability, SharedEngine};
+use tepui_messages::containers::ProcessMark;
+use tepui_protocol::v1::{AgentInfo, TaskState, TaskStatus};
+
+use crate::{
+    actor::Memory,
+    effect::{Keep, KeptContainer, KeptTask, Remembered, TaskKey},
+    updates::uuid_of,
+};
+
+/// A checkpoint as the actor's [`Memory`].
+pub struct DurableMemory {
+    checkpoint: Checkpoint,
+    boot_id: String,
+}
+
+/// Opens the memory and reads what an earlier life kept. `boot_id` is that of the machine now. Records that
+/// cannot be read are logged and left out.
+///
+/// # Errors
+/// Only if the engine cannot be read at all.
+pub fn open(
+    engine: SharedEngine,
+    boot_id: impl Into<String>,
+) -> Result<(DurableMemory, Remembered), CheckpointError> {
+    let (checkpoint, recovered) = Checkpoint::open(engine)?;
+    for damaged in &recovered.damaged {
+        tracing::warn!(%damaged, "a record of the checkpoint is left out");
+    }
+    let memory = DurableMemory {
+        checkpoint,
+        boot_id: boot_id.into(),
+    };
+    Ok((memory, remembered(recovered)))
+}
+
+impl Memory for DurableMemory {
+    fn commit(&self, changes: &[Keep], synced: bool) -> Result<(), String> {
+        let mut written = Vec::with_capacity(changes.len());
+        for change in changes {
+            if *change == Keep::ForgetAgent {
+                let known = self.checkpoint.load().map_err(text)?.frameworks;
+                let forget = |framework_id| Change::RemoveFramework { framework_id };
+                written.extend(known.into_keys().map(forget));
+            }
+            written.push(self.written(change));
+        }
+        let durability = if synced {
+            Durability::Synced
+        } else {
+            Durability::Buffered
+        };
+        self.checkpoint.commit(&written, durability).map_err(text)
+    }
+}
+
+impl DurableMemory {
+    fn written(&self, change: &Keep) -> Change {
+        match change {
+            Keep::Agent(info) => Change::PutAgent(AgentRecord {
+                agent_id: info.id.as_ref().map(|id| id.value.clone()),
+                info: encode(&**info),
+                boot_id: self.boot_id.clone(),
+            }),
+            Keep::ForgetAgent => Change::RemoveAgent,
+            Keep::Framework(info) => Change::PutFramework(FrameworkRecord {
+                framework_id: info
+                    .id
+                    .as_ref()
+                    .map(|id| id.value.clone())
+                    .unwrap_or_default(),
+                info: encode(&**info),
+            }),
+            Keep::ForgetFramework { framework_id } => Change::RemoveFramework {
+                framework_id: framework_id.clone(),
+            },
+            Keep::Container(kept) => Change::PutContainer(container_record(kept)),
+            Keep::ForgetContainer { key, container_id } => Change::RemoveContainer {
+                framework_id: key.framework_id.clone(),
+                executor_id: key.executor_id.clone(),
+                container_id: container_id.clone(),
+            },
+            Keep::Task(kept) => Change::PutTask(TaskRecord {
+                framework_id: kept.framework_id.clone(),
+                executor_id: kept.executor_id.clone(),
+                task_id: kept.info.task_id.value.clone(),
+                info: encode(&*kept.info),
+                state: kept.state as i32,
+            }),
+            Keep::ForgetTask(key) => Change::RemoveTask {
+                framework_id: key.framework_id.clone(),
+                task_id: key.task_id.clone(),
+            },
+            Keep::Update {
+                framework_id,
+                status,
+            } => Change::AppendUpdate {
+                stream: StreamKey {
+                    framework_id: framework_id.clone(),
+                    task_id: status.task_id.value.clone(),
+                },
+                uuid: uuid_of(status).expect("a stream takes only updates with a uuid"),
+                update: encode(&**status),
+            },
+            Keep::Acknowledged { key, uuid } => Change::AcknowledgeUpdate {
+                stream: stream_key(key),
+                uuid: *uuid,
+            },
+            Keep::ForgetStream(key) => Change::RemoveStream {
+                stream: stream_key(key),
+            },
+        }
+    }
+}
+
+fn container_record(kept: &KeptContainer) -> ContainerRecord {
+    ContainerRecord {
+        framework_id: kept.framework_id.clone(),
+        executor_id: kept.info.executor_id.value.clone(),
+        container_id: kept.container_id.clone(),
+        info: encode(&*kept.info),
+        shim: kept.shim.map(|shim| ShimRecord {
+            pid: shim.pid,
+            start_time_ticks: shim.start_time_ticks,
+        }),
+        sandbox: kept.sandbox.display().to_string(),
+        resources: Bytes::new(),
+    }
+}
+
+fn remembered(recovered: Recovered) -> Remembered {
+    let agent = recovered.agent.and_then(|record| {
+        let info: AgentInfo = decode("agent", &record.info)?;
+        Some((info, record.boot_id))
+    });
+    let frameworks = recovered.frameworks.into_values();
+    let frameworks = frameworks.filter_map(|record| decode("framework", &record.info));
+    let containers = recovered.containers.into_iter().filter_map(|record| {
+        Some(KeptContainer {
+            framework_id: record.framework_id,
+            container_id: record.container_id,
+            info: Arc::new(decode("executor", &record.info)?),
+            sandbox: PathBuf::from(record.sandbox),
+            shim: record.shim.map(|shim| ProcessMark {
+                pid: shim.pid,
+                start_time_ticks: shim.start_time_ticks,
+            }),
+        })
+    });
+    let tasks = recovered.tasks.into_iter().filter_map(|record| {
+        Some(KeptTask {
+            framework_id: record.framework_id,
+            executor_id: record.executor_id,
+            info: Arc::new(decode("task", &record.info)?),
+            state: TaskState::try_from(record.state).unwrap_or(TaskState::TaskStaging),
+        })
+    });
+    let mut streams = BTreeMap::new();
+    for (key, updates) in recovered.streams {
+        let key = TaskKey {
+            framework_id: key.framework_id,
+            task_id: key.task_id,
+        };
+        let updates = updates.into_iter().filter_map(|update| {
+            let status: TaskStatus = decode("status update", &update.update)?;
+            Some((status, update.acknowledged))
+        });
+        streams.insert(key, updates.collect());
+    }
+    Remembered {
+        agent,
+        frameworks: frameworks.collect(),
+        containers: containers.collect(),
+        tasks: tasks.collect(),
+        streams,
+    }
+}
+
+fn stream_key(key: &TaskKey) -> StreamKey {
+    StreamKey {
+        framework_id: key.framework_id.clone(),
+        task_id: key.task_id.clone(),
+    }
+}
+
+fn encode(message: &impl Message) -> Bytes {
+    message.encode_to_vec().into()
+}
+
+fn decode<T: Message + Default>(what: &str, bytes: &Bytes) -> Option<T> {
+    let decoded = T::decode(bytes.clone());
+    decoded
+        .inspect_err(|error| tracing::warn!(what, %error, "a record of the checkpoint is left out"))
+        .ok()
+}
+
+fn text(error: CheckpointError) -> String {
+    error.to_string()
+}
+
+#[cfg(test)]
+#[path = "durable_tests.rs"]
+mod tests;

@@ -1,0 +1,257 @@
+use std::sync::Mutex;
+
+use tepui_kit::{Link, stage::TestStage};
+use tepui_messages::containers::{
+    ContainerExit, LaunchOrder, ProcessMark, RecoveredContainer, RunningContainer,
+};
+use tepui_protocol::{
+    message::{Ask, AskError, Tell, TellError},
+    v1::{
+        AgentId, AgentInfo, CommandInfo, FrameworkId, FrameworkInfo, ResourceStatistics, TaskId,
+        TaskInfo, TaskState,
+    },
+};
+use tokio::sync::oneshot;
+
+use super::*;
+
+type Future<T> = std::pin::Pin<Box<dyn std::future::Future<Output = T> + Send>>;
+
+/// Stands for master, memory and containers; notes what happens in which order.
+#[derive(Default)]
+struct World {
+    log: Mutex<Vec<String>>,
+    exits: Mutex<BTreeMap<String, oneshot::Sender<ContainerExit>>>,
+}
+
+impl World {
+    fn note(&self, what: impl Into<String>) {
+        self.log.lock().expect("no panic").push(what.into());
+    }
+
+    fn take(&self) -> Vec<String> {
+        std::mem::take(&mut self.log.lock().expect("no panic"))
+    }
+
+    fn end(&self, status: i32) {
+        let exits = std::mem::take(&mut *self.exits.lock().expect("no panic"));
+        for (_, exit) in exits {
+            let status = Some(status);
+            let _ = exit.send(ContainerExit {
+                status,
+                limitation: None,
+            });
+        }
+    }
+}
+
+struct FakeMaster(Arc<World>);
+
+impl Tell<node::StatusUpdate> for FakeMaster {
+    fn tell(&self, update: node::StatusUpdate) -> Result<(), TellError> {
+        self.0.note(update.status.state().as_str_name());
+        Ok(())
+    }
+}
+
+macro_rules! heard {
+    ($($message:ident)*) => {$(
+        impl Tell<node::$message> for FakeMaster {
+            fn tell(&self, _: node::$message) -> Result<(), TellError> {
+                self.0.note(stringify!($message));
+                Ok(())
+            }
+        }
+    )*};
+}
+heard!(ExecutorExited ToFramework AgentLeaves);
+
+impl Ask<node::RegisterAgent> for FakeMaster {
+    fn ask(&self, _: node::RegisterAgent) -> Future<Result<node::AgentRegistration, AskError>> {
+        self.0.note("register");
+        Box::pin(async {
+            Ok(node::AgentRegistration {
+                agent_id: Some(AgentId {
+                    value: "S0".to_owned(),
+                }),
+                term: Some(1),
+                ..node::AgentRegistration::default()
+            })
+        })
+    }
+}
+
+struct FakeMemory(Arc<World>);
+
+impl Memory for FakeMemory {
+    fn commit(&self, changes: &[Keep], synced: bool) -> Result<(), String> {
+        let how = if synced { "synced" } else { "kept" };
+        self.0.note(format!("{how} {}", changes.len()));
+        Ok(())
+    }
+}
+
+struct FakeRuntime(Arc<World>);
+
+impl ContainerRuntime for FakeRuntime {
+    fn prepare(&self, _: std::path::PathBuf, _: Option<String>) -> Future<Result<(), String>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn launch(&self, order: LaunchOrder) -> Future<Result<RunningContainer, String>> {
+        self.0.note("launch");
+        let (sender, exit) = oneshot::channel();
+        self.0
+            .exits
+            .lock()
+            .expect("no panic")
+            .insert(order.container_id, sender);
+        Box::pin(async {
+            Ok(RunningContainer {
+                shim: ProcessMark {
+                    pid: 1,
+                    start_time_ticks: 1,
+                },
+                pid: 2,
+                exited: Box::pin(async { exit.await.unwrap_or_default() }),
+            })
+        })
+    }
+
+    fn recover(&self, _: String) -> Future<RecoveredContainer> {
+        Box::pin(async { RecoveredContainer::Gone })
+    }
+
+    fn signal(&self, _: String, signal: i32) -> Future<Result<(), String>> {
+        self.0.note(format!("signal {signal}"));
+        Box::pin(async { Ok(()) })
+    }
+
+    fn destroy(&self, _: String) -> Future<Result<(), String>> {
+        self.0.note("destroy");
+        self.0.end(9);
+        Box::pin(async { Ok(()) })
+    }
+
+    fn usage(&self, _: String) -> Future<Option<ResourceStatistics>> {
+        Box::pin(async { None })
+    }
+
+    fn forget(&self, _: String) -> Future<()> {
+        self.0.note("forget");
+        Box::pin(async {})
+    }
+}
+
+async fn start(stage: &TestStage, world: &Arc<World>) -> Link<NodeActor> {
+    let info = AgentInfo {
+        hostname: "node".to_owned(),
+        ..AgentInfo::default()
+    };
+    let parts = NodeParts {
+        config: NodeConfig::new(info, "127.0.0.1", "/nowhere"),
+        memory: Arc::new(FakeMemory(Arc::clone(world))),
+        remembered: Remembered::default(),
+        runtime: Arc::new(FakeRuntime(Arc::clone(world))),
+        fetcher: Fetcher::default(),
+        on_end: Box::new({
+            let world = Arc::clone(world);
+            move |ending| world.note(format!("{ending:?}"))
+        }),
+    };
+    let agent = stage.spawn().start_once(move || NodeActor::new(parts));
+    let peer = Arc::new(FakeMaster(Arc::clone(world)));
+    agent
+        .tell(MasterConnected {
+            connection: 1,
+            peer,
+        })
+        .expect("room");
+    settle(stage).await;
+    assert_eq!(world.take(), ["register", "synced 1"]);
+    agent
+}
+
+/// Syncs are done on other threads, which virtual time waits for.
+async fn settle(stage: &TestStage) {
+    for _ in 0..3 {
+        stage.advance(Duration::from_millis(1)).await;
+    }
+}
+
+fn run() -> node::RunTask {
+    node::RunTask {
+        framework_info: FrameworkInfo {
+            id: Some(FrameworkId {
+                value: "f".to_owned(),
+            }),
+            checkpoint: Some(true),
+            ..FrameworkInfo::default()
+        },
+        task: TaskInfo {
+            task_id: TaskId {
+                value: "t".to_owned(),
+            },
+            command: Some(CommandInfo {
+                value: Some("true".to_owned()),
+                ..CommandInfo::default()
+            }),
+            ..TaskInfo::default()
+        },
+        launch_executor: true,
+        term: 1,
+    }
+}
+
+#[test]
+fn a_task_goes_its_way_and_each_step_is_kept_first() {
+    TestStage::run(1, async |stage| {
+        let world = Arc::new(World::default());
+        let agent = start(stage, &world).await;
+        agent.tell(run()).expect("room");
+        settle(stage).await;
+        assert_eq!(
+            world.take(),
+            ["kept 3", "launch", "kept 3", "TASK_STARTING"]
+        );
+        let state = agent.ask(GetNodeState).await.expect("answered");
+        let task = &state.frameworks[0].executors[0].launched_tasks[0];
+        assert_eq!(task.state(), TaskState::TaskRunning);
+        let usage = agent.ask(ContainerUsage).await.expect("answered");
+        assert_eq!(usage[0].pid, Some(2));
+        world.end(0);
+        settle(stage).await;
+        // The supervisor may forget the exit only when the agent will not.
+        assert_eq!(world.take(), ["synced 1", "forget"]);
+        agent.tell(EndNode { leave: false }).expect("room");
+        settle(stage).await;
+        assert_eq!(world.take(), ["Asked"]);
+    });
+}
+
+#[test]
+fn a_kill_ends_with_sigkill_when_its_time_is_over() {
+    TestStage::run(1, async |stage| {
+        let world = Arc::new(World::default());
+        let agent = start(stage, &world).await;
+        agent.tell(run()).expect("room");
+        settle(stage).await;
+        world.take();
+        let kill = node::KillTask {
+            framework_id: FrameworkId {
+                value: "f".to_owned(),
+            },
+            task_id: TaskId {
+                value: "t".to_owned(),
+            },
+            kill_policy: None,
+            term: 1,
+        };
+        agent.tell(kill).expect("room");
+        stage.advance(Duration::from_millis(2900)).await;
+        assert_eq!(world.take(), ["kept 1", "signal 15"]);
+        stage.advance(Duration::from_millis(200)).await;
+        settle(stage).await;
+        assert_eq!(world.take(), ["destroy", "synced 1", "forget"]);
+    });
+}

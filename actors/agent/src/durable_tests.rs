@@ -1,0 +1,115 @@
+use tepui_engine::MemoryEngine;
+use tepui_protocol::v1::{
+    AgentId, ExecutorId, ExecutorInfo, FrameworkId, FrameworkInfo, TaskId, TaskInfo,
+};
+
+use super::*;
+use crate::{effect::ExecutorKey, status::uuid_bytes};
+
+fn status(number: u8, state: TaskState) -> TaskStatus {
+    TaskStatus {
+        task_id: TaskId {
+            value: "t".to_owned(),
+        },
+        state: state as i32,
+        uuid: Some(uuid_bytes([number; 16])),
+        ..TaskStatus::default()
+    }
+}
+
+#[test]
+fn what_is_kept_is_remembered_and_what_is_forgotten_is_gone() {
+    let engine: SharedEngine = Arc::new(MemoryEngine::new(&tepui_engine::keys::AGENT_FAMILIES));
+    let (memory, empty) = open(Arc::clone(&engine), "boot").expect("opens");
+    assert_eq!(empty, Remembered::default());
+    let info = AgentInfo {
+        hostname: "node".to_owned(),
+        id: Some(AgentId {
+            value: "S0".to_owned(),
+        }),
+        ..AgentInfo::default()
+    };
+    let framework = FrameworkInfo {
+        id: Some(FrameworkId {
+            value: "f".to_owned(),
+        }),
+        ..FrameworkInfo::default()
+    };
+    let container = KeptContainer {
+        framework_id: "f".to_owned(),
+        container_id: "c".to_owned(),
+        info: Arc::new(ExecutorInfo {
+            executor_id: ExecutorId {
+                value: "t".to_owned(),
+            },
+            ..ExecutorInfo::default()
+        }),
+        sandbox: PathBuf::from("/w/c"),
+        shim: Some(ProcessMark {
+            pid: 7,
+            start_time_ticks: 8,
+        }),
+    };
+    let task = KeptTask {
+        framework_id: "f".to_owned(),
+        executor_id: "t".to_owned(),
+        info: Arc::new(TaskInfo {
+            task_id: TaskId {
+                value: "t".to_owned(),
+            },
+            ..TaskInfo::default()
+        }),
+        state: TaskState::TaskKilling,
+    };
+    let key = TaskKey {
+        framework_id: "f".to_owned(),
+        task_id: "t".to_owned(),
+    };
+    let update = |status| Keep::Update {
+        framework_id: "f".to_owned(),
+        status: Arc::new(status),
+    };
+    let starting = status(1, TaskState::TaskStarting);
+    let running = status(2, TaskState::TaskRunning);
+    let changes = [
+        Keep::Agent(Arc::new(info.clone())),
+        Keep::Framework(Arc::new(framework.clone())),
+        Keep::Container(container.clone()),
+        Keep::Task(task.clone()),
+        update(starting.clone()),
+        update(running.clone()),
+        Keep::Acknowledged {
+            key: key.clone(),
+            uuid: [1; 16],
+        },
+    ];
+    memory.commit(&changes, true).expect("kept");
+    let (memory, found) = open(Arc::clone(&engine), "boot").expect("opens");
+    let expected = Remembered {
+        agent: Some((info, "boot".to_owned())),
+        frameworks: vec![framework],
+        containers: vec![container],
+        tasks: vec![task],
+        streams: [(key.clone(), vec![(starting, true), (running, false)])].into(),
+    };
+    assert_eq!(found, expected);
+
+    let executor = ExecutorKey {
+        framework_id: "f".to_owned(),
+        executor_id: "t".to_owned(),
+    };
+    let forget = [
+        Keep::ForgetStream(key.clone()),
+        Keep::ForgetTask(key),
+        Keep::ForgetContainer {
+            key: executor,
+            container_id: "c".to_owned(),
+        },
+    ];
+    memory.commit(&forget, false).expect("kept");
+    let (memory, found) = open(Arc::clone(&engine), "boot").expect("opens");
+    assert!(found.streams.is_empty() && found.tasks.is_empty() && found.containers.is_empty());
+    memory.commit(&[Keep::ForgetAgent], true).expect("kept");
+    let (_, found) = open(engine, "boot").expect("opens");
+    assert_eq!(found, Remembered::default());
+}
