@@ -1,0 +1,146 @@
+// The cluster at a glance.
+
+import { html } from "htm/preact";
+import { useEffect } from "preact/hooks";
+import { signal } from "@preact/signals";
+import { Banner, Bar, Card, Empty, Fact, State, Table } from "./components.mjs";
+import { Chart } from "./chart.mjs";
+import { ago, clock, count, mebibytes, moment, rate, scalar, shortId, tone } from "./format.mjs";
+import { follow, serverNow } from "./live.mjs";
+import { taskHref } from "./router.mjs";
+
+const MAX_POINTS = 600; // As many as the server keeps: ten minutes.
+const GAP_MS = 5_000; // Nobody watched: the line is broken there.
+
+const overview = signal(null);
+const points = signal([]);
+
+function addPoint(point) {
+  const last = points.peek().at(-1);
+  const gap = last && point.at_ms - last.at_ms > GAP_MS ? [{ at_ms: last.at_ms + 1, running: null, messages_per_s: null }] : [];
+  points.value = [...points.peek(), ...gap, point].slice(-MAX_POINTS);
+}
+
+const handlers = {
+  history(history) {
+    points.value = [];
+    history.forEach(addPoint);
+  },
+  overview(data) {
+    overview.value = data;
+    addPoint(data.point);
+  },
+};
+
+export function Overview() {
+  useEffect(() => {
+    document.title = "Overview · Tepui";
+    return follow("overview", handlers);
+  }, []);
+  const data = overview.value;
+  if (!data) return html`<${Empty}>Waiting for the first look at the cluster…<//>`;
+  const { cluster } = data;
+  return html`
+    <h1 class="hidden">Overview</h1>
+    ${data.error && html`<${Banner}>What you see may be old: ${data.error}.<//>`}
+    ${cluster && html`
+      <${Totals} cluster=${cluster} point=${data.point} />
+      <div class="grid">
+        <${Card} title="Activity" note="last ten minutes that somebody watched" wide><${Chart} points=${points} /><//>
+        <${Card} title="Resources" note="used · offered · total"><${Resources} resources=${cluster.resources} /><//>
+        <${Card} title="Tasks by state" note="endings since this master leads"><${States} tasks=${cluster.tasks} /><//>
+      </div>
+      <${Recent} rows=${cluster.recent} />
+      <${Frameworks} ...${cluster.frameworks} />
+      <${Agents} ...${cluster.agents} />`}`;
+}
+
+const Totals = ({ cluster, point }) => {
+  const { agents, frameworks, tasks } = cluster;
+  const waiting = tasks.staging + tasks.starting;
+  return html`<div class="totals">
+    <${Fact} label="Agents" value=${count(agents.active)}
+      note=${agents.unreachable ? `${count(agents.unreachable)} unreachable` : agents.active === agents.total ? "all active" : `of ${count(agents.total)} active`} />
+    <${Fact} label="Frameworks" value=${count(frameworks.active)} note=${frameworks.active === frameworks.total ? "all active" : `of ${count(frameworks.total)} active`} />
+    <${Fact} label="Tasks running" value=${count(tasks.running)} note=${waiting ? `${count(waiting)} on their way` : "none on their way"} />
+    <${Fact} label="Messages a second" value=${rate(point.messages_per_s)} note="handled by this master's actors" />
+  </div>`;
+};
+
+const names = { cpus: "CPU", mem: "Memory", disk: "Disk" };
+const amount = (name, value) => (name === "cpus" ? scalar(value) : mebibytes(value));
+
+const Resources = ({ resources }) => html`<div class="resources">
+  ${Object.entries(resources).map(([name, { used, offered, total }]) => html`<div key=${name}>
+    <div class="line"><span>${names[name]}</span><span class="figures">${amount(name, used)} · ${amount(name, offered)} · ${amount(name, total)}</span></div>
+    <${Bar} used=${used} offered=${offered} total=${total} label=${`${names[name]} used`} />
+  </div>`)}
+</div>`;
+
+const always = ["staging", "starting", "running", "killing", "finished", "failed", "killed", "lost"];
+
+const States = ({ tasks }) => html`<dl class="states">
+  ${Object.entries(tasks).filter(([state, number]) => number > 0 || always.includes(state)).map(([state, number]) => html`
+    <div key=${state} class=${number ? "" : "none"}><dt><${State} state=${state} as=${tone(state.replaceAll("_", " "))} /></dt><dd>${count(number)}</dd></div>`)}
+</dl>`;
+
+const taskColumns = [
+  { key: "task", title: "Task", cell: (task) => html`<a href=${taskHref(task.framework_id, task.id)}>${task.name || task.id}</a>${task.name && task.name !== task.id && html` <span class="id" title=${task.id}>${shortId(task.id)}</span>`}` },
+  { key: "state", title: "State", cell: (task) => html`<${State} state=${task.state} />` },
+  { key: "framework", title: "Framework", cell: (task) => html`<span title=${task.framework_id}>${task.framework ?? shortId(task.framework_id)}</span>` },
+  { key: "agent", title: "Agent", cell: (task) => task.agent ?? "–" },
+  { key: "started", title: "Started", number: true, cell: (task) => html`<span title=${moment(task.started_ms)}>${clock(task.started_ms)}</span>` },
+  { key: "updated", title: "Last update", number: true, cell: (task) => html`<span title=${moment(task.updated_ms)}>${ago(task.updated_ms, serverNow.value)}</span>` },
+];
+
+const Recent = ({ rows }) => html`<${Card} title="Recent tasks" flush>
+  ${rows.length
+    ? html`<${Table} caption="Recent tasks" columns=${taskColumns} rows=${rows} rowKey=${(task) => `${task.framework_id} ${task.id}`} />`
+    : html`<${Empty}>No task has run since this master leads. Start one with <code>tepui run -- echo hello</code>.<//>`}
+<//>`;
+
+function frameworkState({ active, connected, recovered }) {
+  if (active) return html`<${State} state="active" as="good" />`;
+  if (connected) return html`<${State} state="inactive" as="idle" />`;
+  return html`<${State} state=${recovered ? "recovered" : "disconnected"} as=${recovered ? "wait" : "bad"} />`;
+}
+
+const frameworkColumns = [
+  { key: "name", title: "Framework", cell: (framework) => html`${framework.name} <span class="id" title=${framework.id}>${shortId(framework.id)}</span>` },
+  { key: "state", title: "State", cell: frameworkState },
+  { key: "roles", title: "Roles", cell: (framework) => framework.roles.join(", ") || "–" },
+  { key: "user", title: "User", cell: (framework) => framework.user || "–" },
+  { key: "waiting", title: "Staging", number: true, cell: (framework) => count(framework.waiting) },
+  { key: "running", title: "Running", number: true, cell: (framework) => count(framework.running) },
+  { key: "cpus", title: "CPU", number: true, cell: (framework) => scalar(framework.cpus) },
+  { key: "mem", title: "Memory", number: true, cell: (framework) => mebibytes(framework.mem) },
+];
+
+const Frameworks = ({ rows, omitted }) => html`<${Card} title="Frameworks" note=${omitted ? `${count(omitted)} more are not shown` : ""} flush>
+  ${rows.length
+    ? html`<${Table} caption="Frameworks" columns=${frameworkColumns} rows=${rows} rowKey=${(framework) => framework.id} />`
+    : html`<${Empty}>No framework is subscribed. A Mesos framework connects to this address; <code>tepui run -- CMD</code> is one too.<//>`}
+<//>`;
+
+function agentState({ active, deactivated }) {
+  if (active) return html`<${State} state="active" as="good" />`;
+  return html`<${State} state=${deactivated ? "deactivated" : "disconnected"} as=${deactivated ? "idle" : "bad"} />`;
+}
+
+const shareCell = (name) => (agent) => html`<div class="share"><${Bar} ...${agent[name]} label=${`${names[name]} of ${agent.hostname} used`} /><span>${amount(name, agent[name].used)} / ${amount(name, agent[name].total)}</span></div>`;
+
+const agentColumns = [
+  { key: "hostname", title: "Agent", cell: (agent) => html`${agent.hostname} <span class="id" title=${agent.id}>${agent.address ?? shortId(agent.id)}</span>` },
+  { key: "state", title: "State", cell: agentState },
+  { key: "running", title: "Running", number: true, cell: (agent) => count(agent.running) },
+  { key: "cpus", title: "CPU", cell: shareCell("cpus") },
+  { key: "mem", title: "Memory", cell: shareCell("mem") },
+  { key: "disk", title: "Disk", cell: shareCell("disk") },
+  { key: "registered", title: "Registered", number: true, cell: (agent) => html`<span title=${moment(agent.registered_ms)}>${ago(agent.registered_ms, serverNow.value)}</span>` },
+];
+
+const Agents = ({ rows, omitted }) => html`<${Card} title="Agents" note=${omitted ? `${count(omitted)} more are not shown` : ""} flush>
+  ${rows.length
+    ? html`<${Table} caption="Agents" columns=${agentColumns} rows=${rows} rowKey=${(agent) => agent.id} />`
+    : html`<${Empty}>No agent is registered. Start one with <code>tepui agent --master ${location.host} --work-dir DIR</code>.<//>`}
+<//>`;
