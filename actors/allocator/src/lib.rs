@@ -25,4 +25,6 @@ pub use policy::UnknownPolicy;
 pub use world::Rules;
 
 #[cfg(test)]
+mod histories_tests;
+#[cfg(test)]
 mod scene;

@@ -20,6 +20,8 @@ pub(crate) type Offered = (String, String, String, String);
 pub(crate) struct Scene {
     pub(crate) core: AllocatorCore,
     pub(crate) now: Duration,
+    /// The next proposals reach nobody.
+    pub(crate) lose_next: bool,
     wakes: Vec<Duration>,
     offered: Vec<Proposal>,
 }
@@ -33,6 +35,7 @@ impl Scene {
         Self {
             core: AllocatorCore::new(config, Random::seeded(seed)).unwrap(),
             now: Duration::from_millis(300),
+            lose_next: false,
             wakes: Vec::new(),
             offered: Vec::new(),
         }
@@ -43,6 +46,9 @@ impl Scene {
         self.core.on(self.now, input, &mut effects);
         for effect in effects {
             match effect {
+                Effect::Propose(_) if std::mem::take(&mut self.lose_next) => {
+                    self.input(Input::Undelivered);
+                }
                 Effect::Propose(proposals) => self.offered.extend(proposals),
                 Effect::WakeAt(at) => self.wakes.push(at),
             }
