@@ -11,6 +11,7 @@ mod filter;
 mod name;
 mod quantity;
 mod ranges;
+mod rules;
 mod text;
 
 use std::collections::BTreeSet;
@@ -19,11 +20,11 @@ use std::ops::{Add, AddAssign, Sub, SubAssign};
 use smallvec::SmallVec;
 
 pub use conversion::{Conversion, conversions};
-pub use convert::{validate, validate_all};
 pub use entry::{Entry, Reservation, ReservationType, Terms, Value};
 pub use name::Name;
 pub use quantity::Quantity;
 pub use ranges::{Range, Ranges};
+pub use rules::{validate, validate_all};
 pub use text::DisplayProto;
 
 /// Why resources were refused.
@@ -43,7 +44,8 @@ pub enum ResourceError {
     Unsupported(String),
 }
 
-/// A collection of entries in order of arrival. Entries alike in all but value are one: scalars
+/// A collection of entries in the order Mesos holds and prints them: that of arrival, but the last takes
+/// the place of one that is removed. Entries alike in all but value are one: scalars
 /// summed, ranges and sets united, shared entries counted. Persistent volumes and exclusive disks are
 /// never merged. No entry is empty. Equal means that each contains the other, whatever the order.
 #[derive(Clone, Debug, Default)]
@@ -91,7 +93,7 @@ impl Resources {
         };
         self.0[at].take(entry);
         if self.0[at].is_empty() {
-            self.0.remove(at);
+            self.0.swap_remove(at);
         }
     }
 

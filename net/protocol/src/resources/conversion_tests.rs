@@ -114,3 +114,46 @@ fn a_shared_volume_in_use_stays() {
         "disk(reservations: [(DYNAMIC,ops)]):5"
     );
 }
+
+/// Golden 178-188 of a recorded Mesos 1.11.0: the refusal shows what the agent has, in Mesos' order.
+#[test]
+fn the_order_is_that_of_mesos() {
+    const OPS: &str = r#""reservations":[{"type":"DYNAMIC","role":"opsrole","principal":"ops"}]"#;
+    let part = |name: &str, amount: &str, rest: &str| {
+        format!(r#"{{"name":"{name}","type":"SCALAR","scalar":{{"value":{amount}}},{OPS}{rest}}}"#)
+    };
+    let volume = |size: &str| {
+        let info = r#","disk":{"persistence":{"id":"vol1","principal":"ops"},"volume":{"mode":"RW","container_path":"data"}}"#;
+        part("disk", size, info)
+    };
+    let both = format!("{},{}", part("cpus", "0.5", ""), part("disk", "100", ""));
+    let steps = [
+        format!(r#"{{"type":"RESERVE","reserve":{{"resources":[{both}]}}}}"#),
+        format!(
+            r#"{{"type":"CREATE","create":{{"volumes":[{}]}}}}"#,
+            volume("64")
+        ),
+        format!(
+            r#"{{"type":"GROW_VOLUME","grow_volume":{{"volume":{},"addition":{}}}}}"#,
+            volume("64"),
+            part("disk", "16", "")
+        ),
+        format!(
+            r#"{{"type":"SHRINK_VOLUME","shrink_volume":{{"volume":{},"subtract":{{"value":16}}}}}}"#,
+            volume("80")
+        ),
+    ];
+    let agent = "cpus:4; mem:4096; disk:10240; ports:[31000-32000]";
+    let mut now = Resources::parse(agent, "*").expect("text");
+    for step in &steps {
+        now = now.apply_all(&operation(step)).expect(step);
+    }
+    let unreserve = format!(r#"{{"type":"UNRESERVE","unreserve":{{"resources":[{both}]}}}}"#);
+    let error = now
+        .apply_all(&operation(&unreserve))
+        .expect_err("in a volume");
+    assert_eq!(
+        error.to_string(),
+        "cpus:4; mem:4096; disk:10140; ports:[31000-32000]; disk(reservations: [(DYNAMIC,opsrole,ops)])[vol1:data]:64; disk(reservations: [(DYNAMIC,opsrole,ops)]):36 does not contain disk(reservations: [(DYNAMIC,opsrole,ops)]):100"
+    );
+}

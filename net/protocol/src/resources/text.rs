@@ -2,9 +2,8 @@
 
 use std::fmt;
 
-use super::convert::validate;
 use super::entry::{Entry, Reservation, ReservationType, Terms, Value};
-use super::{Quantity, Ranges, ResourceError, Resources};
+use super::{Quantity, Ranges, ResourceError, Resources, validate};
 use crate::codec::{Limits, json};
 use crate::{roles, v1, values};
 use v1::resource::disk_info::source::Type;

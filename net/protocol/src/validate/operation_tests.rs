@@ -128,3 +128,32 @@ fn volumes() {
         Err("Value of 'ShrinkVolume.subtract' must be smaller than the size of 'ShrinkVolume.volume'".into())
     );
 }
+
+#[test]
+fn provided_disks() {
+    let raw = |source: &str| {
+        disk(&format!(
+            r#","provider_id":{{"value":"x"}},"disk":{{"source":{{"type":"RAW"{source}}}}}"#
+        ))
+    };
+    let create = |source: &str, rest: &str| {
+        create_disk(&read(&format!(
+            r#"{{"source":{source},"target_type":"MOUNT"{rest}}}"#
+        )))
+    };
+    assert_eq!(
+        create(&disk(""), ""),
+        Err("'source' is not managed by a resource provider".into())
+    );
+    assert_eq!(create(&raw(r#","profile":"p""#), ""), Ok(()));
+    assert_eq!(
+        create(&raw(""), ""),
+        Err("'target_profile' must be set when 'source' has no profile".into())
+    );
+    let destroy = |source: &str| destroy_disk(&read(&format!(r#"{{"source":{source}}}"#)));
+    assert_eq!(destroy(&raw(r#","id":"i""#)), Ok(()));
+    assert_eq!(
+        destroy(&raw("")),
+        Err("'source' is not backed by a CSI volume".into())
+    );
+}
