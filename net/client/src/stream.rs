@@ -1,7 +1,8 @@
 //! An event stream: RecordIO out of a chunked answer, decoded record by record.
 
-use std::marker::PhantomData;
+use std::{collections::VecDeque, marker::PhantomData};
 
+use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::{Response, body::Incoming};
 use serde::de::DeserializeOwned;
@@ -18,6 +19,8 @@ use crate::Error;
 pub struct Events<T> {
     body: Incoming,
     decoder: recordio::Decoder,
+    /// Decoded and not yet asked for.
+    records: VecDeque<Bytes>,
     event: PhantomData<fn() -> T>,
 }
 
@@ -26,6 +29,7 @@ impl<T: DeserializeOwned + Described> Events<T> {
         Events {
             body: response.into_body(),
             decoder: recordio::Decoder::new(Limits::HTTP.bytes),
+            records: VecDeque::new(),
             event: PhantomData,
         }
     }
@@ -36,11 +40,7 @@ impl<T: DeserializeOwned + Described> Events<T> {
     /// [`Error::Unreachable`] where the connection broke, [`Error::Malformed`] for what is no event.
     pub async fn next(&mut self) -> Result<Option<T>, Error> {
         loop {
-            let record = self
-                .decoder
-                .next_record()
-                .map_err(|error| Error::Malformed(error.to_string()))?;
-            if let Some(record) = record {
+            if let Some(record) = self.records.pop_front() {
                 let event = json::decode(&record, &Limits::HTTP)
                     .map_err(|error| Error::Malformed(error.to_string()))?;
                 return Ok(Some(event));
@@ -55,7 +55,11 @@ impl<T: DeserializeOwned + Described> Events<T> {
                 }
                 Some(Ok(frame)) => {
                     if let Ok(data) = frame.into_data() {
-                        self.decoder.push(&data);
+                        let records = self
+                            .decoder
+                            .feed(&data)
+                            .map_err(|error| Error::Malformed(error.to_string()))?;
+                        self.records.extend(records);
                     }
                 }
             }
