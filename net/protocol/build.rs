@@ -41,9 +41,20 @@ fn undeprecated(mut files: prost_types::FileDescriptorSet) -> prost_types::FileD
             options.deprecated = None;
         }
         descriptor.nested_type.iter_mut().for_each(message);
+        descriptor.enum_type.iter_mut().for_each(enumeration);
+    }
+    fn enumeration(descriptor: &mut prost_types::EnumDescriptorProto) {
+        for options in descriptor
+            .value
+            .iter_mut()
+            .filter_map(|v| v.options.as_mut())
+        {
+            options.deprecated = None;
+        }
     }
     for file in &mut files.file {
         file.message_type.iter_mut().for_each(message);
+        file.enum_type.iter_mut().for_each(enumeration);
     }
     files
 }
