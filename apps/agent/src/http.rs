@@ -1,0 +1,272 @@
+//! The agent's HTTP side: which route means what. Owns no state of its own; the node answers, and what it says is
+//! written the way Mesos' agent writes it.
+
+mod calls;
+mod executor;
+mod flags;
+mod metrics;
+mod sandboxes;
+mod state;
+mod values;
+
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde_json::{Value, json};
+use tepui_http::{
+    Files, Incoming, Logging, Reply, Table, deadline, incoming::read_body, metrics as common,
+    processes, system, version,
+};
+use tepui_kit::{Ask, Asker, Directory, Message};
+use tepui_messages::{
+    UnixNanos,
+    agent::{ContainerUsage, GetNodeState, NodePhase, NodeState},
+};
+use tepui_protocol::v1::{VersionInfo, agent_info};
+
+pub(crate) use crate::node::Node;
+pub(crate) use flags::flags;
+pub(crate) use sandboxes::Sandboxes;
+
+/// What is behind the endpoints. Clones are the same agent.
+#[derive(Clone)]
+pub(crate) struct Api {
+    pub(crate) node: Arc<dyn Node>,
+    pub(crate) facts: Arc<Facts>,
+    pub(crate) files: Files,
+    pub(crate) logging: Logging,
+    pub(crate) directory: Directory,
+    pub(crate) limiter: Arc<common::Limiter>,
+}
+
+/// What does not change while the agent runs.
+pub(crate) struct Facts {
+    /// `slave(1)@ip:port`.
+    pub(crate) pid: String,
+    pub(crate) capabilities: Vec<agent_info::Capability>,
+    /// By Mesos' names.
+    pub(crate) flags: BTreeMap<String, String>,
+    pub(crate) version: VersionInfo,
+    pub(crate) started_at: UnixNanos,
+    pub(crate) launch_errors: Arc<crate::runtime::Errors>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Route {
+    Executor,
+    Call,
+    State,
+    Containers,
+    Statistics,
+    ContainerizerDebug,
+    Flags,
+    Health,
+    Version,
+    Metrics,
+    Prometheus,
+    Browse,
+    Read,
+    Download,
+    FilesDebug,
+    SystemStats,
+    LoggingToggle,
+    Help,
+    Processes,
+}
+
+const TABLE: Table<Route> = Table {
+    process: "slave(1)",
+    own: &[
+        ("api/v1/executor", Route::Executor),
+        ("api/v1", Route::Call),
+        ("state", Route::State),
+        ("containers", Route::Containers),
+        ("monitor/statistics", Route::Statistics),
+        ("containerizer/debug", Route::ContainerizerDebug),
+        ("flags", Route::Flags),
+        ("health", Route::Health),
+    ],
+    others: &[
+        ("version", Route::Version),
+        ("metrics/snapshot", Route::Metrics),
+        ("metrics", Route::Prometheus),
+        ("files/browse", Route::Browse),
+        ("files/read", Route::Read),
+        ("files/download", Route::Download),
+        ("files/debug", Route::FilesDebug),
+        ("system/stats.json", Route::SystemStats),
+        ("logging/toggle", Route::LoggingToggle),
+        ("help", Route::Help),
+        ("__processes__", Route::Processes),
+    ],
+};
+
+impl Api {
+    /// Registers the one handler behind all paths.
+    pub(crate) fn configure(self) -> impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static {
+        move |config| {
+            config
+                .app_data(web::Data::new(self.clone()))
+                .default_service(web::to(handle));
+        }
+    }
+
+    async fn ask<M: Message>(&self, message: M) -> Result<M::Reply, Reply>
+    where
+        dyn Node: Ask<M>,
+    {
+        let node: Asker<M> = Arc::new(Asking(Arc::clone(&self.node)));
+        deadline::ask(&node, message).await
+    }
+
+    async fn node_state(&self) -> Result<Arc<NodeState>, Reply> {
+        let state = self.ask(GetNodeState).await?;
+        if state.phase == NodePhase::Recovering {
+            return Err(Reply::text(503, "Agent has not finished recovery"));
+        }
+        Ok(state)
+    }
+
+    async fn measured(&self, state: &NodeState) -> Result<Vec<state::Measured>, Reply> {
+        let records = self.ask(ContainerUsage).await?;
+        Ok(state::measured(records, state))
+    }
+
+    fn flags_json(&self) -> Value {
+        json!(self.facts.flags)
+    }
+
+    async fn answer(&self, route: Route, request: Incoming) -> Result<Reply, Reply> {
+        let jsonp = request.parameter("jsonp");
+        let json = |value: Value| Reply::json(value.to_string(), jsonp);
+        Ok(match route {
+            Route::Executor => return executor::call(self, request).await,
+            Route::Call => return calls::call(self, request).await,
+            Route::State => json(self.state_json().await?),
+            Route::Containers => {
+                let state = self.node_state().await?;
+                json(state::containers(&self.measured(&state).await?))
+            }
+            Route::Statistics => {
+                let state = self.node_state().await?;
+                json(state::statistics(&self.measured(&state).await?))
+            }
+            Route::ContainerizerDebug => json(json!({ "pending": [] })),
+            Route::Flags => json(json!({ "flags": self.flags_json() })),
+            Route::Health => Reply::empty(200),
+            Route::Version => version::version(&self.facts.version, &request),
+            Route::Metrics => {
+                common::check_timeout(&request)?;
+                self.limiter.turn().await?;
+                json(Value::Object(metrics::all(self).await?))
+            }
+            Route::Prometheus => {
+                common::prometheus(&metrics::all(self).await?, &self.directory)
+            }
+            Route::Browse => self.files.browse(&request).await,
+            Route::Read => self.files.read_text(&request).await,
+            Route::Download => self.files.download(&request).await,
+            Route::FilesDebug => self.files.debug(&request),
+            Route::SystemStats => system::stats(&request),
+            Route::LoggingToggle => self.logging.toggle(&request),
+            Route::Help => help(),
+            Route::Processes => processes::processes(&self.directory, &request),
+        })
+    }
+
+    async fn state_json(&self) -> Result<Value, Reply> {
+        let node = self.node_state().await?;
+        let version = &self.facts.version;
+        let mut fields = serde_json::Map::new();
+        let text = |text: &Option<String>| text.as_ref().map(|text| json!(text));
+        fields.insert("version".to_owned(), json!(version.version));
+        values::optional(&mut fields, "git_sha", text(&version.git_sha));
+        values::optional(&mut fields, "git_branch", text(&version.git_branch));
+        values::optional(&mut fields, "git_tag", text(&version.git_tag));
+        values::optional(&mut fields, "build_date", text(&version.build_date));
+        let time = version.build_time.map(|time| json!(time));
+        values::optional(&mut fields, "build_time", time);
+        values::optional(&mut fields, "build_user", text(&version.build_user));
+        let around = state::Around {
+            version: fields,
+            started_at: self.facts.started_at,
+            pid: &self.facts.pid,
+            capabilities: &self.facts.capabilities,
+            flags: self.flags_json(),
+        };
+        Ok(state::state(&node, around))
+    }
+}
+
+/// The node as the asker of one kind of question.
+struct Asking(Arc<dyn Node>);
+
+impl<M: Message> Ask<M> for Asking
+where
+    dyn Node: Ask<M>,
+{
+    fn ask(
+        &self,
+        message: M,
+    ) -> futures_util::future::BoxFuture<'static, Result<M::Reply, tepui_kit::AskError>> {
+        self.0.ask(message)
+    }
+}
+
+/// Answers one request, whatever its path.
+async fn handle(request: HttpRequest, payload: web::Payload, api: web::Data<Api>) -> HttpResponse {
+    let headers = request.headers().clone();
+    let reply = reply(&request, payload, &api).await;
+    reply
+        .unwrap_or_else(|refused| refused)
+        .into_response(&headers)
+}
+
+async fn reply(request: &HttpRequest, payload: web::Payload, api: &Api) -> Result<Reply, Reply> {
+    let mut incoming = Incoming::head(request)?;
+    let path = incoming.path.clone();
+    let Some(found) = TABLE.find(&path) else {
+        return Ok(if TABLE.is_root(&path) {
+            front_page(api)
+        } else {
+            Reply::bare(404)
+        });
+    };
+    if matches!(found.route, Route::Executor | Route::Call) {
+        incoming.expect_method(&["POST"])?;
+        incoming.body = read_body(&incoming.headers, payload).await?;
+    }
+    api.answer(found.route, incoming).await
+}
+
+fn help() -> Reply {
+    let names = TABLE.own.iter().chain(TABLE.others);
+    let items: String = names
+        .map(|(name, _)| format!("<li><a href=\"/{name}\">/{name}</a></li>"))
+        .collect();
+    Reply::ok(
+        "text/html",
+        format!("<html><head><title>Help</title></head><body><ul>{items}</ul></body></html>"),
+    )
+}
+
+fn front_page(api: &Api) -> Reply {
+    let pid = &api.facts.pid;
+    Reply::ok(
+        "text/html",
+        format!(
+            "<!DOCTYPE html><html><head><title>Tepui agent</title></head><body><p>Agent {pid}: \
+             <a href=\"/state\">state</a>, <a href=\"/help\">all endpoints</a>. \
+             The web admin is on the master.</p></body></html>"
+        ),
+    )
+}
+
+/// Where the sandboxes of this agent lie, as its files.
+pub(crate) fn files(work_dir: PathBuf) -> Files {
+    Files::new(Sandboxes::new(work_dir))
+}
+
+#[cfg(test)]
+#[path = "http_tests.rs"]
+mod tests;

@@ -1,0 +1,334 @@
+//! `POST /api/v1`: what operators and tools ask of one agent (OPERATOR_API A and C).
+
+use std::sync::Arc;
+
+use actix_web::http::header::CONTENT_TYPE;
+use tepui_http::{Incoming, MediaType, Reply};
+use tepui_messages::agent::{ExecutorState, NodeState};
+use tepui_protocol::{
+    v1::{
+        ContainerId, Flag, Metric, Task,
+        agent::{
+            Call, Response, call,
+            response::{self, get_containers, get_executors, get_frameworks},
+        },
+    },
+    validate,
+};
+
+use super::{Api, metrics, state::Measured};
+
+const RECORDIO: &[u8] = b"application/recordio";
+
+/// Answers one call.
+pub(super) async fn call(api: &Api, request: Incoming) -> Result<Reply, Reply> {
+    let node = api.node_state().await?;
+    request.expect_method(&["POST"])?;
+    let media = request_type(&request)?;
+    let call: Call = media.decode(&request.body)?;
+    validate::agent::call(&call).map_err(|reason| {
+        Reply::bad_request(format!("Failed to validate agent::Call: {reason}"))
+    })?;
+    let media = MediaType::of_answer(&request.headers)?;
+    let kind = call.r#type();
+    if let Some(response) = of_node(kind, &node) {
+        return Ok(media.reply(&response));
+    }
+    match kind {
+        call::Type::Unknown => Ok(Reply::bare(501)),
+        call::Type::SetLoggingLevel => {
+            let asked = call.set_logging_level.unwrap_or_default();
+            let duration = u64::try_from(asked.duration.nanoseconds).unwrap_or(0);
+            let duration = std::time::Duration::from_nanos(duration);
+            api.logging.set(asked.level, duration);
+            Ok(Reply::empty(200))
+        }
+        // There are none to prune.
+        call::Type::PruneImages => Ok(Reply::empty(200)),
+        call::Type::GetHealth
+        | call::Type::GetFlags
+        | call::Type::GetVersion
+        | call::Type::GetMetrics
+        | call::Type::GetLoggingLevel
+        | call::Type::ListFiles
+        | call::Type::ReadFile
+        | call::Type::GetContainers => Ok(media.reply(&of_agent(api, call, &node).await?)),
+        kind => Err(about_containers(&call, kind, &node)),
+    }
+}
+
+/// As on the master, and RecordIO for streaming calls, of which there are none here yet.
+fn request_type(request: &Incoming) -> Result<MediaType, Reply> {
+    let given = request.headers.get(CONTENT_TYPE);
+    if given.is_some_and(|given| given.as_bytes() == RECORDIO) {
+        return Err(unsupported("streaming calls (application/recordio)"));
+    }
+    MediaType::of_request(&request.headers).map_err(|refused| match refused.status() {
+        415 => Reply::text(
+            415,
+            "Expecting 'Content-Type' of application/json or application/x-protobuf or application/recordio",
+        ),
+        _ => refused,
+    })
+}
+
+/// Calls that the node's state answers.
+fn of_node(kind: call::Type, node: &NodeState) -> Option<Response> {
+    let response = match kind {
+        call::Type::GetState => Response {
+            r#type: Some(response::Type::GetState as i32),
+            get_state: Some(response::GetState {
+                get_tasks: Some(tasks(node)),
+                get_executors: Some(executors(node)),
+                get_frameworks: Some(frameworks(node)),
+            }),
+            ..Response::default()
+        },
+        call::Type::GetTasks => Response {
+            r#type: Some(response::Type::GetTasks as i32),
+            get_tasks: Some(tasks(node)),
+            ..Response::default()
+        },
+        call::Type::GetExecutors => Response {
+            r#type: Some(response::Type::GetExecutors as i32),
+            get_executors: Some(executors(node)),
+            ..Response::default()
+        },
+        call::Type::GetFrameworks => Response {
+            r#type: Some(response::Type::GetFrameworks as i32),
+            get_frameworks: Some(frameworks(node)),
+            ..Response::default()
+        },
+        call::Type::GetOperations => Response {
+            r#type: Some(response::Type::GetOperations as i32),
+            get_operations: Some(response::GetOperations::default()),
+            ..Response::default()
+        },
+        call::Type::GetResourceProviders => Response {
+            r#type: Some(response::Type::GetResourceProviders as i32),
+            get_resource_providers: Some(response::GetResourceProviders::default()),
+            ..Response::default()
+        },
+        call::Type::GetAgent => Response {
+            r#type: Some(response::Type::GetAgent as i32),
+            get_agent: Some(response::GetAgent {
+                agent_info: Some((*node.info).clone()),
+                ..response::GetAgent::default()
+            }),
+            ..Response::default()
+        },
+        _ => return None,
+    };
+    Some(response)
+}
+
+fn tasks(node: &NodeState) -> response::GetTasks {
+    let mut tasks = response::GetTasks::default();
+    let live = node.frameworks.iter();
+    for framework in live.chain(&node.completed_frameworks) {
+        let executors = framework.executors.iter();
+        for executor in executors.chain(&framework.completed_executors) {
+            let copy = |list: &mut Vec<Task>, from: &[Arc<Task>]| {
+                list.extend(from.iter().map(|task| (**task).clone()));
+            };
+            copy(&mut tasks.queued_tasks, &executor.queued_tasks);
+            copy(&mut tasks.launched_tasks, &executor.launched_tasks);
+            copy(&mut tasks.terminated_tasks, &executor.terminated_tasks);
+            copy(&mut tasks.completed_tasks, &executor.completed_tasks);
+        }
+    }
+    tasks
+}
+
+fn executors(node: &NodeState) -> response::GetExecutors {
+    let shown = |executor: &ExecutorState| get_executors::Executor {
+        executor_info: (*executor.info).clone(),
+    };
+    let live = node.frameworks.iter();
+    let completed = live.clone().flat_map(|it| &it.completed_executors);
+    let ended = node.completed_frameworks.iter();
+    let ended = ended.flat_map(|it| it.executors.iter().chain(&it.completed_executors));
+    response::GetExecutors {
+        executors: live.flat_map(|it| &it.executors).map(shown).collect(),
+        completed_executors: completed.chain(ended).map(shown).collect(),
+    }
+}
+
+fn frameworks(node: &NodeState) -> response::GetFrameworks {
+    let shown = |framework: &tepui_messages::agent::FrameworkState| get_frameworks::Framework {
+        framework_info: (*framework.info).clone(),
+    };
+    response::GetFrameworks {
+        frameworks: node.frameworks.iter().map(shown).collect(),
+        completed_frameworks: node.completed_frameworks.iter().map(shown).collect(),
+    }
+}
+
+/// Calls that others than the node answer.
+async fn of_agent(api: &Api, call: Call, node: &NodeState) -> Result<Response, Reply> {
+    let mut answer = Response::default();
+    let kind = match call.r#type() {
+        call::Type::GetHealth => {
+            answer.get_health = Some(response::GetHealth { healthy: true });
+            response::Type::GetHealth
+        }
+        call::Type::GetFlags => {
+            let flags = api.facts.flags.iter().map(|(name, value)| Flag {
+                name: name.clone(),
+                value: Some(value.clone()),
+            });
+            answer.get_flags = Some(response::GetFlags {
+                flags: flags.collect(),
+            });
+            response::Type::GetFlags
+        }
+        call::Type::GetVersion => {
+            answer.get_version = Some(response::GetVersion {
+                version_info: api.facts.version.clone(),
+            });
+            response::Type::GetVersion
+        }
+        call::Type::GetMetrics => {
+            let numbers = metrics::all(api).await?;
+            let numbers = numbers.into_iter().map(|(name, value)| Metric {
+                name,
+                value: value.as_f64(),
+            });
+            answer.get_metrics = Some(response::GetMetrics {
+                metrics: numbers.collect(),
+            });
+            response::Type::GetMetrics
+        }
+        call::Type::GetLoggingLevel => {
+            let level = api.logging.level();
+            answer.get_logging_level = Some(response::GetLoggingLevel { level });
+            response::Type::GetLoggingLevel
+        }
+        call::Type::ListFiles => {
+            let path = call.list_files.unwrap_or_default().path;
+            let file_infos = api.files.list_call(path).await?;
+            answer.list_files = Some(response::ListFiles { file_infos });
+            response::Type::ListFiles
+        }
+        call::Type::ReadFile => {
+            let asked = call.read_file.unwrap_or_default();
+            let part = api.files.read_call(asked.path, asked.offset, asked.length);
+            let part = part.await?;
+            answer.read_file = Some(response::ReadFile {
+                size: part.file_size,
+                data: part.data.into(),
+            });
+            response::Type::ReadFile
+        }
+        _ => {
+            let containers = api.measured(node).await?;
+            answer.get_containers = (!containers.is_empty()).then(|| response::GetContainers {
+                containers: containers.into_iter().map(container).collect(),
+            });
+            response::Type::GetContainers
+        }
+    };
+    answer.r#type = Some(kind as i32);
+    Ok(answer)
+}
+
+fn container(measured: Measured) -> get_containers::Container {
+    let Measured { record, status } = measured;
+    get_containers::Container {
+        framework_id: Some(record.framework_id),
+        executor_id: Some(record.info.executor_id.clone()),
+        executor_name: Some(record.info.name().to_owned()),
+        container_id: record.container_id,
+        container_status: Some(status),
+        resource_statistics: record.statistics,
+    }
+}
+
+/// Calls about single containers: refused as Mesos does where the container is not there, and as not supported
+/// where it is.
+fn about_containers(call: &Call, kind: call::Type, node: &NodeState) -> Reply {
+    let known = |id: &ContainerId| id.parent.is_none() && is_container(node, id);
+    let missing = |id: Option<&ContainerId>| id.filter(|id| !known(id)).map(dotted);
+    let not_found = |id: String| Reply::text(404, format!("Container {id} cannot be found"));
+    let refused = match kind {
+        call::Type::WaitContainer => {
+            missing(call.wait_container.as_ref().map(|it| &it.container_id)).map(not_found)
+        }
+        call::Type::WaitNestedContainer => {
+            let id = call.wait_nested_container.as_ref();
+            missing(id.map(|it| &it.container_id)).map(not_found)
+        }
+        call::Type::RemoveContainer => {
+            missing(call.remove_container.as_ref().map(|it| &it.container_id)).map(not_found)
+        }
+        call::Type::RemoveNestedContainer => {
+            let id = call.remove_nested_container.as_ref();
+            missing(id.map(|it| &it.container_id)).map(not_found)
+        }
+        call::Type::AttachContainerOutput => {
+            let id = call.attach_container_output.as_ref();
+            missing(id.map(|it| &it.container_id)).map(not_found)
+        }
+        call::Type::KillContainer => {
+            missing(call.kill_container.as_ref().map(|it| &it.container_id)).map(not_killed)
+        }
+        call::Type::KillNestedContainer => {
+            let id = call.kill_nested_container.as_ref();
+            missing(id.map(|it| &it.container_id)).map(not_killed)
+        }
+        call::Type::LaunchNestedContainer => {
+            let id = call.launch_nested_container.as_ref();
+            orphan(id.map(|it| &it.container_id), node)
+        }
+        call::Type::LaunchNestedContainerSession => {
+            let id = call.launch_nested_container_session.as_ref();
+            orphan(id.map(|it| &it.container_id), node)
+        }
+        call::Type::LaunchContainer => {
+            let id = call.launch_container.as_ref();
+            orphan(id.map(|it| &it.container_id), node)
+        }
+        call::Type::AddResourceProviderConfig
+        | call::Type::UpdateResourceProviderConfig
+        | call::Type::RemoveResourceProviderConfig => Some(Reply::text(
+            500,
+            "Missing required flag --resource_provider_config_dir",
+        )),
+        _ => None,
+    };
+    refused.unwrap_or_else(|| unsupported(kind.as_str_name()))
+}
+
+fn not_killed(id: String) -> Reply {
+    Reply::text(
+        404,
+        format!("Container '{id}' cannot be found (or is already killed)"),
+    )
+}
+
+/// The refusal of a launch below a container that is not there.
+fn orphan(id: Option<&ContainerId>, node: &NodeState) -> Option<Reply> {
+    let parent = id?.parent.as_deref()?;
+    let known = parent.parent.is_none() && is_container(node, parent);
+    (!known).then(|| {
+        let parent = dotted(parent);
+        Reply::bad_request(format!("Parent container {parent} does not exist"))
+    })
+}
+
+fn is_container(node: &NodeState, id: &ContainerId) -> bool {
+    let mut executors = node.frameworks.iter().flat_map(|it| &it.executors);
+    executors.any(|executor| executor.container_id == *id)
+}
+
+/// As Mesos prints nested ids: `parent.child`.
+fn dotted(id: &ContainerId) -> String {
+    match &id.parent {
+        Some(parent) => format!("{}.{}", dotted(parent), id.value),
+        None => id.value.clone(),
+    }
+}
+
+fn unsupported(what: &str) -> Reply {
+    Reply::text(501, format!("Not Implemented: this version of Tepui has no {what}"))
+}

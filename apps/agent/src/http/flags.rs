@@ -1,0 +1,64 @@
+//! The agent's settings under the names of Mesos' flags, for tools that read them. Only those that hold here.
+
+use std::collections::BTreeMap;
+
+use crate::AgentSettings;
+
+/// What is the same for every agent.
+const FIXED: [(&str, &str); 18] = [
+    ("authenticate_http_executors", "false"),
+    ("authenticate_http_readonly", "false"),
+    ("authenticate_http_readwrite", "false"),
+    ("cgroups_enable_cfs", "false"),
+    ("cgroups_root", crate::runtime::CGROUP_ROOT),
+    ("containerizers", "mesos"),
+    ("default_role", "*"),
+    ("executor_registration_timeout", "1mins"),
+    ("executor_reregistration_timeout", "2secs"),
+    ("executor_shutdown_grace_period", "5secs"),
+    ("http_heartbeat_interval", "30secs"),
+    ("launcher", "posix"),
+    ("logging_level", "INFO"),
+    ("max_completed_executors_per_framework", "150"),
+    ("recover", "reconnect"),
+    ("recovery_timeout", "15mins"),
+    ("registration_backoff_factor", "1secs"),
+    ("version", "false"),
+];
+
+/// `cgroups` and `root` are what the agent found at its start.
+pub(crate) fn flags(
+    settings: &AgentSettings,
+    runtime_dir: &std::path::Path,
+    cgroups: bool,
+    root: bool,
+) -> BTreeMap<String, String> {
+    let fixed = FIXED.iter();
+    let mut flags: BTreeMap<String, String> = fixed
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect();
+    let mut set = |name: &str, value: String| flags.insert(name.to_owned(), value);
+    let isolation = if cgroups {
+        "cgroups/cpu,cgroups/mem,filesystem/posix"
+    } else {
+        "posix/cpu,posix/mem,filesystem/posix"
+    };
+    set("isolation", isolation.to_owned());
+    set("switch_user", root.to_string());
+    set("hostname", settings.hostname.clone());
+    set("ip", settings.ip.to_string());
+    set("port", settings.port.to_string());
+    set("master", settings.masters.join(","));
+    set("work_dir", settings.work_dir.display().to_string());
+    set("runtime_dir", runtime_dir.display().to_string());
+    let optional = [
+        ("resources", &settings.resources),
+        ("attributes", &settings.attributes),
+    ];
+    for (name, value) in optional {
+        if let Some(value) = value {
+            set(name, value.clone());
+        }
+    }
+    flags
+}

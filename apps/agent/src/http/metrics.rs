@@ -1,0 +1,97 @@
+//! The agent's numbers under Mesos' names. Only what is known to be so: what this agent does not count is left out.
+
+use std::{collections::BTreeMap, sync::atomic::Ordering};
+
+use serde_json::{Map, Value};
+use tepui_http::{Reply, metrics as common};
+use tepui_messages::agent::{ExecutorPhase, ExecutorState, GetNodeState, NodePhase, NodeState};
+use tepui_protocol::{resources::Resources, v1::TaskState};
+
+use super::{Api, values::parsed};
+
+/// Things of Mesos' agent that this one has none of: their counts are zero by nature.
+const NONE_OF: [&str; 10] = [
+    "containerizer/fetcher/cache_size_total_bytes",
+    "containerizer/fetcher/cache_size_used_bytes",
+    "containerizer/mesos/provisioner/bind/remove_rootfs_errors",
+    "containerizer/mesos/provisioner/remove_container_errors",
+    "gc/path_removals_failed",
+    "gc/path_removals_pending",
+    "gc/path_removals_succeeded",
+    "resource_provider_manager/subscribed",
+    "slave/executors_preempted",
+    "slave/recovery_errors",
+];
+
+/// All numbers, those of the machine among them, sorted by name.
+pub(super) async fn all(api: &Api) -> Result<Map<String, Value>, Reply> {
+    let state = api.ask(GetNodeState).await?;
+    let mut own = of_node(&state);
+    let errors = &api.facts.launch_errors;
+    let count = |errors: &std::sync::atomic::AtomicU64| as_f64(errors.load(Ordering::Relaxed));
+    own.insert("slave/container_launch_errors".into(), count(&errors.launch));
+    own.insert("containerizer/mesos/container_destroy_errors".into(), count(&errors.destroy));
+    let now = i64::try_from(api.directory.clock().unix_nanos()).unwrap_or(i64::MAX);
+    let uptime = u64::try_from(now - api.facts.started_at).unwrap_or(0);
+    own.insert("slave/uptime_secs".into(), as_f64(uptime) / 1e9);
+    let own = serde_json::to_vec(&own);
+    let own = own.map_err(|error| Reply::text(500, format!("Failed to write metrics: {error}")))?;
+    Ok(common::all(&own))
+}
+
+/// What follows from the node's state alone.
+pub(super) fn of_node(state: &NodeState) -> BTreeMap<String, f64> {
+    let mut metrics: BTreeMap<String, f64> =
+        NONE_OF.iter().map(|name| ((*name).to_owned(), 0.0)).collect();
+    let executors = || state.frameworks.iter().flat_map(|it| &it.executors);
+    let total = parsed(&state.info.resources);
+    let used = parsed(executors().flat_map(ExecutorState::resources));
+    let revocable = (total.revocable(), used.revocable());
+    let (total, used) = (total.non_revocable(), used.non_revocable());
+    for name in ["cpus", "disk", "gpus", "mem"] {
+        amounts(&mut metrics, name, "", &total, &used);
+        amounts(&mut metrics, name, "_revocable", &revocable.0, &revocable.1);
+    }
+    for (name, phase) in [
+        ("registering", ExecutorPhase::Registering),
+        ("running", ExecutorPhase::Running),
+        ("terminating", ExecutorPhase::Terminating),
+    ] {
+        let count = executors().filter(|it| it.phase == phase).count();
+        metrics.insert(format!("slave/executors_{name}"), as_f64(count as u64));
+    }
+    for (name, wanted) in [
+        ("staging", TaskState::TaskStaging),
+        ("starting", TaskState::TaskStarting),
+        ("running", TaskState::TaskRunning),
+        ("killing", TaskState::TaskKilling),
+    ] {
+        let live = executors().flat_map(|it| it.queued_tasks.iter().chain(&it.launched_tasks));
+        let count = live.filter(|task| task.state() == wanted).count();
+        metrics.insert(format!("slave/tasks_{name}"), as_f64(count as u64));
+    }
+    let frameworks = state.frameworks.len() as u64;
+    metrics.insert("slave/frameworks_active".into(), as_f64(frameworks));
+    let registered = state.phase == NodePhase::Running;
+    metrics.insert("slave/registered".into(), f64::from(u8::from(registered)));
+    metrics
+}
+
+fn amounts(
+    metrics: &mut BTreeMap<String, f64>,
+    name: &str,
+    suffix: &str,
+    total: &Resources,
+    used: &Resources,
+) {
+    let (total, used) = (total.scalar(name).to_f64(), used.scalar(name).to_f64());
+    let percent = if total > 0.0 { used / total } else { 0.0 };
+    for (what, value) in [("total", total), ("used", used), ("percent", percent)] {
+        metrics.insert(format!("slave/{name}{suffix}_{what}"), value);
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "every metric is a double")]
+fn as_f64(number: u64) -> f64 {
+    number as f64
+}

@@ -1,0 +1,193 @@
+//! The agent's v0 JSON: `/state`, `/containers`, `/monitor/statistics` (LEGACY 6).
+
+use serde_json::{Map, Value, json};
+use tepui_messages::{
+    UnixNanos,
+    agent::{ContainerUsageRecord, ExecutorState, FrameworkState, NodeState},
+};
+use tepui_protocol::{
+    resources::Resources,
+    v1::{ContainerStatus, ExecutorInfo, ResourceStatistics, agent_info, executor_info, framework_info},
+};
+
+use super::values::{
+    attributes, by_role, full, labels, object, optional, parsed, proto, role, sorted, summed, task,
+};
+
+const MEGABYTE: f64 = 1_048_576.0;
+
+/// What `/state` shows beside what the node knows.
+pub(super) struct Around<'a> {
+    /// The fields of `/version`, in the order of `/state`.
+    pub(super) version: Map<String, Value>,
+    pub(super) started_at: UnixNanos,
+    pub(super) pid: &'a str,
+    pub(super) capabilities: &'a [agent_info::Capability],
+    pub(super) flags: Value,
+}
+
+/// `/state`.
+pub(super) fn state(node: &NodeState, around: Around<'_>) -> Value {
+    let info = &node.info;
+    let total = parsed(&info.resources);
+    let executors = node.frameworks.iter().flat_map(|it| &it.executors);
+    let allocated = parsed(executors.flat_map(ExecutorState::resources));
+    let capabilities = around.capabilities.iter();
+    let capabilities: Vec<&str> = capabilities.map(|it| it.r#type().as_str_name()).collect();
+    let mut state = around.version;
+    state.extend(object(json!({
+        "start_time": seconds(around.started_at),
+        "id": info.id.as_ref().map_or("", |id| &id.value),
+        "pid": around.pid,
+        "hostname": info.hostname,
+        "capabilities": capabilities,
+    })));
+    optional(&mut state, "domain", info.domain.as_ref().map(proto));
+    state.extend(object(json!({
+        "resources": summed(&total),
+        "reserved_resources": by_role(&total, summed),
+        "unreserved_resources": summed(&total.unreserved()),
+        "reserved_resources_full": by_role(&total, full),
+        "unreserved_resources_full": full(&total.unreserved()),
+        "reserved_resources_allocated": by_role(&allocated, summed),
+        "unreserved_resources_allocated": summed(&allocated.unreserved()),
+        "resource_providers": [],
+        "attributes": attributes(&info.attributes),
+    })));
+    let master = node.master.as_ref().and_then(|it| it.hostname.as_ref());
+    optional(&mut state, "master_hostname", master.map(|it| json!(it)));
+    state.insert("flags".to_owned(), around.flags);
+    let frameworks = node.frameworks.iter().map(framework);
+    state.insert("frameworks".to_owned(), frameworks.collect());
+    let completed = node.completed_frameworks.iter().map(framework);
+    state.insert("completed_frameworks".to_owned(), completed.collect());
+    Value::Object(state)
+}
+
+fn framework(framework: &FrameworkState) -> Value {
+    let info = &framework.info;
+    let mut shown = object(json!({
+        "id": info.id.as_ref().map_or("", |id| &id.value),
+        "name": info.name,
+        "user": info.user,
+        "failover_timeout": info.failover_timeout(),
+        "checkpoint": info.checkpoint(),
+        "hostname": info.hostname(),
+    }));
+    optional(&mut shown, "principal", info.principal.as_ref().map(|it| json!(it)));
+    let multi_role = framework_info::capability::Type::MultiRole;
+    if info.capabilities.iter().any(|it| it.r#type() == multi_role) {
+        shown.insert("roles".to_owned(), json!(info.roles));
+    } else {
+        shown.insert("role".to_owned(), json!(info.role()));
+    }
+    let executors = framework.executors.iter().map(executor);
+    shown.insert("executors".to_owned(), executors.collect());
+    let completed = framework.completed_executors.iter().map(executor);
+    shown.insert("completed_executors".to_owned(), completed.collect());
+    Value::Object(shown)
+}
+
+fn executor(executor: &ExecutorState) -> Value {
+    let info = &executor.info;
+    let resources = parsed(executor.resources());
+    let own = parsed(&info.resources);
+    let allocated = if resources.is_empty() { &own } else { &resources };
+    let mut shown = object(json!({
+        "id": info.executor_id.value,
+        "name": info.name(),
+        "source": source(info),
+        "container": executor.container_id.value,
+        "directory": executor.sandbox,
+        "resources": summed(&resources),
+        "role": role(allocated),
+    }));
+    optional(&mut shown, "labels", labels(&info.labels));
+    let kind = info.r#type.and_then(|it| executor_info::Type::try_from(it).ok());
+    optional(&mut shown, "type", kind.map(|it| json!(it.as_str_name())));
+    let live = executor.launched_tasks.iter().chain(&executor.terminated_tasks);
+    shown.insert("tasks".to_owned(), live.map(|it| task(it)).collect());
+    let queued = executor.queued_tasks.iter().map(|it| task(it));
+    shown.insert("queued_tasks".to_owned(), queued.collect());
+    let completed = executor.completed_tasks.iter().map(|it| task(it));
+    shown.insert("completed_tasks".to_owned(), completed.collect());
+    Value::Object(shown)
+}
+
+/// A container with what it may use written beside what it uses.
+pub(super) struct Measured {
+    pub(super) record: ContainerUsageRecord,
+    pub(super) status: ContainerStatus,
+}
+
+/// Joins the measurements with the limits that the node's state gives.
+pub(super) fn measured(records: Vec<ContainerUsageRecord>, node: &NodeState) -> Vec<Measured> {
+    let with_limits = records.into_iter().map(|mut record| {
+        let mut executors = node.frameworks.iter().flat_map(|it| &it.executors);
+        let executor = executors.find(|it| it.container_id == record.container_id);
+        if let (Some(executor), Some(statistics)) = (executor, &mut record.statistics) {
+            fill_limits(statistics, &parsed(executor.resources()));
+        }
+        let status = ContainerStatus {
+            container_id: Some(record.container_id.clone()),
+            executor_pid: record.pid,
+            ..ContainerStatus::default()
+        };
+        Measured { record, status }
+    });
+    with_limits.collect()
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "an amount of memory"
+)]
+fn fill_limits(statistics: &mut ResourceStatistics, resources: &Resources) {
+    let cpus = resources.cpus().to_f64();
+    statistics.cpus_soft_limit.get_or_insert(cpus);
+    let bytes = (resources.mem().to_f64() * MEGABYTE) as u64;
+    statistics.mem_soft_limit_bytes.get_or_insert(bytes);
+    statistics.mem_limit_bytes.get_or_insert(bytes);
+}
+
+/// `/containers`.
+pub(super) fn containers(measured: &[Measured]) -> Value {
+    let shown = measured.iter().map(|container| {
+        let mut shown = about(&container.record);
+        let id = &container.record.container_id.value;
+        shown.insert("container_id".to_owned(), json!(id));
+        shown.insert("status".to_owned(), proto(&container.status));
+        sorted(Value::Object(shown))
+    });
+    shown.collect()
+}
+
+/// `/monitor/statistics`, which has no containers without figures.
+pub(super) fn statistics(measured: &[Measured]) -> Value {
+    let records = measured.iter().map(|container| &container.record);
+    let known = records.filter(|record| record.statistics.is_some());
+    known.map(|it| sorted(Value::Object(about(it)))).collect()
+}
+
+fn about(record: &ContainerUsageRecord) -> Map<String, Value> {
+    let info = &record.info;
+    let mut shown = object(json!({
+        "executor_id": info.executor_id.value,
+        "executor_name": info.name(),
+        "framework_id": record.framework_id.value,
+        "source": source(info),
+    }));
+    optional(&mut shown, "statistics", record.statistics.as_ref().map(proto));
+    shown
+}
+
+#[allow(deprecated, reason = "old tools read it")]
+fn source(info: &ExecutorInfo) -> &str {
+    info.source()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "as Mesos prints times")]
+fn seconds(at: UnixNanos) -> f64 {
+    at as f64 / 1e9
+}

@@ -1,0 +1,99 @@
+//! Finds the leading master's bridge by asking the masters over HTTP. Owns the sentence that says what is wrong
+//! where none answers as expected.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use futures_util::{StreamExt, stream::FuturesUnordered};
+use serde::Deserialize;
+use tepui_client::{Client, Error};
+use tokio::{net::lookup_host, time::timeout};
+
+use crate::notice::Notices;
+
+const PATH: &str = "/tepui/v1/leader";
+/// One master that does not answer must not hide the others: below the bridge's deadline for a look-up.
+const DEADLINE: Duration = Duration::from_secs(3);
+/// Of an answer that is no leader, so much is shown.
+const MAX_SHOWN_CHARS: usize = 80;
+
+/// What a master answers.
+#[derive(Debug, Deserialize)]
+struct Leader {
+    /// `ip:port` or `host:port` of the leader's bridge.
+    bridge: String,
+}
+
+/// Asks; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct LeaderFinder {
+    client: Client,
+    masters: Arc<[String]>,
+    notices: Arc<Notices>,
+}
+
+impl LeaderFinder {
+    /// `masters` are HTTP addresses, `host:port`.
+    pub(crate) fn new(masters: &[String], notices: Arc<Notices>) -> Self {
+        Self {
+            client: Client::default(),
+            masters: masters.into(),
+            notices,
+        }
+    }
+
+    /// The bridge of the leader, as the first master to know tells it; empty while none does.
+    pub(crate) async fn find(&self) -> Vec<SocketAddr> {
+        let mut asked: FuturesUnordered<_> =
+            self.masters.iter().map(|master| self.ask(master)).collect();
+        let mut troubles = Vec::new();
+        while let Some(answer) = asked.next().await {
+            match answer {
+                Ok(addresses) => return addresses,
+                Err(trouble) => troubles.push(trouble),
+            }
+        }
+        troubles.sort();
+        self.notices.warn(format!(
+            "no leading master found, trying on: {}",
+            troubles.join("; ")
+        ));
+        Vec::new()
+    }
+
+    async fn ask(&self, master: &str) -> Result<Vec<SocketAddr>, String> {
+        let body = timeout(DEADLINE, self.client.get(master, PATH)).await;
+        let body = match body {
+            Ok(Ok(body)) => body,
+            Ok(Err(Error::Refused { status: 503, .. })) => {
+                return Err(format!("{master} knows no leader yet"));
+            }
+            Ok(Err(Error::Refused { status, .. })) => {
+                return Err(not_a_master(master, &format!("status {status}")));
+            }
+            Ok(Err(error @ Error::Unreachable { .. })) => return Err(error.to_string()),
+            Ok(Err(error)) => return Err(not_a_master(master, &error.to_string())),
+            Err(_) => return Err(format!("{master} did not answer within {DEADLINE:?}")),
+        };
+        let leader: Leader = serde_json::from_slice(&body).map_err(|_| {
+            let text = String::from_utf8_lossy(&body);
+            let shown: String = text.chars().take(MAX_SHOWN_CHARS).collect();
+            not_a_master(master, &format!("'{shown}'"))
+        })?;
+        let found = lookup_host(&leader.bridge).await;
+        let found: Vec<_> = found.map(Iterator::collect).unwrap_or_default();
+        if found.is_empty() {
+            let bridge = &leader.bridge;
+            return Err(format!(
+                "{master} names the bridge '{bridge}', which is no address"
+            ));
+        }
+        Ok(found)
+    }
+}
+
+fn not_a_master(master: &str, answer: &str) -> String {
+    format!(
+        "{master} answered GET {PATH} with {answer}, expected JSON with the leader's 'bridge'; \
+         is it the HTTP address of a Tepui master (as in --master 127.0.0.1:5050)?"
+    )
+}

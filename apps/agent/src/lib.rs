@@ -1,0 +1,39 @@
+//! The agent as a program: its settings, its wiring and its HTTP endpoints. Owns who gets which link and what is
+//! told at the start; never what an agent does (`actors/agent`) or how a container runs (`actors/containers`).
+
+mod bridge;
+mod http;
+mod leader;
+mod node;
+mod notice;
+mod runtime;
+mod start;
+mod wiring;
+
+use std::{net::IpAddr, path::PathBuf};
+
+/// What an agent is started with.
+#[derive(Debug, Clone)]
+pub struct AgentSettings {
+    /// Memory, sandboxes and the like; made if it is missing. One agent at a time.
+    pub work_dir: PathBuf,
+    /// The HTTP addresses of the masters, `host:port`. Any of them tells who leads.
+    pub masters: Vec<String>,
+    pub ip: IpAddr,
+    /// 0 takes a free one.
+    pub port: u16,
+    pub hostname: String,
+    /// As Mesos' `--resources`; what is not named is what the machine has.
+    pub resources: Option<String>,
+    /// As Mesos' `--attributes`.
+    pub attributes: Option<String>,
+}
+
+/// Runs an agent until SIGTERM or SIGINT (its tasks run on), SIGUSR1 (its tasks are killed and the master forgets
+/// it) or the master's shutdown.
+///
+/// # Errors
+/// One line for people: what is wrong with the settings or the machine, what was expected, what to do.
+pub fn run(settings: AgentSettings) -> anyhow::Result<()> {
+    wiring::run(start::Prepared::new(settings)?)
+}

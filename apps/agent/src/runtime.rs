@@ -1,0 +1,319 @@
+//! The launcher as the node knows it: orders become launch specs, exits become verdicts. Owns where runtime
+//! directories lie and the handles of running containers; what must last is in the shims' records.
+
+use std::{
+    collections::BTreeMap,
+    ffi::OsString,
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use futures_util::future::{BoxFuture, FutureExt};
+use rustix::process::Signal;
+use tepui_containers::{
+    Command, Error, Exit, LaunchSpec, Launcher, Limits, ProcessId, Recovered, Running, Usage,
+    sandbox::prepare_sandbox, user,
+};
+use tepui_messages::containers::{
+    ContainerExit, ContainerRuntime, LaunchOrder, Limitation, ProcessMark, RecoveredContainer,
+    RunningContainer,
+};
+use tepui_protocol::v1::{Resource, ResourceStatistics, task_status::Reason, value};
+
+/// A container that resists SIGKILL this long hangs in the kernel (Mesos: `cgroups_destroy_timeout`).
+const DESTROY_DEADLINE: Duration = Duration::from_mins(1);
+/// The name of the agent's cgroup beneath each hierarchy.
+pub(crate) const CGROUP_ROOT: &str = "tepui";
+const MEGABYTE: u64 = 1 << 20;
+
+/// Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Containers(Arc<Inner>);
+
+struct Inner {
+    launcher: Launcher,
+    /// Holds one directory a container.
+    runtime_dir: PathBuf,
+    /// Handles only: they can be made again from the records.
+    running: Mutex<BTreeMap<String, Running>>,
+    errors: Arc<Errors>,
+}
+
+/// What went wrong since the start.
+#[derive(Debug, Default)]
+pub(crate) struct Errors {
+    pub(crate) launch: AtomicU64,
+    pub(crate) destroy: AtomicU64,
+}
+
+impl Containers {
+    /// `runtime_dir`: best on a tmpfs, the same after a restart of the agent.
+    pub(crate) fn new(launcher: Launcher, runtime_dir: PathBuf, errors: Arc<Errors>) -> Self {
+        Self(Arc::new(Inner {
+            launcher,
+            runtime_dir,
+            running: Mutex::new(BTreeMap::new()),
+            errors,
+        }))
+    }
+}
+
+impl Inner {
+    fn dir(&self, container_id: &str) -> PathBuf {
+        self.runtime_dir.join(container_id)
+    }
+
+    fn running(&self) -> MutexGuard<'_, BTreeMap<String, Running>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn handle(&self, container_id: &str) -> Option<Running> {
+        self.running().get(container_id).cloned()
+    }
+
+    /// Takes a running container in, and says how its end will be known.
+    fn adopt(self: &Arc<Self>, running: Running) -> RunningContainer {
+        let container_id = running.container_id().to_owned();
+        self.running().insert(container_id.clone(), running.clone());
+        let inner = Arc::clone(self);
+        let (shim, pid) = (running.shim(), running.command().pid);
+        let exited = async move {
+            let exit = running.wait().await;
+            inner.running().remove(&container_id);
+            match exit {
+                // The cgroup stays until the container is forgotten.
+                Ok(exit) => verdict(exit, || running.usage().ok()?.memory_limit_bytes),
+                Err(error) => {
+                    tracing::error!(container_id, "its exit is not known: {}", told(&error));
+                    ContainerExit::default()
+                }
+            }
+        };
+        RunningContainer {
+            shim: mark(shim),
+            pid,
+            exited: exited.boxed(),
+        }
+    }
+
+    async fn launch(self: &Arc<Self>, order: LaunchOrder) -> Result<RunningContainer, String> {
+        let spec = self.spec(order)?;
+        // On this thread, as the spawn itself: handing it on would cost more.
+        prepare_sandbox(&spec.sandbox, spec.credentials.as_ref()).map_err(|error| told(&error))?;
+        let launched = self.launcher.launch(spec).await;
+        Ok(self.adopt(launched.map_err(|error| told(&error))?))
+    }
+
+    fn spec(&self, order: LaunchOrder) -> Result<LaunchSpec, String> {
+        let runtime_dir = self.dir(&order.container_id);
+        let command = Command::Program {
+            program: order.program.into(),
+            argv: order.argv.into_iter().map(OsString::from).collect(),
+        };
+        let mut spec = LaunchSpec::new(order.container_id, order.sandbox, runtime_dir, command);
+        let variables = order.env.into_iter();
+        spec.env = variables
+            .map(|(name, value)| (name.into(), value.into()))
+            .collect();
+        spec.credentials = credentials(order.user.as_deref())?;
+        spec.limits = Limits {
+            cpu_request_milli: order.cpu_milli,
+            cpu_limit_milli: order.cpu_limit_milli,
+            memory_request_bytes: order.memory_bytes,
+            memory_limit_bytes: order.memory_limit_bytes.or(order.memory_bytes),
+            limit_swap: false,
+            processes: None,
+        };
+        Ok(spec)
+    }
+}
+
+impl ContainerRuntime for Containers {
+    fn prepare(
+        &self,
+        sandbox: PathBuf,
+        user: Option<String>,
+    ) -> BoxFuture<'static, Result<(), String>> {
+        let prepared = tokio::task::spawn_blocking(move || {
+            let owner = credentials(user.as_deref())?;
+            prepare_sandbox(&sandbox, owner.as_ref()).map_err(|error| told(&error))
+        });
+        async move {
+            let stopped = "the agent is shutting down".to_owned();
+            prepared.await.unwrap_or(Err(stopped))
+        }
+        .boxed()
+    }
+
+    fn launch(&self, order: LaunchOrder) -> BoxFuture<'static, Result<RunningContainer, String>> {
+        let inner = Arc::clone(&self.0);
+        async move {
+            let launched = inner.launch(order).await;
+            if launched.is_err() {
+                inner.errors.launch.fetch_add(1, Ordering::Relaxed);
+            }
+            launched
+        }
+        .boxed()
+    }
+
+    fn recover(&self, container_id: String) -> BoxFuture<'static, RecoveredContainer> {
+        let inner = Arc::clone(&self.0);
+        async move {
+            let dir = inner.dir(&container_id);
+            match inner.launcher.recover(&container_id, &dir).await {
+                Ok(Recovered::Running(running)) => {
+                    RecoveredContainer::Running(inner.adopt(running))
+                }
+                Ok(Recovered::Exited(exit)) => RecoveredContainer::Exited(verdict(exit, || None)),
+                Ok(Recovered::Failed(failure)) => RecoveredContainer::Failed(failure.to_string()),
+                Ok(Recovered::Lost) => {
+                    sweep(&inner, &container_id).await;
+                    RecoveredContainer::Gone
+                }
+                Err(error) => {
+                    tracing::error!(container_id, "not recovered: {}", told(&error));
+                    sweep(&inner, &container_id).await;
+                    RecoveredContainer::Gone
+                }
+            }
+        }
+        .boxed()
+    }
+
+    fn signal(&self, container_id: String, signal: i32) -> BoxFuture<'static, Result<(), String>> {
+        let inner = Arc::clone(&self.0);
+        async move {
+            let signal = Signal::from_named_raw(signal)
+                .ok_or_else(|| format!("{signal} is the number of no signal"))?;
+            // Without a handle it has ended, or its launch has not: then it is the launch that is ended.
+            let Some(running) = inner.handle(&container_id) else {
+                return Ok(());
+            };
+            let sent = running.signal_tree(signal);
+            sent.map(drop).map_err(|error| told(&error))
+        }
+        .boxed()
+    }
+
+    fn destroy(&self, container_id: String) -> BoxFuture<'static, Result<(), String>> {
+        let inner = Arc::clone(&self.0);
+        async move {
+            let dir = inner.dir(&container_id);
+            let launcher = &inner.launcher;
+            let destroyed = launcher.destroy(&container_id, &dir, DESTROY_DEADLINE).await;
+            destroyed.map_err(|error| {
+                inner.errors.destroy.fetch_add(1, Ordering::Relaxed);
+                told(&error)
+            })
+        }
+        .boxed()
+    }
+
+    fn usage(&self, container_id: String) -> BoxFuture<'static, Option<ResourceStatistics>> {
+        let inner = Arc::clone(&self.0);
+        async move {
+            let usage = inner.handle(&container_id)?.usage();
+            usage.ok().as_ref().map(statistics)
+        }
+        .boxed()
+    }
+
+    fn forget(&self, container_id: String) -> BoxFuture<'static, ()> {
+        let inner = Arc::clone(&self.0);
+        async move {
+            inner.running().remove(&container_id);
+            let dir = inner.dir(&container_id);
+            if let Err(error) = inner.launcher.cleanup(&container_id, &dir).await {
+                tracing::warn!(container_id, "its records are not removed: {}", told(&error));
+            }
+        }
+        .boxed()
+    }
+}
+
+/// Ends what may be left of a container that nobody supervises.
+async fn sweep(inner: &Inner, container_id: &str) {
+    let dir = inner.dir(container_id);
+    let destroyed = inner.launcher.destroy(container_id, &dir, DESTROY_DEADLINE);
+    if let Err(error) = destroyed.await {
+        tracing::error!(container_id, "processes may be left of it: {}", told(&error));
+    }
+}
+
+fn credentials(user: Option<&str>) -> Result<Option<tepui_containers::Credentials>, String> {
+    let Some(user) = user else { return Ok(None) };
+    let credentials = user::lookup(user).map_err(|error| told(&error))?;
+    Ok(user::switch_to(credentials))
+}
+
+/// An error with its causes, in one line.
+fn told(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(source) = cause {
+        text = format!("{text}: {source}");
+        cause = source.source();
+    }
+    text
+}
+
+fn mark(process: ProcessId) -> ProcessMark {
+    ProcessMark {
+        pid: process.pid,
+        start_time_ticks: process.start_ticks,
+    }
+}
+
+fn verdict(exit: Exit, limit_bytes: impl FnOnce() -> Option<u64>) -> ContainerExit {
+    let limitation = exit.out_of_memory.then(|| {
+        let limit_mb = limit_bytes().map(|bytes| bytes / MEGABYTE);
+        let limit = limit_mb.map_or_else(String::new, |mb| format!(": Requested: {mb}MB"));
+        Limitation {
+            reason: Reason::ContainerLimitationMemory,
+            message: format!("Memory limit exceeded{limit}"),
+            resources: limit_mb.map(memory).into_iter().collect(),
+        }
+    });
+    ContainerExit {
+        status: exit.raw_status,
+        limitation,
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "megabytes of one machine")]
+fn memory(megabytes: u64) -> Resource {
+    Resource {
+        name: "mem".to_owned(),
+        r#type: value::Type::Scalar as i32,
+        scalar: Some(value::Scalar {
+            value: megabytes as f64,
+        }),
+        ..Resource::default()
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "times and counts for people")]
+fn statistics(usage: &Usage) -> ResourceStatistics {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let count = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
+    let throttling = usage.throttling.as_ref();
+    ResourceStatistics {
+        timestamp: now.map_or(0.0, |since| since.as_secs_f64()),
+        processes: Some(count(usage.processes)),
+        threads: Some(count(usage.threads)),
+        cpus_user_time_secs: Some(usage.cpu_user_ms as f64 / 1e3),
+        cpus_system_time_secs: Some(usage.cpu_system_ms as f64 / 1e3),
+        cpus_nr_periods: throttling.map(|it| count(it.periods)),
+        cpus_nr_throttled: throttling.map(|it| count(it.throttled_periods)),
+        cpus_throttled_time_secs: throttling.map(|it| it.throttled_us as f64 / 1e6),
+        mem_rss_bytes: Some(usage.memory_rss_bytes),
+        mem_total_bytes: usage.memory_total_bytes,
+        mem_limit_bytes: usage.memory_limit_bytes,
+        ..ResourceStatistics::default()
+    }
+}

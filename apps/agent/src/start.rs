@@ -1,0 +1,207 @@
+//! What must be right before an agent starts: directories, the port, the texts of resources and attributes. Owns
+//! the sentences that say what is not.
+
+use std::{
+    fs,
+    io::ErrorKind,
+    net::{IpAddr, SocketAddr, TcpListener, UdpSocket},
+    os::unix::fs::DirBuilderExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use anyhow::{Context, anyhow, bail};
+use sha2::{Digest, Sha256};
+use tepui_containers::{Cgroups, Launcher};
+use tepui_engine::{
+    DamagedLog, EngineError, Options, RocksEngine, SharedEngine, keys::AGENT_FAMILIES,
+};
+use tepui_node::{config::NodeConfig, detect};
+use tepui_protocol::{resources::Resources, roles, v1::AgentInfo, values::parse_attributes};
+
+use crate::{AgentSettings, runtime::CGROUP_ROOT};
+
+/// Where runtime directories lie if it can be written: a tmpfs on most machines.
+const RUNTIME_ROOT: &str = "/run/tepui";
+/// The agent's memory, below the work directory.
+const CHECKPOINT: &str = "checkpoint";
+/// Another path of the shim, for tests and odd installations.
+const SHIM_VARIABLE: &str = "TEPUI_SHIM";
+const SHIM: &str = "tepui-shim";
+/// Variables of the agent's own environment that no task inherits begin so.
+const OWN_VARIABLES: [&str; 4] = ["LIBPROCESS_", "MESOS_", "TEPUI_", "RUST_"];
+
+/// An agent that is ready to be wired.
+pub(crate) struct Prepared {
+    pub(crate) settings: AgentSettings,
+    pub(crate) config: NodeConfig,
+    pub(crate) engine: SharedEngine,
+    pub(crate) listener: TcpListener,
+    pub(crate) launcher: Launcher,
+    pub(crate) runtime_dir: PathBuf,
+    pub(crate) is_root: bool,
+}
+
+impl Prepared {
+    /// Checks and opens everything.
+    pub(crate) fn new(mut settings: AgentSettings) -> anyhow::Result<Self> {
+        let given = resources(settings.resources.as_deref())?;
+        let attributes = settings.attributes.as_deref().unwrap_or_default();
+        let attributes = parse_attributes(attributes).map_err(|reason| {
+            anyhow!("--attributes: {reason}; expected name:value pairs, such as 'rack:r1;gen:[1-5]'")
+        })?;
+        settings.work_dir = work_dir(&settings.work_dir)?;
+        let engine = open_engine(&settings.work_dir)?;
+        let listener = listen(settings.ip, settings.port)?;
+        settings.port = listener.local_addr().context("the HTTP listener")?.port();
+        let info = AgentInfo {
+            hostname: settings.hostname.clone(),
+            port: Some(i32::from(settings.port)),
+            resources: detect::resources(&given, &settings.work_dir),
+            attributes,
+            ..AgentInfo::default()
+        };
+        let is_root = rustix::process::geteuid().is_root();
+        let ip = advertised(settings.ip, &settings.masters).to_string();
+        let mut config = NodeConfig::new(info, ip, &settings.work_dir);
+        config.boot_id = detect::boot_id();
+        config.environment = environment();
+        config.switch_user = is_root;
+        let (high, low) = uuid::Uuid::new_v4().as_u64_pair();
+        config.seed = [high, low];
+        let launcher = Launcher::new(shim()?, Cgroups::detect(CGROUP_ROOT))
+            .context("containers cannot be run here")?;
+        Ok(Self {
+            runtime_dir: runtime_dir(&settings.work_dir)?,
+            settings,
+            config,
+            engine,
+            listener,
+            launcher,
+            is_root,
+        })
+    }
+}
+
+fn resources(text: Option<&str>) -> anyhow::Result<Vec<tepui_protocol::v1::Resource>> {
+    let Some(text) = text else {
+        return Ok(Vec::new());
+    };
+    let parsed = Resources::parse(text, roles::ANY).map_err(|error| {
+        anyhow!(
+            "--resources: {error}; expected text such as 'cpus:4;mem:2048;disk:10240;ports:[31000-32000]' \
+             (mem and disk in MB)"
+        )
+    })?;
+    Ok(parsed.to_proto())
+}
+
+/// Makes the directory where it is missing; the path as it is without links.
+fn work_dir(path: &Path) -> anyhow::Result<PathBuf> {
+    let shown = path.display();
+    let expected = "expected a directory that this user may write to";
+    let mut directory = fs::DirBuilder::new();
+    let made = directory.recursive(true).mode(0o755).create(path);
+    made.map_err(|error| anyhow!("--work-dir {shown}: {error}; {expected}"))?;
+    let real = path.canonicalize();
+    let real = real.map_err(|error| anyhow!("--work-dir {shown}: {error}; {expected}"))?;
+    let access = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
+    rustix::fs::access(&real, access)
+        .map_err(|error| anyhow!("--work-dir {shown}: {error}; {expected}"))?;
+    Ok(real)
+}
+
+fn open_engine(work_dir: &Path) -> anyhow::Result<SharedEngine> {
+    let shown = work_dir.display();
+    let options = Options {
+        damaged_log: DamagedLog::KeepBefore,
+        ..Options::default()
+    };
+    match RocksEngine::open(&work_dir.join(CHECKPOINT), &AGENT_FAMILIES, &options) {
+        Ok(engine) => Ok(Arc::new(engine)),
+        Err(EngineError::InUse { .. }) => bail!(
+            "--work-dir {shown}: another agent runs on it; stop that one, or give this one a directory of its own"
+        ),
+        Err(error) => bail!("--work-dir {shown}: {error}"),
+    }
+}
+
+fn listen(ip: IpAddr, port: u16) -> anyhow::Result<TcpListener> {
+    TcpListener::bind((ip, port)).map_err(|error| match error.kind() {
+        ErrorKind::AddrInUse => anyhow!(
+            "--port {port}: another program listens on {ip}:{port}; stop it, or choose another port"
+        ),
+        ErrorKind::AddrNotAvailable => {
+            anyhow!("--ip {ip}: this machine has no such address; expected one of its own")
+        }
+        _ => anyhow!("cannot listen on {ip}:{port}: {error}"),
+    })
+}
+
+/// What others reach this agent at: of "any address" the one that leads to a master.
+fn advertised(ip: IpAddr, masters: &[String]) -> IpAddr {
+    if !ip.is_unspecified() {
+        return ip;
+    }
+    let found = masters.iter().find_map(|master| {
+        // No packet is sent: the kernel only chooses the address.
+        let socket = UdpSocket::bind(SocketAddr::new(ip, 0)).ok()?;
+        socket.connect(master.as_str()).ok()?;
+        Some(socket.local_addr().ok()?.ip())
+    });
+    found.unwrap_or(IpAddr::from([127, 0, 0, 1]))
+}
+
+/// As Mesos without `--executor_environment_variables`: the agent's own, but for what is meant for it.
+fn environment() -> Vec<(String, String)> {
+    let variables = std::env::vars_os().filter_map(|(name, value)| {
+        let (name, value) = (name.into_string().ok()?, value.into_string().ok()?);
+        let own = OWN_VARIABLES.iter().any(|prefix| name.starts_with(prefix));
+        (!own).then_some((name, value))
+    });
+    let mut variables: Vec<_> = variables.collect();
+    variables.sort();
+    variables
+}
+
+fn shim() -> anyhow::Result<PathBuf> {
+    if let Some(path) = std::env::var_os(SHIM_VARIABLE) {
+        let path = PathBuf::from(path);
+        if path.is_file() {
+            return Ok(path);
+        }
+        bail!("{SHIM_VARIABLE}={}: there is no such program", path.display());
+    }
+    let program = std::env::current_exe().context("where this program lies")?;
+    let path = program.with_file_name(SHIM);
+    if path.is_file() {
+        return Ok(path);
+    }
+    bail!(
+        "{} is missing: expected it beside {}, or its path in {SHIM_VARIABLE}",
+        path.display(),
+        program.display()
+    )
+}
+
+/// A directory that is the same after a restart and, where possible, gone after a reboot.
+fn runtime_dir(work_dir: &Path) -> anyhow::Result<PathBuf> {
+    let fallback = work_dir.join("run");
+    let used = fs::read_dir(&fallback).is_ok_and(|mut entries| entries.next().is_some());
+    let digest = Sha256::digest(work_dir.as_os_str().as_encoded_bytes());
+    let name: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let preferred = Path::new(RUNTIME_ROOT).join(name);
+    for directory in [(!used).then_some(preferred), Some(fallback)].into_iter().flatten() {
+        let mut builder = fs::DirBuilder::new();
+        let made = builder.recursive(true).mode(0o700).create(&directory);
+        let access = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
+        if made.is_ok() && rustix::fs::access(&directory, access).is_ok() {
+            return Ok(directory);
+        }
+    }
+    bail!("--work-dir {}: no directory can be made in it", work_dir.display())
+}
+
+#[cfg(test)]
+#[path = "start_tests.rs"]
+mod tests;

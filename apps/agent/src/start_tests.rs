@@ -1,0 +1,51 @@
+use super::*;
+
+#[test]
+fn what_is_wrong_with_the_settings_is_said_in_one_line() {
+    let home = tempfile::tempdir().unwrap();
+    let settings = AgentSettings {
+        work_dir: home.path().join("agent"),
+        masters: vec!["127.0.0.1:5050".to_owned()],
+        ip: IpAddr::from([127, 0, 0, 1]),
+        port: 0,
+        hostname: "here".to_owned(),
+        resources: None,
+        attributes: None,
+    };
+    let refused = |settings: AgentSettings| match Prepared::new(settings) {
+        Ok(_) => panic!("it was taken"),
+        Err(error) => format!("{error:#}"),
+    };
+    let with_resources = AgentSettings {
+        resources: Some("cpus".to_owned()),
+        ..settings.clone()
+    };
+    let with_attributes = AgentSettings {
+        attributes: Some("rack".to_owned()),
+        ..settings.clone()
+    };
+    let file = home.path().join("file");
+    fs::write(&file, "").unwrap();
+    let with_file = AgentSettings {
+        work_dir: file,
+        ..settings.clone()
+    };
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let with_port = AgentSettings {
+        port: taken.local_addr().unwrap().port(),
+        ..settings.clone()
+    };
+    for (settings, expected) in [
+        (with_resources, "expected text such as 'cpus:4"),
+        (with_attributes, "expected name:value pairs"),
+        (with_file, "expected a directory"),
+        (with_port, "choose another port"),
+    ] {
+        let text = refused(settings);
+        assert!(text.contains(expected) && !text.contains('\n'), "{text}");
+    }
+    let held = open_engine(&work_dir(&settings.work_dir).unwrap()).unwrap();
+    let text = refused(settings);
+    assert!(text.contains("another agent runs on it"), "{text}");
+    drop(held);
+}

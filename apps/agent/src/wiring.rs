@@ -1,0 +1,181 @@
+//! Who gets which link: memory, containers and the node on an arbiter of their own; the bridge and HTTP around it.
+//! Owns the order of start and end.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::{Context, anyhow};
+use tepui_bridge::{Bridge, Connector, Settings};
+use tepui_containers::Cgroups;
+use tepui_http::{Logging, metrics::Limiter, server, version::MESOS_VERSION};
+use tepui_kit::{Arbiter, Clock, Directory, Link, OnPanic, Spawn, System, Tell};
+use tepui_messages::agent::EndNode;
+use tepui_node::{
+    actor::{NodeActor, NodeParts},
+    durable,
+    effect::Ending,
+    fetcher::Fetcher,
+};
+use tepui_protocol::v1::VersionInfo;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::oneshot,
+    time::timeout,
+};
+
+use crate::{
+    bridge::AgentService,
+    http::{self, Api, Facts},
+    leader::LeaderFinder,
+    notice::Notices,
+    runtime::{Containers, Errors},
+    start::Prepared,
+};
+
+/// Orders and calls that wait for the node.
+const NODE_MAILBOX: usize = 16_384;
+const HTTP_WORKERS: usize = 2;
+/// How long the node may take to end when it is asked to: it has only to let go.
+const END_TIMEOUT: Duration = Duration::from_secs(5);
+/// What is queued for the master may take so long to be written.
+const FAREWELL_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Runs until the agent has ended.
+pub(crate) fn run(prepared: Prepared) -> anyhow::Result<()> {
+    System::new().block_on(serve(prepared))
+}
+
+async fn serve(prepared: Prepared) -> anyhow::Result<()> {
+    let Prepared {
+        settings,
+        config,
+        engine,
+        listener,
+        launcher,
+        runtime_dir,
+        is_root,
+    } = prepared;
+    let clock = Clock::system();
+    let directory = Directory::new(config.endpoint(), clock.clone());
+    say_isolation(launcher.cgroups(), is_root);
+    let has_cgroups = !matches!(launcher.cgroups(), Cgroups::None { .. });
+    let errors = Arc::new(Errors::default());
+    let facts = Facts {
+        pid: config.pid(),
+        capabilities: config.capabilities.clone(),
+        flags: http::flags(&settings, &runtime_dir, has_cgroups, is_root),
+        version: version(),
+        started_at: i64::try_from(clock.unix_nanos()).unwrap_or(i64::MAX),
+        launch_errors: Arc::clone(&errors),
+    };
+    let endpoint = config.endpoint();
+    let masters = settings.masters.join(", ");
+
+    let (memory, remembered) =
+        durable::open(engine, config.boot_id.clone()).context("the agent's memory")?;
+    let (ended, mut end) = oneshot::channel();
+    let parts = NodeParts {
+        config,
+        memory: Arc::new(memory),
+        remembered,
+        runtime: Arc::new(Containers::new(launcher, runtime_dir, errors)),
+        fetcher: Fetcher::default(),
+        // Nobody waits only if the process is ending already.
+        on_end: Box::new(|ending| drop(ended.send(ending))),
+    };
+    let arbiter = Arbiter::new();
+    let node = Spawn::new(&directory)
+        .capacity(NODE_MAILBOX)
+        .on_panic(OnPanic::ExitProcess)
+        .arbiter(&arbiter.handle())
+        .start_once(move || NodeActor::new(parts));
+
+    let api = Api {
+        node: Arc::new(node.clone()),
+        facts: Arc::new(facts),
+        files: http::files(settings.work_dir.clone()),
+        logging: Logging::new(|level| {
+            tracing::info!(level, "logging level asked for; RUST_LOG decides what is logged");
+        }),
+        directory: directory.clone(),
+        limiter: Arc::new(Limiter::default()),
+    };
+    let http = server::serve(listener, HTTP_WORKERS, api.configure()).context("HTTP")?;
+    let http_handle = http.handle();
+    let http = tokio::task::spawn_local(http);
+
+    let notices = Arc::new(Notices::default());
+    let service = AgentService::new(node.clone(), &directory, endpoint.clone(), Arc::clone(&notices));
+    let service = Arc::new(service);
+    let bridge = Bridge::new(Settings::default(), Arc::clone(&service) as Arc<_>);
+    let finder = LeaderFinder::new(&settings.masters, notices);
+    let seed = uuid::Uuid::new_v4().as_u64_pair().0;
+    let connector = tokio::task::spawn_local(Connector::new(bridge, seed).run(move || {
+        let finder = finder.clone();
+        async move { finder.find().await }
+    }));
+    tracing::info!("ready: agent on http://{endpoint}, looking for the leader at {masters}");
+
+    let ending = until_end(&node, &mut end).await;
+    connector.abort();
+    // The connector's end closes the connection; what was queued goes out first.
+    let _ = timeout(FAREWELL_TIMEOUT, service.parted()).await;
+    http_handle.stop(false).await;
+    let _ = http.await;
+    node.stop();
+    arbiter.stop();
+    tracing::info!("the agent has ended");
+    match ending? {
+        Ending::Asked => Ok(()),
+        Ending::Refused(text) => Err(anyhow!("{text}")),
+    }
+}
+
+/// Waits for the node's own end, or for a signal and then for its end.
+async fn until_end(
+    node: &Link<NodeActor>,
+    end: &mut oneshot::Receiver<Ending>,
+) -> anyhow::Result<Ending> {
+    let mut terminate = signal(SignalKind::terminate()).context("SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT")?;
+    let mut leave = signal(SignalKind::user_defined1()).context("SIGUSR1")?;
+    loop {
+        tokio::select! {
+            ending = &mut *end => return ending.context("the node has ended without a word"),
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = leave.recv() => {
+                tracing::info!("leaving the cluster: all tasks are killed");
+                let _ = node.control().tell(EndNode { leave: true });
+            }
+        }
+    }
+    tracing::info!("stopping; tasks run on");
+    let _ = node.control().tell(EndNode { leave: false });
+    match timeout(END_TIMEOUT, end).await {
+        Ok(ending) => ending.context("the node has ended without a word"),
+        // Its memory is on disk: nothing is lost by ending without it.
+        Err(_) => Ok(Ending::Asked),
+    }
+}
+
+fn say_isolation(cgroups: &Cgroups, is_root: bool) {
+    match cgroups {
+        Cgroups::V1 { .. } => tracing::info!("containers are limited by cgroups v1"),
+        Cgroups::V2 { .. } => tracing::info!("containers are limited by cgroups v2"),
+        Cgroups::None { reason } => tracing::warn!(
+            "containers are process groups with rlimits, their cpus and mem are not enforced: {reason}"
+        ),
+    }
+    if !is_root {
+        tracing::warn!("running without root: every task runs as the user of this agent");
+    }
+}
+
+/// The Mesos release that is spoken, and whose build this is.
+fn version() -> VersionInfo {
+    VersionInfo {
+        version: MESOS_VERSION.to_owned(),
+        build_user: Some(concat!("tepui-", env!("CARGO_PKG_VERSION")).to_owned()),
+        ..VersionInfo::default()
+    }
+}
