@@ -1,0 +1,129 @@
+use std::{sync::Arc, time::Duration};
+
+use futures_util::{FutureExt, StreamExt};
+use tepui_kit::{
+    TellError,
+    stage::{Recorder, TestStage},
+};
+use tepui_messages::{
+    framework::{Deliver, EndStream, SchedulerStream},
+    master::StreamLost,
+    view::Encoding,
+};
+use tepui_protocol::v1::scheduler::{Event, event};
+
+use crate::{Cut, HEARTBEAT_INTERVAL, MAX_RECORDS, Proxies, Records};
+
+const BEAT: &str = "20\n{\"type\":\"HEARTBEAT\"}";
+
+struct Scene {
+    stream: Arc<dyn SchedulerStream>,
+    records: Records,
+    lost: Recorder<StreamLost>,
+}
+
+fn open(stage: &TestStage) -> Scene {
+    let lost = Recorder::new();
+    let proxies = Proxies::new(stage.directory().clone(), None, lost.teller());
+    let (stream, records) = proxies.open("s".to_string(), Encoding::Json);
+    Scene {
+        stream,
+        records,
+        lost,
+    }
+}
+
+fn event(kind: event::Type) -> Deliver {
+    Deliver(Arc::new(Event {
+        r#type: Some(kind as i32),
+        ..Event::default()
+    }))
+}
+
+/// What can be read now; `Err` where the stream broke, and whether it has ended.
+fn read(records: &mut Records) -> (Vec<Result<String, Cut>>, bool) {
+    let mut read = Vec::new();
+    loop {
+        match records.next().now_or_never() {
+            None => return (read, false),
+            Some(None) => return (read, true),
+            Some(Some(Err(Cut))) => {
+                read.push(Err(Cut));
+                return (read, true);
+            }
+            Some(Some(Ok(record))) => {
+                read.push(Ok(String::from_utf8(record.to_vec()).unwrap()));
+            }
+        }
+    }
+}
+
+#[test]
+fn the_heart_beats_right_after_subscribed_and_then_every_fifteen_seconds() {
+    TestStage::run(1, async |stage| {
+        let mut scene = open(stage);
+        scene.stream.tell(event(event::Type::Subscribed)).unwrap();
+        stage.settle().await;
+        let (first, _) = read(&mut scene.records);
+        assert_eq!(first.len(), 2);
+        assert_eq!(first[0], Ok("21\n{\"type\":\"SUBSCRIBED\"}".to_string()));
+        assert_eq!(first[1], Ok(BEAT.to_string()));
+        stage
+            .advance(HEARTBEAT_INTERVAL - Duration::from_millis(10))
+            .await;
+        assert_eq!(read(&mut scene.records), (vec![], false));
+        stage.advance(Duration::from_millis(20)).await;
+        assert_eq!(
+            read(&mut scene.records),
+            (vec![Ok(BEAT.to_string())], false)
+        );
+    });
+}
+
+#[test]
+fn a_refusal_ends_in_order_without_a_heartbeat_and_without_a_loss() {
+    TestStage::run(2, async |stage| {
+        let mut scene = open(stage);
+        scene.stream.tell(event(event::Type::Error)).unwrap();
+        scene.stream.tell(EndStream).unwrap();
+        stage.settle().await;
+        let (records, ended) = read(&mut scene.records);
+        assert_eq!(records, [Ok("16\n{\"type\":\"ERROR\"}".to_string())]);
+        assert!(ended);
+        assert!(scene.lost.take().is_empty());
+        assert_eq!(
+            scene.stream.tell(event(event::Type::Offers)),
+            Err(TellError::Closed)
+        );
+    });
+}
+
+#[test]
+fn a_reader_that_leaves_is_reported_at_once() {
+    TestStage::run(3, async |stage| {
+        let scene = open(stage);
+        scene.stream.tell(event(event::Type::Subscribed)).unwrap();
+        stage.settle().await;
+        drop(scene.records);
+        stage.settle().await;
+        let lost = scene.lost.take();
+        assert_eq!(lost.len(), 1);
+        assert_eq!(lost[0].stream_id, "s");
+    });
+}
+
+#[test]
+fn a_reader_that_is_too_slow_is_cut_and_reported_once() {
+    TestStage::run(4, async |stage| {
+        let mut scene = open(stage);
+        scene.stream.tell(event(event::Type::Subscribed)).unwrap();
+        stage.settle().await;
+        for _ in 0..MAX_RECORDS {
+            // Closed once the proxy has given up.
+            let _ = scene.stream.tell(event(event::Type::Offers));
+            stage.settle().await;
+        }
+        assert_eq!(scene.lost.take().len(), 1);
+        assert_eq!(read(&mut scene.records), (vec![Err(Cut)], true));
+    });
+}

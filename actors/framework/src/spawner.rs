@@ -1,0 +1,88 @@
+//! Opens proxies. Owns where they live and what a full mailbox means.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering::Relaxed},
+};
+
+use tepui_kit::{ArbiterHandle, Directory, Link, OnPanic, Spawn, Tell, TellError, Teller};
+use tepui_messages::{
+    framework::{Deliver, EndStream, SchedulerStream},
+    master::StreamLost,
+    view::Encoding,
+};
+
+use crate::{
+    proxy::Proxy,
+    records::{MAX_RECORDS, Records, buffer},
+};
+
+/// Makes the proxy of each new subscription.
+#[derive(Clone)]
+pub struct Proxies {
+    directory: Directory,
+    arbiter: Option<ArbiterHandle>,
+    lost: Teller<StreamLost>,
+    opened: Arc<AtomicU64>,
+}
+
+impl Proxies {
+    /// `arbiter` is the thread the proxies live on; without one each lives on the `LocalSet` it is opened on. `lost` is the master.
+    pub fn new(
+        directory: Directory,
+        arbiter: Option<ArbiterHandle>,
+        lost: Teller<StreamLost>,
+    ) -> Self {
+        Self {
+            directory,
+            arbiter,
+            lost,
+            opened: Arc::default(),
+        }
+    }
+
+    /// A stream for the master to write to, and the records to send to the client.
+    pub fn open(
+        &self,
+        stream_id: String,
+        encoding: Encoding,
+    ) -> (Arc<dyn SchedulerStream>, Records) {
+        let (writer, records, reader_gone) = buffer();
+        let number = self.opened.fetch_add(1, Relaxed) + 1;
+        // The stream id is what a call is trusted by: it does not become a name.
+        let mut spawn = Spawn::new(&self.directory)
+            .name(format!("framework({number})"))
+            .capacity(MAX_RECORDS)
+            .on_panic(OnPanic::Stop);
+        if let Some(arbiter) = &self.arbiter {
+            spawn = spawn.arbiter(arbiter);
+        }
+        let lost = Arc::clone(&self.lost);
+        let link =
+            spawn.start_once(move || Proxy::new(stream_id, encoding, writer, reader_gone, lost));
+        (Arc::new(Stream(link)), records)
+    }
+}
+
+/// A link whose overflow ends the stream: an event that is lost must not be followed by others.
+struct Stream(Link<Proxy>);
+
+impl Tell<Deliver> for Stream {
+    fn tell(&self, message: Deliver) -> Result<(), TellError> {
+        self.0.tell(message).inspect_err(|error| {
+            if *error == TellError::Full {
+                self.0.stop();
+            }
+        })
+    }
+}
+
+impl Tell<EndStream> for Stream {
+    fn tell(&self, message: EndStream) -> Result<(), TellError> {
+        self.0.tell(message).inspect_err(|error| {
+            if *error == TellError::Full {
+                self.0.stop();
+            }
+        })
+    }
+}

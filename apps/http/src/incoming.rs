@@ -1,0 +1,143 @@
+//! One request, read: decoded path and query, and the body within its bounds.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use actix_web::{
+    HttpRequest,
+    http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap},
+    web::Payload,
+};
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
+
+use crate::{
+    gzip::{self, Bomb},
+    percent::{self, Malformed},
+    reply::Reply,
+};
+
+/// Bytes of a request's body, before and after decompression.
+pub const MAX_BODY_BYTES: usize = 16 << 20;
+/// Until the whole body must have arrived.
+pub const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What a handler sees of a request.
+#[derive(Debug, Clone)]
+pub struct Incoming {
+    pub method: String,
+    /// Decoded, with its leading slash.
+    pub path: String,
+    /// Path and query as they were sent, for redirects.
+    pub target: String,
+    pub query: BTreeMap<String, String>,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+impl Incoming {
+    /// Everything but the body.
+    ///
+    /// # Errors
+    /// [`Malformed`] path or query.
+    pub fn head(request: &HttpRequest) -> Result<Self, Malformed> {
+        let uri = request.uri();
+        let query = uri.query().unwrap_or_default();
+        let target = uri
+            .path_and_query()
+            .map_or_else(|| "/".to_string(), ToString::to_string);
+        Ok(Self {
+            method: request.method().to_string(),
+            path: percent::decode(uri.path(), false)?,
+            target,
+            query: percent::parameters(query)?,
+            headers: request.headers().clone(),
+            body: Bytes::new(),
+        })
+    }
+
+    /// The value of a query parameter.
+    pub fn parameter(&self, name: &str) -> Option<&str> {
+        self.query.get(name).map(String::as_str)
+    }
+
+    /// A header as text; unreadable bytes count as absent.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// The body as the parameters of a form.
+    ///
+    /// # Errors
+    /// [`Malformed`].
+    pub fn form(&self) -> Result<BTreeMap<String, String>, Malformed> {
+        percent::parameters(std::str::from_utf8(&self.body).map_err(|_| Malformed)?)
+    }
+
+    /// Refuses every method but `allowed`.
+    ///
+    /// # Errors
+    /// The 405 to answer.
+    pub fn expect_method(&self, allowed: &[&str]) -> Result<(), Reply> {
+        if allowed.contains(&self.method.as_str()) {
+            return Ok(());
+        }
+        Err(Reply::method_not_allowed(allowed, &self.method))
+    }
+}
+
+/// Reads the body: at most [`MAX_BODY_BYTES`] within [`BODY_TIMEOUT`], gzip taken off.
+///
+/// # Errors
+/// The 400, 408 or 413 to answer.
+pub async fn read_body(headers: &HeaderMap, payload: Payload) -> Result<Bytes, Reply> {
+    let announced = headers
+        .get(CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.parse::<u64>().ok());
+    let limit = u64::try_from(MAX_BODY_BYTES).unwrap_or(u64::MAX);
+    if announced.is_some_and(|size| size > limit) {
+        return Err(too_large());
+    }
+    let body = tokio::time::timeout(BODY_TIMEOUT, collect(payload))
+        .await
+        .map_err(|_| {
+            Reply::text(
+                408,
+                format!(
+                    "The request's body did not arrive within {} seconds",
+                    BODY_TIMEOUT.as_secs()
+                ),
+            )
+        })??;
+    let gzipped = headers
+        .get(CONTENT_ENCODING)
+        .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"gzip"));
+    if !gzipped {
+        return Ok(body);
+    }
+    gzip::decompress(&body, MAX_BODY_BYTES).map_err(|bomb| match bomb {
+        Bomb::TooLarge => too_large(),
+        Bomb::Malformed => Reply::bad_request("Failed to decompress the request's body: not gzip"),
+    })
+}
+
+async fn collect(mut payload: Payload) -> Result<Bytes, Reply> {
+    let mut body = BytesMut::new();
+    while let Some(part) = payload.next().await {
+        let part = part.map_err(|error| {
+            Reply::bad_request(format!("Failed to read the request's body: {error}"))
+        })?;
+        if body.len() + part.len() > MAX_BODY_BYTES {
+            return Err(too_large());
+        }
+        body.extend_from_slice(&part);
+    }
+    Ok(body.freeze())
+}
+
+fn too_large() -> Reply {
+    Reply::text(
+        413,
+        format!("The request's body exceeds the limit of {MAX_BODY_BYTES} bytes"),
+    )
+}

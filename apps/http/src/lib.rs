@@ -1,0 +1,32 @@
+//! What the HTTP sides of master and agent have in common: Mesos' manners on the wire.
+//!
+//! Owns content negotiation, replies and their texts, gzip, JSONP, the rule that finds a route, limits of
+//! connections and bodies, and the endpoints both daemons have (`/files/*`, `/metrics`, `/logging/toggle`,
+//! `/version`, `/system/stats.json`, `/__processes__`). Knows no framework and no agent, and decides nothing.
+
+pub mod deadline;
+pub mod duration;
+pub mod files;
+mod files_http;
+mod gzip;
+pub mod incoming;
+pub mod logging;
+pub mod media;
+pub mod metrics;
+mod open;
+pub mod percent;
+pub mod processes;
+pub mod reply;
+pub mod routes;
+pub mod server;
+pub mod system;
+pub mod version;
+
+pub use deadline::ask;
+pub use files::{Attached, Files, Located, VirtualPaths};
+pub use incoming::Incoming;
+pub use logging::Logging;
+pub use media::MediaType;
+pub use reply::Reply;
+pub use routes::{Found, Table};
+pub use version::MESOS_VERSION;

@@ -1,0 +1,103 @@
+//! Numbers for those who watch: the limiter of `/metrics/snapshot` and the text Prometheus reads.
+
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use serde_json::{Map, Value};
+use tepui_kit::Directory;
+use tokio::time::Instant;
+
+use crate::{duration, incoming::Incoming, reply::Reply, system};
+
+/// Between two snapshots: two a second, as Mesos.
+const PERIOD: Duration = Duration::from_millis(500);
+/// Waiting longer than this is refused.
+const MAX_WAIT: Duration = Duration::from_secs(30);
+
+/// Lets two requests a second pass; further ones wait their turn.
+#[derive(Debug, Default)]
+pub struct Limiter(Mutex<Option<Instant>>);
+
+impl Limiter {
+    /// Waits for the next turn.
+    ///
+    /// # Errors
+    /// A 429 where the queue is longer than half a minute.
+    pub async fn turn(&self) -> Result<(), Reply> {
+        let at = {
+            let mut next = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let now = Instant::now();
+            let at = next.map_or(now, |next| next.max(now));
+            if at - now > MAX_WAIT {
+                return Err(Reply::text(
+                    429,
+                    "Too many requests for '/metrics/snapshot': expected at most 2 a second",
+                ));
+            }
+            *next = Some(at + PERIOD);
+            at
+        };
+        tokio::time::sleep_until(at).await;
+        Ok(())
+    }
+}
+
+/// Checks the query of `/metrics/snapshot`; our numbers are there at once, so the timeout is not used.
+///
+/// # Errors
+/// The 400 to answer.
+pub fn check_timeout(request: &Incoming) -> Result<(), Reply> {
+    let Some(timeout) = request.parameter("timeout") else {
+        return Ok(());
+    };
+    duration::parse(timeout)
+        .map(|_| ())
+        .map_err(|reason| Reply::bad_request(format!("Invalid timeout '{timeout}': {reason}.\n")))
+}
+
+/// The daemon's numbers with those of the machine, by name; all are doubles.
+pub fn all(own: &[u8]) -> Map<String, Value> {
+    let own: Map<String, Value> = serde_json::from_slice(own).unwrap_or_default();
+    let mut names: Vec<(String, f64)> = own
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value.as_f64()?)))
+        .collect();
+    names.extend(system::metrics());
+    names.sort_by(|a, b| a.0.cmp(&b.0));
+    names
+        .into_iter()
+        .map(|(name, value)| (name, Value::from(value)))
+        .collect()
+}
+
+/// The same numbers, and the depth of every mailbox, as Prometheus reads them (text format 0.0.4).
+pub fn prometheus(metrics: &Map<String, Value>, directory: &Directory) -> Reply {
+    let mut text = String::with_capacity(metrics.len() * 64);
+    for (name, value) in metrics {
+        let name: String = name
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
+            .collect();
+        text.push_str(&format!("mesos_{name} {value}\n"));
+    }
+    for mailbox in directory.snapshot() {
+        let Value::Object(numbers) = serde_json::to_value(&mailbox).unwrap_or_default() else {
+            continue;
+        };
+        let actor = numbers
+            .get("actor")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        for (name, value) in &numbers {
+            if let Some(number) = value.as_f64() {
+                let actor = actor.replace(['\\', '"', '\n'], "_");
+                text.push_str(&format!(
+                    "tepui_mailbox_{name}{{actor=\"{actor}\"}} {number}\n"
+                ));
+            }
+        }
+    }
+    Reply::ok("text/plain; version=0.0.4; charset=utf-8", text)
+}

@@ -1,0 +1,48 @@
+use super::Table;
+
+const TABLE: Table<u8> = Table {
+    process: "master",
+    own: &[("api/v1", 1), ("api/v1/scheduler", 2), ("state", 3)],
+    others: &[("version", 4), ("metrics/snapshot", 5)],
+};
+
+/// The measured table of SCHEDULER_API 1.6.
+#[test]
+fn paths_mean_what_they_mean_to_libprocess() {
+    let cases = [
+        ("/state", Some(3)),
+        ("/state/", Some(3)),
+        ("/state/foo", Some(3)),
+        ("/statement", None),
+        ("/master/state", Some(3)),
+        ("/version//", Some(4)),
+        ("/master/version", None),
+        ("/api/v1", Some(1)),
+        ("/api/v1/operator", Some(1)),
+        ("/api/v1/scheduler/x", Some(2)),
+        ("//api/v1", Some(1)),
+        ("///api/v1", None),
+        ("/master/api/v1/scheduler", Some(2)),
+        ("//version", None),
+        ("/master//version", None),
+        ("/master//state", None),
+        ("/api//v1", None),
+        ("/./version", None),
+        ("/VERSION", None),
+        ("/api", None),
+        ("/metrics", None),
+        ("", None),
+        ("*", None),
+    ];
+    for (path, expected) in cases {
+        assert_eq!(
+            TABLE.find(path).map(|found| found.route),
+            expected,
+            "{path}"
+        );
+    }
+    for root in ["/", "//", "/master", "/master/", ""] {
+        assert!(TABLE.is_root(root), "{root}");
+    }
+    assert!(!TABLE.is_root("///"));
+}

@@ -1,0 +1,44 @@
+//! The server around the routes: listeners, workers and every limit of a connection.
+
+use std::{io, net::TcpListener, time::Duration};
+
+use actix_web::{App, HttpServer, dev::Server, web::ServiceConfig};
+
+/// Connections of one daemon at a time, over all workers.
+pub const MAX_CONNECTIONS: usize = 10_000;
+/// Connections the kernel holds before they are accepted.
+const BACKLOG: u32 = 1024;
+/// Until the head of a request must have arrived.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long an idle connection is kept.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// How long a closing connection may take.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long requests under way may take when the daemon ends, in seconds.
+const SHUTDOWN_SECS: u64 = 1;
+
+/// Serves on `listener` with `workers` threads. `configure` runs once on each worker.
+///
+/// A client that closes its side is gone: a subscription must not outlive its reader.
+///
+/// # Errors
+/// If the listener cannot be watched.
+pub fn serve(
+    listener: TcpListener,
+    workers: usize,
+    configure: impl Fn(&mut ServiceConfig) + Clone + Send + 'static,
+) -> io::Result<Server> {
+    let workers = workers.max(1);
+    let server = HttpServer::new(move || App::new().configure(configure.clone()))
+        .workers(workers)
+        .max_connections(MAX_CONNECTIONS / workers)
+        .backlog(BACKLOG)
+        .client_request_timeout(HEAD_TIMEOUT)
+        .client_disconnect_timeout(CLOSE_TIMEOUT)
+        .keep_alive(KEEP_ALIVE)
+        .h1_allow_half_closed(false)
+        .shutdown_timeout(SHUTDOWN_SECS)
+        .disable_signals()
+        .listen(listener)?;
+    Ok(server.run())
+}

@@ -1,0 +1,141 @@
+//! The master's HTTP side: Mesos' scheduler API, operator API and old endpoints, with their texts.
+//!
+//! Owns routes, the order of refusals and the translation between HTTP and messages. Decides nothing:
+//! calls go to the master, questions to the view, and what they answer is passed on.
+
+mod discovery;
+mod flags;
+mod legacy;
+mod operator;
+mod pages;
+mod reads;
+mod routes;
+mod scheduler;
+mod standing;
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    web::{self, Payload, ServiceConfig},
+};
+use bytes::Bytes;
+use tepui_framework::Proxies;
+use tepui_http::{
+    Files, Incoming, Logging, MediaType, Reply, ask, incoming::read_body, metrics::Limiter,
+};
+use tepui_kit::{Asker, Directory, Teller};
+use tepui_messages::{
+    master::{Answer, OperatorCall, SchedulerCall, Subscribe},
+    view::{Encoding, Query, Question, Watch},
+};
+use tepui_protocol::v1::{MasterInfo, VersionInfo};
+
+pub use flags::MasterFlags;
+
+use crate::leadership::Leadership;
+
+/// Routes that another crate mounts before ours, such as the web admin's.
+pub type Mount = Arc<dyn Fn(&mut ServiceConfig) + Send + Sync>;
+
+/// What this master is, as it tells clients.
+#[derive(Debug, Clone)]
+pub struct Facts {
+    pub master: MasterInfo,
+    pub version: VersionInfo,
+    /// Mesos' names of flags, and our values.
+    pub flags: BTreeMap<String, String>,
+    /// Where agents connect, `ip:port`.
+    pub bridge: String,
+}
+
+/// All that the endpoints reach.
+pub struct MasterHttp {
+    pub scheduler: Asker<SchedulerCall>,
+    pub operator: Asker<OperatorCall>,
+    pub subscribe: Teller<Subscribe>,
+    /// Opens event streams, and tells the master of those that are lost.
+    pub proxies: Proxies,
+    pub view: Asker<Query>,
+    pub watch: Teller<Watch>,
+    /// The number of the last change.
+    pub changes: Arc<AtomicU64>,
+    pub directory: Directory,
+    pub leadership: Leadership,
+    pub facts: Facts,
+    pub files: Files,
+    pub logging: Logging,
+    pub limiter: Limiter,
+}
+
+/// Puts everything on a server: first what `mount` brings, then ours as what is left.
+pub fn configure(config: &mut ServiceConfig, http: &Arc<MasterHttp>, mount: Option<&Mount>) {
+    if let Some(mount) = mount {
+        mount(config);
+    }
+    let http = Arc::clone(http);
+    config.default_service(web::to(move |request: HttpRequest, payload: Payload| {
+        let http = Arc::clone(&http);
+        async move { http.respond(request, payload).await }
+    }));
+}
+
+impl MasterHttp {
+    async fn respond(&self, request: HttpRequest, payload: Payload) -> HttpResponse {
+        let reply = self.answer(&request, payload).await;
+        let reply = reply.unwrap_or_else(|refused| refused);
+        let mut response = reply.into_response(request.headers());
+        // Some old clients look for `Mesos-Stream-Id` in this spelling only.
+        response.head_mut().set_camel_case_headers(true);
+        response
+    }
+
+    async fn answer(&self, request: &HttpRequest, payload: Payload) -> Result<Reply, Reply> {
+        let mut incoming = Incoming::head(request)?;
+        // Read before anything is refused, so that the connection can be used again.
+        incoming.body = read_body(&incoming.headers, payload).await?;
+        let Some(found) = routes::TABLE.find(&incoming.path) else {
+            return if routes::TABLE.is_root(&incoming.path) {
+                Ok(pages::root())
+            } else {
+                Err(Reply::bare(404))
+            };
+        };
+        if found.route.needs_leader() {
+            self.expect_leading(&incoming)?;
+        }
+        self.route(found, &incoming).await
+    }
+
+    /// Asks the view, once it knows all that was decided before now.
+    async fn question(&self, question: Question) -> Result<Bytes, Reply> {
+        let after = self.changes.load(Ordering::Acquire);
+        ask(&self.view, Query { after, question }).await
+    }
+}
+
+/// What the master answered, as HTTP says it.
+fn said(answer: Answer) -> Reply {
+    match (answer.status, answer.text.is_empty()) {
+        (status, true) if status < 300 => Reply::empty(status),
+        (status, true) => Reply::bare(status),
+        (status, false) => Reply::text(status, answer.text),
+    }
+}
+
+fn encoding(media: MediaType) -> Encoding {
+    match media {
+        MediaType::Json => Encoding::Json,
+        MediaType::Protobuf => Encoding::Protobuf,
+    }
+}
+
+#[cfg(test)]
+#[path = "http_tests.rs"]
+mod tests;

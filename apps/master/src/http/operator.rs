@@ -1,0 +1,153 @@
+//! `POST /api/v1` (OPERATOR_API A.1, B).
+
+use std::time::Duration;
+
+use futures_util::stream;
+use tepui_http::{Incoming, MediaType, Reply, ask};
+use tepui_messages::{
+    master::OperatorCall,
+    view::{Question, Watch},
+};
+use tepui_protocol::{
+    v1::{
+        Flag, Metric,
+        master::{Call, Response, call::Type, response},
+    },
+    validate,
+};
+use tokio::sync::mpsc;
+
+use super::{MasterHttp, encoding, said};
+
+/// Records that may wait for one watcher.
+const WATCH_RECORDS: usize = 1024;
+
+impl MasterHttp {
+    pub(super) async fn operator_call(&self, request: &Incoming) -> Result<Reply, Reply> {
+        request.expect_method(&["POST"])?;
+        let call: Call = MediaType::of_request(&request.headers)?.decode(&request.body)?;
+        validate::master::call(&call).map_err(|reason| {
+            Reply::bad_request(format!("Failed to validate master::Call: {reason}"))
+        })?;
+        let media = MediaType::of_answer(&request.headers)?;
+        match call.r#type() {
+            Type::Unknown => Err(Reply::bare(501)),
+            Type::GetHealth
+            | Type::GetFlags
+            | Type::GetVersion
+            | Type::GetMetrics
+            | Type::GetLoggingLevel
+            | Type::ListFiles
+            | Type::ReadFile => Ok(media.reply(&self.own_answer(call).await?)),
+            Type::SetLoggingLevel => {
+                let set = call.set_logging_level.unwrap_or_default();
+                let nanos = u64::try_from(set.duration.nanoseconds).unwrap_or(0);
+                self.logging.set(set.level, Duration::from_nanos(nanos));
+                Ok(Reply::empty(200))
+            }
+            kind @ (Type::GetState
+            | Type::GetAgents
+            | Type::GetFrameworks
+            | Type::GetExecutors
+            | Type::GetOperations
+            | Type::GetTasks
+            | Type::GetRoles
+            | Type::GetWeights
+            | Type::GetMaster
+            | Type::GetMaintenanceStatus
+            | Type::GetMaintenanceSchedule
+            | Type::GetQuota) => {
+                let encoding = encoding(media);
+                let body = self.question(Question::Call { kind, encoding }).await?;
+                Ok(Reply::ok(media.as_str(), body))
+            }
+            Type::Subscribe => self.watch(media),
+            _ => self.change(call).await,
+        }
+    }
+
+    /// What needs no actor but for its numbers.
+    async fn own_answer(&self, call: Call) -> Result<Response, Reply> {
+        let mut answer = Response::default();
+        let kind = match call.r#type() {
+            Type::GetHealth => {
+                answer.get_health = Some(response::GetHealth { healthy: true });
+                response::Type::GetHealth
+            }
+            Type::GetFlags => {
+                let flag = |(name, value): (&String, &String)| Flag {
+                    name: name.clone(),
+                    value: Some(value.clone()),
+                };
+                let flags = self.facts.flags.iter().map(flag).collect();
+                answer.get_flags = Some(response::GetFlags { flags });
+                response::Type::GetFlags
+            }
+            Type::GetVersion => {
+                let version_info = self.facts.version.clone();
+                answer.get_version = Some(response::GetVersion { version_info });
+                response::Type::GetVersion
+            }
+            Type::GetMetrics => {
+                let metrics = self.metrics().await?.into_iter();
+                let metrics = metrics.map(|(name, value)| Metric {
+                    name,
+                    value: value.as_f64(),
+                });
+                answer.get_metrics = Some(response::GetMetrics {
+                    metrics: metrics.collect(),
+                });
+                response::Type::GetMetrics
+            }
+            Type::GetLoggingLevel => {
+                let level = self.logging.level();
+                answer.get_logging_level = Some(response::GetLoggingLevel { level });
+                response::Type::GetLoggingLevel
+            }
+            Type::ListFiles => {
+                let path = call.list_files.unwrap_or_default().path;
+                let file_infos = self.files.list_call(path).await?;
+                answer.list_files = Some(response::ListFiles { file_infos });
+                response::Type::ListFiles
+            }
+            _ => {
+                let read = call.read_file.unwrap_or_default();
+                let part = self
+                    .files
+                    .read_call(read.path, read.offset, read.length)
+                    .await?;
+                answer.read_file = Some(response::ReadFile {
+                    size: part.file_size,
+                    data: part.data.into(),
+                });
+                response::Type::ReadFile
+            }
+        };
+        answer.r#type = Some(kind as i32);
+        Ok(answer)
+    }
+
+    /// A call that changes something, to the master and back.
+    pub(super) async fn change(&self, call: Call) -> Result<Reply, Reply> {
+        ask(&self.operator, OperatorCall(call)).await.map(said)
+    }
+
+    fn watch(&self, media: MediaType) -> Result<Reply, Reply> {
+        let (records, receiver) = mpsc::channel(WATCH_RECORDS);
+        let watch = Watch {
+            encoding: encoding(media),
+            records,
+        };
+        self.watch.tell(watch).map_err(|error| {
+            Reply::text(
+                503,
+                format!("Service Unavailable: {error}; subscribe again later"),
+            )
+        })?;
+        let records = stream::unfold(receiver, |mut receiver| async {
+            let record = receiver.recv().await?;
+            Some((Ok::<_, std::convert::Infallible>(record), receiver))
+        });
+        Ok(Reply::stream(media.as_str(), records))
+    }
+}

@@ -1,0 +1,124 @@
+//! The old endpoints that only read (LEGACY 5). Methods are not looked at.
+
+use serde_json::{Map, Value, json};
+use tepui_http::{Incoming, Reply};
+use tepui_messages::view::{Encoding, Question};
+use tepui_protocol::{codec::json as codec, v1::master::call::Type};
+
+use super::MasterHttp;
+
+/// Tasks in one answer of `/tasks`, unless the query says otherwise.
+const TASK_LIMIT: usize = 100;
+
+impl MasterHttp {
+    /// A question without parameters.
+    pub(super) async fn read(
+        &self,
+        request: &Incoming,
+        question: Question,
+    ) -> Result<Reply, Reply> {
+        let body = self.question(question).await?;
+        Ok(Reply::json(body, request.parameter("jsonp")))
+    }
+
+    pub(super) async fn slaves(&self, request: &Incoming) -> Result<Reply, Reply> {
+        let slave_id = parameter(request, "slave_id");
+        self.read(request, Question::Slaves { slave_id }).await
+    }
+
+    pub(super) async fn frameworks(&self, request: &Incoming) -> Result<Reply, Reply> {
+        let framework_id = parameter(request, "framework_id");
+        self.read(request, Question::Frameworks { framework_id })
+            .await
+    }
+
+    /// Numbers that are none count as absent, as in Mesos.
+    pub(super) async fn tasks(&self, request: &Incoming) -> Result<Reply, Reply> {
+        let number = |name| request.parameter(name).and_then(|text| text.parse().ok());
+        let question = Question::Tasks {
+            framework_id: parameter(request, "framework_id"),
+            task_id: parameter(request, "task_id"),
+            limit: number("limit").unwrap_or(TASK_LIMIT),
+            offset: number("offset").unwrap_or(0),
+            ascending: request.parameter("order") == Some("asc"),
+        };
+        self.read(request, question).await
+    }
+
+    pub(super) async fn maintenance_status(&self, request: &Incoming) -> Result<Reply, Reply> {
+        request.expect_method(&["GET"])?;
+        self.read(request, Question::MaintenanceStatus).await
+    }
+
+    pub(super) fn flags(&self, request: &Incoming) -> Reply {
+        Reply::json(
+            json!({"flags": self.facts.flags}).to_string(),
+            request.parameter("jsonp"),
+        )
+    }
+
+    /// `/registrar(1)/registry`: who leads, and the agents it admitted, keys in alphabetical order.
+    pub(super) async fn registry(&self, request: &Incoming) -> Result<Reply, Reply> {
+        let question = Question::Call {
+            kind: Type::GetAgents,
+            encoding: Encoding::Json,
+        };
+        let body = self.question(question).await?;
+        let answer: Value = serde_json::from_slice(&body).unwrap_or_default();
+        let agents = answer
+            .pointer("/get_agents/agents")
+            .and_then(Value::as_array);
+        let agents: Vec<Value> = agents.into_iter().flatten().map(registry_agent).collect();
+        let master = codec::encode(&self.facts.master).unwrap_or_default();
+        let mut registry = json!({"master": {"info": serde_json::from_slice::<Value>(&master).unwrap_or_default()}});
+        // v1 spells this capability as an empty object, the registry by its name.
+        if let Some(last) = registry.pointer_mut("/master/info/capabilities/2/type") {
+            *last = "QUOTA_V2".into();
+        } else if let Some(last) = registry.pointer_mut("/master/info/capabilities/2") {
+            *last = json!({"type": "QUOTA_V2"});
+        }
+        registry["slaves"] = if agents.is_empty() {
+            json!({})
+        } else {
+            json!({"slaves": agents})
+        };
+        Ok(Reply::json(
+            sorted(registry).to_string(),
+            request.parameter("jsonp"),
+        ))
+    }
+}
+
+fn registry_agent(agent: &Value) -> Value {
+    let mut info = agent.get("agent_info").cloned().unwrap_or_default();
+    for resource in info
+        .get_mut("resources")
+        .and_then(Value::as_array_mut)
+        .into_iter()
+        .flatten()
+    {
+        if resource.get("role").is_none() && resource.get("reservations").is_none() {
+            resource["role"] = "*".into();
+        }
+    }
+    let deactivated = agent.get("deactivated").and_then(Value::as_bool);
+    json!({"deactivated": deactivated.unwrap_or(false), "info": info})
+}
+
+/// The value with the keys of all its objects in order.
+fn sorted(value: Value) -> Value {
+    match value {
+        Value::Object(object) => {
+            let mut entries: Vec<(String, Value)> = object.into_iter().collect();
+            entries.sort_by(|a, b| a.0.cmp(&b.0));
+            let entries = entries.into_iter().map(|(key, value)| (key, sorted(value)));
+            Value::Object(entries.collect::<Map<_, _>>())
+        }
+        Value::Array(values) => values.into_iter().map(sorted).collect(),
+        value => value,
+    }
+}
+
+fn parameter(request: &Incoming, name: &str) -> Option<String> {
+    request.parameter(name).map(str::to_string)
+}

@@ -1,0 +1,187 @@
+//! The table of routes (SCHEDULER_API 1.1, 1.6; LEGACY 5).
+
+use tepui_http::{
+    Found, Incoming, Reply, Table,
+    metrics::{self, check_timeout},
+    processes, system, version,
+};
+use tepui_messages::view::Question;
+
+use super::{MasterHttp, pages};
+
+/// What a path leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Route {
+    Scheduler,
+    Operator,
+    State,
+    StateSummary,
+    Slaves,
+    Frameworks,
+    Tasks,
+    Roles,
+    Weights,
+    Quota,
+    MaintenanceSchedule,
+    MaintenanceStatus,
+    MachineUp,
+    MachineDown,
+    Teardown,
+    Reserve,
+    Unreserve,
+    CreateVolumes,
+    DestroyVolumes,
+    Flags,
+    Health,
+    Redirect,
+    Registry,
+    Version,
+    Snapshot,
+    Prometheus,
+    Stats,
+    Logging,
+    Browse,
+    Read,
+    Download,
+    Debug,
+    Help,
+    Processes,
+    Leader,
+}
+
+/// In the order `/help` shows them.
+pub(super) const TABLE: Table<Route> = Table {
+    process: "master",
+    own: &[
+        ("api/v1", Route::Operator),
+        ("api/v1/scheduler", Route::Scheduler),
+        ("create-volumes", Route::CreateVolumes),
+        ("destroy-volumes", Route::DestroyVolumes),
+        ("flags", Route::Flags),
+        ("frameworks", Route::Frameworks),
+        ("health", Route::Health),
+        ("machine/down", Route::MachineDown),
+        ("machine/up", Route::MachineUp),
+        ("maintenance/schedule", Route::MaintenanceSchedule),
+        ("maintenance/status", Route::MaintenanceStatus),
+        ("quota", Route::Quota),
+        ("redirect", Route::Redirect),
+        ("reserve", Route::Reserve),
+        ("roles", Route::Roles),
+        ("slaves", Route::Slaves),
+        ("state", Route::State),
+        ("state-summary", Route::StateSummary),
+        ("tasks", Route::Tasks),
+        ("teardown", Route::Teardown),
+        ("unreserve", Route::Unreserve),
+        ("weights", Route::Weights),
+    ],
+    others: &[
+        ("__processes__", Route::Processes),
+        ("files/browse", Route::Browse),
+        ("files/debug", Route::Debug),
+        ("files/download", Route::Download),
+        ("files/read", Route::Read),
+        ("help", Route::Help),
+        ("logging/toggle", Route::Logging),
+        ("metrics", Route::Prometheus),
+        ("metrics/snapshot", Route::Snapshot),
+        ("registrar(1)/registry", Route::Registry),
+        ("system/stats.json", Route::Stats),
+        ("tepui/v1/leader", Route::Leader),
+        ("version", Route::Version),
+    ],
+};
+
+impl Route {
+    /// Whether only the leader answers. All others tell what is true of any master.
+    pub(super) fn needs_leader(self) -> bool {
+        !matches!(
+            self,
+            Route::Flags
+                | Route::Health
+                | Route::Redirect
+                | Route::Registry
+                | Route::Version
+                | Route::Snapshot
+                | Route::Prometheus
+                | Route::Stats
+                | Route::Logging
+                | Route::Browse
+                | Route::Read
+                | Route::Download
+                | Route::Debug
+                | Route::Help
+                | Route::Processes
+                | Route::Leader
+        )
+    }
+}
+
+impl MasterHttp {
+    pub(super) async fn route(
+        &self,
+        found: Found<'_, Route>,
+        request: &Incoming,
+    ) -> Result<Reply, Reply> {
+        match found.route {
+            Route::Scheduler => self.scheduler_call(request).await,
+            Route::Operator => self.operator_call(request).await,
+            Route::State => self.read(request, Question::State).await,
+            Route::StateSummary => self.read(request, Question::StateSummary).await,
+            Route::Slaves => self.slaves(request).await,
+            Route::Frameworks => self.frameworks(request).await,
+            Route::Tasks => self.tasks(request).await,
+            Route::Roles => self.read(request, Question::Roles).await,
+            Route::Weights => self.weights(request).await,
+            Route::Quota => self.quota(request, found.rest).await,
+            Route::MaintenanceSchedule => self.maintenance_schedule(request).await,
+            Route::MaintenanceStatus => self.maintenance_status(request).await,
+            Route::MachineUp => self.machines(request, true).await,
+            Route::MachineDown => self.machines(request, false).await,
+            Route::Teardown => self.teardown(request).await,
+            Route::Reserve | Route::Unreserve | Route::CreateVolumes | Route::DestroyVolumes => {
+                self.change_resources(request, found.route).await
+            }
+            Route::Registry => self.registry(request).await,
+            Route::Snapshot => self.snapshot(request).await,
+            Route::Prometheus => self.prometheus(found.rest).await,
+            Route::Browse => Ok(self.files.browse(request).await),
+            Route::Read => Ok(self.files.read_text(request).await),
+            Route::Download => Ok(self.files.download(request).await),
+            Route::Debug => Ok(self.files.debug(request)),
+            Route::Redirect => self.redirect(found.rest),
+            Route::Flags => Ok(self.flags(request)),
+            Route::Health => Ok(Reply::empty(200)),
+            Route::Version => Ok(version::version(&self.facts.version, request)),
+            Route::Stats => Ok(system::stats(request)),
+            Route::Logging => Ok(self.logging.toggle(request)),
+            Route::Help => Ok(pages::help()),
+            Route::Processes => Ok(processes::processes(&self.directory, request)),
+            Route::Leader => self.leader(),
+        }
+    }
+
+    async fn snapshot(&self, request: &Incoming) -> Result<Reply, Reply> {
+        check_timeout(request)?;
+        self.limiter.turn().await?;
+        let metrics = serde_json::Value::Object(self.metrics().await?);
+        Ok(Reply::json(metrics.to_string(), request.parameter("jsonp")))
+    }
+
+    /// Not a route of Mesos, which knows nothing at `/metrics` and below it but the snapshot.
+    async fn prometheus(&self, rest: Option<&str>) -> Result<Reply, Reply> {
+        if rest.is_some() {
+            return Err(Reply::bare(404));
+        }
+        Ok(metrics::prometheus(&self.metrics().await?, &self.directory))
+    }
+
+    /// All numbers, by name.
+    pub(super) async fn metrics(
+        &self,
+    ) -> Result<serde_json::Map<String, serde_json::Value>, Reply> {
+        let own = self.question(Question::Metrics).await?;
+        Ok(metrics::all(&own))
+    }
+}

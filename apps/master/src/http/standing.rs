@@ -1,0 +1,45 @@
+//! Who answers: the leader, or the way to it (SCHEDULER_API 1.3).
+
+use tepui_http::{Incoming, Reply};
+
+use super::MasterHttp;
+use crate::leadership::Standing;
+
+impl MasterHttp {
+    /// Lets a request pass on the leader alone.
+    ///
+    /// # Errors
+    /// 307 to the leader; 503 while there is none or it has not finished recovery.
+    pub(super) fn expect_leading(&self, request: &Incoming) -> Result<(), Reply> {
+        match self.leadership.standing() {
+            Standing::Leading { .. } => Ok(()),
+            Standing::Recovering => Err(Reply::text(503, "Master has not finished recovery")),
+            Standing::Following(leader) => {
+                // Two slashes at the start would name another host.
+                let path = request.target.trim_start_matches('/');
+                Err(Reply::redirect(&format!("//{leader}/{path}")))
+            }
+            Standing::NoLeader => Err(Reply::text(503, "No leader elected")),
+        }
+    }
+
+    /// `/redirect`: the leader's address, or this master's while none is known. Nothing below it, to stop loops.
+    pub(super) fn redirect(&self, rest: Option<&str>) -> Result<Reply, Reply> {
+        if rest.is_some() {
+            return Err(Reply::bare(404));
+        }
+        let leader = match self.leadership.standing() {
+            Standing::Following(leader) => leader,
+            Standing::Leading { .. } | Standing::Recovering | Standing::NoLeader => {
+                self.own_address()
+            }
+        };
+        Ok(Reply::redirect(&format!("//{leader}")))
+    }
+
+    /// `hostname:port` of this master.
+    pub(super) fn own_address(&self) -> String {
+        let master = &self.facts.master;
+        format!("{}:{}", master.hostname(), master.port)
+    }
+}

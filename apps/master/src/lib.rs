@@ -1,0 +1,4 @@
+//! The master daemon: its wiring and its HTTP side.
+
+pub mod http;
+pub mod leadership;
