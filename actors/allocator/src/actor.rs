@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tepui_kit::{Actor, Context, Handler, Message, Teller};
-use tepui_messages::allocator::{Proposals, WorldChange};
+use tepui_messages::allocator::{Proposal, Proposals, WorldChange};
 
 use crate::core::{AllocatorCore, Effect, Input};
 
@@ -43,12 +43,7 @@ impl Allocator {
         }
     }
 
-    fn propose(
-        &mut self,
-        now: Duration,
-        proposals: Vec<tepui_messages::allocator::Proposal>,
-        ctx: &mut Context<Self>,
-    ) {
+    fn propose(&mut self, now: Duration, proposals: Vec<Proposal>, ctx: &mut Context<Self>) {
         let Err(error) = self.master.tell(Proposals(proposals)) else {
             return;
         };
@@ -79,12 +74,12 @@ impl Actor for Allocator {
         let counts = self.core.counts();
         json!({
             "policy": self.core.policy().name(),
-            "agents": world.agents.len(),
+            "agents": world.agents.count(),
             "offerable_agents": world.offerable.len(),
-            "frameworks": world.frameworks.len(),
-            "clients": world.clients.len(),
-            "filters": world.filters.len(),
-            "resource_kinds": world.kinds.len(),
+            "frameworks": world.frameworks.count(),
+            "clients": world.clients.count(),
+            "filters": world.filters.count(),
+            "resource_kinds": world.kinds.count(),
             "paused": world.paused,
             "runs": counts.runs,
             "grants": counts.grants,

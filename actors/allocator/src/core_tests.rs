@@ -381,8 +381,27 @@ fn what_runs_counts_before_its_framework_is_known_and_after_it_left_the_role() {
     scene.tell(WorldChange::FrameworkRemoved {
         framework_id: framework_id("f1"),
     });
-    assert_eq!(scene.core.world().clients.len(), 0);
-    assert_eq!(scene.core.world().frameworks.len(), 0);
+    assert_eq!(scene.core.world().clients.count(), 0);
+    assert_eq!(scene.core.world().frameworks.count(), 0);
+    assert!(invariants::ledger_balances(scene.core.world()));
+}
+
+#[test]
+fn nothing_is_free_on_an_agent_that_has_less_than_is_held() {
+    let mut scene = Scene::new();
+    scene.add_agent("a1", "cpus:4;mem:4096");
+    scene.add_framework("f1", &["*"]);
+    scene.settle();
+    scene.take_proposals();
+    scene.tell(WorldChange::AgentTotal {
+        agent_id: agent_id("a1"),
+        total: parse("cpus:2;mem:4096"),
+    });
+    // 3 of 4 cpus are still held, of an agent that has 2.
+    scene.recover("f1", "*", "a1", "cpus:1");
+    assert_eq!(scene.offers(), []);
+    scene.recover("f1", "*", "a1", "cpus:2");
+    assert_eq!(scene.offers(), one("f1", "*", "a1", "cpus:1"));
     assert!(invariants::ledger_balances(scene.core.world()));
 }
 

@@ -29,11 +29,14 @@ struct Filter {
     falls_at: Duration,
 }
 
+/// What one client refuses on one agent.
+type Refusals = (ClientIx, SmallVec<[Filter; 1]>);
+
 /// All filters of the cluster.
 #[derive(Debug, Default)]
 pub struct Filters {
     /// Ascending by client.
-    by_agent: Column<AgentIx, Vec<(ClientIx, SmallVec<[Filter; 1]>)>>,
+    by_agent: Column<AgentIx, Vec<Refusals>>,
     by_client: Column<ClientIx, BTreeSet<AgentIx>>,
     /// How many filters of a pair fall at a moment.
     falling: BTreeMap<(Duration, AgentIx, ClientIx), u32>,
@@ -143,7 +146,7 @@ impl Filters {
     }
 
     /// How many filters stand; those of one pair that fall at one moment count as one.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.falling.len()
     }
 

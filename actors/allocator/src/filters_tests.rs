@@ -34,7 +34,7 @@ fn several_refusals_of_one_pair_stand_beside_each_other() {
     assert!(filters.block(client(0), agent(0), &cpus(2)));
     assert_eq!(filters.next_fall(), Some(5 * SECOND));
     filters.fall(5 * SECOND);
-    assert_eq!(filters.len(), 0);
+    assert_eq!(filters.count(), 0);
 }
 
 #[test]
@@ -46,7 +46,7 @@ fn a_refusal_within_another_adds_nothing() {
     filters.set(client(0), agent(0), cpus(8), 9 * SECOND);
     let left: Vec<_> = filters.of(client(0), agent(0)).collect();
     assert_eq!(left, [(&cpus(8), 9 * SECOND)]);
-    assert_eq!(filters.len(), 1);
+    assert_eq!(filters.count(), 1);
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn clearing_leaves_nothing_behind() {
     assert!(!filters.block(client(0), agent(2), &cpus(1)));
     assert!(filters.block(client(2), agent(0), &cpus(1)));
     filters.clear_agent(agent(0));
-    assert_eq!(filters.len(), 0);
+    assert_eq!(filters.count(), 0);
     assert_eq!(filters.next_fall(), None);
     assert_eq!(filters.refused().count(), 0);
 }

@@ -452,7 +452,7 @@ impl History {
             let free = Resources::from_proto(&free).unwrap();
             prop_assert_eq!(Some(free), self.mirror.free(&agent.id.value));
         }
-        prop_assert_eq!(world.agents.len(), self.mirror.totals.len());
+        prop_assert_eq!(world.agents.count(), self.mirror.totals.len());
         Ok(())
     }
 }

@@ -106,33 +106,32 @@ impl Kinds {
 
     /// The protocol form of a bundle, in the order in which the kinds were first seen.
     pub fn resources(&self, bundle: &Bundle) -> Vec<Resource> {
-        let scalars = bundle.scalars().map(|(kind, thousandths)| {
-            let value = Quantity(thousandths).to_f64();
-            let mut resource = self.kinds[kind].prototype.clone();
-            resource.scalar = Some(value::Scalar { value });
-            (kind, resource)
-        });
-        let mut resources: Vec<(KindIx, Resource)> = Vec::with_capacity(bundle.kinds().count());
-        resources.extend(scalars);
-        let plain_scalars = resources.len();
-        resources.extend(bundle.discrete().map(|(kind, value)| {
-            let mut resource = self.kinds[kind].prototype.clone();
-            match value {
-                Discrete::Ranges(ranges) => resource.ranges = Some(ranges.to_proto()),
-                Discrete::Set(items) => {
-                    let item = items.iter().cloned().collect();
-                    resource.set = Some(value::Set { item });
-                }
+        let mut resources = Vec::with_capacity(bundle.kinds().count());
+        let mut discrete = bundle.discrete().peekable();
+        for (kind, thousandths) in bundle.scalars() {
+            while let Some((kind, value)) = discrete.next_if(|(other, _)| *other < kind) {
+                resources.push(self.discrete(kind, value));
             }
-            (kind, resource)
-        }));
-        if plain_scalars < resources.len() {
-            resources.sort_by_key(|(kind, _)| *kind);
+            let value = Quantity(thousandths).to_f64();
+            resources.push(Resource {
+                scalar: Some(value::Scalar { value }),
+                ..self.kinds[kind].prototype.clone()
+            });
         }
+        resources.extend(discrete.map(|(kind, value)| self.discrete(kind, value)));
         resources
-            .into_iter()
-            .map(|(_, resource)| resource)
-            .collect()
+    }
+
+    fn discrete(&self, kind: KindIx, value: &Discrete) -> Resource {
+        let mut resource = self.kinds[kind].prototype.clone();
+        match value {
+            Discrete::Ranges(ranges) => resource.ranges = Some(ranges.to_proto()),
+            Discrete::Set(items) => {
+                let item = items.iter().cloned().collect();
+                resource.set = Some(value::Set { item });
+            }
+        }
+        resource
     }
 
     pub fn get(&self, kind: KindIx) -> &Kind {
@@ -207,7 +206,7 @@ impl Kinds {
     /// Whether so many kinds were added that it pays to look for those no longer in use: volumes come
     /// and go, and each is a kind.
     pub fn wants_sweep(&self) -> bool {
-        self.kinds.len() >= MIN_KINDS_TO_SWEEP.max(2 * self.kept_by_last_sweep)
+        self.kinds.count() >= MIN_KINDS_TO_SWEEP.max(2 * self.kept_by_last_sweep)
     }
 
     /// Forgets the kinds not in `in_use`. Costs as much as there are kinds, so once in a doubling.
@@ -229,11 +228,12 @@ impl Kinds {
         for kind in unused {
             self.kinds.remove(kind);
         }
-        self.kept_by_last_sweep = self.kinds.len();
+        self.kept_by_last_sweep = self.kinds.count();
     }
 
-    pub fn len(&self) -> usize {
-        self.kinds.len()
+    /// How many kinds are known.
+    pub fn count(&self) -> usize {
+        self.kinds.count()
     }
 }
 

@@ -26,7 +26,7 @@ fn both_forms_of_a_reservation_are_one_kind() {
     unreserved[0].role = Some("*".into());
     assert_eq!(kinds.bundle(&old), kinds.bundle(&refined));
     assert_eq!(kinds.bundle(&unreserved), kinds.bundle(&parse("cpus:1")));
-    assert_eq!(kinds.len(), 2);
+    assert_eq!(kinds.count(), 2);
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn kinds_nobody_has_any_more_are_swept_and_the_others_keep_their_integers() {
     assert!(kinds.wants_sweep());
     kinds.sweep(&kept.kinds().collect());
     assert!(!kinds.wants_sweep());
-    assert_eq!(kinds.len(), 2);
+    assert_eq!(kinds.count(), 2);
     assert_eq!(kinds.bundle(&parse("cpus:1;mem:1")), kept);
     // The names stay, so fair shares keep their meaning.
     let disk = kinds.bundle(&parse("disk(role-1):1"));

@@ -58,8 +58,11 @@ pub trait Policy: Send {
     fn is_consistent(&self, world: &World) -> bool;
 }
 
+/// Makes a policy that knows nothing yet.
+pub type Make = fn() -> Box<dyn Policy>;
+
 /// The policies by name; the first is the default.
-pub const POLICIES: &[(&str, fn() -> Box<dyn Policy>)] = &[("drf", || Box::<Drf>::default())];
+pub const POLICIES: &[(&str, Make)] = &[("drf", || Box::<Drf>::default())];
 
 /// Why there is no such policy.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

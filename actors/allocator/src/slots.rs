@@ -81,7 +81,8 @@ impl<P: Place, T> Slots<P, T> {
             .filter_map(|(index, item)| Some((P::at(index), item.as_ref()?)))
     }
 
-    pub fn len(&self) -> usize {
+    /// How many stand.
+    pub fn count(&self) -> usize {
         self.items.len() - self.vacant.len()
     }
 }

@@ -66,7 +66,7 @@ fn roles_go_with_their_last_client() {
     assert_eq!(sorter.role_share("a/b"), None);
     assert_eq!(sorter.role_share("a"), Some(0.0));
     sorter.remove(client(1));
-    assert_eq!(sorter.nodes.len(), 1);
+    assert_eq!(sorter.nodes.count(), 1);
     assert!(sorter.is_consistent());
 }
 
