@@ -1,4 +1,4 @@
-//! Live views as Server-Sent Events.
+//! Live views as Server-Sent Events. They end with the process: a graceful stop of the HTTP server needs a short limit.
 
 use std::sync::Arc;
 

@@ -4,7 +4,7 @@ import { html } from "htm/preact";
 import { useEffect, useRef } from "preact/hooks";
 import { signal } from "@preact/signals";
 import { Banner, Bar, Card, Empty, State, Table } from "./components.mjs";
-import { count, micros, millis, rate } from "./format.mjs";
+import { brief, count, micros, rate } from "./format.mjs";
 import { follow } from "./live.mjs";
 import { route, setQuery } from "./router.mjs";
 
@@ -30,7 +30,7 @@ const Depth = ({ row }) => html`<div class="depth">
 </div>`;
 
 const Now = ({ row: { handling_now: now } }) =>
-  now ? html`<span class="now">${now.message} ${loud(now.since_ms > LONG_MS, html`<span class="id">for ${millis(now.since_ms)}</span>`)}</span>` : html`<span class="id">idle</span>`;
+  now ? html`<span class="now">${now.message} ${loud(now.since_ms > LONG_MS, html`<span class="id">for ${brief(now.since_ms)}</span>`)}</span>` : html`<span class="id">idle</span>`;
 
 const Name = ({ row }) => {
   const shown = open.value === rowKey(row);
@@ -43,10 +43,11 @@ const figure = (key, title, show, hint) => ({ key, title, hint, number: true, so
 
 const columns = [
   { ...text("actor"), title: "Actor", cell: (row) => html`<${Name} row=${row} />` },
-  { ...text("node"), title: "Node", cell: (row) => row.node },
+  { ...text("node"), title: "Node", cell: (row) => html`<span class="node" title=${row.node}>${row.node}</span>` },
   { ...text("state"), title: "State", cell: (row) => html`<${State} state=${row.state} as=${kinds[row.state]} />` },
+  { key: "now", title: "Handling now", sort: (row) => row.handling_now?.since_ms ?? -1, cell: (row) => html`<${Now} row=${row} />` },
   { ...figure("depth", "Depth", count, "messages waiting, of what the mailbox holds"), cell: (row) => html`<${Depth} row=${row} />` },
-  figure("oldest_age_ms", "Oldest", (value) => (value ? loud(value > LONG_MS, millis(value)) : "–"), "age of the oldest message that waits"),
+  figure("oldest_age_ms", "Oldest", (value) => (value ? loud(value > LONG_MS, brief(value)) : "–"), "age of the oldest message that waits"),
   figure("in_per_s", "In/s", rate, "messages accepted a second"),
   figure("out_per_s", "Out/s", rate, "messages finished a second"),
   figure("wait_p50_us", "Wait p50", micros, "time in the mailbox, median"),
@@ -56,7 +57,6 @@ const columns = [
   figure("busy_percent", "Busy", percent, "share of time in turns, last ten to twenty seconds"),
   figure("refused", "Refused", (value) => loud(value > 0, count(value)), "messages turned away at the bound, since the start"),
   figure("restarts", "Restarts", (value) => loud(value > 0, count(value)), "after panics, since the start"),
-  { key: "now", title: "Handling now", sort: (row) => row.handling_now?.since_ms ?? -1, cell: (row) => html`<${Now} row=${row} />` },
 ];
 
 const messageColumns = [
@@ -129,7 +129,7 @@ export function Actors() {
     <div class="title"><h1>Actors</h1><span class="note">${data && note}</span><${Tools} filter=${filter} ended=${ended} stopped=${all.filter(over).length} /></div>
     ${data?.agents_late && html`<${Banner} kind="wait">The agents' mailboxes did not arrive in time; only the master's are shown.<//>`}
     ${data?.omitted > 0 && html`<${Banner} kind="wait">${count(data.omitted)} mailboxes more than a page can hold are not shown.<//>`}
-    <${Card} flush>
+    <${Card} flush dense>
       ${!data && html`<${Empty}>Waiting for the first look at the mailboxes…<//>`}
       ${data && !rows.length && html`<${Empty}>${all.length ? "No mailbox matches the filter." : "No actor has a mailbox yet."}<//>`}
       ${rows.length > 0 && html`<${Table} caption="Mailboxes" columns=${columns} rows=${rows} rowKey=${rowKey} order=${order} onOrder=${onOrder}

@@ -6,7 +6,7 @@ import { useEffect } from "preact/hooks";
 import { signal } from "@preact/signals";
 import { Actors } from "./actors.mjs";
 import { Banner, Empty } from "./components.mjs";
-import { millis } from "./format.mjs";
+import { brief } from "./format.mjs";
 import { connection } from "./live.mjs";
 import { Overview } from "./overview.mjs";
 import { route } from "./router.mjs";
@@ -54,7 +54,7 @@ const Live = () => html`<span class="pill ${signs[connection.value.state]}" role
 function Broken() {
   const { state, since } = connection.value;
   if (state !== "broken") return null;
-  return html`<${Banner}>The master does not answer, since ${millis(Math.max(1_000, now.value - since))}. What you see is old; the page keeps trying.<//>`;
+  return html`<${Banner}>The master does not answer, for ${brief(Math.max(1_000, now.value - since))} now. What you see is old; the page keeps trying.<//>`;
 }
 
 function Page() {

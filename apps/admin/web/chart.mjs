@@ -6,7 +6,7 @@ import { effect } from "@preact/signals";
 import uPlot from "uplot";
 import { count, rate } from "./format.mjs";
 
-const HEIGHT = 200;
+const HEIGHT = 230;
 const SHORTEST_S = 60;
 
 /** The colour that a custom property has in the theme of now; a canvas knows no properties. */
@@ -26,6 +26,7 @@ function options(element) {
   return {
     width: Math.max(element.clientWidth, 200),
     height: HEIGHT,
+    padding: [8, 0, 0, 0],
     cursor: { drag: { x: false, y: false } },
     scales: {
       x: { range: (_, low, high) => [Math.min(low ?? 0, (high ?? 0) - SHORTEST_S), high ?? 0] },

@@ -11,8 +11,8 @@ export function State({ state, as }) {
   return html`<span class="state ${kind}"><span class="sign" aria-hidden="true">${signs[kind]}</span>${stateName(state)}</span>`;
 }
 
-export const Card = ({ title, note, children, wide, flush }) => html`
-  <section class="card ${wide ? "wide" : ""} ${flush ? "flush" : ""}">
+export const Card = ({ title, note, children, wide, flush, dense }) => html`
+  <section class="card ${wide ? "wide" : ""} ${flush ? "flush" : ""} ${dense ? "dense" : ""}">
     ${title && html`<header><h2>${title}</h2>${note && html`<span class="note">${note}</span>`}</header>`}
     ${children}
   </section>`;

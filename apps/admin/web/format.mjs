@@ -23,8 +23,11 @@ export function micros(value) {
   if (value < 1) return `${Math.round(value * 1000)} ns`;
   if (value < 10) return `${oneDigit.format(value)} µs`;
   if (value < 1000) return `${whole.format(value)} µs`;
-  return millis(value / 1000);
+  return brief(value / 1000);
 }
+
+/** A duration in milliseconds for a narrow column: seconds from one second on. */
+export const brief = (value) => (known(value) && value >= 1000 && value < 10_000 ? `${oneDigit.format(value / 1000)} s` : millis(value));
 
 /** A duration in milliseconds, with its unit: milliseconds stay visible up to ten seconds. */
 export function millis(value) {
@@ -40,8 +43,9 @@ export function millis(value) {
 /** How long ago, for a table. */
 export function ago(at_ms, now_ms) {
   if (!known(at_ms)) return dash;
-  const age = Math.max(0, now_ms - at_ms);
-  return age < 1000 ? "now" : `${millis(Math.floor(age / 1000) * 1000).replace(/(\d)[.,]0 s/, "$1 s").replace(/^(\d),000 ms$/, "$1 s")} ago`;
+  const age = Math.floor(Math.max(0, now_ms - at_ms) / 1000);
+  if (age === 0) return "now";
+  return age < 120 ? `${age} s ago` : `${millis(age * 1000)} ago`;
 }
 
 /** Local time of day with milliseconds. */

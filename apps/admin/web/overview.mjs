@@ -46,9 +46,9 @@ export function Overview() {
     ${cluster && html`
       <${Totals} cluster=${cluster} point=${data.point} />
       <div class="grid">
-        <${Card} title="Activity" note="last ten minutes that somebody watched" wide><${Chart} points=${points} /><//>
+        <${Card} title="Activity" note="last ten minutes, while somebody watched" wide><${Chart} points=${points} /><//>
         <${Card} title="Resources" note="used · offered · total"><${Resources} resources=${cluster.resources} /><//>
-        <${Card} title="Tasks by state" note="endings since this master leads"><${States} tasks=${cluster.tasks} /><//>
+        <${Card} title="Tasks by state"><${States} tasks=${cluster.tasks} /><//>
       </div>
       <${Recent} rows=${cluster.recent} />
       <${Frameworks} ...${cluster.frameworks} />

@@ -44,7 +44,11 @@ impl Ask<Query> for View {
                 task_id: Some(id), ..
             } => {
                 let number = id.strip_prefix("job-").and_then(|id| id.parse().ok());
-                let tasks: Vec<_> = number.filter(|n| *n < TASKS).map(task).into_iter().collect();
+                let tasks: Vec<_> = number
+                    .filter(|n| *n < TASKS)
+                    .map(task)
+                    .into_iter()
+                    .collect();
                 json!({ "tasks": tasks })
             }
             Question::Tasks { .. } => json!({ "tasks": (0..TASKS).map(task).collect::<Vec<_>>() }),
@@ -85,8 +89,7 @@ async fn agent_state() -> HttpResponse {
     let executors: Vec<_> = (0..TASKS)
         .map(|n| json!({ "id": format!("job-{n}"), "directory": format!("/sandbox/job {n}"), "tasks": [task(n)] }))
         .collect();
-    HttpResponse::Ok()
-        .json(json!({ "frameworks": [{ "id": FRAMEWORK, "executors": executors }] }))
+    HttpResponse::Ok().json(json!({ "frameworks": [{ "id": FRAMEWORK, "executors": executors }] }))
 }
 
 async fn file(query: web::Query<std::collections::BTreeMap<String, String>>) -> HttpResponse {
@@ -170,9 +173,18 @@ fn task(number: usize) -> Value {
 fn agents() -> Vec<(String, Value)> {
     let actors = ["agent", "status-updates", "containers", "bridge"];
     let of = |node: usize| -> Vec<_> {
-        (0..actors.len()).map(|id| mailbox(node, id, actors[id])).collect()
+        (0..actors.len())
+            .map(|id| mailbox(node, id, actors[id]))
+            .collect()
     };
-    (0..3).map(|node| (format!("rack{node}-node{node}.example"), Value::from(of(node)))).collect()
+    (0..3)
+        .map(|node| {
+            (
+                format!("rack{node}-node{node}.example"),
+                Value::from(of(node)),
+            )
+        })
+        .collect()
 }
 
 fn mailbox(node: usize, id: usize, actor: &str) -> Value {

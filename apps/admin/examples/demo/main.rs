@@ -31,7 +31,10 @@ impl Handler<Work> for Worker {
 
 #[actix_web::main]
 async fn main() -> std::io::Result<()> {
-    let port = std::env::args().nth(1).and_then(|port| port.parse().ok()).unwrap_or(5050);
+    let port = std::env::args()
+        .nth(1)
+        .and_then(|port| port.parse().ok())
+        .unwrap_or(5050);
     let (agent, server) = fake::start_agent()?;
     actix_web::rt::spawn(server);
     let sources = fake::sources(Arc::new(fake::View {
@@ -59,6 +62,8 @@ async fn main() -> std::io::Result<()> {
         App::new().configure(|cfg| tepui_admin::configure(cfg, admin))
     })
     .workers(1)
+    // Live views never end by themselves.
+    .shutdown_timeout(1)
     .bind(("127.0.0.1", port))?
     .run()
     .await

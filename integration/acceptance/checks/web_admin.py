@@ -1,0 +1,174 @@
+#!/usr/bin/env python3
+"""web_admin.py: opens every page of the web admin of a `tepui dev` in headless Chromium and looks at what is really drawn.
+
+Wants TEPUI_BIN and Chromium. Pictures go to $TEPUI_RESULTS/web-admin-*.png where that is set. Ends with 0 or 1.
+"""
+import json
+import os
+import subprocess
+import sys
+import urllib.parse
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from browser import Browser, PageError  # noqa: E402
+from cluster import Dev, NotReady  # noqa: E402
+
+TASK = "web-admin-check"
+COMMAND = "echo first words; echo a warning >&2; while [ ! -e end ]; do sleep 0.1; done; echo last words"
+MAILBOXES = ("master", "allocator")
+
+passed = failed = 0
+
+
+def check(name, look):
+    """Counts and prints one check; `look` returns normally, or raises."""
+    global passed, failed
+    try:
+        look()
+    except (PageError, AssertionError, OSError, KeyError, IndexError, ValueError) as error:
+        failed += 1
+        print(f"FAIL {name} -- {error}", flush=True)
+    else:
+        passed += 1
+        print(f"PASS {name}", flush=True)
+
+
+def says(words):
+    """An expression: the page shows these words (headings may be shown in other cases)."""
+    return f"document.body.innerText.includes({json.dumps(words)})"
+
+
+def picture(page, name):
+    folder = os.environ.get("TEPUI_RESULTS")
+    if folder and os.path.isdir(folder):
+        page.screenshot(os.path.join(folder, f"web-admin-{name}.png"))
+
+
+class Checks:
+    def __init__(self, dev, page):
+        self.dev, self.page, self.base, self.task = dev, page, f"http://{dev.address}/", None
+
+    def overview(self):
+        hostname = self.dev.get("/slaves")["slaves"][0]["hostname"]
+        self.page.open(self.base)
+        self.page.wait(says("live"))
+        self.page.wait(f"[...document.querySelectorAll('td')].some((cell) => cell.innerText.startsWith({json.dumps(hostname)}))")
+        self.page.wait("document.querySelector('.chart canvas')?.width > 100")
+        self.page.wait("document.querySelectorAll('.resources .bar').length === 3")
+        picture(self.page, "overview")
+
+    def task_appears(self):
+        self.page.wait(f"[...document.querySelectorAll('tr')].some((row) => row.innerText.includes({json.dumps(TASK)}) && row.innerText.includes('running'))")
+        found = [task for task in self.dev.get("/tasks")["tasks"] if TASK in (task["name"], task["id"])]
+        self.task = found[0]
+        self.page.value(f"[...document.querySelectorAll('td a')].find((link) => link.innerText.includes({json.dumps(TASK)})).click()")
+        self.page.wait("location.hash.startsWith('#/task/')")
+
+    def task_life(self):
+        self.page.wait("[...document.querySelectorAll('.life li')].some((step) => step.innerText.includes('running'))")
+        times = self.page.value("[...document.querySelectorAll('.life time')].map((time) => time.innerText)")
+        assert all(time.count(":") == 2 and len(time.partition(".")[2]) == 3 for time in times), f"no milliseconds: {times}"
+        said = [status["state"] for status in self.task["statuses"]]
+        shown = self.page.value("[...document.querySelectorAll('.life .state')].map((state) => state.innerText)")
+        for state in said:
+            name = state.removeprefix("TASK_").lower()
+            assert any(name in text for text in shown), f"{name} is not among {shown}"
+
+    def task_output(self):
+        self.page.wait("document.querySelector('pre[aria-label=stdout]')?.innerText.includes('first words')")
+        self.page.wait("document.querySelector('pre[aria-label=stderr]')?.innerText.includes('a warning')")
+        picture(self.page, "task")
+
+    def task_ends(self):
+        framework, task = (urllib.parse.quote(self.task[key], safe="") for key in ("framework_id", "id"))
+        agent = self.dev.get(f"/admin/task/{framework}/{task}")["agent"]
+        state = self.dev.get("/state", port=agent["address"].rpartition(":")[2])
+        executors = [executor for framework in state["frameworks"] for executor in framework["executors"]]
+        sandbox = next(executor["directory"] for executor in executors if any(run["id"] == self.task["id"] for run in executor["tasks"]))
+        with open(os.path.join(sandbox, "end"), "w", encoding="utf-8"):
+            pass
+        self.page.wait("document.querySelector('.title .state')?.innerText.includes('finished')")
+        self.page.wait("document.querySelector('pre[aria-label=stdout]')?.innerText.includes('last words')")
+
+    def mailboxes(self):
+        self.page.open(f"{self.base}#/actors")
+        for name in MAILBOXES:
+            self.page.wait(f"[...document.querySelectorAll('.opener')].some((row) => row.innerText.trim().includes({json.dumps(name)}))")
+        nodes = "new Set([...document.querySelectorAll('.node')].map((node) => node.innerText)).size"
+        self.page.wait(f"{nodes} > {self.dev.agents}")
+        rates = "[...document.querySelectorAll('tbody tr')].filter((row) => /^[\\d.,]+$/.test(row.cells[6]?.innerText)).length"
+        self.page.wait(f"{rates} > 1")
+        picture(self.page, "actors")
+
+    def sorting(self):
+        self.page.value("[...document.querySelectorAll('th .sort')].find((head) => head.innerText.startsWith('Actor')).click()")
+        self.page.wait("document.querySelector('th[aria-sort=ascending]')?.innerText.startsWith('Actor')")
+        names = self.page.value("[...document.querySelectorAll('.opener')].map((row) => row.innerText.replace(/^\\W+/, '').toLowerCase())")
+        ordered = self.page.value(f"{json.dumps(names)}.toSorted((one, other) => one.localeCompare(other))")
+        assert names == ordered, f"not sorted: {names}"
+
+    def filtering(self):
+        self.page.value("{ const box = document.querySelector('input[type=search]'); box.value = 'allocator'; box.dispatchEvent(new Event('input', { bubbles: true })); }")
+        self.page.wait("[...document.querySelectorAll('.opener')].every((row) => row.closest('tr').innerText.includes('allocator'))")
+        assert "q=allocator" in self.page.value("location.hash"), "the filter is not in the address"
+
+    def breakdown(self):
+        self.page.value("document.querySelector('.opener').click()")
+        self.page.wait("document.querySelectorAll('.breakdown tbody tr').length > 0")
+        self.page.wait("document.querySelector('.opener').getAttribute('aria-expanded') === 'true'")
+
+    def themes(self):
+        ground = "getComputedStyle(document.body).backgroundColor"
+        self.page.prefer("light")
+        light = self.page.value(ground)
+        self.page.prefer("dark")
+        dark = self.page.value(ground)
+        assert light != dark, f"both are {light}"
+        self.page.value("document.querySelector('button.icon').click()")
+        assert self.page.value(ground) == light, "the button does not change the theme"
+        self.page.reload()
+        self.page.wait(f"document.querySelector('.top') && {ground} === {json.dumps(light)}")
+
+    def no_errors(self):
+        assert not self.page.errors, f"the browser reports {self.page.errors[:3]}"
+
+    def broken(self):
+        self.page.open(self.base)
+        self.page.wait(says("live"))
+        self.dev.process.terminate()
+        self.dev.process.wait(30)
+        self.page.wait("document.querySelector('[role=alert]')?.innerText.includes('does not answer')")
+        assert self.page.value("document.querySelectorAll('td').length") > 0, "the last data is gone"
+
+
+def main():
+    try:
+        with Dev(agents=2) as dev, Browser(1440, 1000) as page:
+            run = subprocess.Popen([dev.bin, "run", "--master", dev.address, "--name", TASK, "--", "sh", "-c", COMMAND],
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            try:
+                checks = Checks(dev, page)
+                check("the overview shows agents, resources and a chart", checks.overview)
+                check("a started task appears by itself and leads to its page", checks.task_appears)
+                check("the task's life is shown with milliseconds", checks.task_life)
+                check("the task's stdout and stderr are shown", checks.task_output)
+                check("the task's end and its last words arrive by themselves", checks.task_ends)
+                check("the mailboxes of the master and all agents are shown with rates", checks.mailboxes)
+                check("mailboxes are sorted by a click", checks.sorting)
+                check("mailboxes are filtered, and the address keeps the filter", checks.filtering)
+                check("a mailbox opens into its message types", checks.breakdown)
+                check("dark and light follow the system, and the button is remembered", checks.themes)
+                check("the browser had nothing to complain about", checks.no_errors)
+                check("a broken stream is told, and the last data stays", checks.broken)
+            finally:
+                if run.poll() is None:
+                    run.terminate()
+                run.wait(10)
+    except (NotReady, PageError) as error:
+        check("the cluster and the browser start", lambda: (_ for _ in ()).throw(PageError(str(error))))
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed or not passed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
