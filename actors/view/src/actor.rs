@@ -1,0 +1,183 @@
+//! The actor: follows the change stream, answers when it has seen enough of it, keeps watchers informed.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+use tepui_kit::{Actor, Answer, Context, Handler, Message, Receive};
+use tepui_messages::{
+    change::{Change, Numbered},
+    view::{Follow, Query, Question, Watch},
+};
+
+use crate::{ViewConfig, Watchers, World, answer, api};
+
+/// Questions that may wait for a change that has not arrived; one more is refused.
+const MAX_WAITING: usize = 1024;
+/// Answers kept until the next change, for many who ask the same at once.
+const MAX_KEPT_ANSWERS: usize = 16;
+
+/// Answers every question about the world.
+///
+/// Its state is torn if it misses a change, so it must not be restarted alone: wire it so that a panic
+/// ends the process.
+#[derive(Debug)]
+pub struct View {
+    config: ViewConfig,
+    world: World,
+    /// The number of the last change taken in.
+    seen: u64,
+    watchers: Watchers,
+    waiting: BTreeMap<u64, Vec<(Question, Answer<Bytes>)>>,
+    waiting_count: usize,
+    kept: Vec<(Question, Bytes)>,
+}
+
+/// A heartbeat of a watcher may be due.
+#[derive(Debug, Default)]
+struct Beat;
+
+impl Message for Beat {
+    type Reply = ();
+}
+
+impl View {
+    pub fn new(config: ViewConfig) -> Self {
+        Self {
+            config,
+            world: World::default(),
+            seen: 0,
+            watchers: Watchers::default(),
+            waiting: BTreeMap::new(),
+            waiting_count: 0,
+            kept: Vec::new(),
+        }
+    }
+
+    fn follow(&mut self, Numbered { number, change }: &Numbered) {
+        if let Change::Elected(_) = change {
+            if self.seen > 0 {
+                // A new run of a master: numbers begin anew, and what was asked of the last is void.
+                self.watchers.close();
+                self.waiting.clear();
+                self.waiting_count = 0;
+            }
+        } else {
+            assert_eq!(
+                *number,
+                self.seen + 1,
+                "changes arrive in order and without a gap"
+            );
+        }
+        self.seen = *number;
+        let concerns = self.world.apply(change);
+        if concerns
+            && !self.watchers.is_empty()
+            && let Some(event) = api::event(&self.world, change)
+            && let Err(error) = self.watchers.tell(&event)
+        {
+            tracing::error!(%error, "an operator event could not be written; its watchers are cut off");
+        }
+    }
+
+    fn answer(&mut self, question: Question, to: Answer<Bytes>) {
+        if !to.is_wanted() {
+            return;
+        }
+        if let Some((_, body)) = self.kept.iter().find(|(known, _)| *known == question) {
+            return to.send(body.clone());
+        }
+        match answer(&self.world, &self.config, self.watchers.len(), &question) {
+            Ok(body) => {
+                // Metrics also follow from who watches, which is no change.
+                if question != Question::Metrics && self.kept.len() < MAX_KEPT_ANSWERS {
+                    self.kept.push((question, body.clone()));
+                }
+                to.send(body);
+            }
+            Err(error) => tracing::error!(%error, ?question, "a question was not answered"),
+        }
+    }
+}
+
+impl Actor for View {
+    const NAME: &'static str = "view";
+
+    fn observe(&self) -> Value {
+        json!({
+            "seen": self.seen,
+            "agents": self.world.agents.len(),
+            "frameworks": self.world.frameworks.len(),
+            "offers": self.world.totals.offers,
+            "waiting": self.waiting_count,
+            "watchers": self.watchers.len(),
+        })
+    }
+}
+
+impl Handler<Follow> for View {
+    fn handle(&mut self, Follow(changes): Follow, _: &mut Context<Self>) {
+        self.kept.clear();
+        for change in &changes {
+            self.follow(change);
+        }
+        while let Some(entry) = self.waiting.first_entry()
+            && *entry.key() <= self.seen
+        {
+            let questions = entry.remove();
+            self.waiting_count -= questions.len();
+            for (question, to) in questions {
+                self.answer(question, to);
+            }
+        }
+    }
+}
+
+impl Receive<Query> for View {
+    fn receive(&mut self, query: Query, to: Answer<Bytes>, _: &mut Context<Self>) {
+        let Query { after, question } = query;
+        if after <= self.seen {
+            return self.answer(question, to);
+        }
+        if self.waiting_count == MAX_WAITING {
+            tracing::warn!(
+                after,
+                seen = self.seen,
+                "a question was refused: {MAX_WAITING} wait already for changes that have not arrived"
+            );
+            return;
+        }
+        self.waiting_count += 1;
+        self.waiting.entry(after).or_default().push((question, to));
+    }
+}
+
+impl Handler<Watch> for View {
+    fn handle(&mut self, watch: Watch, ctx: &mut Context<Self>) {
+        let now = ctx.clock().nanos();
+        if let Err(error) = self.watchers.open(watch, &self.world, now) {
+            tracing::error!(%error, "an operator stream could not be opened");
+        }
+        self.beat(ctx);
+    }
+}
+
+impl Handler<Beat> for View {
+    fn handle(&mut self, Beat: Beat, ctx: &mut Context<Self>) {
+        self.beat(ctx);
+    }
+}
+
+impl View {
+    fn beat(&mut self, ctx: &mut Context<Self>) {
+        match self.watchers.beat(ctx.clock().nanos()) {
+            Ok(Some(next)) => ctx.wake_at::<Beat>(next),
+            Ok(None) => {}
+            Err(error) => tracing::error!(%error, "heartbeats could not be written"),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "actor_tests.rs"]
+mod tests;

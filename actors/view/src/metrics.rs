@@ -1,0 +1,168 @@
+//! The metrics that follow from the world, in Mesos' names.
+//!
+//! Never counts messages, calls or disk writes: the stream does not tell them, and `apps/master` adds
+//! what it knows itself. Tasks and operations that were refused before they were shown are not in it.
+
+use std::{collections::BTreeMap, fmt::Write as _};
+
+use tepui_protocol::v1::TaskState;
+
+use crate::world::{Counters, Framework, Sums, TaskCounts, World};
+
+/// States of which a metric tells how many tasks there are now.
+const GAUGES: [TaskState; 5] = [
+    TaskState::TaskStaging,
+    TaskState::TaskStarting,
+    TaskState::TaskRunning,
+    TaskState::TaskKilling,
+    TaskState::TaskUnreachable,
+];
+
+/// States of which a metric tells how many tasks have reached them.
+const COUNTERS: [TaskState; 8] = [
+    TaskState::TaskFinished,
+    TaskState::TaskFailed,
+    TaskState::TaskKilled,
+    TaskState::TaskLost,
+    TaskState::TaskError,
+    TaskState::TaskDropped,
+    TaskState::TaskGone,
+    TaskState::TaskGoneByOperator,
+];
+
+type Snapshot = BTreeMap<String, f64>;
+
+/// Names and values.
+pub(crate) fn snapshot(world: &World, watchers: usize) -> Snapshot {
+    let mut metrics = Snapshot::new();
+    let mut put = |name: &str, value: f64| {
+        metrics.insert(format!("master/{name}"), value);
+    };
+    put("elected", f64::from(u8::from(world.master.is_some())));
+    put("outstanding_offers", world.totals.offers as f64);
+    put("operator_event_stream_subscribers", watchers as f64);
+    agents(world, &mut put);
+    frameworks(world, &mut put);
+    tasks(&world.totals.tasks, &world.counters.ended, &mut put);
+    resources(&world.totals.total, &world.totals.used, &mut put);
+    for framework in world.all_frameworks() {
+        of_framework(framework, &mut metrics);
+    }
+    metrics
+}
+
+fn agents(world: &World, put: &mut impl FnMut(&str, f64)) {
+    let agents = world.agents.values();
+    let connected = agents.filter(|agent| agent.record.connected).count();
+    let active = world.active_agents();
+    put("slaves_active", active as f64);
+    put("slaves_inactive", (world.agents.len() - active) as f64);
+    put("slaves_connected", connected as f64);
+    put(
+        "slaves_disconnected",
+        (world.agents.len() - connected) as f64,
+    );
+    put("slaves_unreachable", world.unreachable.len() as f64);
+    let Counters {
+        agent_registrations,
+        agent_reregistrations,
+        agents_unreachable,
+        agents_gone,
+        agents_removed,
+        ..
+    } = world.counters;
+    let removals = agents_unreachable + agents_gone + agents_removed;
+    put("slave_registrations", agent_registrations as f64);
+    put("slave_reregistrations", agent_reregistrations as f64);
+    put("slave_removals", removals as f64);
+    put("slave_removals/reason_unhealthy", agents_unreachable as f64);
+    put("slave_removals/reason_unregistered", agents_removed as f64);
+    put("slave_unreachable_completed", agents_unreachable as f64);
+}
+
+fn frameworks(world: &World, put: &mut impl FnMut(&str, f64)) {
+    let count = |is: fn(&Framework) -> bool| {
+        let found = world.frameworks.values().filter(|framework| is(framework));
+        found.count()
+    };
+    let (all, active) = (world.frameworks.len(), count(|f| f.record.active));
+    let connected = count(|framework| framework.record.connected);
+    put("frameworks_active", active as f64);
+    put("frameworks_inactive", (all - active) as f64);
+    put("frameworks_connected", connected as f64);
+    put("frameworks_disconnected", (all - connected) as f64);
+}
+
+fn tasks(now: &TaskCounts, ended: &TaskCounts, put: &mut impl FnMut(&str, f64)) {
+    let name = |state: TaskState| {
+        let name = state.as_str_name().to_ascii_lowercase();
+        format!("tasks_{}", name.trim_start_matches("task_"))
+    };
+    for state in GAUGES {
+        put(&name(state), now.of(state) as f64);
+    }
+    for state in COUNTERS {
+        put(&name(state), ended.of(state) as f64);
+    }
+}
+
+fn resources(total: &Sums, used: &Sums, put: &mut impl FnMut(&str, f64)) {
+    for (at, name) in Sums::NAMES.iter().enumerate() {
+        let kinds = [
+            ("", total.firm[at], used.firm[at]),
+            ("_revocable", total.revocable[at], used.revocable[at]),
+        ];
+        for (kind, total, used) in kinds {
+            let (total, used) = (total.to_f64(), used.to_f64());
+            let percent = if total > 0.0 { used / total } else { 0.0 };
+            put(&format!("{name}{kind}_total"), total);
+            put(&format!("{name}{kind}_used"), used);
+            put(&format!("{name}{kind}_percent"), percent);
+        }
+    }
+}
+
+fn of_framework(framework: &Framework, metrics: &mut Snapshot) {
+    let record = &framework.record;
+    let name = encoded(&record.info.name);
+    let prefix = format!("master/frameworks/{name}/{}", encoded(framework.id()));
+    let mut put = |name: &str, value: f64| {
+        metrics.insert(format!("{prefix}/{name}"), value);
+    };
+    put("subscribed", f64::from(u8::from(record.connected)));
+    put("offers/sent", framework.offers_sent as f64);
+    for role in framework.roles() {
+        let suppressed = record.suppressed_roles.iter().any(|other| other == role);
+        let value = f64::from(u8::from(suppressed));
+        put(&format!("roles/{}/suppressed", encoded(role)), value);
+    }
+    let state_name = |state: TaskState| state.as_str_name().to_ascii_lowercase();
+    for state in GAUGES.into_iter().chain([TaskState::TaskUnknown]) {
+        let name = format!("tasks/active/{}", state_name(state));
+        // A framework that has ended has no active tasks, whatever it left behind.
+        let now = if framework.unregistered_at == 0 {
+            framework.counts.of(state)
+        } else {
+            0
+        };
+        put(&name, now as f64);
+    }
+    for state in COUNTERS {
+        let name = format!("tasks/terminal/{}", state_name(state));
+        put(&name, framework.ended.of(state) as f64);
+    }
+}
+
+/// Percent-encoded, so that a name with slashes stays one segment.
+fn encoded(name: &str) -> String {
+    let mut encoded = String::with_capacity(name.len());
+    for byte in name.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            // Writing to a `String` cannot fail.
+            let _ = write!(encoded, "%{byte:02X}");
+        }
+    }
+    encoded
+}

@@ -1,0 +1,67 @@
+//! Which question has which answer.
+
+use bytes::Bytes;
+use tepui_messages::view::Question;
+
+use crate::{ViewConfig, World, api, metrics, v0};
+
+/// Why a question has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum AnswerError {
+    /// Flags, version, logging and the like are not in the change stream.
+    #[error(
+        "the view does not answer {0}, it expects GET_STATE, GET_AGENTS and the like; ask the HTTP endpoint's own handler"
+    )]
+    NotOfTheWorld(&'static str),
+    #[error("the answer could not be written as JSON: {0}")]
+    Json(#[from] serde_json::Error),
+}
+
+/// The body of the answer. `watchers` is the number of open operator event streams.
+///
+/// # Errors
+/// See [`AnswerError`].
+pub fn answer(
+    world: &World,
+    config: &ViewConfig,
+    watchers: usize,
+    question: &Question,
+) -> Result<Bytes, AnswerError> {
+    let body = match question {
+        Question::State => serde_json::to_vec(&v0::State { world, config })?,
+        Question::StateSummary => serde_json::to_vec(&v0::StateSummary { world, config })?,
+        Question::Slaves { slave_id } => serde_json::to_vec(&v0::Slaves {
+            world,
+            id: slave_id.as_deref(),
+        })?,
+        Question::Frameworks { framework_id } => serde_json::to_vec(&v0::Frameworks {
+            world,
+            id: framework_id.as_deref(),
+        })?,
+        Question::Tasks {
+            framework_id,
+            task_id,
+            limit,
+            offset,
+            ascending,
+        } => serde_json::to_vec(&v0::Tasks {
+            world,
+            framework_id: framework_id.as_deref(),
+            task_id: task_id.as_deref(),
+            limit: *limit,
+            offset: *offset,
+            ascending: *ascending,
+        })?,
+        Question::Roles => serde_json::to_vec(&v0::Roles { world })?,
+        Question::Weights => serde_json::to_vec(&v0::Weights { world })?,
+        Question::Quota => serde_json::to_vec(&api::quota_status(world))?,
+        Question::MaintenanceSchedule => serde_json::to_vec(&v0::MaintenanceSchedule { world })?,
+        Question::MaintenanceStatus => serde_json::to_vec(&v0::MaintenanceStatus { world })?,
+        Question::Metrics => serde_json::to_vec(&metrics::snapshot(world, watchers))?,
+        Question::Call { kind, encoding } => {
+            return api::response(world, *kind, *encoding)?
+                .ok_or_else(|| AnswerError::NotOfTheWorld(kind.as_str_name()));
+        }
+    };
+    Ok(Bytes::from(body))
+}

@@ -1,0 +1,132 @@
+//! Operator event streams: who watches, what was sent to whom, when the next heartbeat is due.
+//!
+//! Owns the senders. Encodes each event once for all watchers of one encoding, and never waits for any
+//! of them: one whose queue is full is cut off. Reads no clock.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use tepui_messages::view::{Encoding, Watch};
+use tepui_protocol::{recordio::encode as record, v1::master::Event};
+use tokio::sync::mpsc::Sender;
+
+use crate::{
+    World,
+    api::{self, HEARTBEAT_INTERVAL},
+};
+
+/// Open streams; one more cuts off the oldest (Mesos `--max_operator_event_stream_subscribers`).
+const MAX_WATCHERS: usize = 1000;
+
+/// The open streams, oldest first.
+#[derive(Debug, Default)]
+pub struct Watchers {
+    next: u64,
+    streams: BTreeMap<u64, Stream>,
+}
+
+#[derive(Debug)]
+struct Stream {
+    encoding: Encoding,
+    records: Sender<Bytes>,
+    /// Nanoseconds on the clock of the node.
+    next_heartbeat: u64,
+}
+
+impl Stream {
+    fn send(&self, record: Bytes) -> bool {
+        self.records.try_send(record).is_ok()
+    }
+}
+
+impl Watchers {
+    pub fn len(&self) -> usize {
+        self.streams.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.streams.is_empty()
+    }
+
+    /// Opens a stream with SUBSCRIBED and a heartbeat. `now` in nanoseconds.
+    ///
+    /// # Errors
+    /// Only what serde_json cannot write; the stream is then closed.
+    pub fn open(&mut self, watch: Watch, world: &World, now: u64) -> Result<(), serde_json::Error> {
+        let Watch { encoding, records } = watch;
+        let stream = Stream {
+            encoding,
+            records,
+            next_heartbeat: now + interval(),
+        };
+        let first = record(&api::subscribed(world, encoding)?);
+        if !stream.send(first) || !stream.send(record(&api::heartbeat(encoding)?)) {
+            return Ok(());
+        }
+        if self.streams.len() == MAX_WATCHERS {
+            self.streams.pop_first();
+        }
+        self.streams.insert(self.next, stream);
+        self.next += 1;
+        Ok(())
+    }
+
+    /// Sends an event to all.
+    ///
+    /// # Errors
+    /// Only what serde_json cannot write.
+    pub fn tell(&mut self, event: &Event) -> Result<(), serde_json::Error> {
+        let (mut json, mut protobuf) = (None, None);
+        let mut failure = None;
+        self.streams.retain(|_, stream| {
+            let shared = match stream.encoding {
+                Encoding::Json => &mut json,
+                Encoding::Protobuf => &mut protobuf,
+            };
+            if shared.is_none() {
+                match api::encode(event, stream.encoding) {
+                    Ok(bytes) => *shared = Some(record(&bytes)),
+                    Err(error) => failure = Some(error),
+                }
+            }
+            // Without this event the stream would have a gap.
+            shared.clone().is_some_and(|record| stream.send(record))
+        });
+        failure.map_or(Ok(()), Err)
+    }
+
+    /// Sends the heartbeats that are due, forgets streams that were closed, and says when the next
+    /// heartbeat is due.
+    ///
+    /// # Errors
+    /// Only what serde_json cannot write.
+    pub fn beat(&mut self, now: u64) -> Result<Option<u64>, serde_json::Error> {
+        let json = record(&api::heartbeat(Encoding::Json)?);
+        let protobuf = record(&api::heartbeat(Encoding::Protobuf)?);
+        self.streams.retain(|_, stream| {
+            if stream.next_heartbeat > now {
+                return !stream.records.is_closed();
+            }
+            stream.next_heartbeat = now + interval();
+            stream.send(match stream.encoding {
+                Encoding::Json => json.clone(),
+                Encoding::Protobuf => protobuf.clone(),
+            })
+        });
+        let due = self.streams.values().map(|stream| stream.next_heartbeat);
+        Ok(due.min())
+    }
+
+    /// Closes all streams.
+    pub fn close(&mut self) {
+        self.streams.clear();
+    }
+}
+
+fn interval() -> u64 {
+    u64::try_from(HEARTBEAT_INTERVAL.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+#[path = "watchers_tests.rs"]
+mod tests;

@@ -1,0 +1,112 @@
+use serde_json::Value;
+use tepui_protocol::{
+    codec::{self, Limits},
+    recordio::Decoder,
+    v1::master::event,
+};
+use tokio::sync::mpsc::{Receiver, channel};
+
+use super::*;
+use crate::{golden, scene};
+
+const NOW: u64 = 1_000;
+
+fn watch(encoding: Encoding, capacity: usize) -> (Watch, Receiver<Bytes>) {
+    let (records, receiver) = channel(capacity);
+    (Watch { encoding, records }, receiver)
+}
+
+/// All that has arrived, unframed.
+fn arrived(receiver: &mut Receiver<Bytes>) -> Vec<Bytes> {
+    let mut decoder = Decoder::new(1 << 20);
+    let mut records = Vec::new();
+    while let Ok(chunk) = receiver.try_recv() {
+        let decoded = decoder.feed(&chunk).unwrap();
+        assert_eq!(decoded.len(), 1, "one record a chunk");
+        records.extend(decoded);
+    }
+    records
+}
+
+#[test]
+fn the_stream_of_a_run_is_as_recorded() {
+    let recorded = golden::records("495");
+    let mut world = scene::world([scene::elected("491")]);
+    let mut watchers = Watchers::default();
+    let (json, mut json_records) = watch(Encoding::Json, 100);
+    let (protobuf, mut protobuf_records) = watch(Encoding::Protobuf, 100);
+    let mut opened = [Some(json), Some(protobuf)];
+    for record in &recorded {
+        let kind = golden::event(record).r#type();
+        for change in scene::changes_behind(kind, record, &world) {
+            if world.apply(&change)
+                && let Some(event) = api::event(&world, &change)
+            {
+                watchers.tell(&event).unwrap();
+            }
+        }
+        for watch in opened.iter_mut().filter_map(Option::take) {
+            watchers.open(watch, &world, NOW).unwrap();
+        }
+    }
+    let json = arrived(&mut json_records);
+    let is_heartbeat = |record: &[u8]| golden::event(record).r#type() == event::Type::Heartbeat;
+    assert!(is_heartbeat(&json[1]), "the first heartbeat comes at once");
+    let is_event = |record: &&[u8]| !is_heartbeat(record);
+    let theirs: Vec<&[u8]> = recorded
+        .iter()
+        .map(Vec::as_slice)
+        .filter(is_event)
+        .collect();
+    let ours: Vec<&[u8]> = json
+        .iter()
+        .map(|record| &**record)
+        .filter(is_event)
+        .collect();
+    assert_eq!(theirs.len(), ours.len());
+    for (number, (theirs, ours)) in theirs.into_iter().zip(ours).enumerate() {
+        let theirs: Value = serde_json::from_slice(theirs).unwrap();
+        golden::assert_equal(&format!("event {number}"), theirs, ours);
+    }
+    let protobuf = arrived(&mut protobuf_records);
+    assert_eq!(protobuf.len(), json.len());
+    for (protobuf, json) in protobuf.iter().zip(&json) {
+        let event: Event = codec::protobuf::decode(protobuf, &Limits::HTTP).unwrap();
+        assert_eq!(codec::json::encode(&event).unwrap(), *json);
+    }
+}
+
+#[test]
+fn one_more_watcher_cuts_off_the_oldest() {
+    let (mut watchers, world) = (Watchers::default(), World::default());
+    let mut receivers = Vec::new();
+    for _ in 0..=MAX_WATCHERS {
+        let (watch, receiver) = watch(Encoding::Json, 2);
+        watchers.open(watch, &world, NOW).unwrap();
+        receivers.push(receiver);
+    }
+    assert_eq!(watchers.len(), MAX_WATCHERS);
+    assert!(receivers[0].is_closed());
+    assert!(!receivers[1].is_closed());
+}
+
+#[test]
+fn a_slow_watcher_is_cut_off_and_the_others_go_on() {
+    let (mut watchers, world) = (Watchers::default(), World::default());
+    let (slow, slow_records) = watch(Encoding::Json, 2);
+    let (quick, mut quick_records) = watch(Encoding::Json, 3);
+    watchers.open(slow, &world, NOW).unwrap();
+    watchers.open(quick, &world, NOW).unwrap();
+    assert_eq!(
+        watchers.beat(NOW + interval() - 1).unwrap(),
+        Some(NOW + interval())
+    );
+    assert_eq!(watchers.len(), 2, "nothing was due");
+    let next = watchers.beat(NOW + interval()).unwrap();
+    assert_eq!(next, Some(NOW + 2 * interval()));
+    assert!(slow_records.is_closed());
+    assert_eq!(arrived(&mut quick_records).len(), 3);
+    drop(quick_records);
+    assert_eq!(watchers.beat(NOW + interval() + 1).unwrap(), None);
+    assert!(watchers.is_empty(), "a closed stream is forgotten");
+}

@@ -1,0 +1,133 @@
+//! The world as the change stream tells it: agents, frameworks, tasks, offers, and their sums.
+//!
+//! Owns the tables and keeps every sum at each change, so that no question adds up more than it prints.
+//! Never writes JSON, reads no clock, forgets what the bounds of Mesos forget.
+
+mod agents;
+mod frameworks;
+mod held;
+mod invariants;
+mod tasks;
+mod totals;
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+};
+
+use tepui_messages::change::{Change, MaintenanceRecord, MasterRecord};
+use tepui_protocol::v1::{AgentInfo, quota::QuotaConfig};
+
+pub use agents::{Agent, Usage};
+pub use frameworks::Framework;
+pub use held::Held;
+pub use totals::{Amount, Amounts, Counters, RoleTotals, Sums, TaskCounts, Totals};
+
+/// Completed frameworks remembered (Mesos `--max_completed_frameworks`).
+pub const MAX_COMPLETED_FRAMEWORKS: usize = 50;
+/// Completed tasks remembered of each framework (`--max_completed_tasks_per_framework`).
+pub const MAX_COMPLETED_TASKS: usize = 1000;
+/// Unreachable tasks remembered of each framework (`--max_unreachable_tasks_per_framework`).
+pub const MAX_UNREACHABLE_TASKS: usize = 1000;
+/// Unreachable agents remembered (`--registry_max_agent_count`).
+pub const MAX_UNREACHABLE_AGENTS: usize = 102_400;
+
+/// Everything the change stream has told so far.
+#[derive(Debug, Default)]
+pub struct World {
+    /// `None` until a master leads.
+    pub master: Option<Arc<MasterRecord>>,
+    /// Registered agents by id.
+    pub agents: BTreeMap<String, Agent>,
+    /// Agents of the registry that have not come back yet.
+    pub recovered: BTreeMap<String, Arc<AgentInfo>>,
+    pub unreachable: BTreeSet<String>,
+    /// What is on each agent. Tasks may be told before their agent and kept after it, so this stands apart.
+    pub usage: BTreeMap<String, Usage>,
+    /// Registered frameworks by id, subscribed or not.
+    pub frameworks: BTreeMap<String, Framework>,
+    /// Oldest first.
+    pub completed: VecDeque<Framework>,
+    pub weights: Arc<BTreeMap<String, f64>>,
+    pub quota: Arc<Vec<QuotaConfig>>,
+    pub maintenance: Arc<MaintenanceRecord>,
+    pub totals: Totals,
+    pub counters: Counters,
+}
+
+impl World {
+    /// Takes in the next change. False if it concerned nothing that is known, so that nobody needs to hear.
+    pub fn apply(&mut self, change: &Change) -> bool {
+        match change {
+            Change::Elected(record) => {
+                *self = Self::default();
+                self.master = Some(Arc::clone(record));
+            }
+            Change::AgentRecovered(info) => self.recover_agent(info),
+            Change::AgentAdded(record) => self.add_agent(record),
+            Change::AgentUpdated(record) => return self.update_agent(record),
+            Change::AgentRemoved { agent_id, end, .. } => {
+                return self.remove_agent(&agent_id.value, *end);
+            }
+            Change::FrameworkAdded(record) | Change::FrameworkUpdated(record) => {
+                self.put_framework(record);
+            }
+            Change::FrameworkRemoved { framework_id, at } => {
+                return self.remove_framework(&framework_id.value, *at);
+            }
+            Change::ExecutorAdded {
+                framework_id,
+                agent_id,
+                executor,
+            } => return self.add_executor(&framework_id.value, &agent_id.value, executor),
+            Change::ExecutorRemoved {
+                framework_id,
+                agent_id,
+                executor_id,
+            } => {
+                return self.remove_executor(
+                    &framework_id.value,
+                    &agent_id.value,
+                    &executor_id.value,
+                );
+            }
+            Change::TaskAdded(task) => return self.add_task(task),
+            Change::TaskUpdated { task, .. } => return self.update_task(task),
+            Change::TaskRemoved {
+                framework_id,
+                task_id,
+                kept,
+            } => return self.remove_task(&framework_id.value, &task_id.value, *kept),
+            Change::OfferAdded(offer) => return self.add_offer(offer),
+            Change::OfferRemoved {
+                framework_id,
+                offer_id,
+            } => return self.remove_offer(&framework_id.value, &offer_id.value),
+            Change::Weights(weights) => self.weights = Arc::clone(weights),
+            Change::Quota(quota) => self.quota = Arc::clone(quota),
+            Change::Maintenance(record) => self.maintenance = Arc::clone(record),
+        }
+        true
+    }
+
+    /// Registered frameworks, then the completed ones.
+    pub fn all_frameworks(&self) -> impl Iterator<Item = &Framework> {
+        self.frameworks.values().chain(&self.completed)
+    }
+
+    /// What is on an agent; nothing if it is unknown.
+    pub fn usage_of(&self, agent_id: &str) -> &Usage {
+        static NOTHING: std::sync::LazyLock<Usage> = std::sync::LazyLock::new(Usage::default);
+        self.usage.get(agent_id).unwrap_or(&NOTHING)
+    }
+
+    /// How many registered agents are active.
+    pub fn active_agents(&self) -> usize {
+        let active = |agent: &&Agent| agent.record.active;
+        self.agents.values().filter(active).count()
+    }
+}
+
+#[cfg(test)]
+#[path = "world_tests.rs"]
+mod tests;

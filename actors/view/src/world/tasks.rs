@@ -1,0 +1,143 @@
+//! Tasks: live, unreachable, completed.
+
+use std::sync::Arc;
+
+use tepui_messages::change::TaskKept;
+use tepui_protocol::{
+    resources::Resources,
+    v1::{Task, TaskState},
+};
+
+use super::{MAX_COMPLETED_TASKS, MAX_UNREACHABLE_TASKS, World};
+
+/// Whether a task in this state never runs again.
+pub(super) fn is_terminal(state: TaskState) -> bool {
+    matches!(
+        state,
+        TaskState::TaskFinished
+            | TaskState::TaskFailed
+            | TaskState::TaskKilled
+            | TaskState::TaskLost
+            | TaskState::TaskError
+            | TaskState::TaskDropped
+            | TaskState::TaskGone
+            | TaskState::TaskGoneByOperator
+    )
+}
+
+/// Whether a live task in this state uses its resources.
+pub(super) fn holds_resources(state: TaskState) -> bool {
+    !is_terminal(state) && state != TaskState::TaskUnreachable
+}
+
+impl World {
+    pub(super) fn add_task(&mut self, task: &Arc<Task>) -> bool {
+        let framework = task.framework_id.value.as_str();
+        if !self.frameworks.contains_key(framework) {
+            return false;
+        }
+        // It replaces whatever stood under its id; a task that came back is no longer unreachable.
+        self.remove_task(framework, &task.task_id.value, TaskKept::No);
+        self.forget_unreachable(framework, &task.task_id.value);
+        self.count(framework, &task.agent_id.value, task.state());
+        if holds_resources(task.state()) {
+            self.take(task);
+        }
+        if let Some(entry) = self.frameworks.get_mut(framework) {
+            let id = task.task_id.value.clone();
+            entry.tasks.insert(id, Arc::clone(task));
+        }
+        true
+    }
+
+    pub(super) fn update_task(&mut self, task: &Arc<Task>) -> bool {
+        let framework = task.framework_id.value.as_str();
+        let Some(entry) = self.frameworks.get_mut(framework) else {
+            return false;
+        };
+        let Some(slot) = entry.tasks.get_mut(&task.task_id.value) else {
+            return false;
+        };
+        let before = std::mem::replace(slot, Arc::clone(task));
+        if is_terminal(task.state()) && !is_terminal(before.state()) {
+            entry.ended.add(task.state());
+            self.counters.ended.add(task.state());
+        }
+        self.discount(framework, &before.agent_id.value, before.state());
+        self.count(framework, &task.agent_id.value, task.state());
+        let (held, holds) = (
+            holds_resources(before.state()),
+            holds_resources(task.state()),
+        );
+        let same = before.agent_id == task.agent_id && before.resources == task.resources;
+        if held && !(holds && same) {
+            self.release(&before);
+        }
+        if holds && !(held && same) {
+            self.take(task);
+        }
+        true
+    }
+
+    pub(super) fn remove_task(&mut self, framework: &str, id: &str, kept: TaskKept) -> bool {
+        let Some(entry) = self.frameworks.get_mut(framework) else {
+            return false;
+        };
+        let Some(task) = entry.tasks.remove(id) else {
+            return kept == TaskKept::No && self.forget_unreachable(framework, id);
+        };
+        let mut forgotten = None;
+        match kept {
+            TaskKept::Completed => {
+                if entry.completed.len() == MAX_COMPLETED_TASKS {
+                    forgotten = entry.completed.pop_front();
+                }
+                entry.completed.push_back(Arc::clone(&task));
+            }
+            TaskKept::Unreachable => {
+                if entry.unreachable.len() == MAX_UNREACHABLE_TASKS {
+                    forgotten = entry
+                        .unreachable
+                        .shift_remove_index(0)
+                        .map(|(_, task)| task);
+                }
+                entry.unreachable.insert(id.to_owned(), Arc::clone(&task));
+            }
+            TaskKept::No => forgotten = Some(Arc::clone(&task)),
+        }
+        if let Some(task) = forgotten {
+            self.discount(framework, &task.agent_id.value, task.state());
+        }
+        if holds_resources(task.state()) {
+            self.release(&task);
+        }
+        true
+    }
+
+    fn forget_unreachable(&mut self, framework: &str, id: &str) -> bool {
+        let entry = self.frameworks.get_mut(framework);
+        let Some(task) = entry.and_then(|entry| entry.unreachable.shift_remove(id)) else {
+            return false;
+        };
+        self.discount(framework, &task.agent_id.value, task.state());
+        true
+    }
+
+    /// The task begins to use its resources.
+    fn take(&mut self, task: &Task) {
+        let resources = Resources::from_proto_unchecked(&task.resources);
+        if let Some(entry) = self.frameworks.get_mut(&task.framework_id.value) {
+            entry.used.add(&task.agent_id.value, &resources);
+        }
+        self.change_used(&task.agent_id.value, |used| *used += &resources);
+    }
+
+    /// The task no longer uses its resources.
+    fn release(&mut self, task: &Task) {
+        let resources = Resources::from_proto_unchecked(&task.resources);
+        if let Some(entry) = self.frameworks.get_mut(&task.framework_id.value) {
+            entry.used.subtract(&task.agent_id.value, &resources);
+        }
+        self.change_used(&task.agent_id.value, |used| *used -= &resources);
+    }
+}
