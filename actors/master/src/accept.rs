@@ -65,7 +65,7 @@ impl MasterCore {
                     role: pool.role,
                     resources: without_allocation(&left),
                 },
-                refused_for: refusal(refuse),
+                refused_for: Some(refusal(refuse)),
             });
         }
     }
@@ -404,3 +404,7 @@ fn task_record(id: &str, info: &TaskInfo, framework: &tepui_protocol::v1::Framew
         ..Default::default()
     }
 }
+
+#[cfg(test)]
+#[path = "accept_tests.rs"]
+mod tests;

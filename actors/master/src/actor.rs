@@ -38,7 +38,9 @@ pub struct MasterLinks {
 }
 
 /// A timer of the core.
-struct Woke;
+struct Woke {
+    at: UnixNanos,
+}
 impl Message for Woke {
     type Reply = ();
 }
@@ -149,7 +151,7 @@ impl Master {
             }
             Effect::WakeAt(at) => {
                 let delay = std::time::Duration::from_nanos(at.saturating_sub(now).max(0) as u64);
-                ctx.notify_later(Woke, delay);
+                ctx.notify_later(Woke { at }, delay);
             }
         }
     }
@@ -323,7 +325,7 @@ impl Handler<Proposals> for Master {
 }
 
 impl Handler<Woke> for Master {
-    fn handle(&mut self, _: Woke, ctx: &mut Context<Self>) {
-        self.input(Input::Woke, ctx);
+    fn handle(&mut self, woke: Woke, ctx: &mut Context<Self>) {
+        self.input(Input::Woke { at: woke.at }, ctx);
     }
 }

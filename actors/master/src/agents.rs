@@ -27,6 +27,14 @@ use crate::{
     timers::Timer,
 };
 
+/// What was thought of an agent before it came.
+#[derive(Debug, Clone, Copy)]
+struct Back {
+    /// Of the registry, awaited since the election.
+    recovered: bool,
+    unreachable: bool,
+}
+
 /// An agent that waits for the registry.
 #[derive(Debug)]
 pub(crate) struct Admission {
@@ -48,6 +56,9 @@ impl MasterCore {
     ) {
         if let Err(reason) = check_agent(&request.agent_info) {
             tracing::warn!(%address, reason, "agent refused");
+            return self.refuse_agent(token, &reason, false, turn);
+        }
+        if let Some(reason) = self.engaged(peer, request.agent_info.id.as_ref()) {
             return self.refuse_agent(token, &reason, false, turn);
         }
         let Some(id) = request.agent_info.id.clone() else {
@@ -87,6 +98,24 @@ impl MasterCore {
             );
         }
         self.write_admission_of(token, peer, *request, was_unreachable, turn);
+    }
+
+    /// Why this connection cannot register now: it stands for one agent, and asks one thing at a time.
+    fn engaged(&self, peer: PeerId, id: Option<&AgentId>) -> Option<String> {
+        let under_way = self
+            .pending
+            .values()
+            .any(|pending| matches!(pending, Pending::AgentAdmission(other) if other.peer == peer));
+        if under_way {
+            return Some("a registration on this connection is under way; try again".to_string());
+        }
+        let known = self.peers.get(&peer)?;
+        if id.is_some_and(|id| id.value == *known) {
+            return None;
+        }
+        Some(format!(
+            "agent {known} is registered on this connection; register with its id, or on another connection"
+        ))
     }
 
     fn write_admission_of(
@@ -161,15 +190,20 @@ impl MasterCore {
             lost,
         } = admission;
         let id = agent_id_of(&request);
-        let returned = self.recovered_agents.remove(&id).is_some()
-            | self.unreachable_agents.remove(&id).is_some();
+        self.timers.cancel(&Timer::Unreachable {
+            agent_id: id.clone(),
+        });
+        let back = Back {
+            recovered: self.recovered_agents.remove(&id).is_some(),
+            unreachable: self.unreachable_agents.remove(&id).is_some(),
+        };
         for framework in &request.frameworks {
             self.know_framework(framework, turn);
         }
         if self.agents.contains_key(&id) {
             self.reconnect_agent(&id, peer, &request, turn);
         } else {
-            self.add_agent(&id, peer, &request, returned, turn);
+            self.add_agent(&id, peer, &request, back, turn);
         }
         let reconcile = self.missing_tasks(&id, &request);
         let registration = node::AgentRegistration {
@@ -185,6 +219,7 @@ impl MasterCore {
             registration: Box::new(registration),
         });
         self.repeat_kills(&id, turn);
+        self.kill_copies(&id, &request, turn);
         if lost {
             self.agent_lost(peer, false, turn);
         }
@@ -195,6 +230,9 @@ impl MasterCore {
         let id = info.id.clone().unwrap_or_default().value;
         if !self.frameworks.contains_key(&id) && !self.completed_frameworks.contains(&id) {
             self.add_unsubscribed(info.clone(), Vec::new(), turn);
+            if let Some(framework) = self.frameworks.get_mut(&id) {
+                framework.registered = false;
+            }
         }
     }
 
@@ -215,7 +253,7 @@ impl MasterCore {
         id: &str,
         peer: PeerId,
         request: &node::RegisterAgent,
-        returned: bool,
+        back: Back,
         turn: &mut Turn<'_>,
     ) {
         let record = AgentRecord {
@@ -227,7 +265,7 @@ impl MasterCore {
             active: true,
             deactivated: false,
             registered_at: turn.now,
-            reregistered_at: returned.then_some(turn.now),
+            reregistered_at: (back.recovered || back.unreachable).then_some(turn.now),
             total: total_of(&request.agent_info.resources),
             drain_info: None,
             drain_started_at: None,
@@ -235,7 +273,6 @@ impl MasterCore {
         let agent = Agent {
             record: record.clone(),
             peer: Some(peer),
-            connections: 1,
             tasks: BTreeSet::new(),
             executors: BTreeSet::new(),
             offers: BTreeSet::new(),
@@ -243,7 +280,7 @@ impl MasterCore {
         };
         self.agents.insert(id.to_string(), agent);
         self.peers.insert(peer, id.to_string());
-        let used = self.take_over(id, request, returned, turn);
+        let used = self.take_over(id, request, back.unreachable, turn);
         self.change(turn, Change::AgentAdded(Arc::new(record.clone())));
         turn.allocator(WorldChange::AgentAdded {
             info: Arc::new(record.info),
@@ -258,13 +295,13 @@ impl MasterCore {
         &mut self,
         id: &str,
         request: &node::RegisterAgent,
-        returned: bool,
+        was_unreachable: bool,
         turn: &mut Turn<'_>,
     ) -> Vec<Allocation> {
         let mut used = Vec::new();
         for task in &request.tasks {
             let framework = task.framework_id.value.clone();
-            if !self.frameworks.contains_key(&framework) {
+            if !self.is_new_task(task) {
                 continue;
             }
             self.forget_unreachable(&framework, &task.task_id.value, turn);
@@ -272,18 +309,57 @@ impl MasterCore {
                 used.push(allocation(&framework, &task.resources));
             }
             self.add_task(&framework, Arc::new(task.clone()), turn);
-            if returned && !is_terminal(task.state()) {
+            if was_unreachable && !is_terminal(task.state()) {
                 self.announce_return(&framework, task, turn);
             }
         }
         for executor in &request.executors {
-            let framework = executor.framework_id.clone().unwrap_or_default().value;
-            if self.frameworks.contains_key(&framework) {
+            if let Some(framework) = self.framework_of_new_executor(id, executor) {
                 used.push(allocation(&framework, &executor.resources));
                 self.add_executor(id, &framework, executor, turn);
             }
         }
         used
+    }
+
+    /// Of a framework that lives, and the only one with its id. A second task with the id of a live one can only
+    /// come from a time this master does not know of; [`Self::kill_copies`] ends it.
+    fn is_new_task(&self, task: &Task) -> bool {
+        let framework = self.frameworks.get(&task.framework_id.value);
+        framework.is_some_and(|framework| !framework.tasks.contains_key(&task.task_id.value))
+    }
+
+    /// `None` where the executor is known, or its framework is not.
+    fn framework_of_new_executor(&self, id: &str, executor: &ExecutorInfo) -> Option<String> {
+        let framework = executor.framework_id.clone().unwrap_or_default().value;
+        let key = (id.to_string(), executor.executor_id.value.clone());
+        let known = &self.frameworks.get(&framework)?.executors;
+        (!known.contains_key(&key)).then_some(framework)
+    }
+
+    /// Tasks whose ids live on another agent, too.
+    fn kill_copies(&self, id: &str, request: &node::RegisterAgent, turn: &mut Turn<'_>) {
+        let Some(peer) = self.agents[id].peer else {
+            return;
+        };
+        for task in request
+            .tasks
+            .iter()
+            .filter(|task| !is_terminal(task.state()))
+        {
+            let framework = &task.framework_id.value;
+            let live = self.frameworks.get(framework);
+            let live = live.and_then(|framework| framework.tasks.get(&task.task_id.value));
+            if live.is_some_and(|live| live.task.agent_id.value != id) {
+                tracing::warn!(
+                    agent = id,
+                    framework,
+                    task = task.task_id.value,
+                    "a task with this id lives on another agent; the copy is killed"
+                );
+                turn.order(peer, self.kill_order(framework, &task.task_id, None));
+            }
+        }
     }
 
     fn add_executor(
@@ -355,23 +431,15 @@ impl MasterCore {
         request: &node::RegisterAgent,
         turn: &mut Turn<'_>,
     ) {
-        let known: BTreeSet<(String, String)> = self.agents[id].tasks.clone();
-        for task in &request.tasks {
-            let key = (task.framework_id.value.clone(), task.task_id.value.clone());
-            if self.frameworks.contains_key(&key.0) && !known.contains(&key) {
-                if !is_terminal(task.state()) {
-                    let allocation = allocation(&key.0, &task.resources);
-                    turn.allocator(WorldChange::Used {
-                        agent_id: AgentId {
-                            value: id.to_string(),
-                        },
-                        allocation,
-                    });
-                }
-                self.add_task(&key.0, Arc::new(task.clone()), turn);
-            }
-        }
         self.drop_executors_not_listed(id, request, turn);
+        for allocation in self.take_over(id, request, false, turn) {
+            turn.allocator(WorldChange::Used {
+                agent_id: AgentId {
+                    value: id.to_string(),
+                },
+                allocation,
+            });
+        }
         let agent = self
             .agents
             .get_mut(id)
@@ -380,7 +448,6 @@ impl MasterCore {
             self.peers.remove(&old);
         }
         self.peers.insert(peer, id.to_string());
-        agent.connections += 1;
         let total = total_of(&request.agent_info.resources);
         let resized = agent.record.total != total;
         let record = &mut agent.record;
@@ -465,14 +532,14 @@ impl MasterCore {
     }
 
     pub(crate) fn agent_lost(&mut self, peer: PeerId, silent: bool, turn: &mut Turn<'_>) {
-        let Some(id) = self.peers.remove(&peer) else {
-            for pending in self.pending.values_mut() {
-                if let Pending::AgentAdmission(admission) = pending
-                    && admission.peer == peer
-                {
-                    admission.lost = true;
-                }
+        for pending in self.pending.values_mut() {
+            if let Pending::AgentAdmission(admission) = pending
+                && admission.peer == peer
+            {
+                admission.lost = true;
             }
+        }
+        let Some(id) = self.peers.remove(&peer) else {
             return;
         };
         let Some(agent) = self
@@ -488,7 +555,6 @@ impl MasterCore {
         let record = Arc::new(agent.record.clone());
         let timer = Timer::Unreachable {
             agent_id: id.clone(),
-            connection: agent.connections,
         };
         let patience = if silent {
             self.config.agent_silence_timeout
@@ -513,28 +579,16 @@ impl MasterCore {
         let at = turn
             .now
             .saturating_add(self.config.agent_reregister_timeout.as_nanos() as i64);
-        self.timers.set(
-            at,
-            Timer::Unreachable {
-                agent_id: id,
-                connection: 0,
-            },
-        );
+        self.timers.set(at, Timer::Unreachable { agent_id: id });
     }
 
     pub(crate) fn timer(&mut self, timer: Timer, turn: &mut Turn<'_>) {
         match timer {
-            Timer::Failover {
-                framework_id,
-                disconnection,
-            } => self.failover_over(&framework_id, disconnection, turn),
-            Timer::Unreachable {
-                agent_id,
-                connection,
-            } => {
+            Timer::Failover { framework_id } => self.failover_over(&framework_id, turn),
+            Timer::Unreachable { agent_id } => {
                 let lost = match self.agents.get(&agent_id) {
-                    Some(agent) => agent.peer.is_none() && agent.connections == connection,
-                    None => connection == 0 && self.recovered_agents.contains_key(&agent_id),
+                    Some(agent) => agent.peer.is_none(),
+                    None => self.recovered_agents.contains_key(&agent_id),
                 };
                 if lost && self.agents_in_transition.insert(agent_id.clone()) {
                     let command = Command::MarkUnreachable {
@@ -659,6 +713,9 @@ impl MasterCore {
     /// Takes an agent off the tables, with all that was on it, and tells every scheduler.
     fn remove_agent(&mut self, id: &str, end: AgentEnd, at: UnixNanos, turn: &mut Turn<'_>) {
         self.recovered_agents.remove(id);
+        self.timers.cancel(&Timer::Unreachable {
+            agent_id: id.to_string(),
+        });
         if self.agents.contains_key(id) {
             self.rescind_offers_of_agent(id, turn);
             for (framework, task) in self.agents[id].tasks.clone() {
@@ -785,3 +842,7 @@ fn allocation(framework: &str, resources: &[Resource]) -> Allocation {
         resources: without_allocation(resources),
     }
 }
+
+#[cfg(test)]
+#[path = "agents_tests.rs"]
+mod tests;

@@ -244,3 +244,7 @@ pub(crate) fn operation_event(status: OperationStatus) -> Event {
         ..Default::default()
     }
 }
+
+#[cfg(test)]
+#[path = "calls_tests.rs"]
+mod tests;

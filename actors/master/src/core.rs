@@ -110,7 +110,10 @@ pub enum Input {
         ticket: Ticket,
         refused: Option<String>,
     },
-    Woke,
+    /// The time asked for by `WakeAt` has come; `at` tells it from those that are void.
+    Woke {
+        at: UnixNanos,
+    },
 }
 
 #[derive(Debug, Clone)]
@@ -162,7 +165,7 @@ pub enum Effect {
         token: Token,
         registration: Box<node::AgentRegistration>,
     },
-    /// Send `Woke` at this time; an earlier one is void.
+    /// Send `Woke` at this time; one asked for before is void.
     WakeAt(UnixNanos),
 }
 
@@ -309,7 +312,11 @@ impl MasterCore {
             Input::AgentLost { peer, silent } => self.agent_lost(peer, silent, &mut turn),
             Input::Proposals(proposals) => self.propose_offers(proposals, &mut turn),
             Input::Written { ticket, refused } => self.written(ticket, refused, &mut turn),
-            Input::Woke => self.woken_at = None,
+            Input::Woke { at } => {
+                if self.woken_at == Some(at) {
+                    self.woken_at = None;
+                }
+            }
         }
         while let Some(timer) = self.timers.pop_due(now) {
             self.timer(timer, &mut turn);

@@ -58,7 +58,7 @@ impl MasterCore {
 
     fn write_admission(&mut self, request: Box<SubscribeRequest>, turn: &mut Turn<'_>) {
         let id = request.info.id.clone().expect("given above").value;
-        if self.frameworks.contains_key(&id) {
+        if self.is_in_registry(&id) {
             let update =
                 commands::update_framework(&request.info, request.suppressed_roles.clone());
             self.write(turn, update, Pending::Nothing);
@@ -81,6 +81,23 @@ impl MasterCore {
                 lost: false,
             },
         );
+    }
+
+    /// Or will be, before what is written next.
+    fn is_in_registry(&self, id: &str) -> bool {
+        let registered = self
+            .frameworks
+            .get(id)
+            .is_some_and(|framework| framework.registered);
+        registered || self.subscribes(id)
+    }
+
+    /// Its subscription waits for the registry.
+    fn subscribes(&self, id: &str) -> bool {
+        self.pending.values().any(|pending| {
+            matches!(pending, Pending::Subscribe { request, .. }
+                if request.info.id.as_ref().is_some_and(|other| other.value == id))
+        })
     }
 
     fn check_subscription(&self, request: &SubscribeRequest) -> Result<(), String> {
@@ -164,7 +181,9 @@ impl MasterCore {
             refuse(&old, "Framework failed over".to_string(), turn);
         }
         self.discard_offers(id, turn);
+        self.timers.cancel(&failover_timer(id));
         let framework = self.frameworks.get_mut(id).expect("still there");
+        framework.registered = true;
         let record = &mut framework.record;
         record.info = request.info.clone();
         record.active = true;
@@ -314,18 +333,13 @@ impl MasterCore {
             return;
         };
         framework.stream_id = None;
-        framework.disconnections += 1;
         framework.record.active = false;
         framework.record.connected = false;
         let at = turn.now.saturating_add(
             (framework.info().failover_timeout().max(0.0) * NANOS_PER_SECOND) as i64,
         );
-        let timer = Timer::Failover {
-            framework_id: id.to_string(),
-            disconnection: framework.disconnections,
-        };
         let record = Arc::new(framework.record.clone());
-        self.timers.set(at, timer);
+        self.timers.set(at, failover_timer(id));
         turn.allocator(WorldChange::FrameworkActive {
             framework_id: framework_id(id),
             active: false,
@@ -342,13 +356,17 @@ impl MasterCore {
         );
     }
 
-    pub(crate) fn failover_over(&mut self, id: &str, disconnection: u64, turn: &mut Turn<'_>) {
-        let over = self.frameworks.get(id).is_some_and(|framework| {
-            !framework.record.connected && framework.disconnections == disconnection
-        });
-        if over {
-            self.end_framework(id, None, turn);
+    /// A subscription that is under way comes in time: if the registry refuses it, the timer ends the framework.
+    pub(crate) fn failover_over(&mut self, id: &str, turn: &mut Turn<'_>) {
+        let framework = self.frameworks.get(id);
+        if framework.is_none_or(|framework| framework.record.connected) {
+            return;
         }
+        if self.subscribes(id) {
+            let later = turn.now.saturating_add(SUBSCRIPTION_PATIENCE);
+            return self.timers.set(later, failover_timer(id));
+        }
+        self.end_framework(id, None, turn);
     }
 
     /// TEARDOWN by itself or an operator, or the end of the failover time.
@@ -389,6 +407,7 @@ impl MasterCore {
         turn.allocator(WorldChange::FrameworkRemoved {
             framework_id: framework_id(id),
         });
+        self.timers.cancel(&failover_timer(id));
         let framework = self.frameworks.remove(id).expect("checked above");
         if let Some(stream_id) = framework.stream_id {
             self.streams.remove(&stream_id);
@@ -432,14 +451,9 @@ impl MasterCore {
                 .saturating_add(timeout.max(RESUBSCRIBE_AFTER_ELECTION))
         });
         self.add_unsubscribed(recovered.info, recovered.suppressed_roles, turn);
-        let framework = self.frameworks.get_mut(&id).expect("just added");
-        framework.disconnections = 1;
         self.timers.set(
-            at.max(turn.now + RESUBSCRIBE_AFTER_ELECTION),
-            Timer::Failover {
-                framework_id: id,
-                disconnection: 1,
-            },
+            at.max(turn.now.saturating_add(RESUBSCRIBE_AFTER_ELECTION)),
+            failover_timer(&id),
         );
     }
 
@@ -524,8 +538,16 @@ impl MasterCore {
     }
 }
 
+/// How long a subscription may wait for the registry when the failover time ends.
+const SUBSCRIPTION_PATIENCE: i64 = 1_000_000_000;
 /// After an election even a framework without failover time has this long to find the new leader.
 const RESUBSCRIBE_AFTER_ELECTION: i64 = 60 * 1_000_000_000;
+
+fn failover_timer(id: &str) -> Timer {
+    Timer::Failover {
+        framework_id: id.to_string(),
+    }
+}
 
 pub(crate) fn framework_id(id: &str) -> FrameworkId {
     FrameworkId {
@@ -552,3 +574,7 @@ fn check_framework_info(info: &FrameworkInfo, suppressed: &[String]) -> Result<(
     validate::framework::validate(info)?;
     validate::framework::suppressed_roles(info, suppressed)
 }
+
+#[cfg(test)]
+#[path = "frameworks_tests.rs"]
+mod tests;

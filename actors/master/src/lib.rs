@@ -11,10 +11,14 @@ mod calls;
 mod commands;
 pub mod core;
 mod frameworks;
+#[cfg(test)]
+mod invariants;
 mod offers;
 mod operator;
 mod quota;
 mod reconcile;
+#[cfg(test)]
+mod stage;
 mod status;
 mod tables;
 mod tasks;

@@ -73,7 +73,7 @@ impl MasterCore {
         let framework = self
             .frameworks
             .get_mut(&proposal.framework_id.value)
-            .filter(|f| f.record.active)?;
+            .filter(|f| f.record.active && f.roles().contains(&proposal.role))?;
         let agent = self
             .agents
             .get_mut(&agent_id.value)
@@ -141,7 +141,8 @@ impl MasterCore {
             .strip_prefix("-O")?
             .parse()
             .ok()?;
-        self.offers.contains_key(&number).then_some(number)
+        let known = self.offers.get(&number)?;
+        (known.offer.id == *id).then_some(number)
     }
 
     /// Takes an offer off the tables; what becomes of its resources is the caller's business.
@@ -246,7 +247,7 @@ impl MasterCore {
         refuse_seconds: Option<f64>,
         turn: &mut Turn<'_>,
     ) {
-        let refused_for = refusal(refuse_seconds);
+        let refused_for = Some(refusal(refuse_seconds));
         for number in ids
             .iter()
             .filter_map(|id| self.offer_number(id))
@@ -263,13 +264,14 @@ impl MasterCore {
     }
 }
 
-/// How long resources are refused: default where unset, negative or not a number; none for zero; at most a year.
-pub(crate) fn refusal(refuse_seconds: Option<f64>) -> Option<std::time::Duration> {
+/// How long resources are refused: default where unset, negative or not a number; at most a year. Zero is until the
+/// allocator's next interval: at once would play the offer back and forth.
+pub(crate) fn refusal(refuse_seconds: Option<f64>) -> std::time::Duration {
     let seconds = match refuse_seconds {
         Some(seconds) if seconds >= 0.0 => seconds.min(MAX_REFUSE_SECONDS),
         _ => DEFAULT_REFUSE_SECONDS,
     };
-    (seconds > 0.0).then(|| std::time::Duration::from_secs_f64(seconds))
+    std::time::Duration::from_secs_f64(seconds)
 }
 
 /// Where an agent's HTTP endpoints are, from its pid `slave(1)@ip:port`.
@@ -296,3 +298,7 @@ fn single_role(mut offer: Offer) -> Offer {
     }
     offer
 }
+
+#[cfg(test)]
+#[path = "offers_tests.rs"]
+mod tests;

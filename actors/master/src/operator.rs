@@ -333,3 +333,7 @@ fn show(id: &MachineId) -> String {
         .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
         .unwrap_or_default()
 }
+
+#[cfg(test)]
+#[path = "operator_tests.rs"]
+mod tests;

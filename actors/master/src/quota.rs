@@ -265,3 +265,7 @@ fn braces(quantities: &Quantities) -> String {
         format!("{{ {} }}", parts.join(", "))
     }
 }
+
+#[cfg(test)]
+#[path = "quota_tests.rs"]
+mod tests;

@@ -124,3 +124,7 @@ fn latest_state(entry: &TaskEntry, now: tepui_messages::UnixNanos) -> Event {
     }
     update_event(status)
 }
+
+#[cfg(test)]
+#[path = "reconcile_tests.rs"]
+mod tests;

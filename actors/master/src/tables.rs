@@ -6,7 +6,6 @@ use std::{
 };
 
 use tepui_messages::{
-    UnixNanos,
     allocator::Allocation,
     change::{AgentRecord, FrameworkRecord},
     master::PeerId,
@@ -31,8 +30,8 @@ pub(crate) struct Framework {
     pub(crate) record: FrameworkRecord,
     /// The subscription that events go to.
     pub(crate) stream_id: Option<String>,
-    /// How often it was disconnected: a timer of an earlier time is void.
-    pub(crate) disconnections: u64,
+    /// In the registry, not only known from an agent.
+    pub(crate) registered: bool,
     pub(crate) tasks: BTreeMap<String, TaskEntry>,
     /// By agent and executor id.
     pub(crate) executors: BTreeMap<(String, String), Arc<ExecutorInfo>>,
@@ -54,7 +53,7 @@ impl Framework {
         Framework {
             record,
             stream_id: None,
-            disconnections: 0,
+            registered: true,
             tasks: BTreeMap::new(),
             executors: BTreeMap::new(),
             offers: BTreeSet::new(),
@@ -92,8 +91,6 @@ impl Framework {
 pub(crate) struct Agent {
     pub(crate) record: AgentRecord,
     pub(crate) peer: Option<PeerId>,
-    /// How often it registered: a timer of an earlier connection is void.
-    pub(crate) connections: u64,
     /// Framework and task ids.
     pub(crate) tasks: BTreeSet<(String, String)>,
     /// Framework and executor ids.

@@ -177,7 +177,8 @@ impl MasterCore {
             return;
         };
         let task_id = acknowledge.task_id.value.clone();
-        let ended = match self.frameworks[framework].tasks.get(&task_id) {
+        let task = self.frameworks[framework].tasks.get(&task_id);
+        let ended = match task.filter(|entry| entry.task.agent_id == acknowledge.agent_id) {
             Some(entry) => {
                 // Not the update this master sent last: the agent will send it again.
                 if entry.task.status_update_uuid.as_ref() != Some(&acknowledge.uuid) {
@@ -304,3 +305,7 @@ fn push_status(task: &mut Task, status: &TaskStatus) {
         ..status.clone()
     });
 }
+
+#[cfg(test)]
+#[path = "tasks_tests.rs"]
+mod tests;

@@ -1,38 +1,50 @@
 //! When the core must be woken, and for what. Deterministic: equal times fire in the order of their keys.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tepui_messages::UnixNanos;
 
-/// What a timer is for.
+/// What a timer is for; each runs at most once at a time.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Timer {
-    /// A disconnected framework's failover time is over, if it has not come back since (`disconnection` counts those).
-    Failover {
-        framework_id: String,
-        disconnection: u64,
-    },
-    /// A lost agent has not come back, if `connection` is still its last one.
-    Unreachable { agent_id: String, connection: u64 },
+    /// A disconnected framework's failover time is over.
+    Failover { framework_id: String },
+    /// A lost agent has not come back.
+    Unreachable { agent_id: String },
 }
 
+/// As many as there are disconnected frameworks and absent agents.
 #[derive(Debug, Default)]
-pub(crate) struct Timers(BTreeSet<(UnixNanos, Timer)>);
+pub(crate) struct Timers {
+    queue: BTreeSet<(UnixNanos, Timer)>,
+    due: BTreeMap<Timer, UnixNanos>,
+}
 
 impl Timers {
+    /// Starts the timer, anew if it runs.
     pub(crate) fn set(&mut self, at: UnixNanos, timer: Timer) {
-        self.0.insert((at, timer));
+        self.cancel(&timer);
+        self.due.insert(timer.clone(), at);
+        self.queue.insert((at, timer));
+    }
+
+    pub(crate) fn cancel(&mut self, timer: &Timer) {
+        if let Some((timer, at)) = self.due.remove_entry(timer) {
+            self.queue.remove(&(at, timer));
+        }
     }
 
     /// The next timer that is due.
     pub(crate) fn pop_due(&mut self, now: UnixNanos) -> Option<Timer> {
-        if self.0.first()?.0 > now {
+        if self.queue.first()?.0 > now {
             return None;
         }
-        self.0.pop_first().map(|(_, timer)| timer)
+        let (_, timer) = self.queue.pop_first()?;
+        self.due.remove(&timer);
+        Some(timer)
     }
 
     pub(crate) fn next(&self) -> Option<UnixNanos> {
-        self.0.first().map(|(at, _)| *at)
+        self.queue.first().map(|(at, _)| *at)
     }
 }

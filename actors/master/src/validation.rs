@@ -92,3 +92,7 @@ impl MasterCore {
         Ok(existing.is_none())
     }
 }
+
+#[cfg(test)]
+#[path = "validation_tests.rs"]
+mod tests;

@@ -1,0 +1,129 @@
+use serde_json::json;
+use tepui_messages::{allocator::WorldChange, master::Answer};
+
+use crate::stage::{Stage, accept};
+
+fn revive() -> serde_json::Value {
+    json!({"type": "REVIVE"})
+}
+
+#[test]
+fn who_may_call_is_decided_in_mesos_order() {
+    let mut stage = Stage::new();
+    let fw = stage.subscribe(json!({"failover_timeout": 60.0}));
+    let stream = Some(fw.stream.as_str());
+    let refused = |status, text: &str| Answer::refused(status, text);
+
+    let answer = stage.call_on(stream, "nobody", revive());
+    assert_eq!(answer, refused(400, "Framework cannot be found"));
+    let answer = stage.call_on(None, &fw.id, revive());
+    assert_eq!(
+        answer,
+        refused(
+            400,
+            "All non-subscribe calls should include the 'Mesos-Stream-Id' header"
+        )
+    );
+    let answer = stage.call_on(Some("other"), &fw.id, revive());
+    assert_eq!(
+        answer,
+        refused(
+            400,
+            &format!(
+                "The stream ID 'other' included in this request didn't match the stream ID currently associated with framework ID {}",
+                fw.id
+            )
+        )
+    );
+    assert_eq!(stage.call(&fw, revive()), Answer::ACCEPTED);
+    assert_eq!(
+        stage.call(&fw, json!({"type": "UNKNOWN"})),
+        refused(501, "501 Not Implemented.")
+    );
+
+    stage.lose_stream(&fw.stream);
+    let forbidden = refused(403, "Framework is not subscribed");
+    assert_eq!(stage.call(&fw, revive()), forbidden);
+    let answer = stage.call_on(None, &fw.id, revive());
+    assert_eq!(answer, forbidden, "before any look at the stream id");
+}
+
+#[test]
+fn every_call_but_update_framework_is_accepted_at_once() {
+    let mut stage = Stage::new();
+    let fw = stage.subscribe(json!({}));
+    let id = json!({"value": "x"});
+    let calls = [
+        accept(&[], json!([])),
+        json!({"type": "DECLINE", "decline": {"offer_ids": [id]}}),
+        json!({"type": "REVIVE"}),
+        json!({"type": "SUPPRESS"}),
+        json!({"type": "KILL", "kill": {"task_id": id}}),
+        json!({"type": "SHUTDOWN", "shutdown": {"executor_id": id, "agent_id": id}}),
+        json!({"type": "RECONCILE", "reconcile": {}}),
+        json!({"type": "RECONCILE_OPERATIONS", "reconcile_operations": {}}),
+        json!({"type": "MESSAGE", "message": {"agent_id": id, "executor_id": id, "data": "aGk="}}),
+        json!({"type": "REQUEST", "request": {}}),
+        json!({"type": "ACCEPT_INVERSE_OFFERS", "accept_inverse_offers": {"inverse_offer_ids": [id]}}),
+        json!({"type": "DECLINE_INVERSE_OFFERS", "decline_inverse_offers": {"inverse_offer_ids": [id]}}),
+    ];
+    for call in calls {
+        assert_eq!(stage.call(&fw, call.clone()), Answer::ACCEPTED, "{call}");
+    }
+    stage.hold_writes = true;
+    assert_eq!(
+        stage.call(&fw, json!({"type": "TEARDOWN"})),
+        Answer::ACCEPTED
+    );
+}
+
+#[test]
+fn revive_and_suppress_name_subscribed_roles_or_are_dropped_whole() {
+    let mut stage = Stage::new();
+    let fw =
+        stage.subscribe(json!({"roles": ["a", "b"], "capabilities": [{"type": "MULTI_ROLE"}]}));
+    let changes = |stage: &mut Stage, kind: &str, roles: &[&str]| -> Vec<String> {
+        stage.world.clear();
+        let body = json!({"type": kind, kind.to_lowercase(): {"roles": roles}});
+        assert_eq!(stage.call(&fw, body), Answer::ACCEPTED);
+        let roles = stage.world.drain(..).map(|change| match change {
+            WorldChange::Revive { roles, .. } => format!("revive {roles:?}"),
+            WorldChange::Suppress { roles, .. } => format!("suppress {roles:?}"),
+            other => format!("{other:?}"),
+        });
+        roles.collect()
+    };
+    assert_eq!(
+        changes(&mut stage, "SUPPRESS", &["a"]),
+        ["suppress [\"a\"]"]
+    );
+    assert_eq!(stage.core.frameworks[&fw.id].record.suppressed_roles, ["a"]);
+    assert_eq!(changes(&mut stage, "SUPPRESS", &[]), ["suppress []"]);
+    let suppressed = &stage.core.frameworks[&fw.id].record.suppressed_roles;
+    assert_eq!(*suppressed, ["a", "b"]);
+    assert_eq!(changes(&mut stage, "REVIVE", &["b"]), ["revive [\"b\"]"]);
+    assert_eq!(stage.core.frameworks[&fw.id].record.suppressed_roles, ["a"]);
+    for bad in [&["a", "other"][..], &["a", "/bad"], &[""]] {
+        assert!(changes(&mut stage, "REVIVE", bad).is_empty(), "{bad:?}");
+        assert!(changes(&mut stage, "SUPPRESS", bad).is_empty(), "{bad:?}");
+    }
+}
+
+#[test]
+fn messages_and_executor_shutdowns_go_to_connected_agents_only() {
+    let mut stage = Stage::new();
+    let fw = stage.subscribe(json!({}));
+    let node = stage.agent("cpus:1;mem:128");
+    let executor = json!({"value": "e"});
+    let message = |agent: &str| json!({"type": "MESSAGE", "message": {"agent_id": {"value": agent}, "executor_id": executor, "data": "aGk="}});
+    let shutdown = |agent: &str| json!({"type": "SHUTDOWN", "shutdown": {"agent_id": {"value": agent}, "executor_id": executor}});
+    stage.call(&fw, message(&node.id));
+    stage.call(&fw, shutdown(&node.id));
+    stage.call(&fw, message("no such agent"));
+    stage.call(&fw, shutdown("no such agent"));
+    assert_eq!(stage.ordered(&node), ["message e", "shutdown executor e"]);
+    stage.lose(&node);
+    stage.call(&fw, message(&node.id));
+    stage.call(&fw, shutdown(&node.id));
+    assert!(stage.ordered(&node).is_empty());
+}

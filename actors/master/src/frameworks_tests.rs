@@ -1,0 +1,398 @@
+use std::time::Duration;
+
+use serde_json::json;
+use tepui_messages::{change::Change, master::Answer};
+use tepui_protocol::v1::TaskState;
+
+use crate::{
+    stage::{SECOND, Stage},
+    tables::MAX_COMPLETED_FRAMEWORKS,
+};
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn teardown() -> serde_json::Value {
+    json!({"type": "TEARDOWN"})
+}
+
+#[test]
+fn ids_count_under_the_masters_id() {
+    let mut stage = Stage::new();
+    assert_eq!(stage.subscribe(json!({})).id, "M1-0000");
+    assert_eq!(stage.subscribe(json!({"id": {"value": ""}})).id, "M1-0001");
+    assert_eq!(stage.resubscribe("made-up", json!({})).id, "made-up");
+}
+
+#[test]
+fn subscribed_names_master_and_heartbeats() {
+    let mut stage = Stage::new();
+    let stream = stage.open(json!({}), &[]);
+    let events = stage.events_of(&stream);
+    assert_eq!(
+        events,
+        [json!({"type": "SUBSCRIBED", "subscribed": {
+            "framework_id": {"value": "M1-0000"},
+            "heartbeat_interval_seconds": 15.0,
+            "master_info": {"id": "M1", "ip": 0, "port": 5050},
+        }})]
+    );
+}
+
+#[test]
+fn refusals_are_events_that_end_the_stream() {
+    let mut stage = Stage::new();
+    let gone = stage.subscribe(json!({}));
+    stage.call(&gone, teardown());
+    let multi = json!([{"type": "MULTI_ROLE"}]);
+    let table = [
+        (
+            json!({"id": {"value": gone.id}}),
+            "Framework has been removed",
+        ),
+        (
+            json!({"failover_timeout": 1e300}),
+            "The framework failover_timeout (1e+300) is invalid",
+        ),
+        (
+            json!({"roles": ["a"]}),
+            "'FrameworkInfo.roles' must not be set when the framework is not MULTI_ROLE capable",
+        ),
+        (
+            json!({"role": "a", "capabilities": multi}),
+            "'FrameworkInfo.role' must not be set when the framework is MULTI_ROLE capable",
+        ),
+    ];
+    for (info, reason) in table {
+        assert_eq!(stage.refusal(info, &[]), reason);
+    }
+    let one_role = json!({"roles": ["a"], "capabilities": multi});
+    assert_eq!(
+        stage.refusal(one_role, &["zz"]),
+        "Suppressed role 'zz' is not contained in the list of roles"
+    );
+}
+
+#[test]
+fn a_second_subscription_takes_over_and_the_first_hears_why() {
+    let mut stage = Stage::new();
+    let node = stage.agent("cpus:4;mem:4096");
+    let first = stage.subscribe(json!({}));
+    stage.offer(&first, &node, "cpus:4;mem:4096");
+    stage.told(&first);
+    let second = stage.resubscribe(&first.id, json!({}));
+    assert_eq!(stage.told(&first), ["ERROR Framework failed over"]);
+    assert!(stage.ended(&first.stream));
+    assert!(stage.core.offers.is_empty(), "offers are forgotten");
+    assert!(stage.told(&second).is_empty(), "without RESCIND");
+    // What the old connection's end brings about must not hurt.
+    stage.lose_stream(&first.stream);
+    stage.pass(seconds(3600));
+    assert_eq!(
+        stage.call(&second, json!({"type": "REVIVE"})),
+        Answer::ACCEPTED
+    );
+}
+
+#[test]
+fn user_and_checkpoint_stay_what_they_were_at_the_first_subscription() {
+    let mut stage = Stage::new();
+    let fw = stage.subscribe(json!({"principal": "p", "checkpoint": true}));
+    stage.resubscribe(
+        &fw.id,
+        json!({"user": "other", "name": "new", "principal": "p"}),
+    );
+    let info = stage.core.frameworks[&fw.id].info();
+    assert_eq!((info.user.as_str(), info.checkpoint), ("root", Some(true)));
+    assert_eq!(info.name, "new");
+    let changed = json!({"id": {"value": fw.id}, "principal": "q"});
+    assert_eq!(
+        stage.refusal(changed, &[]),
+        "Changing framework's principal is not allowed."
+    );
+}
+
+#[test]
+fn a_framework_without_failover_time_ends_with_its_stream() {
+    let mut stage = Stage::new();
+    let node = stage.agent("cpus:4;mem:4096");
+    let fw = stage.subscribe(json!({}));
+    stage.run(&fw, &node, "t", "cpus:1;mem:32");
+    stage.ordered(&node);
+    stage.lose_stream(&fw.stream);
+    stage.pass(Duration::ZERO);
+    assert!(!stage.core.frameworks.contains_key(&fw.id));
+    assert_eq!(stage.ordered(&node), ["shutdown framework"]);
+    assert_eq!(
+        stage.refusal(json!({"id": {"value": fw.id}}), &[]),
+        "Framework has been removed"
+    );
+}
+
+#[test]
+fn a_framework_has_its_failover_time_and_no_more() {
+    let mut stage = Stage::new();
+    let fw = stage.subscribe(json!({"failover_timeout": 60.0}));
+    stage.lose_stream(&fw.stream);
+    stage.pass(seconds(59));
+    assert!(stage.core.frameworks.contains_key(&fw.id));
+    stage.pass(seconds(1));
+    assert!(!stage.core.frameworks.contains_key(&fw.id));
+}
+
+#[test]
+fn a_timer_of_an_earlier_disconnection_never_ends_a_framework() {
+    let mut stage = Stage::new();
+    let info = json!({"failover_timeout": 60.0});
+    let fw = stage.subscribe(info.clone());
+    stage.lose_stream(&fw.stream);
+    stage.pass(seconds(30));
+    let fw = stage.resubscribe(&fw.id, info.clone());
+    stage.pass(seconds(300));
+    assert!(stage.core.frameworks.contains_key(&fw.id));
+    stage.lose_stream(&fw.stream);
+    stage.pass(seconds(59));
+    assert!(stage.core.frameworks.contains_key(&fw.id));
+    stage.resubscribe(&fw.id, info);
+}
+
+#[test]
+fn a_subscription_under_way_when_the_failover_time_ends_comes_in_time() {
+    let mut stage = Stage::new();
+    let info = json!({"failover_timeout": 60.0});
+    let fw = stage.subscribe(info.clone());
+    stage.lose_stream(&fw.stream);
+    stage.pass(seconds(59));
+    stage.hold_writes = true;
+    let mut again = info;
+    again["id"] = json!({"value": fw.id});
+    let stream = stage.open(again, &[]);
+    stage.pass(seconds(2));
+    stage.release_writes();
+    stage.pass(seconds(10));
+    assert_eq!(stage.events_of(&stream)[0]["type"], "SUBSCRIBED");
+    assert!(stage.core.frameworks[&fw.id].record.connected);
+}
+
+#[test]
+fn a_stream_lost_before_its_admission_is_written_leaves_a_disconnected_framework() {
+    let mut stage = Stage::new();
+    stage.hold_writes = true;
+    let stream = stage.open(json!({"failover_timeout": 60.0}), &[]);
+    stage.lose_stream(&stream);
+    stage.release_writes();
+    let framework = &stage.core.frameworks["M1-0000"];
+    assert!(!framework.record.connected);
+    stage.pass(seconds(61));
+    assert!(stage.core.frameworks.is_empty());
+}
+
+#[test]
+fn two_subscriptions_under_one_unknown_id_the_later_one_wins() {
+    let mut stage = Stage::new();
+    stage.hold_writes = true;
+    let info = json!({"id": {"value": "made-up"}});
+    let first = stage.open(info.clone(), &[]);
+    let second = stage.open(info, &[]);
+    stage.release_writes();
+    assert!(stage.ended(&first));
+    assert_eq!(stage.events_of(&second)[0]["type"], "SUBSCRIBED");
+    assert_eq!(
+        stage.core.frameworks["made-up"].stream_id.as_deref(),
+        Some(second.as_str())
+    );
+}
+
+#[test]
+fn teardown_ends_tasks_executors_offers_and_the_stream() {
+    let mut stage = Stage::new();
+    let node = stage.agent("cpus:4;mem:4096");
+    let idle = stage.agent("cpus:1;mem:128");
+    let fw = stage.subscribe(json!({}));
+    stage.run(&fw, &node, "t", "cpus:1;mem:32");
+    stage.offer(&fw, &node, "cpus:1");
+    stage.told(&fw);
+    stage.ordered(&node);
+    stage.changes.clear();
+    assert_eq!(stage.call(&fw, teardown()), Answer::ACCEPTED);
+    assert!(stage.told(&fw).is_empty(), "no event before the end");
+    assert!(stage.ended(&fw.stream));
+    for node in [&node, &idle] {
+        assert_eq!(stage.ordered(node), ["shutdown framework"]);
+    }
+    let killed = stage.changes.iter().any(|change| {
+        matches!(change, Change::TaskUpdated { task, status }
+            if task.state() == TaskState::TaskKilled
+                && status.reason() == tepui_protocol::v1::task_status::Reason::FrameworkRemoved)
+    });
+    assert!(killed);
+    assert!(stage.core.frameworks.is_empty() && stage.core.offers.is_empty());
+    assert_eq!(
+        stage.call(&fw, teardown()),
+        Answer::refused(400, "Framework cannot be found")
+    );
+}
+
+#[test]
+fn an_operator_tears_down_a_framework_that_exists() {
+    let mut stage = Stage::new();
+    let fw = stage.subscribe(json!({}));
+    let call = |id: &str| json!({"type": "TEARDOWN", "teardown": {"framework_id": {"value": id}}});
+    assert_eq!(
+        stage.operator(call("nobody")),
+        Answer::refused(400, "No framework found with specified ID")
+    );
+    stage.hold_writes = true;
+    let first = stage.operator_asks(call(&fw.id));
+    let second = stage.operator_asks(call(&fw.id));
+    assert_eq!(stage.answer(first), None, "not before it is written");
+    stage.release_writes();
+    assert_eq!(stage.answer(first), Some(Answer::OK));
+    assert_eq!(stage.answer(second), Some(Answer::OK));
+    assert!(stage.ended(&fw.stream));
+}
+
+#[test]
+fn completed_ids_are_refused_while_they_are_among_the_newest() {
+    let mut stage = Stage::new();
+    let mut ids = Vec::new();
+    for _ in 0..=MAX_COMPLETED_FRAMEWORKS {
+        let fw = stage.subscribe(json!({}));
+        stage.call(&fw, teardown());
+        ids.push(fw.id);
+    }
+    assert_eq!(
+        stage.refusal(json!({"id": {"value": ids[1]}}), &[]),
+        "Framework has been removed"
+    );
+    assert_eq!(stage.resubscribe(&ids[0], json!({})).id, ids[0]);
+}
+
+#[test]
+fn after_a_change_of_leaders_ids_deadlines_and_refusals_go_on() {
+    let mut stage = Stage::new();
+    let connected = stage.subscribe(json!({"failover_timeout": 3600.0}));
+    let away = stage.subscribe(json!({"failover_timeout": 200.0}));
+    let gone = stage.subscribe(json!({}));
+    stage.call(&gone, teardown());
+    stage.lose_stream(&away.stream);
+    stage.pass(seconds(100));
+    stage.fail_over();
+    let record = &stage.core.frameworks[&connected.id].record;
+    assert!(record.recovered && !record.connected);
+    assert_eq!(
+        stage.call(&connected, json!({"type": "REVIVE"})).status,
+        403
+    );
+    assert_eq!(
+        stage.refusal(json!({"id": {"value": gone.id}}), &[]),
+        "Framework has been removed"
+    );
+    stage.pass(seconds(99));
+    assert!(stage.core.frameworks.contains_key(&away.id));
+    stage.pass(seconds(2));
+    assert!(!stage.core.frameworks.contains_key(&away.id));
+    let again = stage.resubscribe(&connected.id, json!({}));
+    assert_eq!(again.id, connected.id);
+    assert_eq!(stage.subscribe(json!({})).id, "M2-0000");
+}
+
+#[test]
+fn a_framework_known_from_an_agent_only_may_subscribe() {
+    let mut stage = Stage::new();
+    let fw = stage.subscribe(json!({}));
+    let mut node = stage.agent("cpus:4;mem:4096");
+    stage.run(&fw, &node, "t", "cpus:1;mem:32");
+    node.request.frameworks = vec![stage.core.frameworks[&fw.id].info().clone()];
+    let task = stage.task(&fw, "t");
+    let mut forgotten = Stage::new();
+    let (node, _) = forgotten.back(&node, vec![task]);
+    let record = &forgotten.core.frameworks[&fw.id].record;
+    assert!(record.recovered && !record.connected);
+    forgotten.pass(seconds(100_000));
+    assert!(forgotten.core.frameworks.contains_key(&fw.id), "no timer");
+    let fw = forgotten.resubscribe(&fw.id, json!({}));
+    assert_eq!(forgotten.ordered(&node), ["update framework"]);
+    assert_eq!(forgotten.state(&fw, "t"), Some(TaskState::TaskStaging));
+}
+
+#[test]
+fn update_framework_answers_at_once_and_never_changes_user_checkpoint_or_principal() {
+    let mut stage = Stage::new();
+    let capabilities = json!([{"type": "MULTI_ROLE"}]);
+    let fw = stage
+        .subscribe(json!({"roles": ["a", "b"], "capabilities": capabilities, "principal": "p"}));
+    let node = stage.agent("cpus:4;mem:4096");
+    let in_a = stage.offer_as(&fw, "a", &node, "cpus:1");
+    let in_b = stage.offer_as(&fw, "b", &node, "cpus:1");
+    stage.told(&fw);
+    let update = |user: &str, checkpoint: bool, principal: &str, roles: &[&str]| {
+        json!({"type": "UPDATE_FRAMEWORK", "update_framework": {"framework_info": {
+            "id": {"value": fw.id}, "user": user, "name": "renamed", "checkpoint": checkpoint,
+            "principal": principal, "roles": roles, "capabilities": capabilities}}})
+    };
+    let prefix = "FrameworkInfo update is not valid: ";
+    let table = [
+        (
+            update("other", false, "p", &["a"]),
+            format!(
+                "{prefix}Updating 'FrameworkInfo.user' is unsupported; attempted to update from 'root' to 'other'"
+            ),
+        ),
+        (
+            update("root", true, "p", &["a"]),
+            format!(
+                "{prefix}Updating 'FrameworkInfo.checkpoint' is unsupported; attempted to update from 'false' to 'true'"
+            ),
+        ),
+        (
+            update("root", false, "q", &["a"]),
+            format!("{prefix}Changing framework's principal is not allowed."),
+        ),
+    ];
+    for (call, text) in table {
+        assert_eq!(stage.call(&fw, call), Answer::refused(400, text));
+    }
+    let bad = stage.call(&fw, update("root", false, "p", &["a", "/b"]));
+    assert!(
+        bad.text
+            .starts_with("Supplied FrameworkInfo is not valid: "),
+        "{bad:?}"
+    );
+
+    assert_eq!(
+        stage.call(&fw, update("root", false, "p", &["a", "c"])),
+        Answer::OK
+    );
+    assert_eq!(stage.told(&fw), [format!("RESCIND {in_b}")]);
+    let left: Vec<_> = stage
+        .core
+        .offers
+        .values()
+        .map(|o| &o.offer.id.value)
+        .collect();
+    assert_eq!(left, [&in_a]);
+    assert_eq!(stage.core.frameworks[&fw.id].info().name, "renamed");
+    let before = stage.core.next_offer;
+    stage.propose(&fw.id, "b", &node.id, "cpus:1");
+    assert_eq!(
+        stage.core.next_offer, before,
+        "a role it has left meanwhile"
+    );
+}
+
+#[test]
+fn the_registry_remembers_when_a_framework_was_lost() {
+    let mut stage = Stage::new();
+    let fw = stage.subscribe(json!({"failover_timeout": 60.0}));
+    let deadline = |stage: &Stage| {
+        let registry = stage.registry.reader().copy();
+        registry.frameworks[&fw.id].failover_deadline_nanos
+    };
+    assert_eq!(deadline(&stage), None);
+    stage.lose_stream(&fw.stream);
+    assert_eq!(deadline(&stage), Some(stage.now + 60 * SECOND));
+    stage.resubscribe(&fw.id, json!({}));
+    assert_eq!(deadline(&stage), None);
+}

@@ -1,0 +1,145 @@
+use std::time::Duration;
+
+use serde_json::json;
+use tepui_messages::allocator::WorldChange;
+
+use super::refusal;
+use crate::stage::Stage;
+
+#[test]
+fn refusals_last_five_seconds_unless_said_otherwise() {
+    let table = [
+        (None, 5.0),
+        (Some(0.0), 0.0),
+        (Some(0.5), 0.5),
+        (Some(-1.0), 5.0),
+        (Some(f64::NAN), 5.0),
+        (Some(1e12), 365.0 * 86400.0),
+        (Some(f64::INFINITY), 365.0 * 86400.0),
+    ];
+    for (given, seconds) in table {
+        assert_eq!(
+            refusal(given),
+            Duration::from_secs_f64(seconds),
+            "{given:?}"
+        );
+    }
+}
+
+#[test]
+fn an_offer_shows_the_agent_and_the_role_to_frameworks_with_roles() {
+    let mut stage = Stage::new();
+    let node = stage.agent("cpus:4;mem:4096");
+    let single = stage.subscribe(json!({"role": "dev"}));
+    let multi =
+        stage.subscribe(json!({"roles": ["dev"], "capabilities": [{"type": "MULTI_ROLE"}]}));
+    stage.told(&single);
+    stage.told(&multi);
+    let id = stage.offer_as(&single, "dev", &node, "cpus:1");
+    stage.offer_as(&multi, "dev", &node, "cpus:1");
+    let hidden = stage.events_of(&single.stream)[0]["offers"]["offers"][0].clone();
+    let shown = stage.events_of(&multi.stream)[0]["offers"]["offers"][0].clone();
+    assert_eq!(hidden["id"]["value"], id);
+    assert_eq!(hidden["agent_id"]["value"], node.id);
+    assert_eq!(hidden["hostname"], node.request.agent_info.hostname);
+    assert_eq!(hidden["url"]["path"], "/slave(1)");
+    assert_eq!(hidden["url"]["address"]["ip"], "127.0.0.1");
+    assert_eq!(hidden.get("allocation_info"), None);
+    assert_eq!(hidden["resources"][0].get("allocation_info"), None);
+    assert_eq!(shown["allocation_info"]["role"], "dev");
+    assert_eq!(shown["resources"][0]["allocation_info"]["role"], "dev");
+}
+
+#[test]
+fn what_cannot_be_offered_any_more_goes_back() {
+    let mut stage = Stage::new();
+    let node = stage.agent("cpus:4;mem:4096");
+    let fw = stage.subscribe(json!({"failover_timeout": 60.0}));
+    stage.propose("nobody", "*", &node.id, "cpus:1");
+    stage.propose(&fw.id, "other role", &node.id, "cpus:1");
+    stage.propose(&fw.id, "*", "no such agent", "cpus:1");
+    stage.lose_stream(&fw.stream);
+    stage.propose(&fw.id, "*", &node.id, "cpus:1");
+    let fw = stage.resubscribe(&fw.id, json!({}));
+    stage.lose(&node);
+    stage.propose(&fw.id, "*", &node.id, "cpus:1");
+    assert!(stage.core.offers.is_empty());
+    assert!(stage.told(&fw).is_empty());
+    let returned = stage.world.iter().filter(|change| {
+        matches!(
+            change,
+            WorldChange::Recovered {
+                refused_for: None,
+                ..
+            }
+        )
+    });
+    assert_eq!(returned.count(), 5);
+}
+
+#[test]
+fn decline_returns_offers_with_the_filter_and_ignores_what_it_does_not_know() {
+    let mut stage = Stage::new();
+    let node = stage.agent("cpus:4;mem:4096");
+    let fw = stage.subscribe(json!({}));
+    let other = stage.subscribe(json!({}));
+    let mine = stage.offer(&fw, &node, "cpus:1");
+    let its = stage.offer(&other, &node, "cpus:1");
+    stage.world.clear();
+    let ids: Vec<_> = [
+        mine.as_str(),
+        &mine,
+        &its,
+        "nonsense",
+        "M1-O77",
+        "M1-O00",
+        "M1-O+0",
+    ]
+    .iter()
+    .map(|id| json!({"value": id}))
+    .collect();
+    stage.call(
+        &fw,
+        json!({"type": "DECLINE", "decline": {"offer_ids": ids, "filters": {"refuse_seconds": 60.0}}}),
+    );
+    let left: Vec<_> = stage
+        .core
+        .offers
+        .values()
+        .map(|o| &o.offer.id.value)
+        .collect();
+    assert_eq!(left, [&its]);
+    let filters: Vec<_> = stage
+        .world
+        .iter()
+        .filter_map(|change| match change {
+            WorldChange::Recovered { refused_for, .. } => Some(*refused_for),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(filters, [Some(Duration::from_secs(60))]);
+}
+
+#[test]
+fn offers_are_rescinded_when_their_agent_is_lost() {
+    let mut stage = Stage::new();
+    let node = stage.agent("cpus:4;mem:4096");
+    let fw = stage.subscribe(json!({}));
+    let offer = stage.offer(&fw, &node, "cpus:1");
+    stage.told(&fw);
+    stage.lose(&node);
+    assert_eq!(stage.told(&fw), [format!("RESCIND {offer}")]);
+}
+
+#[test]
+fn offers_are_forgotten_when_their_framework_is_lost() {
+    let mut stage = Stage::new();
+    let node = stage.agent("cpus:4;mem:4096");
+    let fw = stage.subscribe(json!({"failover_timeout": 60.0}));
+    stage.offer(&fw, &node, "cpus:1");
+    stage.told(&fw);
+    stage.lose_stream(&fw.stream);
+    assert!(stage.core.offers.is_empty());
+    assert!(stage.told(&fw).is_empty());
+    assert_eq!(stage.ledger.free(&node.id), stage.ledger.totals[&node.id]);
+}

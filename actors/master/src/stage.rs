@@ -1,0 +1,667 @@
+//! A stage for tests of the core: schedulers, agents and operators with short names, and the real rules of the
+//! registry behind its writes. After each input the invariants are checked and the ledger is balanced.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+use tepui_consensus::StateMachine;
+use tepui_engine::Batch;
+use tepui_messages::{
+    UnixNanos,
+    allocator::{Proposal, WorldChange},
+    change::Change,
+    master::{AgentMessage, Answer, PeerId},
+};
+use tepui_protocol::{
+    codec::{Limits, json as codec},
+    node,
+    resources::Resources,
+    v1::{AgentId, AgentInfo, FrameworkId, MasterInfo, Resource, Task, TaskState, TaskStatus},
+};
+use tepui_registry::{Outcome, RegistryMachine};
+
+use crate::{
+    core::{
+        Effect, Input, MasterConfig, MasterCore, Order, Recovered, SubscribeRequest, Ticket, Token,
+    },
+    invariants::{Ledger, Replay, check_tables},
+};
+
+pub(crate) const SECOND: UnixNanos = 1_000_000_000;
+pub(crate) const START: UnixNanos = 1_700_000_000 * SECOND;
+
+/// A subscription.
+#[derive(Debug, Clone)]
+pub(crate) struct Scheduler {
+    pub(crate) id: String,
+    pub(crate) stream: String,
+}
+
+/// An agent on one connection.
+#[derive(Debug, Clone)]
+pub(crate) struct Node {
+    pub(crate) id: String,
+    pub(crate) peer: PeerId,
+    /// What it registered with, with its id.
+    pub(crate) request: node::RegisterAgent,
+}
+
+/// What may be sent on a stream now.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Stream {
+    Opened,
+    Subscribed,
+    Lost,
+    Ended,
+}
+
+pub(crate) struct Stage {
+    pub(crate) core: MasterCore,
+    pub(crate) now: UnixNanos,
+    pub(crate) hold_writes: bool,
+    pub(crate) world: Vec<WorldChange>,
+    pub(crate) changes: Vec<Change>,
+    pub(crate) ledger: Ledger,
+    pub(crate) registry: RegistryMachine,
+    replay: Replay,
+    written: VecDeque<(Ticket, Option<String>)>,
+    log_index: u64,
+    streams: BTreeMap<String, Stream>,
+    events: BTreeMap<String, Vec<Value>>,
+    orders: BTreeMap<PeerId, Vec<Order>>,
+    answers: BTreeMap<Token, Answer>,
+    registrations: BTreeMap<Token, node::AgentRegistration>,
+    wake_at: Option<UnixNanos>,
+    term: u64,
+    next: u64,
+}
+
+impl Stage {
+    /// A master that leads, with an empty registry.
+    pub(crate) fn new() -> Stage {
+        let mut stage = Stage {
+            core: core("M1"),
+            now: START,
+            hold_writes: false,
+            world: Vec::new(),
+            changes: Vec::new(),
+            ledger: Ledger::default(),
+            registry: RegistryMachine::new(),
+            replay: Replay::default(),
+            written: VecDeque::new(),
+            log_index: 0,
+            streams: BTreeMap::new(),
+            events: BTreeMap::new(),
+            orders: BTreeMap::new(),
+            answers: BTreeMap::new(),
+            registrations: BTreeMap::new(),
+            wake_at: None,
+            term: 1,
+            next: 0,
+        };
+        stage.elect();
+        stage
+    }
+
+    fn elect(&mut self) {
+        let registry = self.registry.reader().copy();
+        let recovered = Box::new(Recovered::from_registry(&registry));
+        let term = self.term;
+        self.input(Input::Elected { term, recovered });
+    }
+
+    /// The leader dies; another one begins with the registry. Connections and subscriptions are gone.
+    pub(crate) fn fail_over(&mut self) {
+        self.term += 1;
+        self.core = core(&format!("M{}", self.term));
+        self.ledger = Ledger::default();
+        self.replay = Replay::default();
+        self.written.clear();
+        self.wake_at = None;
+        for stream in self.streams.values_mut() {
+            *stream = Stream::Lost;
+        }
+        self.elect();
+    }
+
+    pub(crate) fn next(&mut self) -> u64 {
+        self.next += 1;
+        self.next
+    }
+
+    /// One input and, unless writes are held back, all that its writes bring about.
+    pub(crate) fn input(&mut self, input: Input) {
+        self.take_in(input);
+        while !self.hold_writes && self.finish_write() {}
+    }
+
+    /// The oldest write that is under way is done; false if none is.
+    pub(crate) fn finish_write(&mut self) -> bool {
+        let Some((ticket, refused)) = self.written.pop_front() else {
+            return false;
+        };
+        self.take_in(Input::Written { ticket, refused });
+        true
+    }
+
+    pub(crate) fn release_writes(&mut self) {
+        self.hold_writes = false;
+        while self.finish_write() {}
+    }
+
+    fn take_in(&mut self, input: Input) {
+        let shown = format!("{input:?}");
+        let mut effects = Vec::new();
+        self.core.on(self.now, input, &mut effects);
+        for effect in effects {
+            self.perform(effect);
+        }
+        if let Err(broken) = check_tables(&self.core)
+            .and_then(|()| self.ledger.check(&self.core))
+            .and_then(|()| self.replay.check(&self.core))
+        {
+            panic!("{broken}\nafter {shown}");
+        }
+    }
+
+    fn perform(&mut self, effect: Effect) {
+        match effect {
+            Effect::Scheduler { stream_id, event } => {
+                let event: Value =
+                    serde_json::from_slice(&codec::encode(&*event).unwrap()).unwrap();
+                self.deliver(stream_id, event);
+            }
+            Effect::EndStream { stream_id } => {
+                let stream = self.streams.get_mut(&stream_id).expect("a known stream");
+                assert_ne!(*stream, Stream::Ended, "{stream_id} ended twice");
+                *stream = Stream::Ended;
+            }
+            Effect::Agent { peer, order } => self.orders.entry(peer).or_default().push(order),
+            Effect::Allocator(change) => {
+                if let Err(broken) = self.ledger.apply(&change) {
+                    panic!("{broken}: {change:?}");
+                }
+                self.world.push(change);
+            }
+            Effect::Write { ticket, command } => {
+                self.log_index += 1;
+                let mut batch = Batch::new();
+                let outcome = self
+                    .registry
+                    .apply(self.log_index, &command.encode(), &mut batch);
+                let refused = match Outcome::decode(&outcome.unwrap()).unwrap() {
+                    Outcome::Applied { .. } => None,
+                    Outcome::Refused { reason } => Some(reason),
+                };
+                self.written.push_back((ticket, refused));
+            }
+            Effect::Change(numbered) => {
+                if let Err(broken) = self.replay.follow(&numbered) {
+                    panic!("{broken}: {numbered:?}");
+                }
+                self.changes.push(numbered.change);
+            }
+            Effect::Answer { token, answer } => {
+                assert!(self.answers.insert(token, answer).is_none(), "two answers");
+            }
+            Effect::AnswerAgent {
+                token,
+                registration,
+            } => {
+                let before = self.registrations.insert(token, *registration);
+                assert!(before.is_none(), "two answers to one registration");
+            }
+            Effect::WakeAt(at) => self.wake_at = Some(at),
+        }
+    }
+
+    fn deliver(&mut self, stream_id: String, event: Value) {
+        let stream = self.streams.get_mut(&stream_id).expect("a known stream");
+        let kind = event["type"].as_str().unwrap();
+        *stream = match (*stream, kind) {
+            (Stream::Opened, "SUBSCRIBED") => Stream::Subscribed,
+            (Stream::Opened, "ERROR") => Stream::Opened,
+            (Stream::Subscribed, kind) if kind != "SUBSCRIBED" => Stream::Subscribed,
+            // A stream that broke before its admission was written.
+            (Stream::Lost, "SUBSCRIBED" | "ERROR") => Stream::Lost,
+            (state, _) => panic!("{stream_id} is {state:?} and got {event}"),
+        };
+        self.events.entry(stream_id).or_default().push(event);
+    }
+
+    // --- time -------------------------------------------------------------------------------------------------
+
+    /// Lets time pass, and wakes the core when it asked for it.
+    pub(crate) fn pass(&mut self, time: Duration) {
+        let end = self.now + time.as_nanos() as i64;
+        while let Some(at) = self.wake_at.filter(|at| *at <= end) {
+            self.now = at.max(self.now);
+            self.wake_at = None;
+            self.input(Input::Woke { at });
+        }
+        self.now = end;
+    }
+
+    // --- schedulers -------------------------------------------------------------------------------------------
+
+    /// Subscribes, and expects to be let in. `info` lacks only what is the same in all tests.
+    pub(crate) fn subscribe(&mut self, info: Value) -> Scheduler {
+        let stream = self.open(info, &[]);
+        let events = self.events_of(&stream);
+        assert_eq!(events[0]["type"], "SUBSCRIBED", "{events:?}");
+        let id = events[0]["subscribed"]["framework_id"]["value"].as_str();
+        Scheduler {
+            id: id.unwrap().to_string(),
+            stream,
+        }
+    }
+
+    /// Sends SUBSCRIBE; what comes of it are events of the stream.
+    pub(crate) fn open(&mut self, mut info: Value, suppressed: &[&str]) -> String {
+        for (field, value) in [("user", "root"), ("name", "test")] {
+            if info.get(field).is_none() {
+                info[field] = json!(value);
+            }
+        }
+        let stream_id = format!("stream-{}", self.next());
+        self.streams.insert(stream_id.clone(), Stream::Opened);
+        self.input(Input::Subscribe(Box::new(SubscribeRequest {
+            info: decode(&info),
+            suppressed_roles: suppressed.iter().map(ToString::to_string).collect(),
+            offer_constraints: None,
+            stream_id: stream_id.clone(),
+        })));
+        stream_id
+    }
+
+    /// The refusal a subscription ends with.
+    pub(crate) fn refusal(&mut self, info: Value, suppressed: &[&str]) -> String {
+        let stream = self.open(info, suppressed);
+        let events = self.events_of(&stream);
+        assert_eq!(events.len(), 1, "{events:?}");
+        assert!(self.ended(&stream));
+        events[0]["error"]["message"].as_str().unwrap().to_string()
+    }
+
+    pub(crate) fn resubscribe(&mut self, id: &str, mut info: Value) -> Scheduler {
+        info["id"] = json!({"value": id});
+        self.subscribe(info)
+    }
+
+    pub(crate) fn lose_stream(&mut self, stream: &str) {
+        self.streams.insert(stream.to_string(), Stream::Lost);
+        self.input(Input::StreamLost {
+            stream_id: stream.to_string(),
+        });
+    }
+
+    pub(crate) fn ended(&self, stream: &str) -> bool {
+        self.streams[stream] == Stream::Ended
+    }
+
+    /// Everything since the last look.
+    pub(crate) fn events_of(&mut self, stream: &str) -> Vec<Value> {
+        self.events.remove(stream).unwrap_or_default()
+    }
+
+    /// Updates since the last look as `task STATE REASON message`; other events as their type.
+    pub(crate) fn told(&mut self, scheduler: &Scheduler) -> Vec<String> {
+        self.events_of(&scheduler.stream)
+            .iter()
+            .map(show_event)
+            .collect()
+    }
+
+    /// A call on the scheduler's own stream.
+    pub(crate) fn call(&mut self, scheduler: &Scheduler, call: Value) -> Answer {
+        let stream = scheduler.stream.clone();
+        self.call_on(Some(&stream), &scheduler.id, call)
+    }
+
+    pub(crate) fn call_on(&mut self, stream: Option<&str>, id: &str, mut call: Value) -> Answer {
+        call["framework_id"] = json!({"value": id});
+        let token = self.next();
+        self.input(Input::Call {
+            token,
+            stream_id: stream.map(str::to_string),
+            call: Box::new(decode(&call)),
+        });
+        self.answers
+            .remove(&token)
+            .unwrap_or_else(|| Answer::refused(0, "no answer yet"))
+    }
+
+    pub(crate) fn operator(&mut self, call: Value) -> Answer {
+        let token = self.operator_asks(call);
+        self.answer(token).expect("an answer")
+    }
+
+    pub(crate) fn operator_asks(&mut self, call: Value) -> Token {
+        let token = self.next();
+        let call = Box::new(decode(&call));
+        self.input(Input::Operator { token, call });
+        token
+    }
+
+    pub(crate) fn answer(&mut self, token: Token) -> Option<Answer> {
+        self.answers.remove(&token)
+    }
+
+    // --- offers and tasks -------------------------------------------------------------------------------------
+
+    /// The allocator proposes; the id of the offer that came of it.
+    pub(crate) fn offer(&mut self, scheduler: &Scheduler, node: &Node, resources: &str) -> String {
+        self.offer_as(scheduler, "*", node, resources)
+    }
+
+    pub(crate) fn offer_as(
+        &mut self,
+        scheduler: &Scheduler,
+        role: &str,
+        node: &Node,
+        resources: &str,
+    ) -> String {
+        let before = self.core.next_offer;
+        self.propose(&scheduler.id, role, &node.id, resources);
+        assert_eq!(self.core.next_offer, before + 1, "no offer was made");
+        format!("{}-O{before}", self.core.config.info.id)
+    }
+
+    pub(crate) fn propose(&mut self, framework: &str, role: &str, agent: &str, resources: &str) {
+        let resources = parse(resources);
+        self.ledger.hold(agent, framework, role, &resources);
+        self.input(Input::Proposals(vec![Proposal {
+            framework_id: FrameworkId {
+                value: framework.to_string(),
+            },
+            role: role.to_string(),
+            agents: vec![(agent_id(agent), resources)],
+        }]));
+    }
+
+    pub(crate) fn accept(&mut self, by: &Scheduler, offers: &[&str], tasks: &[Value]) -> Answer {
+        let launch = json!({"type": "LAUNCH", "launch": {"task_infos": tasks}});
+        self.call(by, accept(offers, json!([launch])))
+    }
+
+    /// Offers what the task needs and launches it.
+    pub(crate) fn run(&mut self, scheduler: &Scheduler, node: &Node, id: &str, resources: &str) {
+        let offer = self.offer(scheduler, node, resources);
+        let answer = self.accept(scheduler, &[&offer], &[task(id, node, resources)]);
+        assert_eq!(answer, Answer::ACCEPTED);
+        assert_eq!(self.state(scheduler, id), Some(TaskState::TaskStaging));
+    }
+
+    pub(crate) fn state(&self, scheduler: &Scheduler, task: &str) -> Option<TaskState> {
+        let framework = self.core.frameworks.get(&scheduler.id)?;
+        Some(framework.tasks.get(task)?.task.state())
+    }
+
+    // --- agents -----------------------------------------------------------------------------------------------
+
+    /// A new agent.
+    pub(crate) fn agent(&mut self, resources: &str) -> Node {
+        let number = self.next();
+        let request = node::RegisterAgent {
+            agent_info: AgentInfo {
+                hostname: format!("host-{number}"),
+                port: Some(5051),
+                resources: parse(resources),
+                ..Default::default()
+            },
+            version: "1.11.0".to_string(),
+            pid: format!("slave(1)@127.0.0.1:{}", 5000 + number),
+            ..Default::default()
+        };
+        let (node, registration) = self.register(request);
+        assert_eq!(registration.refusal, None);
+        node
+    }
+
+    /// Registers on a new connection.
+    pub(crate) fn register(
+        &mut self,
+        request: node::RegisterAgent,
+    ) -> (Node, node::AgentRegistration) {
+        let peer = PeerId(self.next());
+        self.register_on(peer, request)
+    }
+
+    pub(crate) fn register_on(
+        &mut self,
+        peer: PeerId,
+        mut request: node::RegisterAgent,
+    ) -> (Node, node::AgentRegistration) {
+        let token = self.begin_registration(peer, request.clone());
+        let registration = self.registration(token).expect("an answer");
+        let id = registration
+            .agent_id
+            .clone()
+            .or(request.agent_info.id.take());
+        request.agent_info.id = id.clone();
+        let id = id.unwrap_or_default().value;
+        (Node { id, peer, request }, registration)
+    }
+
+    pub(crate) fn begin_registration(
+        &mut self,
+        peer: PeerId,
+        request: node::RegisterAgent,
+    ) -> Token {
+        let token = self.next();
+        self.input(Input::AgentRegisters {
+            token,
+            peer,
+            address: [127, 0, 0, 1].into(),
+            request: Box::new(request),
+        });
+        token
+    }
+
+    pub(crate) fn registration(&mut self, token: Token) -> Option<node::AgentRegistration> {
+        self.registrations.remove(&token)
+    }
+
+    /// The agent returns on a new connection with all that this master (or the one before) gave it.
+    pub(crate) fn back(
+        &mut self,
+        node: &Node,
+        tasks: Vec<Task>,
+    ) -> (Node, node::AgentRegistration) {
+        let mut request = node.request.clone();
+        request.tasks = tasks;
+        self.register(request)
+    }
+
+    pub(crate) fn lose(&mut self, node: &Node) {
+        let peer = node.peer;
+        self.input(Input::AgentLost {
+            peer,
+            silent: false,
+        });
+    }
+
+    pub(crate) fn says(&mut self, node: &Node, what: AgentMessage) {
+        self.input(Input::AgentSays {
+            peer: node.peer,
+            what,
+        });
+    }
+
+    /// A status update of the agent, with a uuid of sixteen times `uuid`.
+    pub(crate) fn update(
+        &mut self,
+        node: &Node,
+        scheduler: &Scheduler,
+        task: &str,
+        state: TaskState,
+        uuid: u8,
+    ) {
+        self.update_behind(node, scheduler, task, state, uuid, state);
+    }
+
+    /// An update whose task has gone further meanwhile.
+    pub(crate) fn update_behind(
+        &mut self,
+        node: &Node,
+        scheduler: &Scheduler,
+        task: &str,
+        state: TaskState,
+        uuid: u8,
+        latest: TaskState,
+    ) {
+        let status = TaskStatus {
+            task_id: tepui_protocol::v1::TaskId {
+                value: task.to_string(),
+            },
+            state: state as i32,
+            agent_id: Some(agent_id(&node.id)),
+            uuid: Some(vec![uuid; 16].into()),
+            ..Default::default()
+        };
+        let update = node::StatusUpdate {
+            framework_id: FrameworkId {
+                value: scheduler.id.clone(),
+            },
+            status,
+            latest_state: latest as i32,
+        };
+        self.says(node, AgentMessage::StatusUpdate(Box::new(update)));
+    }
+
+    pub(crate) fn acknowledge(
+        &mut self,
+        scheduler: &Scheduler,
+        node: &Node,
+        task: &str,
+        uuid: u8,
+    ) -> Answer {
+        let stream = scheduler.stream.clone();
+        let uuid = tepui_protocol::v1::scheduler::call::Acknowledge {
+            agent_id: agent_id(&node.id),
+            task_id: tepui_protocol::v1::TaskId {
+                value: task.to_string(),
+            },
+            uuid: vec![uuid; 16].into(),
+        };
+        let token = self.next();
+        let mut call: tepui_protocol::v1::scheduler::Call =
+            decode(&json!({"type": "ACKNOWLEDGE", "framework_id": {"value": scheduler.id}}));
+        call.acknowledge = Some(uuid);
+        self.input(Input::Call {
+            token,
+            stream_id: Some(stream),
+            call: Box::new(call),
+        });
+        self.answers.remove(&token).expect("an answer")
+    }
+
+    /// What the agent was told since the last look: the order's name and what it concerns.
+    pub(crate) fn ordered(&mut self, node: &Node) -> Vec<String> {
+        self.orders
+            .remove(&node.peer)
+            .unwrap_or_default()
+            .iter()
+            .map(show_order)
+            .collect()
+    }
+
+    /// The live task as the agent would report it.
+    pub(crate) fn task(&self, scheduler: &Scheduler, task: &str) -> Task {
+        let entry = &self.core.frameworks[&scheduler.id].tasks[task];
+        (*entry.task).clone()
+    }
+}
+
+fn core(id: &str) -> MasterCore {
+    MasterCore::new(MasterConfig {
+        info: MasterInfo {
+            id: id.to_string(),
+            ..Default::default()
+        },
+        cluster: None,
+        started_at: START,
+        agent_reregister_timeout: Duration::from_secs(600),
+        agent_silence_timeout: Duration::ZERO,
+    })
+}
+
+pub(crate) fn accept(offers: &[&str], operations: Value) -> Value {
+    let ids: Vec<Value> = offers.iter().map(|id| json!({"value": id})).collect();
+    json!({"type": "ACCEPT", "accept": {"offer_ids": ids, "operations": operations}})
+}
+
+/// A command task.
+pub(crate) fn task(id: &str, node: &Node, resources: &str) -> Value {
+    json!({
+        "name": id, "task_id": {"value": id}, "agent_id": {"value": node.id},
+        "resources": to_json(&parse(resources)), "command": {"value": "sleep 1000"},
+    })
+}
+
+pub(crate) fn to_json(resources: &[Resource]) -> Value {
+    resources
+        .iter()
+        .map(|resource| -> Value {
+            serde_json::from_slice(&codec::encode(resource).unwrap()).unwrap()
+        })
+        .collect()
+}
+
+pub(crate) fn parse(resources: &str) -> Vec<Resource> {
+    Resources::parse(resources, "*").unwrap().to_proto()
+}
+
+pub(crate) fn agent_id(id: &str) -> AgentId {
+    AgentId {
+        value: id.to_string(),
+    }
+}
+
+pub(crate) fn decode<T>(value: &Value) -> T
+where
+    T: serde::de::DeserializeOwned + tepui_protocol::descriptor::Described,
+{
+    codec::decode(value.to_string().as_bytes(), &Limits::HTTP).unwrap()
+}
+
+fn show_event(event: &Value) -> String {
+    let status = match event["type"].as_str().unwrap() {
+        "UPDATE" => &event["update"]["status"],
+        "RESCIND" => return format!("RESCIND {}", text(&event["rescind"]["offer_id"]["value"])),
+        "ERROR" => return format!("ERROR {}", text(&event["error"]["message"])),
+        other => return other.to_string(),
+    };
+    let parts = [
+        &status["task_id"]["value"],
+        &status["state"],
+        &status["reason"],
+        &status["message"],
+    ];
+    let shown: Vec<&str> = parts.into_iter().filter_map(Value::as_str).collect();
+    shown.join(" ")
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+fn show_order(order: &Order) -> String {
+    match order {
+        Order::RunTask(run) => format!("run {}", run.task.task_id.value),
+        Order::KillTask(kill) => format!("kill {}", kill.task_id.value),
+        Order::ShutdownExecutor(shutdown) => {
+            format!("shutdown executor {}", shutdown.executor_id.value)
+        }
+        Order::ShutdownFramework(_) => "shutdown framework".to_string(),
+        Order::UpdateFramework(_) => "update framework".to_string(),
+        Order::ShutdownAgent(shutdown) => format!("shutdown: {}", shutdown.reason),
+        Order::AcknowledgeUpdate(acknowledge) => {
+            format!("acknowledge {}", acknowledge.task_id.value)
+        }
+        Order::ToExecutor(message) => format!("message {}", message.executor_id.value),
+    }
+}
