@@ -10,7 +10,6 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
-    task::Poll,
 };
 
 use actix_web::{
@@ -56,21 +55,21 @@ async fn events(body: impl MessageBody, name: &str, count: usize) -> Vec<(String
         let Some(Ok(chunk)) = chunk else {
             panic!("the stream ended");
         };
-        for event in std::str::from_utf8(&chunk)
-            .unwrap()
-            .split_terminator("\n\n")
-        {
-            let (name, data) = event.split_once('\n').unwrap();
-            let name = name.strip_prefix("event: ").unwrap().to_owned();
-            let data = serde_json::from_str(data.strip_prefix("data: ").unwrap()).unwrap();
-            events.push((name, data));
+        for event in text(&chunk).split_terminator("\n\n") {
+            events.push(parse(event).expect("an event is a name and JSON"));
         }
     }
     events
 }
 
+fn parse(event: &str) -> Option<(String, Value)> {
+    let (name, data) = event.split_once('\n')?;
+    let data = serde_json::from_str(data.strip_prefix("data: ")?).ok()?;
+    Some((name.strip_prefix("event: ")?.to_owned(), data))
+}
+
 fn text(bytes: &[u8]) -> &str {
-    std::str::from_utf8(bytes).unwrap()
+    std::str::from_utf8(bytes).expect("all that is served is UTF-8")
 }
 
 /// All paths `/admin/…` that a text names in double quotes, and its relative imports.
