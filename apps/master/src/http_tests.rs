@@ -1,1 +1,404 @@
+//! Against stand-ins for master and view: the recorded refusals of Mesos, and what a stream looks like.
 
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{Arc, Mutex, atomic::AtomicU64},
+};
+
+use actix_web::{
+    App,
+    body::MessageBody,
+    dev::ServiceResponse,
+    http::Method,
+    test::{TestRequest, call_service, init_service},
+};
+use bytes::Bytes;
+use tepui_framework::Proxies;
+use tepui_http::{Attached, Files, Logging, metrics::Limiter};
+use tepui_kit::{
+    Clock, Directory, Tell, TellError,
+    stage::{Answering, Recorder},
+};
+use tepui_messages::{
+    framework::{Deliver, EndStream},
+    master::{Answer, OperatorCall, Subscribe},
+    view::{Query, Question},
+};
+use tepui_protocol::v1::{
+    MasterInfo, VersionInfo,
+    master::call::Type,
+    scheduler::{Event, event},
+};
+
+use super::{Facts, MasterFlags, MasterHttp, configure};
+use crate::leadership::{Leadership, Standing};
+
+/// Refuses every subscription, as the master does those with a bad role.
+struct Refuser;
+
+impl Tell<Subscribe> for Refuser {
+    fn tell(&self, message: Subscribe) -> Result<(), TellError> {
+        let error = event::Error {
+            message: "no".to_string(),
+        };
+        let event = Event {
+            r#type: Some(event::Type::Error as i32),
+            error: Some(error),
+            ..Event::default()
+        };
+        message.stream.tell(Deliver(Arc::new(event)))?;
+        message.stream.tell(EndStream)
+    }
+}
+
+fn operator(call: &OperatorCall) -> Answer {
+    match call.0.r#type() {
+        Type::MarkAgentGone => Answer::refused(404, "Agent 'nope' not found"),
+        Type::Teardown => Answer::refused(400, "No framework found with specified ID"),
+        Type::ReserveResources => Answer::refused(400, "No agent found with specified ID"),
+        Type::DrainAgent => Answer::refused(400, "Unknown agent"),
+        Type::RemoveQuota => {
+            Answer::refused(400, "Failed to remove quota: Role 'qb' has no quota set")
+        }
+        _ => Answer::OK,
+    }
+}
+
+struct Scene {
+    http: Arc<MasterHttp>,
+    asked: Arc<Mutex<Vec<Query>>>,
+}
+
+fn scene(standing: Standing) -> Scene {
+    let directory = Directory::new("test", Clock::system());
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let queries = Arc::clone(&asked);
+    let view = Answering::asker(move |query: Query| {
+        let body = match query.question {
+            Question::Metrics => "{\"master/elected\":1.0}".to_string(),
+            _ => format!("{{\"x\":\"{}\"}}", "y".repeat(2000)),
+        };
+        queries.lock().unwrap().push(query);
+        Ok(Bytes::from(body))
+    });
+    let master = MasterInfo {
+        id: "m".to_string(),
+        port: 5050,
+        hostname: Some("here".to_string()),
+        ..MasterInfo::default()
+    };
+    let version = VersionInfo {
+        version: "1.11.0".to_string(),
+        ..VersionInfo::default()
+    };
+    let http = MasterHttp {
+        scheduler: Answering::asker(|_| Ok(Answer::refused(400, "Framework cannot be found"))),
+        operator: Answering::asker(|call| Ok(operator(&call))),
+        subscribe: Arc::new(Refuser),
+        proxies: Proxies::new(directory.clone(), None, Recorder::new().teller()),
+        view,
+        watch: Recorder::new().teller(),
+        changes: Arc::new(AtomicU64::new(7)),
+        directory,
+        leadership: Leadership::new(standing),
+        facts: Facts {
+            master,
+            version,
+            flags: MasterFlags::default().table(),
+            bridge: "127.0.0.1:5052".to_string(),
+        },
+        files: Files::new(Attached(BTreeMap::new())),
+        logging: Logging::new(|_| {}),
+        limiter: Limiter::default(),
+    };
+    Scene {
+        http: Arc::new(http),
+        asked,
+    }
+}
+
+fn leading() -> Scene {
+    scene(Standing::Leading {
+        term: 3,
+        cluster_id: Some("c".to_string()),
+    })
+}
+
+struct Got {
+    status: u16,
+    headers: BTreeMap<String, String>,
+    body: Vec<u8>,
+}
+
+impl Got {
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", String::as_str)
+    }
+}
+
+async fn read(response: ServiceResponse<impl MessageBody>) -> Got {
+    let status = response.status().as_u16();
+    let headers = response.headers().iter();
+    let headers =
+        headers.map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_string()));
+    let headers = headers.collect();
+    let body = actix_web::body::to_bytes(response.into_body()).await;
+    Got {
+        status,
+        headers,
+        body: body.map_err(Into::into).unwrap().to_vec(),
+    }
+}
+
+async fn send(
+    scene: &Scene,
+    method: &str,
+    uri: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> Got {
+    let app = App::new().configure(|config| configure(config, &scene.http, None));
+    let app = init_service(app).await;
+    let mut request = TestRequest::default()
+        .method(Method::from_bytes(method.as_bytes()).unwrap())
+        .uri(uri)
+        .set_payload(body.to_vec());
+    for (name, value) in headers {
+        request = request.append_header((*name, *value));
+    }
+    read(call_service(&app, request.to_request()).await).await
+}
+
+/// One recorded exchange: request line, headers and body; status, content type and body.
+fn recorded(number: u32) -> (Vec<String>, Vec<(String, String)>, Vec<u8>, Got) {
+    let folder =
+        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../integration/conformance/golden");
+    let prefix = format!("{number:03}-");
+    let file = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| {
+            path.file_name()
+                .unwrap()
+                .to_string_lossy()
+                .starts_with(&prefix)
+        })
+        .unwrap();
+    let text = std::fs::read(file).unwrap();
+    let text = String::from_utf8_lossy(&text).into_owned();
+    let (_, text) = text.split_once("=== REQUEST ===\n").unwrap();
+    let (request, response) = text.split_once("\n=== RESPONSE ===\n").unwrap();
+    let (response, _) = response.rsplit_once("\n=== END ===").unwrap();
+    let (line, headers, body) = message(request);
+    let (status, answer_headers, answer) = message(response);
+    let line = line.split(' ').map(str::to_string).collect();
+    let got = Got {
+        status: status.split(' ').nth(1).unwrap().parse().unwrap(),
+        headers: answer_headers
+            .into_iter()
+            .map(|(name, value)| (name.to_lowercase(), value))
+            .collect(),
+        body: answer.into_bytes(),
+    };
+    (line, headers, body.into_bytes(), got)
+}
+
+fn message(text: &str) -> (String, Vec<(String, String)>, String) {
+    let (head, body) = text.split_once("\r\n\r\n").unwrap();
+    let mut lines = head.split("\r\n");
+    let first = lines.next().unwrap().to_string();
+    let headers = lines.filter_map(|line| line.split_once(": "));
+    let headers = headers
+        .map(|(name, value)| (name.to_string(), value.to_string()))
+        .collect();
+    (first, headers, body.to_string())
+}
+
+#[actix_web::test]
+async fn refusals_are_those_that_mesos_was_recorded_with() {
+    let scene = leading();
+    // The level of the log is asked for before calls of the list change it.
+    let numbers = [21, 59, 9, 12, 15, 16, 30, 31, 33]
+        .into_iter()
+        .chain(85..=107)
+        .chain([112, 113, 115, 116, 117])
+        .chain(119..=122)
+        .chain([125, 127, 128, 129, 130, 131, 132])
+        .chain(138..=151)
+        .chain([158, 159, 160, 209, 303, 304, 305]);
+    for number in numbers {
+        let (line, headers, body, expected) = recorded(number);
+        let headers: Vec<(&str, &str)> = headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
+        let got = send(&scene, &line[0], &line[1], &headers, &body).await;
+        let context = format!("{number}: {line:?} {}", String::from_utf8_lossy(&body));
+        assert_eq!(got.status, expected.status, "{context}: {}", got.text());
+        for name in ["content-type", "allow"] {
+            assert_eq!(got.header(name), expected.header(name), "{context}");
+        }
+        assert_eq!(got.text(), expected.text(), "{context}");
+    }
+}
+
+const SUBSCRIBE: &[u8] =
+    br#"{"type":"SUBSCRIBE","subscribe":{"framework_info":{"user":"u","name":"n"}}}"#;
+const JSON: (&str, &str) = ("content-type", "application/json");
+
+#[actix_web::test]
+async fn a_subscription_is_a_stream_whatever_becomes_of_it() {
+    let got = send(&leading(), "POST", "/api/v1/scheduler", &[JSON], SUBSCRIBE).await;
+    assert_eq!(got.status, 200);
+    assert_eq!(got.header("content-type"), "application/json");
+    assert_eq!(got.header("mesos-stream-id").len(), 36);
+    assert_eq!(got.header("content-length"), "");
+    assert_eq!(
+        got.text(),
+        "41\n{\"type\":\"ERROR\",\"error\":{\"message\":\"no\"}}"
+    );
+}
+
+#[actix_web::test]
+async fn only_the_leader_answers_and_others_show_the_way() {
+    let following = scene(Standing::Following("there:5050".to_string()));
+    for (path, location) in [
+        ("/state?jsonp=x", "//there:5050/state?jsonp=x"),
+        ("//api/v1", "//there:5050/api/v1"),
+        ("/master/redirect", "//there:5050"),
+        ("/tepui/v1/leader", "//there:5050/tepui/v1/leader"),
+    ] {
+        let got = send(&following, "POST", path, &[], b"").await;
+        assert_eq!(
+            (got.status, got.header("location")),
+            (307, location),
+            "{path}"
+        );
+    }
+    assert_eq!(
+        send(&following, "GET", "/health", &[], b"").await.status,
+        200
+    );
+    assert_eq!(
+        send(&following, "GET", "/redirect/x", &[], b"")
+            .await
+            .status,
+        404
+    );
+    for (standing, text) in [
+        (Standing::NoLeader, "No leader elected"),
+        (Standing::Recovering, "Master has not finished recovery"),
+    ] {
+        for path in ["/api/v1/scheduler", "/state", "/tepui/v1/leader"] {
+            let got = send(&scene(standing.clone()), "GET", path, &[], b"").await;
+            assert_eq!((got.status, got.text().as_str()), (503, text), "{path}");
+        }
+    }
+    let got = send(&leading(), "GET", "/tepui/v1/leader", &[], b"").await;
+    let answer: serde_json::Value = serde_json::from_slice(&got.body).unwrap();
+    assert_eq!(answer["bridge"], "127.0.0.1:5052");
+    assert_eq!(answer["leader"], "here:5050");
+    assert_eq!(
+        (&answer["term"], &answer["cluster_id"]),
+        (&3.into(), &"c".into())
+    );
+}
+
+#[actix_web::test]
+async fn large_answers_are_compressed_for_those_who_ask_and_streams_never() {
+    for (asked, compressed) in [
+        ("gzip", true),
+        ("GZIP", true),
+        ("*", true),
+        ("gzip;q=0.5", true),
+        ("gzip;q=0", false),
+        ("*;q=0", false),
+        ("x-gzip", false),
+        ("deflate", false),
+        ("identity", false),
+    ] {
+        let got = send(
+            &leading(),
+            "GET",
+            "/state",
+            &[("accept-encoding", asked)],
+            b"",
+        )
+        .await;
+        assert_eq!(
+            got.header("content-encoding") == "gzip",
+            compressed,
+            "{asked}"
+        );
+    }
+    let small = send(
+        &leading(),
+        "GET",
+        "/redirect",
+        &[("accept-encoding", "gzip")],
+        b"",
+    )
+    .await;
+    assert_eq!(small.header("content-encoding"), "");
+}
+
+#[actix_web::test]
+async fn questions_wait_for_what_was_decided_before_them() {
+    let scene = leading();
+    let got = send(
+        &scene,
+        "POST",
+        "/master/tasks?limit=2&order=asc&jsonp=a.b",
+        &[],
+        b"",
+    )
+    .await;
+    assert_eq!(got.header("content-type"), "text/javascript");
+    assert!(got.text().starts_with("a.b({") && got.text().ends_with("})"));
+    let asked = scene.asked.lock().unwrap().pop().unwrap();
+    assert_eq!(asked.after, 7);
+    let expected = Question::Tasks {
+        framework_id: None,
+        task_id: None,
+        limit: 2,
+        offset: 0,
+        ascending: true,
+    };
+    assert_eq!(asked.question, expected);
+}
+
+#[actix_web::test]
+async fn bodies_are_bounded_also_when_compressed() {
+    use std::io::Write;
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(br#"{"type":"GET_HEALTH"}"#).unwrap();
+    let body = encoder.finish().unwrap();
+    let gzip = ("content-encoding", "gzip");
+    let got = send(&leading(), "POST", "/api/v1", &[JSON, gzip], &body).await;
+    assert_eq!(
+        got.text(),
+        r#"{"type":"GET_HEALTH","get_health":{"healthy":true}}"#
+    );
+
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(&vec![b' '; (16 << 20) + 1]).unwrap();
+    let bomb = encoder.finish().unwrap();
+    assert_eq!(
+        send(&leading(), "POST", "/api/v1", &[JSON, gzip], &bomb)
+            .await
+            .status,
+        413
+    );
+    let large = vec![b' '; (16 << 20) + 1];
+    assert_eq!(
+        send(&leading(), "POST", "/api/v1", &[JSON], &large)
+            .await
+            .status,
+        413
+    );
+}
