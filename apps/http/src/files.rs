@@ -180,7 +180,7 @@ impl Files {
                 path: format!("{}/{}", path.trim_end_matches('/'), name.to_string_lossy()),
                 links: u64::from(status.st_nlink as u32),
                 size: u64::try_from(status.st_size).unwrap_or(0),
-                modified_secs: status.st_mtime as i64,
+                modified_secs: status.st_mtime,
                 mode: status.st_mode,
                 user: names.user(status.st_uid),
                 group: names.group(status.st_gid),
