@@ -23,12 +23,7 @@ pub(crate) struct AgentService<N> {
 }
 
 impl<N: Orders + Clone> AgentService<N> {
-    pub(crate) fn new(
-        node: N,
-        directory: &Directory,
-        name: String,
-        notices: Arc<Notices>,
-    ) -> Self {
+    pub(crate) fn new(node: N, directory: &Directory, name: String, notices: Arc<Notices>) -> Self {
         Self {
             router: Arc::new(router(&node, directory)),
             node,

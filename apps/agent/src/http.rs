@@ -160,9 +160,7 @@ impl Api {
                 self.limiter.turn().await?;
                 json(Value::Object(metrics::all(self).await?))
             }
-            Route::Prometheus => {
-                common::prometheus(&metrics::all(self).await?, &self.directory)
-            }
+            Route::Prometheus => common::prometheus(&metrics::all(self).await?, &self.directory),
             Route::Browse => self.files.browse(&request).await,
             Route::Read => self.files.read_text(&request).await,
             Route::Download => self.files.download(&request).await,

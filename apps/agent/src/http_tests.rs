@@ -1,0 +1,298 @@
+//! The recorded answers of Mesos' agent, against a node that is a stand-in.
+
+use std::{collections::BTreeSet, fs, net::IpAddr, path::Path};
+
+use actix_web::{App, dev::Service, http::Method, test};
+use futures_util::future::{BoxFuture, FutureExt, ready};
+use tepui_http::{Logging, metrics::Limiter};
+use tepui_kit::{AskError, Clock, Tell, TellError};
+use tepui_messages::agent::{
+    Answer, ContainerUsageRecord, ExecutorCall, ExecutorStreamLost, ExecutorSubscribe,
+};
+use tepui_node::config::default_capabilities;
+use tepui_protocol::{
+    resources::Resources,
+    v1::{AgentId, AgentInfo, MasterInfo},
+    values::parse_attributes,
+};
+
+use super::*;
+use crate::AgentSettings;
+
+const GOLDEN: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../../integration/conformance/golden"
+);
+
+/// An idle agent, as in the recordings.
+struct Idle(Arc<NodeState>);
+
+impl Idle {
+    fn new() -> Self {
+        let resources = Resources::parse("cpus:4;mem:4096;disk:10240;ports:[31000-32000]", "*");
+        let info = AgentInfo {
+            hostname: "localhost".to_owned(),
+            port: Some(15051),
+            resources: resources.unwrap().to_proto(),
+            attributes: parse_attributes("rack:r1;gen:[1-5];num:3.5").unwrap(),
+            id: Some(AgentId {
+                value: "d5954213-589f-443a-acc8-58cca08d7216-S1".to_owned(),
+            }),
+            ..AgentInfo::default()
+        };
+        let master = MasterInfo {
+            hostname: Some("localhost".to_owned()),
+            ..MasterInfo::default()
+        };
+        Self(Arc::new(NodeState {
+            info: Arc::new(info),
+            phase: NodePhase::Running,
+            master: Some(Arc::new(master)),
+            registered_at: None,
+            frameworks: Vec::new(),
+            completed_frameworks: Vec::new(),
+        }))
+    }
+}
+
+fn now<T: Send + 'static>(value: T) -> BoxFuture<'static, Result<T, AskError>> {
+    ready(Ok(value)).boxed()
+}
+
+impl Ask<ExecutorSubscribe> for Idle {
+    fn ask(&self, _: ExecutorSubscribe) -> BoxFuture<'static, Result<Answer, AskError>> {
+        now(Answer::refused(400, "Framework cannot be found"))
+    }
+}
+
+impl Ask<ExecutorCall> for Idle {
+    fn ask(&self, _: ExecutorCall) -> BoxFuture<'static, Result<Answer, AskError>> {
+        now(Answer::refused(400, "Framework cannot be found"))
+    }
+}
+
+impl Tell<ExecutorStreamLost> for Idle {
+    fn tell(&self, _: ExecutorStreamLost) -> Result<(), TellError> {
+        Ok(())
+    }
+}
+
+impl Ask<GetNodeState> for Idle {
+    fn ask(&self, _: GetNodeState) -> BoxFuture<'static, Result<Arc<NodeState>, AskError>> {
+        now(Arc::clone(&self.0))
+    }
+}
+
+impl Ask<ContainerUsage> for Idle {
+    fn ask(
+        &self,
+        _: ContainerUsage,
+    ) -> BoxFuture<'static, Result<Vec<ContainerUsageRecord>, AskError>> {
+        now(Vec::new())
+    }
+}
+
+fn api() -> Api {
+    let settings = AgentSettings {
+        work_dir: "/nowhere".into(),
+        masters: vec!["127.0.0.1:15050".to_owned()],
+        ip: IpAddr::from([127, 0, 0, 1]),
+        port: 15051,
+        hostname: "localhost".to_owned(),
+        resources: Some("cpus:4".to_owned()),
+        attributes: Some("rack:r1".to_owned()),
+    };
+    let facts = Facts {
+        pid: "slave(1)@127.0.0.1:15051".to_owned(),
+        capabilities: default_capabilities(),
+        flags: flags(&settings, Path::new("/run"), false, true),
+        version: VersionInfo {
+            version: "1.11.0".to_owned(),
+            ..VersionInfo::default()
+        },
+        started_at: 0,
+        launch_errors: Arc::default(),
+    };
+    Api {
+        node: Arc::new(Idle::new()),
+        facts: Arc::new(facts),
+        files: files("/nowhere".into()),
+        logging: Logging::new(|_| {}),
+        directory: Directory::new("test", Clock::system()),
+        limiter: Arc::new(Limiter::default()),
+    }
+}
+
+/// A recorded exchange.
+struct Recording {
+    name: String,
+    method: Method,
+    target: String,
+    headers: Vec<(String, String)>,
+    body: Vec<u8>,
+    status: u16,
+    answer_headers: Vec<(String, String)>,
+    answer: Vec<u8>,
+}
+
+fn recordings(kind: &str) -> Vec<Recording> {
+    let mut found: Vec<Recording> = fs::read_dir(GOLDEN)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.file_name().unwrap().to_string_lossy().contains(kind))
+        .map(|path| recording(&path))
+        .collect();
+    found.sort_by(|a, b| a.name.cmp(&b.name));
+    found
+}
+
+fn recording(path: &Path) -> Recording {
+    let text = fs::read_to_string(path).unwrap();
+    let (_, rest) = text.split_once("=== REQUEST ===\n").unwrap();
+    let (request, rest) = rest.split_once("\n=== RESPONSE ===\n").unwrap();
+    let (response, _) = rest.rsplit_once("\n=== END ===").unwrap();
+    let (first, headers, body) = message(request);
+    let mut words = first.split(' ');
+    let (status_line, answer_headers, answer) = message(response);
+    Recording {
+        name: path.file_name().unwrap().to_string_lossy().into_owned(),
+        method: words.next().unwrap().parse().unwrap(),
+        target: words.next().unwrap().to_owned(),
+        headers,
+        body,
+        status: status_line.split(' ').nth(1).unwrap().parse().unwrap(),
+        answer_headers,
+        answer,
+    }
+}
+
+fn message(text: &str) -> (String, Vec<(String, String)>, Vec<u8>) {
+    let (head, body) = text.split_once("\r\n\r\n").unwrap();
+    let mut lines = head.split("\r\n");
+    let first = lines.next().unwrap().to_owned();
+    let headers = lines.map(|line| {
+        let (name, value) = line.split_once(": ").unwrap();
+        (name.to_owned(), value.to_owned())
+    });
+    (first, headers.collect(), body.as_bytes().to_vec())
+}
+
+/// Our answer: status, content type, body.
+async fn ours(recording: &Recording) -> (u16, Option<String>, Vec<u8>) {
+    let app = test::init_service(App::new().configure(api().configure())).await;
+    let mut request = test::TestRequest::with_uri(&recording.target)
+        .method(recording.method.clone())
+        .set_payload(recording.body.clone());
+    for (name, value) in &recording.headers {
+        request = request.insert_header((name.as_str(), value.as_str()));
+    }
+    let response = app.call(request.to_request()).await.unwrap();
+    let status = response.status().as_u16();
+    let content_type = response.headers().get("content-type");
+    let content_type = content_type.map(|value| value.to_str().unwrap().to_owned());
+    (
+        status,
+        content_type,
+        test::read_body(response).await.to_vec(),
+    )
+}
+
+#[actix_web::test]
+async fn refusals_are_those_of_mesos_to_the_letter() {
+    let recordings = recordings("-err-agent-");
+    assert_eq!(recordings.len(), 16);
+    for recording in recordings {
+        let (status, content_type, body) = ours(&recording).await;
+        let name = &recording.name;
+        let body = String::from_utf8_lossy(&body).into_owned();
+        let expected = String::from_utf8_lossy(&recording.answer).into_owned();
+        assert_eq!((status, &body), (recording.status, &expected), "{name}");
+        let headers = recording.answer_headers.iter();
+        let expected = headers.clone().find(|(name, _)| name == "Content-Type");
+        assert_eq!(
+            content_type.as_ref(),
+            expected.map(|(_, value)| value),
+            "{name}"
+        );
+    }
+}
+
+/// What of Mesos' agent this one has not, or not yet: left out rather than made up.
+const LEFT_OUT: [&str; 21] = [
+    "build_date",
+    "build_time",
+    "build_user",
+    "git_sha",
+    "git_tag",
+    "log_dir",
+    "containerizer/fetcher/task_fetches_failed",
+    "containerizer/fetcher/task_fetches_succeeded",
+    "resource_provider_manager/events/disconnect",
+    "resource_provider_manager/events/subscribe",
+    "slave/executor_directory_max_allowed_age_secs",
+    "slave/executors_terminated",
+    "slave/invalid_framework_messages",
+    "slave/invalid_status_updates",
+    "slave/recovery_time_secs",
+    "slave/tasks_failed",
+    "slave/tasks_finished",
+    "slave/tasks_gone",
+    "slave/tasks_killed",
+    "slave/tasks_lost",
+    "slave/valid_framework_messages",
+];
+
+/// Names and kinds of values; numbers and texts themselves differ.
+fn shape(value: &Value, path: &str, found: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(object) => {
+            for (name, value) in object {
+                let left_out =
+                    LEFT_OUT.contains(&name.as_str()) || name == "slave/valid_status_updates";
+                if !left_out {
+                    shape(value, &format!("{path}.{name}"), found);
+                }
+            }
+        }
+        Value::Array(items) => {
+            found.insert(format!("{path}[]"));
+            for item in items {
+                shape(item, &format!("{path}[]"), found);
+            }
+        }
+        Value::String(_) => drop(found.insert(format!("{path}: text"))),
+        Value::Number(number) => {
+            let kind = if number.is_f64() { "double" } else { "integer" };
+            found.insert(format!("{path}: {kind}"));
+        }
+        other => drop(found.insert(format!("{path}: {other}"))),
+    }
+}
+
+#[actix_web::test]
+async fn an_idle_agent_answers_in_the_shape_of_mesos() {
+    let recordings = recordings("-idle-agent-");
+    assert_eq!(recordings.len(), 28);
+    for recording in recordings {
+        let (status, _, body) = ours(&recording).await;
+        let name = &recording.name;
+        assert_eq!(status, recording.status, "{name}");
+        let (Ok(ours), Ok(theirs)) = (
+            serde_json::from_slice::<Value>(&body),
+            serde_json::from_slice::<Value>(&recording.answer),
+        ) else {
+            assert_eq!(body, recording.answer, "{name}");
+            continue;
+        };
+        let [mut ours, mut theirs] = [ours, theirs].map(|value| {
+            let mut found = BTreeSet::new();
+            shape(&value, "", &mut found);
+            found
+        });
+        // Which flags there are is this agent's own matter; that they are texts is not.
+        for side in [&mut ours, &mut theirs] {
+            side.retain(|line| !line.starts_with(".flags.") || !line.ends_with(": text"));
+        }
+        assert_eq!(ours, theirs, "{name}");
+    }
+}

@@ -205,7 +205,9 @@ impl ContainerRuntime for Containers {
         async move {
             let dir = inner.dir(&container_id);
             let launcher = &inner.launcher;
-            let destroyed = launcher.destroy(&container_id, &dir, DESTROY_DEADLINE).await;
+            let destroyed = launcher
+                .destroy(&container_id, &dir, DESTROY_DEADLINE)
+                .await;
             destroyed.map_err(|error| {
                 inner.errors.destroy.fetch_add(1, Ordering::Relaxed);
                 told(&error)
@@ -229,7 +231,11 @@ impl ContainerRuntime for Containers {
             inner.running().remove(&container_id);
             let dir = inner.dir(&container_id);
             if let Err(error) = inner.launcher.cleanup(&container_id, &dir).await {
-                tracing::warn!(container_id, "its records are not removed: {}", told(&error));
+                tracing::warn!(
+                    container_id,
+                    "its records are not removed: {}",
+                    told(&error)
+                );
             }
         }
         .boxed()
@@ -241,7 +247,11 @@ async fn sweep(inner: &Inner, container_id: &str) {
     let dir = inner.dir(container_id);
     let destroyed = inner.launcher.destroy(container_id, &dir, DESTROY_DEADLINE);
     if let Err(error) = destroyed.await {
-        tracing::error!(container_id, "processes may be left of it: {}", told(&error));
+        tracing::error!(
+            container_id,
+            "processes may be left of it: {}",
+            told(&error)
+        );
     }
 }
 

@@ -48,7 +48,9 @@ impl Prepared {
         let given = resources(settings.resources.as_deref())?;
         let attributes = settings.attributes.as_deref().unwrap_or_default();
         let attributes = parse_attributes(attributes).map_err(|reason| {
-            anyhow!("--attributes: {reason}; expected name:value pairs, such as 'rack:r1;gen:[1-5]'")
+            anyhow!(
+                "--attributes: {reason}; expected name:value pairs, such as 'rack:r1;gen:[1-5]'"
+            )
         })?;
         settings.work_dir = work_dir(&settings.work_dir)?;
         let engine = open_engine(&settings.work_dir)?;
@@ -170,11 +172,25 @@ fn shim() -> anyhow::Result<PathBuf> {
         if path.is_file() {
             return Ok(path);
         }
-        bail!("{SHIM_VARIABLE}={}: there is no such program", path.display());
+        bail!(
+            "{SHIM_VARIABLE}={}: there is no such program",
+            path.display()
+        );
     }
     let program = std::env::current_exe().context("where this program lies")?;
     let path = program.with_file_name(SHIM);
     if path.is_file() {
+        return Ok(path);
+    }
+    // Cargo puts test programs one directory below the others.
+    let of_tests = program
+        .parent()
+        .filter(|directory| directory.ends_with("deps"));
+    if let Some(path) = of_tests
+        .and_then(Path::parent)
+        .map(|target| target.join(SHIM))
+        && path.is_file()
+    {
         return Ok(path);
     }
     bail!(
@@ -189,9 +205,16 @@ fn runtime_dir(work_dir: &Path) -> anyhow::Result<PathBuf> {
     let fallback = work_dir.join("run");
     let used = fs::read_dir(&fallback).is_ok_and(|mut entries| entries.next().is_some());
     let digest = Sha256::digest(work_dir.as_os_str().as_encoded_bytes());
-    let name: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let name: String = digest
+        .iter()
+        .take(8)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     let preferred = Path::new(RUNTIME_ROOT).join(name);
-    for directory in [(!used).then_some(preferred), Some(fallback)].into_iter().flatten() {
+    for directory in [(!used).then_some(preferred), Some(fallback)]
+        .into_iter()
+        .flatten()
+    {
         let mut builder = fs::DirBuilder::new();
         let made = builder.recursive(true).mode(0o700).create(&directory);
         let access = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
@@ -199,7 +222,10 @@ fn runtime_dir(work_dir: &Path) -> anyhow::Result<PathBuf> {
             return Ok(directory);
         }
     }
-    bail!("--work-dir {}: no directory can be made in it", work_dir.display())
+    bail!(
+        "--work-dir {}: no directory can be made in it",
+        work_dir.display()
+    )
 }
 
 #[cfg(test)]

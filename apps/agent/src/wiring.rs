@@ -94,7 +94,10 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
         facts: Arc::new(facts),
         files: http::files(settings.work_dir.clone()),
         logging: Logging::new(|level| {
-            tracing::info!(level, "logging level asked for; RUST_LOG decides what is logged");
+            tracing::info!(
+                level,
+                "logging level asked for; RUST_LOG decides what is logged"
+            );
         }),
         directory: directory.clone(),
         limiter: Arc::new(Limiter::default()),
@@ -104,7 +107,12 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
     let http = tokio::task::spawn_local(http);
 
     let notices = Arc::new(Notices::default());
-    let service = AgentService::new(node.clone(), &directory, endpoint.clone(), Arc::clone(&notices));
+    let service = AgentService::new(
+        node.clone(),
+        &directory,
+        endpoint.clone(),
+        Arc::clone(&notices),
+    );
     let service = Arc::new(service);
     let bridge = Bridge::new(Settings::default(), Arc::clone(&service) as Arc<_>);
     let finder = LeaderFinder::new(&settings.masters, notices);

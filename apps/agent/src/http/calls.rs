@@ -330,5 +330,8 @@ fn dotted(id: &ContainerId) -> String {
 }
 
 fn unsupported(what: &str) -> Reply {
-    Reply::text(501, format!("Not Implemented: this version of Tepui has no {what}"))
+    Reply::text(
+        501,
+        format!("Not Implemented: this version of Tepui has no {what}"),
+    )
 }

@@ -29,8 +29,14 @@ pub(super) async fn all(api: &Api) -> Result<Map<String, Value>, Reply> {
     let mut own = of_node(&state);
     let errors = &api.facts.launch_errors;
     let count = |errors: &std::sync::atomic::AtomicU64| as_f64(errors.load(Ordering::Relaxed));
-    own.insert("slave/container_launch_errors".into(), count(&errors.launch));
-    own.insert("containerizer/mesos/container_destroy_errors".into(), count(&errors.destroy));
+    own.insert(
+        "slave/container_launch_errors".into(),
+        count(&errors.launch),
+    );
+    own.insert(
+        "containerizer/mesos/container_destroy_errors".into(),
+        count(&errors.destroy),
+    );
     let now = i64::try_from(api.directory.clock().unix_nanos()).unwrap_or(i64::MAX);
     let uptime = u64::try_from(now - api.facts.started_at).unwrap_or(0);
     own.insert("slave/uptime_secs".into(), as_f64(uptime) / 1e9);
@@ -41,8 +47,10 @@ pub(super) async fn all(api: &Api) -> Result<Map<String, Value>, Reply> {
 
 /// What follows from the node's state alone.
 pub(super) fn of_node(state: &NodeState) -> BTreeMap<String, f64> {
-    let mut metrics: BTreeMap<String, f64> =
-        NONE_OF.iter().map(|name| ((*name).to_owned(), 0.0)).collect();
+    let mut metrics: BTreeMap<String, f64> = NONE_OF
+        .iter()
+        .map(|name| ((*name).to_owned(), 0.0))
+        .collect();
     let executors = || state.frameworks.iter().flat_map(|it| &it.executors);
     let total = parsed(&state.info.resources);
     let used = parsed(executors().flat_map(ExecutorState::resources));

@@ -7,10 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use tepui_http::{
-    Located, VirtualPaths,
-    files::inside,
-};
+use tepui_http::{Located, VirtualPaths, files::inside};
 
 /// Sandboxes that `/files/debug` lists at most.
 const MAX_LISTED: usize = 1_000;
@@ -50,7 +47,9 @@ impl Sandboxes {
     }
 
     fn runs(&self, agent: &str, framework: &str, executor: &str) -> PathBuf {
-        let names = [REAL[0], agent, REAL[1], framework, REAL[2], executor, REAL[3]];
+        let names = [
+            REAL[0], agent, REAL[1], framework, REAL[2], executor, REAL[3],
+        ];
         let mut runs = self.work_dir.clone();
         runs.extend(names);
         runs
@@ -75,12 +74,32 @@ impl VirtualPaths for Sandboxes {
         let names: Option<Vec<&str>> = path.iter().map(|name| name.to_str()).collect();
         let names = names?;
         let (run, rest) = match (real, names.as_slice()) {
-            (Some(_), ["slaves", agent, "frameworks", fw, "executors", executor, "runs", run, rest @ ..]) => {
-                (self.run(Some(*agent), [*fw, *executor, *run])?, rest)
-            }
-            (None, ["frameworks", fw, "executors", executor, "runs", run, rest @ ..]) => {
-                (self.run(None, [*fw, *executor, *run])?, rest)
-            }
+            (
+                Some(_),
+                [
+                    "slaves",
+                    agent,
+                    "frameworks",
+                    fw,
+                    "executors",
+                    executor,
+                    "runs",
+                    run,
+                    rest @ ..,
+                ],
+            ) => (self.run(Some(*agent), [*fw, *executor, *run])?, rest),
+            (
+                None,
+                [
+                    "frameworks",
+                    fw,
+                    "executors",
+                    executor,
+                    "runs",
+                    run,
+                    rest @ ..,
+                ],
+            ) => (self.run(None, [*fw, *executor, *run])?, rest),
             _ => return None,
         };
         Some(Located {
@@ -100,7 +119,8 @@ impl VirtualPaths for Sandboxes {
                         continue;
                     };
                     let real = run.display().to_string();
-                    let name = format!("/frameworks/{framework}/executors/{executor}/runs/{LATEST}");
+                    let name =
+                        format!("/frameworks/{framework}/executors/{executor}/runs/{LATEST}");
                     shown.insert(name, real.clone());
                     shown.insert(real.clone(), real);
                     if shown.len() >= MAX_LISTED {
@@ -123,7 +143,11 @@ mod tests {
         let work_dir = home.path().canonicalize().unwrap();
         let run = "slaves/S0/frameworks/f/executors/e/runs";
         fs::create_dir_all(work_dir.join(run).join("c1")).unwrap();
-        std::os::unix::fs::symlink(work_dir.join(run).join("c1"), work_dir.join(run).join(LATEST)).unwrap();
+        std::os::unix::fs::symlink(
+            work_dir.join(run).join("c1"),
+            work_dir.join(run).join(LATEST),
+        )
+        .unwrap();
         let shown = Sandboxes::new(work_dir.clone());
         let root = work_dir.join(run).join("c1");
         let real = root.display().to_string();

@@ -7,7 +7,10 @@ use tepui_messages::{
 };
 use tepui_protocol::{
     resources::Resources,
-    v1::{ContainerStatus, ExecutorInfo, ResourceStatistics, agent_info, executor_info, framework_info},
+    v1::{
+        ContainerStatus, ExecutorInfo, ResourceStatistics, agent_info, executor_info,
+        framework_info,
+    },
 };
 
 use super::values::{
@@ -74,7 +77,11 @@ fn framework(framework: &FrameworkState) -> Value {
         "checkpoint": info.checkpoint(),
         "hostname": info.hostname(),
     }));
-    optional(&mut shown, "principal", info.principal.as_ref().map(|it| json!(it)));
+    optional(
+        &mut shown,
+        "principal",
+        info.principal.as_ref().map(|it| json!(it)),
+    );
     let multi_role = framework_info::capability::Type::MultiRole;
     if info.capabilities.iter().any(|it| it.r#type() == multi_role) {
         shown.insert("roles".to_owned(), json!(info.roles));
@@ -92,7 +99,11 @@ fn executor(executor: &ExecutorState) -> Value {
     let info = &executor.info;
     let resources = parsed(executor.resources());
     let own = parsed(&info.resources);
-    let allocated = if resources.is_empty() { &own } else { &resources };
+    let allocated = if resources.is_empty() {
+        &own
+    } else {
+        &resources
+    };
     let mut shown = object(json!({
         "id": info.executor_id.value,
         "name": info.name(),
@@ -103,9 +114,14 @@ fn executor(executor: &ExecutorState) -> Value {
         "role": role(allocated),
     }));
     optional(&mut shown, "labels", labels(&info.labels));
-    let kind = info.r#type.and_then(|it| executor_info::Type::try_from(it).ok());
+    let kind = info
+        .r#type
+        .and_then(|it| executor_info::Type::try_from(it).ok());
     optional(&mut shown, "type", kind.map(|it| json!(it.as_str_name())));
-    let live = executor.launched_tasks.iter().chain(&executor.terminated_tasks);
+    let live = executor
+        .launched_tasks
+        .iter()
+        .chain(&executor.terminated_tasks);
     shown.insert("tasks".to_owned(), live.map(|it| task(it)).collect());
     let queued = executor.queued_tasks.iter().map(|it| task(it));
     shown.insert("queued_tasks".to_owned(), queued.collect());
@@ -178,7 +194,11 @@ fn about(record: &ContainerUsageRecord) -> Map<String, Value> {
         "framework_id": record.framework_id.value,
         "source": source(info),
     }));
-    optional(&mut shown, "statistics", record.statistics.as_ref().map(proto));
+    optional(
+        &mut shown,
+        "statistics",
+        record.statistics.as_ref().map(proto),
+    );
     shown
 }
 
