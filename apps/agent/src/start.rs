@@ -61,6 +61,8 @@ impl Prepared {
             port: Some(i32::from(settings.port)),
             resources: detect::resources(&given, &settings.work_dir),
             attributes,
+            // As every agent since Mesos 1.10 says.
+            checkpoint: Some(true),
             ..AgentInfo::default()
         };
         let is_root = rustix::process::geteuid().is_root();
@@ -151,7 +153,7 @@ fn advertised(ip: IpAddr, masters: &[String]) -> IpAddr {
         socket.connect(master.as_str()).ok()?;
         Some(socket.local_addr().ok()?.ip())
     });
-    found.unwrap_or(IpAddr::from([127, 0, 0, 1]))
+    found.unwrap_or_else(|| IpAddr::from([127, 0, 0, 1]))
 }
 
 /// As Mesos without `--executor_environment_variables`: the agent's own, but for what is meant for it.

@@ -1,4 +1,47 @@
-//! The master daemon: its wiring and its HTTP side.
+//! The master as a program: its settings, its wiring and its HTTP endpoints. Owns who gets which link and what is
+//! told at the start; never what a master decides (`actors/master`).
 
+mod bridge;
 pub mod http;
 pub mod leadership;
+mod run;
+mod wiring;
+
+use std::{net::IpAddr, path::PathBuf, sync::Arc, sync::atomic::AtomicU64};
+
+use futures_util::future::BoxFuture;
+use serde_json::Value;
+use tepui_kit::{Asker, Directory};
+use tepui_messages::view::Query;
+
+pub use run::run;
+
+/// What a master is started with.
+#[derive(Debug, Clone)]
+pub struct MasterSettings {
+    /// Where the registry is kept; made if it is missing. One master at a time.
+    pub work_dir: PathBuf,
+    pub ip: IpAddr,
+    /// Of the HTTP API.
+    pub port: u16,
+    /// Of the bridge to agents; 0 takes a free one.
+    pub bridge_port: u16,
+    pub hostname: String,
+    pub cluster: Option<String>,
+    /// This master's name in its group.
+    pub name: String,
+}
+
+/// The mailboxes of every agent: its name and their statistics as JSON.
+pub type AgentsMailboxes = Arc<dyn Fn() -> BoxFuture<'static, Vec<(String, Value)>> + Send + Sync>;
+
+/// What pages beside the API, such as the web admin, may read from.
+#[derive(Clone)]
+pub struct Readable {
+    pub directory: Directory,
+    pub view: Asker<Query>,
+    /// The number of the last change: read before asking the view.
+    pub changes: Arc<AtomicU64>,
+    pub agents_mailboxes: AgentsMailboxes,
+    pub cluster: Option<String>,
+}

@@ -1,0 +1,121 @@
+//! The master's side of the bridge: agents' messages become the master's, and a lost connection is told.
+
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use futures_util::future::{BoxFuture, join_all};
+use serde_json::Value;
+use tepui_bridge::{Disconnect, Hello, Peer, Role, Router, Service};
+use tepui_kit::{Asker, Directory, Link, Teller};
+use tepui_master_actor::Master;
+use tepui_messages::master::{AgentLost, AgentMessage, AgentRegisters, AgentSays, PeerId};
+use tepui_protocol::node;
+
+use crate::MasterSettings;
+
+/// How long the web admin waits for an agent's mailboxes.
+const MAILBOXES_DEADLINE: Duration = Duration::from_millis(800);
+
+/// All agents that are connected.
+pub(crate) struct Agents {
+    hello: Hello,
+    router: Arc<Router>,
+    lost: Teller<AgentLost>,
+    peers: Mutex<BTreeMap<u64, Peer>>,
+}
+
+impl Agents {
+    pub(crate) fn new(master: &Link<Master>, directory: &Directory, settings: &MasterSettings) -> Agents {
+        Agents {
+            hello: Hello::new(Role::Master, settings.name.clone(), env!("CARGO_PKG_VERSION")),
+            router: Arc::new(router(master, directory.clone())),
+            lost: master.teller(),
+            peers: Mutex::default(),
+        }
+    }
+
+    /// The mailboxes of every agent, as JSON; one that does not answer in time is left out.
+    pub(crate) fn mailboxes(&self) -> BoxFuture<'static, Vec<(String, Value)>> {
+        let peers: Vec<Peer> = self.lock().values().cloned().collect();
+        Box::pin(async move {
+            let asked = peers.into_iter().map(|peer| async move {
+                let answer = peer.ask_within(node::DescribeMailboxes {}, MAILBOXES_DEADLINE).await.ok()?;
+                let json = serde_json::from_slice(&answer.json).ok()?;
+                Some((peer.remote().name.clone(), json))
+            });
+            join_all(asked).await.into_iter().flatten().collect()
+        })
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<u64, Peer>> {
+        // The map is whole after every statement, so a panic elsewhere leaves it usable.
+        self.peers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn router(master: &Link<Master>, directory: Directory) -> Router {
+    let registers: Asker<AgentRegisters> = master.asker();
+    let says = |master: &Link<Master>| -> Teller<AgentSays> { master.teller() };
+    let (updates, exits, messages, leaves) = (says(master), says(master), says(master), says(master));
+    Router::builder()
+        .on_ask::<node::RegisterAgent>(move |peer, request| {
+            let answer = registers.ask(AgentRegisters {
+                peer: PeerId(peer.id().0),
+                handle: Arc::new(peer.clone()),
+                address: peer.address().map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |address| address.ip()),
+                request,
+            });
+            Box::pin(async move { answer.await.map_err(|error| error.to_string()) })
+        })
+        .on_tell::<node::StatusUpdate>(move |peer, update| {
+            forward(&updates, peer, AgentMessage::StatusUpdate(Box::new(update)));
+        })
+        .on_tell::<node::ExecutorExited>(move |peer, exited| forward(&exits, peer, AgentMessage::ExecutorExited(exited)))
+        .on_tell::<node::ToFramework>(move |peer, message| forward(&messages, peer, AgentMessage::ToFramework(message)))
+        .on_tell::<node::AgentLeaves>(move |peer, leave| forward(&leaves, peer, AgentMessage::Leaves(leave)))
+        .on_ask::<node::DescribeMailboxes>(move |_, _| {
+            let json = serde_json::to_vec(&directory.snapshot()).map_err(|error| error.to_string());
+            Box::pin(async move { json.map(|json| node::Mailboxes { json: json.into() }) })
+        })
+        .build()
+}
+
+fn forward(master: &Teller<AgentSays>, peer: &Peer, what: AgentMessage) {
+    if let Err(error) = master.tell(AgentSays { peer: PeerId(peer.id().0), what }) {
+        // Status updates are sent again by the agent; the rest is best effort.
+        tracing::warn!(agent = peer.remote().name, %error, "a message of an agent did not reach the master");
+    }
+}
+
+impl Service for Agents {
+    fn hello(&self) -> Hello {
+        self.hello.clone()
+    }
+
+    fn router(&self, _peer: &Peer) -> Arc<Router> {
+        Arc::clone(&self.router)
+    }
+
+    fn admit(&self, theirs: &Hello, _address: Option<SocketAddr>) -> Result<(), String> {
+        match theirs.identity.role {
+            Role::Agent => Ok(()),
+            other => Err(format!("this is a master of one; it takes agents only, not a {other:?}")),
+        }
+    }
+
+    fn on_connect(&self, peer: &Peer) {
+        self.lock().insert(peer.id().0, peer.clone());
+    }
+
+    fn on_disconnect(&self, peer: &Peer, end: &Disconnect) {
+        self.lock().remove(&peer.id().0);
+        let lost = AgentLost { peer: PeerId(peer.id().0), silent: end.silent() };
+        if self.lost.tell(lost).is_err() {
+            tracing::error!(agent = peer.remote().name, "the master was not told of a lost agent");
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! From settings to a running master, and its end.
+
+use std::{
+    io::ErrorKind,
+    net::{IpAddr, TcpListener},
+    sync::Arc,
+};
+
+use anyhow::{Context, anyhow};
+use tepui_framework::Proxies;
+use tepui_http::{Attached, Files, Logging, metrics::Limiter, server, version};
+use tepui_kit::System;
+use tepui_view::ViewConfig;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::{
+    MasterSettings, Readable,
+    http::{self, Facts, MasterFlags, MasterHttp, Mount},
+    wiring::{Parts, assemble},
+};
+
+/// Threads that answer HTTP.
+const HTTP_WORKERS: usize = 2;
+
+/// Runs a master until SIGTERM or SIGINT. `pages` makes what is mounted beside the API, such as the web admin.
+///
+/// # Errors
+/// One line for people: what is wrong with the settings or the machine, what was expected, what to do.
+pub fn run(settings: MasterSettings, pages: impl FnOnce(Readable) -> Mount) -> anyhow::Result<()> {
+    System::new().block_on(serve(settings, pages))
+}
+
+async fn serve(mut settings: MasterSettings, pages: impl FnOnce(Readable) -> Mount) -> anyhow::Result<()> {
+    let shown = settings.work_dir.display();
+    std::fs::create_dir_all(&settings.work_dir)
+        .map_err(|error| anyhow!("--work-dir {shown}: {error}; expected a directory that this user may write to"))?;
+    let listener = listen(settings.ip, settings.port)?;
+    settings.port = listener.local_addr().context("the HTTP listener")?.port();
+    let flags = MasterFlags {
+        hostname: settings.hostname.clone(),
+        ip: settings.ip.to_string(),
+        port: settings.port,
+        work_dir: settings.work_dir.display().to_string(),
+        cluster: settings.cluster.clone(),
+        log_dir: None,
+        quorum: 1,
+    };
+    let version = version::own();
+    let view_config = ViewConfig {
+        version: version.version.clone(),
+        git_sha: version.git_sha.clone(),
+        git_branch: version.git_branch.clone(),
+        git_tag: version.git_tag.clone(),
+        build_date: version.build_date.clone().unwrap_or_default(),
+        build_time: version.build_time.unwrap_or_default(),
+        build_user: version.build_user.clone().unwrap_or_default(),
+        pid: format!("master@{}:{}", settings.ip, settings.port),
+        hostname: settings.hostname.clone(),
+        log_dir: None,
+        external_log_file: None,
+        flags: flags.table(),
+    };
+    let parts = assemble(&settings, view_config).await?;
+    let facts = Facts {
+        master: parts.info.clone(),
+        version,
+        flags: flags.table(),
+        bridge: parts.listener.address().to_string(),
+    };
+    let mount = pages(parts.readable(settings.cluster.clone()));
+    let http = Arc::new(master_http(&parts, facts));
+    let server = server::serve(listener, HTTP_WORKERS, move |config| http::configure(config, &http, Some(&mount)))
+        .context("HTTP")?;
+    tracing::info!(
+        http = %format_args!("{}:{}", settings.ip, settings.port),
+        bridge = %parts.listener.address(),
+        "the master serves"
+    );
+    let handle = server.handle();
+    let serving = tokio::task::spawn_local(server);
+    end_signal().await?;
+    tracing::info!("the master ends");
+    handle.stop(false).await;
+    serving.abort();
+    parts.end().await;
+    Ok(())
+}
+
+fn listen(ip: IpAddr, port: u16) -> anyhow::Result<TcpListener> {
+    TcpListener::bind((ip, port)).map_err(|error| match error.kind() {
+        ErrorKind::AddrInUse => {
+            anyhow!("--port {port}: another program listens on {ip}:{port}; stop it, or choose another port")
+        }
+        ErrorKind::AddrNotAvailable => {
+            anyhow!("--ip {ip}: this machine has no such address; expected one of its own")
+        }
+        _ => anyhow!("cannot listen on {ip}:{port}: {error}"),
+    })
+}
+
+fn master_http(parts: &Parts, facts: Facts) -> MasterHttp {
+    let proxies = Proxies::new(parts.directory.clone(), Some(parts.streams.handle()), parts.master.teller());
+    MasterHttp {
+        scheduler: parts.master.asker(),
+        operator: parts.master.asker(),
+        subscribe: parts.master.teller(),
+        proxies,
+        view: parts.view.asker(),
+        watch: parts.view.teller(),
+        changes: Arc::clone(&parts.changes),
+        directory: parts.directory.clone(),
+        leadership: parts.leadership.clone(),
+        facts,
+        files: Files::new(Attached::default()),
+        logging: Logging::new(|level| {
+            tracing::info!(level, "logging level asked for; RUST_LOG decides what is logged");
+        }),
+        limiter: Limiter::default(),
+    }
+}
+
+async fn end_signal() -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}

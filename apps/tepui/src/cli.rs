@@ -1,0 +1,180 @@
+//! The words of the command line. Each daemon's flag is also `TEPUI_<FLAG>` in the environment and a key of the
+//! TOML file named by `--config`; flags that Mesos has too also answer to `MESOS_<FLAG>`.
+
+use std::{net::IpAddr, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand};
+use serde::Serialize;
+
+/// A cluster manager that speaks Apache Mesos' API.
+#[derive(Debug, Parser)]
+#[command(name = "tepui", version, about, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Start a whole cluster on this machine, on loopback
+    Dev(DevArgs),
+    /// Start a master
+    Master(MasterArgs),
+    /// Start an agent
+    Agent(AgentArgs),
+    /// Run a command as a task, stream its output, exit with its exit status
+    Run(RunArgs),
+    /// List tasks
+    Ps(ListArgs),
+    /// List agents
+    Agents(ListArgs),
+    /// List frameworks
+    Frameworks(ListArgs),
+    /// List outstanding offers
+    Offers(ListArgs),
+    /// Start a cluster, run a few tasks on it and show their lives
+    Demo(DemoArgs),
+    /// The custom executor of the demo; started by an agent
+    #[command(hide = true)]
+    DemoExecutor,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct DevArgs {
+    /// Port of the first master; agents listen on the ports after the masters
+    #[arg(long, env = "TEPUI_PORT", default_value_t = 5050)]
+    pub(crate) port: u16,
+    /// How many agents
+    #[arg(long, env = "TEPUI_AGENTS", default_value_t = 1)]
+    pub(crate) agents: u16,
+    /// How many masters
+    #[arg(long, env = "TEPUI_MASTERS", default_value_t = 1)]
+    pub(crate) masters: u16,
+    /// Where everything is kept; a temporary directory, removed at the end, where it is not given
+    #[arg(long, env = "TEPUI_DATA")]
+    pub(crate) data: Option<PathBuf>,
+    /// Resources of each agent, such as 'cpus:4;mem:2048' (default: shared out from this machine's)
+    #[arg(long, env = "TEPUI_RESOURCES")]
+    pub(crate) resources: Option<String>,
+}
+
+/// Flags of a master; what is not given comes from the environment, the file or the default.
+#[derive(Debug, Clone, Default, Args, Serialize)]
+pub(crate) struct MasterArgs {
+    /// TOML file with these flags as keys (work_dir = "…")
+    #[arg(long, env = "TEPUI_CONFIG")]
+    #[serde(skip)]
+    pub(crate) config: Option<PathBuf>,
+    /// Where the registry is kept (required)
+    #[arg(long, value_name = "DIR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) work_dir: Option<PathBuf>,
+    /// Address to listen on [default: 127.0.0.1]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) ip: Option<IpAddr>,
+    /// Port of the HTTP API and the web admin [default: 5050]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) port: Option<u16>,
+    /// Port of the bridge to agents and other masters [default: 5060; 0: any free one]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) bridge_port: Option<u16>,
+    /// Name that clients are given [default: the address]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) hostname: Option<String>,
+    /// Name of the cluster, shown to people
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) cluster: Option<String>,
+    /// This master's name in its group [default: m1]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) name: Option<String>,
+    /// The masters of the group: m1=host:5060,m2=host:5060,…
+    #[arg(long, value_name = "NAME=HOST:PORT,…")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) peers: Option<String>,
+}
+
+/// Flags of an agent.
+#[derive(Debug, Clone, Default, Args, Serialize)]
+pub(crate) struct AgentArgs {
+    /// TOML file with these flags as keys (work_dir = "…")
+    #[arg(long, env = "TEPUI_CONFIG")]
+    #[serde(skip)]
+    pub(crate) config: Option<PathBuf>,
+    /// Where sandboxes and checkpoints are kept (required)
+    #[arg(long, value_name = "DIR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) work_dir: Option<PathBuf>,
+    /// HTTP addresses of masters: host:5050[,host:5050…] (required)
+    #[arg(long, value_name = "HOST:PORT,…")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) master: Option<String>,
+    /// Address to listen on [default: 127.0.0.1]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) ip: Option<IpAddr>,
+    /// Port of the HTTP API [default: 5051]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) port: Option<u16>,
+    /// Name that clients are given [default: the address]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) hostname: Option<String>,
+    /// What is offered: 'cpus:4;mem:2048;ports:[31000-32000]' [default: what the machine has]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) resources: Option<String>,
+    /// What frameworks may look at: 'rack:a;zone:b'
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) attributes: Option<String>,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct RunArgs {
+    #[arg(long, env = "TEPUI_CPUS", default_value_t = 0.1)]
+    pub(crate) cpus: f64,
+    /// Memory in megabytes
+    #[arg(long, env = "TEPUI_MEM", default_value_t = 32.0)]
+    pub(crate) mem: f64,
+    /// The task's name [default: the command]
+    #[arg(long, env = "TEPUI_NAME")]
+    pub(crate) name: Option<String>,
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// The command and its arguments
+    #[arg(required = true, last = true, value_name = "CMD")]
+    pub(crate) command: Vec<String>,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ListArgs {
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// Print JSON, one object a line
+    #[arg(long, env = "TEPUI_JSON")]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Target {
+    /// HTTP addresses of masters
+    #[arg(long, env = "TEPUI_MASTER", value_name = "HOST:PORT,…", value_delimiter = ',', default_value = "127.0.0.1:5050")]
+    pub(crate) master: Vec<String>,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct DemoArgs {
+    /// Stay up until Ctrl-C
+    #[arg(long, env = "TEPUI_STAY")]
+    pub(crate) stay: bool,
+    /// Port of the master
+    #[arg(long, env = "TEPUI_PORT", default_value_t = 5050)]
+    pub(crate) port: u16,
+}

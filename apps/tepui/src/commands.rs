@@ -1,0 +1,8 @@
+//! What the command line does.
+
+pub(crate) mod demo;
+pub(crate) mod demo_executor;
+pub(crate) mod dev;
+pub(crate) mod lists;
+pub(crate) mod run;
+pub(crate) mod tasks;

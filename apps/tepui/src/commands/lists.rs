@@ -1,0 +1,108 @@
+//! `tepui ps | agents | frameworks | offers`: what the leading master knows.
+
+use std::process::ExitCode;
+
+use serde_json::Value;
+use tepui_client::{Client, Error, operator::Operator};
+
+use crate::{
+    cli::{ListArgs, Target},
+    output,
+};
+
+/// The first master that answers, or its redirect's target.
+async fn state(target: &Target, path: &str) -> anyhow::Result<Value> {
+    let client = Client::default();
+    let mut last: Option<Error> = None;
+    for master in &target.master {
+        match Operator::new(client.clone(), master).json(path).await {
+            Ok(answer) => return Ok(answer),
+            Err(error) => last = Some(error),
+        }
+    }
+    let reason = last.map_or_else(|| "no master was named".to_string(), |error| error.to_string());
+    anyhow::bail!("--master {}: {reason}", target.master.join(","))
+}
+
+/// Prints the objects: as JSON lines, or the named columns as a table.
+fn print(objects: &[Value], json: bool, columns: &[(&str, fn(&Value) -> String)], empty: &str) -> anyhow::Result<ExitCode> {
+    if json {
+        for object in objects {
+            println!("{object}");
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let header: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
+    let rows: Vec<Vec<String>> = objects.iter().map(|object| columns.iter().map(|(_, cell)| cell(object)).collect()).collect();
+    output::table(&header, &rows, empty);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn list(answer: &Value, key: &str) -> Vec<Value> {
+    answer[key].as_array().cloned().unwrap_or_default()
+}
+
+fn text(object: &Value, key: &str) -> String {
+    match &object[key] {
+        Value::String(text) => text.clone(),
+        Value::Null => "-".to_string(),
+        other => other.to_string(),
+    }
+}
+
+fn resources(object: &Value, key: &str) -> String {
+    let amount = |name: &str| object[key][name].as_f64().unwrap_or(0.0);
+    format!("{} cpus, {} MB", amount("cpus"), amount("mem"))
+}
+
+pub(crate) async fn tasks(args: ListArgs) -> anyhow::Result<ExitCode> {
+    let answer = state(&args.target, "/tasks?limit=1000").await?;
+    let columns: &[(&str, fn(&Value) -> String)] = &[
+        ("TASK", |task| text(task, "id")),
+        ("NAME", |task| text(task, "name")),
+        ("STATE", |task| text(task, "state")),
+        ("RESOURCES", |task| resources(task, "resources")),
+        ("AGENT", |task| text(task, "slave_id")),
+        ("FRAMEWORK", |task| text(task, "framework_id")),
+    ];
+    print(&list(&answer, "tasks"), args.json, columns, "no tasks")
+}
+
+pub(crate) async fn agents(args: ListArgs) -> anyhow::Result<ExitCode> {
+    let answer = state(&args.target, "/slaves").await?;
+    let columns: &[(&str, fn(&Value) -> String)] = &[
+        ("AGENT", |agent| text(agent, "id")),
+        ("HOST", |agent| format!("{}:{}", text(agent, "hostname"), text(agent, "port"))),
+        ("ACTIVE", |agent| text(agent, "active")),
+        ("TOTAL", |agent| resources(agent, "resources")),
+        ("USED", |agent| resources(agent, "used_resources")),
+        ("OFFERED", |agent| resources(agent, "offered_resources")),
+    ];
+    print(&list(&answer, "slaves"), args.json, columns, "no agents")
+}
+
+pub(crate) async fn frameworks(args: ListArgs) -> anyhow::Result<ExitCode> {
+    let answer = state(&args.target, "/frameworks").await?;
+    let columns: &[(&str, fn(&Value) -> String)] = &[
+        ("FRAMEWORK", |framework| text(framework, "id")),
+        ("NAME", |framework| text(framework, "name")),
+        ("USER", |framework| text(framework, "user")),
+        ("CONNECTED", |framework| text(framework, "connected")),
+        ("TASKS", |framework| list(framework, "tasks").len().to_string()),
+        ("USED", |framework| resources(framework, "used_resources")),
+    ];
+    print(&list(&answer, "frameworks"), args.json, columns, "no frameworks")
+}
+
+pub(crate) async fn offers(args: ListArgs) -> anyhow::Result<ExitCode> {
+    let answer = state(&args.target, "/frameworks").await?;
+    let offers: Vec<Value> = list(&answer, "frameworks").iter().flat_map(|framework| list(framework, "offers")).collect();
+    let columns: &[(&str, fn(&Value) -> String)] = &[
+        ("OFFER", |offer| text(offer, "id")),
+        ("FRAMEWORK", |offer| text(offer, "framework_id")),
+        ("AGENT", |offer| text(offer, "slave_id")),
+        ("ROLE", |offer| text(&offer["allocation_info"], "role")),
+        ("RESOURCES", |offer| resources(offer, "resources")),
+    ];
+    print(&offers, args.json, columns, "no offers")
+}

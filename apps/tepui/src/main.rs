@@ -1,0 +1,88 @@
+//! `tepui`: every daemon and tool in one program. Called as `tepui-master` or `tepui-agent` it is that daemon.
+
+mod cli;
+mod commands;
+mod output;
+mod settings;
+
+use std::{ffi::OsString, path::Path, process::ExitCode};
+
+use clap::Parser;
+use cli::{Cli, Command};
+use tracing_subscriber::{EnvFilter, fmt};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Wrong usage, as clap has it.
+const USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse_from(arguments(std::env::args_os().collect()));
+    match perform(cli.command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("tepui: {error:#}");
+            ExitCode::from(USAGE)
+        }
+    }
+}
+
+/// `tepui-master --port 5050` is `tepui master --port 5050`.
+fn arguments(mut arguments: Vec<OsString>) -> Vec<OsString> {
+    let name = arguments.first().and_then(|path| Path::new(path).file_name()).and_then(|name| name.to_str());
+    let daemon = match name {
+        Some("tepui-master") => "master",
+        Some("tepui-agent") => "agent",
+        _ => return arguments,
+    };
+    arguments.insert(1, daemon.into());
+    arguments
+}
+
+fn perform(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Master(args) => {
+            log_to_stderr();
+            tepui_master::run(settings::master(&args)?, web_admin)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Agent(args) => {
+            log_to_stderr();
+            tepui_agent::run(settings::agent(&args)?)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Dev(args) => on_tokio(commands::dev::run(args)),
+        Command::Run(args) => on_tokio(commands::run::run(args)),
+        Command::Ps(args) => on_tokio(commands::lists::tasks(args)),
+        Command::Agents(args) => on_tokio(commands::lists::agents(args)),
+        Command::Frameworks(args) => on_tokio(commands::lists::frameworks(args)),
+        Command::Offers(args) => on_tokio(commands::lists::offers(args)),
+        Command::Demo(args) => on_tokio(commands::demo::run(args)),
+        Command::DemoExecutor => on_tokio(commands::demo_executor::run()),
+    }
+}
+
+/// The web admin, mounted on the master's own HTTP server.
+fn web_admin(master: tepui_master::Readable) -> tepui_master::http::Mount {
+    let state = tepui_admin::AdminState::new(tepui_admin::Sources {
+        directory: master.directory,
+        view: master.view,
+        changes: master.changes,
+        agents_mailboxes: master.agents_mailboxes,
+        client: tepui_client::Client::default(),
+        cluster: master.cluster,
+        version: env!("CARGO_PKG_VERSION").to_string(),
+    });
+    std::sync::Arc::new(move |config| tepui_admin::configure(config, state.clone()))
+}
+
+fn on_tokio(work: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
+}
+
+/// `RUST_LOG` chooses what is logged; INFO and worse where it is not set.
+fn log_to_stderr() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,slog=warn"));
+    fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+}
