@@ -92,7 +92,7 @@ impl Ask<ContainerUsage> for Idle {
     }
 }
 
-fn api() -> Api {
+pub(super) fn api() -> Api {
     let settings = AgentSettings {
         work_dir: "/nowhere".into(),
         masters: vec!["127.0.0.1:15050".to_owned()],

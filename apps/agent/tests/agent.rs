@@ -2,6 +2,8 @@
 //! output, and ends when the master says so. Needs the shim: `cargo build -p tepui-shim`, or its path in
 //! `TEPUI_SHIM`.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::{
     io::{Read, Write},
     net::{IpAddr, SocketAddr, TcpListener},

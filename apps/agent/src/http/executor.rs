@@ -177,3 +177,7 @@ fn records(
         Some((record.map(|record| recordio::encode(&record)), feed))
     })
 }
+
+#[cfg(test)]
+#[path = "executor_tests.rs"]
+mod tests;

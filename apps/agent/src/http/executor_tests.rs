@@ -1,0 +1,56 @@
+use futures_util::StreamExt;
+use tepui_protocol::v1::{ExecutorId, FrameworkId};
+
+use super::*;
+use crate::http::tests::api;
+
+fn opened() -> (Events, mpsc::Receiver<Arc<Event>>) {
+    let (sender, events) = mpsc::channel(2);
+    (Events(Mutex::new(Some(sender))), events)
+}
+
+fn lost() -> Lost {
+    Lost {
+        api: api(),
+        message: Some(ExecutorStreamLost {
+            framework_id: FrameworkId::default(),
+            executor_id: ExecutorId::default(),
+            stream_id: 1,
+        }),
+    }
+}
+
+fn event(kind: event::Type) -> DeliverExecutorEvent {
+    DeliverExecutorEvent(Arc::new(Event {
+        r#type: Some(kind as i32),
+        ..Event::default()
+    }))
+}
+
+#[tokio::test]
+async fn what_was_sent_goes_out_in_order_before_the_end() {
+    let (node, events) = opened();
+    node.tell(event(event::Type::Subscribed)).unwrap();
+    node.tell(event(event::Type::Shutdown)).unwrap();
+    node.tell(EndExecutorStream).unwrap();
+    assert_eq!(
+        node.tell(event(event::Type::Heartbeat)),
+        Err(TellError::Closed)
+    );
+    let records: Vec<_> = records(events, MediaType::Json, lost()).collect().await;
+    let text: Vec<u8> = records.into_iter().flat_map(Result::unwrap).collect();
+    assert_eq!(
+        text,
+        b"21\n{\"type\":\"SUBSCRIBED\"}19\n{\"type\":\"SHUTDOWN\"}"
+    );
+}
+
+#[tokio::test]
+async fn a_reader_that_is_too_slow_misses_the_rest_not_the_middle() {
+    let (node, events) = opened();
+    for expected in [Ok(()), Ok(()), Err(TellError::Full), Err(TellError::Closed)] {
+        assert_eq!(node.tell(event(event::Type::Message)), expected);
+    }
+    let records: Vec<_> = records(events, MediaType::Protobuf, lost()).collect().await;
+    assert_eq!(records.len(), 2);
+}
