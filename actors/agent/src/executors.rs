@@ -208,3 +208,7 @@ fn acknowledged_event(task_id: TaskId, uuid: bytes::Bytes) -> executor::Event {
         ..executor::Event::default()
     }
 }
+
+#[cfg(test)]
+#[path = "executors_tests.rs"]
+mod tests;

@@ -190,6 +190,8 @@ impl NodeCore {
         if self.containers.is_empty()
             && let Some(ending) = self.ending.clone()
         {
+            // Its id is spent: a later start is a new agent.
+            turn.keep_synced(Keep::ForgetAgent);
             self.exit(turn, ending);
         }
     }

@@ -73,6 +73,9 @@ impl NodeCore {
     /// The framework of an order, as the order describes it; `None` if it is being shut down.
     fn enter_framework(&mut self, turn: &mut Turn<'_>, info: FrameworkInfo) -> Option<String> {
         let id = info.id.as_ref()?.value.clone();
+        if !order::names_directory(&id) {
+            return None;
+        }
         if let Some(known) = self.frameworks.get_mut(&id) {
             if known.terminating {
                 return None;

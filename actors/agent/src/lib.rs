@@ -26,4 +26,10 @@ mod kills;
 mod launches;
 mod recovery;
 mod registration;
+mod reporting;
 mod snapshot;
+
+#[cfg(test)]
+mod storms_tests;
+#[cfg(test)]
+mod testing;

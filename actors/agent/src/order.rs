@@ -23,8 +23,20 @@ const NAME_COMMAND_MAX: usize = 15;
 const NAME_COMMAND_CUT: usize = 12;
 const MEGABYTE: f64 = 1_048_576.0;
 
+/// Whether an id can name a directory, and only one. The master checks ids too; paths are made here.
+pub(crate) fn names_directory(id: &str) -> bool {
+    !id.is_empty() && id != "." && id != ".." && !id.contains(['/', '\0'])
+}
+
 /// Why this agent cannot run the task, in words for the framework.
 pub(crate) fn unsupported(task: &TaskInfo) -> Option<String> {
+    let executor_id = task
+        .executor
+        .as_ref()
+        .map(|executor| &executor.executor_id.value);
+    if !names_directory(executor_id.unwrap_or(&task.task_id.value)) {
+        return Some("The executor's id cannot name a directory".to_owned());
+    }
     if let Some(executor) = &task.executor {
         if executor.r#type == Some(executor_info::Type::Default as i32) {
             return Some("This agent does not run the default executor yet".to_owned());

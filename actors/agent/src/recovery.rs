@@ -335,3 +335,7 @@ fn is_generated(info: &ExecutorInfo) -> bool {
             .first()
             .is_some_and(|first| first == "mesos-executor")
 }
+
+#[cfg(test)]
+#[path = "recovery_tests.rs"]
+mod tests;

@@ -199,3 +199,7 @@ impl NodeCore {
         self.set_timer(at, Timer::Register);
     }
 }
+
+#[cfg(test)]
+#[path = "registration_tests.rs"]
+mod tests;

@@ -1,0 +1,106 @@
+use crate::testing::{
+    TaskState::{TaskFailed, TaskRunning},
+    *,
+};
+
+#[test]
+fn a_custom_executor_subscribes_gets_its_tasks_and_is_acknowledged() {
+    use executor::event::Type;
+    let mut node = Node::running();
+    node.run(executor_task("t"));
+    let launch = node.launched();
+    let env: BTreeMap<_, _> = launch.order.env.into_iter().collect();
+    assert_eq!(env["MESOS_AGENT_ENDPOINT"], "127.0.0.1:5051");
+    assert_eq!(env["MESOS_RECOVERY_TIMEOUT"], "15mins");
+    let container_id = launch.order.container_id;
+    let (f, e) = (framework_id("f"), executor_id("e"));
+    let update = executor::call::Type::Update;
+    let refusal = node.core.refusal(&f, &e, update).expect("refused");
+    assert_eq!(
+        (refusal.status, refusal.text.as_str()),
+        (403, "Executor is not subscribed")
+    );
+    node.on(Input::ContainerStarted {
+        container_id: container_id.clone(),
+        shim: mark(),
+        pid: 42,
+    });
+    node.subscribe(1, Vec::new());
+    assert_eq!(node.events(), [Type::Subscribed, Type::Launch]);
+    assert_eq!(node.core.refusal(&f, &e, update), None);
+    node.executor_says(1, TaskRunning);
+    node.executor_says(1, TaskRunning);
+    assert_eq!(node.events(), [Type::Acknowledged, Type::Acknowledged]);
+    assert_eq!(node.states(), [TaskRunning], "once");
+    node.kill("t", None);
+    assert_eq!(node.events(), [Type::Kill]);
+    node.order(Order::ShutdownExecutor(node::ShutdownExecutor {
+        framework_id: f,
+        executor_id: e,
+        term: 3,
+    }));
+    assert_eq!(node.events(), [Type::Shutdown]);
+    node.sleep(Duration::from_secs(5));
+    assert!(node.said.contains(&Effect::Destroy {
+        container_id: container_id.clone()
+    }));
+    node.exit(&container_id, 9);
+    let exited = node.said.iter().find_map(|it| match it {
+        Effect::SendExited(exited) => Some(exited.status),
+        _ => None,
+    });
+    assert_eq!(exited, Some(9));
+    let last = node.drain().pop().expect("an update");
+    assert_eq!(
+        (last.state(), last.reason()),
+        (TaskFailed, Reason::ExecutorTerminated)
+    );
+}
+
+#[test]
+fn executors_that_stay_away_are_destroyed() {
+    let mut node = Node::running();
+    node.run(executor_task("t"));
+    let container_id = node.start();
+    node.sleep(Duration::from_mins(1));
+    assert!(node.said.contains(&Effect::Destroy {
+        container_id: container_id.clone()
+    }));
+    node.exit(&container_id, 9);
+    let last = node.drain().pop().expect("an update");
+    assert_eq!(last.message(), "Executor did not register within 1mins");
+
+    // The same after a restart, within two seconds.
+    node.run(executor_task("t"));
+    node.start();
+    node.subscribe(1, Vec::new());
+    node.executor_says(1, TaskRunning);
+    let mut again = node.restart("boot");
+    let container_id = again.core.containers.keys().next().expect("one").clone();
+    let fate = Fate::Running {
+        shim: mark(),
+        pid: 42,
+    };
+    again.on(Input::ContainerRecovered {
+        container_id: container_id.clone(),
+        fate: fate.clone(),
+    });
+    again.sleep(Duration::from_secs(2));
+    assert!(again.said.contains(&Effect::Destroy {
+        container_id: container_id.clone()
+    }));
+    again.exit(&container_id, 9);
+    again.connect();
+    let last = again.drain().pop().expect("an update");
+    assert_eq!(
+        (last.state(), last.reason()),
+        (TaskState::TaskGone, Reason::ExecutorReregistrationTimeout)
+    );
+
+    // One that is back in time goes on; a task it never saw is dropped.
+    let mut again = node.restart("boot");
+    again.on(Input::ContainerRecovered { container_id, fate });
+    again.subscribe(7, Vec::new());
+    again.connect();
+    assert_eq!(again.states(), [TaskRunning]);
+}

@@ -1,0 +1,110 @@
+use crate::testing::{
+    TaskState::{TaskFailed, TaskFinished, TaskKilled, TaskRunning, TaskStarting},
+    *,
+};
+
+#[test]
+fn a_restarted_agent_finds_the_same_processes_and_the_exits_between() {
+    let mut node = Node::running();
+    for id in ["alive", "ended", "new", "lost"] {
+        node.run(task(id));
+        if id == "new" {
+            node.launched();
+        } else {
+            node.start();
+            node.drain();
+        }
+    }
+    let mut again = node.restart("boot");
+    let ids: BTreeMap<_, _> = again
+        .core
+        .containers
+        .iter()
+        .map(|(id, key)| (key.executor_id.clone(), id.clone()))
+        .collect();
+    let asked = again
+        .said
+        .iter()
+        .filter(|it| matches!(it, Effect::Recover { .. }))
+        .count();
+    assert_eq!(asked, 4);
+    again.on(Input::MasterConnected { connection: 1 });
+    assert!(
+        !again
+            .said
+            .iter()
+            .any(|it| matches!(it, Effect::Register { .. })),
+        "not before all is known"
+    );
+    let running = Fate::Running {
+        shim: mark(),
+        pid: 42,
+    };
+    let exited = Fate::Exited(ContainerExit {
+        status: Some(3 << 8),
+        limitation: None,
+    });
+    for (id, fate) in [
+        ("alive", running.clone()),
+        ("ended", exited),
+        ("new", running),
+        ("lost", Fate::Gone),
+    ] {
+        again.on(Input::ContainerRecovered {
+            container_id: ids[id].clone(),
+            fate,
+        });
+    }
+    assert!(matches!(again.said.last(), Some(Effect::Register { .. })));
+    again.answer(registration());
+    let mut told = again.drain();
+    told.sort_by(|a, b| a.task_id.value.cmp(&b.task_id.value));
+    let told: Vec<_> = told
+        .iter()
+        .map(|it| (it.task_id.value.as_str(), it.state(), it.message()))
+        .collect();
+    let expected = [
+        ("ended", TaskFailed, "Command exited with status 3"),
+        ("lost", TaskFailed, "Executor terminated"),
+        ("new", TaskStarting, ""),
+        ("new", TaskRunning, ""),
+    ];
+    assert_eq!(told, expected);
+    again.exit(&ids["alive"], 0);
+    assert_eq!(again.states(), [TaskFinished]);
+}
+
+#[test]
+fn after_a_reboot_every_task_has_ended() {
+    let mut node = Node::running();
+    node.run(task("t"));
+    node.start();
+    let mut again = node.restart("another boot");
+    again.connect();
+    assert_eq!(again.states(), [TaskStarting, TaskRunning, TaskFailed]);
+    assert!(again.kept.tasks.is_empty());
+}
+
+#[test]
+fn a_kill_is_remembered_over_a_restart() {
+    let mut node = Node::running();
+    node.run(task("t"));
+    node.start();
+    node.kill("t", None);
+    let mut again = node.restart("boot");
+    let container_id = again.core.containers.keys().next().expect("one").clone();
+    again.on(Input::ContainerRecovered {
+        container_id: container_id.clone(),
+        fate: Fate::Running {
+            shim: mark(),
+            pid: 42,
+        },
+    });
+    assert!(again.said.contains(&Effect::Signal {
+        container_id: container_id.clone(),
+        signal: 15
+    }));
+    again.exit(&container_id, 15);
+    again.connect();
+    assert_eq!(again.states().last(), Some(&TaskKilled));
+}

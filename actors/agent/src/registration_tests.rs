@@ -1,0 +1,95 @@
+use crate::testing::{
+    TaskState::{TaskDropped, TaskFinished, TaskRunning, TaskStarting},
+    *,
+};
+
+#[test]
+fn updates_wait_for_the_master_and_go_on_at_once_when_it_is_back() {
+    let mut node = Node::running();
+    node.run(task("t"));
+    let container_id = node.start();
+    node.on(Input::MasterLost { connection: 1 });
+    node.said.clear();
+    node.exit(&container_id, 0);
+    node.sleep(Duration::from_mins(1));
+    assert!(
+        !node
+            .said
+            .iter()
+            .any(|it| matches!(it, Effect::SendUpdate(_)))
+    );
+    node.on(Input::MasterConnected { connection: 1 });
+    let Some(Effect::Register { request, .. }) = node.said.last() else {
+        panic!("{:?}", node.said)
+    };
+    assert_eq!(request.tasks.len(), 1);
+    assert_eq!(request.tasks[0].state(), TaskFinished);
+    node.answer(registration());
+    assert_eq!(node.states(), [TaskStarting, TaskRunning, TaskFinished]);
+}
+
+#[test]
+fn orders_of_a_lower_term_are_refused_and_early_ones_wait() {
+    let mut node = Node::blank();
+    node.on(Input::Recovered(Box::default()));
+    node.on(Input::MasterConnected { connection: 1 });
+    node.run(task("t"));
+    assert!(!node.said.iter().any(|it| matches!(it, Effect::Launch(_))));
+    node.answer(registration());
+    node.launched();
+    let run = node::RunTask {
+        framework_info: framework(),
+        task: task("u"),
+        launch_executor: true,
+        term: 2,
+    };
+    node.order(Order::RunTask(Box::new(run)));
+    assert!(!node.said.iter().any(|it| matches!(it, Effect::Launch(_))));
+}
+
+#[test]
+fn registration_is_tried_again_and_an_order_to_end_ends() {
+    let mut node = Node::blank();
+    node.on(Input::Recovered(Box::default()));
+    node.on(Input::MasterConnected { connection: 1 });
+    for _ in 0..5 {
+        node.said.clear();
+        let answer = Err("timeout".to_owned());
+        node.on(Input::RegistrationAnswered {
+            connection: 1,
+            answer,
+        });
+        assert!(node.said.is_empty());
+        node.sleep(Duration::from_mins(1));
+        assert!(matches!(node.said.as_slice(), [Effect::Register { .. }]));
+    }
+    node.answer(node::AgentRegistration {
+        refusal: Some("Agent is gone".to_owned()),
+        shutdown: Some(true),
+        ..node::AgentRegistration::default()
+    });
+    let ending = Ending::Refused("Agent is gone".to_owned());
+    assert_eq!(node.said.last(), Some(&Effect::Exit(ending)));
+}
+
+#[test]
+fn tasks_the_master_has_and_the_agent_does_not_are_told() {
+    let mut node = Node::running();
+    node.run(task("t"));
+    node.on(Input::MasterLost { connection: 1 });
+    node.on(Input::MasterConnected { connection: 1 });
+    let key = |id| node::TaskKey {
+        framework_id: framework_id("f"),
+        task_id: task_id(id),
+    };
+    node.answer(node::AgentRegistration {
+        reconcile: vec![key("t"), key("x")],
+        ..registration()
+    });
+    let told = node.drain();
+    assert_eq!(told.len(), 1);
+    assert_eq!(
+        (told[0].task_id.value.as_str(), told[0].state()),
+        ("x", TaskDropped)
+    );
+}

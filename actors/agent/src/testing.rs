@@ -1,0 +1,386 @@
+//! A node for tests of the rules: a core with a clock, a model of its checkpoint, and what it said.
+
+pub(crate) use std::{collections::BTreeMap, time::Duration};
+
+pub(crate) use tepui_messages::containers::{ContainerExit, ProcessMark};
+pub(crate) use tepui_protocol::{
+    node,
+    v1::{
+        AgentId, AgentInfo, CommandInfo, ContainerInfo, DurationInfo, ExecutorId, ExecutorInfo,
+        FrameworkInfo, KillPolicy, TaskGroupInfo, TaskId, TaskInfo, TaskState, TaskStatus,
+        container_info, executor, framework_info,
+        task_status::{Reason, Source},
+    },
+};
+
+pub(crate) use crate::{
+    config::NodeConfig,
+    core::{NodeCore, task_key},
+    effect::{
+        Effect, Ending, Fate, Input, Keep, KeptContainer, KeptTask, Launch, Now, Order, Remembered,
+        TaskKey,
+    },
+    status,
+    tables::framework_id,
+    updates,
+};
+
+/// A core with a clock, what it kept, and what it said since it was last asked.
+pub(crate) struct Node {
+    pub(crate) core: NodeCore,
+    pub(crate) now: Now,
+    pub(crate) said: Vec<Effect>,
+    pub(crate) kept: Kept,
+}
+
+/// The checkpoint as a model.
+#[derive(Default, Clone)]
+pub(crate) struct Kept {
+    pub(crate) agent: Option<AgentInfo>,
+    pub(crate) frameworks: BTreeMap<String, FrameworkInfo>,
+    pub(crate) containers: BTreeMap<String, KeptContainer>,
+    pub(crate) tasks: BTreeMap<TaskKey, KeptTask>,
+    pub(crate) streams: BTreeMap<TaskKey, Vec<(TaskStatus, bool)>>,
+}
+
+impl Kept {
+    pub(crate) fn apply(&mut self, change: Keep) {
+        match change {
+            Keep::Agent(info) => self.agent = Some((*info).clone()),
+            Keep::ForgetAgent => *self = Kept::default(),
+            Keep::Framework(info) => {
+                let id = info.id.clone().expect("an id").value;
+                self.frameworks.insert(id, (*info).clone());
+            }
+            Keep::ForgetFramework { framework_id: id } => {
+                self.frameworks.remove(&id);
+                self.containers.retain(|_, kept| kept.framework_id != id);
+                self.tasks.retain(|key, _| key.framework_id != id);
+                self.streams.retain(|key, _| key.framework_id != id);
+            }
+            Keep::Container(kept) => drop(self.containers.insert(kept.container_id.clone(), kept)),
+            Keep::ForgetContainer { container_id, .. } => {
+                drop(self.containers.remove(&container_id))
+            }
+            Keep::Task(kept) => {
+                let key = task_key(&kept.framework_id, &kept.info.task_id);
+                self.tasks.insert(key, kept);
+            }
+            Keep::ForgetTask(key) => drop(self.tasks.remove(&key)),
+            Keep::Update {
+                framework_id,
+                status,
+            } => {
+                let key = task_key(&framework_id, &status.task_id);
+                self.streams
+                    .entry(key)
+                    .or_default()
+                    .push(((*status).clone(), false));
+            }
+            Keep::Acknowledged { key, uuid } => {
+                let stream = self.streams.get_mut(&key).expect("a stream");
+                let update = stream
+                    .iter_mut()
+                    .find(|(it, _)| updates::uuid_of(it) == Some(uuid));
+                update.expect("an update").1 = true;
+            }
+            Keep::ForgetStream(key) => drop(self.streams.remove(&key)),
+        }
+    }
+}
+
+pub(crate) fn config() -> NodeConfig {
+    let info = AgentInfo {
+        hostname: "node".to_owned(),
+        port: Some(5051),
+        ..AgentInfo::default()
+    };
+    NodeConfig {
+        boot_id: "boot".to_owned(),
+        seed: [7, 9],
+        ..NodeConfig::new(info, "127.0.0.1", "/w")
+    }
+}
+
+impl Node {
+    pub(crate) fn blank() -> Self {
+        Self {
+            core: NodeCore::new(config()),
+            now: Now {
+                monotonic: Duration::ZERO,
+                unix_nanos: 1_795_382_811_000_000_000,
+            },
+            said: Vec::new(),
+            kept: Kept::default(),
+        }
+    }
+
+    /// Registered as `a-S0` at term 3.
+    pub(crate) fn running() -> Self {
+        let mut node = Self::blank();
+        node.on(Input::Recovered(Box::default()));
+        node.connect();
+        node.said.clear();
+        node
+    }
+
+    pub(crate) fn connect(&mut self) {
+        self.on(Input::MasterConnected { connection: 1 });
+        assert!(
+            matches!(self.said.last(), Some(Effect::Register { .. })),
+            "{:?}",
+            self.said
+        );
+        self.answer(registration());
+    }
+
+    pub(crate) fn answer(&mut self, answer: node::AgentRegistration) {
+        self.on(Input::RegistrationAnswered {
+            connection: 1,
+            answer: Ok(Box::new(answer)),
+        });
+    }
+
+    pub(crate) fn on(&mut self, input: Input) {
+        let mut effects = Vec::new();
+        self.core.on(self.now, input, &mut effects);
+        for effect in effects {
+            match effect {
+                Effect::Keep { changes, .. } => {
+                    changes
+                        .into_iter()
+                        .for_each(|change| self.kept.apply(change));
+                }
+                Effect::WakeAt(_) => {}
+                said => self.said.push(said),
+            }
+        }
+    }
+
+    pub(crate) fn order(&mut self, order: Order) {
+        self.on(Input::Order(order));
+    }
+
+    pub(crate) fn run(&mut self, task: TaskInfo) {
+        let order = node::RunTask {
+            framework_info: framework(),
+            launch_executor: true,
+            task,
+            term: 3,
+        };
+        self.order(Order::RunTask(Box::new(order)));
+    }
+
+    pub(crate) fn kill(&mut self, task: &str, grace: Option<u64>) {
+        self.order(Order::KillTask(node::KillTask {
+            framework_id: framework_id("f"),
+            task_id: task_id(task),
+            kill_policy: grace.map(policy),
+            term: 3,
+        }));
+    }
+
+    pub(crate) fn sleep(&mut self, time: Duration) {
+        self.now.monotonic += time;
+        self.on(Input::Woke);
+    }
+
+    pub(crate) fn launched(&mut self) -> Launch {
+        let at = self
+            .said
+            .iter()
+            .position(|it| matches!(it, Effect::Launch(_)));
+        match self.said.remove(at.expect("a launch")) {
+            Effect::Launch(launch) => *launch,
+            _ => unreachable!(),
+        }
+    }
+
+    pub(crate) fn start(&mut self) -> String {
+        let container_id = self.launched().order.container_id;
+        let shim = mark();
+        self.on(Input::ContainerStarted {
+            container_id: container_id.clone(),
+            shim,
+            pid: 42,
+        });
+        container_id
+    }
+
+    pub(crate) fn exit(&mut self, container_id: &str, status: i32) {
+        self.on(Input::ContainerExited {
+            container_id: container_id.to_owned(),
+            exit: ContainerExit {
+                status: Some(status),
+                limitation: None,
+            },
+        });
+    }
+
+    /// Acknowledges each update as it comes; gives back all of them.
+    pub(crate) fn drain(&mut self) -> Vec<TaskStatus> {
+        let mut statuses = Vec::new();
+        while let Some(at) = self
+            .said
+            .iter()
+            .position(|it| matches!(it, Effect::SendUpdate(_)))
+        {
+            let Effect::SendUpdate(update) = self.said.remove(at) else {
+                unreachable!()
+            };
+            statuses.push(update.status.clone());
+            self.order(Order::AcknowledgeUpdate(node::AcknowledgeUpdate {
+                framework_id: update.framework_id,
+                task_id: update.status.task_id.clone(),
+                uuid: update.status.uuid.clone().expect("a uuid"),
+                term: 3,
+            }));
+        }
+        statuses
+    }
+
+    pub(crate) fn states(&mut self) -> Vec<TaskState> {
+        self.drain().iter().map(TaskStatus::state).collect()
+    }
+
+    /// The agent's process dies; a new one begins from what was kept.
+    pub(crate) fn restart(&self, boot_id: &str) -> Self {
+        let mut node = Self::blank();
+        // Each life has a seed of its own.
+        let [seed, ..] = self.core.ids.clone().uuid();
+        node.core = NodeCore::new(NodeConfig {
+            boot_id: boot_id.to_owned(),
+            seed: [u64::from(seed), self.core.config.seed[1] + 1],
+            ..config()
+        });
+        node.now.unix_nanos = self.now.unix_nanos;
+        node.kept = self.kept.clone();
+        let kept = self.kept.clone();
+        node.on(Input::Recovered(Box::new(Remembered {
+            agent: kept.agent.map(|info| (info, "boot".to_owned())),
+            frameworks: kept.frameworks.into_values().collect(),
+            containers: kept.containers.into_values().collect(),
+            tasks: kept.tasks.into_values().collect(),
+            streams: kept.streams,
+        })));
+        node
+    }
+
+    pub(crate) fn subscribe(&mut self, stream_id: u64, tasks: Vec<TaskInfo>) {
+        self.on(Input::ExecutorSubscribed {
+            framework_id: framework_id("f"),
+            executor_id: executor_id("e"),
+            unacknowledged_tasks: tasks,
+            unacknowledged_updates: Vec::new(),
+            stream_id,
+        });
+    }
+
+    pub(crate) fn events(&mut self) -> Vec<executor::event::Type> {
+        let said = std::mem::take(&mut self.said);
+        let (events, rest) = said
+            .into_iter()
+            .partition(|it| matches!(it, Effect::ToExecutor { .. }));
+        self.said = rest;
+        let types = |effect| match effect {
+            Effect::ToExecutor { event, .. } => event.r#type(),
+            _ => unreachable!(),
+        };
+        Vec::into_iter(events).map(types).collect()
+    }
+
+    pub(crate) fn executor_says(&mut self, number: u8, state: TaskState) {
+        let status = TaskStatus {
+            task_id: task_id("t"),
+            state: state as i32,
+            source: Some(Source::Executor as i32),
+            uuid: Some(status::uuid_bytes([number; 16])),
+            ..TaskStatus::default()
+        };
+        self.on(Input::ExecutorCalled(Box::new(executor::Call {
+            executor_id: executor_id("e"),
+            framework_id: framework_id("f"),
+            r#type: Some(executor::call::Type::Update as i32),
+            update: Some(executor::call::Update { status }),
+            ..executor::Call::default()
+        })));
+    }
+}
+
+pub(crate) fn registration() -> node::AgentRegistration {
+    node::AgentRegistration {
+        agent_id: Some(AgentId {
+            value: "a-S0".to_owned(),
+        }),
+        term: Some(3),
+        ..node::AgentRegistration::default()
+    }
+}
+
+pub(crate) fn mark() -> ProcessMark {
+    ProcessMark {
+        pid: 41,
+        start_time_ticks: 1,
+    }
+}
+
+pub(crate) fn executor_id(value: &str) -> ExecutorId {
+    crate::tables::executor_id(value)
+}
+
+pub(crate) fn task_id(value: &str) -> TaskId {
+    TaskId {
+        value: value.to_owned(),
+    }
+}
+
+pub(crate) fn policy(seconds: u64) -> KillPolicy {
+    let nanoseconds = i64::try_from(seconds).expect("small") * 1_000_000_000;
+    KillPolicy {
+        grace_period: Some(DurationInfo { nanoseconds }),
+    }
+}
+
+pub(crate) fn framework() -> FrameworkInfo {
+    use framework_info::capability::Type;
+    let capability = |kind| framework_info::Capability {
+        r#type: Some(kind as i32),
+    };
+    FrameworkInfo {
+        user: "nobody".to_owned(),
+        name: "test".to_owned(),
+        id: Some(framework_id("f")),
+        checkpoint: Some(true),
+        capabilities: [Type::PartitionAware, Type::TaskKillingState]
+            .map(capability)
+            .to_vec(),
+        ..FrameworkInfo::default()
+    }
+}
+
+pub(crate) fn task(id: &str) -> TaskInfo {
+    TaskInfo {
+        name: id.to_owned(),
+        task_id: task_id(id),
+        command: Some(CommandInfo {
+            value: Some("echo hello; sleep 2".to_owned()),
+            ..CommandInfo::default()
+        }),
+        ..TaskInfo::default()
+    }
+}
+
+pub(crate) fn executor_task(id: &str) -> TaskInfo {
+    TaskInfo {
+        executor: Some(ExecutorInfo {
+            executor_id: executor_id("e"),
+            command: Some(CommandInfo {
+                value: Some("./executor".to_owned()),
+                ..CommandInfo::default()
+            }),
+            ..ExecutorInfo::default()
+        }),
+        command: None,
+        ..task(id)
+    }
+}
