@@ -165,7 +165,13 @@ pub(crate) struct ListArgs {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Target {
     /// HTTP addresses of masters
-    #[arg(long, env = "TEPUI_MASTER", value_name = "HOST:PORT,…", value_delimiter = ',', default_value = "127.0.0.1:5050")]
+    #[arg(
+        long,
+        env = "TEPUI_MASTER",
+        value_name = "HOST:PORT,…",
+        value_delimiter = ',',
+        default_value = "127.0.0.1:5050"
+    )]
     pub(crate) master: Vec<String>,
 }
 

@@ -12,13 +12,20 @@ pub(crate) fn table(header: &[&str], rows: &[Vec<String>], empty: &str) {
             cells.chain([header[column].len()]).max().unwrap_or(0)
         })
         .collect();
-    print_row(&header.iter().map(ToString::to_string).collect::<Vec<_>>(), &widths);
+    print_row(
+        &header.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        &widths,
+    );
     for row in rows {
         print_row(row, &widths);
     }
 }
 
 fn print_row(cells: &[String], widths: &[usize]) {
-    let padded: Vec<String> = cells.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+    let padded: Vec<String> = cells
+        .iter()
+        .zip(widths)
+        .map(|(cell, width)| format!("{cell:<width$}"))
+        .collect();
     println!("{}", padded.join("  ").trim_end());
 }

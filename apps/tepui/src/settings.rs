@@ -13,8 +13,25 @@ use crate::cli::{AgentArgs, MasterArgs};
 
 /// Flags of a master that Mesos' master has under the same name.
 const MASTER_TWINS: &[&str] = &["work_dir", "ip", "port", "hostname", "cluster"];
-const MASTER_KEYS: &[&str] = &["work_dir", "ip", "port", "bridge_port", "hostname", "cluster", "name", "peers"];
-const AGENT_TWINS: &[&str] = &["work_dir", "ip", "port", "hostname", "master", "resources", "attributes"];
+const MASTER_KEYS: &[&str] = &[
+    "work_dir",
+    "ip",
+    "port",
+    "bridge_port",
+    "hostname",
+    "cluster",
+    "name",
+    "peers",
+];
+const AGENT_TWINS: &[&str] = &[
+    "work_dir",
+    "ip",
+    "port",
+    "hostname",
+    "master",
+    "resources",
+    "attributes",
+];
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -41,7 +58,12 @@ struct AgentFile {
     attributes: Option<String>,
 }
 
-fn load<T: DeserializeOwned>(file: Option<&PathBuf>, flags: &impl Serialize, keys: &'static [&str], twins: &'static [&str]) -> anyhow::Result<T> {
+fn load<T: DeserializeOwned>(
+    file: Option<&PathBuf>,
+    flags: &impl Serialize,
+    keys: &'static [&str],
+    twins: &'static [&str],
+) -> anyhow::Result<T> {
     let mut figment = Figment::new();
     if let Some(path) = file {
         if !path.is_file() {
@@ -55,7 +77,10 @@ fn load<T: DeserializeOwned>(file: Option<&PathBuf>, flags: &impl Serialize, key
         .merge(Serialized::defaults(flags));
     figment.extract().map_err(|error| {
         // One line: the first problem, with where it came from.
-        let first = error.into_iter().next().map_or_else(|| "unreadable".to_string(), |error| error.to_string());
+        let first = error
+            .into_iter()
+            .next()
+            .map_or_else(|| "unreadable".to_string(), |error| error.to_string());
         anyhow::anyhow!("configuration: {first}")
     })
 }
@@ -64,7 +89,9 @@ pub(crate) fn master(args: &MasterArgs) -> anyhow::Result<tepui_master::MasterSe
     let file: MasterFile = load(args.config.as_ref(), args, MASTER_KEYS, MASTER_TWINS)?;
     let ip = file.ip.unwrap_or_else(|| IpAddr::from([127, 0, 0, 1]));
     if let Some(peers) = file.peers.as_deref().filter(|peers| peers.contains(',')) {
-        bail!("--peers {peers}: groups of several masters are not supported by this version of Tepui; start one master without --peers");
+        bail!(
+            "--peers {peers}: groups of several masters are not supported by this version of Tepui; start one master without --peers"
+        );
     }
     Ok(tepui_master::MasterSettings {
         work_dir: file.work_dir.context("--work-dir is missing: expected a directory for the registry, such as --work-dir /var/lib/tepui/master")?,
@@ -98,10 +125,15 @@ pub(crate) fn agent(args: &AgentArgs) -> anyhow::Result<tepui_agent::AgentSettin
 pub(crate) fn addresses(list: &str) -> anyhow::Result<Vec<String>> {
     let mut addresses = Vec::new();
     for address in list.split(',').map(str::trim) {
-        let port = address.rsplit_once(':').filter(|(host, _)| !host.is_empty()).map(|(_, port)| port.parse::<u16>());
+        let port = address
+            .rsplit_once(':')
+            .filter(|(host, _)| !host.is_empty())
+            .map(|(_, port)| port.parse::<u16>());
         match port {
             Some(Ok(port)) if port != 0 => addresses.push(address.to_string()),
-            _ => bail!("--master {list}: '{address}' is no address; expected host:port, such as 127.0.0.1:5050"),
+            _ => bail!(
+                "--master {list}: '{address}' is no address; expected host:port, such as 127.0.0.1:5050"
+            ),
         }
     }
     Ok(addresses)

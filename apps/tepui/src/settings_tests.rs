@@ -1,7 +1,10 @@
 use super::*;
 
 fn args(work_dir: Option<&str>) -> MasterArgs {
-    MasterArgs { work_dir: work_dir.map(Into::into), ..Default::default() }
+    MasterArgs {
+        work_dir: work_dir.map(Into::into),
+        ..Default::default()
+    }
 }
 
 #[test]
@@ -9,10 +12,18 @@ fn a_flag_wins_over_the_file_and_a_default_fills_the_rest() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("tepui.toml");
     std::fs::write(&file, "work_dir = \"/from/file\"\nport = 6000\n").unwrap();
-    let settings = master(&MasterArgs { config: Some(file), port: Some(7000), ..args(None) }).unwrap();
+    let settings = master(&MasterArgs {
+        config: Some(file),
+        port: Some(7000),
+        ..args(None)
+    })
+    .unwrap();
     assert_eq!(settings.work_dir, PathBuf::from("/from/file"));
     assert_eq!((settings.port, settings.bridge_port), (7000, 5060));
-    assert!(settings.ip.is_loopback(), "nothing listens beyond loopback unless told to");
+    assert!(
+        settings.ip.is_loopback(),
+        "nothing listens beyond loopback unless told to"
+    );
 }
 
 #[test]
@@ -20,10 +31,21 @@ fn what_is_wrong_is_said_in_one_line_with_what_was_expected() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("tepui.toml");
     std::fs::write(&file, "prot = 6000\n").unwrap();
-    let unknown = master(&MasterArgs { config: Some(file), ..args(Some("/w")) }).unwrap_err().to_string();
-    assert!(unknown.contains("prot") && !unknown.contains('\n'), "{unknown}");
+    let unknown = master(&MasterArgs {
+        config: Some(file),
+        ..args(Some("/w"))
+    })
+    .unwrap_err()
+    .to_string();
+    assert!(
+        unknown.contains("prot") && !unknown.contains('\n'),
+        "{unknown}"
+    );
     let missing = master(&args(None)).unwrap_err().to_string();
-    assert!(missing.contains("--work-dir") && missing.contains("expected"), "{missing}");
+    assert!(
+        missing.contains("--work-dir") && missing.contains("expected"),
+        "{missing}"
+    );
     let address = addresses("127.0.0.1").unwrap_err().to_string();
     assert!(address.contains("expected host:port"), "{address}");
 }

@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, process::ExitCode, time::Duration};
 use anyhow::{Context, bail};
 use tepui_client::{Client, Events, scheduler::Scheduler};
 use tepui_protocol::v1::{
-    CommandInfo, Environment, ExecutorId, ExecutorInfo, Offer, TaskInfo, TaskState, TaskStatus, environment,
-    executor_info,
+    CommandInfo, Environment, ExecutorId, ExecutorInfo, Offer, TaskInfo, TaskState, TaskStatus,
+    environment, executor_info,
     scheduler::{Event, event::Type},
 };
 use tokio::time::{Instant, timeout};
@@ -32,32 +32,83 @@ enum What {
 }
 
 const PLANS: [Plan; 6] = [
-    Plan { name: "hello", make: || Ok(What::Command(tasks::shell("echo hello from $MESOS_SANDBOX"))), expected: TaskState::TaskFinished },
-    Plan { name: "environment", make: environment, expected: TaskState::TaskFinished },
-    Plan { name: "arguments", make: arguments, expected: TaskState::TaskFinished },
-    Plan { name: "half-a-second", make: || Ok(What::Command(tasks::shell("sleep 0.5"))), expected: TaskState::TaskFinished },
-    Plan { name: "fails-on-purpose", make: || Ok(What::Command(tasks::shell("echo this is meant to fail >&2; exit 3"))), expected: TaskState::TaskFailed },
-    Plan { name: "custom-executor", make: executor, expected: TaskState::TaskFinished },
+    Plan {
+        name: "hello",
+        make: || {
+            Ok(What::Command(tasks::shell(
+                "echo hello from $MESOS_SANDBOX",
+            )))
+        },
+        expected: TaskState::TaskFinished,
+    },
+    Plan {
+        name: "environment",
+        make: environment,
+        expected: TaskState::TaskFinished,
+    },
+    Plan {
+        name: "arguments",
+        make: arguments,
+        expected: TaskState::TaskFinished,
+    },
+    Plan {
+        name: "half-a-second",
+        make: || Ok(What::Command(tasks::shell("sleep 0.5"))),
+        expected: TaskState::TaskFinished,
+    },
+    Plan {
+        name: "fails-on-purpose",
+        make: || {
+            Ok(What::Command(tasks::shell(
+                "echo this is meant to fail >&2; exit 3",
+            )))
+        },
+        expected: TaskState::TaskFailed,
+    },
+    Plan {
+        name: "custom-executor",
+        make: executor,
+        expected: TaskState::TaskFinished,
+    },
 ];
 
 fn environment() -> anyhow::Result<What> {
-    let variable = environment::Variable { name: "GREETING".into(), value: Some("hello".into()), ..Default::default() };
+    let variable = environment::Variable {
+        name: "GREETING".into(),
+        value: Some("hello".into()),
+        ..Default::default()
+    };
     let mut command = tasks::shell("test \"$GREETING\" = hello");
-    command.environment = Some(Environment { variables: vec![variable] });
+    command.environment = Some(Environment {
+        variables: vec![variable],
+    });
     Ok(What::Command(command))
 }
 
 fn arguments() -> anyhow::Result<What> {
-    let words: Vec<String> = ["/bin/sh", "-c", "test \"$0 $1\" = 'no shell'", "no", "shell"].map(String::from).into();
+    let words: Vec<String> = [
+        "/bin/sh",
+        "-c",
+        "test \"$0 $1\" = 'no shell'",
+        "no",
+        "shell",
+    ]
+    .map(String::from)
+    .into();
     Ok(What::Command(tasks::argv(&words)))
 }
 
 fn executor() -> anyhow::Result<What> {
     let program = std::env::current_exe().context("the path of this program is not known")?;
-    let words = [program.to_string_lossy().into_owned(), "demo-executor".to_string()];
+    let words = [
+        program.to_string_lossy().into_owned(),
+        "demo-executor".to_string(),
+    ];
     Ok(What::Executor(ExecutorInfo {
         r#type: Some(executor_info::Type::Custom as i32),
-        executor_id: ExecutorId { value: "demo-executor".into() },
+        executor_id: ExecutorId {
+            value: "demo-executor".into(),
+        },
         name: Some("the demo's own executor".into()),
         command: Some(tasks::argv(&words)),
         resources: vec![tasks::scalar("cpus", CPUS), tasks::scalar("mem", MEM)],
@@ -66,18 +117,31 @@ fn executor() -> anyhow::Result<What> {
 }
 
 pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
-    let dev = DevArgs { port: args.port, agents: 1, masters: 1, data: None, resources: None };
+    let dev = DevArgs {
+        port: args.port,
+        agents: 1,
+        masters: 1,
+        data: None,
+        resources: None,
+    };
     let mut cluster = Cluster::start(&dev).await?;
     let result = tokio::select! {
         result = demonstrate(&mut cluster) => result,
         () = end_signal() => Err(anyhow::anyhow!("interrupted")),
     };
     if args.stay && matches!(result, Ok(true)) {
-        println!("\nweb admin: http://{}/   (Ctrl-C ends everything)", cluster.master);
+        println!(
+            "\nweb admin: http://{}/   (Ctrl-C ends everything)",
+            cluster.master
+        );
         end_signal().await;
     }
     cluster.end().await;
-    Ok(if result? { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if result? {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 /// True if every task ended as it should.
@@ -86,26 +150,40 @@ async fn demonstrate(cluster: &mut Cluster) -> anyhow::Result<bool> {
     println!("{}\n", cluster.summary());
     let client = Client::default();
     let masters = [cluster.master.clone()];
-    let (scheduler, events) = Scheduler::subscribe(&client, &masters, tasks::framework("tepui demo")).await?;
+    let (scheduler, mut events) =
+        Scheduler::subscribe(&client, &masters, tasks::framework("tepui demo")).await?;
     println!("framework {} is subscribed\n", scheduler.framework_id.value);
-    let ends = timeout(DEMO_TIMEOUT, follow(&scheduler, events))
+    let ends = timeout(DEMO_TIMEOUT, follow(&scheduler, &mut events))
         .await
-        .map_err(|_| anyhow::anyhow!("the tasks did not end within {} s", DEMO_TIMEOUT.as_secs()))??;
+        .map_err(|_| {
+            anyhow::anyhow!("the tasks did not end within {} s", DEMO_TIMEOUT.as_secs())
+        })??;
     let mut good = true;
     println!();
     for plan in &PLANS {
         let end = ends.get(plan.name).copied();
         let right = end == Some(plan.expected);
         good &= right;
-        let verdict = if right { "as it should" } else { "NOT as it should" };
-        println!("{:<18} {:<14} {verdict}", plan.name, end.map_or("no end", |state| state.as_str_name()));
+        let verdict = if right {
+            "as it should"
+        } else {
+            "NOT as it should"
+        };
+        println!(
+            "{:<18} {:<14} {verdict}",
+            plan.name,
+            end.map_or("no end", |state| state.as_str_name())
+        );
     }
     scheduler.teardown().await?;
     Ok(good)
 }
 
 /// Launches every plan and prints each update, until all have ended.
-async fn follow(scheduler: &Scheduler, mut events: Events<Event>) -> anyhow::Result<BTreeMap<&'static str, TaskState>> {
+async fn follow(
+    scheduler: &Scheduler,
+    events: &mut Events<Event>,
+) -> anyhow::Result<BTreeMap<&'static str, TaskState>> {
     let mut waiting: Vec<&Plan> = PLANS.iter().collect();
     let mut launched = BTreeMap::new();
     let mut ends = BTreeMap::new();
@@ -139,18 +217,33 @@ async fn follow(scheduler: &Scheduler, mut events: Events<Event>) -> anyhow::Res
 }
 
 /// As many of the waiting plans as the offer has room for.
-fn take(offer: &Offer, scheduler: &Scheduler, waiting: &mut Vec<&Plan>) -> anyhow::Result<Vec<TaskInfo>> {
+fn take(
+    offer: &Offer,
+    scheduler: &Scheduler,
+    waiting: &mut Vec<&Plan>,
+) -> anyhow::Result<Vec<TaskInfo>> {
     let mut cpus = tasks::amount(offer, "cpus");
     let mut launches = Vec::new();
     while let Some(plan) = waiting.first() {
         let what = (plan.make)()?;
         // An executor takes as much again.
-        let share = if matches!(what, What::Executor(_)) { 2.0 * CPUS } else { CPUS };
+        let share = if matches!(what, What::Executor(_)) {
+            2.0 * CPUS
+        } else {
+            CPUS
+        };
         if cpus < share {
             break;
         }
         cpus -= share;
-        let mut task = tasks::task(plan.name, plan.name, offer.agent_id.clone(), CPUS, MEM, CommandInfo::default());
+        let mut task = tasks::task(
+            plan.name,
+            plan.name,
+            offer.agent_id.clone(),
+            CPUS,
+            MEM,
+            CommandInfo::default(),
+        );
         match what {
             What::Command(command) => task.command = Some(command),
             What::Executor(mut executor) => {
@@ -168,14 +261,24 @@ fn take(offer: &Offer, scheduler: &Scheduler, waiting: &mut Vec<&Plan>) -> anyho
 fn print_update(status: &TaskStatus, launched: Option<&Instant>) {
     let after = launched.map_or(0.0, |at| at.elapsed().as_secs_f64() * 1000.0);
     let message = status.message();
-    println!("{after:>9.1} ms  {:<18} {:<14} {message}", status.task_id.value, status.state().as_str_name());
+    println!(
+        "{after:>9.1} ms  {:<18} {:<14} {message}",
+        status.task_id.value,
+        status.state().as_str_name()
+    );
 }
 
 /// The plan that this status ends.
 fn ended(status: &TaskStatus) -> Option<&'static str> {
     use TaskState::{TaskKilling, TaskRunning, TaskStaging, TaskStarting};
-    if matches!(status.state(), TaskStaging | TaskStarting | TaskRunning | TaskKilling) {
+    if matches!(
+        status.state(),
+        TaskStaging | TaskStarting | TaskRunning | TaskKilling
+    ) {
         return None;
     }
-    PLANS.iter().map(|plan| plan.name).find(|name| *name == status.task_id.value)
+    PLANS
+        .iter()
+        .map(|plan| plan.name)
+        .find(|name| *name == status.task_id.value)
 }

@@ -8,14 +8,24 @@ use tepui_protocol::v1::{TaskState, executor::event::Type};
 
 pub(crate) async fn run() -> anyhow::Result<ExitCode> {
     let executor = Executor::from_environment(Client::default())?;
-    let mut events = executor.subscribe().await.context("cannot subscribe at the agent")?;
+    let mut events = executor
+        .subscribe()
+        .await
+        .context("cannot subscribe at the agent")?;
     while let Some(event) = events.next().await? {
         match event.r#type() {
             Type::Launch => {
                 let task_id = event.launch.unwrap_or_default().task.task_id;
                 println!("running {}", task_id.value);
                 for state in [TaskState::TaskRunning, TaskState::TaskFinished] {
-                    executor.update(task_id.clone(), state, None, *uuid::Uuid::new_v4().as_bytes()).await?;
+                    executor
+                        .update(
+                            task_id.clone(),
+                            state,
+                            None,
+                            *uuid::Uuid::new_v4().as_bytes(),
+                        )
+                        .await?;
                 }
             }
             Type::Shutdown => break,

@@ -20,12 +20,20 @@ async fn state(target: &Target, path: &str) -> anyhow::Result<Value> {
             Err(error) => last = Some(error),
         }
     }
-    let reason = last.map_or_else(|| "no master was named".to_string(), |error| error.to_string());
+    let reason = last.map_or_else(
+        || "no master was named".to_string(),
+        |error| error.to_string(),
+    );
     anyhow::bail!("--master {}: {reason}", target.master.join(","))
 }
 
 /// Prints the objects: as JSON lines, or the named columns as a table.
-fn print(objects: &[Value], json: bool, columns: &[(&str, fn(&Value) -> String)], empty: &str) -> anyhow::Result<ExitCode> {
+fn print(
+    objects: &[Value],
+    json: bool,
+    columns: &[(&str, fn(&Value) -> String)],
+    empty: &str,
+) -> anyhow::Result<ExitCode> {
     if json {
         for object in objects {
             println!("{object}");
@@ -33,7 +41,10 @@ fn print(objects: &[Value], json: bool, columns: &[(&str, fn(&Value) -> String)]
         return Ok(ExitCode::SUCCESS);
     }
     let header: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
-    let rows: Vec<Vec<String>> = objects.iter().map(|object| columns.iter().map(|(_, cell)| cell(object)).collect()).collect();
+    let rows: Vec<Vec<String>> = objects
+        .iter()
+        .map(|object| columns.iter().map(|(_, cell)| cell(object)).collect())
+        .collect();
     output::table(&header, &rows, empty);
     Ok(ExitCode::SUCCESS)
 }
@@ -72,7 +83,9 @@ pub(crate) async fn agents(args: ListArgs) -> anyhow::Result<ExitCode> {
     let answer = state(&args.target, "/slaves").await?;
     let columns: &[(&str, fn(&Value) -> String)] = &[
         ("AGENT", |agent| text(agent, "id")),
-        ("HOST", |agent| format!("{}:{}", text(agent, "hostname"), text(agent, "port"))),
+        ("HOST", |agent| {
+            format!("{}:{}", text(agent, "hostname"), text(agent, "port"))
+        }),
         ("ACTIVE", |agent| text(agent, "active")),
         ("TOTAL", |agent| resources(agent, "resources")),
         ("USED", |agent| resources(agent, "used_resources")),
@@ -88,15 +101,25 @@ pub(crate) async fn frameworks(args: ListArgs) -> anyhow::Result<ExitCode> {
         ("NAME", |framework| text(framework, "name")),
         ("USER", |framework| text(framework, "user")),
         ("CONNECTED", |framework| text(framework, "connected")),
-        ("TASKS", |framework| list(framework, "tasks").len().to_string()),
+        ("TASKS", |framework| {
+            list(framework, "tasks").len().to_string()
+        }),
         ("USED", |framework| resources(framework, "used_resources")),
     ];
-    print(&list(&answer, "frameworks"), args.json, columns, "no frameworks")
+    print(
+        &list(&answer, "frameworks"),
+        args.json,
+        columns,
+        "no frameworks",
+    )
 }
 
 pub(crate) async fn offers(args: ListArgs) -> anyhow::Result<ExitCode> {
     let answer = state(&args.target, "/frameworks").await?;
-    let offers: Vec<Value> = list(&answer, "frameworks").iter().flat_map(|framework| list(framework, "offers")).collect();
+    let offers: Vec<Value> = list(&answer, "frameworks")
+        .iter()
+        .flat_map(|framework| list(framework, "offers"))
+        .collect();
     let columns: &[(&str, fn(&Value) -> String)] = &[
         ("OFFER", |offer| text(offer, "id")),
         ("FRAMEWORK", |offer| text(offer, "framework_id")),

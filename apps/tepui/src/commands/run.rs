@@ -5,10 +5,7 @@ use std::{io::Write, process::ExitCode, time::Duration};
 use anyhow::{Context, bail};
 use serde_json::Value;
 use tepui_client::{Client, scheduler::Scheduler};
-use tepui_protocol::v1::{
-    Offer, TaskState, TaskStatus,
-    scheduler::event::Type,
-};
+use tepui_protocol::v1::{Offer, TaskState, TaskStatus, scheduler::event::Type};
 
 use super::tasks;
 use crate::cli::RunArgs;
@@ -53,9 +50,21 @@ pub(crate) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
                     if !launched && fits(&offer, &args) {
                         launched = true;
                         let address = agent_address(&offer);
-                        output = Some(Output::new(client.clone(), address, &scheduler.framework_id.value, &task_id));
+                        output = Some(Output::new(
+                            client.clone(),
+                            address,
+                            &scheduler.framework_id.value,
+                            &task_id,
+                        ));
                         let command = tasks::argv(&args.command);
-                        let task = tasks::task(&task_id, &name, offer.agent_id.clone(), args.cpus, args.mem, command);
+                        let task = tasks::task(
+                            &task_id,
+                            &name,
+                            offer.agent_id.clone(),
+                            args.cpus,
+                            args.mem,
+                            command,
+                        );
                         scheduler.launch(&offer.id, vec![task], 0.0).await?;
                         scheduler.suppress().await?;
                     } else {
@@ -86,33 +95,65 @@ fn fits(offer: &Offer, args: &RunArgs) -> bool {
 
 fn agent_address(offer: &Offer) -> String {
     let address = offer.url.as_ref().map(|url| &url.address);
-    address.map_or_else(|| format!("{}:5051", offer.hostname), |a| {
-        format!("{}:{}", a.ip.as_ref().or(a.hostname.as_ref()).unwrap_or(&offer.hostname), a.port)
-    })
+    address.map_or_else(
+        || format!("{}:5051", offer.hostname),
+        |a| {
+            format!(
+                "{}:{}",
+                a.ip.as_ref()
+                    .or(a.hostname.as_ref())
+                    .unwrap_or(&offer.hostname),
+                a.port
+            )
+        },
+    )
 }
 
 /// The exit status in a final update; `None` while the task lives. Says on stderr what is not the command's own doing.
 fn exit_code(status: &TaskStatus) -> Option<u8> {
     let message = status.message();
     match status.state() {
-        TaskState::TaskStaging | TaskState::TaskStarting | TaskState::TaskRunning | TaskState::TaskKilling => None,
+        TaskState::TaskStaging
+        | TaskState::TaskStarting
+        | TaskState::TaskRunning
+        | TaskState::TaskKilling => None,
         TaskState::TaskFinished => Some(0),
         _ => {
-            if let Some(code) = message.strip_prefix("Command exited with status ").and_then(|code| code.parse::<u8>().ok()) {
+            if let Some(code) = message
+                .strip_prefix("Command exited with status ")
+                .and_then(|code| code.parse::<u8>().ok())
+            {
                 return Some(code);
             }
             eprintln!("tepui run: {}: {message}", status.state().as_str_name());
-            let signal = message.strip_prefix("Command terminated with signal ").and_then(signal_number);
-            Some(signal.and_then(|number| u8::try_from(SIGNAL_BASE + number).ok()).unwrap_or(TASK_FAILED))
+            let signal = message
+                .strip_prefix("Command terminated with signal ")
+                .and_then(signal_number);
+            Some(
+                signal
+                    .and_then(|number| u8::try_from(SIGNAL_BASE + number).ok())
+                    .unwrap_or(TASK_FAILED),
+            )
         }
     }
 }
 
 /// The number of a signal by the C library's description, as Mesos' texts name it.
 fn signal_number(description: &str) -> Option<i32> {
-    let known = [("Hangup", 1), ("Interrupt", 2), ("Quit", 3), ("Aborted", 6), ("Killed", 9), ("Segmentation fault", 11), ("Terminated", 15)];
+    let known = [
+        ("Hangup", 1),
+        ("Interrupt", 2),
+        ("Quit", 3),
+        ("Aborted", 6),
+        ("Killed", 9),
+        ("Segmentation fault", 11),
+        ("Terminated", 15),
+    ];
     let description = description.trim_end_matches(" (core dumped)");
-    known.iter().find(|(name, _)| *name == description).map(|(_, number)| *number)
+    known
+        .iter()
+        .find(|(name, _)| *name == description)
+        .map(|(_, number)| *number)
 }
 
 /// Copies a task's stdout and stderr as they grow.
@@ -126,7 +167,12 @@ struct Output {
 impl Output {
     fn new(client: Client, agent: String, framework: &str, task: &str) -> Output {
         let directory = format!("/frameworks/{framework}/executors/{task}/runs/latest");
-        Output { client, agent, directory, offsets: [0, 0] }
+        Output {
+            client,
+            agent,
+            directory,
+            offsets: [0, 0],
+        }
     }
 
     async fn copy_new(&mut self) {
@@ -134,7 +180,9 @@ impl Output {
             while let Some(data) = self.read(file, self.offsets[index]).await {
                 self.offsets[index] += data.len() as u64;
                 let written = if index == 0 {
-                    std::io::stdout().write_all(data.as_bytes()).and_then(|()| std::io::stdout().flush())
+                    std::io::stdout()
+                        .write_all(data.as_bytes())
+                        .and_then(|()| std::io::stdout().flush())
                 } else {
                     std::io::stderr().write_all(data.as_bytes())
                 };
@@ -147,9 +195,15 @@ impl Output {
 
     /// What the file has beyond `offset`; `None` where there is nothing (yet).
     async fn read(&self, file: &str, offset: u64) -> Option<String> {
-        let path = format!("/files/read?path={}/{file}&offset={offset}&length=65536", self.directory);
+        let path = format!(
+            "/files/read?path={}/{file}&offset={offset}&length=65536",
+            self.directory
+        );
         let bytes = self.client.get(&self.agent, &path).await.ok()?;
         let answer: Value = serde_json::from_slice(&bytes).ok()?;
-        answer["data"].as_str().filter(|data| !data.is_empty()).map(str::to_string)
+        answer["data"]
+            .as_str()
+            .filter(|data| !data.is_empty())
+            .map(str::to_string)
     }
 }

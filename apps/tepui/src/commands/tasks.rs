@@ -1,6 +1,8 @@
 //! Tasks as the command line makes them.
 
-use tepui_protocol::v1::{AgentId, CommandInfo, FrameworkInfo, Offer, Resource, TaskId, TaskInfo, value};
+use tepui_protocol::v1::{
+    AgentId, CommandInfo, FrameworkInfo, Offer, Resource, TaskId, TaskInfo, value,
+};
 
 pub(crate) fn scalar(name: &str, value: f64) -> Resource {
     Resource {
@@ -13,7 +15,9 @@ pub(crate) fn scalar(name: &str, value: f64) -> Resource {
 
 /// A framework of the user who runs this program.
 pub(crate) fn framework(name: &str) -> FrameworkInfo {
-    let user = nix::unistd::User::from_uid(nix::unistd::getuid()).ok().flatten();
+    let user = nix::unistd::User::from_uid(nix::unistd::getuid())
+        .ok()
+        .flatten();
     FrameworkInfo {
         user: user.map_or_else(|| "root".to_string(), |user| user.name),
         name: name.to_string(),
@@ -21,10 +25,19 @@ pub(crate) fn framework(name: &str) -> FrameworkInfo {
     }
 }
 
-pub(crate) fn task(id: &str, name: &str, agent_id: AgentId, cpus: f64, mem: f64, command: CommandInfo) -> TaskInfo {
+pub(crate) fn task(
+    id: &str,
+    name: &str,
+    agent_id: AgentId,
+    cpus: f64,
+    mem: f64,
+    command: CommandInfo,
+) -> TaskInfo {
     TaskInfo {
         name: name.to_string(),
-        task_id: TaskId { value: id.to_string() },
+        task_id: TaskId {
+            value: id.to_string(),
+        },
         agent_id,
         resources: vec![scalar("cpus", cpus), scalar("mem", mem)],
         command: Some(command),
@@ -33,7 +46,11 @@ pub(crate) fn task(id: &str, name: &str, agent_id: AgentId, cpus: f64, mem: f64,
 }
 
 pub(crate) fn shell(command: &str) -> CommandInfo {
-    CommandInfo { shell: Some(true), value: Some(command.to_string()), ..Default::default() }
+    CommandInfo {
+        shell: Some(true),
+        value: Some(command.to_string()),
+        ..Default::default()
+    }
 }
 
 /// The command as it was typed, without a shell between.
@@ -47,6 +64,12 @@ pub(crate) fn argv(words: &[String]) -> CommandInfo {
 }
 
 pub(crate) fn amount(offer: &Offer, name: &str) -> f64 {
-    let resources = offer.resources.iter().filter(|resource| resource.name == name);
-    resources.filter_map(|resource| resource.scalar.as_ref()).map(|scalar| scalar.value).sum()
+    let resources = offer
+        .resources
+        .iter()
+        .filter(|resource| resource.name == name);
+    resources
+        .filter_map(|resource| resource.scalar.as_ref())
+        .map(|scalar| scalar.value)
+        .sum()
 }
