@@ -404,28 +404,44 @@ impl MasterCore {
                     turn.answer(token, Answer::OK);
                 }
             }
-            Pending::FrameworkUpdated {
-                framework_id,
-                request,
-                token,
-            } => {
-                self.framework_updated(&framework_id, *request, turn);
-                turn.answer(token, Answer::OK);
-            }
-            Pending::Weights { token, weights } => {
-                self.set_weights(weights, turn);
-                turn.answer(token, Answer::OK);
-            }
-            Pending::Quota { token, quota } => {
-                self.set_quota(quota, turn);
-                turn.answer(token, Answer::OK);
-            }
-            Pending::Maintenance { token, maintenance } => {
-                self.set_maintenance(maintenance, turn);
-                turn.answer(token, Answer::OK);
+            Pending::FrameworkUpdated { token, .. }
+            | Pending::Weights { token, .. }
+            | Pending::Quota { token, .. }
+            | Pending::Maintenance { token, .. } => {
+                let answer = match refused {
+                    Some(reason) => Answer::refused(409, reason),
+                    None => {
+                        self.set(pending, turn);
+                        Answer::OK
+                    }
+                };
+                turn.answer(token, answer);
             }
             Pending::Nothing => {}
         }
+    }
+
+    /// What was asked for is written, so it is true.
+    fn set(&mut self, pending: Pending, turn: &mut Turn<'_>) {
+        match pending {
+            Pending::FrameworkUpdated {
+                framework_id,
+                request,
+                ..
+            } => self.framework_updated(&framework_id, *request, turn),
+            Pending::Weights { weights, .. } => self.set_weights(weights, turn),
+            Pending::Quota { quota, .. } => self.set_quota(quota, turn),
+            Pending::Maintenance { maintenance, .. } => {
+                self.set_maintenance(maintenance, turn);
+                self.end_agents_that_are_down(turn);
+            }
+            _ => {}
+        }
+    }
+
+    /// The newest write under way of one kind: what comes after it builds on it, or it would undo it.
+    pub(crate) fn planned<T>(&self, kind: impl Fn(&Pending) -> Option<&T>) -> Option<&T> {
+        self.pending.values().rev().find_map(kind)
     }
 
     pub(crate) fn change(&mut self, turn: &mut Turn<'_>, change: Change) {

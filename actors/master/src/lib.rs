@@ -13,6 +13,7 @@ pub mod core;
 mod frameworks;
 #[cfg(test)]
 mod invariants;
+mod losses;
 mod offers;
 mod operator;
 mod quota;
@@ -21,6 +22,7 @@ mod reconcile;
 mod stage;
 mod status;
 mod tables;
+mod takeover;
 mod tasks;
 mod timers;
 mod validation;

@@ -19,6 +19,7 @@ use tepui_protocol::{
 use tepui_registry::Command;
 
 use crate::{
+    agents::ip_of,
     commands,
     core::{MasterCore, Pending, Token, Turn},
 };
@@ -107,7 +108,11 @@ impl MasterCore {
     }
 
     fn update_weights(&mut self, token: Token, infos: Vec<WeightInfo>, turn: &mut Turn<'_>) {
-        let mut weights = self.weights.clone();
+        let planned = self.planned(|pending| match pending {
+            Pending::Weights { weights, .. } => Some(weights),
+            _ => None,
+        });
+        let mut weights = planned.unwrap_or(&self.weights).clone();
         let mut changed = BTreeMap::new();
         for info in infos {
             let role = info.role.clone().unwrap_or_default();
@@ -191,7 +196,7 @@ impl MasterCore {
                 seen.push(id);
             }
         }
-        for machine in &self.maintenance.machines {
+        for machine in &self.planned_maintenance().machines {
             if machine.mode() == machine_info::Mode::Down && !seen.contains(&&machine.id) {
                 return Err(format!(
                     "Machine '{}' is deactivated and cannot be removed from the schedule",
@@ -223,7 +228,7 @@ impl MasterCore {
         if let Err(reason) = self.check_move(machines, from, text) {
             return turn.answer(token, Answer::refused(400, reason));
         }
-        let mut maintenance = self.maintenance.clone();
+        let mut maintenance = self.planned_maintenance().clone();
         if to == machine_info::Mode::Down {
             for machine in &mut maintenance.machines {
                 if machines.contains(&machine.id) {
@@ -277,11 +282,19 @@ impl MasterCore {
     }
 
     fn mode(&self, id: &MachineId) -> Option<machine_info::Mode> {
-        self.maintenance
+        self.planned_maintenance()
             .machines
             .iter()
             .find(|machine| machine.id == *id)
             .map(MachineInfo::mode)
+    }
+
+    fn planned_maintenance(&self) -> &MaintenanceRecord {
+        let planned = self.planned(|pending| match pending {
+            Pending::Maintenance { maintenance, .. } => Some(maintenance),
+            _ => None,
+        });
+        planned.unwrap_or(&self.maintenance)
     }
 
     fn write_maintenance(
@@ -292,6 +305,29 @@ impl MasterCore {
     ) {
         let command = commands::change_maintenance(&maintenance);
         self.write(turn, command, Pending::Maintenance { token, maintenance });
+    }
+
+    /// Whether the agent's machine is in the DOWN mode: hostname (in any case) and ip must both be given and equal.
+    pub(crate) fn is_down(&self, hostname: &str, pid: &str) -> bool {
+        let mut machines = self.maintenance.machines.iter();
+        machines.any(|machine| {
+            machine.mode() == machine_info::Mode::Down
+                && machine.id.hostname().eq_ignore_ascii_case(hostname)
+                && machine.id.ip() == ip_of(pid)
+        })
+    }
+
+    /// The agents of machines that are down end; they are told so.
+    pub(crate) fn end_agents_that_are_down(&mut self, turn: &mut Turn<'_>) {
+        let agents = self.agents.iter();
+        let down: Vec<String> = agents
+            .filter(|(_, agent)| self.is_down(&agent.record.info.hostname, &agent.record.pid))
+            .map(|(id, _)| id.clone())
+            .collect();
+        for id in down {
+            self.shutdown_agent(&id, "Operator initiated 'Machine DOWN'", turn);
+            self.leave(&id, "its machine is down for maintenance", turn);
+        }
     }
 
     pub(crate) fn set_maintenance(&mut self, maintenance: MaintenanceRecord, turn: &mut Turn<'_>) {

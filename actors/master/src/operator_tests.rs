@@ -1,1 +1,226 @@
+use serde_json::{Value, json};
+use tepui_messages::{allocator::WorldChange, master::Answer};
 
+use crate::stage::Stage;
+
+fn weights(infos: Value) -> Value {
+    json!({"type": "UPDATE_WEIGHTS", "update_weights": {"weight_infos": infos}})
+}
+
+fn refused(stage: &mut Stage, call: Value) -> String {
+    let before = stage.changes.len();
+    let answer = stage.operator(call.clone());
+    assert_eq!(answer.status, 400, "{call}: {answer:?}");
+    assert_eq!(stage.changes.len(), before, "nothing changed");
+    answer.text
+}
+
+#[test]
+fn weights_are_positive_and_of_valid_roles() {
+    let mut stage = Stage::new();
+    let prefix = "Failed to validate update weights request JSON";
+    let table = [
+        (
+            json!({"role": "a", "weight": 0.0}),
+            format!("{prefix} for role 'a': Invalid weight '0': Weights must be positive"),
+        ),
+        (
+            json!({"role": "a", "weight": -1.5}),
+            format!("{prefix} for role 'a': Invalid weight '-1.5': Weights must be positive"),
+        ),
+        (
+            json!({"role": "/a", "weight": 1.0}),
+            format!("{prefix}: Invalid role '/a': Role '/a' cannot start with a slash"),
+        ),
+    ];
+    for (info, text) in table {
+        assert_eq!(
+            refused(
+                &mut stage,
+                weights(json!([{"role": "ok", "weight": 2.0}, info]))
+            ),
+            text
+        );
+    }
+}
+
+#[test]
+fn weights_add_up_also_when_their_writes_overlap() {
+    let mut stage = Stage::new();
+    stage.hold_writes = true;
+    let first = stage.operator_asks(weights(json!([{"role": "a", "weight": 2.0}])));
+    let second = stage.operator_asks(weights(json!([{"role": "b", "weight": 3.0}])));
+    assert_eq!(stage.answer(first), None, "not before it is written");
+    stage.release_writes();
+    assert_eq!(stage.answer(first), Some(Answer::OK));
+    assert_eq!(stage.answer(second), Some(Answer::OK));
+    let expected = [("a".to_string(), 2.0), ("b".to_string(), 3.0)].into();
+    assert_eq!(stage.core.weights, expected);
+    let Some(WorldChange::Weights(told)) = stage.world.last() else {
+        panic!("{:?}", stage.world);
+    };
+    assert_eq!(**told, expected);
+    stage.fail_over();
+    assert_eq!(stage.core.weights, expected);
+}
+
+fn window(machines: Value) -> Value {
+    json!({"machine_ids": machines, "unavailability": {"start": {"nanoseconds": 0}}})
+}
+
+fn schedule(windows: Value) -> Value {
+    json!({"type": "UPDATE_MAINTENANCE_SCHEDULE",
+        "update_maintenance_schedule": {"schedule": {"windows": windows}}})
+}
+
+fn start(machines: Value) -> Value {
+    json!({"type": "START_MAINTENANCE", "start_maintenance": {"machines": machines}})
+}
+
+fn stop(machines: Value) -> Value {
+    json!({"type": "STOP_MAINTENANCE", "stop_maintenance": {"machines": machines}})
+}
+
+#[test]
+fn schedules_are_checked() {
+    let mut stage = Stage::new();
+    let a = json!({"hostname": "a"});
+    let mut negative = window(json!([a]));
+    negative["unavailability"]["duration"] = json!({"nanoseconds": -1});
+    let table = [
+        (
+            json!([window(json!([]))]),
+            "List of machines in the maintenance window is empty",
+        ),
+        (json!([negative]), "Unavailability 'duration' is negative"),
+        (
+            json!([window(json!([{}]))]),
+            "Both 'hostname' and 'ip' for a machine are empty",
+        ),
+        (
+            json!([window(json!([{"ip": "x"}]))]),
+            "Failed to parse 'x' as an IP address",
+        ),
+        (
+            json!([window(json!([a])), window(json!([a]))]),
+            "Machine '{\"hostname\":\"a\"}' appears more than once in the schedule",
+        ),
+    ];
+    for (windows, text) in table {
+        assert_eq!(refused(&mut stage, schedule(windows)), text);
+    }
+}
+
+#[test]
+fn machines_go_from_up_through_draining_to_down_and_back() {
+    let mut stage = Stage::new();
+    let a = json!({"hostname": "a", "ip": "10.0.0.1"});
+    let name = "Machine '{\"hostname\":\"a\",\"ip\":\"10.0.0.1\"}'";
+    let says = |stage: &mut Stage, call: Value, text: &str| {
+        assert_eq!(refused(stage, call), text);
+    };
+    says(&mut stage, start(json!([])), "List of machines is empty");
+    says(
+        &mut stage,
+        start(json!([a])),
+        &format!("{name} is not part of a maintenance schedule"),
+    );
+    assert_eq!(
+        stage.operator(schedule(json!([window(json!([a]))]))),
+        Answer::OK
+    );
+    says(
+        &mut stage,
+        start(json!([a, a])),
+        &format!("{name} appears more than once in the schedule"),
+    );
+    says(
+        &mut stage,
+        stop(json!([a])),
+        &format!("{name} is not in DOWN mode and cannot be brought up"),
+    );
+    assert_eq!(stage.operator(start(json!([a]))), Answer::OK);
+    says(
+        &mut stage,
+        start(json!([a])),
+        &format!("{name} is not in DRAINING mode and cannot be brought down"),
+    );
+    says(
+        &mut stage,
+        schedule(json!([])),
+        &format!("{name} is deactivated and cannot be removed from the schedule"),
+    );
+    stage.fail_over();
+    assert_eq!(stage.operator(stop(json!([a]))), Answer::OK);
+    assert!(stage.core.maintenance.schedule.windows.is_empty());
+    assert!(stage.core.maintenance.machines.is_empty());
+}
+
+#[test]
+fn agents_of_a_machine_that_goes_down_end_and_are_not_let_in_until_it_is_up() {
+    let mut stage = Stage::new();
+    let node = stage.agent("cpus:4;mem:4096");
+    let other = stage.agent("cpus:4;mem:4096");
+    let fw = stage.subscribe(json!({}));
+    stage.run(&fw, &node, "t", "cpus:1;mem:32");
+    stage.told(&fw);
+    stage.ordered(&node);
+    let host = node.request.agent_info.hostname.to_uppercase();
+    let machine = json!({"hostname": host, "ip": "127.0.0.1"});
+    // One component alone names no agent.
+    let half = json!({"hostname": other.request.agent_info.hostname});
+    stage.operator(schedule(json!([window(json!([machine, half]))])));
+    assert_eq!(stage.operator(start(json!([machine, half]))), Answer::OK);
+    assert_eq!(
+        stage.ordered(&node),
+        ["shutdown: Operator initiated 'Machine DOWN'"]
+    );
+    assert!(stage.told(&fw)[0].starts_with("t TASK_LOST"));
+    let left: Vec<_> = stage.core.agents.keys().collect();
+    assert_eq!(left, [&other.id]);
+    let mut request = node.request.clone();
+    request.agent_info.id = None;
+    let (_, registration) = stage.register(request.clone());
+    assert_eq!(registration.shutdown, Some(true));
+    assert_eq!(stage.operator(stop(json!([machine]))), Answer::OK);
+    let (_, registration) = stage.register(request);
+    assert_eq!(registration.refusal, None);
+}
+
+#[test]
+fn starts_of_maintenance_that_overlap_do_not_undo_each_other() {
+    let mut stage = Stage::new();
+    let [a, b] = ["a", "b"].map(|name| json!({"hostname": name}));
+    stage.operator(schedule(json!([window(json!([a, b]))])));
+    stage.hold_writes = true;
+    stage.operator_asks(start(json!([a])));
+    stage.operator_asks(start(json!([b])));
+    stage.release_writes();
+    let modes: Vec<_> = stage
+        .core
+        .maintenance
+        .machines
+        .iter()
+        .map(|machine| machine.mode())
+        .collect();
+    assert_eq!(modes, [tepui_protocol::v1::machine_info::Mode::Down; 2]);
+}
+
+#[test]
+fn what_is_not_built_says_so_after_it_has_looked_at_the_agent() {
+    let mut stage = Stage::new();
+    let node = stage.agent("cpus:1");
+    let drain =
+        |id: &str| json!({"type": "DRAIN_AGENT", "drain_agent": {"agent_id": {"value": id}}});
+    let reserve = |id: &str| json!({"type": "RESERVE_RESOURCES", "reserve_resources": {"agent_id": {"value": id}}});
+    let answer = stage.operator(drain("nope"));
+    assert_eq!(answer, Answer::refused(400, "Unknown agent"));
+    let answer = stage.operator(reserve("nope"));
+    assert_eq!(
+        answer,
+        Answer::refused(400, "No agent found with specified ID")
+    );
+    for call in [drain(&node.id), reserve(&node.id)] {
+        assert_eq!(stage.operator(call).status, 501);
+    }
+}

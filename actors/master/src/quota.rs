@@ -40,7 +40,7 @@ impl MasterCore {
 
     /// All or nothing for the list.
     fn updated_quota(&self, update: call::UpdateQuota) -> Result<Vec<QuotaConfig>, String> {
-        let mut quota = self.quota.clone();
+        let mut quota = self.planned_quota().to_vec();
         for config in update.quota_configs {
             check_config(&config)?;
             quota.retain(|other| other.role != config.role);
@@ -86,7 +86,11 @@ impl MasterCore {
             return Err(invalid("QuotaInfo with empty 'guarantee'".to_string()));
         }
         let guarantees = guarantee(&request.guarantee).map_err(invalid)?;
-        if self.quota.iter().any(|config| config.role == role) {
+        if self
+            .planned_quota()
+            .iter()
+            .any(|config| config.role == role)
+        {
             return Err(invalid(format!(
                 "Cannot set quota for role '{role}' which already has quota"
             )));
@@ -97,7 +101,7 @@ impl MasterCore {
                 format!("Setting quota on nested role '{role}' is not supported yet"),
             ));
         }
-        let mut quota = self.quota.clone();
+        let mut quota = self.planned_quota().to_vec();
         quota.push(QuotaConfig {
             role: role.to_string(),
             guarantees: guarantees.clone(),
@@ -117,12 +121,16 @@ impl MasterCore {
     }
 
     pub(crate) fn remove_quota(&mut self, token: Token, role: &str, turn: &mut Turn<'_>) {
-        if !self.quota.iter().any(|config| config.role == role) {
+        if !self
+            .planned_quota()
+            .iter()
+            .any(|config| config.role == role)
+        {
             let text = format!("Failed to remove quota: Role '{role}' has no quota set");
             return turn.answer(token, Answer::refused(400, text));
         }
         let quota = self
-            .quota
+            .planned_quota()
             .iter()
             .filter(|config| config.role != role)
             .cloned()
@@ -133,9 +141,17 @@ impl MasterCore {
     fn write_quota(&mut self, token: Token, quota: Vec<QuotaConfig>, turn: &mut Turn<'_>) {
         self.write(
             turn,
-            commands::change_quota(&self.quota, &quota),
+            commands::change_quota(self.planned_quota(), &quota),
             Pending::Quota { token, quota },
         );
+    }
+
+    fn planned_quota(&self) -> &[QuotaConfig] {
+        let planned = self.planned(|pending| match pending {
+            Pending::Quota { quota, .. } => Some(quota),
+            _ => None,
+        });
+        planned.unwrap_or(&self.quota)
     }
 
     pub(crate) fn set_quota(&mut self, quota: Vec<QuotaConfig>, turn: &mut Turn<'_>) {

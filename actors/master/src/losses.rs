@@ -1,0 +1,315 @@
+//! How agents are lost, and what becomes of what ran on them (INTERNALS 4.1).
+
+use std::sync::Arc;
+
+use tepui_messages::{
+    UnixNanos,
+    allocator::WorldChange,
+    change::{AgentEnd, Change, TaskKept},
+    master::{Answer, PeerId},
+};
+use tepui_protocol::{
+    node,
+    v1::{AgentId, AgentInfo, Task, TaskState, task_status::Reason},
+};
+use tepui_registry::Command;
+
+use crate::{
+    core::{MasterCore, Order, Pending, Token, Turn},
+    status::{MasterStatus, failure_event, update_event},
+    tables::{MAX_UNREACHABLE_TASKS, is_terminal},
+    timers::Timer,
+};
+
+impl MasterCore {
+    pub(crate) fn agent_lost(&mut self, peer: PeerId, silent: bool, turn: &mut Turn<'_>) {
+        for pending in self.pending.values_mut() {
+            if let Pending::AgentAdmission(admission) = pending
+                && admission.peer == peer
+            {
+                admission.lost = true;
+            }
+        }
+        let Some(id) = self.peers.remove(&peer) else {
+            return;
+        };
+        let Some(agent) = self
+            .agents
+            .get_mut(&id)
+            .filter(|agent| agent.peer == Some(peer))
+        else {
+            return;
+        };
+        agent.peer = None;
+        agent.record.connected = false;
+        agent.record.active = false;
+        let record = Arc::new(agent.record.clone());
+        let timer = Timer::Unreachable {
+            agent_id: id.clone(),
+        };
+        let patience = if silent {
+            self.config.agent_silence_timeout
+        } else {
+            self.config.agent_reregister_timeout
+        };
+        self.timers
+            .set(turn.now.saturating_add(patience.as_nanos() as i64), timer);
+        turn.allocator(WorldChange::AgentActive {
+            agent_id: AgentId { value: id.clone() },
+            active: false,
+        });
+        self.rescind_offers_of_agent(&id, turn);
+        self.change(turn, Change::AgentUpdated(record));
+    }
+
+    /// In the registry, not back yet: it has as long as one that was lost.
+    pub(crate) fn recover_agent(&mut self, info: AgentInfo, turn: &mut Turn<'_>) {
+        let id = info.id.clone().unwrap_or_default().value;
+        self.change(turn, Change::AgentRecovered(Arc::new(info.clone())));
+        self.recovered_agents.insert(id.clone(), info);
+        let at = turn
+            .now
+            .saturating_add(self.config.agent_reregister_timeout.as_nanos() as i64);
+        self.timers.set(at, Timer::Unreachable { agent_id: id });
+    }
+
+    pub(crate) fn timer(&mut self, timer: Timer, turn: &mut Turn<'_>) {
+        match timer {
+            Timer::Failover { framework_id } => self.failover_over(&framework_id, turn),
+            Timer::Unreachable { agent_id } => {
+                let lost = match self.agents.get(&agent_id) {
+                    Some(agent) => agent.peer.is_none(),
+                    None => self.recovered_agents.contains_key(&agent_id),
+                };
+                if lost && self.agents_in_transition.insert(agent_id.clone()) {
+                    let command = Command::MarkUnreachable {
+                        id: agent_id.clone(),
+                        at_nanos: turn.now,
+                    };
+                    self.write(
+                        turn,
+                        command,
+                        Pending::AgentUnreachable {
+                            agent_id,
+                            at: turn.now,
+                        },
+                    );
+                }
+            }
+        }
+    }
+
+    pub(crate) fn unreachable_written(
+        &mut self,
+        id: &str,
+        at: UnixNanos,
+        refused: Option<String>,
+        turn: &mut Turn<'_>,
+    ) {
+        self.agents_in_transition.remove(id);
+        if let Some(reason) = refused {
+            tracing::warn!(agent = id, reason, "agent not marked unreachable");
+            return;
+        }
+        self.unreachable_agents.insert(id.to_string(), at);
+        self.remove_agent(id, AgentEnd::Unreachable, at, turn);
+    }
+
+    /// MARK_AGENT_GONE: written first, then told.
+    pub(crate) fn mark_gone(&mut self, token: Token, id: &str, turn: &mut Turn<'_>) {
+        if self.gone_agents.contains_key(id) {
+            return turn.answer(token, Answer::OK);
+        }
+        let known = self.agents.contains_key(id)
+            || self.recovered_agents.contains_key(id)
+            || self.unreachable_agents.contains_key(id);
+        if !known {
+            return turn.answer(
+                token,
+                Answer::refused(404, format!("Agent '{id}' not found")),
+            );
+        }
+        if !self.agents_in_transition.insert(id.to_string()) {
+            return turn.answer(
+                token,
+                Answer::refused(503, format!("Agent '{id}' is being changed; try again")),
+            );
+        }
+        let command = Command::MarkGone {
+            id: id.to_string(),
+            at_nanos: turn.now,
+        };
+        self.write(
+            turn,
+            command,
+            Pending::AgentGone {
+                agent_id: id.to_string(),
+                token,
+                at: turn.now,
+            },
+        );
+    }
+
+    pub(crate) fn gone_written(
+        &mut self,
+        id: &str,
+        token: Token,
+        at: UnixNanos,
+        refused: Option<String>,
+        turn: &mut Turn<'_>,
+    ) {
+        self.agents_in_transition.remove(id);
+        if let Some(reason) = refused {
+            return turn.answer(token, Answer::refused(409, reason));
+        }
+        self.gone_agents.insert(id.to_string(), at);
+        self.unreachable_agents.remove(id);
+        self.shutdown_agent(id, "Agent has been marked gone", turn);
+        self.remove_agent(id, AgentEnd::Gone, at, turn);
+        turn.answer(token, Answer::OK);
+    }
+
+    pub(crate) fn shutdown_agent(&self, id: &str, reason: &str, turn: &mut Turn<'_>) {
+        if let Some(peer) = self.agents.get(id).and_then(|agent| agent.peer) {
+            turn.order(
+                peer,
+                Order::ShutdownAgent(node::ShutdownAgent {
+                    reason: reason.to_string(),
+                    term: self.term,
+                }),
+            );
+        }
+    }
+
+    pub(crate) fn agent_leaves(&mut self, id: &str, turn: &mut Turn<'_>) {
+        self.leave(id, "the agent unregistered", turn);
+    }
+
+    pub(crate) fn leave(&mut self, id: &str, reason: &str, turn: &mut Turn<'_>) {
+        if self.agents_in_transition.insert(id.to_string()) {
+            let pending = Pending::AgentRemoved {
+                agent_id: id.to_string(),
+                reason: reason.to_string(),
+            };
+            self.write(turn, Command::RemoveAgent { id: id.to_string() }, pending);
+        }
+    }
+
+    pub(crate) fn agent_removed_written(&mut self, id: &str, reason: &str, turn: &mut Turn<'_>) {
+        self.agents_in_transition.remove(id);
+        tracing::info!(agent = id, reason, "agent removed");
+        self.remove_agent(id, AgentEnd::Removed, turn.now, turn);
+    }
+
+    /// Takes an agent off the tables, with all that was on it, and tells every scheduler.
+    pub(crate) fn remove_agent(
+        &mut self,
+        id: &str,
+        end: AgentEnd,
+        at: UnixNanos,
+        turn: &mut Turn<'_>,
+    ) {
+        self.recovered_agents.remove(id);
+        self.timers.cancel(&Timer::Unreachable {
+            agent_id: id.to_string(),
+        });
+        if self.agents.contains_key(id) {
+            self.rescind_offers_of_agent(id, turn);
+            for (framework, task) in self.agents[id].tasks.clone() {
+                self.lose_task(&framework, &task, end, at, turn);
+            }
+            for (framework, executor) in self.agents[id].executors.clone() {
+                self.remove_executor(&framework, id, &executor, turn);
+            }
+            if let Some(peer) = self.agents.remove(id).and_then(|agent| agent.peer) {
+                self.peers.remove(&peer);
+            }
+            turn.allocator(WorldChange::AgentRemoved {
+                agent_id: AgentId {
+                    value: id.to_string(),
+                },
+            });
+        }
+        self.change(
+            turn,
+            Change::AgentRemoved {
+                agent_id: AgentId {
+                    value: id.to_string(),
+                },
+                end,
+                at,
+            },
+        );
+        for framework in self.frameworks.values() {
+            if let Some(stream_id) = &framework.stream_id {
+                turn.event(stream_id, failure_event(id, None));
+            }
+        }
+    }
+
+    pub(crate) fn lose_task(
+        &mut self,
+        framework: &str,
+        task_id: &str,
+        end: AgentEnd,
+        at: UnixNanos,
+        turn: &mut Turn<'_>,
+    ) {
+        let Some(entry) = self
+            .frameworks
+            .get(framework)
+            .and_then(|f| f.tasks.get(task_id))
+        else {
+            return;
+        };
+        let task = Arc::clone(&entry.task);
+        if is_terminal(task.state()) {
+            return self.remove_task(framework, task_id, TaskKept::Completed, turn);
+        }
+        let aware = self.is_partition_aware(framework);
+        let (state, reason, message) = match (end, aware) {
+            (AgentEnd::Unreachable, true) => (
+                TaskState::TaskUnreachable,
+                Reason::AgentRemoved,
+                "Agent became unreachable",
+            ),
+            (AgentEnd::Gone, true) => (
+                TaskState::TaskGoneByOperator,
+                Reason::AgentRemovedByOperator,
+                "Agent was marked gone",
+            ),
+            (AgentEnd::Removed, true) => {
+                (TaskState::TaskGone, Reason::AgentRemoved, "Agent removed")
+            }
+            (_, false) => (TaskState::TaskLost, Reason::AgentRemoved, "Agent removed"),
+        };
+        let mut status = MasterStatus::new(state).reason(reason).message(message);
+        if end == AgentEnd::Unreachable {
+            status = status.unreachable_since(at);
+        }
+        let status = status.build(&task, turn.now);
+        if let Some(stream_id) = self.frameworks[framework].stream_id.as_deref() {
+            turn.event(stream_id, update_event(status.clone()));
+        }
+        self.set_task_state(framework, task_id, status, state, turn);
+        let unreachable = end == AgentEnd::Unreachable;
+        if unreachable {
+            self.remember_unreachable(framework, &task);
+        }
+        let kept = if unreachable {
+            TaskKept::Unreachable
+        } else {
+            TaskKept::Completed
+        };
+        self.remove_task(framework, task_id, kept, turn);
+    }
+
+    pub(crate) fn remember_unreachable(&mut self, framework: &str, task: &Task) {
+        if let Some(framework) = self.frameworks.get_mut(framework) {
+            if framework.unreachable.len() == MAX_UNREACHABLE_TASKS {
+                framework.unreachable.pop_front();
+            }
+            framework.unreachable.push_back(task.task_id.value.clone());
+        }
+    }
+}
