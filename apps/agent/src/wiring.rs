@@ -131,6 +131,10 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
     let _ = http.await;
     node.stop();
     arbiter.stop();
+    // The node's memory must be closed before the process runs its last handlers: RocksDB has some of its own.
+    if arbiter.join().is_err() {
+        tracing::error!("the node's thread panicked while it ended");
+    }
     tracing::info!("the agent has ended");
     match ending? {
         Ending::Asked => Ok(()),
