@@ -211,6 +211,8 @@ fn count(resources: &[Resource]) -> Resources {
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     pub(crate) totals: BTreeMap<String, Resources>,
+    /// How often each agent was added: what was proposed of an earlier time is void.
+    pub(crate) times: BTreeMap<String, u64>,
     held: Held,
 }
 
@@ -238,6 +240,7 @@ impl Ledger {
                 info, total, used, ..
             } => {
                 let id = info.id.clone().unwrap_or_default().value;
+                *self.times.entry(id.clone()).or_default() += 1;
                 let old = self.totals.insert(id.clone(), count(total));
                 ensure(old.is_none(), || format!("agent {id} was added twice"))?;
                 for allocation in used {

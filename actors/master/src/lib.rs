@@ -12,6 +12,10 @@ mod commands;
 pub mod core;
 mod frameworks;
 #[cfg(test)]
+mod histories_tests;
+#[cfg(test)]
+mod history;
+#[cfg(test)]
 mod invariants;
 mod losses;
 mod offers;

@@ -2,7 +2,7 @@
 //! registry behind its writes. After each input the invariants are checked and the ledger is balanced.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     time::Duration,
 };
 
@@ -70,6 +70,7 @@ pub(crate) struct Stage {
     written: VecDeque<(Ticket, Option<String>)>,
     log_index: u64,
     streams: BTreeMap<String, Stream>,
+    lost_peers: BTreeSet<PeerId>,
     events: BTreeMap<String, Vec<Value>>,
     orders: BTreeMap<PeerId, Vec<Order>>,
     answers: BTreeMap<Token, Answer>,
@@ -94,6 +95,7 @@ impl Stage {
             written: VecDeque::new(),
             log_index: 0,
             streams: BTreeMap::new(),
+            lost_peers: BTreeSet::new(),
             events: BTreeMap::new(),
             orders: BTreeMap::new(),
             answers: BTreeMap::new(),
@@ -154,6 +156,9 @@ impl Stage {
 
     fn take_in(&mut self, input: Input) {
         let shown = format!("{input:?}");
+        if let Input::AgentLost { peer, .. } = &input {
+            self.lost_peers.insert(*peer);
+        }
         let mut effects = Vec::new();
         self.core.on(self.now, input, &mut effects);
         for effect in effects {
@@ -162,9 +167,40 @@ impl Stage {
         if let Err(broken) = check_tables(&self.core)
             .and_then(|()| self.ledger.check(&self.core))
             .and_then(|()| self.replay.check(&self.core))
+            .and_then(|()| self.check_connections())
         {
             panic!("{broken}\nafter {shown}");
         }
+    }
+
+    /// What is lost is not believed to be connected.
+    fn check_connections(&self) -> Result<(), String> {
+        for (stream, framework) in &self.core.streams {
+            if self.streams.get(stream) != Some(&Stream::Subscribed) {
+                return Err(format!(
+                    "{framework} is connected by {stream}, which is lost"
+                ));
+            }
+        }
+        match self
+            .core
+            .peers
+            .iter()
+            .find(|(peer, _)| self.lost_peers.contains(peer))
+        {
+            Some((peer, agent)) => Err(format!("{agent} is connected by {peer:?}, which is lost")),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether the connection is still there.
+    pub(crate) fn is_connected(&self, peer: PeerId) -> bool {
+        !self.lost_peers.contains(&peer)
+    }
+
+    /// Whether the stream may still be lost.
+    pub(crate) fn is_open(&self, stream: &str) -> bool {
+        matches!(self.streams[stream], Stream::Opened | Stream::Subscribed)
     }
 
     fn perform(&mut self, effect: Effect) {
@@ -371,7 +407,16 @@ impl Stage {
     }
 
     pub(crate) fn propose(&mut self, framework: &str, role: &str, agent: &str, resources: &str) {
-        let resources = parse(resources);
+        self.propose_resources(framework, role, agent, parse(resources));
+    }
+
+    pub(crate) fn propose_resources(
+        &mut self,
+        framework: &str,
+        role: &str,
+        agent: &str,
+        resources: Vec<Resource>,
+    ) {
         self.ledger.hold(agent, framework, role, &resources);
         self.input(Input::Proposals(vec![Proposal {
             framework_id: FrameworkId {

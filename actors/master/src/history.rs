@@ -1,0 +1,582 @@
+//! The world around the master in tests of its histories: schedulers, agents and an allocator, each with a memory
+//! of its own that may differ from what the master believes.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tepui_messages::master::{AgentMessage, PeerId};
+use tepui_protocol::{
+    node,
+    resources::Resources,
+    v1::{ExecutorId, ExecutorInfo, Task, TaskState},
+};
+
+use crate::{
+    core::Input,
+    stage::{Node, Scheduler, Stage, accept, parse, task, to_json},
+};
+
+/// What happens; indices are taken modulo what there is.
+#[derive(Debug, Clone)]
+pub(crate) enum Step {
+    Subscribe {
+        failover_s: u8,
+        aware: bool,
+        role: bool,
+    },
+    Resubscribe(usize),
+    LoseStream(usize),
+    Teardown {
+        framework: usize,
+        by_operator: bool,
+    },
+    Update(usize),
+    NewAgent,
+    /// On a new connection, with some of its tasks and executors.
+    AgentBack {
+        agent: usize,
+        keep: u8,
+        grow: bool,
+    },
+    /// On the connection it has.
+    AgentAgain(usize),
+    LoseAgent {
+        agent: usize,
+        silent: bool,
+    },
+    AgentLeaves(usize),
+    MarkGone(usize),
+    Propose {
+        framework: usize,
+        agent: usize,
+        part: u8,
+        /// It is on its way while other things happen.
+        late: bool,
+    },
+    /// The proposals on their way arrive.
+    Deliver,
+    Accept {
+        framework: usize,
+        offers: u8,
+        tasks: u8,
+        executor: bool,
+    },
+    Decline(usize),
+    Status {
+        task: usize,
+        state: u8,
+        behind: bool,
+    },
+    Acknowledge(usize),
+    ExecutorExits(usize),
+    Kill(usize),
+    Reconcile(usize),
+    Suppress {
+        framework: usize,
+        revive: bool,
+    },
+    HoldWrites,
+    FinishWrite,
+    ReleaseWrites,
+    Pass(u16),
+    FailOver,
+}
+
+/// A proposal of the allocator that the master has not seen.
+struct Proposed {
+    framework: String,
+    role: String,
+    agent: String,
+    /// How often the agent had been added.
+    time: Option<u64>,
+    resources: Resources,
+}
+
+/// The world around the master: what schedulers and agents remember.
+pub(crate) struct World {
+    pub(crate) stage: Stage,
+    /// Subscriptions as their schedulers see them; the stream is empty once it is lost.
+    schedulers: Vec<(Scheduler, Value)>,
+    nodes: Vec<Node>,
+    /// What ran on each agent, whatever the master thinks of it.
+    ran: Vec<(String, Task)>,
+    executors: Vec<(String, ExecutorInfo)>,
+    on_their_way: Vec<Proposed>,
+    next_task: u64,
+    next_uuid: u8,
+}
+
+impl World {
+    pub(crate) fn new() -> World {
+        World {
+            stage: Stage::new(),
+            schedulers: Vec::new(),
+            nodes: Vec::new(),
+            ran: Vec::new(),
+            executors: Vec::new(),
+            on_their_way: Vec::new(),
+            next_task: 0,
+            next_uuid: 0,
+        }
+    }
+
+    /// The framework, if it is subscribed as far as the master knows.
+    fn scheduler(&self, index: usize) -> Option<Scheduler> {
+        let (scheduler, _) = self.schedulers.get(index % self.schedulers.len().max(1))?;
+        let framework = self.stage.core.frameworks.get(&scheduler.id)?;
+        let stream = framework.stream_id.clone()?;
+        Some(Scheduler {
+            id: scheduler.id.clone(),
+            stream,
+        })
+    }
+
+    fn node(&self, index: usize) -> Option<(usize, Node)> {
+        let index = index % self.nodes.len().max(1);
+        Some((index, self.nodes.get(index)?.clone()))
+    }
+
+    pub(crate) fn take(&mut self, step: Step) {
+        match step {
+            Step::Subscribe {
+                failover_s,
+                aware,
+                role,
+            } => self.subscribe(failover_s, aware, role),
+            Step::Resubscribe(index) => self.resubscribe(index),
+            Step::LoseStream(index) => {
+                let known = self.schedulers.get(index % self.schedulers.len().max(1));
+                let stream = known.map(|(scheduler, _)| scheduler.stream.clone());
+                if let Some(stream) = stream.filter(|stream| self.stage.is_open(stream)) {
+                    self.stage.lose_stream(&stream);
+                }
+            }
+            Step::Teardown {
+                framework,
+                by_operator,
+            } => self.teardown(framework, by_operator),
+            Step::Update(index) => self.update_framework(index),
+            Step::NewAgent => self.new_agent(),
+            Step::AgentBack { agent, keep, grow } => self.agent_back(agent, keep, grow, false),
+            Step::AgentAgain(agent) => self.agent_back(agent, 0xff, false, true),
+            Step::LoseAgent { agent, silent } => {
+                if let Some((_, node)) = self.node(agent)
+                    && self.stage.is_connected(node.peer)
+                {
+                    let peer = node.peer;
+                    self.stage.input(Input::AgentLost { peer, silent });
+                }
+            }
+            Step::AgentLeaves(agent) => {
+                if let Some((_, node)) = self.node(agent) {
+                    let leaves = AgentMessage::Leaves(node::AgentLeaves::default());
+                    self.stage.says(&node, leaves);
+                }
+            }
+            Step::MarkGone(agent) => {
+                if let Some((_, node)) = self.node(agent) {
+                    self.stage.operator_asks(json!({"type": "MARK_AGENT_GONE",
+                        "mark_agent_gone": {"agent_id": {"value": node.id}}}));
+                }
+            }
+            Step::HoldWrites => self.stage.hold_writes = true,
+            Step::FinishWrite => {
+                self.stage.finish_write();
+            }
+            Step::ReleaseWrites => self.stage.release_writes(),
+            Step::Pass(seconds) => self.stage.pass(Duration::from_secs(seconds.into())),
+            Step::FailOver => {
+                self.stage.hold_writes = false;
+                self.on_their_way.clear();
+                self.stage.fail_over();
+            }
+            other => self.take_of_tasks(other),
+        }
+    }
+
+    fn take_of_tasks(&mut self, step: Step) {
+        match step {
+            Step::Propose {
+                framework,
+                agent,
+                part,
+                late,
+            } => {
+                self.propose(framework, agent, part);
+                if !late {
+                    self.deliver();
+                }
+            }
+            Step::Deliver => self.deliver(),
+            Step::Accept {
+                framework,
+                offers,
+                tasks,
+                executor,
+            } => self.accept(framework, offers, tasks, executor),
+            Step::Decline(index) => {
+                if let Some(scheduler) = self.scheduler(index) {
+                    let ids: Vec<Value> = self
+                        .offers_of(&scheduler)
+                        .into_iter()
+                        .map(|(id, _)| json!({"value": id}))
+                        .collect();
+                    let decline = json!({"type": "DECLINE", "decline": {"offer_ids": ids}});
+                    self.stage.call(&scheduler, decline);
+                }
+            }
+            Step::Status {
+                task,
+                state,
+                behind,
+            } => self.status(task, state, behind),
+            Step::Acknowledge(task) => self.acknowledge(task),
+            Step::ExecutorExits(index) => self.executor_exits(index),
+            Step::Kill(task) => {
+                if let Some((id, task)) = self.ran_task(task)
+                    && let Some(scheduler) = self.subscribed(&task.framework_id.value)
+                {
+                    let kill = json!({"type": "KILL", "kill": {
+                        "task_id": {"value": task.task_id.value}, "agent_id": {"value": id}}});
+                    self.stage.call(&scheduler, kill);
+                }
+            }
+            Step::Reconcile(index) => {
+                if let Some(scheduler) = self.scheduler(index) {
+                    let reconcile = json!({"type": "RECONCILE", "reconcile": {}});
+                    self.stage.call(&scheduler, reconcile);
+                }
+            }
+            Step::Suppress { framework, revive } => {
+                if let Some(scheduler) = self.scheduler(framework) {
+                    let kind = if revive { "REVIVE" } else { "SUPPRESS" };
+                    self.stage.call(&scheduler, json!({"type": kind}));
+                }
+            }
+            other => unreachable!("{other:?} is taken above"),
+        }
+    }
+
+    pub(crate) fn subscribe(&mut self, failover_s: u8, aware: bool, role: bool) {
+        if self.schedulers.len() >= 4 {
+            return;
+        }
+        let mut info = json!({"failover_timeout": f64::from(failover_s),
+            "role": if role { "dev" } else { "*" }});
+        if aware {
+            info["capabilities"] = json!([{"type": "PARTITION_AWARE"}]);
+        }
+        // The scheduler chose its id, so that it is known while the admission is being written.
+        let id = format!("framework-{}", self.stage.next());
+        info["id"] = json!({"value": id});
+        let stream = self.stage.open(info.clone(), &[]);
+        self.schedulers.push((Scheduler { id, stream }, info));
+    }
+
+    fn resubscribe(&mut self, index: usize) {
+        if self.schedulers.is_empty() {
+            return;
+        }
+        let index = index % self.schedulers.len();
+        let (scheduler, info) = self.schedulers[index].clone();
+        let stream = self.stage.open(info.clone(), &[]);
+        let id = scheduler.id;
+        self.schedulers[index] = (Scheduler { id, stream }, info);
+    }
+
+    fn teardown(&mut self, framework: usize, by_operator: bool) {
+        let Some(scheduler) = self.scheduler(framework) else {
+            return;
+        };
+        if by_operator {
+            self.stage.operator_asks(json!({"type": "TEARDOWN",
+                "teardown": {"framework_id": {"value": scheduler.id}}}));
+        } else {
+            self.stage.call(&scheduler, json!({"type": "TEARDOWN"}));
+        }
+    }
+
+    /// Moves the framework to another role.
+    fn update_framework(&mut self, index: usize) {
+        let Some(scheduler) = self.scheduler(index) else {
+            return;
+        };
+        let index = index % self.schedulers.len();
+        let info = &mut self.schedulers[index].1;
+        info["role"] = json!(if info["role"] == "dev" { "*" } else { "dev" });
+        let mut info = info.clone();
+        info["user"] = json!("root");
+        info["name"] = json!("test");
+        self.stage.call(
+            &scheduler,
+            json!({"type": "UPDATE_FRAMEWORK", "update_framework": {"framework_info": info}}),
+        );
+    }
+
+    pub(crate) fn new_agent(&mut self) {
+        if self.stage.hold_writes || self.nodes.len() >= 3 {
+            return;
+        }
+        self.nodes
+            .push(self.stage.agent("cpus:4;mem:4096;ports:[31000-31099]"));
+    }
+
+    fn agent_back(&mut self, agent: usize, keep: u8, grow: bool, same_connection: bool) {
+        let Some((index, node)) = self.node(agent) else {
+            return;
+        };
+        let mut request = node.request.clone();
+        let mut kept = 0..;
+        let mut keeps = || keep >> (kept.next().unwrap_or(0) % 8) & 1 == 1;
+        let live = |task: &Task| !crate::tables::is_terminal(task.state());
+        let tasks = self
+            .ran
+            .iter()
+            .filter(|(id, task)| *id == node.id && live(task));
+        request.tasks = tasks
+            .map(|(_, task)| task.clone())
+            .filter(|_| keeps())
+            .collect();
+        let executors = self.executors.iter().filter(|(id, _)| *id == node.id);
+        request.executors = executors
+            .map(|(_, e)| e.clone())
+            .filter(|_| keeps())
+            .collect();
+        let frameworks = self.schedulers.iter().map(|(scheduler, info)| {
+            let mut info = info.clone();
+            info["id"] = json!({"value": scheduler.id});
+            info["user"] = json!("root");
+            info["name"] = json!("test");
+            crate::stage::decode(&info)
+        });
+        request.frameworks = frameworks.collect();
+        if grow {
+            request.agent_info.resources = parse("cpus:5;mem:4096;ports:[31000-31099]");
+        }
+        let peer = match same_connection && self.stage.is_connected(node.peer) {
+            true => node.peer,
+            false => PeerId(self.stage.next()),
+        };
+        self.stage.begin_registration(peer, request);
+        self.nodes[index].peer = peer;
+    }
+
+    fn propose(&mut self, framework: usize, agent: usize, part: u8) {
+        let Some((_, node)) = self.node(agent) else {
+            return;
+        };
+        let Some((scheduler, info)) = self
+            .schedulers
+            .get(framework % self.schedulers.len().max(1))
+        else {
+            return;
+        };
+        let time = self.stage.ledger.times.get(&node.id).copied();
+        let mut free = self.stage.ledger.free(&node.id);
+        for late in &self.on_their_way {
+            if late.agent == node.id && late.time == time {
+                free -= &late.resources;
+            }
+        }
+        let size = if part.is_multiple_of(3) {
+            "cpus:2;mem:512"
+        } else {
+            "cpus:1;mem:64"
+        };
+        let everything = part.is_multiple_of(2) && part > 128;
+        let resources = match everything {
+            true => free.clone(),
+            false => Resources::from_proto_unchecked(&parse(size)),
+        };
+        // As an allocator, it proposes no more than what is free.
+        if free.contains(&resources) {
+            self.on_their_way.push(Proposed {
+                framework: scheduler.id.clone(),
+                role: info["role"].as_str().unwrap_or("*").to_string(),
+                agent: node.id,
+                time,
+                resources,
+            });
+        }
+    }
+
+    fn deliver(&mut self) {
+        for late in std::mem::take(&mut self.on_their_way) {
+            // What it proposed of an agent that was removed and added since is not counted any more.
+            let time = self.stage.ledger.times.get(&late.agent).copied();
+            let known = self.stage.ledger.totals.contains_key(&late.agent);
+            if time == late.time || !known {
+                self.stage.propose_resources(
+                    &late.framework,
+                    &late.role,
+                    &late.agent,
+                    late.resources.to_proto(),
+                );
+            }
+        }
+    }
+
+    /// Offers as `(id, agent)`.
+    fn offers_of(&self, scheduler: &Scheduler) -> Vec<(String, String)> {
+        let offers = self.stage.core.offers.values();
+        offers
+            .filter(|offer| offer.framework_id == scheduler.id)
+            .map(|offer| (offer.offer.id.value.clone(), offer.agent_id.clone()))
+            .collect()
+    }
+
+    fn accept(&mut self, framework: usize, some: u8, tasks: u8, with_executor: bool) {
+        let Some(scheduler) = self.scheduler(framework) else {
+            return;
+        };
+        let offers = self.offers_of(&scheduler);
+        let Some((_, agent)) = offers.first().cloned() else {
+            return;
+        };
+        let Some(node) = self.nodes.iter().find(|node| node.id == agent).cloned() else {
+            return;
+        };
+        // Now and then an offer of another agent or a stale one is among them, which poisons the call.
+        let mut ids: Vec<&str> = offers
+            .iter()
+            .filter(|(_, on)| *on == agent || some.is_multiple_of(16))
+            .map(|(id, _)| id.as_str())
+            .collect();
+        if some.is_multiple_of(11) {
+            ids.push("M1-O0");
+        }
+        let infos: Vec<Value> = (0..tasks)
+            .map(|number| {
+                // Ids come back now and then.
+                self.next_task += u64::from(!some.is_multiple_of(7));
+                let mut info = task(&format!("t{}", self.next_task), &node, "cpus:0.5;mem:32");
+                if with_executor && number == 0 {
+                    info.as_object_mut().unwrap().remove("command");
+                    info["executor"] = json!({"executor_id": {"value": "e"}, "command": {"value": "run"},
+                        "resources": to_json(&parse("cpus:0.1;mem:32"))});
+                }
+                info
+            })
+            .collect();
+        let launch = json!([{"type": "LAUNCH", "launch": {"task_infos": infos}}]);
+        self.stage.call(&scheduler, accept(&ids, launch));
+        self.agents_take_what_is_booked(&agent, &scheduler.id);
+    }
+
+    /// Orders arrive: the agent knows what the master has booked on it.
+    fn agents_take_what_is_booked(&mut self, agent: &str, framework: &str) {
+        let Some(known) = self.stage.core.frameworks.get(framework) else {
+            return;
+        };
+        for entry in known.tasks.values() {
+            let same = |(id, task): &(String, Task)| {
+                id == agent
+                    && task.task_id == entry.task.task_id
+                    && task.framework_id == entry.task.framework_id
+            };
+            if entry.task.agent_id.value == agent && !self.ran.iter().any(same) {
+                self.ran.push((agent.to_string(), (*entry.task).clone()));
+            }
+        }
+        for ((on, id), executor) in &known.executors {
+            let same = |(agent, other): &(String, ExecutorInfo)| {
+                agent == on
+                    && other.executor_id.value == *id
+                    && other.framework_id == executor.framework_id
+            };
+            if on == agent && !self.executors.iter().any(same) {
+                self.executors
+                    .push((agent.to_string(), (**executor).clone()));
+            }
+        }
+    }
+
+    fn ran_task(&self, index: usize) -> Option<(String, Task)> {
+        self.ran.get(index % self.ran.len().max(1)).cloned()
+    }
+
+    fn subscribed(&self, framework: &str) -> Option<Scheduler> {
+        let stream = self
+            .stage
+            .core
+            .frameworks
+            .get(framework)?
+            .stream_id
+            .clone()?;
+        Some(Scheduler {
+            id: framework.to_string(),
+            stream,
+        })
+    }
+
+    fn status(&mut self, index: usize, state: u8, behind: bool) {
+        if self.ran.is_empty() {
+            return;
+        }
+        let index = index % self.ran.len();
+        let (agent, task) = self.ran[index].clone();
+        let Some(node) = self.nodes.iter().find(|node| node.id == agent).cloned() else {
+            return;
+        };
+        let states = [
+            TaskState::TaskStarting,
+            TaskState::TaskRunning,
+            TaskState::TaskKilling,
+            TaskState::TaskFinished,
+            TaskState::TaskFailed,
+            TaskState::TaskKilled,
+        ];
+        let state = states[usize::from(state) % states.len()];
+        let latest = if behind {
+            TaskState::TaskFinished
+        } else {
+            state
+        };
+        self.ran[index].1.state = latest as i32;
+        self.next_uuid = self.next_uuid.wrapping_add(1);
+        let scheduler = Scheduler {
+            id: task.framework_id.value,
+            stream: String::new(),
+        };
+        let id = task.task_id.value;
+        let uuid = self.next_uuid;
+        self.stage
+            .update_behind(&node, &scheduler, &id, state, uuid, latest);
+    }
+
+    /// Of the update that was sent last, if the master remembers one.
+    fn acknowledge(&mut self, index: usize) {
+        let Some((agent, task)) = self.ran_task(index) else {
+            return;
+        };
+        let framework = &task.framework_id.value;
+        let (Some(scheduler), Some(node)) = (
+            self.subscribed(framework),
+            self.nodes.iter().find(|node| node.id == agent).cloned(),
+        ) else {
+            return;
+        };
+        let id = task.task_id.value;
+        let known = self.stage.core.frameworks[framework].tasks.get(&id);
+        let uuid = known.and_then(|entry| entry.task.status_update_uuid.as_ref()?.first().copied());
+        self.stage
+            .acknowledge(&scheduler, &node, &id, uuid.unwrap_or(0));
+    }
+
+    fn executor_exits(&mut self, index: usize) {
+        if self.executors.is_empty() {
+            return;
+        }
+        let (agent, executor) = self.executors.remove(index % self.executors.len());
+        if let Some(node) = self.nodes.iter().find(|node| node.id == agent).cloned() {
+            let exited = node::ExecutorExited {
+                framework_id: executor.framework_id.unwrap_or_default(),
+                executor_id: ExecutorId {
+                    value: executor.executor_id.value,
+                },
+                status: 0,
+            };
+            self.stage.says(&node, AgentMessage::ExecutorExited(exited));
+        }
+    }
+}
