@@ -1,0 +1,172 @@
+"""A master and agents as processes of their own, on free ports, with their own work directories. Standard library only.
+
+    with House(agents=1, resources="cpus:4;mem:4096") as house:
+        house.master.kill()                     # SIGKILL
+        house.master.start()                    # same directory, same port
+        house.get("/slaves")                    # parsed JSON of the master
+"""
+import hashlib
+import http.client
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+
+from report import wait
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "scripts"))
+from free_port import free_ranges  # noqa: E402
+
+READY_LIMIT_S = 20
+STOP_LIMIT_S = 5
+RUNTIME_ROOT = "/run/tepui"
+CGROUP_ROOT = "/sys/fs/cgroup"
+
+
+def request(port, method, path, body=None, headers=None, timeout=10):
+    """One request on a connection of its own; returns (status, headers, body)."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
+    try:
+        connection.request(method, path, body, headers or {})
+        answer = connection.getresponse()
+        return answer.status, answer.headers, answer.read()
+    finally:
+        connection.close()
+
+
+def get(port, path):
+    """The parsed JSON of a GET that must be answered with 200."""
+    status, _, body = request(port, "GET", path)
+    if status != 200:
+        raise ValueError(f"GET {path}: {status} {body[:200]!r}")
+    return json.loads(body)
+
+
+def post(port, call, path="/api/v1"):
+    """The parsed JSON answer to an operator call that must be answered with 200."""
+    status, _, body = request(port, "POST", path, json.dumps(call), {"Content-Type": "application/json", "Accept": "application/json"})
+    if status != 200:
+        raise ValueError(f"POST {path} {call['type']}: {status} {body[:200]!r}")
+    return json.loads(body)
+
+
+def alive(pid):
+    """Whether a process lives; a zombie does not."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as stat:
+            return stat.read().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def processes_of(folder):
+    """The pids that work in `folder` or name it on their command line, this one not among them."""
+    found = []
+    for entry in os.listdir("/proc"):
+        if not entry.isdigit() or int(entry) == os.getpid():
+            continue
+        try:
+            with open(f"/proc/{entry}/cmdline", "rb") as line:
+                words = line.read()
+            if os.readlink(f"/proc/{entry}/cwd").startswith(folder) or folder.encode() in words:
+                found.append(int(entry))
+        except OSError:
+            continue
+    return found
+
+
+class Daemon:
+    """One process, started as often as wanted with the same arguments."""
+
+    def __init__(self, words, port, log, env=None):
+        self.command, self.port, self.log = [os.environ["TEPUI_BIN"], *words], port, log
+        self.env = {key: value for key, value in os.environ.items() if not key.startswith(("TEPUI_", "MESOS_"))}
+        self.env.update(env or {})
+        self.process = None
+
+    def start(self):
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.env)
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self):
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(STOP_LIMIT_S)
+            except subprocess.TimeoutExpired:
+                self.kill()
+
+    def running(self):
+        return self.process is not None and self.process.poll() is None
+
+    def log_tail(self, lines=15):
+        with open(self.log, encoding="utf-8", errors="replace") as log:
+            return "".join(log.readlines()[-lines:])
+
+
+class House:
+    """A master and its agents. Leaves neither processes nor files behind."""
+
+    def __init__(self, agents=1, resources="cpus:4;mem:4096;disk:1000;ports:[31000-32000]"):
+        self.folder = tempfile.mkdtemp(prefix="tepui-acceptance.")
+        ports = free_ranges(1, 2 + agents)
+        self.port, bridge = ports[0], ports[1]
+        self.address = f"127.0.0.1:{self.port}"
+        self.master = Daemon(["master", "--work-dir", self.path("master"), "--port", str(self.port), "--bridge-port", str(bridge)],
+                             self.port, self.path("master.log"))
+        self.agents = [Daemon(["agent", "--work-dir", self.path(f"agent{index}"), "--master", self.address, "--port", str(port),
+                               "--resources", resources], port, self.path(f"agent{index}.log"))
+                       for index, port in enumerate(ports[2:])]
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def __enter__(self):
+        try:
+            self.master.start()
+            for agent in self.agents:
+                agent.start()
+            if not wait(lambda: self.active_agents() == len(self.agents), READY_LIMIT_S):
+                logs = "".join(daemon.log_tail() for daemon in [self.master, *self.agents])
+                raise RuntimeError(f"no master with {len(self.agents)} agents within {READY_LIMIT_S} s:\n{logs}")
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        for daemon in [*self.agents, self.master]:
+            daemon.stop()
+        for index in range(len(self.agents)):
+            self.forget_agent(self.path(f"agent{index}"))
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def forget_agent(self, work_dir):
+        """Containers outlive an agent on purpose: ends what is left, and removes the agent's sockets and control groups."""
+        def ended():
+            left = processes_of(self.folder)
+            for pid in left:
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+            return not left
+        wait(ended, STOP_LIMIT_S)
+        name = hashlib.sha256(work_dir.encode()).hexdigest()[:16]
+        shutil.rmtree(os.path.join(RUNTIME_ROOT, name), ignore_errors=True)
+
+    def active_agents(self):
+        return sum(agent["active"] for agent in self.get("/slaves")["slaves"])
+
+    def get(self, path):
+        return get(self.port, path)
+
+    def post(self, call):
+        return post(self.port, call)

@@ -1,0 +1,193 @@
+"""A small scheduler over the public HTTP API (`POST /api/v1/scheduler`, JSON, RecordIO). Standard library only.
+
+    framework = Scheduler("127.0.0.1:5050", "name", failover_timeout=10)
+    framework.subscribe()
+    offer = framework.wait_offer(cpus=1, mem=64)
+    framework.launch(offer, [task("t1", offer, "sleep 100", 1, 64)])
+    framework.wait_state("t1", "TASK_RUNNING")
+    framework.close()
+
+A thread reads the events and acknowledges each update that has a uuid.
+"""
+import http.client
+import json
+import os
+import socket
+import threading
+
+PATH = "/api/v1/scheduler"
+WAIT_LIMIT_S = 15
+FOREVER_S = 1e6
+
+
+class Refused(Exception):
+    """A call was not accepted, or the stream began with an ERROR."""
+
+
+def amounts(offer):
+    """(cpus, mem) of an offer."""
+    found = {"cpus": 0.0, "mem": 0.0}
+    for resource in offer["resources"]:
+        if resource["name"] in found:
+            found[resource["name"]] += resource["scalar"]["value"]
+    return found["cpus"], found["mem"]
+
+
+def task(task_id, offer, command, cpus=0.1, mem=32):
+    scalars = [{"name": name, "type": "SCALAR", "scalar": {"value": value}} for name, value in (("cpus", cpus), ("mem", mem))]
+    return {"name": task_id, "task_id": {"value": task_id}, "agent_id": offer["agent_id"], "resources": scalars,
+            "command": {"shell": True, "value": command}}
+
+
+class Scheduler:
+    def __init__(self, address, name, failover_timeout=0.0, checkpoint=True, framework_id=None, capabilities=()):
+        self.address, self.id, self.stream_id = address, framework_id, None
+        self.info = {"user": os.environ.get("USER") or "root", "name": name, "failover_timeout": failover_timeout, "checkpoint": checkpoint,
+                     "capabilities": [{"type": capability} for capability in capabilities]}
+        self.changed = threading.Condition()
+        self.events, self.updates, self.offers, self.error, self.ended = [], [], [], None, True
+        self.socket = self.reader = None
+
+    def subscribe(self):
+        """Subscribes (again with the id it has); returns when SUBSCRIBED is there."""
+        self.close()
+        info = dict(self.info, **({"id": {"value": self.id}} if self.id else {}))
+        body = {"type": "SUBSCRIBE", "subscribe": {"framework_info": info}, **({"framework_id": {"value": self.id}} if self.id else {})}
+        connection = http.client.HTTPConnection(self.address, timeout=WAIT_LIMIT_S)
+        connection.connect()
+        self.socket = connection.sock
+        connection.request("POST", PATH, json.dumps(body), {"Content-Type": "application/json", "Accept": "application/json"})
+        answer = connection.getresponse()
+        if answer.status != 200:
+            text = answer.read().decode(errors="replace")
+            connection.close()
+            raise Refused(f"SUBSCRIBE: {answer.status} {text}")
+        self.socket.settimeout(None)
+        self.stream_id = answer.headers["Mesos-Stream-Id"]
+        with self.changed:
+            self.offers, self.error, self.ended = [], None, False
+            seen = len(self.events)
+        self.reader = threading.Thread(target=self.read, args=(answer, connection), daemon=True)
+        self.reader.start()
+        self.wait(lambda: self.error or self.ended or any(e["type"] == "SUBSCRIBED" for e in self.events[seen:]), what="SUBSCRIBED")
+        if self.error:
+            raise Refused(self.error)
+        return self
+
+    def read(self, answer, connection):
+        try:
+            while True:
+                head = answer.readline()
+                if not head:
+                    break
+                self.handle(json.loads(answer.read(int(head))))
+        except (OSError, ValueError, http.client.HTTPException, AttributeError):
+            pass
+        finally:
+            connection.close()
+            with self.changed:
+                self.ended = True
+                self.changed.notify_all()
+
+    def handle(self, event):
+        kind = event["type"]
+        with self.changed:
+            self.events.append(event)
+            if kind == "SUBSCRIBED":
+                self.id = event["subscribed"]["framework_id"]["value"]
+            elif kind == "OFFERS":
+                self.offers += event["offers"]["offers"]
+            elif kind == "RESCIND":
+                self.offers = [o for o in self.offers if o["id"] != event["rescind"]["offer_id"]]
+            elif kind == "UPDATE":
+                self.updates.append(event["update"]["status"])
+            elif kind == "ERROR":
+                self.error = event["error"]["message"]
+            self.changed.notify_all()
+        if kind == "UPDATE" and "uuid" in event["update"]["status"]:
+            status = event["update"]["status"]
+            self.call("ACKNOWLEDGE", acknowledge={key: status[key] for key in ("agent_id", "task_id", "uuid")})
+
+    def post(self, body, headers=None):
+        """Any call of this subscription; returns (status, text)."""
+        connection = http.client.HTTPConnection(self.address, timeout=WAIT_LIMIT_S)
+        try:
+            connection.request("POST", PATH, json.dumps(body), {"Content-Type": "application/json", "Mesos-Stream-Id": self.stream_id, **(headers or {})})
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode(errors="replace")
+        finally:
+            connection.close()
+
+    def call(self, kind, **body):
+        """A call that must be accepted."""
+        status, text = self.post({"type": kind, "framework_id": {"value": self.id}, **body})
+        if status not in (200, 202):
+            raise Refused(f"{kind}: {status} {text}")
+
+    def wait(self, look, limit_s=WAIT_LIMIT_S, what="it"):
+        """The first true value of `look()`; raises RuntimeError where there is none in time."""
+        found = []
+
+        def ready():
+            value = look()
+            if value:
+                found.append(value)
+            return bool(value)
+        with self.changed:
+            if not self.changed.wait_for(ready, limit_s):
+                raise RuntimeError(f"{self.info['name']}: no {what} within {limit_s} s; last events: {self.events[-3:]}, error: {self.error}")
+        return found[0]
+
+    def wait_offer(self, cpus=0.0, mem=0.0, limit_s=WAIT_LIMIT_S):
+        """Takes an offer of at least this much out of the outstanding ones."""
+        def look():
+            return next((o for o in self.offers if amounts(o)[0] >= cpus and amounts(o)[1] >= mem), None)
+        offer = self.wait(look, limit_s, f"offer of {cpus} cpus and {mem} MB")
+        with self.changed:
+            self.offers.remove(offer)
+        return offer
+
+    def launch(self, offer, tasks, refuse_seconds=0.0):
+        operation = {"type": "LAUNCH", "launch": {"task_infos": tasks}}
+        self.call("ACCEPT", accept={"offer_ids": [offer["id"]], "operations": [operation], "filters": {"refuse_seconds": refuse_seconds}})
+
+    def decline(self, offer, refuse_seconds=FOREVER_S):
+        self.call("DECLINE", decline={"offer_ids": [offer["id"]], "filters": {"refuse_seconds": refuse_seconds}})
+
+    def kill(self, task_id):
+        self.call("KILL", kill={"task_id": {"value": task_id}})
+
+    def statuses(self, task_id, since=0):
+        """The states told of a task, in order, from the update number `since` on."""
+        return [s["state"] for s in self.updates[since:] if s["task_id"]["value"] == task_id]
+
+    def wait_state(self, task_id, state, since=0, limit_s=WAIT_LIMIT_S):
+        """The status that says so."""
+        def look():
+            return next((s for s in self.updates[since:] if s["task_id"]["value"] == task_id and s["state"] == state), None)
+        return self.wait(look, limit_s, f"{state} of {task_id} (got {self.statuses(task_id)})")
+
+    def reconcile(self, task_ids, limit_s=WAIT_LIMIT_S):
+        """Asks explicitly; returns {task: state} of the answers."""
+        since = len(self.updates)
+        self.call("RECONCILE", reconcile={"tasks": [{"task_id": {"value": t}} for t in task_ids]})
+
+        def look():
+            answers = {s["task_id"]["value"]: s["state"] for s in self.updates[since:] if s.get("reason") == "REASON_RECONCILIATION"}
+            return answers if set(task_ids) <= set(answers) else None
+        return self.wait(look, limit_s, "answer to RECONCILE")
+
+    def teardown(self):
+        self.call("TEARDOWN")
+
+    def close(self):
+        """Ends the stream by closing its socket."""
+        if self.socket:
+            try:
+                self.socket.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+            if self.reader:
+                self.reader.join(WAIT_LIMIT_S)
+            self.socket.close()
+            self.socket = None
