@@ -287,7 +287,7 @@ impl MasterCore {
             .executor
             .as_ref()
             .is_none_or(|executor| self.book_executor(id, executor, agent_id, turn));
-        let task = task_record(id, &info, self.frameworks[id].info());
+        let task = task_record(id, &info);
         self.add_task(id, Arc::new(task), turn);
         if let Some(peer) = self
             .agents
@@ -374,7 +374,7 @@ fn tasks_of(operation: &Operation) -> Vec<&TaskInfo> {
 }
 
 /// The task as the master and the view keep it (Mesos: `protobuf::createTask`).
-fn task_record(id: &str, info: &TaskInfo, framework: &tepui_protocol::v1::FrameworkInfo) -> Task {
+fn task_record(id: &str, info: &TaskInfo) -> Task {
     let command = info
         .command
         .as_ref()
@@ -395,11 +395,7 @@ fn task_record(id: &str, info: &TaskInfo, framework: &tepui_protocol::v1::Framew
         container: info.container.clone(),
         health_check: info.health_check.clone(),
         kill_policy: info.kill_policy,
-        user: Some(
-            command
-                .and_then(|command| command.user.clone())
-                .unwrap_or_else(|| framework.user.clone()),
-        ),
+        user: command.and_then(|command| command.user.clone()),
         limits: info.limits.clone(),
         ..Default::default()
     }

@@ -50,7 +50,7 @@ fn a_launch_takes_its_part_and_the_rest_goes_back_with_the_filter() {
     assert_eq!(*refused_for, Some(Duration::from_secs(30)));
     let record = stage.task(&fw, "t");
     assert_eq!(record.state(), TaskState::TaskStaging);
-    assert_eq!(record.user(), "root");
+    assert_eq!(record.user, None, "only what the task itself names");
     assert_eq!(record.executor_id, None);
 }
 

@@ -165,7 +165,7 @@ impl MasterCore {
             })
             .map(|(id, unavailability)| MachineInfo {
                 id: id.clone(),
-                mode: Some(self.mode(id).unwrap_or(machine_info::Mode::Draining) as i32),
+                mode: Some(scheduled(self.mode(id)) as i32),
                 unavailability: Some(unavailability),
             })
             .collect();
@@ -229,16 +229,12 @@ impl MasterCore {
             return turn.answer(token, Answer::refused(400, reason));
         }
         let mut maintenance = self.planned_maintenance().clone();
-        if to == machine_info::Mode::Down {
-            for machine in &mut maintenance.machines {
-                if machines.contains(&machine.id) {
-                    machine.mode = Some(to as i32);
-                }
+        for machine in &mut maintenance.machines {
+            if machines.contains(&machine.id) {
+                machine.mode = Some(to as i32);
             }
-        } else {
-            maintenance
-                .machines
-                .retain(|machine| !machines.contains(&machine.id));
+        }
+        if to == machine_info::Mode::Up {
             for window in &mut maintenance.schedule.windows {
                 window.machine_ids.retain(|id| !machines.contains(id));
             }
@@ -351,6 +347,14 @@ fn target_agent(kind: Type, call: &Call) -> Option<&str> {
         _ => return None,
     };
     Some(&id.value)
+}
+
+/// A machine that enters the schedule drains; one that is down stays so.
+fn scheduled(mode: Option<machine_info::Mode>) -> machine_info::Mode {
+    match mode {
+        Some(machine_info::Mode::Down) => machine_info::Mode::Down,
+        _ => machine_info::Mode::Draining,
+    }
 }
 
 fn check_machine(id: &MachineId) -> Result<(), String> {

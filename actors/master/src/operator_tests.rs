@@ -153,7 +153,17 @@ fn machines_go_from_up_through_draining_to_down_and_back() {
     stage.fail_over();
     assert_eq!(stage.operator(stop(json!([a]))), Answer::OK);
     assert!(stage.core.maintenance.schedule.windows.is_empty());
-    assert!(stage.core.maintenance.machines.is_empty());
+    let modes = stage.core.maintenance.machines.iter();
+    let modes: Vec<_> = modes.map(|machine| machine.mode()).collect();
+    assert_eq!(modes, [tepui_protocol::v1::machine_info::Mode::Up]);
+    says(
+        &mut stage,
+        start(json!([a])),
+        &format!("{name} is not in DRAINING mode and cannot be brought down"),
+    );
+    let again = stage.operator(schedule(json!([window(json!([a]))])));
+    assert_eq!(again, Answer::OK);
+    assert_eq!(stage.operator(start(json!([a]))), Answer::OK);
 }
 
 #[test]
