@@ -45,6 +45,11 @@ pub(crate) fn unsupported(task: &TaskInfo) -> Option<String> {
             return Some("The executor has no command to run".to_owned());
         }
     }
+    if task.executor.is_none() && (task.health_check.is_some() || task.check.is_some()) {
+        return Some(
+            "This agent does not run checks and health checks of command tasks yet".to_owned(),
+        );
+    }
     let containers = task.container.iter();
     let containers = containers.chain(task.executor.iter().filter_map(|it| it.container.as_ref()));
     for container in containers {

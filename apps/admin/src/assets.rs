@@ -71,7 +71,7 @@ fn etag(file: &EmbeddedFile) -> String {
 /// Browsers refuse modules and style sheets of any other type.
 fn media_type(path: &str) -> &'static str {
     match path.rsplit('.').next() {
-        Some("html") => "text/html; charset=utf-8",
+        Some("html") => "text/html",
         Some("css") => "text/css; charset=utf-8",
         Some("mjs" | "js") => "text/javascript; charset=utf-8",
         Some("svg") => "image/svg+xml",

@@ -261,8 +261,8 @@ fn front_page(api: &Api) -> Reply {
 }
 
 /// Where the sandboxes of this agent lie, as its files.
-pub(crate) fn files(work_dir: PathBuf) -> Files {
-    Files::new(Sandboxes::new(work_dir))
+pub(crate) fn files(work_dir: PathBuf, log_file: Option<PathBuf>) -> Files {
+    Files::new(Sandboxes::new(work_dir, log_file))
 }
 
 #[cfg(test)]

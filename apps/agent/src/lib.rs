@@ -27,6 +27,8 @@ pub struct AgentSettings {
     pub resources: Option<String>,
     /// As Mesos' `--attributes`.
     pub attributes: Option<String>,
+    /// What `/files/*` shows as `/slave/log`.
+    pub log_file: Option<PathBuf>,
 }
 
 /// Runs an agent until SIGTERM or SIGINT (its tasks run on), SIGUSR1 (its tasks are killed and the master forgets

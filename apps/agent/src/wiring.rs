@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use anyhow::{Context, anyhow};
 use tepui_bridge::{Bridge, Connector, Settings};
 use tepui_containers::Cgroups;
-use tepui_http::{Logging, metrics::Limiter, server, version::MESOS_VERSION};
+use tepui_http::{Logging, metrics::Limiter, server, version};
 use tepui_kit::{Arbiter, Clock, Directory, Link, OnPanic, Spawn, System, Tell};
 use tepui_messages::agent::EndNode;
 use tepui_node::{
@@ -15,7 +15,6 @@ use tepui_node::{
     effect::Ending,
     fetcher::Fetcher,
 };
-use tepui_protocol::v1::VersionInfo;
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::oneshot,
@@ -63,7 +62,7 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
         pid: config.pid(),
         capabilities: config.capabilities.clone(),
         flags: http::flags(&settings, &runtime_dir, has_cgroups, is_root),
-        version: version(),
+        version: version::own(),
         started_at: i64::try_from(clock.unix_nanos()).unwrap_or(i64::MAX),
         launch_errors: Arc::clone(&errors),
     };
@@ -92,7 +91,7 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
     let api = Api {
         node: Arc::new(node.clone()),
         facts: Arc::new(facts),
-        files: http::files(settings.work_dir.clone()),
+        files: http::files(settings.work_dir.clone(), settings.log_file.clone()),
         logging: Logging::new(|level| {
             tracing::info!(
                 level,
@@ -180,14 +179,5 @@ fn say_isolation(cgroups: &Cgroups, is_root: bool) {
     }
     if !is_root {
         tracing::warn!("running without root: every task runs as the user of this agent");
-    }
-}
-
-/// The Mesos release that is spoken, and whose build this is.
-fn version() -> VersionInfo {
-    VersionInfo {
-        version: MESOS_VERSION.to_owned(),
-        build_user: Some(concat!("tepui-", env!("CARGO_PKG_VERSION")).to_owned()),
-        ..VersionInfo::default()
     }
 }

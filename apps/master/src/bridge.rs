@@ -29,9 +29,17 @@ pub(crate) struct Agents {
 }
 
 impl Agents {
-    pub(crate) fn new(master: &Link<Master>, directory: &Directory, settings: &MasterSettings) -> Agents {
+    pub(crate) fn new(
+        master: &Link<Master>,
+        directory: &Directory,
+        settings: &MasterSettings,
+    ) -> Agents {
         Agents {
-            hello: Hello::new(Role::Master, settings.name.clone(), env!("CARGO_PKG_VERSION")),
+            hello: Hello::new(
+                Role::Master,
+                settings.name.clone(),
+                env!("CARGO_PKG_VERSION"),
+            ),
             router: Arc::new(router(master, directory.clone())),
             lost: master.teller(),
             peers: Mutex::default(),
@@ -43,7 +51,10 @@ impl Agents {
         let peers: Vec<Peer> = self.lock().values().cloned().collect();
         Box::pin(async move {
             let asked = peers.into_iter().map(|peer| async move {
-                let answer = peer.ask_within(node::DescribeMailboxes {}, MAILBOXES_DEADLINE).await.ok()?;
+                let answer = peer
+                    .ask_within(node::DescribeMailboxes {}, MAILBOXES_DEADLINE)
+                    .await
+                    .ok()?;
                 let json = serde_json::from_slice(&answer.json).ok()?;
                 Some((peer.remote().name.clone(), json))
             });
@@ -60,13 +71,16 @@ impl Agents {
 fn router(master: &Link<Master>, directory: Directory) -> Router {
     let registers: Asker<AgentRegisters> = master.asker();
     let says = |master: &Link<Master>| -> Teller<AgentSays> { master.teller() };
-    let (updates, exits, messages, leaves) = (says(master), says(master), says(master), says(master));
+    let (updates, exits, messages, leaves) =
+        (says(master), says(master), says(master), says(master));
     Router::builder()
         .on_ask::<node::RegisterAgent>(move |peer, request| {
             let answer = registers.ask(AgentRegisters {
                 peer: PeerId(peer.id().0),
                 handle: Arc::new(peer.clone()),
-                address: peer.address().map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |address| address.ip()),
+                address: peer
+                    .address()
+                    .map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |address| address.ip()),
                 request,
             });
             Box::pin(async move { answer.await.map_err(|error| error.to_string()) })
@@ -74,9 +88,15 @@ fn router(master: &Link<Master>, directory: Directory) -> Router {
         .on_tell::<node::StatusUpdate>(move |peer, update| {
             forward(&updates, peer, AgentMessage::StatusUpdate(Box::new(update)));
         })
-        .on_tell::<node::ExecutorExited>(move |peer, exited| forward(&exits, peer, AgentMessage::ExecutorExited(exited)))
-        .on_tell::<node::ToFramework>(move |peer, message| forward(&messages, peer, AgentMessage::ToFramework(message)))
-        .on_tell::<node::AgentLeaves>(move |peer, leave| forward(&leaves, peer, AgentMessage::Leaves(leave)))
+        .on_tell::<node::ExecutorExited>(move |peer, exited| {
+            forward(&exits, peer, AgentMessage::ExecutorExited(exited))
+        })
+        .on_tell::<node::ToFramework>(move |peer, message| {
+            forward(&messages, peer, AgentMessage::ToFramework(message))
+        })
+        .on_tell::<node::AgentLeaves>(move |peer, leave| {
+            forward(&leaves, peer, AgentMessage::Leaves(leave))
+        })
         .on_ask::<node::DescribeMailboxes>(move |_, _| {
             let json = serde_json::to_vec(&directory.snapshot()).map_err(|error| error.to_string());
             Box::pin(async move { json.map(|json| node::Mailboxes { json: json.into() }) })
@@ -85,7 +105,10 @@ fn router(master: &Link<Master>, directory: Directory) -> Router {
 }
 
 fn forward(master: &Teller<AgentSays>, peer: &Peer, what: AgentMessage) {
-    if let Err(error) = master.tell(AgentSays { peer: PeerId(peer.id().0), what }) {
+    if let Err(error) = master.tell(AgentSays {
+        peer: PeerId(peer.id().0),
+        what,
+    }) {
         // Status updates are sent again by the agent; the rest is best effort.
         tracing::warn!(agent = peer.remote().name, %error, "a message of an agent did not reach the master");
     }
@@ -103,7 +126,9 @@ impl Service for Agents {
     fn admit(&self, theirs: &Hello, _address: Option<SocketAddr>) -> Result<(), String> {
         match theirs.identity.role {
             Role::Agent => Ok(()),
-            other => Err(format!("this is a master of one; it takes agents only, not a {other:?}")),
+            other => Err(format!(
+                "this is a master of one; it takes agents only, not a {other:?}"
+            )),
         }
     }
 
@@ -113,9 +138,15 @@ impl Service for Agents {
 
     fn on_disconnect(&self, peer: &Peer, end: &Disconnect) {
         self.lock().remove(&peer.id().0);
-        let lost = AgentLost { peer: PeerId(peer.id().0), silent: end.silent() };
+        let lost = AgentLost {
+            peer: PeerId(peer.id().0),
+            silent: end.silent(),
+        };
         if self.lost.tell(lost).is_err() {
-            tracing::error!(agent = peer.remote().name, "the master was not told of a lost agent");
+            tracing::error!(
+                agent = peer.remote().name,
+                "the master was not told of a lost agent"
+            );
         }
     }
 }

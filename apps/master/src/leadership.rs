@@ -31,7 +31,10 @@ impl Leadership {
 
     pub fn standing(&self) -> Standing {
         // Replaced whole, so never torn.
-        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     pub fn set(&self, standing: Standing) {
@@ -53,7 +56,10 @@ impl Announce {
 
 impl Tell<Leads> for Announce {
     fn tell(&self, leads: Leads) -> Result<(), TellError> {
-        let standing = Standing::Leading { term: leads.term, cluster_id: leads.registry.cluster_id.clone() };
+        let standing = Standing::Leading {
+            term: leads.term,
+            cluster_id: leads.registry.cluster_id.clone(),
+        };
         self.master.tell(leads)?;
         self.leadership.set(standing);
         Ok(())

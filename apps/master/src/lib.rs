@@ -30,6 +30,8 @@ pub struct MasterSettings {
     pub cluster: Option<String>,
     /// This master's name in its group.
     pub name: String,
+    /// What `/files/*` shows as `/master/log`.
+    pub log_file: Option<PathBuf>,
 }
 
 /// The mailboxes of every agent: its name and their statistics as JSON.

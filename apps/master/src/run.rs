@@ -3,6 +3,7 @@
 use std::{
     io::ErrorKind,
     net::{IpAddr, TcpListener},
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
@@ -30,10 +31,19 @@ pub fn run(settings: MasterSettings, pages: impl FnOnce(Readable) -> Mount) -> a
     System::new().block_on(serve(settings, pages))
 }
 
-async fn serve(mut settings: MasterSettings, pages: impl FnOnce(Readable) -> Mount) -> anyhow::Result<()> {
+async fn serve(
+    mut settings: MasterSettings,
+    pages: impl FnOnce(Readable) -> Mount,
+) -> anyhow::Result<()> {
     let shown = settings.work_dir.display();
-    std::fs::create_dir_all(&settings.work_dir)
-        .map_err(|error| anyhow!("--work-dir {shown}: {error}; expected a directory that this user may write to"))?;
+    std::fs::create_dir_all(&settings.work_dir).map_err(|error| {
+        anyhow!("--work-dir {shown}: {error}; expected a directory that this user may write to")
+    })?;
+    let log_dir = settings
+        .log_file
+        .as_deref()
+        .and_then(Path::parent)
+        .map(|path| path.display().to_string());
     let listener = listen(settings.ip, settings.port)?;
     settings.port = listener.local_addr().context("the HTTP listener")?.port();
     let flags = MasterFlags {
@@ -42,7 +52,7 @@ async fn serve(mut settings: MasterSettings, pages: impl FnOnce(Readable) -> Mou
         port: settings.port,
         work_dir: settings.work_dir.display().to_string(),
         cluster: settings.cluster.clone(),
-        log_dir: None,
+        log_dir: log_dir.clone(),
         quorum: 1,
     };
     let version = version::own();
@@ -56,7 +66,7 @@ async fn serve(mut settings: MasterSettings, pages: impl FnOnce(Readable) -> Mou
         build_user: version.build_user.clone().unwrap_or_default(),
         pid: format!("master@{}:{}", settings.ip, settings.port),
         hostname: settings.hostname.clone(),
-        log_dir: None,
+        log_dir,
         external_log_file: None,
         flags: flags.table(),
     };
@@ -68,9 +78,11 @@ async fn serve(mut settings: MasterSettings, pages: impl FnOnce(Readable) -> Mou
         bridge: parts.listener.address().to_string(),
     };
     let mount = pages(parts.readable(settings.cluster.clone()));
-    let http = Arc::new(master_http(&parts, facts));
-    let server = server::serve(listener, HTTP_WORKERS, move |config| http::configure(config, &http, Some(&mount)))
-        .context("HTTP")?;
+    let http = Arc::new(master_http(&parts, facts, settings.log_file.as_ref()));
+    let server = server::serve(listener, HTTP_WORKERS, move |config| {
+        http::configure(config, &http, Some(&mount))
+    })
+    .context("HTTP")?;
     tracing::info!(
         http = %format_args!("{}:{}", settings.ip, settings.port),
         bridge = %parts.listener.address(),
@@ -98,8 +110,15 @@ fn listen(ip: IpAddr, port: u16) -> anyhow::Result<TcpListener> {
     })
 }
 
-fn master_http(parts: &Parts, facts: Facts) -> MasterHttp {
-    let proxies = Proxies::new(parts.directory.clone(), Some(parts.streams.handle()), parts.master.teller());
+fn master_http(parts: &Parts, facts: Facts, log_file: Option<&PathBuf>) -> MasterHttp {
+    let proxies = Proxies::new(
+        parts.directory.clone(),
+        Some(parts.streams.handle()),
+        parts.master.teller(),
+    );
+    let files = log_file
+        .into_iter()
+        .map(|path| ("/master/log".to_string(), path.clone()));
     MasterHttp {
         scheduler: parts.master.asker(),
         operator: parts.master.asker(),
@@ -111,9 +130,12 @@ fn master_http(parts: &Parts, facts: Facts) -> MasterHttp {
         directory: parts.directory.clone(),
         leadership: parts.leadership.clone(),
         facts,
-        files: Files::new(Attached::default()),
+        files: Files::new(Attached(files.collect())),
         logging: Logging::new(|level| {
-            tracing::info!(level, "logging level asked for; RUST_LOG decides what is logged");
+            tracing::info!(
+                level,
+                "logging level asked for; RUST_LOG decides what is logged"
+            );
         }),
         limiter: Limiter::default(),
     }

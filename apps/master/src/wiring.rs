@@ -2,18 +2,15 @@
 
 use std::{
     net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::AtomicU64,
-    },
+    sync::{Arc, atomic::AtomicU64},
     time::Duration,
 };
 
 use anyhow::Context;
 use tepui_allocator::{Allocator, AllocatorCore};
 use tepui_bridge::{Bridge, Listener, Settings};
-use tepui_deadletters::DeadLetters;
 use tepui_consensus::{Consensus, NoPeers, Options};
+use tepui_deadletters::DeadLetters;
 use tepui_engine::{RocksEngine, SharedEngine, keys};
 use tepui_kit::{Arbiter, Clock, Directory, Link, OnPanic, Random, Spawn};
 use tepui_master_actor::{Master, MasterConfig, MasterLinks};
@@ -23,7 +20,11 @@ use tepui_registrar::Registrar;
 use tepui_registry::RegistryMachine;
 use tepui_view::{View, ViewConfig};
 
-use crate::{MasterSettings, Readable, bridge::Agents, leadership::{Announce, Leadership, Standing}};
+use crate::{
+    MasterSettings, Readable,
+    bridge::Agents,
+    leadership::{Announce, Leadership, Standing},
+};
 
 /// Calls, updates and proposals that may wait for the master.
 const MASTER_CAPACITY: usize = 100_000;
@@ -57,7 +58,10 @@ pub(crate) struct Parts {
     _arbiters: Vec<Arbiter>,
 }
 
-pub(crate) async fn assemble(settings: &MasterSettings, view_config: ViewConfig) -> anyhow::Result<Parts> {
+pub(crate) async fn assemble(
+    settings: &MasterSettings,
+    view_config: ViewConfig,
+) -> anyhow::Result<Parts> {
     let clock = Clock::system();
     let started_at = clock.unix_nanos() as UnixNanos;
     let directory = Directory::new("master", clock.clone());
@@ -65,12 +69,21 @@ pub(crate) async fn assemble(settings: &MasterSettings, view_config: ViewConfig)
 
     let path = settings.work_dir.join("registry");
     let engine: SharedEngine = Arc::new(
-        RocksEngine::open(&path, &keys::MASTER_FAMILIES, &tepui_engine::Options::default())
-            .with_context(|| format!("--work-dir {}", settings.work_dir.display()))?,
+        RocksEngine::open(
+            &path,
+            &keys::MASTER_FAMILIES,
+            &tepui_engine::Options::default(),
+        )
+        .with_context(|| format!("--work-dir {}", settings.work_dir.display()))?,
     );
     let machine = RegistryMachine::new();
     let reader = machine.reader();
-    let consensus = Consensus::start(Options::new(ONLY_VOTER, &[ONLY_VOTER]), engine, machine, Arc::new(NoPeers))?;
+    let consensus = Consensus::start(
+        Options::new(ONLY_VOTER, &[ONLY_VOTER]),
+        engine,
+        machine,
+        Arc::new(NoPeers),
+    )?;
 
     let arbiters: Vec<Arbiter> = (0..3).map(|_| Arbiter::new()).collect();
     let [master_arbiter, allocator_arbiter, view_arbiter] = &arbiters[..] else {
@@ -151,7 +164,9 @@ pub(crate) async fn assemble(settings: &MasterSettings, view_config: ViewConfig)
 /// As Mesos prints it; `ip` is the address' four bytes in network order, read as a little-endian number.
 fn master_info(settings: &MasterSettings, id: String) -> MasterInfo {
     use master_info::{Capability, capability::Type};
-    let capability = |kind: Option<Type>| Capability { r#type: kind.map(|kind| kind as i32) };
+    let capability = |kind: Option<Type>| Capability {
+        r#type: kind.map(|kind| kind as i32),
+    };
     let ip = match settings.ip {
         std::net::IpAddr::V4(ip) => u32::from_le_bytes(ip.octets()),
         std::net::IpAddr::V6(_) => 0,
@@ -170,7 +185,11 @@ fn master_info(settings: &MasterSettings, id: String) -> MasterInfo {
         }),
         domain: None,
         // Mesos 1.11.0 writes its third capability, QUOTA_V2, as an empty object.
-        capabilities: vec![capability(Some(Type::AgentUpdate)), capability(Some(Type::AgentDraining)), capability(None)],
+        capabilities: vec![
+            capability(Some(Type::AgentUpdate)),
+            capability(Some(Type::AgentDraining)),
+            capability(None),
+        ],
     }
 }
 

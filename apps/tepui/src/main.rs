@@ -2,14 +2,14 @@
 
 mod cli;
 mod commands;
+mod log;
 mod output;
 mod settings;
 
-use std::{ffi::OsString, io::IsTerminal, path::Path, process::ExitCode};
+use std::{ffi::OsString, path::Path, process::ExitCode};
 
 use clap::Parser;
 use cli::{Cli, Command};
-use tracing_subscriber::{EnvFilter, fmt};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -46,13 +46,15 @@ fn arguments(mut arguments: Vec<OsString>) -> Vec<OsString> {
 fn perform(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Master(args) => {
-            log_to_stderr();
-            tepui_master::run(settings::master(&args)?, web_admin)?;
+            let mut settings = settings::master(&args)?;
+            settings.log_file = Some(log::start(&settings.work_dir, "tepui-master")?);
+            tepui_master::run(settings, web_admin)?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Agent(args) => {
-            log_to_stderr();
-            tepui_agent::run(settings::agent(&args)?)?;
+            let mut settings = settings::agent(&args)?;
+            settings.log_file = Some(log::start(&settings.work_dir, "tepui-agent")?);
+            tepui_agent::run(settings)?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Dev(args) => on_tokio(commands::dev::run(args)),
@@ -85,16 +87,4 @@ fn on_tokio(work: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Res
         .enable_all()
         .build()?
         .block_on(work)
-}
-
-/// `RUST_LOG` chooses what is logged; INFO and worse where it is not set.
-fn log_to_stderr() {
-    let filter =
-        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,slog=warn"));
-    fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_target(false)
-        .with_ansi(std::io::stderr().is_terminal())
-        .init();
 }

@@ -101,6 +101,7 @@ pub(crate) fn master(args: &MasterArgs) -> anyhow::Result<tepui_master::MasterSe
         hostname: file.hostname.unwrap_or_else(|| ip.to_string()),
         cluster: file.cluster,
         name: file.name.unwrap_or_else(|| "m1".to_string()),
+        log_file: None,
     })
 }
 
@@ -118,6 +119,7 @@ pub(crate) fn agent(args: &AgentArgs) -> anyhow::Result<tepui_agent::AgentSettin
         hostname: file.hostname.unwrap_or_else(|| ip.to_string()),
         resources: file.resources,
         attributes: file.attributes,
+        log_file: None,
     })
 }
 

@@ -7,7 +7,7 @@ use tepui_http::{Incoming, MediaType, Reply};
 use tepui_messages::agent::{ExecutorState, NodeState};
 use tepui_protocol::{
     v1::{
-        ContainerId, Flag, Metric, Task,
+        AgentInfo, ContainerId, Flag, Metric, Task,
         agent::{
             Call, Response, call,
             response::{self, get_containers, get_executors, get_frameworks},
@@ -112,7 +112,11 @@ fn of_node(kind: call::Type, node: &NodeState) -> Option<Response> {
         call::Type::GetAgent => Response {
             r#type: Some(response::Type::GetAgent as i32),
             get_agent: Some(response::GetAgent {
-                agent_info: Some((*node.info).clone()),
+                // Mesos' agent does not say of itself that it checkpoints; its master does.
+                agent_info: Some(AgentInfo {
+                    checkpoint: None,
+                    ..(*node.info).clone()
+                }),
                 ..response::GetAgent::default()
             }),
             ..Response::default()
@@ -222,7 +226,8 @@ async fn of_agent(api: &Api, call: Call, node: &NodeState) -> Result<Response, R
         }
         _ => {
             let containers = api.measured(node).await?;
-            answer.get_containers = (!containers.is_empty()).then(|| response::GetContainers {
+            // Mesos leaves an empty list out; pymesos reads it without asking.
+            answer.get_containers = Some(response::GetContainers {
                 containers: containers.into_iter().map(container).collect(),
             });
             response::Type::GetContainers

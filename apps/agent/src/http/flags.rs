@@ -43,6 +43,13 @@ pub(crate) fn flags(
     } else {
         "posix/cpu,posix/mem,filesystem/posix"
     };
+    if let Some(directory) = settings
+        .log_file
+        .as_deref()
+        .and_then(std::path::Path::parent)
+    {
+        set("log_dir", directory.display().to_string());
+    }
     set("isolation", isolation.to_owned());
     set("switch_user", root.to_string());
     set("hostname", settings.hostname.clone());

@@ -10,7 +10,7 @@ use tepui_protocol::{resources::Resources, v1::TaskState};
 use super::{Api, values::parsed};
 
 /// Things of Mesos' agent that this one has none of: their counts are zero by nature.
-const NONE_OF: [&str; 10] = [
+const NONE_OF: [&str; 12] = [
     "containerizer/fetcher/cache_size_total_bytes",
     "containerizer/fetcher/cache_size_used_bytes",
     "containerizer/mesos/provisioner/bind/remove_rootfs_errors",
@@ -18,6 +18,8 @@ const NONE_OF: [&str; 10] = [
     "gc/path_removals_failed",
     "gc/path_removals_pending",
     "gc/path_removals_succeeded",
+    "resource_provider_manager/events/disconnect",
+    "resource_provider_manager/events/subscribe",
     "resource_provider_manager/subscribed",
     "slave/executors_preempted",
     "slave/recovery_errors",

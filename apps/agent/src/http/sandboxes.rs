@@ -18,12 +18,21 @@ const LATEST: &str = "latest";
 /// The sandboxes below one work directory.
 pub(crate) struct Sandboxes {
     work_dir: PathBuf,
+    log_file: Option<PathBuf>,
 }
 
 impl Sandboxes {
     /// `work_dir` is absolute.
-    pub(crate) fn new(work_dir: PathBuf) -> Self {
-        Self { work_dir }
+    pub(crate) fn new(work_dir: PathBuf, log_file: Option<PathBuf>) -> Self {
+        Self { work_dir, log_file }
+    }
+
+    fn log(&self) -> Option<Located> {
+        let file = self.log_file.as_ref()?;
+        Some(Located {
+            root: file.parent()?.to_owned(),
+            inside: file.file_name()?.into(),
+        })
     }
 
     /// The directory of a run: of this agent's ids the one that has it (an agent may have had several).
@@ -100,6 +109,7 @@ impl VirtualPaths for Sandboxes {
                     rest @ ..,
                 ],
             ) => (self.run(None, [*fw, *executor, *run])?, rest),
+            (None, ["slave", "log"]) => return self.log(),
             _ => return None,
         };
         Some(Located {
@@ -110,6 +120,9 @@ impl VirtualPaths for Sandboxes {
 
     fn all(&self) -> BTreeMap<String, String> {
         let mut shown = BTreeMap::new();
+        if let Some(file) = &self.log_file {
+            shown.insert("/slave/log".to_owned(), file.display().to_string());
+        }
         for agent in self.names(&self.work_dir.join(REAL[0])) {
             let frameworks = self.work_dir.join(REAL[0]).join(&agent).join(REAL[1]);
             for framework in self.names(&frameworks) {
@@ -148,7 +161,7 @@ mod tests {
             work_dir.join(run).join(LATEST),
         )
         .unwrap();
-        let shown = Sandboxes::new(work_dir.clone());
+        let shown = Sandboxes::new(work_dir.clone(), None);
         let root = work_dir.join(run).join("c1");
         let real = root.display().to_string();
         let virtual_path = "/frameworks/f/executors/e/runs";

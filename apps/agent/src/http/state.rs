@@ -59,6 +59,8 @@ pub(super) fn state(node: &NodeState, around: Around<'_>) -> Value {
     })));
     let master = node.master.as_ref().and_then(|it| it.hostname.as_ref());
     optional(&mut state, "master_hostname", master.map(|it| json!(it)));
+    let log_dir = around.flags.get("log_dir").cloned();
+    optional(&mut state, "log_dir", log_dir);
     state.insert("flags".to_owned(), around.flags);
     let frameworks = node.frameworks.iter().map(framework);
     state.insert("frameworks".to_owned(), frameworks.collect());

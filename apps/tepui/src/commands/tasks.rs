@@ -21,6 +21,8 @@ pub(crate) fn framework(name: &str) -> FrameworkInfo {
     FrameworkInfo {
         user: user.map_or_else(|| "root".to_string(), |user| user.name),
         name: name.to_string(),
+        // Its tasks outlive a restart of their agent.
+        checkpoint: Some(true),
         ..Default::default()
     }
 }
