@@ -68,13 +68,25 @@ fn an_accept_without_operations_is_a_decline() {
 
 #[test]
 fn one_bad_offer_poisons_the_call_and_returns_the_good_ones() {
-    let (mut stage, node, fw) = stage();
+    let (stage, node, fw) = stage();
+    poison(stage, node, fw, "TASK_DROPPED");
+}
+
+#[test]
+fn frameworks_unaware_of_partitions_hear_that_their_poisoned_tasks_are_lost() {
+    let mut stage = Stage::new();
+    let node = stage.agent("cpus:4;mem:4096");
+    let fw = stage.subscribe(json!({}));
+    poison(stage, node, fw, "TASK_LOST");
+}
+
+fn poison(mut stage: Stage, node: Node, fw: Scheduler, state: &str) {
     let other = stage.subscribe(json!({}));
     let its = stage.offer(&other, &node, "cpus:1");
     let far = stage.agent("cpus:1;mem:64");
     let gone = stage.offer(&fw, &node, "cpus:1");
     stage.call(&fw, accept(&[&gone], json!([])));
-    let prefix = "TASK_DROPPED REASON_INVALID_OFFERS Task launched with invalid offers:";
+    let prefix = format!("{state} REASON_INVALID_OFFERS Task launched with invalid offers:");
     let table: [(&[&str], String); 5] = [
         (&[], "No offers specified".to_string()),
         (&[&gone], format!("Offer {gone} is no longer valid")),
@@ -224,6 +236,21 @@ fn an_executor_is_counted_once_on_an_agent() {
     );
     let told = stage.told(&fw);
     assert!(told[0].starts_with("t3 TASK_ERROR REASON_TASK_INVALID ExecutorInfo is not compatible with existing ExecutorInfo with same ExecutorID"), "{told:?}");
+}
+
+#[test]
+fn executors_with_one_id_on_two_agents_may_differ() {
+    let (mut stage, node, fw) = stage();
+    let far = stage.agent("cpus:4;mem:4096");
+    for (id, node, executor) in [
+        ("t1", &node, "cpus:1;mem:64"),
+        ("t2", &far, "cpus:2;mem:64"),
+    ] {
+        let offer = stage.offer(&fw, node, "cpus:4;mem:1024");
+        let task = with_executor(task(id, node, "cpus:1;mem:32"), "e", executor);
+        stage.accept(&fw, &[&offer], &[task]);
+        assert_eq!(stage.ordered(node), [format!("run {id}")]);
+    }
 }
 
 #[test]

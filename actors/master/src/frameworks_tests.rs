@@ -56,6 +56,10 @@ fn refusals_are_events_that_end_the_stream() {
             "The framework failover_timeout (1e+300) is invalid",
         ),
         (
+            json!({"role": "/a"}),
+            "'FrameworkInfo.role' is not a valid role: Role '/a' cannot start with a slash",
+        ),
+        (
             json!({"roles": ["a"]}),
             "'FrameworkInfo.roles' must not be set when the framework is not MULTI_ROLE capable",
         ),
@@ -251,6 +255,10 @@ fn an_operator_tears_down_a_framework_that_exists() {
     assert_eq!(stage.answer(first), Some(Answer::OK));
     assert_eq!(stage.answer(second), Some(Answer::OK));
     assert!(stage.ended(&fw.stream));
+    let recovered = stage.subscribe(json!({}));
+    stage.fail_over();
+    assert_eq!(stage.operator(call(&recovered.id)), Answer::OK);
+    assert!(stage.core.frameworks.is_empty());
 }
 
 #[test]

@@ -179,6 +179,21 @@ fn there_is_no_answer_while_agents_may_still_come_back() {
 }
 
 #[test]
+fn an_unreachable_agent_is_so_since_the_same_time_under_the_next_leader() {
+    let mut stage = Stage::new();
+    let node = stage.agent("cpus:1");
+    stage.lose(&node);
+    stage.pass(Duration::from_secs(600));
+    let since = stage.now;
+    stage.pass(Duration::from_secs(100));
+    stage.fail_over();
+    let fw = stage.subscribe(aware());
+    let answer = &ask(&mut stage, &fw, "t", Some(&node.id))[0];
+    assert_eq!(answer["state"], "TASK_UNREACHABLE");
+    assert_eq!(answer["unreachable_time"]["nanoseconds"], since);
+}
+
+#[test]
 fn unreachable_tasks_are_not_known() {
     let mut stage = Stage::new();
     let node = stage.agent("cpus:4;mem:4096");

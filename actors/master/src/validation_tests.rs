@@ -106,6 +106,70 @@ fn tasks_are_refused_in_mesos_words() {
             "row {number}: {shown}"
         );
     }
+}
+
+#[test]
+fn commands_containers_and_executors_are_looked_into() {
+    let mut stage = Stage::new();
+    let node = stage.agent("cpus:8;mem:8192;ports:[31000-31099]");
+    let good = || task("t", &node, "cpus:1;mem:32");
+    let executor = || json!({"executor_id": {"value": "e"}, "command": {"value": "run"}, "resources": to_json(&parse("cpus:0.1;mem:32"))});
+    let custom = |executor: Value| with(without(good(), "command"), "executor", executor);
+    let nothing =
+        json!({"value": "run", "environment": {"variables": [{"name": "V", "type": "VALUE"}]}});
+    let docker = json!({"type": "DOCKER", "docker": {"image": "i", "parameters": [{"key": "name", "value": "x"}]}});
+    let cgroups = |share: bool| json!({"type": "MESOS", "linux_info": {"share_cgroups": share}});
+    let table = [
+        (
+            with(good(), "command", nothing.clone()),
+            "Task's `CommandInfo` is invalid: Environment variable 'V' of type 'VALUE' must have a value set",
+        ),
+        (
+            custom(with(executor(), "command", nothing)),
+            "Executor's `CommandInfo` is invalid: Environment variable 'V' of type 'VALUE' must have a value set",
+        ),
+        (
+            with(good(), "container", json!({"type": "DOCKER"})),
+            "Task's `ContainerInfo` is invalid: DockerInfo 'docker' is not set for DOCKER typed ContainerInfo",
+        ),
+        (
+            with(good(), "container", docker),
+            "Task's `ContainerInfo` is invalid: Parameter in DockerInfo must not be 'name'",
+        ),
+        (
+            with(good(), "container", cgroups(false)),
+            "Only tasks in a task group may have 'share_cgroups' set to 'false'",
+        ),
+        (
+            custom(with(executor(), "container", cgroups(true))),
+            "The 'share_cgroups' field cannot be set to 'true' on executor containers",
+        ),
+        (
+            custom(with(
+                executor(),
+                "shutdown_grace_period",
+                json!({"nanoseconds": -1}),
+            )),
+            "ExecutorInfo's 'shutdown_grace_period' must be non-negative",
+        ),
+        (
+            custom(with(
+                without(executor(), "command"),
+                "type",
+                json!("DEFAULT"),
+            )),
+            "'ExecutorInfo.type' must be 'CUSTOM'",
+        ),
+    ];
+    for (number, (task, message)) in table.into_iter().enumerate() {
+        assert_eq!(refusal(&mut stage, &node, task), message, "row {number}");
+    }
+}
+
+#[test]
+fn a_task_fits_into_what_was_offered() {
+    let mut stage = Stage::new();
+    let node = stage.agent("cpus:8;mem:8192;ports:[31000-31099]");
     let resources = [
         (
             "cpus:8;mem:32",
@@ -169,6 +233,10 @@ fn limits_need_an_agent_that_can_hold_them() {
         (
             json!({"gpus": {"value": 2.0}}),
             "Only cpus and mem may be included in a task's resource limits",
+        ),
+        (
+            json!({"mem": {"value": 16.0}}),
+            "The memory limit must be greater than or equal to the memory request",
         ),
         (
             json!({"cpus": {"value": 0.5}}),
