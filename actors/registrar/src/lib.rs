@@ -25,7 +25,12 @@ pub struct Registrar {
 
 impl Registrar {
     pub fn new(consensus: Consensus, reader: RegistryReader, master: Teller<Leads>) -> Registrar {
-        Registrar { consensus, reader, master, led: None }
+        Registrar {
+            consensus,
+            reader,
+            master,
+            led: None,
+        }
     }
 
     /// Follows the status of consensus for as long as the actor lives.
@@ -45,13 +50,19 @@ impl Registrar {
 
     fn look(&mut self, status: &Status, ctx: &mut Context<Self>) {
         if let Some(reason) = status.stopped.as_ref().filter(|reason| !reason.is_empty()) {
-            tracing::error!(reason, "consensus has stopped; this master can no longer write its registry");
+            tracing::error!(
+                reason,
+                "consensus has stopped; this master can no longer write its registry"
+            );
         }
         let now = ctx.now().into_std();
         if status.may_lead(now) && self.led != Some(status.term) {
             self.led = Some(status.term);
             tracing::info!(term = status.term, "this master leads");
-            let leads = Leads { term: status.term, registry: Box::new(self.reader.copy()) };
+            let leads = Leads {
+                term: status.term,
+                registry: Box::new(self.reader.copy()),
+            };
             if self.master.tell(leads).is_err() {
                 tracing::error!("the master does not take its election");
             }
@@ -82,7 +93,12 @@ impl Actor for Registrar {
 }
 
 impl Receive<Commit> for Registrar {
-    fn receive(&mut self, commit: Commit, answer: Answer<<Commit as Message>::Reply>, ctx: &mut Context<Self>) {
+    fn receive(
+        &mut self,
+        commit: Commit,
+        answer: Answer<<Commit as Message>::Reply>,
+        ctx: &mut Context<Self>,
+    ) {
         let proposed = self.consensus.propose(commit.0.encode());
         ctx.spawn(async move { answer.send(committed(proposed.await)) });
     }

@@ -10,8 +10,7 @@ use tepui_kit::Random;
 use tepui_protocol::{
     codec::{Limits, json, protobuf},
     descriptor::Described,
-    recordio, v1,
-    validate,
+    recordio, v1, validate,
 };
 
 const DEFAULT_INPUTS: usize = 20_000;
@@ -20,13 +19,19 @@ const SEED: u64 = 0x7e90_0001;
 const RECORD_LIMIT: usize = 4096;
 
 fn inputs() -> usize {
-    std::env::var("TEPUI_FUZZ_INPUTS").ok().and_then(|count| count.parse().ok()).unwrap_or(DEFAULT_INPUTS)
+    std::env::var("TEPUI_FUZZ_INPUTS")
+        .ok()
+        .and_then(|count| count.parse().ok())
+        .unwrap_or(DEFAULT_INPUTS)
 }
 
 /// Bodies of the recorded requests.
 fn corpus() -> Vec<Vec<u8>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden");
-    let mut files: Vec<_> = fs::read_dir(&folder).expect("golden/ is a folder").map(|entry| entry.expect("readable").path()).collect();
+    let mut files: Vec<_> = fs::read_dir(&folder)
+        .expect("golden/ is a folder")
+        .map(|entry| entry.expect("readable").path())
+        .collect();
     files.sort();
     let mut bodies: Vec<Vec<u8>> = files
         .iter()
@@ -36,7 +41,11 @@ fn corpus() -> Vec<Vec<u8>> {
         .collect();
     bodies.sort();
     bodies.dedup();
-    assert!(bodies.len() > 50, "the recordings hold {} bodies", bodies.len());
+    assert!(
+        bodies.len() > 50,
+        "the recordings hold {} bodies",
+        bodies.len()
+    );
     bodies
 }
 
@@ -49,7 +58,8 @@ fn body(recording: &[u8]) -> Option<Vec<u8>> {
 }
 
 fn find(text: &[u8], wanted: &[u8]) -> Option<usize> {
-    text.windows(wanted.len()).position(|window| window == wanted)
+    text.windows(wanted.len())
+        .position(|window| window == wanted)
 }
 
 /// One to four changes: a bit, a byte, a piece cut out, doubled, or taken from another input.
@@ -87,7 +97,10 @@ fn run(corpus: &[Vec<u8>], mut decode: impl FnMut(&[u8]) -> bool) {
     for _ in 0..count {
         accepted += usize::from(decode(&mutate(corpus, &mut random)));
     }
-    assert!(accepted > 0 && accepted < count, "{accepted} of {count} inputs were accepted");
+    assert!(
+        accepted > 0 && accepted < count,
+        "{accepted} of {count} inputs were accepted"
+    );
 }
 
 /// Reads as JSON; what is accepted is written and read again.
@@ -106,7 +119,10 @@ where
     true
 }
 
-fn protobuf_round<T: Described + prost::Message + Default + PartialEq>(input: &[u8], check: impl FnOnce(&T)) -> bool {
+fn protobuf_round<T: Described + prost::Message + Default + PartialEq>(
+    input: &[u8],
+    check: impl FnOnce(&T),
+) -> bool {
     let Ok(message) = protobuf::decode::<T>(input, &Limits::HTTP) else {
         return false;
     };
@@ -120,10 +136,14 @@ fn protobuf_round<T: Described + prost::Message + Default + PartialEq>(input: &[
 #[test]
 fn json_calls() {
     run(&corpus(), |input| {
-        let scheduler = json_round::<v1::scheduler::Call>(input, |call| drop(validate::scheduler::call(call, None)));
-        let operator = json_round::<v1::master::Call>(input, |call| drop(validate::master::call(call)));
+        let scheduler = json_round::<v1::scheduler::Call>(input, |call| {
+            drop(validate::scheduler::call(call, None))
+        });
+        let operator =
+            json_round::<v1::master::Call>(input, |call| drop(validate::master::call(call)));
         let agent = json_round::<v1::agent::Call>(input, |call| drop(validate::agent::call(call)));
-        let executor = json_round::<v1::executor::Call>(input, |call| drop(validate::executor::call(call)));
+        let executor =
+            json_round::<v1::executor::Call>(input, |call| drop(validate::executor::call(call)));
         scheduler || operator || agent || executor
     });
 }
@@ -138,19 +158,28 @@ fn protobuf_calls() {
         .collect();
     assert!(corpus.len() > 20, "{} calls as protobuf", corpus.len());
     run(&corpus, |input| {
-        let scheduler = protobuf_round::<v1::scheduler::Call>(input, |call| drop(validate::scheduler::call(call, None)));
-        let operator = protobuf_round::<v1::master::Call>(input, |call| drop(validate::master::call(call)));
+        let scheduler = protobuf_round::<v1::scheduler::Call>(input, |call| {
+            drop(validate::scheduler::call(call, None))
+        });
+        let operator =
+            protobuf_round::<v1::master::Call>(input, |call| drop(validate::master::call(call)));
         scheduler || operator
     });
 }
 
 #[test]
 fn record_io() {
-    let corpus: Vec<Vec<u8>> = corpus().iter().map(|body| recordio::encode(body).to_vec()).collect();
+    let corpus: Vec<Vec<u8>> = corpus()
+        .iter()
+        .map(|body| recordio::encode(body).to_vec())
+        .collect();
     run(&corpus, |input| {
         let mut decoder = recordio::Decoder::new(RECORD_LIMIT);
         let half = input.len() / 2;
-        decoder.feed(&input[..half]).and_then(|_| decoder.feed(&input[half..])).is_ok()
+        decoder
+            .feed(&input[..half])
+            .and_then(|_| decoder.feed(&input[half..]))
+            .is_ok()
     });
 }
 
