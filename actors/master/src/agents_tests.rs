@@ -43,7 +43,7 @@ fn agents_are_numbered_and_believed_once_they_are_written() {
     let second = stage.agent("cpus:1");
     assert_eq!(second.id, "M1-S1");
     stage.hold_writes = true;
-    let mut request = second.request.clone();
+    let mut request = second.request;
     request.agent_info.id = None;
     request.pid = "slave(1)@127.0.0.1:9".to_string();
     let token = stage.begin_registration(tepui_messages::master::PeerId(99), request);
@@ -86,7 +86,7 @@ fn one_connection_stands_for_one_agent() {
     let mut stage = Stage::new();
     let node = stage.agent("cpus:1");
     stage.hold_writes = true;
-    let mut request = node.request.clone();
+    let mut request = node.request;
     request.agent_info.id = None;
     let peer = tepui_messages::master::PeerId(99);
     let first = stage.begin_registration(peer, request.clone());

@@ -3,18 +3,16 @@
 use std::sync::Arc;
 
 use tepui_messages::{
-    UnixNanos,
-    allocator::{Allocation, WorldChange},
-    change::{Change, FrameworkRecord, TaskKept},
+    allocator::WorldChange,
+    change::{Change, FrameworkRecord},
     master::Answer,
 };
 use tepui_protocol::{
     node,
     v1::{
-        AgentId, FrameworkId, FrameworkInfo, TaskState,
+        FrameworkId, FrameworkInfo,
         framework_info::capability::Type as Capability,
         scheduler::{Event, event},
-        task_status::Reason,
     },
     validate,
 };
@@ -23,8 +21,7 @@ use tepui_registry::Command;
 use crate::{
     commands,
     core::{MasterCore, Order, Pending, RecoveredFramework, SubscribeRequest, Token, Turn},
-    status::MasterStatus,
-    tables::{Framework, MAX_COMPLETED_FRAMEWORKS, has_capability, is_terminal},
+    tables::{Framework, has_capability},
     timers::Timer,
 };
 
@@ -369,79 +366,6 @@ impl MasterCore {
         self.end_framework(id, None, turn);
     }
 
-    /// TEARDOWN by itself or an operator, or the end of the failover time.
-    pub(crate) fn end_framework(&mut self, id: &str, token: Option<Token>, turn: &mut Turn<'_>) {
-        let pending = Pending::FrameworkRemoved {
-            framework_id: id.to_string(),
-            token,
-            at: turn.now,
-        };
-        self.write(
-            turn,
-            Command::RemoveFramework {
-                id: id.to_string(),
-                at_nanos: turn.now,
-            },
-            pending,
-        );
-    }
-
-    pub(crate) fn remove_framework(&mut self, id: &str, at: UnixNanos, turn: &mut Turn<'_>) {
-        if !self.frameworks.contains_key(id) {
-            return;
-        }
-        let order = node::ShutdownFramework {
-            framework_id: framework_id(id),
-            term: self.term,
-        };
-        for peer in self.agents.values().filter_map(|agent| agent.peer) {
-            turn.order(peer, Order::ShutdownFramework(order.clone()));
-        }
-        self.discard_offers(id, turn);
-        self.end_tasks_of(id, turn);
-        let executors: Vec<(String, String)> =
-            self.frameworks[id].executors.keys().cloned().collect();
-        for (agent_id, executor_id) in executors {
-            self.remove_executor(id, &agent_id, &executor_id, turn);
-        }
-        turn.allocator(WorldChange::FrameworkRemoved {
-            framework_id: framework_id(id),
-        });
-        self.timers.cancel(&failover_timer(id));
-        let framework = self.frameworks.remove(id).expect("checked above");
-        if let Some(stream_id) = framework.stream_id {
-            self.streams.remove(&stream_id);
-            turn.effects
-                .push(crate::core::Effect::EndStream { stream_id });
-        }
-        self.completed_frameworks.push_back(id.to_string());
-        if self.completed_frameworks.len() > MAX_COMPLETED_FRAMEWORKS {
-            self.completed_frameworks.pop_front();
-        }
-        self.change(
-            turn,
-            Change::FrameworkRemoved {
-                framework_id: framework_id(id),
-                at,
-            },
-        );
-    }
-
-    fn end_tasks_of(&mut self, id: &str, turn: &mut Turn<'_>) {
-        let tasks: Vec<String> = self.frameworks[id].tasks.keys().cloned().collect();
-        for task_id in tasks {
-            let entry = &self.frameworks[id].tasks[&task_id];
-            if !is_terminal(entry.task.state()) {
-                let status = MasterStatus::new(TaskState::TaskKilled)
-                    .reason(Reason::FrameworkRemoved)
-                    .message(format!("Framework {id} removed"))
-                    .build(&entry.task, turn.now);
-                self.set_task_state(id, &task_id, status, TaskState::TaskKilled, turn);
-            }
-            self.remove_task(id, &task_id, TaskKept::Completed, turn);
-        }
-    }
-
     /// From the registry, after an election: known, not subscribed; its failover time goes on counting.
     pub(crate) fn recover_framework(&mut self, recovered: RecoveredFramework, turn: &mut Turn<'_>) {
         let id = recovered.info.id.clone().unwrap_or_default().value;
@@ -486,51 +410,6 @@ impl MasterCore {
         });
     }
 
-    /// The executor is gone from the tables; its resources are free.
-    pub(crate) fn remove_executor(
-        &mut self,
-        framework: &str,
-        agent: &str,
-        executor: &str,
-        turn: &mut Turn<'_>,
-    ) {
-        let Some(entry) = self.frameworks.get_mut(framework).and_then(|f| {
-            f.executors
-                .remove(&(agent.to_string(), executor.to_string()))
-        }) else {
-            return;
-        };
-        let key = (framework.to_string(), executor.to_string());
-        if self
-            .agents
-            .get_mut(agent)
-            .is_some_and(|agent| agent.executors.remove(&key))
-            && !entry.resources.is_empty()
-        {
-            turn.allocator(WorldChange::Recovered {
-                agent_id: AgentId {
-                    value: agent.to_string(),
-                },
-                allocation: Allocation {
-                    framework_id: framework_id(framework),
-                    role: crate::tables::allocation_role(&entry.resources),
-                    resources: crate::tables::without_allocation(&entry.resources),
-                },
-                refused_for: None,
-            });
-        }
-        self.change(
-            turn,
-            Change::ExecutorRemoved {
-                framework_id: framework_id(framework),
-                agent_id: AgentId {
-                    value: agent.to_string(),
-                },
-                executor_id: entry.executor_id.clone(),
-            },
-        );
-    }
-
     pub(crate) fn is_partition_aware(&self, framework: &str) -> bool {
         self.frameworks
             .get(framework)
@@ -543,7 +422,7 @@ const SUBSCRIPTION_PATIENCE: i64 = 1_000_000_000;
 /// After an election even a framework without failover time has this long to find the new leader.
 const RESUBSCRIBE_AFTER_ELECTION: i64 = 60 * 1_000_000_000;
 
-fn failover_timer(id: &str) -> Timer {
+pub(crate) fn failover_timer(id: &str) -> Timer {
     Timer::Failover {
         framework_id: id.to_string(),
     }

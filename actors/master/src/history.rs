@@ -7,13 +7,13 @@ use serde_json::{Value, json};
 use tepui_messages::master::{AgentMessage, PeerId};
 use tepui_protocol::{
     node,
-    resources::Resources,
-    v1::{ExecutorId, ExecutorInfo, Task, TaskState},
+    v1::{ExecutorInfo, Task},
 };
 
 use crate::{
     core::Input,
-    stage::{Node, Scheduler, Stage, accept, parse, task, to_json},
+    history_tasks::Proposed,
+    stage::{Node, Scheduler, Stage, parse},
 };
 
 /// What happens; indices are taken modulo what there is.
@@ -82,28 +82,18 @@ pub(crate) enum Step {
     FailOver,
 }
 
-/// A proposal of the allocator that the master has not seen.
-struct Proposed {
-    framework: String,
-    role: String,
-    agent: String,
-    /// How often the agent had been added.
-    time: Option<u64>,
-    resources: Resources,
-}
-
 /// The world around the master: what schedulers and agents remember.
 pub(crate) struct World {
     pub(crate) stage: Stage,
     /// Subscriptions as their schedulers see them; the stream is empty once it is lost.
-    schedulers: Vec<(Scheduler, Value)>,
-    nodes: Vec<Node>,
+    pub(crate) schedulers: Vec<(Scheduler, Value)>,
+    pub(crate) nodes: Vec<Node>,
     /// What ran on each agent, whatever the master thinks of it.
-    ran: Vec<(String, Task)>,
-    executors: Vec<(String, ExecutorInfo)>,
-    on_their_way: Vec<Proposed>,
-    next_task: u64,
-    next_uuid: u8,
+    pub(crate) ran: Vec<(String, Task)>,
+    pub(crate) executors: Vec<(String, ExecutorInfo)>,
+    pub(crate) on_their_way: Vec<Proposed>,
+    pub(crate) next_task: u64,
+    pub(crate) next_uuid: u8,
 }
 
 impl World {
@@ -121,7 +111,7 @@ impl World {
     }
 
     /// The framework, if it is subscribed as far as the master knows.
-    fn scheduler(&self, index: usize) -> Option<Scheduler> {
+    pub(crate) fn scheduler(&self, index: usize) -> Option<Scheduler> {
         let (scheduler, _) = self.schedulers.get(index % self.schedulers.len().max(1))?;
         let framework = self.stage.core.frameworks.get(&scheduler.id)?;
         let stream = framework.stream_id.clone()?;
@@ -131,7 +121,7 @@ impl World {
         })
     }
 
-    fn node(&self, index: usize) -> Option<(usize, Node)> {
+    pub(crate) fn node(&self, index: usize) -> Option<(usize, Node)> {
         let index = index % self.nodes.len().max(1);
         Some((index, self.nodes.get(index)?.clone()))
     }
@@ -359,224 +349,5 @@ impl World {
         };
         self.stage.begin_registration(peer, request);
         self.nodes[index].peer = peer;
-    }
-
-    fn propose(&mut self, framework: usize, agent: usize, part: u8) {
-        let Some((_, node)) = self.node(agent) else {
-            return;
-        };
-        let Some((scheduler, info)) = self
-            .schedulers
-            .get(framework % self.schedulers.len().max(1))
-        else {
-            return;
-        };
-        let time = self.stage.ledger.times.get(&node.id).copied();
-        let mut free = self.stage.ledger.free(&node.id);
-        for late in &self.on_their_way {
-            if late.agent == node.id && late.time == time {
-                free -= &late.resources;
-            }
-        }
-        let size = if part.is_multiple_of(3) {
-            "cpus:2;mem:512"
-        } else {
-            "cpus:1;mem:64"
-        };
-        let everything = part.is_multiple_of(2) && part > 128;
-        let resources = match everything {
-            true => free.clone(),
-            false => Resources::from_proto_unchecked(&parse(size)),
-        };
-        // As an allocator, it proposes no more than what is free.
-        if free.contains(&resources) {
-            self.on_their_way.push(Proposed {
-                framework: scheduler.id.clone(),
-                role: info["role"].as_str().unwrap_or("*").to_string(),
-                agent: node.id,
-                time,
-                resources,
-            });
-        }
-    }
-
-    fn deliver(&mut self) {
-        for late in std::mem::take(&mut self.on_their_way) {
-            // What it proposed of an agent that was removed and added since is not counted any more.
-            let time = self.stage.ledger.times.get(&late.agent).copied();
-            let known = self.stage.ledger.totals.contains_key(&late.agent);
-            if time == late.time || !known {
-                self.stage.propose_resources(
-                    &late.framework,
-                    &late.role,
-                    &late.agent,
-                    late.resources.to_proto(),
-                );
-            }
-        }
-    }
-
-    /// Offers as `(id, agent)`.
-    fn offers_of(&self, scheduler: &Scheduler) -> Vec<(String, String)> {
-        let offers = self.stage.core.offers.values();
-        offers
-            .filter(|offer| offer.framework_id == scheduler.id)
-            .map(|offer| (offer.offer.id.value.clone(), offer.agent_id.clone()))
-            .collect()
-    }
-
-    fn accept(&mut self, framework: usize, some: u8, tasks: u8, with_executor: bool) {
-        let Some(scheduler) = self.scheduler(framework) else {
-            return;
-        };
-        let offers = self.offers_of(&scheduler);
-        let Some((_, agent)) = offers.first().cloned() else {
-            return;
-        };
-        let Some(node) = self.nodes.iter().find(|node| node.id == agent).cloned() else {
-            return;
-        };
-        // Now and then an offer of another agent or a stale one is among them, which poisons the call.
-        let mut ids: Vec<&str> = offers
-            .iter()
-            .filter(|(_, on)| *on == agent || some.is_multiple_of(16))
-            .map(|(id, _)| id.as_str())
-            .collect();
-        if some.is_multiple_of(11) {
-            ids.push("M1-O0");
-        }
-        let infos: Vec<Value> = (0..tasks)
-            .map(|number| {
-                // Ids come back now and then.
-                self.next_task += u64::from(!some.is_multiple_of(7));
-                let mut info = task(&format!("t{}", self.next_task), &node, "cpus:0.5;mem:32");
-                if with_executor && number == 0 {
-                    info.as_object_mut().unwrap().remove("command");
-                    info["executor"] = json!({"executor_id": {"value": "e"}, "command": {"value": "run"},
-                        "resources": to_json(&parse("cpus:0.1;mem:32"))});
-                }
-                info
-            })
-            .collect();
-        let launch = json!([{"type": "LAUNCH", "launch": {"task_infos": infos}}]);
-        self.stage.call(&scheduler, accept(&ids, launch));
-        self.agents_take_what_is_booked(&agent, &scheduler.id);
-    }
-
-    /// Orders arrive: the agent knows what the master has booked on it.
-    fn agents_take_what_is_booked(&mut self, agent: &str, framework: &str) {
-        let Some(known) = self.stage.core.frameworks.get(framework) else {
-            return;
-        };
-        for entry in known.tasks.values() {
-            let same = |(id, task): &(String, Task)| {
-                id == agent
-                    && task.task_id == entry.task.task_id
-                    && task.framework_id == entry.task.framework_id
-            };
-            if entry.task.agent_id.value == agent && !self.ran.iter().any(same) {
-                self.ran.push((agent.to_string(), (*entry.task).clone()));
-            }
-        }
-        for ((on, id), executor) in &known.executors {
-            let same = |(agent, other): &(String, ExecutorInfo)| {
-                agent == on
-                    && other.executor_id.value == *id
-                    && other.framework_id == executor.framework_id
-            };
-            if on == agent && !self.executors.iter().any(same) {
-                self.executors
-                    .push((agent.to_string(), (**executor).clone()));
-            }
-        }
-    }
-
-    fn ran_task(&self, index: usize) -> Option<(String, Task)> {
-        self.ran.get(index % self.ran.len().max(1)).cloned()
-    }
-
-    fn subscribed(&self, framework: &str) -> Option<Scheduler> {
-        let stream = self
-            .stage
-            .core
-            .frameworks
-            .get(framework)?
-            .stream_id
-            .clone()?;
-        Some(Scheduler {
-            id: framework.to_string(),
-            stream,
-        })
-    }
-
-    fn status(&mut self, index: usize, state: u8, behind: bool) {
-        if self.ran.is_empty() {
-            return;
-        }
-        let index = index % self.ran.len();
-        let (agent, task) = self.ran[index].clone();
-        let Some(node) = self.nodes.iter().find(|node| node.id == agent).cloned() else {
-            return;
-        };
-        let states = [
-            TaskState::TaskStarting,
-            TaskState::TaskRunning,
-            TaskState::TaskKilling,
-            TaskState::TaskFinished,
-            TaskState::TaskFailed,
-            TaskState::TaskKilled,
-        ];
-        let state = states[usize::from(state) % states.len()];
-        let latest = if behind {
-            TaskState::TaskFinished
-        } else {
-            state
-        };
-        self.ran[index].1.state = latest as i32;
-        self.next_uuid = self.next_uuid.wrapping_add(1);
-        let scheduler = Scheduler {
-            id: task.framework_id.value,
-            stream: String::new(),
-        };
-        let id = task.task_id.value;
-        let uuid = self.next_uuid;
-        self.stage
-            .update_behind(&node, &scheduler, &id, state, uuid, latest);
-    }
-
-    /// Of the update that was sent last, if the master remembers one.
-    fn acknowledge(&mut self, index: usize) {
-        let Some((agent, task)) = self.ran_task(index) else {
-            return;
-        };
-        let framework = &task.framework_id.value;
-        let (Some(scheduler), Some(node)) = (
-            self.subscribed(framework),
-            self.nodes.iter().find(|node| node.id == agent).cloned(),
-        ) else {
-            return;
-        };
-        let id = task.task_id.value;
-        let known = self.stage.core.frameworks[framework].tasks.get(&id);
-        let uuid = known.and_then(|entry| entry.task.status_update_uuid.as_ref()?.first().copied());
-        self.stage
-            .acknowledge(&scheduler, &node, &id, uuid.unwrap_or(0));
-    }
-
-    fn executor_exits(&mut self, index: usize) {
-        if self.executors.is_empty() {
-            return;
-        }
-        let (agent, executor) = self.executors.remove(index % self.executors.len());
-        if let Some(node) = self.nodes.iter().find(|node| node.id == agent).cloned() {
-            let exited = node::ExecutorExited {
-                framework_id: executor.framework_id.unwrap_or_default(),
-                executor_id: ExecutorId {
-                    value: executor.executor_id.value,
-                },
-                status: 0,
-            };
-            self.stage.says(&node, AgentMessage::ExecutorExited(exited));
-        }
     }
 }

@@ -16,6 +16,8 @@ mod histories_tests;
 #[cfg(test)]
 mod history;
 #[cfg(test)]
+mod history_tasks;
+#[cfg(test)]
 mod invariants;
 mod losses;
 mod offers;
@@ -23,11 +25,16 @@ mod operator;
 mod quota;
 mod reconcile;
 #[cfg(test)]
+mod replay;
+#[cfg(test)]
 mod stage;
+#[cfg(test)]
+mod stage_agents;
 mod status;
 mod tables;
 mod takeover;
 mod tasks;
+mod teardown;
 mod timers;
 mod validation;
 

@@ -13,13 +13,13 @@ use tepui_messages::{
     UnixNanos,
     allocator::{Proposal, WorldChange},
     change::Change,
-    master::{AgentMessage, Answer, PeerId},
+    master::{Answer, PeerId},
 };
 use tepui_protocol::{
     codec::{Limits, json as codec},
     node,
     resources::Resources,
-    v1::{AgentId, AgentInfo, FrameworkId, MasterInfo, Resource, Task, TaskState, TaskStatus},
+    v1::{AgentId, FrameworkId, MasterInfo, Resource},
 };
 use tepui_registry::{Outcome, RegistryMachine};
 
@@ -27,7 +27,9 @@ use crate::{
     core::{
         Effect, Input, MasterConfig, MasterCore, Order, Recovered, SubscribeRequest, Ticket, Token,
     },
-    invariants::{Ledger, Replay, check_tables},
+    invariants::{Ledger, check_tables},
+    replay::Replay,
+    stage_agents::show_event,
 };
 
 pub(crate) const SECOND: UnixNanos = 1_000_000_000;
@@ -72,9 +74,9 @@ pub(crate) struct Stage {
     streams: BTreeMap<String, Stream>,
     lost_peers: BTreeSet<PeerId>,
     events: BTreeMap<String, Vec<Value>>,
-    orders: BTreeMap<PeerId, Vec<Order>>,
-    answers: BTreeMap<Token, Answer>,
-    registrations: BTreeMap<Token, node::AgentRegistration>,
+    pub(crate) orders: BTreeMap<PeerId, Vec<Order>>,
+    pub(crate) answers: BTreeMap<Token, Answer>,
+    pub(crate) registrations: BTreeMap<Token, node::AgentRegistration>,
     wake_at: Option<UnixNanos>,
     term: u64,
     next: u64,
@@ -431,194 +433,6 @@ impl Stage {
         let launch = json!({"type": "LAUNCH", "launch": {"task_infos": tasks}});
         self.call(by, accept(offers, json!([launch])))
     }
-
-    /// Offers what the task needs and launches it.
-    pub(crate) fn run(&mut self, scheduler: &Scheduler, node: &Node, id: &str, resources: &str) {
-        let offer = self.offer(scheduler, node, resources);
-        let answer = self.accept(scheduler, &[&offer], &[task(id, node, resources)]);
-        assert_eq!(answer, Answer::ACCEPTED);
-        assert_eq!(self.state(scheduler, id), Some(TaskState::TaskStaging));
-    }
-
-    pub(crate) fn state(&self, scheduler: &Scheduler, task: &str) -> Option<TaskState> {
-        let framework = self.core.frameworks.get(&scheduler.id)?;
-        Some(framework.tasks.get(task)?.task.state())
-    }
-
-    // --- agents -----------------------------------------------------------------------------------------------
-
-    /// A new agent.
-    pub(crate) fn agent(&mut self, resources: &str) -> Node {
-        let number = self.next();
-        let request = node::RegisterAgent {
-            agent_info: AgentInfo {
-                hostname: format!("host-{number}"),
-                port: Some(5051),
-                resources: parse(resources),
-                ..Default::default()
-            },
-            version: "1.11.0".to_string(),
-            pid: format!("slave(1)@127.0.0.1:{}", 5000 + number),
-            ..Default::default()
-        };
-        let (node, registration) = self.register(request);
-        assert_eq!(registration.refusal, None);
-        node
-    }
-
-    /// Registers on a new connection.
-    pub(crate) fn register(
-        &mut self,
-        request: node::RegisterAgent,
-    ) -> (Node, node::AgentRegistration) {
-        let peer = PeerId(self.next());
-        self.register_on(peer, request)
-    }
-
-    pub(crate) fn register_on(
-        &mut self,
-        peer: PeerId,
-        mut request: node::RegisterAgent,
-    ) -> (Node, node::AgentRegistration) {
-        let token = self.begin_registration(peer, request.clone());
-        let registration = self.registration(token).expect("an answer");
-        let id = registration
-            .agent_id
-            .clone()
-            .or(request.agent_info.id.take());
-        request.agent_info.id = id.clone();
-        let id = id.unwrap_or_default().value;
-        (Node { id, peer, request }, registration)
-    }
-
-    pub(crate) fn begin_registration(
-        &mut self,
-        peer: PeerId,
-        request: node::RegisterAgent,
-    ) -> Token {
-        let token = self.next();
-        self.input(Input::AgentRegisters {
-            token,
-            peer,
-            address: [127, 0, 0, 1].into(),
-            request: Box::new(request),
-        });
-        token
-    }
-
-    pub(crate) fn registration(&mut self, token: Token) -> Option<node::AgentRegistration> {
-        self.registrations.remove(&token)
-    }
-
-    /// The agent returns on a new connection with all that this master (or the one before) gave it.
-    pub(crate) fn back(
-        &mut self,
-        node: &Node,
-        tasks: Vec<Task>,
-    ) -> (Node, node::AgentRegistration) {
-        let mut request = node.request.clone();
-        request.tasks = tasks;
-        self.register(request)
-    }
-
-    pub(crate) fn lose(&mut self, node: &Node) {
-        let peer = node.peer;
-        self.input(Input::AgentLost {
-            peer,
-            silent: false,
-        });
-    }
-
-    pub(crate) fn says(&mut self, node: &Node, what: AgentMessage) {
-        self.input(Input::AgentSays {
-            peer: node.peer,
-            what,
-        });
-    }
-
-    /// A status update of the agent, with a uuid of sixteen times `uuid`.
-    pub(crate) fn update(
-        &mut self,
-        node: &Node,
-        scheduler: &Scheduler,
-        task: &str,
-        state: TaskState,
-        uuid: u8,
-    ) {
-        self.update_behind(node, scheduler, task, state, uuid, state);
-    }
-
-    /// An update whose task has gone further meanwhile.
-    pub(crate) fn update_behind(
-        &mut self,
-        node: &Node,
-        scheduler: &Scheduler,
-        task: &str,
-        state: TaskState,
-        uuid: u8,
-        latest: TaskState,
-    ) {
-        let status = TaskStatus {
-            task_id: tepui_protocol::v1::TaskId {
-                value: task.to_string(),
-            },
-            state: state as i32,
-            agent_id: Some(agent_id(&node.id)),
-            uuid: Some(vec![uuid; 16].into()),
-            ..Default::default()
-        };
-        let update = node::StatusUpdate {
-            framework_id: FrameworkId {
-                value: scheduler.id.clone(),
-            },
-            status,
-            latest_state: latest as i32,
-        };
-        self.says(node, AgentMessage::StatusUpdate(Box::new(update)));
-    }
-
-    pub(crate) fn acknowledge(
-        &mut self,
-        scheduler: &Scheduler,
-        node: &Node,
-        task: &str,
-        uuid: u8,
-    ) -> Answer {
-        let stream = scheduler.stream.clone();
-        let uuid = tepui_protocol::v1::scheduler::call::Acknowledge {
-            agent_id: agent_id(&node.id),
-            task_id: tepui_protocol::v1::TaskId {
-                value: task.to_string(),
-            },
-            uuid: vec![uuid; 16].into(),
-        };
-        let token = self.next();
-        let mut call: tepui_protocol::v1::scheduler::Call =
-            decode(&json!({"type": "ACKNOWLEDGE", "framework_id": {"value": scheduler.id}}));
-        call.acknowledge = Some(uuid);
-        self.input(Input::Call {
-            token,
-            stream_id: Some(stream),
-            call: Box::new(call),
-        });
-        self.answers.remove(&token).expect("an answer")
-    }
-
-    /// What the agent was told since the last look: the order's name and what it concerns.
-    pub(crate) fn ordered(&mut self, node: &Node) -> Vec<String> {
-        self.orders
-            .remove(&node.peer)
-            .unwrap_or_default()
-            .iter()
-            .map(show_order)
-            .collect()
-    }
-
-    /// The live task as the agent would report it.
-    pub(crate) fn task(&self, scheduler: &Scheduler, task: &str) -> Task {
-        let entry = &self.core.frameworks[&scheduler.id].tasks[task];
-        (*entry.task).clone()
-    }
 }
 
 fn core(id: &str) -> MasterCore {
@@ -671,42 +485,4 @@ where
     T: serde::de::DeserializeOwned + tepui_protocol::descriptor::Described,
 {
     codec::decode(value.to_string().as_bytes(), &Limits::HTTP).unwrap()
-}
-
-fn show_event(event: &Value) -> String {
-    let status = match event["type"].as_str().unwrap() {
-        "UPDATE" => &event["update"]["status"],
-        "RESCIND" => return format!("RESCIND {}", text(&event["rescind"]["offer_id"]["value"])),
-        "ERROR" => return format!("ERROR {}", text(&event["error"]["message"])),
-        other => return other.to_string(),
-    };
-    let parts = [
-        &status["task_id"]["value"],
-        &status["state"],
-        &status["reason"],
-        &status["message"],
-    ];
-    let shown: Vec<&str> = parts.into_iter().filter_map(Value::as_str).collect();
-    shown.join(" ")
-}
-
-fn text(value: &Value) -> &str {
-    value.as_str().unwrap_or_default()
-}
-
-fn show_order(order: &Order) -> String {
-    match order {
-        Order::RunTask(run) => format!("run {}", run.task.task_id.value),
-        Order::KillTask(kill) => format!("kill {}", kill.task_id.value),
-        Order::ShutdownExecutor(shutdown) => {
-            format!("shutdown executor {}", shutdown.executor_id.value)
-        }
-        Order::ShutdownFramework(_) => "shutdown framework".to_string(),
-        Order::UpdateFramework(_) => "update framework".to_string(),
-        Order::ShutdownAgent(shutdown) => format!("shutdown: {}", shutdown.reason),
-        Order::AcknowledgeUpdate(acknowledge) => {
-            format!("acknowledge {}", acknowledge.task_id.value)
-        }
-        Order::ToExecutor(message) => format!("message {}", message.executor_id.value),
-    }
 }
