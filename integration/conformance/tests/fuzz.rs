@@ -14,6 +14,8 @@ use tepui_protocol::{
 };
 
 const DEFAULT_INPUTS: usize = 20_000;
+/// What the grammars hang on.
+const PUNCTUATION: &[u8] = b"{}[]\",:0-9e.\\\n\0\xff";
 const SEED: u64 = 0x7e90_0001;
 /// Records longer than this are refused by the decoder under test.
 const RECORD_LIMIT: usize = 4096;
@@ -83,7 +85,10 @@ fn mutate(corpus: &[Vec<u8>], random: &mut Random) -> Vec<u8> {
                 let piece = other[from..(from + length).min(other.len())].to_vec();
                 input.splice(at..end, piece);
             }
-            _ => input.insert(at, b"{}[]\",:0-9e.\\\n\0\xff"[random.below(17) as usize]),
+            _ => input.insert(
+                at,
+                PUNCTUATION[random.below(PUNCTUATION.len() as u64) as usize],
+            ),
         }
     }
     input
