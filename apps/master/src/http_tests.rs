@@ -174,8 +174,11 @@ async fn send(
     read(call_service(&app, request.to_request()).await).await
 }
 
+/// Words of the request line, headers and body, and what Mesos answered.
+type Recorded = (Vec<String>, Vec<(String, String)>, Vec<u8>, Got);
+
 /// One recorded exchange: request line, headers and body; status, content type and body.
-fn recorded(number: u32) -> (Vec<String>, Vec<(String, String)>, Vec<u8>, Got) {
+fn recorded(number: u32) -> Recorded {
     let folder =
         PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../integration/conformance/golden");
     let prefix = format!("{number:03}-");

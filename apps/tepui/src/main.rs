@@ -18,7 +18,14 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse_from(arguments(std::env::args_os().collect()));
+    let cli = match Cli::try_parse_from(arguments(std::env::args_os().collect())) {
+        Ok(cli) => cli,
+        Err(error) if is_help(&error) => error.exit(),
+        Err(error) => {
+            eprintln!("tepui: {}", usage(&error.to_string()));
+            return ExitCode::from(USAGE);
+        }
+    };
     match perform(cli.command) {
         Ok(code) => code,
         Err(error) => {
@@ -26,6 +33,29 @@ fn main() -> ExitCode {
             ExitCode::from(USAGE)
         }
     }
+}
+
+/// Help that was asked for, or that a command without its subcommand gets.
+fn is_help(error: &clap::Error) -> bool {
+    use clap::error::ErrorKind::{
+        DisplayHelp, DisplayHelpOnMissingArgumentOrSubcommand, DisplayVersion,
+    };
+    matches!(
+        error.kind(),
+        DisplayHelp | DisplayHelpOnMissingArgumentOrSubcommand | DisplayVersion
+    )
+}
+
+/// One line of what clap says in several: the problem is its first paragraph, tips come below.
+fn usage(text: &str) -> String {
+    let lines = || text.lines().map(str::trim);
+    let problem: Vec<&str> = lines().take_while(|line| !line.is_empty()).collect();
+    let mut line = problem.join(" ").trim_start_matches("error: ").to_string();
+    for tip in lines().filter_map(|line| line.strip_prefix("tip: ")) {
+        line.push_str("; ");
+        line.push_str(tip);
+    }
+    line + "; --help tells more"
 }
 
 /// `tepui-master --port 5050` is `tepui master --port 5050`.

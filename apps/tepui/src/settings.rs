@@ -81,8 +81,17 @@ fn load<T: DeserializeOwned>(
             .into_iter()
             .next()
             .map_or_else(|| "unreadable".to_string(), |error| error.to_string());
-        anyhow::anyhow!("configuration: {first}")
+        anyhow::anyhow!("configuration: {}", one_line(&first))
     })
+}
+
+/// A text of several lines as one, without the excerpt of the file (its lines are marked by a bar).
+fn one_line(text: &str) -> String {
+    let lines = text.lines().map(str::trim);
+    let lines: Vec<&str> = lines
+        .filter(|line| !line.is_empty() && !line.contains('|'))
+        .collect();
+    lines.join("; ")
 }
 
 pub(crate) fn master(args: &MasterArgs) -> anyhow::Result<tepui_master::MasterSettings> {

@@ -28,7 +28,7 @@ struct Plan {
 
 enum What {
     Command(CommandInfo),
-    Executor(ExecutorInfo),
+    Executor(Box<ExecutorInfo>),
 }
 
 const PLANS: [Plan; 6] = [
@@ -104,7 +104,7 @@ fn executor() -> anyhow::Result<What> {
         program.to_string_lossy().into_owned(),
         "demo-executor".to_string(),
     ];
-    Ok(What::Executor(ExecutorInfo {
+    Ok(What::Executor(Box::new(ExecutorInfo {
         r#type: Some(executor_info::Type::Custom as i32),
         executor_id: ExecutorId {
             value: "demo-executor".into(),
@@ -113,7 +113,7 @@ fn executor() -> anyhow::Result<What> {
         command: Some(tasks::argv(&words)),
         resources: vec![tasks::scalar("cpus", CPUS), tasks::scalar("mem", MEM)],
         ..Default::default()
-    }))
+    })))
 }
 
 pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
@@ -249,7 +249,7 @@ fn take(
             What::Executor(mut executor) => {
                 executor.framework_id = Some(scheduler.framework_id.clone());
                 task.command = None;
-                task.executor = Some(executor);
+                task.executor = Some(*executor);
             }
         }
         launches.push(task);

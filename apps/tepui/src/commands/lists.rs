@@ -10,6 +10,9 @@ use crate::{
     output,
 };
 
+/// A column's header, and its cell for an object.
+type Column = (&'static str, fn(&Value) -> String);
+
 /// The first master that answers, or its redirect's target.
 async fn state(target: &Target, path: &str) -> anyhow::Result<Value> {
     let client = Client::default();
@@ -31,7 +34,7 @@ async fn state(target: &Target, path: &str) -> anyhow::Result<Value> {
 fn print(
     objects: &[Value],
     json: bool,
-    columns: &[(&str, fn(&Value) -> String)],
+    columns: &[Column],
     empty: &str,
 ) -> anyhow::Result<ExitCode> {
     if json {
@@ -68,7 +71,7 @@ fn resources(object: &Value, key: &str) -> String {
 
 pub(crate) async fn tasks(args: ListArgs) -> anyhow::Result<ExitCode> {
     let answer = state(&args.target, "/tasks?limit=1000").await?;
-    let columns: &[(&str, fn(&Value) -> String)] = &[
+    let columns: &[Column] = &[
         ("TASK", |task| text(task, "id")),
         ("NAME", |task| text(task, "name")),
         ("STATE", |task| text(task, "state")),
@@ -81,7 +84,7 @@ pub(crate) async fn tasks(args: ListArgs) -> anyhow::Result<ExitCode> {
 
 pub(crate) async fn agents(args: ListArgs) -> anyhow::Result<ExitCode> {
     let answer = state(&args.target, "/slaves").await?;
-    let columns: &[(&str, fn(&Value) -> String)] = &[
+    let columns: &[Column] = &[
         ("AGENT", |agent| text(agent, "id")),
         ("HOST", |agent| {
             format!("{}:{}", text(agent, "hostname"), text(agent, "port"))
@@ -96,7 +99,7 @@ pub(crate) async fn agents(args: ListArgs) -> anyhow::Result<ExitCode> {
 
 pub(crate) async fn frameworks(args: ListArgs) -> anyhow::Result<ExitCode> {
     let answer = state(&args.target, "/frameworks").await?;
-    let columns: &[(&str, fn(&Value) -> String)] = &[
+    let columns: &[Column] = &[
         ("FRAMEWORK", |framework| text(framework, "id")),
         ("NAME", |framework| text(framework, "name")),
         ("USER", |framework| text(framework, "user")),
@@ -120,7 +123,7 @@ pub(crate) async fn offers(args: ListArgs) -> anyhow::Result<ExitCode> {
         .iter()
         .flat_map(|framework| list(framework, "offers"))
         .collect();
-    let columns: &[(&str, fn(&Value) -> String)] = &[
+    let columns: &[Column] = &[
         ("OFFER", |offer| text(offer, "id")),
         ("FRAMEWORK", |offer| text(offer, "framework_id")),
         ("AGENT", |offer| text(offer, "slave_id")),
