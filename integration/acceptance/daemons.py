@@ -23,7 +23,6 @@ from free_port import free_ranges  # noqa: E402
 READY_LIMIT_S = 20
 STOP_LIMIT_S = 5
 RUNTIME_ROOT = "/run/tepui"
-CGROUP_ROOT = "/sys/fs/cgroup"
 
 
 def request(port, method, path, body=None, headers=None, timeout=10):
@@ -144,12 +143,13 @@ class House:
     def __exit__(self, *_):
         for daemon in [*self.agents, self.master]:
             daemon.stop()
+        self.end_left_over()
         for index in range(len(self.agents)):
-            self.forget_agent(self.path(f"agent{index}"))
+            self.forget_runtime(self.path(f"agent{index}"))
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def forget_agent(self, work_dir):
-        """Containers outlive an agent on purpose: ends what is left, and removes the agent's sockets and control groups."""
+    def end_left_over(self):
+        """Containers outlive an agent on purpose."""
         def ended():
             left = processes_of(self.folder)
             for pid in left:
@@ -159,6 +159,10 @@ class House:
                     pass
             return not left
         wait(ended, STOP_LIMIT_S)
+
+    @staticmethod
+    def forget_runtime(work_dir):
+        """Removes what an agent with this work directory keeps outside of it: its runtime directory."""
         name = hashlib.sha256(work_dir.encode()).hexdigest()[:16]
         shutil.rmtree(os.path.join(RUNTIME_ROOT, name), ignore_errors=True)
 

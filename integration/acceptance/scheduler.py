@@ -106,7 +106,10 @@ class Scheduler:
             self.changed.notify_all()
         if kind == "UPDATE" and "uuid" in event["update"]["status"]:
             status = event["update"]["status"]
-            self.call("ACKNOWLEDGE", acknowledge={key: status[key] for key in ("agent_id", "task_id", "uuid")})
+            try:
+                self.call("ACKNOWLEDGE", acknowledge={key: status[key] for key in ("agent_id", "task_id", "uuid")})
+            except Refused:
+                pass  # torn down or closed meanwhile; what is not acknowledged comes again
 
     def post(self, body, headers=None):
         """Any call of this subscription; returns (status, text)."""
