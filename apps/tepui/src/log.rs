@@ -11,7 +11,7 @@ use anyhow::Context;
 use tracing_subscriber::{EnvFilter, Layer, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
 /// What is logged where `RUST_LOG` is not set.
-const DEFAULT_FILTER: &str = "info,slog=warn,actix_server=warn";
+const DEFAULT_FILTER: &str = "info,raft=warn,actix_server=warn";
 /// The file is begun anew at this size; the one before it is kept beside it.
 const MAX_FILE_BYTES: u64 = 16 << 20;
 

@@ -6,6 +6,7 @@ use anyhow::{Context, bail};
 use serde_json::Value;
 use tepui_client::{Client, scheduler::Scheduler};
 use tepui_protocol::v1::{Offer, TaskState, TaskStatus, scheduler::event::Type};
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::tasks;
 use crate::cli::RunArgs;
@@ -27,6 +28,8 @@ pub(crate) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     let task_id = format!("run-{}", uuid::Uuid::new_v4());
     let mut output: Option<Output> = None;
     let mut launched = false;
+    // Made once: a Ctrl-C while a call is under way is seen at the next turn of the loop.
+    let mut interrupt = signal(SignalKind::interrupt())?;
     loop {
         let event = tokio::select! {
             event = events.next() => event?,
@@ -36,7 +39,7 @@ pub(crate) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
                 }
                 continue;
             }
-            _ = tokio::signal::ctrl_c() => {
+            _ = interrupt.recv() => {
                 scheduler.teardown().await?;
                 return Ok(ExitCode::from(130));
             }
