@@ -80,12 +80,20 @@ impl Master {
         let now = ctx.clock().unix_nanos() as UnixNanos;
         let mut effects = std::mem::take(&mut self.effects);
         self.core.on(now, input, &mut effects);
+        // Whoever is answered below may read at once, and must find what was decided.
+        let mut rest = Vec::with_capacity(effects.len());
         let mut changes = Vec::new();
         for effect in effects.drain(..) {
-            self.perform(effect, now, &mut changes, ctx);
+            match effect {
+                Effect::Change(change) => changes.push(change),
+                other => rest.push(other),
+            }
+        }
+        self.publish(changes);
+        for effect in rest {
+            self.perform(effect, now, ctx);
         }
         self.effects = effects;
-        self.publish(changes);
     }
 
     /// The view gets the changes before anyone can learn their number.
@@ -102,13 +110,7 @@ impl Master {
         self.links.changes.store(last, Ordering::Release);
     }
 
-    fn perform(
-        &mut self,
-        effect: Effect,
-        now: UnixNanos,
-        changes: &mut Vec<Numbered>,
-        ctx: &mut Context<Self>,
-    ) {
+    fn perform(&mut self, effect: Effect, now: UnixNanos, ctx: &mut Context<Self>) {
         match effect {
             Effect::Scheduler { stream_id, event } => {
                 if let Some(stream) = self.streams.get(&stream_id) {
@@ -135,7 +137,7 @@ impl Master {
                     master.written(ticket, result, ctx)
                 });
             }
-            Effect::Change(change) => changes.push(change),
+            Effect::Change(_) => unreachable!("changes are published before anything is performed"),
             Effect::Answer { token, answer } => {
                 if let Some(waiting) = self.answers.remove(&token) {
                     waiting.send(answer);

@@ -44,7 +44,13 @@ async fn serve(
         .as_deref()
         .and_then(Path::parent)
         .map(|path| path.display().to_string());
-    let listener = listen(settings.ip, settings.port)?;
+    let listener = listen_on(settings.ip, settings.port, "--port")?;
+    // Looked at before anything is started; the bridge takes it for itself a moment later.
+    drop(listen_on(
+        settings.ip,
+        settings.bridge_port,
+        "--bridge-port",
+    )?);
     settings.port = listener.local_addr().context("the HTTP listener")?.port();
     let flags = MasterFlags {
         hostname: settings.hostname.clone(),
@@ -98,10 +104,10 @@ async fn serve(
     Ok(())
 }
 
-fn listen(ip: IpAddr, port: u16) -> anyhow::Result<TcpListener> {
+fn listen_on(ip: IpAddr, port: u16, flag: &str) -> anyhow::Result<TcpListener> {
     TcpListener::bind((ip, port)).map_err(|error| match error.kind() {
         ErrorKind::AddrInUse => {
-            anyhow!("--port {port}: another program listens on {ip}:{port}; stop it, or choose another port")
+            anyhow!("{flag} {port}: another program listens on {ip}:{port}; stop it, or choose another port")
         }
         ErrorKind::AddrNotAvailable => {
             anyhow!("--ip {ip}: this machine has no such address; expected one of its own")
