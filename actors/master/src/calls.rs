@@ -43,6 +43,10 @@ impl MasterCore {
                 };
                 return self.update_framework(token, &id, Box::new(request), turn);
             }
+            // Answered when the registry has it, so that whoever reads next finds it gone.
+            Type::Teardown => {
+                return self.end_framework(&id, Some((token, Answer::ACCEPTED)), turn);
+            }
             _ => turn.answer(token, Answer::ACCEPTED),
         }
         self.perform(&id, kind, call, turn);
@@ -102,7 +106,6 @@ impl MasterCore {
             }
             Type::Message => self.to_executor(id, call.message.unwrap_or_default(), turn),
             Type::Shutdown => self.shutdown_executor(id, call.shutdown.unwrap_or_default(), turn),
-            Type::Teardown => self.end_framework(id, None, turn),
             // REQUEST is counted and ignored by Mesos' allocator; no inverse offers and no operations are sent yet.
             Type::Request
             | Type::AcceptInverseOffers
@@ -110,6 +113,7 @@ impl MasterCore {
             | Type::AcknowledgeOperationStatus
             | Type::Unknown
             | Type::Subscribe
+            | Type::Teardown
             | Type::UpdateFramework => {}
         }
     }

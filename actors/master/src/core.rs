@@ -192,7 +192,7 @@ pub(crate) enum Pending {
     },
     FrameworkRemoved {
         framework_id: String,
-        token: Option<Token>,
+        answer: Option<(Token, Answer)>,
         at: UnixNanos,
     },
     FrameworkUpdated {
@@ -396,12 +396,12 @@ impl MasterCore {
             }
             Pending::FrameworkRemoved {
                 framework_id,
-                token,
+                answer,
                 at,
             } => {
                 self.remove_framework(&framework_id, at, turn);
-                if let Some(token) = token {
-                    turn.answer(token, Answer::OK);
+                if let Some((token, answer)) = answer {
+                    turn.answer(token, answer);
                 }
             }
             Pending::FrameworkUpdated { token, .. }

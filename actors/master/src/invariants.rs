@@ -254,8 +254,9 @@ impl Ledger {
                 let left = self
                     .held
                     .iter()
-                    .find(|((_, framework, _), _)| framework == id);
+                    .find(|((_, framework, _), held)| framework == id && !held.is_empty());
                 ensure(left.is_none(), || format!("{id} was removed with {left:?}"))?;
+                self.held.retain(|(_, framework, _), _| framework != id);
             }
             WorldChange::Used {
                 agent_id,

@@ -104,7 +104,7 @@ impl MasterCore {
                 Answer::refused(400, "No framework found with specified ID"),
             );
         }
-        self.end_framework(id, Some(token), turn);
+        self.end_framework(id, Some((token, Answer::OK)), turn);
     }
 
     fn update_weights(&mut self, token: Token, infos: Vec<WeightInfo>, turn: &mut Turn<'_>) {

@@ -4,6 +4,7 @@ use tepui_messages::{
     UnixNanos,
     allocator::{Allocation, WorldChange},
     change::{Change, TaskKept},
+    master::Answer,
 };
 use tepui_protocol::{
     node,
@@ -20,10 +21,15 @@ use crate::{
 
 impl MasterCore {
     /// TEARDOWN by itself or an operator, or the end of the failover time.
-    pub(crate) fn end_framework(&mut self, id: &str, token: Option<Token>, turn: &mut Turn<'_>) {
+    pub(crate) fn end_framework(
+        &mut self,
+        id: &str,
+        answer: Option<(Token, Answer)>,
+        turn: &mut Turn<'_>,
+    ) {
         let pending = Pending::FrameworkRemoved {
             framework_id: id.to_string(),
-            token,
+            answer,
             at: turn.now,
         };
         self.write(
