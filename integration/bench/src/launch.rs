@@ -11,6 +11,11 @@ use anyhow::{Context, bail};
 use clap::Args;
 use serde_json::{Value, json};
 use tepui_client::{Client, Events, operator::Operator, scheduler::Scheduler};
+use tepui_containers::{
+    Cgroups, Launcher, Limits,
+    launch::{Command as Program, LaunchSpec},
+    sandbox,
+};
 use tepui_protocol::v1::{
     CommandInfo, FrameworkInfo, Offer, Resource, TaskId, TaskInfo, TaskState,
     scheduler::{Event, event::Type},
@@ -53,11 +58,13 @@ pub(crate) fn run(options: LaunchOptions) -> anyhow::Result<Value> {
     })?;
     drop(cluster);
     let mut bare = spawns(options.count)?;
+    let mut shim = runtime.block_on(shims(options.count))?;
     let (p50, p99) = (
         crate::quantile(&mut subject, 0.5),
         crate::quantile(&mut subject, 0.99),
     );
     let bare_p50 = crate::quantile(&mut bare, 0.5);
+    let shim_p50 = crate::quantile(&mut shim, 0.5);
     Ok(json!({
         "name": "launch-latency",
         "count": options.count,
@@ -65,6 +72,8 @@ pub(crate) fn run(options: LaunchOptions) -> anyhow::Result<Value> {
         "subject_p99_ms": p99,
         "bare_ms": bare_p50,
         "ratio": p50 / bare_p50,
+        "shim_ms": shim_p50,
+        "ratio_to_shim": p50 / shim_p50,
     }))
 }
 
@@ -223,4 +232,51 @@ fn spawns(count: usize) -> anyhow::Result<Vec<f64>> {
         anyhow::ensure!(status.success(), "the bare command failed");
     }
     Ok(samples)
+}
+
+/// Milliseconds from making the sandbox until the command runs: the same shim, cgroups and command, with nothing around them.
+async fn shims(count: usize) -> anyhow::Result<Vec<f64>> {
+    let launcher = Launcher::new(
+        tepui()?.with_file_name("tepui-shim"),
+        Cgroups::detect("tepui-bench"),
+    )?;
+    let sandboxes = tempfile::tempdir()?;
+    let runtime = tempfile::Builder::new()
+        .prefix("tepui-bench")
+        .tempdir_in(runtime_base())?;
+    let mut samples = Vec::with_capacity(count);
+    for index in 0..count {
+        let id = format!("bench-{index}");
+        let runtime_dir = runtime.path().join(&id);
+        let command = Program::Program {
+            program: "/bin/sh".into(),
+            argv: ["sh", "-c", "true"].map(Into::into).into(),
+        };
+        let start = Instant::now();
+        let directory = sandboxes.path().join(&id);
+        sandbox::prepare_sandbox(&directory, None)?;
+        let mut spec = LaunchSpec::new(&id, directory, runtime_dir.clone(), command);
+        spec.limits = Limits {
+            cpu_request_milli: Some(200),
+            memory_request_bytes: Some(64 << 20),
+            memory_limit_bytes: Some(64 << 20),
+            ..Limits::default()
+        };
+        let container = launcher.launch(spec).await?;
+        samples.push(start.elapsed().as_secs_f64() * 1000.0);
+        container.wait().await?;
+        launcher.cleanup(&id, &runtime_dir).await?;
+    }
+    launcher.cgroups().remove_roots()?;
+    Ok(samples)
+}
+
+/// Where an agent keeps its runtime directories too: a tmpfs, where there is one.
+fn runtime_base() -> PathBuf {
+    let run = PathBuf::from("/run");
+    if tempfile::tempdir_in(&run).is_ok() {
+        run
+    } else {
+        std::env::temp_dir()
+    }
 }
