@@ -38,9 +38,7 @@ fn print(
     empty: &str,
 ) -> anyhow::Result<ExitCode> {
     if json {
-        for object in objects {
-            println!("{object}");
-        }
+        output::lines(objects.iter().map(ToString::to_string))?;
         return Ok(ExitCode::SUCCESS);
     }
     let header: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
@@ -48,7 +46,7 @@ fn print(
         .iter()
         .map(|object| columns.iter().map(|(_, cell)| cell(object)).collect())
         .collect();
-    output::table(&header, &rows, empty);
+    output::table(&header, &rows, empty)?;
     Ok(ExitCode::SUCCESS)
 }
 
