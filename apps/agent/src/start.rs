@@ -97,7 +97,18 @@ fn resources(text: Option<&str>) -> anyhow::Result<Vec<tepui_protocol::v1::Resou
              (mem and disk in MB)"
         )
     })?;
-    Ok(parsed.to_proto())
+    let given = parsed.to_proto();
+    for resource in &given {
+        let (expected, right) = match resource.name.as_str() {
+            "cpus" | "mem" | "disk" | "gpus" => ("a number", resource.scalar.is_some()),
+            "ports" => ("ranges such as [31000-32000]", resource.ranges.is_some()),
+            _ => continue,
+        };
+        if !right {
+            bail!("--resources: {} is not {expected}", resource.name);
+        }
+    }
+    Ok(given)
 }
 
 /// Makes the directory where it is missing; the path as it is without links.

@@ -21,6 +21,10 @@ fn what_is_wrong_with_the_settings_is_said_in_one_line() {
         resources: Some("cpus".to_owned()),
         ..settings.clone()
     };
+    let with_a_set = AgentSettings {
+        resources: Some("mem:{1,1}".to_owned()),
+        ..settings.clone()
+    };
     let with_attributes = AgentSettings {
         attributes: Some("rack".to_owned()),
         ..settings.clone()
@@ -38,6 +42,7 @@ fn what_is_wrong_with_the_settings_is_said_in_one_line() {
     };
     for (settings, expected) in [
         (with_resources, "expected text such as 'cpus:4"),
+        (with_a_set, "mem is not a number"),
         (with_attributes, "expected name:value pairs"),
         (with_file, "expected a directory"),
         (with_port, "choose another port"),
