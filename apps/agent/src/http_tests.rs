@@ -102,6 +102,7 @@ pub(super) fn api() -> Api {
         resources: Some("cpus:4".to_owned()),
         attributes: Some("rack:r1".to_owned()),
         log_file: Some("/nowhere/log/tepui-agent.log".into()),
+        verbosity: Default::default(),
     };
     let facts = Facts {
         pid: "slave(1)@127.0.0.1:15051".to_owned(),
@@ -115,7 +116,7 @@ pub(super) fn api() -> Api {
         node: Arc::new(Idle::new()),
         facts: Arc::new(facts),
         files: files("/nowhere".into(), None),
-        logging: Logging::new(|_| {}),
+        logging: Logging::new(tepui_http::Verbosity::default()),
         directory: Directory::new("test", Clock::system()),
         limiter: Arc::new(Limiter::default()),
     }

@@ -12,6 +12,8 @@ mod wiring;
 
 use std::{net::IpAddr, path::PathBuf};
 
+use tepui_http::Verbosity;
+
 /// What an agent is started with.
 #[derive(Debug, Clone)]
 pub struct AgentSettings {
@@ -29,6 +31,8 @@ pub struct AgentSettings {
     pub attributes: Option<String>,
     /// What `/files/*` shows as `/slave/log`.
     pub log_file: Option<PathBuf>,
+    /// How SET_LOGGING_LEVEL takes effect.
+    pub verbosity: Verbosity,
 }
 
 /// Runs an agent until SIGTERM or SIGINT (its tasks run on), SIGUSR1 (its tasks are killed and the master forgets

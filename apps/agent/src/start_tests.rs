@@ -12,6 +12,7 @@ fn what_is_wrong_with_the_settings_is_said_in_one_line() {
         resources: None,
         attributes: None,
         log_file: None,
+        verbosity: Default::default(),
     };
     let refused = |settings: AgentSettings| match Prepared::new(settings) {
         Ok(_) => panic!("it was taken"),

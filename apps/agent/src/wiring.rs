@@ -92,12 +92,7 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
         node: Arc::new(node.clone()),
         facts: Arc::new(facts),
         files: http::files(settings.work_dir.clone(), settings.log_file.clone()),
-        logging: Logging::new(|level| {
-            tracing::info!(
-                level,
-                "logging level asked for; RUST_LOG decides what is logged"
-            );
-        }),
+        logging: Logging::new(settings.verbosity.clone()),
         directory: directory.clone(),
         limiter: Arc::new(Limiter::default()),
     };

@@ -25,7 +25,7 @@ pub mod version;
 pub use deadline::ask;
 pub use files::{Attached, Files, Located, VirtualPaths};
 pub use incoming::Incoming;
-pub use logging::Logging;
+pub use logging::{Logging, Verbosity};
 pub use media::MediaType;
 pub use reply::Reply;
 pub use routes::{Found, Table};

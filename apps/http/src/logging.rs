@@ -14,12 +14,31 @@ use crate::{duration, incoming::Incoming, reply::Reply};
 /// The level a daemon starts with: what is said always.
 const ORIGINAL: u32 = 0;
 
+/// Makes a level take effect: 0 is the daemon's own, higher says more.
+#[derive(Clone)]
+pub struct Verbosity(pub Arc<dyn Fn(u32) + Send + Sync>);
+
+impl std::fmt::Debug for Verbosity {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Verbosity")
+    }
+}
+
+/// For a program that has no log to change, such as a test.
+impl Default for Verbosity {
+    fn default() -> Self {
+        Verbosity(Arc::new(|level| {
+            tracing::info!(level, "the level of the log cannot be changed here")
+        }))
+    }
+}
+
 /// A shared handle to the level.
 #[derive(Clone)]
 pub struct Logging(Arc<Inner>);
 
 struct Inner {
-    apply: Box<dyn Fn(u32) + Send + Sync>,
+    apply: Verbosity,
     now: Mutex<Now>,
 }
 
@@ -31,10 +50,10 @@ struct Now {
 }
 
 impl Logging {
-    /// `apply` is called with each new level: 0 is the daemon's own, higher says more.
-    pub fn new(apply: impl Fn(u32) + Send + Sync + 'static) -> Self {
+    /// `apply` is called with each new level.
+    pub fn new(apply: Verbosity) -> Self {
         Self(Arc::new(Inner {
-            apply: Box::new(apply),
+            apply,
             now: Mutex::default(),
         }))
     }
@@ -71,7 +90,7 @@ impl Logging {
     fn apply(&self, now: &mut Now, level: u32) {
         if now.level != level {
             now.level = level;
-            (self.0.apply)(level);
+            (self.0.apply.0)(level);
         }
     }
 

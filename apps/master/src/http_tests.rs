@@ -109,7 +109,7 @@ fn scene(standing: Standing) -> Scene {
             bridge: "127.0.0.1:5052".to_string(),
         },
         files: Files::new(Attached(BTreeMap::new())),
-        logging: Logging::new(|_| {}),
+        logging: Logging::new(tepui_http::Verbosity::default()),
         limiter: Limiter::default(),
     };
     Scene {

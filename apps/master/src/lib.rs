@@ -11,6 +11,7 @@ use std::{net::IpAddr, path::PathBuf, sync::Arc, sync::atomic::AtomicU64};
 
 use futures_util::future::BoxFuture;
 use serde_json::Value;
+use tepui_http::Verbosity;
 use tepui_kit::{Asker, Directory};
 use tepui_messages::view::Query;
 
@@ -32,6 +33,8 @@ pub struct MasterSettings {
     pub name: String,
     /// What `/files/*` shows as `/master/log`.
     pub log_file: Option<PathBuf>,
+    /// How SET_LOGGING_LEVEL takes effect.
+    pub verbosity: Verbosity,
 }
 
 /// The mailboxes of every agent: its name and their statistics as JSON.

@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context, anyhow};
 use tepui_framework::Proxies;
-use tepui_http::{Attached, Files, Logging, metrics::Limiter, server, version};
+use tepui_http::{Attached, Files, Logging, Verbosity, metrics::Limiter, server, version};
 use tepui_kit::System;
 use tepui_view::ViewConfig;
 use tokio::signal::unix::{SignalKind, signal};
@@ -84,7 +84,12 @@ async fn serve(
         bridge: parts.listener.address().to_string(),
     };
     let mount = pages(parts.readable(settings.cluster.clone()));
-    let http = Arc::new(master_http(&parts, facts, settings.log_file.as_ref()));
+    let http = Arc::new(master_http(
+        &parts,
+        facts,
+        settings.log_file.as_ref(),
+        settings.verbosity.clone(),
+    ));
     let server = server::serve(listener, HTTP_WORKERS, move |config| {
         http::configure(config, &http, Some(&mount))
     })
@@ -116,7 +121,12 @@ fn listen_on(ip: IpAddr, port: u16, flag: &str) -> anyhow::Result<TcpListener> {
     })
 }
 
-fn master_http(parts: &Parts, facts: Facts, log_file: Option<&PathBuf>) -> MasterHttp {
+fn master_http(
+    parts: &Parts,
+    facts: Facts,
+    log_file: Option<&PathBuf>,
+    verbosity: Verbosity,
+) -> MasterHttp {
     let proxies = Proxies::new(
         parts.directory.clone(),
         Some(parts.streams.handle()),
@@ -137,12 +147,7 @@ fn master_http(parts: &Parts, facts: Facts, log_file: Option<&PathBuf>) -> Maste
         leadership: parts.leadership.clone(),
         facts,
         files: Files::new(Attached(files.collect())),
-        logging: Logging::new(|level| {
-            tracing::info!(
-                level,
-                "logging level asked for; RUST_LOG decides what is logged"
-            );
-        }),
+        logging: Logging::new(verbosity),
         limiter: Limiter::default(),
     }
 }

@@ -8,15 +8,23 @@ use std::{
 };
 
 use anyhow::Context;
-use tracing_subscriber::{EnvFilter, Layer, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+use tepui_http::Verbosity;
+use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, reload, util::SubscriberInitExt};
 
 /// What is logged where `RUST_LOG` is not set.
 const DEFAULT_FILTER: &str = "info,raft=warn,actix_server=warn";
 /// The file is begun anew at this size; the one before it is kept beside it.
 const MAX_FILE_BYTES: u64 = 16 << 20;
 
-/// Logs to standard error and to `<work_dir>/log/<name>.log`, whose path it gives.
-pub(crate) fn start(work_dir: &Path, name: &str) -> anyhow::Result<PathBuf> {
+/// A log that runs.
+pub(crate) struct Log {
+    pub(crate) file: PathBuf,
+    /// What SET_LOGGING_LEVEL and `/logging/toggle` turn.
+    pub(crate) verbosity: Verbosity,
+}
+
+/// Logs to standard error and to `<work_dir>/log/<name>.log`.
+pub(crate) fn start(work_dir: &Path, name: &str) -> anyhow::Result<Log> {
     let directory = work_dir.join("log");
     std::fs::create_dir_all(&directory).map_err(|error| {
         anyhow::anyhow!(
@@ -26,8 +34,7 @@ pub(crate) fn start(work_dir: &Path, name: &str) -> anyhow::Result<PathBuf> {
     })?;
     let path = directory.join(format!("{name}.log"));
     let file = Capped::open(&path).with_context(|| format!("the log {}", path.display()))?;
-    let filter =
-        || EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_FILTER));
+    let (filter, handle) = reload::Layer::new(filter(0));
     let to_people = fmt::layer()
         .with_writer(io::stderr)
         .with_target(false)
@@ -37,10 +44,28 @@ pub(crate) fn start(work_dir: &Path, name: &str) -> anyhow::Result<PathBuf> {
         .with_target(false)
         .with_ansi(false);
     tracing_subscriber::registry()
-        .with(to_people.with_filter(filter()))
-        .with(to_file.with_filter(filter()))
+        .with(filter)
+        .with(to_people)
+        .with(to_file)
         .init();
-    Ok(path)
+    let set = move |level| {
+        if let Err(error) = handle.reload(self::filter(level)) {
+            tracing::warn!(%error, level, "the level of the log was not changed");
+        }
+    };
+    Ok(Log {
+        file: path,
+        verbosity: Verbosity(Arc::new(set)),
+    })
+}
+
+/// What a level of glog's lets through: 0 what `RUST_LOG` or the default says, 1 DEBUG too, more everything.
+fn filter(level: u32) -> EnvFilter {
+    match level {
+        0 => EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_FILTER)),
+        1 => EnvFilter::new("debug"),
+        _ => EnvFilter::new("trace"),
+    }
 }
 
 /// A file that is set aside when it has grown to its bound. Clones share it.
@@ -105,6 +130,13 @@ impl fmt::MakeWriter<'_> for Capped {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_higher_level_lets_more_through() {
+        let most = |level| filter(level).max_level_hint();
+        assert_eq!(most(1), Some(tracing::level_filters::LevelFilter::DEBUG));
+        assert_eq!(most(2), Some(tracing::level_filters::LevelFilter::TRACE));
+    }
 
     #[test]
     fn a_full_file_is_set_aside_and_the_bound_holds() {

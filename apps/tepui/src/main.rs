@@ -77,13 +77,15 @@ fn perform(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Master(args) => {
             let mut settings = settings::master(&args)?;
-            settings.log_file = Some(log::start(&settings.work_dir, "tepui-master")?);
+            let log = log::start(&settings.work_dir, "tepui-master")?;
+            (settings.log_file, settings.verbosity) = (Some(log.file), log.verbosity);
             tepui_master::run(settings, web_admin)?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Agent(args) => {
             let mut settings = settings::agent(&args)?;
-            settings.log_file = Some(log::start(&settings.work_dir, "tepui-agent")?);
+            let log = log::start(&settings.work_dir, "tepui-agent")?;
+            (settings.log_file, settings.verbosity) = (Some(log.file), log.verbosity);
             tepui_agent::run(settings)?;
             Ok(ExitCode::SUCCESS)
         }

@@ -111,6 +111,7 @@ pub(crate) fn master(args: &MasterArgs) -> anyhow::Result<tepui_master::MasterSe
         cluster: file.cluster,
         name: file.name.unwrap_or_else(|| "m1".to_string()),
         log_file: None,
+        verbosity: Default::default(),
     })
 }
 
@@ -129,6 +130,7 @@ pub(crate) fn agent(args: &AgentArgs) -> anyhow::Result<tepui_agent::AgentSettin
         resources: file.resources,
         attributes: file.attributes,
         log_file: None,
+        verbosity: Default::default(),
     })
 }
 

@@ -18,7 +18,10 @@ const SAME_FLOOR: &[(&str, &[&str])] = &[
     ("actors/", &["actors/kit", "actors/messages"]),
     ("apps/master", &["apps/http"]),
     ("apps/agent", &["apps/http"]),
-    ("apps/tepui", &["apps/master", "apps/agent", "apps/admin"]),
+    (
+        "apps/tepui",
+        &["apps/master", "apps/agent", "apps/admin", "apps/http"],
+    ),
     ("integration/", &["integration/"]),
 ];
 
