@@ -5,8 +5,15 @@ set -euo pipefail
 . "$(dirname "$0")/env.sh"
 
 has() { command -v "$1" >/dev/null 2>&1; }
+# libclang-cpp is another library, which a machine may have without the one that bindgen loads.
 has_libclang() {
-  [[ -n ${LIBCLANG_PATH:-} ]] || compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' >/dev/null || compgen -G '/usr/lib/*/libclang*.so*' >/dev/null
+  local place
+  [[ -z ${LIBCLANG_PATH:-} ]] || return 0
+  for place in '/usr/lib/llvm-*/lib' '/usr/lib/*'; do
+    compgen -G "$place/libclang.so*" >/dev/null && return 0
+    compgen -G "$place/libclang-[0-9]*.so*" >/dev/null && return 0
+  done
+  return 1
 }
 has_chromium() { [[ -n ${CHROMIUM:-} ]] || has chromium || has chromium-browser || has google-chrome; }
 has_venv() { has python3 && python3 -c 'import ensurepip, venv' 2>/dev/null; }
