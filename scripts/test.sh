@@ -49,6 +49,8 @@ clippy() { cargo clippy --workspace --all-targets -- -D warnings; }
 # Leaves unit.junit.xml (nextest) or unit.txt (cargo test) for the ledger.
 unit() {
   rm -f "$results_dir"/unit.*
+  # Tests launch the real shim, and cargo builds a program for a test only if it is of the test's own package.
+  cargo build --workspace --bin tepui-shim
   if cargo nextest --version >/dev/null 2>&1; then
     cargo nextest run --workspace
     # nextest keeps its store in the clone, whatever CARGO_TARGET_DIR says
