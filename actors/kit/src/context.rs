@@ -274,7 +274,7 @@ impl<A: Actor> Context<A> {
 
     #[inline]
     fn observed<T: 'static>(&mut self, told_at: u64, run: impl FnOnce(&mut Self)) {
-        let begun = self.meter.begin::<T>(told_at);
+        let begun = self.meter.begin::<T>(told_at, self.turn);
         run(self);
         self.meter.end(begun);
     }

@@ -63,6 +63,12 @@ impl Summary {
         }
     }
 
+    /// How many durations were counted.
+    #[cfg(test)]
+    pub(crate) fn total(&self) -> u64 {
+        self.total
+    }
+
     /// The duration in microseconds that `permille` of 1000 do not exceed; 0 without data.
     pub(crate) fn quantile_us(&self, permille: u64) -> f64 {
         let wanted = (self.total * permille).div_ceil(1000).max(1);

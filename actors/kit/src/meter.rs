@@ -1,7 +1,8 @@
 //! The actor's side of its probe: measures turns and messages with as few clock readings as will do.
 //!
 //! Owns the table from message type to counters, and the choice of which messages are timed. Every
-//! message is counted; one in [`SAMPLE_EVERY`] of a type is timed, and each one while the type is slow.
+//! message is counted; one in [`SAMPLE_EVERY`] of a type is timed, fewer deep in a turn, and each one
+//! while the type is slow.
 
 use std::{
     any::{TypeId, type_name},
@@ -11,7 +12,11 @@ use std::{
 
 use crate::probe::{Probe, TypeProbe, bump};
 
+/// Both are powers of two; a timed message weighs as many as it stands for.
 const SAMPLE_EVERY: u64 = 16;
+/// Deep in a turn messages are many and alike: the clock would cost more than they do.
+const SAMPLE_EVERY_DEEP: u64 = 128;
+const DEEP_AFTER: u32 = 32;
 /// A message type is timed without exception while its last timed handling took longer than this.
 const SLOW_NANOS: u64 = 20_000;
 /// Quantiles and the busy share speak of the last one to two windows.
@@ -77,9 +82,14 @@ impl Meter {
         bump(&done.busy_nanos, now.saturating_sub(self.turn_since));
     }
 
-    /// Notes that a message told at `told_at` is handled from now on.
+    /// Notes that a message told at `told_at`, the `position`th of its turn, is handled from now on.
     #[inline]
-    pub(crate) fn begin<T: 'static>(&mut self, told_at: u64) -> Begun {
+    pub(crate) fn begin<T: 'static>(&mut self, told_at: u64, position: u32) -> Begun {
+        let every = if position < DEEP_AFTER {
+            SAMPLE_EVERY
+        } else {
+            SAMPLE_EVERY_DEEP
+        };
         let slot = self.slot::<T>();
         let entry = &self.entries[slot];
         let count = entry.probe.count.load(Relaxed);
@@ -88,9 +98,9 @@ impl Meter {
         let (now, timed) = if entry.slow {
             let now = clock.refresh();
             (now, Some((now, 1)))
-        } else if count.is_multiple_of(SAMPLE_EVERY) {
+        } else if count & (every - 1) == 0 {
             let now = clock.refresh();
-            (now, Some((now, SAMPLE_EVERY as u32)))
+            (now, Some((now, every as u32)))
         } else {
             (clock.coarse_nanos(), None)
         };
