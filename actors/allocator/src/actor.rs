@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tepui_kit::{Actor, Context, Handler, Message, Teller};
-use tepui_messages::allocator::{Proposal, Proposals, WorldChange};
+use tepui_messages::allocator::{Proposals, WorldChange};
 
 use crate::core::{AllocatorCore, Effect, Input};
 
@@ -43,8 +43,8 @@ impl Allocator {
         }
     }
 
-    fn propose(&mut self, now: Duration, proposals: Vec<Proposal>, ctx: &mut Context<Self>) {
-        let Err(error) = self.master.tell(Proposals(proposals)) else {
+    fn propose(&mut self, now: Duration, proposals: Proposals, ctx: &mut Context<Self>) {
+        let Err(error) = self.master.tell(proposals) else {
             return;
         };
         tracing::warn!(%error, "the master took no proposals; they are made again with the next interval");

@@ -27,7 +27,7 @@ fn proposals_follow_changes_and_the_clock() {
         let proposals = master.take();
         assert_eq!(proposals.len(), 1, "two changes of one moment are one run");
         assert_eq!(
-            proposals[0].0[0].agents,
+            proposals[0].proposals[0].agents,
             [(agent_info("a1").id.unwrap(), total)]
         );
 

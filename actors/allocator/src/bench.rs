@@ -76,7 +76,7 @@ impl Scene {
             .effects
             .drain(..)
             .filter_map(|effect| match effect {
-                Effect::Propose(proposals) => Some(proposals),
+                Effect::Propose(proposals) => Some(proposals.proposals),
                 Effect::WakeAt(_) => None,
             })
             .flatten()

@@ -9,7 +9,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use tepui_kit::Random;
-use tepui_messages::allocator::{Proposal, WorldChange};
+use tepui_messages::allocator::{Proposal, Proposals, WorldChange};
 
 use crate::{
     changes::Refusal,
@@ -53,7 +53,7 @@ pub enum Input {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
     /// Tell the master.
-    Propose(Vec<Proposal>),
+    Propose(Proposals),
     /// Put in [`Input::Woke`] then, or after what else waits if that is now. An earlier one replaces a later one.
     WakeAt(Duration),
 }
@@ -81,6 +81,8 @@ pub struct AllocatorCore {
     held_until: Duration,
     /// What the last run gave, until the next input.
     last_grants: Vec<Grant>,
+    /// Changes taken in ever.
+    seen: u64,
     counts: Counts,
 }
 
@@ -99,6 +101,7 @@ impl AllocatorCore {
             wake_at: None,
             held_until: Duration::ZERO,
             last_grants: Vec::new(),
+            seen: 0,
             counts: Counts::default(),
         })
     }
@@ -109,6 +112,7 @@ impl AllocatorCore {
         self.candidates.agents.extend(ended);
         match input {
             Input::World(change) => {
+                self.seen += 1;
                 self.last_grants.clear();
                 let refusal = self.world.apply(change);
                 if let Some(refusal) = refusal {
@@ -212,7 +216,10 @@ impl AllocatorCore {
             return;
         }
         self.counts.grants += grants.len() as u64;
-        effects.push(Effect::Propose(self.proposals(&grants)));
+        effects.push(Effect::Propose(Proposals {
+            proposals: self.proposals(&grants),
+            seen: self.seen,
+        }));
         for grant in &grants {
             self.world
                 .take(grant.agent, grant.client, grant.resources.clone());

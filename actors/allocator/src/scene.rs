@@ -49,7 +49,7 @@ impl Scene {
                 Effect::Propose(_) if std::mem::take(&mut self.lose_next) => {
                     self.input(Input::Undelivered);
                 }
-                Effect::Propose(proposals) => self.offered.extend(proposals),
+                Effect::Propose(proposals) => self.offered.extend(proposals.proposals),
                 Effect::WakeAt(at) => self.wakes.push(at),
             }
         }

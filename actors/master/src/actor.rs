@@ -322,7 +322,7 @@ impl Handler<AgentLost> for Master {
 
 impl Handler<Proposals> for Master {
     fn handle(&mut self, proposals: Proposals, ctx: &mut Context<Self>) {
-        self.input(Input::Proposals(proposals.0), ctx);
+        self.input(Input::Proposals(proposals), ctx);
     }
 }
 

@@ -259,6 +259,7 @@ impl MasterCore {
         };
         let agent = Agent {
             record: record.clone(),
+            told_at: 0,
             peer: Some(peer),
             tasks: BTreeSet::new(),
             executors: BTreeSet::new(),
@@ -269,12 +270,15 @@ impl MasterCore {
         self.peers.insert(peer, id.to_string());
         let used = self.take_over(id, request, back.unreachable, turn);
         self.change(turn, Change::AgentAdded(Arc::new(record.clone())));
-        turn.allocator(WorldChange::AgentAdded {
+        let told_at = turn.allocator(WorldChange::AgentAdded {
             info: Arc::new(record.info),
             total: record.total,
             used,
             active: true,
         });
+        if let Some(agent) = self.agents.get_mut(id) {
+            agent.told_at = told_at;
+        }
     }
 
     /// An agent this master never gave up is back on a new connection.

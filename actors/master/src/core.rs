@@ -12,7 +12,7 @@ use std::{
 
 use tepui_messages::{
     UnixNanos,
-    allocator::{Proposal, WorldChange},
+    allocator::{Proposals, WorldChange},
     change::{Change, MaintenanceRecord, MasterRecord, Numbered},
     master::{AgentMessage, Answer, PeerId},
 };
@@ -104,7 +104,7 @@ pub enum Input {
         peer: PeerId,
         silent: bool,
     },
-    Proposals(Vec<Proposal>),
+    Proposals(Proposals),
     /// The registry has applied the command, or refused it with a reason.
     Written {
         ticket: Ticket,
@@ -246,6 +246,8 @@ pub struct MasterCore {
     pub(crate) next_agent: u64,
     pub(crate) next_offer: u64,
     pub(crate) changes: u64,
+    /// Changes the allocator was told of ever.
+    pub(crate) told: u64,
     woken_at: Option<UnixNanos>,
 }
 
@@ -253,6 +255,7 @@ pub struct MasterCore {
 pub(crate) struct Turn<'a> {
     pub(crate) now: UnixNanos,
     pub(crate) effects: &'a mut Vec<Effect>,
+    told: u64,
 }
 
 impl MasterCore {
@@ -281,13 +284,18 @@ impl MasterCore {
             next_agent: 0,
             next_offer: 0,
             changes: 0,
+            told: 0,
             woken_at: None,
         }
     }
 
     /// Takes one input; `now` is nanoseconds since the Unix epoch. Effects are to be carried out in order.
     pub fn on(&mut self, now: UnixNanos, input: Input, effects: &mut Vec<Effect>) {
-        let mut turn = Turn { now, effects };
+        let mut turn = Turn {
+            now,
+            effects,
+            told: self.told,
+        };
         match input {
             Input::Elected { term, recovered } => self.elected(term, *recovered, &mut turn),
             Input::Subscribe(request) => self.subscribe(request, &mut turn),
@@ -322,6 +330,7 @@ impl MasterCore {
             self.timer(timer, &mut turn);
         }
         self.wake(&mut turn);
+        self.told = turn.told;
     }
 
     /// The number of the last change.
@@ -458,8 +467,11 @@ impl Turn<'_> {
         self.effects.push(Effect::Answer { token, answer });
     }
 
-    pub(crate) fn allocator(&mut self, change: WorldChange) {
+    /// Tells the allocator; gives the number of the change.
+    pub(crate) fn allocator(&mut self, change: WorldChange) -> u64 {
         self.effects.push(Effect::Allocator(change));
+        self.told += 1;
+        self.told
     }
 
     pub(crate) fn order(&mut self, peer: PeerId, order: Order) {

@@ -155,16 +155,16 @@ impl MasterCore {
         };
         let mut framework = Framework::new(record.clone());
         framework.stream_id = Some(request.stream_id.clone());
-        self.frameworks.insert(id.to_string(), framework);
         self.change(turn, Change::FrameworkAdded(Arc::new(record)));
         self.send_subscribed(&request, turn);
-        turn.allocator(WorldChange::FrameworkAdded {
+        framework.told_at = turn.allocator(WorldChange::FrameworkAdded {
             info: Arc::new(request.info),
             suppressed_roles: request.suppressed_roles,
             offer_constraints: request.offer_constraints.map(Arc::new),
             active: true,
             used: Vec::new(),
         });
+        self.frameworks.insert(id.to_string(), framework);
     }
 
     /// A framework this master knows has a new stream; offers of the old one are forgotten without RESCIND.
@@ -397,17 +397,17 @@ impl MasterCore {
             suppressed_roles: suppressed_roles.clone(),
             offer_constraints: None,
         };
-        let framework = Framework::new(record.clone());
-        self.frameworks
-            .insert(framework.id().to_string(), framework);
+        let mut framework = Framework::new(record.clone());
         self.change(turn, Change::FrameworkAdded(Arc::new(record)));
-        turn.allocator(WorldChange::FrameworkAdded {
+        framework.told_at = turn.allocator(WorldChange::FrameworkAdded {
             info: Arc::new(info),
             suppressed_roles,
             offer_constraints: None,
             active: false,
             used: Vec::new(),
         });
+        self.frameworks
+            .insert(framework.id().to_string(), framework);
     }
 
     pub(crate) fn is_partition_aware(&self, framework: &str) -> bool {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tepui_messages::{
-    allocator::{Proposal, WorldChange},
+    allocator::{Allocation, Proposal, Proposals, WorldChange},
     change::Change,
 };
 use tepui_protocol::v1::{
@@ -24,21 +24,31 @@ const DEFAULT_REFUSE_SECONDS: f64 = 5.0;
 const MAX_REFUSE_SECONDS: f64 = 365.0 * 24.0 * 3600.0;
 
 impl MasterCore {
-    pub(crate) fn propose_offers(&mut self, proposals: Vec<Proposal>, turn: &mut Turn<'_>) {
-        for proposal in proposals {
+    pub(crate) fn propose_offers(&mut self, run: Proposals, turn: &mut Turn<'_>) {
+        for proposal in run.proposals {
+            let framework = self.frameworks.get(&proposal.framework_id.value);
+            if framework.is_some_and(|framework| framework.told_at > run.seen) {
+                continue;
+            }
             let mut offers = Vec::new();
             for (agent_id, resources) in &proposal.agents {
+                let agent = self.agents.get(&agent_id.value);
+                if agent.is_some_and(|agent| agent.told_at > run.seen) {
+                    continue;
+                }
                 match self.make_offer(&proposal, agent_id, resources, turn) {
                     Some(offer) => offers.push(offer),
-                    None => turn.allocator(WorldChange::Recovered {
-                        agent_id: agent_id.clone(),
-                        allocation: tepui_messages::allocator::Allocation {
-                            framework_id: proposal.framework_id.clone(),
-                            role: proposal.role.clone(),
-                            resources: resources.clone(),
-                        },
-                        refused_for: None,
-                    }),
+                    None => {
+                        turn.allocator(WorldChange::Recovered {
+                            agent_id: agent_id.clone(),
+                            allocation: Allocation {
+                                framework_id: proposal.framework_id.clone(),
+                                role: proposal.role.clone(),
+                                resources: resources.clone(),
+                            },
+                            refused_for: None,
+                        });
+                    }
                 }
             }
             self.send_offers(&proposal.framework_id.value, offers, turn);

@@ -4,7 +4,7 @@ use serde_json::json;
 use tepui_messages::allocator::WorldChange;
 
 use super::refusal;
-use crate::stage::Stage;
+use crate::stage::{Stage, parse};
 
 #[test]
 fn refusals_last_five_seconds_unless_said_otherwise() {
@@ -75,6 +75,27 @@ fn what_cannot_be_offered_any_more_goes_back() {
         )
     });
     assert_eq!(returned.count(), 5);
+}
+
+/// While a proposal is under way its agent is given up and comes back: the allocator knows nothing any more of what
+/// it gave, so that an offer would be of resources it gives again, and a return would free what is used.
+#[test]
+fn a_proposal_older_than_its_agent_or_framework_is_void() {
+    let mut stage = Stage::new();
+    let fw = stage.subscribe(json!({}));
+    let seen = stage.core.told;
+    let node = stage.agent("cpus:4;mem:4096");
+    stage.world.clear();
+    stage.propose_seen(seen, &fw.id, "*", &node.id, parse("cpus:1"));
+    assert!(stage.core.offers.is_empty() && stage.world.is_empty());
+    stage.offer(&fw, &node, "cpus:1");
+
+    let seen = stage.core.told;
+    let late = stage.subscribe(json!({}));
+    stage.world.clear();
+    stage.propose_seen(seen, &late.id, "*", &node.id, parse("cpus:1"));
+    assert!(stage.world.is_empty());
+    assert_eq!(stage.core.offers.len(), 1);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use tepui_consensus::StateMachine;
 use tepui_engine::Batch;
 use tepui_messages::{
     UnixNanos,
-    allocator::{Proposal, WorldChange},
+    allocator::{Proposal, Proposals, WorldChange},
     change::Change,
     master::{Answer, PeerId},
 };
@@ -420,13 +420,26 @@ impl Stage {
         resources: Vec<Resource>,
     ) {
         self.ledger.hold(agent, framework, role, &resources);
-        self.input(Input::Proposals(vec![Proposal {
+        self.propose_seen(self.core.told, framework, role, agent, resources);
+    }
+
+    /// A proposal of an allocator that had been told of `seen` changes; the ledger is not asked.
+    pub(crate) fn propose_seen(
+        &mut self,
+        seen: u64,
+        framework: &str,
+        role: &str,
+        agent: &str,
+        resources: Vec<Resource>,
+    ) {
+        let proposals = vec![Proposal {
             framework_id: FrameworkId {
                 value: framework.to_string(),
             },
             role: role.to_string(),
             agents: vec![(agent_id(agent), resources)],
-        }]));
+        }];
+        self.input(Input::Proposals(Proposals { proposals, seen }));
     }
 
     pub(crate) fn accept(&mut self, by: &Scheduler, offers: &[&str], tasks: &[Value]) -> Answer {

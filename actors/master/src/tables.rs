@@ -28,6 +28,8 @@ pub(crate) const MAX_COMPLETED_FRAMEWORKS: usize = 50;
 #[derive(Debug)]
 pub(crate) struct Framework {
     pub(crate) record: FrameworkRecord,
+    /// The number of the change by which the allocator was told of it.
+    pub(crate) told_at: u64,
     /// The subscription that events go to.
     pub(crate) stream_id: Option<String>,
     /// In the registry, not only known from an agent.
@@ -52,6 +54,7 @@ impl Framework {
     pub(crate) fn new(record: FrameworkRecord) -> Framework {
         Framework {
             record,
+            told_at: 0,
             stream_id: None,
             registered: true,
             tasks: BTreeMap::new(),
@@ -90,6 +93,8 @@ impl Framework {
 #[derive(Debug)]
 pub(crate) struct Agent {
     pub(crate) record: AgentRecord,
+    /// The number of the change by which the allocator was told of it.
+    pub(crate) told_at: u64,
     pub(crate) peer: Option<PeerId>,
     /// Framework and task ids.
     pub(crate) tasks: BTreeSet<(String, String)>,

@@ -104,8 +104,13 @@ pub struct Proposal {
 }
 
 /// All proposals of one allocation run. What the master cannot offer any more it hands back by `Recovered`.
-#[derive(Debug, Clone)]
-pub struct Proposals(pub Vec<Proposal>);
+#[derive(Debug, Clone, PartialEq)]
+pub struct Proposals {
+    pub proposals: Vec<Proposal>,
+    /// How many changes the allocator had been told of. An agent or framework that was added by a later one is
+    /// not the one that was meant: the allocator has forgotten that with what it held.
+    pub seen: u64,
+}
 
 impl Message for Proposals {
     type Reply = ();
