@@ -1,5 +1,5 @@
 //! Measures how long a launch takes beside a bare spawn and prints medians in microseconds:
-//! `spawn_latency SHIM [ROUNDS] [cgroups|none] [RUNTIME_BASE]`. Rounds alternate, so that both see the same machine.
+//! `spawn_latency SHIM [ROUNDS] [cgroups|none] [SPARES] [RUNTIME_BASE]`. Rounds alternate, so that both see the same machine.
 //! A runtime base on a tmpfs is what an agent has; on a journalling file system the launch waits for other writers.
 
 use std::path::PathBuf;
@@ -22,7 +22,9 @@ async fn main() -> Result<(), Failure> {
         Some(choice) if choice == "none" => Cgroups::none("not asked for".into()),
         _ => Cgroups::detect("tepui-bench"),
     };
-    let launcher = Launcher::new(shim, cgroups)?;
+    let spares = args.next().map_or(Ok(0), |spares| spares.parse())?;
+    let launcher = Launcher::new(shim, cgroups, spares)?;
+    launcher.warm_up();
     let name = format!("tepui-bench-{}", std::process::id());
     let base = std::env::temp_dir().join(&name);
     let runtime_base = args
@@ -63,6 +65,8 @@ async fn main() -> Result<(), Failure> {
         container.wait().await?;
         ended.push(begun.elapsed());
         launcher.cleanup(&id, &runtime_dir).await?;
+        // As far apart as launches of one framework are.
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
     for dir in [&base, &runtime_base] {
         if dir.is_dir() {

@@ -7,8 +7,9 @@ use crate::launch::{LaunchSpec, check_id};
 use crate::process::ProcessId;
 use crate::record::{CANCELLED, LaunchFailure, RECORD_FILE, Stage};
 use crate::running::{Recovered, Running, exit_of, kill_all, read_fate, tree};
+use crate::spares::Spares;
 use crate::spec::{self, MAX_SPEC_BYTES};
-use crate::start::{LAUNCH_DEADLINE, open_pidfd, start};
+use crate::start::{LAUNCH_DEADLINE, Shim, open_pidfd, start};
 use std::fs::{DirBuilder, File};
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
@@ -23,6 +24,10 @@ const MAX_LAUNCHES_AT_ONCE: usize = 8;
 
 /// How long a recovering agent pauses before it looks again at a launch that is not decided yet.
 const RECOVER_PAUSE: Duration = Duration::from_millis(2);
+
+/// Between a launch and the making of the next spare shim, so that it does not take the CPU from those who are told of
+/// the launch.
+const REFILL_PAUSE: Duration = Duration::from_millis(5);
 
 /// How often, and with what pause, a cgroup that the kernel still calls busy is tried again: the last process may be
 /// on its way out.
@@ -40,23 +45,27 @@ struct Inner {
     cgroups: Cgroups,
     boot_id: String,
     launches: Semaphore,
+    spares: Spares,
 }
 
 impl Launcher {
-    /// A launcher that uses the program `shim`. Errors: the boot id cannot be read.
-    pub fn new(shim: PathBuf, cgroups: Cgroups) -> Result<Self, Error> {
+    /// A launcher that uses the program `shim`, and keeps `spares` of them waiting from the first launch or
+    /// [`Launcher::warm_up`] on: so many launches at once find their process begun. Errors: the boot id cannot be read.
+    pub fn new(shim: PathBuf, cgroups: Cgroups, spares: usize) -> Result<Self, Error> {
         let path = "/proc/sys/kernel/random/boot_id";
         let boot_id = std::fs::read_to_string(path)
             .map_err(Error::file("read", path))?
             .trim()
             .to_owned();
         let launches = Semaphore::new(MAX_LAUNCHES_AT_ONCE);
+        let spares = Spares::new(shim.clone(), spares);
         Ok(Self {
             inner: Arc::new(Inner {
                 shim,
                 cgroups,
                 boot_id,
                 launches,
+                spares,
             }),
         })
     }
@@ -75,7 +84,29 @@ impl Launcher {
             .acquire()
             .await
             .map_err(|_| Error::Runtime)?;
-        self.inner.launch(&spec).await
+        let launched = self.inner.launch(&spec).await;
+        self.refill(REFILL_PAUSE);
+        launched
+    }
+
+    /// Brings up the spare shims, in the background.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn warm_up(&self) {
+        self.refill(Duration::ZERO);
+    }
+
+    fn refill(&self, pause: Duration) {
+        if !self.inner.spares.wants_filling() {
+            return;
+        }
+        let inner = Arc::clone(&self.inner);
+        tokio::spawn(async move {
+            tokio::time::sleep(pause).await;
+            // What fails here fails in the next launch too, which tells it.
+            let _ = tokio::task::spawn_blocking(move || inner.spares.fill()).await;
+        });
     }
 
     /// Finds a container again after a restart of the agent. A launch that no shim has taken up is cancelled by this,
@@ -150,7 +181,7 @@ impl Inner {
         if let Some(cgroup) = &cgroup {
             cgroup.create(&spec.limits)?;
         }
-        let started = start(&self.shim, spec, &orders, cgroup.as_ref()).await;
+        let started = self.start(spec, &orders, cgroup.as_ref()).await;
         match &started {
             // The record is another shim's: then so are the cgroups.
             Ok(_)
@@ -166,6 +197,19 @@ impl Inner {
             }
         }
         started
+    }
+
+    async fn start(
+        &self,
+        spec: &LaunchSpec,
+        orders: &[u8],
+        cgroup: Option<&ContainerCgroup>,
+    ) -> Result<Running, Error> {
+        let shim = match self.spares.take(orders) {
+            Some(shim) => shim,
+            None => Shim::with_orders(&self.shim, orders)?,
+        };
+        start(shim, spec, cgroup).await
     }
 
     fn recover(&self, container_id: String, runtime_dir: PathBuf) -> Result<Recovered, Error> {

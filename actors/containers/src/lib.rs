@@ -5,7 +5,7 @@
 //! The life of a container:
 //!
 //! ```text
-//!  agent: Launcher::launch ── memfd with the spec ──► tepui-shim (own session, subreaper)
+//!  agent: Launcher::launch ── pipe or memfd: spec ──► tepui-shim (own session, subreaper)
 //!     │    makes the cgroups                             │ claims <runtime dir>/record
 //!     │                                                  │ forks; the child joins the cgroups, drops rights, execs
 //!     │ ◄── pipe: "started PID START" ───────────────────┤ appends the same line to the record
@@ -16,6 +16,8 @@
 //! ```
 //!
 //! An agent that was dead meanwhile reads the same record through `Launcher::recover`; nothing is held in memory.
+//!
+//! A few shims are brought up ahead of their orders; one that gets none ends with the agent.
 //!
 //! Without the feature `launcher` only what the shim needs is compiled: formats, cgroup and process helpers.
 
@@ -39,6 +41,8 @@ pub mod mounts;
 mod running;
 #[cfg(feature = "launcher")]
 pub mod sandbox;
+#[cfg(feature = "launcher")]
+mod spares;
 #[cfg(feature = "launcher")]
 mod start;
 #[cfg(feature = "launcher")]

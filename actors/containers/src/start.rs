@@ -13,7 +13,7 @@ use crate::running::{Running, tree};
 use rustix::fs::MemfdFlags;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::fs::File;
-use std::io::{self, Seek, Write};
+use std::io::{self, PipeReader, Seek, Write};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -25,26 +25,49 @@ use tokio::net::unix::pipe::Receiver;
 /// How long a shim may take to start a command. Only a machine in great distress needs more than some milliseconds.
 pub(crate) const LAUNCH_DEADLINE: Duration = Duration::from_secs(10);
 
-/// Spawns a shim with its orders and waits until the command runs. Errors: it does not; then both are gone.
+/// A shim that has its orders, or waits for them.
+#[derive(Debug)]
+pub(crate) struct Shim {
+    child: Child,
+    answer: PipeReader,
+}
+
+impl Shim {
+    /// Spawns one that reads its orders, to their end, from `orders`.
+    pub(crate) fn spawn(program: &Path, orders: impl Into<Stdio>) -> Result<Self, Error> {
+        let (answer, answer_writer) = io::pipe().map_err(Error::kernel("make a pipe"))?;
+        // The temporary `Command` takes our writing end along, so the pipe can end.
+        let spawned = Command::new(program)
+            .env_clear()
+            .stdin(orders)
+            .stdout(answer_writer)
+            .stderr(Stdio::inherit())
+            .spawn();
+        let child = spawned.map_err(|source| Error::Shim {
+            path: program.to_owned(),
+            source,
+        })?;
+        Ok(Self { child, answer })
+    }
+
+    /// Spawns one that finds its orders waiting.
+    pub(crate) fn with_orders(program: &Path, orders: &[u8]) -> Result<Self, Error> {
+        Self::spawn(program, orders_file(orders)?)
+    }
+
+    /// Whether it has not ended; reaps it if it has.
+    pub(crate) fn lives(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+}
+
+/// Waits until the command of a shim that has its orders runs. Errors: it does not; then both are gone.
 pub(crate) async fn start(
-    shim_program: &Path,
+    shim: Shim,
     spec: &LaunchSpec,
-    orders: &[u8],
     cgroup: Option<&ContainerCgroup>,
 ) -> Result<Running, Error> {
-    let (answer, answer_writer) = io::pipe().map_err(Error::kernel("make a pipe"))?;
-    // The temporary `Command` takes our writing end along, so the pipe can end.
-    let spawned = Command::new(shim_program)
-        .arg(&spec.container_id)
-        .env_clear()
-        .stdin(orders_file(orders)?)
-        .stdout(answer_writer)
-        .stderr(Stdio::inherit())
-        .spawn();
-    let child = spawned.map_err(|source| Error::Shim {
-        path: shim_program.to_owned(),
-        source,
-    })?;
+    let Shim { child, answer } = shim;
     match await_start(&spec.container_id, &child, answer.into()).await {
         Ok((shim, command, pidfd)) => Ok(Running {
             container_id: spec.container_id.clone(),

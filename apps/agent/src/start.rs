@@ -28,6 +28,8 @@ const CHECKPOINT: &str = "checkpoint";
 /// Another path of the shim, for tests and odd installations.
 const SHIM_VARIABLE: &str = "TEPUI_SHIM";
 const SHIM: &str = "tepui-shim";
+/// Launches at one moment that find their shim begun. Each idle one holds a few hundred kilobytes.
+const SPARE_SHIMS: usize = 4;
 /// Variables of the agent's own environment that no task inherits begin so.
 const OWN_VARIABLES: [&str; 4] = ["LIBPROCESS_", "MESOS_", "TEPUI_", "RUST_"];
 
@@ -73,7 +75,7 @@ impl Prepared {
         config.switch_user = is_root;
         let (high, low) = uuid::Uuid::new_v4().as_u64_pair();
         config.seed = [high, low];
-        let launcher = Launcher::new(shim()?, Cgroups::detect(CGROUP_ROOT))
+        let launcher = Launcher::new(shim()?, Cgroups::detect(CGROUP_ROOT), SPARE_SHIMS)
             .context("containers cannot be run here")?;
         Ok(Self {
             runtime_dir: runtime_dir(&settings.work_dir)?,

@@ -56,6 +56,7 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
     let clock = Clock::system();
     let directory = Directory::new(config.endpoint(), clock.clone());
     say_isolation(launcher.cgroups(), is_root);
+    launcher.warm_up();
     let has_cgroups = !matches!(launcher.cgroups(), Cgroups::None { .. });
     let errors = Arc::new(Errors::default());
     let facts = Facts {

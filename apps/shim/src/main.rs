@@ -20,7 +20,12 @@ use tepui_containers::spec::{self, MAX_SPEC_BYTES, ShimSpec};
 
 fn main() -> ExitCode {
     sys::detach();
-    let orders = read_orders();
+    let orders = match read_orders() {
+        // A spare whose agent has ended, or does not want it any more.
+        Ok(None) => return ExitCode::SUCCESS,
+        Ok(Some(spec)) => Ok(spec),
+        Err(failure) => Err(failure),
+    };
     let Ok(answer) = take_answer() else {
         return ExitCode::FAILURE;
     };
@@ -38,8 +43,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// Reads the launch spec.
-fn read_orders() -> Result<ShimSpec, LaunchFailure> {
+/// Waits for the launch spec and reads it; `None` if there comes none.
+fn read_orders() -> Result<Option<ShimSpec>, LaunchFailure> {
     let failed = |errno| LaunchFailure {
         stage: Stage::Spec,
         errno,
@@ -49,11 +54,15 @@ fn read_orders() -> Result<ShimSpec, LaunchFailure> {
     bounded
         .read_to_end(&mut bytes)
         .map_err(|error| failed(error.raw_os_error().unwrap_or(libc::EIO)))?;
+    if bytes.is_empty() {
+        return Ok(None);
+    }
     // A person who starts the shim by hand sees what is wrong; an agent's log shows it too.
-    spec::decode(&bytes).map_err(|error| {
+    let spec = spec::decode(&bytes).map_err(|error| {
         eprintln!("tepui-shim: {error}");
         failed(libc::EINVAL)
-    })
+    })?;
+    Ok(Some(spec))
 }
 
 /// Moves the pipe to the agent off standard output, to a descriptor that exec closes, and leaves `/dev/null` in all

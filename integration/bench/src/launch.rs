@@ -239,6 +239,7 @@ async fn shims(count: usize) -> anyhow::Result<Vec<f64>> {
     let launcher = Launcher::new(
         tepui()?.with_file_name("tepui-shim"),
         Cgroups::detect("tepui-bench"),
+        0,
     )?;
     let sandboxes = tempfile::tempdir()?;
     let runtime = tempfile::Builder::new()

@@ -50,13 +50,22 @@ impl Bench {
         )
     }
 
+    /// With shims that wait for orders.
+    pub(crate) fn with_spares(spares: usize) -> Self {
+        Self::made("detected", Cgroups::detect(&root_name()), spares)
+    }
+
     fn new(name: &'static str, cgroups: Cgroups) -> Self {
+        Self::made(name, cgroups, 0)
+    }
+
+    fn made(name: &'static str, cgroups: Cgroups, spares: usize) -> Self {
         let dir = tempfile::tempdir().unwrap();
         // Other users have to reach their sandboxes.
         std::fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o755)).unwrap();
         Self {
             name,
-            launcher: Launcher::new(shim(), cgroups).unwrap(),
+            launcher: Launcher::new(shim(), cgroups, spares).unwrap(),
             dir,
             containers: AtomicU32::new(0),
         }
