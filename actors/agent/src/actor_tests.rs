@@ -212,7 +212,7 @@ fn a_task_goes_its_way_and_each_step_is_kept_first() {
         settle(stage).await;
         assert_eq!(
             world.take(),
-            ["kept 3", "launch", "kept 3", "TASK_STARTING"]
+            ["kept 3", "kept 1", "TASK_STARTING", "launch", "kept 2"]
         );
         let state = agent.ask(GetNodeState).await.expect("answered");
         let task = &state.frameworks[0].executors[0].launched_tasks[0];

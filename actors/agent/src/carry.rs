@@ -13,7 +13,7 @@ use std::{
 use tepui_kit::Context;
 use tepui_messages::{
     agent::{DeliverExecutorEvent, EndExecutorStream},
-    containers::{ContainerRuntime, RecoveredContainer, RunningContainer},
+    containers::{ContainerRuntime, LaunchOrder, RecoveredContainer, RunningContainer},
 };
 use tepui_protocol::{
     message::{Tell, TellError},
@@ -185,24 +185,41 @@ impl NodeActor {
         self.launching
             .insert(container_id.clone(), Arc::clone(&off));
         let (runtime, fetcher) = (Arc::clone(&self.runtime), Arc::clone(&self.fetcher));
-        let started = Box::pin(start(runtime, fetcher, launch, off));
-        ctx.then(started, move |actor, started, ctx| {
-            actor.launching.remove(&container_id);
-            match started {
-                Ok(running) => {
-                    actor.container_started(container_id, running, ctx);
+        let prepared = Box::pin(prepare(runtime, fetcher, launch));
+        ctx.then(prepared, move |actor, prepared, ctx| match prepared {
+            Ok(order) => {
+                let prepared = Input::ContainerPrepared {
+                    container_id: container_id.clone(),
+                };
+                actor.input(prepared, ctx);
+                let started = Box::pin(start(Arc::clone(&actor.runtime), order, off));
+                ctx.then(started, move |actor, started, ctx| {
+                    actor.launched(container_id, started, ctx);
                     ctx.spawn(mark_latest(sandbox));
-                }
-                Err(message) => {
-                    tracing::warn!(container_id, message, "a container did not start");
-                    let input = Input::LaunchFailed {
-                        container_id,
-                        message,
-                    };
-                    actor.input(input, ctx);
-                }
+                });
             }
+            Err(message) => actor.launched(container_id, Err(message), ctx),
         });
+    }
+
+    fn launched(
+        &mut self,
+        container_id: String,
+        started: Result<RunningContainer, String>,
+        ctx: &mut Context<Self>,
+    ) {
+        self.launching.remove(&container_id);
+        match started {
+            Ok(running) => self.container_started(container_id, running, ctx),
+            Err(message) => {
+                tracing::warn!(container_id, message, "a container did not start");
+                let input = Input::LaunchFailed {
+                    container_id,
+                    message,
+                };
+                self.input(input, ctx);
+            }
+        }
     }
 
     fn container_started(
@@ -265,18 +282,17 @@ impl NodeActor {
     }
 }
 
-/// Fetches and starts; the error is a text for the framework.
-async fn start(
+/// Makes the sandbox and fetches into it; the error is a text for the framework.
+async fn prepare(
     runtime: Arc<dyn ContainerRuntime>,
     fetcher: Arc<Fetcher>,
     launch: Launch,
-    off: Arc<AtomicBool>,
-) -> Result<RunningContainer, String> {
+) -> Result<LaunchOrder, String> {
     let Launch { order, uris } = launch;
+    runtime
+        .prepare(order.sandbox.clone(), order.user.clone())
+        .await?;
     if !uris.is_empty() {
-        runtime
-            .prepare(order.sandbox.clone(), order.user.clone())
-            .await?;
         let fetched = fetcher
             .fetch(&uris, &order.sandbox, order.user.as_deref())
             .await;
@@ -287,6 +303,15 @@ async fn start(
             )
         })?;
     }
+    Ok(order)
+}
+
+/// Starts what was prepared, unless it was called off meanwhile.
+async fn start(
+    runtime: Arc<dyn ContainerRuntime>,
+    order: LaunchOrder,
+    off: Arc<AtomicBool>,
+) -> Result<RunningContainer, String> {
     if off.load(Ordering::Relaxed) {
         return Err("it was killed before it started".to_owned());
     }

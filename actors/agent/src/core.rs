@@ -172,6 +172,9 @@ impl NodeCore {
                 self.registration_answered(turn, connection, answer);
             }
             Input::Order(order) => self.order(turn, order),
+            Input::ContainerPrepared { container_id } => {
+                self.container_prepared(turn, &container_id);
+            }
             Input::ContainerStarted {
                 container_id,
                 shim,

@@ -59,6 +59,10 @@ pub enum Input {
     },
     /// The leading master's order.
     Order(Order),
+    /// Its sandbox and its files are there; the command comes next.
+    ContainerPrepared {
+        container_id: String,
+    },
     ContainerStarted {
         container_id: String,
         shim: ProcessMark,

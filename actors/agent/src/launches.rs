@@ -263,6 +263,30 @@ impl NodeCore {
         executor.tasks.insert(id, entry);
     }
 
+    /// Tells of a command task as Mesos' command executor does when it is about to fork. The launch does not wait
+    /// for the acknowledgement, nor the acknowledgement for the launch.
+    pub(crate) fn container_prepared(&mut self, turn: &mut Turn<'_>, container_id: &str) {
+        let Some(key) = self.containers.get(container_id).cloned() else {
+            return;
+        };
+        let Some(executor) = self.executor(&key) else {
+            return;
+        };
+        if executor.command_task && executor.phase != ExecutorPhase::Terminating {
+            self.command_starting(turn, &key);
+        }
+    }
+
+    /// TASK_STARTING, unless more is known of the task already.
+    fn command_starting(&mut self, turn: &mut Turn<'_>, key: &ExecutorKey) {
+        let task = self.executor(key).and_then(Executor::command_task);
+        let Some((id, entry)) = task else { return };
+        if entry.task.state() == TaskState::TaskStaging {
+            let status = Verdict::executor(TaskState::TaskStarting, None).status(id);
+            self.command_update(turn, key, status);
+        }
+    }
+
     pub(crate) fn container_started(
         &mut self,
         turn: &mut Turn<'_>,
@@ -311,10 +335,9 @@ impl NodeCore {
         if let Some(deadline) = deadline {
             self.set_timer(deadline, Timer::MaxCompletion(container_id));
         }
-        for state in [TaskState::TaskStarting, TaskState::TaskRunning] {
-            let status = Verdict::executor(state, None).status(&task_id);
-            self.command_update(turn, key, status);
-        }
+        self.command_starting(turn, key);
+        let status = Verdict::executor(TaskState::TaskRunning, None).status(&task_id);
+        self.command_update(turn, key, status);
     }
 
     /// An update that the agent sends in the command executor's place.

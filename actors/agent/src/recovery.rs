@@ -224,10 +224,9 @@ impl NodeCore {
         let Some((_, entry)) = executor.command_task() else {
             return;
         };
-        if entry.task.state() == TaskState::TaskStaging {
-            self.command_started(turn, key);
-        } else {
-            self.restore_completion(turn, key);
+        match entry.task.state() {
+            TaskState::TaskStaging | TaskState::TaskStarting => self.command_started(turn, key),
+            _ => self.restore_completion(turn, key),
         }
         if killed {
             self.kill_command(turn, key, None);

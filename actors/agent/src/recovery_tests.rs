@@ -75,6 +75,23 @@ fn a_restarted_agent_finds_the_same_processes_and_the_exits_between() {
 }
 
 #[test]
+fn a_launch_that_outlived_the_agent_is_told_of_once() {
+    let mut node = Node::running();
+    node.run(task("t"));
+    let container_id = node.launched().order.container_id;
+    node.prepared(&container_id);
+    assert_eq!(node.states(), [TaskStarting]);
+    let mut again = node.restart("boot");
+    let fate = Fate::Running {
+        shim: mark(),
+        pid: 42,
+    };
+    again.on(Input::ContainerRecovered { container_id, fate });
+    again.connect();
+    assert_eq!(again.states(), [TaskRunning]);
+}
+
+#[test]
 fn after_a_reboot_every_task_has_ended() {
     let mut node = Node::running();
     node.run(task("t"));

@@ -196,8 +196,15 @@ impl Node {
         }
     }
 
+    pub(crate) fn prepared(&mut self, container_id: &str) {
+        self.on(Input::ContainerPrepared {
+            container_id: container_id.to_owned(),
+        });
+    }
+
     pub(crate) fn start(&mut self) -> String {
         let container_id = self.launched().order.container_id;
+        self.prepared(&container_id);
         let shim = mark();
         self.on(Input::ContainerStarted {
             container_id: container_id.clone(),

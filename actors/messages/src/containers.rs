@@ -12,7 +12,7 @@ use tepui_protocol::v1::{Resource, ResourceStatistics, task_status::Reason};
 #[derive(Debug, Clone, PartialEq)]
 pub struct LaunchOrder {
     pub container_id: String,
-    /// Made if missing, and given to `user`; the command starts in it, `stdout` and `stderr` lie in it.
+    /// As [`ContainerRuntime::prepare`] made it; the command starts in it, `stdout` and `stderr` lie in it.
     pub sandbox: PathBuf,
     /// Without a slash it is looked up in the `PATH` of `env`.
     pub program: String,
@@ -79,7 +79,7 @@ pub enum RecoveredContainer {
 
 /// Runs containers. Implementations are cheap to call from an actor's thread.
 pub trait ContainerRuntime: Send + Sync {
-    /// Makes the sandbox and gives it to `user`, so that files can be fetched into it before the launch.
+    /// Makes the sandbox and gives it to `user`: comes before the launch, and before files are fetched into it.
     fn prepare(
         &self,
         sandbox: PathBuf,

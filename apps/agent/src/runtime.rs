@@ -102,8 +102,6 @@ impl Inner {
 
     async fn launch(self: &Arc<Self>, order: LaunchOrder) -> Result<RunningContainer, String> {
         let spec = self.spec(order)?;
-        // On this thread, as the spawn itself: handing it on would cost more.
-        prepare_sandbox(&spec.sandbox, spec.credentials.as_ref()).map_err(|error| told(&error))?;
         let launched = self.launcher.launch(spec).await;
         Ok(self.adopt(launched.map_err(|error| told(&error))?))
     }
@@ -138,13 +136,10 @@ impl ContainerRuntime for Containers {
         sandbox: PathBuf,
         user: Option<String>,
     ) -> BoxFuture<'static, Result<(), String>> {
-        let prepared = tokio::task::spawn_blocking(move || {
+        // On this thread, as the spawn later: handing it on would cost more.
+        async move {
             let owner = credentials(user.as_deref())?;
             prepare_sandbox(&sandbox, owner.as_ref()).map_err(|error| told(&error))
-        });
-        async move {
-            let stopped = "the agent is shutting down".to_owned();
-            prepared.await.unwrap_or(Err(stopped))
         }
         .boxed()
     }
