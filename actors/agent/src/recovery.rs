@@ -4,7 +4,10 @@
 use std::{sync::Arc, time::Duration};
 
 use tepui_messages::agent::{ExecutorPhase, NodePhase};
-use tepui_protocol::v1::{AgentInfo, ExecutorInfo, TaskState, task_status::Reason};
+use tepui_protocol::{
+    v1::{AgentInfo, ExecutorInfo, TaskState, task_status::Reason},
+    values::same_attributes,
+};
 
 use crate::{
     core::{NodeCore, Timer, Turn},
@@ -315,7 +318,10 @@ fn difference(before: &AgentInfo, now: &AgentInfo) -> Option<&'static str> {
         ("hostname", before.hostname == now.hostname),
         ("port", before.port == now.port),
         ("resources", before.resources == now.resources),
-        ("attributes", before.attributes == now.attributes),
+        (
+            "attributes",
+            same_attributes(&before.attributes, &now.attributes),
+        ),
         ("domain", before.domain == now.domain),
     ];
     let (name, _) = parts.into_iter().find(|(_, same)| !same)?;

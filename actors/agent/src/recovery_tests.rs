@@ -1,3 +1,5 @@
+use tepui_messages::agent::NodePhase;
+
 use crate::testing::{
     TaskState::{TaskFailed, TaskFinished, TaskKilled, TaskRunning, TaskStarting},
     *,
@@ -124,4 +126,50 @@ fn a_kill_is_remembered_over_a_restart() {
     again.exit(&container_id, 15);
     again.connect();
     assert_eq!(again.states().last(), Some(&TaskKilled));
+}
+
+#[test]
+fn nobody_subscribes_before_the_agent_remembers() {
+    use executor::call::Type;
+    let (f, e) = (framework_id("f"), executor_id("e"));
+    let mut node = Node::blank();
+    for kind in [Type::Subscribe, Type::Update, Type::Heartbeat] {
+        let refusal = node.core.refusal(&f, &e, kind).expect("refused");
+        assert_eq!(
+            (refusal.status, refusal.text.as_str()),
+            (503, "Agent has not finished recovery")
+        );
+    }
+    node.on(Input::Recovered(Box::default()));
+    let refusal = node.core.refusal(&f, &e, Type::Subscribe).expect("refused");
+    assert_eq!(
+        (refusal.status, refusal.text.as_str()),
+        (400, "Framework cannot be found")
+    );
+}
+
+#[test]
+fn attributes_in_another_order_are_the_same_agent() {
+    let attributes = |text: &str| tepui_protocol::values::parse_attributes(text).expect(text);
+    let mut node = Node::running();
+    let info = node.kept.agent.as_mut().expect("registered");
+    info.attributes = attributes("rack:a;for:x;for:y");
+    let ending = |now: &str| {
+        let mut again = Node::blank();
+        let mut config = config();
+        config.info.attributes = attributes(now);
+        again.core = NodeCore::new(config);
+        let agent = node
+            .kept
+            .agent
+            .clone()
+            .map(|info| (info, "boot".to_owned()));
+        again.on(Input::Recovered(Box::new(Remembered {
+            agent,
+            ..Remembered::default()
+        })));
+        again.core.phase
+    };
+    assert_eq!(ending("for:y;rack:a;for:x"), NodePhase::Disconnected);
+    assert_ne!(ending("for:y;rack:a"), NodePhase::Disconnected);
 }

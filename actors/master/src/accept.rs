@@ -10,8 +10,7 @@ use tepui_protocol::{
     node,
     resources::Resources,
     v1::{
-        AgentId, ExecutorInfo, OfferId, OperationState, OperationStatus, Resource, Task, TaskInfo,
-        TaskState,
+        AgentId, ExecutorInfo, OfferId, Resource, Task, TaskInfo, TaskState,
         offer::{Operation, operation},
         resource::AllocationInfo,
         scheduler::call,
@@ -20,7 +19,6 @@ use tepui_protocol::{
 };
 
 use crate::{
-    calls::operation_event,
     core::{MasterCore, Order, Turn},
     frameworks::framework_id,
     offers::refusal,
@@ -29,11 +27,11 @@ use crate::{
 };
 
 /// The offers of one ACCEPT, pooled: one agent, one role.
-struct Pool {
-    agent_id: AgentId,
-    role: String,
+pub(crate) struct Pool {
+    pub(crate) agent_id: AgentId,
+    pub(crate) role: String,
     /// With `allocation_info`, as tasks ask for them.
-    remaining: Resources,
+    pub(crate) remaining: Resources,
 }
 
 impl MasterCore {
@@ -115,11 +113,7 @@ impl MasterCore {
         reason: &str,
         turn: &mut Turn<'_>,
     ) {
-        let state = if self.is_partition_aware(id) {
-            TaskState::TaskDropped
-        } else {
-            TaskState::TaskLost
-        };
+        let state = self.lost_or_dropped(id);
         for operation in operations {
             for task in tasks_of(operation) {
                 let message = format!("Task launched with invalid offers: {reason}");
@@ -158,53 +152,18 @@ impl MasterCore {
                 }
             }
             Some(Type::LaunchGroup) => {
-                for task in tasks_of(&operation) {
-                    let message = "Task groups are not supported by this version of Tepui: launch the tasks with LAUNCH";
-                    self.refuse_task(
-                        id,
-                        task,
-                        TaskState::TaskError,
-                        Reason::TaskGroupInvalid,
-                        message.to_string(),
-                        turn,
-                    );
-                }
+                let has_id = operation.id.is_some();
+                let group = operation.launch_group.unwrap_or_default();
+                self.launch_group(id, group, has_id, pool, turn);
             }
-            Some(kind) => {
-                let text = format!(
-                    "{} is not supported by this version of Tepui",
-                    kind.as_str_name()
-                );
-                self.refuse_operation(id, &operation, &text, turn);
-            }
+            Some(kind) => self.offer_operation(id, kind, operation, pool, turn),
             None => {
                 self.refuse_operation(id, &operation, "The operation's type is not known", turn)
             }
         }
     }
 
-    /// Without an id a failed operation is silent for the scheduler.
-    fn refuse_operation(
-        &self,
-        id: &str,
-        operation: &Operation,
-        message: &str,
-        turn: &mut Turn<'_>,
-    ) {
-        tracing::info!(framework = id, message, "operation refused");
-        let stream = self.frameworks[id].stream_id.as_deref();
-        if let (Some(stream_id), Some(operation_id)) = (stream, &operation.id) {
-            let status = OperationStatus {
-                operation_id: Some(operation_id.clone()),
-                state: OperationState::OperationError as i32,
-                message: Some(message.to_string()),
-                ..Default::default()
-            };
-            turn.event(stream_id, operation_event(status));
-        }
-    }
-
-    fn refuse_task(
+    pub(crate) fn refuse_task(
         &self,
         id: &str,
         task: &TaskInfo,
@@ -224,19 +183,8 @@ impl MasterCore {
 
     fn launch(&mut self, id: &str, mut task: TaskInfo, pool: &mut Pool, turn: &mut Turn<'_>) {
         self.complete_task(id, &mut task, &pool.role);
-        let agent = self.agents.get(&pool.agent_id.value);
-        if let Some((reason, message)) = match agent {
-            None => Some((Reason::AgentRemoved, "Agent removed")),
-            Some(agent) if agent.peer.is_none() => {
-                Some((Reason::AgentDisconnected, "Agent disconnected"))
-            }
-            Some(_) => None,
-        } {
-            let state = if self.is_partition_aware(id) {
-                TaskState::TaskDropped
-            } else {
-                TaskState::TaskLost
-            };
+        if let Some((reason, message)) = self.agent_away(&pool.agent_id) {
+            let state = self.lost_or_dropped(id);
             return self.refuse_task(id, &task, state, reason, message.to_string(), turn);
         }
         let needed = match self.check_task(id, &task, &pool.agent_id, &pool.remaining) {
@@ -254,6 +202,26 @@ impl MasterCore {
         };
         pool.remaining -= &needed;
         self.run(id, task, &pool.agent_id, turn);
+    }
+
+    /// Why nothing can be launched there now.
+    pub(crate) fn agent_away(&self, agent_id: &AgentId) -> Option<(Reason, &'static str)> {
+        match self.agents.get(&agent_id.value) {
+            None => Some((Reason::AgentRemoved, "Agent removed")),
+            Some(agent) if agent.peer.is_none() => {
+                Some((Reason::AgentDisconnected, "Agent disconnected"))
+            }
+            Some(_) => None,
+        }
+    }
+
+    /// The state of a task that never began.
+    pub(crate) fn lost_or_dropped(&self, id: &str) -> TaskState {
+        if self.is_partition_aware(id) {
+            TaskState::TaskDropped
+        } else {
+            TaskState::TaskLost
+        }
     }
 
     /// What schedulers may leave out: the role of resources, the executor's framework, a health check's type.
@@ -351,7 +319,7 @@ fn pool(offers: &[OfferEntry]) -> Pool {
 }
 
 /// Resources of a scheduler that says nothing of roles are those of the offer's role.
-fn allocate(resources: &mut [Resource], role: &str) {
+pub(crate) fn allocate(resources: &mut [Resource], role: &str) {
     for resource in resources {
         resource
             .allocation_info

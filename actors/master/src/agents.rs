@@ -7,11 +7,7 @@ use tepui_messages::{
     change::{AgentRecord, Change},
     master::PeerId,
 };
-use tepui_protocol::{
-    node,
-    resources::Resources,
-    v1::{AgentId, AgentInfo},
-};
+use tepui_protocol::{node, v1::AgentId, validate};
 
 use crate::{
     commands,
@@ -47,7 +43,7 @@ impl MasterCore {
         mut request: Box<node::RegisterAgent>,
         turn: &mut Turn<'_>,
     ) {
-        if let Err(reason) = check_agent(&request.agent_info) {
+        if let Err(reason) = validate::registration::registration(&request) {
             tracing::warn!(%address, reason, "agent refused");
             return self.refuse_agent(token, &reason, false, turn);
         }
@@ -349,15 +345,6 @@ fn moved(agent: &Agent, request: &node::RegisterAgent) -> bool {
 pub(crate) fn ip_of(pid: &str) -> &str {
     let address = pid.split_once('@').map_or(pid, |(_, address)| address);
     address.rsplit_once(':').map_or(address, |(ip, _)| ip)
-}
-
-fn check_agent(info: &AgentInfo) -> Result<(), String> {
-    Resources::from_proto(&info.resources)
-        .map_err(|error| format!("invalid resources: {error}"))?;
-    if let Some(id) = &info.id {
-        tepui_protocol::validate::id::validate(&id.value)?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

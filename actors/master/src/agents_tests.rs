@@ -82,6 +82,28 @@ fn what_makes_no_sense_is_refused() {
 }
 
 #[test]
+fn an_agent_that_lists_an_executor_twice_is_not_believed() {
+    let mut stage = Stage::new();
+    let fw = stage.subscribe(aware());
+    let mut request = stage.agent("cpus:4;mem:4096").request;
+    let executor = tepui_protocol::v1::ExecutorInfo {
+        executor_id: tepui_protocol::v1::ExecutorId {
+            value: "e".to_string(),
+        },
+        framework_id: Some(crate::frameworks::framework_id(&fw.id)),
+        ..Default::default()
+    };
+    request.executors = vec![executor.clone()];
+    let (_, registration) = stage.register(request.clone());
+    assert_eq!(registration.refusal, None);
+    request.executors.push(executor);
+    let (_, registration) = stage.register(request);
+    let reason = format!("Framework '{}' has a duplicate ExecutorID 'e'", fw.id);
+    assert_eq!(registration.refusal, Some(reason));
+    assert_eq!(registration.shutdown, Some(false), "it may try again");
+}
+
+#[test]
 fn one_connection_stands_for_one_agent() {
     let mut stage = Stage::new();
     let node = stage.agent("cpus:1");

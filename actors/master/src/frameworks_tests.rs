@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use tepui_messages::{change::Change, master::Answer};
+use tepui_messages::{allocator::WorldChange, change::Change, master::Answer};
 use tepui_protocol::v1::TaskState;
 
 use crate::{
@@ -403,4 +403,65 @@ fn the_registry_remembers_when_a_framework_was_lost() {
     assert_eq!(deadline(&stage), Some(stage.now + 60 * SECOND));
     stage.resubscribe(&fw.id, json!({}));
     assert_eq!(deadline(&stage), None);
+}
+
+fn one_role(role: &str) -> serde_json::Value {
+    json!({"role": role, "failover_timeout": 604_800.0})
+}
+
+fn many_roles(roles: &[&str]) -> serde_json::Value {
+    json!({"roles": roles, "capabilities": [{"type": "MULTI_ROLE"}], "failover_timeout": 604_800.0})
+}
+
+/// Roles may change with every subscription, and so may the way they are named.
+#[test]
+fn a_framework_may_come_back_with_other_roles() {
+    for (before, after, roles) in [
+        (one_role("r"), many_roles(&["r"]), &["r"][..]),
+        (many_roles(&["r", "s"]), one_role("r"), &["r"]),
+        (many_roles(&["r"]), many_roles(&["r", "s"]), &["r", "s"]),
+        (one_role("r"), many_roles(&["s"]), &["s"]),
+    ] {
+        let mut stage = Stage::new();
+        let fw = stage.subscribe(before);
+        stage.lose_stream(&fw.stream);
+        stage.world.clear();
+        let again = stage.resubscribe(&fw.id, after);
+        assert_eq!(again.id, fw.id);
+        assert_eq!(stage.core.frameworks[&fw.id].roles(), roles);
+        let allocator = stage.world.iter().find_map(|change| match change {
+            WorldChange::FrameworkUpdated { info, .. } => Some(info.clone()),
+            _ => None,
+        });
+        let info = allocator.expect("the allocator was told");
+        let told: Vec<&str> = tepui_protocol::validate::framework::roles(&info)
+            .into_iter()
+            .collect();
+        assert_eq!(told, roles);
+    }
+}
+
+#[test]
+fn roles_change_over_a_failover_though_agents_bring_the_old_ones() {
+    let mut stage = Stage::new();
+    let mut node = stage.agent("cpus:4;mem:4096");
+    let fw = stage.subscribe(one_role("r"));
+    let offer = stage.offer_as(&fw, "r", &node, "cpus:1;mem:32");
+    let tasks = [crate::stage::task("t", &node, "cpus:1;mem:32")];
+    stage.accept(&fw, &[&offer], &tasks);
+    let task = stage.task(&fw, "t");
+    node.request.frameworks = vec![stage.core.frameworks[&fw.id].info().clone()];
+    // One leader knows the framework from the registry, another one from the agent alone.
+    for mut next in [stage, Stage::new()] {
+        next.fail_over();
+        let (node, registration) = next.back(&node, vec![task.clone()]);
+        assert_eq!(registration.refusal, None);
+        assert_eq!(next.core.frameworks[&fw.id].roles(), ["r"]);
+        let fw = next.resubscribe(&fw.id, many_roles(&["s"]));
+        assert_eq!(next.core.frameworks[&fw.id].roles(), ["s"]);
+        assert_eq!(next.state(&fw, "t"), Some(TaskState::TaskStaging));
+        assert_eq!(next.ordered(&node), ["update framework"]);
+        next.offer_as(&fw, "s", &node, "cpus:1;mem:32");
+        assert_eq!(next.told(&fw), ["OFFERS"]);
+    }
 }

@@ -21,6 +21,7 @@ mod history_tasks;
 mod invariants;
 mod losses;
 mod offers;
+mod operations;
 mod operator;
 mod quota;
 mod reconcile;

@@ -16,12 +16,8 @@ use tepui_protocol::{
         quota::{QuotaConfig, QuotaRequest},
         value::Scalar,
     },
+    validate,
 };
-
-/// An exabyte in megabytes: the most memory or disk a quota may name.
-const MAX_MEGABYTES: f64 = 1024.0 * 1024.0 * 1024.0 * 1024.0;
-/// The most of any other resource.
-const MAX_OTHER: f64 = 1e12;
 
 type Quantities = BTreeMap<String, Scalar>;
 
@@ -194,41 +190,7 @@ fn check_config(config: &QuotaConfig) -> Result<(), String> {
             "Updating quota on nested role '{role}' is not supported yet"
         ));
     }
-    roles::validate(role)
-        .map_err(|reason| format!("Invalid QuotaConfig: Invalid 'QuotaConfig.role': {reason}"))?;
-    check_quantities("guarantees", &config.guarantees)?;
-    check_quantities("limits", &config.limits)?;
-    let contained = config.guarantees.iter().all(|(name, wanted)| {
-        config
-            .limits
-            .get(name)
-            .is_none_or(|limit| wanted.value <= limit.value)
-    });
-    if contained {
-        return Ok(());
-    }
-    Err(format!(
-        "Invalid QuotaConfig: 'QuotaConfig.guarantees' {} is not contained within the 'QuotaConfig.limits' {}",
-        braces(&config.guarantees),
-        braces(&config.limits)
-    ))
-}
-
-fn check_quantities(field: &str, quantities: &Quantities) -> Result<(), String> {
-    for (name, scalar) in quantities {
-        let most = if matches!(name.as_str(), "mem" | "disk") {
-            MAX_MEGABYTES
-        } else {
-            MAX_OTHER
-        };
-        let value = scalar.value;
-        if !value.is_finite() || !(0.0..=most).contains(&value) {
-            return Err(format!(
-                "Invalid QuotaConfig: Invalid 'QuotaConfig.{field}': '{name}' is {value}, expected a number from 0 to {most}"
-            ));
-        }
-    }
-    Ok(())
+    validate::quota::config(config).map_err(|reason| format!("Invalid QuotaConfig: {reason}"))
 }
 
 fn guarantee(resources: &[Resource]) -> Result<Quantities, String> {
@@ -267,19 +229,6 @@ fn list(quantities: &BTreeMap<&str, Quantity>) -> String {
         .map(|(name, value)| format!("{name}:{value}"))
         .collect();
     parts.join("; ")
-}
-
-/// `{ cpus: 5 }`, as Mesos prints a map.
-fn braces(quantities: &Quantities) -> String {
-    let parts: Vec<String> = quantities
-        .iter()
-        .map(|(name, scalar)| format!("{name}: {}", scalar.value))
-        .collect();
-    if parts.is_empty() {
-        "{}".to_string()
-    } else {
-        format!("{{ {} }}", parts.join(", "))
-    }
 }
 
 #[cfg(test)]

@@ -179,6 +179,23 @@ fn there_is_no_answer_while_agents_may_still_come_back() {
 }
 
 #[test]
+fn there_is_no_answer_while_an_agents_return_is_being_written() {
+    let mut stage = Stage::new();
+    let mut node = stage.agent("cpus:4;mem:4096");
+    stage.fail_over();
+    let fw = stage.subscribe(aware());
+    node.request.agent_info.resources = crate::stage::parse("cpus:8;mem:4096");
+    let peer = tepui_messages::master::PeerId(stage.next());
+    stage.hold_writes = true;
+    let token = stage.begin_registration(peer, node.request.clone());
+    assert_eq!(stage.registration(token), None, "it waits for the registry");
+    assert_eq!(state(&mut stage, &fw, "t", Some(&node.id)), "no answer");
+    stage.release_writes();
+    assert!(stage.registration(token).is_some());
+    assert_eq!(state(&mut stage, &fw, "t", Some(&node.id)), "TASK_GONE");
+}
+
+#[test]
 fn an_unreachable_agent_is_so_since_the_same_time_under_the_next_leader() {
     let mut stage = Stage::new();
     let node = stage.agent("cpus:1");

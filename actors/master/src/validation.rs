@@ -1,9 +1,14 @@
 //! Whether a task may be launched: what only the master's tables can tell, between the structural rules, in
 //! Mesos' order; the first failure is reported (SCHEDULER_API 4.5, 4.9).
 
+use std::collections::BTreeSet;
+
 use tepui_protocol::{
     resources::Resources,
-    v1::{AgentId, ExecutorInfo, TaskInfo, agent_info::capability::Type as Capability},
+    v1::{
+        AgentId, ContainerInfo, ExecutorInfo, TaskInfo, agent_info::capability::Type as Capability,
+        offer::operation::LaunchGroup,
+    },
     validate::{id, task as rules},
 };
 
@@ -18,22 +23,15 @@ impl MasterCore {
         agent_id: &AgentId,
         offered: &Resources,
     ) -> Result<Resources, String> {
-        id::validate(&task.task_id.value)?;
-        self.check_task_is_new(framework, &task.task_id.value)?;
-        if task.agent_id != *agent_id {
-            return Err(format!(
-                "Task uses invalid agent {} while agent {} is expected",
-                task.agent_id.value, agent_id.value
-            ));
-        }
-        rules::task(task)?;
-        rules::limits(task, self.limits_resources(agent_id))?;
+        self.check_any_task(framework, task, agent_id)?;
         rules::command_or_executor(task)?;
         let mut needed = Resources::from_proto_unchecked(&task.resources);
-        if let Some(executor) = &task.executor
-            && self.check_executor(framework, executor, agent_id)?
-        {
-            needed += &Resources::from_proto_unchecked(&executor.resources);
+        if let Some(executor) = &task.executor {
+            let is_new = self.check_executor(framework, executor, agent_id)?;
+            rules::custom_executor(executor)?;
+            if is_new {
+                needed += &Resources::from_proto_unchecked(&executor.resources);
+            }
         }
         rules::task_and_executor(task)?;
         if !offered.contains(&needed) {
@@ -43,6 +41,83 @@ impl MasterCore {
         }
         rules::not_in_a_group(task)?;
         Ok(needed)
+    }
+
+    /// What a task must be whether it is launched alone or in a group.
+    fn check_any_task(
+        &self,
+        framework: &str,
+        task: &TaskInfo,
+        agent_id: &AgentId,
+    ) -> Result<(), String> {
+        id::validate(&task.task_id.value)?;
+        self.check_task_is_new(framework, &task.task_id.value)?;
+        if task.agent_id != *agent_id {
+            return Err(format!(
+                "Task uses invalid agent {} while agent {} is expected",
+                task.agent_id.value, agent_id.value
+            ));
+        }
+        rules::task(task)?;
+        rules::limits(task, self.limits_resources(agent_id))
+    }
+
+    /// What the group takes of the pool: its tasks' resources, and its executor's where that is new on the agent.
+    /// Each task carries the executor.
+    pub(crate) fn check_group(
+        &self,
+        framework: &str,
+        launch: &LaunchGroup,
+        agent_id: &AgentId,
+        offered: &Resources,
+    ) -> Result<Resources, String> {
+        let (group, executor) = (&launch.task_group, &launch.executor);
+        let mut ids = BTreeSet::new();
+        for task in &group.tasks {
+            let id = &task.task_id.value;
+            self.check_any_task(framework, task, agent_id)
+                .and_then(|()| rules::group_task(task))
+                .and_then(|()| match ids.insert(id) {
+                    true => Ok(()),
+                    false => Err(format!("Task has duplicate ID: {id}")),
+                })
+                .map_err(|reason| format!("Task '{id}' is invalid: {reason}"))?;
+        }
+        let is_new = self.check_executor(framework, executor, agent_id)?;
+        rules::group_executor(group, executor)?;
+        let lists = group.tasks.iter().map(|task| &task.resources);
+        let lists = lists.chain(is_new.then_some(&executor.resources));
+        let needed: Resources = lists
+            .map(|list| Resources::from_proto_unchecked(list))
+            .fold(Resources::new(), |sum, part| sum + &part);
+        if !offered.contains(&needed) {
+            return Err(format!(
+                "Total resources {needed} required by task group and its executor are more than available {offered}"
+            ));
+        }
+        rules::group_cgroups(
+            group,
+            executor,
+            self.running_under(framework, executor, agent_id),
+        )?;
+        Ok(needed)
+    }
+
+    /// The containers of the tasks that are there already.
+    fn running_under<'a>(
+        &'a self,
+        framework: &str,
+        executor: &'a ExecutorInfo,
+        agent_id: &'a AgentId,
+    ) -> impl Iterator<Item = Option<&'a ContainerInfo>> {
+        let tasks = self.frameworks[framework].tasks.values();
+        tasks
+            .map(|entry| &*entry.task)
+            .filter(|task| {
+                task.agent_id == *agent_id
+                    && task.executor_id.as_ref() == Some(&executor.executor_id)
+            })
+            .map(|task| task.container.as_ref())
     }
 
     fn check_task_is_new(&self, framework: &str, task_id: &str) -> Result<(), String> {
@@ -88,7 +163,6 @@ impl MasterCore {
                  ------------------------------------------------------------\n"
             ));
         }
-        rules::custom_executor(executor)?;
         Ok(existing.is_none())
     }
 }

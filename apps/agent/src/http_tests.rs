@@ -60,8 +60,12 @@ fn now<T: Send + 'static>(value: T) -> BoxFuture<'static, Result<T, AskError>> {
 }
 
 impl Ask<ExecutorSubscribe> for Idle {
-    fn ask(&self, _: ExecutorSubscribe) -> BoxFuture<'static, Result<Answer, AskError>> {
-        now(Answer::refused(400, "Framework cannot be found"))
+    fn ask(&self, asked: ExecutorSubscribe) -> BoxFuture<'static, Result<Answer, AskError>> {
+        now(match asked.framework_id.value.as_str() {
+            "known" => Answer::OK,
+            "of the time before" => Answer::refused(503, "Agent has not finished recovery"),
+            _ => Answer::refused(400, "Framework cannot be found"),
+        })
     }
 }
 
@@ -289,5 +293,100 @@ async fn an_idle_agent_answers_in_the_shape_of_mesos() {
             side.retain(|line| !line.starts_with(".flags.") || !line.ends_with(": text"));
         }
         assert_eq!(ours, theirs, "{name}");
+    }
+}
+
+/// The answer to a call of an executor: status, content type, text.
+async fn executor_call(
+    headers: &[(&str, &str)],
+    body: impl Into<Vec<u8>>,
+) -> (u16, String, String) {
+    let recording = Recording {
+        name: String::new(),
+        method: Method::POST,
+        target: "/api/v1/executor".to_owned(),
+        headers: headers
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect(),
+        body: body.into(),
+        status: 0,
+        answer_headers: Vec::new(),
+        answer: Vec::new(),
+    };
+    let (status, content_type, body) = ours(&recording).await;
+    let text = String::from_utf8_lossy(&body).into_owned();
+    (status, content_type.unwrap_or_default(), text)
+}
+
+/// SUBSCRIBE in both encodings, with the type of each.
+fn subscriptions(framework: &str) -> [(&'static str, Vec<u8>); 2] {
+    use tepui_protocol::{
+        codec::{Limits, json, protobuf},
+        v1::executor::Call,
+    };
+    let text = json!({"type": "SUBSCRIBE", "subscribe": {}, "executor_id": {"value": "e"},
+        "framework_id": {"value": framework}});
+    let text = text.to_string().into_bytes();
+    let call: Call = json::decode(&text, &Limits::HTTP).unwrap();
+    let bytes = protobuf::encode(&call).to_vec();
+    [
+        ("application/json", text),
+        ("application/x-protobuf", bytes),
+    ]
+}
+
+#[actix_web::test]
+async fn an_executors_call_says_what_it_is_written_in() {
+    for (media, body) in subscriptions("known") {
+        let (status, _, text) = executor_call(&[], body.clone()).await;
+        assert_eq!(
+            (status, text.as_str()),
+            (400, "Expecting 'Content-Type' to be present")
+        );
+        let unknown = ("content-type", "application/unknown-media-type");
+        let (status, _, text) = executor_call(&[unknown, ("accept", media)], body).await;
+        let expected = "Expecting 'Content-Type' of application/json or application/x-protobuf";
+        assert_eq!((status, text.as_str()), (415, expected));
+        let malformed = executor_call(&[("content-type", media)], "MALFORMED_CONTENT").await;
+        let expected = match media {
+            "application/json" => {
+                "Failed to parse body into JSON: syntax error at line 1 near: MALFORMED_CONTENT"
+            }
+            _ => "Failed to parse body into Call protobuf",
+        };
+        assert_eq!((malformed.0, malformed.2.as_str()), (400, expected));
+    }
+}
+
+#[actix_web::test]
+async fn an_executors_stream_is_json_for_those_who_take_anything() {
+    for (media, body) in subscriptions("known") {
+        for (accept, expected) in [
+            (None, "application/json"),
+            (Some("*/*"), "application/json"),
+            (Some("application/x-protobuf"), "application/x-protobuf"),
+        ] {
+            let mut headers = vec![("content-type", media)];
+            headers.extend(accept.map(|accept| ("accept", accept)));
+            let (status, content_type, text) = executor_call(&headers, body.clone()).await;
+            assert_eq!(status, 200, "{media} {accept:?}: {text}");
+            assert_eq!(content_type, expected, "{media} {accept:?}");
+        }
+        let headers = [("content-type", media), ("accept", "foo")];
+        let (status, _, text) = executor_call(&headers, body).await;
+        let expected = "Expecting 'Accept' to allow 'application/x-protobuf' or 'application/json'";
+        assert_eq!((status, text.as_str()), (406, expected));
+    }
+}
+
+#[actix_web::test]
+async fn an_executor_that_comes_before_the_agent_remembers_is_asked_to_come_again() {
+    for (media, body) in subscriptions("of the time before") {
+        let (status, _, text) = executor_call(&[("content-type", media)], body).await;
+        assert_eq!(
+            (status, text.as_str()),
+            (503, "Agent has not finished recovery")
+        );
     }
 }

@@ -268,6 +268,33 @@ async fn a_subscription_is_a_stream_whatever_becomes_of_it() {
 }
 
 #[actix_web::test]
+async fn a_stream_is_json_for_those_who_take_anything() {
+    use tepui_protocol::{
+        codec::{Limits, json, protobuf},
+        v1::scheduler::Call,
+    };
+    let call: Call = json::decode(SUBSCRIBE, &Limits::HTTP).unwrap();
+    let protobuf = protobuf::encode(&call);
+    let scene = leading();
+    for (media, body) in [
+        ("application/json", SUBSCRIBE),
+        ("application/x-protobuf", &protobuf[..]),
+    ] {
+        for (accept, expected) in [
+            (None, "application/json"),
+            (Some("*/*"), "application/json"),
+            (Some("application/x-protobuf"), "application/x-protobuf"),
+        ] {
+            let mut headers = vec![("content-type", media)];
+            headers.extend(accept.map(|accept| ("accept", accept)));
+            let got = send(&scene, "POST", "/api/v1/scheduler", &headers, body).await;
+            assert_eq!(got.status, 200, "{media} {accept:?}: {}", got.text());
+            assert_eq!(got.header("content-type"), expected, "{media} {accept:?}");
+        }
+    }
+}
+
+#[actix_web::test]
 async fn only_the_leader_answers_and_others_show_the_way() {
     let following = scene(Standing::Following("there:5050".to_string()));
     for (path, location) in [

@@ -108,6 +108,17 @@ pub fn parse_attributes(text: &str) -> Result<Vec<v1::Attribute>, String> {
         .collect()
 }
 
+/// Whether both lists have the same attributes, in any order; what stands twice must stand twice in both
+/// (Mesos `Attributes::operator==`).
+#[must_use]
+pub fn same_attributes(left: &[v1::Attribute], right: &[v1::Attribute]) -> bool {
+    let count = |list: &[v1::Attribute], one: &v1::Attribute| {
+        list.iter().filter(|other| *other == one).count()
+    };
+    left == right
+        || left.len() == right.len() && left.iter().all(|one| count(left, one) == count(right, one))
+}
+
 fn parse_attribute(name: &str, text: &str) -> Result<v1::Attribute, String> {
     let value = parse_value(text)
         .map_err(|error| format!("Failed to parse attribute {name} text {text} error {error}"))?;

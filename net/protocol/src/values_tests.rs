@@ -54,3 +54,28 @@ fn attributes() {
     let set = parse_attributes("tags:{a,b}").expect_err("sets are refused");
     assert!(set.starts_with("Bad type for attribute tags text {a,b} type SET"));
 }
+
+#[test]
+fn attributes_are_the_same_in_any_order() {
+    let read = |text: &str| parse_attributes(text).expect(text);
+    for (left, right, same) in [
+        ("", "", true),
+        (
+            "cpus:45.55;ports:[10000-20000, 30000-50000];rack:rack1,rack2",
+            "cpus:45.55;ports:[10000-20000,30000-50000];rack:rack1,rack2",
+            true,
+        ),
+        ("cpus:45.55;rack:a", "", false),
+        ("", "cpus:45.55;rack:a", false),
+        ("ports:[1-2];rack:a", "ports:45.55;rack:45.55", false),
+        ("rack:a;for:x;for:y", "for:y;for:x;rack:a", true),
+        ("rack:a;rack:a;rack:b", "rack:a;rack:b;rack:b", false),
+        ("rack:a;rack:b", "rack:a;rack:a", false),
+    ] {
+        assert_eq!(
+            same_attributes(&read(left), &read(right)),
+            same,
+            "{left} and {right}"
+        );
+    }
+}

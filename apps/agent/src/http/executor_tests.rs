@@ -54,3 +54,29 @@ async fn a_reader_that_is_too_slow_misses_the_rest_not_the_middle() {
     let records: Vec<_> = records(events, MediaType::Protobuf, lost()).collect().await;
     assert_eq!(records.len(), 2);
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_heart_beats_every_half_hour_and_not_at_once() {
+    for media in [MediaType::Json, MediaType::Protobuf] {
+        let (node, events) = opened();
+        node.tell(event(event::Type::Subscribed)).unwrap();
+        node.tell(event(event::Type::Launch)).unwrap();
+        let begin = tokio::time::Instant::now();
+        let mut records = Box::pin(records(events, media, lost()));
+        for (kind, minutes) in [
+            (event::Type::Subscribed, 0),
+            (event::Type::Launch, 0),
+            (event::Type::Heartbeat, 30),
+            (event::Type::Heartbeat, 60),
+        ] {
+            let record = records.next().await.unwrap().unwrap();
+            let DeliverExecutorEvent(expected) = event(kind);
+            let bytes = match media {
+                MediaType::Json => json::encode(&*expected).unwrap(),
+                MediaType::Protobuf => protobuf::encode(&*expected),
+            };
+            assert_eq!(record, recordio::encode(&bytes), "{kind:?}");
+            assert_eq!(begin.elapsed(), Duration::from_mins(minutes), "{kind:?}");
+        }
+    }
+}

@@ -224,3 +224,15 @@ fn filters_and_terms() {
     assert_eq!(given.unallocated(), all.unreserved());
     assert!(!all.contains(&given));
 }
+
+#[test]
+fn what_a_set_has_not_is_not_taken_from_it() {
+    let parse = |text: &str| Resources::parse(text, "*").expect(text);
+    let mut disks = parse("disks:{sda1,sda2,sda3}");
+    disks -= &parse("disks:{sda2,sda3}");
+    assert_eq!(disks, parse("disks:{sda1}"));
+    let mut other = parse("disks:{sda4}");
+    other -= &disks;
+    assert_eq!(other, parse("disks:{sda4}"));
+    assert!(!other.contains(&disks));
+}

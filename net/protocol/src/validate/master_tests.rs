@@ -20,6 +20,11 @@ fn calls() {
             "Expecting 'update_maintenance_schedule' to be present",
         ),
         (
+            r#"{"type":"UPDATE_QUOTA"}"#.into(),
+            "Expecting 'update_quota' to be present",
+        ),
+        (r#"{"type":"UPDATE_QUOTA","update_quota":{}}"#.into(), ""),
+        (
             r#"{"type":"MARK_AGENT_GONE"}"#.into(),
             "Expecting 'mark_agent_gone' to be present",
         ),
@@ -39,4 +44,15 @@ fn calls() {
         let message = json::decode(text.as_bytes(), &Limits::HTTP).expect(&text);
         assert_eq!(call(&message).err().unwrap_or_default(), expected, "{text}");
     }
+}
+
+#[test]
+fn quota_is_of_a_role() {
+    let text = r#"{"type":"UPDATE_QUOTA","update_quota":{"quota_configs":[{}]}}"#;
+    let decoded: Result<crate::v1::master::Call, _> = json::decode(text.as_bytes(), &Limits::HTTP);
+    let error = decoded.expect_err("no role").to_string();
+    assert!(
+        error.ends_with("Missing required fields: update_quota.quota_configs[0].role"),
+        "{error}"
+    );
 }

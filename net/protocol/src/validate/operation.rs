@@ -1,14 +1,17 @@
-//! Offer operations on reservations, volumes and disks (SCHEDULER_API 4.10), by frameworks and operators.
+//! Offer operations on reservations and volumes (SCHEDULER_API 4.10), by frameworks and operators.
 //!
-//! What depends on the agent's state (is the volume there, is it in use) is asked of what the caller
-//! passes. Agents here all have HIERARCHICAL_ROLE, RESERVATION_REFINEMENT and RESIZE_VOLUME.
+//! What depends on the agent's state (is the volume there, is it in use, what can the agent do) is asked
+//! of what the caller passes.
 
 use std::collections::BTreeSet;
 
 use super::Reason;
 use super::resources as lists;
-use crate::resources::{Entry, Quantity, Resources};
-use crate::v1::{self, offer::operation, resource::disk_info::source::Type};
+use crate::resources::{DisplayProto, Entry, Quantity, Resources};
+use crate::v1::{
+    self, agent_info::capability::Type as Capability, offer::operation,
+    resource::disk_info::source::Type,
+};
 
 /// Who asks: an operator, or a framework with its roles.
 #[derive(Clone, Copy, Debug)]
@@ -17,11 +20,66 @@ pub enum Asker<'a> {
     Framework(&'a BTreeSet<String>),
 }
 
+/// What an agent can do with reservations, volumes and disks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Abilities {
+    pub hierarchical_role: bool,
+    pub reservation_refinement: bool,
+    pub resize_volume: bool,
+    pub resource_provider: bool,
+    pub agent_operation_feedback: bool,
+}
+
+impl Abilities {
+    /// From what an agent announced.
+    #[must_use]
+    pub fn of(capabilities: &[v1::agent_info::Capability]) -> Self {
+        let has = |kind: Capability| capabilities.iter().any(|found| found.r#type() == kind);
+        Self {
+            hierarchical_role: has(Capability::HierarchicalRole),
+            reservation_refinement: has(Capability::ReservationRefinement),
+            resize_volume: has(Capability::ResizeVolume),
+            resource_provider: has(Capability::ResourceProvider),
+            agent_operation_feedback: has(Capability::AgentOperationFeedback),
+        }
+    }
+
+    /// `what` is `Resource` or `Volume`, `done` what is to happen to it.
+    fn reservation(self, entry: &Entry, what: &str, done: &str) -> Reason {
+        let role = entry.reservation_role().unwrap_or_default();
+        if !self.hierarchical_role && role.contains('/') {
+            return Err(format!(
+                "{what} {entry} with reservation for hierarchical role '{role}' cannot be {done} on an agent without HIERARCHICAL_ROLE capability"
+            ));
+        }
+        if !self.reservation_refinement && entry.is_refined() {
+            return Err(format!(
+                "{what} {entry} with reservation refinement cannot be {done} on an agent without RESERVATION_REFINEMENT capability"
+            ));
+        }
+        Ok(())
+    }
+
+    fn resize(self, volume: &Entry, done: &str) -> Reason {
+        if self.resize_volume {
+            return Ok(());
+        }
+        Err(format!(
+            "Volume {volume} cannot be {done} on an agent without RESIZE_VOLUME capability"
+        ))
+    }
+}
+
 /// RESERVE. `principal` is the authenticated one, if any.
 ///
 /// # Errors
 /// The message of OPERATION_ERROR.
-pub fn reserve(body: &operation::Reserve, principal: Option<&str>, asker: Asker<'_>) -> Reason {
+pub fn reserve(
+    body: &operation::Reserve,
+    principal: Option<&str>,
+    agent: Abilities,
+    asker: Asker<'_>,
+) -> Reason {
     let target = invalid(lists::validate(&body.resources))?;
     let source = lists::validate(&body.source).map_err(|r| format!("Invalid source: {r}"))?;
     if !body.source.is_empty() {
@@ -37,6 +95,7 @@ pub fn reserve(body: &operation::Reserve, principal: Option<&str>, asker: Asker<
     invalid(lists::one_provider(&body.resources))?;
     for entry in &target {
         dynamically_reserved(entry)?;
+        agent.reservation(entry, "Resource", "reserved")?;
         if let Some(principal) = principal {
             reserving_principal(entry, principal)?;
         }
@@ -139,6 +198,7 @@ pub fn create(
     body: &operation::Create,
     existing: &Resources,
     principal: Option<&str>,
+    agent: Abilities,
     framework: Option<(&str, bool)>,
 ) -> Reason {
     let volumes = invalid(lists::validate(&body.volumes))?;
@@ -151,9 +211,11 @@ pub fn create(
             && volume.is_shared()
         {
             return Err(format!(
-                "Create volume operation for '{volume}' has been attempted by framework '{id}' with no SHARED_RESOURCES capability"
+                "Create volume operation for '{}' has been attempted by framework '{id}' with no SHARED_RESOURCES capability",
+                DisplayProto(&volume.to_proto())
             ));
         }
+        agent.reservation(volume, "Volume", "created")?;
         if let Some(principal) = principal {
             creating_principal(volume, principal)?;
         }
@@ -209,7 +271,7 @@ fn one(resource: &v1::Resource, field: &str) -> Result<Entry, String> {
 ///
 /// # Errors
 /// The message of OPERATION_ERROR.
-pub fn grow(body: &operation::GrowVolume) -> Reason {
+pub fn grow(body: &operation::GrowVolume, agent: Abilities) -> Reason {
     let volume = one(&body.volume, "GrowVolume.volume")?;
     let addition = one(&body.addition, "GrowVolume.addition")?;
     if addition.scalar().unwrap_or_default() <= Quantity::ZERO {
@@ -222,7 +284,7 @@ pub fn grow(body: &operation::GrowVolume) -> Reason {
                 .into(),
         );
     }
-    Ok(())
+    agent.resize(&volume, "grown")
 }
 
 fn resizable(resource: &v1::Resource, volume: &Entry, verb: &str, field: &str) -> Reason {
@@ -249,7 +311,7 @@ fn resizable(resource: &v1::Resource, volume: &Entry, verb: &str, field: &str) -
 ///
 /// # Errors
 /// The message of OPERATION_ERROR.
-pub fn shrink(body: &operation::ShrinkVolume) -> Reason {
+pub fn shrink(body: &operation::ShrinkVolume, agent: Abilities) -> Reason {
     let volume = one(&body.volume, "ShrinkVolume.volume")?;
     let by = Quantity::from_f64(body.subtract.value).unwrap_or_default();
     if by <= Quantity::ZERO {
@@ -258,60 +320,8 @@ pub fn shrink(body: &operation::ShrinkVolume) -> Reason {
     if volume.scalar().unwrap_or_default() <= by {
         return Err("Value of 'ShrinkVolume.subtract' must be smaller than the size of 'ShrinkVolume.volume'".into());
     }
-    resizable(&body.volume, &volume, "Shrinking", "ShrinkVolume.volume")
-}
-
-/// CREATE_DISK.
-///
-/// # Errors
-/// The message of OPERATION_ERROR.
-pub fn create_disk(body: &operation::CreateDisk) -> Reason {
-    let source = provided_disk(&body.source)?;
-    if source.r#type() != Type::Raw {
-        return Err("'source' is not a RAW disk resource".into());
-    }
-    if !matches!(body.target_type(), Type::Mount | Type::Block) {
-        return Err("'target_type' is neither MOUNT or BLOCK".into());
-    }
-    match (&source.profile, &body.target_profile) {
-        (Some(_), Some(_)) => {
-            Err("'target_profile' must not be set when 'source' has a profile".into())
-        }
-        (None, None) => Err("'target_profile' must be set when 'source' has no profile".into()),
-        _ => Ok(()),
-    }
-}
-
-/// DESTROY_DISK.
-///
-/// # Errors
-/// The message of OPERATION_ERROR.
-pub fn destroy_disk(body: &operation::DestroyDisk) -> Reason {
-    let source = provided_disk(&body.source)?;
-    if !matches!(source.r#type(), Type::Mount | Type::Block | Type::Raw) {
-        return Err("'source' is neither a MOUNT, BLOCK or RAW disk resource".into());
-    }
-    if source.id.is_none() {
-        return Err("'source' is not backed by a CSI volume".into());
-    }
-    let disk = Entry::from_proto(&body.source).map_err(|error| error.to_string())?;
-    if disk.is_persistent_volume() {
-        return Err(format!(
-            "A disk resource containing a persistent volume {disk} cannot be destroyed directly. Please destroy the persistent volume first then destroy the disk resource"
-        ));
-    }
-    Ok(())
-}
-
-/// The source of a resource provider's disk; of type UNKNOWN where it has none.
-fn provided_disk(resource: &v1::Resource) -> Result<v1::resource::disk_info::Source, String> {
-    lists::validate(std::slice::from_ref(resource))
-        .map_err(|reason| format!("Invalid resource: {reason}"))?;
-    if resource.provider_id.is_none() {
-        return Err("'source' is not managed by a resource provider".into());
-    }
-    let source = resource.disk.as_ref().and_then(|disk| disk.source.clone());
-    Ok(source.unwrap_or_default())
+    resizable(&body.volume, &volume, "Shrinking", "ShrinkVolume.volume")?;
+    agent.resize(&volume, "shrunk")
 }
 
 #[cfg(test)]

@@ -179,3 +179,7 @@ pub fn overlap(parts: &[&Resources]) -> bool {
         })
     })
 }
+
+#[cfg(test)]
+#[path = "resources_tests.rs"]
+mod tests;

@@ -205,3 +205,80 @@ fn executors_and_groups() {
         "HTTP and TCP health checks are not supported for nested containers not joining parent's network",
     );
 }
+
+#[test]
+fn revocable_and_other_resources_do_not_mix_under_one_executor() {
+    let revocable = CPUS.replace(r#""name""#, r#""revocable":{},"name""#);
+    let with = |mine: &str, its: &str| {
+        info(&format!(
+            r#""resources":[{mine}],"executor":{{"executor_id":{{"value":"e"}},"resources":[{its}]}}"#
+        ))
+    };
+    let group = |tasks: &[&v1::TaskInfo], executor: &str| {
+        let group = v1::TaskGroupInfo {
+            tasks: tasks.iter().map(|task| (*task).clone()).collect(),
+        };
+        let resources = &with(CPUS, executor).executor.expect("one").resources;
+        group_resources(&group, &Resources::from_proto_unchecked(resources))
+    };
+    let reason = "mix revocable and non-revocable resources: Cannot use both revocable and non-revocable 'cpus' at the same time";
+    for (mine, its, mixes) in [
+        (CPUS, CPUS, false),
+        (&revocable, &revocable, false),
+        (&revocable, CPUS, true),
+        (CPUS, &revocable, true),
+    ] {
+        let task = with(mine, its);
+        let said = |who: &str| match mixes {
+            true => Err(format!("{who} {reason}")),
+            false => Ok(()),
+        };
+        assert_eq!(task_and_executor(&task), said("Task and its executor"));
+        assert_eq!(group(&[&task], its), said("Task group and executor"));
+        // Two tasks among themselves, with an executor that uses nothing.
+        let other = with(its, CPUS);
+        assert_eq!(group(&[&task, &other], ""), said("Task group and executor"));
+    }
+}
+
+#[test]
+fn an_executors_id_is_a_name_for_a_folder() {
+    for (id, expected) in [
+        ("abc", ""),
+        ("", "ID must not be empty"),
+        ("ab c", ""),
+        ("ab/c", "'ab/c' contains invalid characters"),
+        ("a.b", ""),
+        (".", "'.' is disallowed"),
+        ("..", "'..' is disallowed"),
+    ] {
+        let executor_info = v1::ExecutorInfo {
+            executor_id: v1::ExecutorId { value: id.into() },
+            command: Some(v1::CommandInfo::default()),
+            ..Default::default()
+        };
+        let result = executor(&executor_info);
+        assert_eq!(result.err().unwrap_or_default(), expected, "{id}");
+    }
+}
+
+#[test]
+fn an_executors_resources_are_allocated_to_one_role() {
+    let with = |resources: &str| {
+        let info = info(&format!(
+            r#""executor":{{"executor_id":{{"value":"e"}},"resources":[{resources}]}}"#
+        ));
+        executor_resources(&info.executor.expect("one"))
+    };
+    let mem = CPUS.replace("cpus", "mem");
+    assert_eq!(with(""), Ok(()));
+    assert_eq!(with(&format!("{CPUS},{mem}")), Ok(()));
+    assert_eq!(
+        with(&CPUS.replace(r#","allocation_info":{"role":"r"}"#, "")),
+        Err("Invalid executor resources: The resources are not allocated to a role".into())
+    );
+    assert_eq!(
+        with(&format!("{CPUS},{}", mem.replace(r#""r""#, r#""q""#))),
+        Err("Invalid executor resources: The resources have multiple allocation roles ('q' and 'r') but only one allocation role is allowed".into())
+    );
+}
