@@ -1,29 +1,26 @@
-//! Brings a command's files into its sandbox before it starts: plain files, HTTP, permissions, archives.
+//! Brings a command's files into its sandbox before it starts: plain files, http and https, permissions, archives.
 //!
 //! Owns the limits on size and time and where a file may land: only inside the sandbox. Nothing of the task runs
-//! yet while it works, so a path that was checked stays what it was. URIs may carry secrets: their user part
-//! and query are never shown.
+//! yet while it works, so a path that was checked stays what it was. Files are read and written with the rights
+//! of the task's user, never more. URIs may carry secrets: their user part and query are never shown.
+
+mod rights;
 
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Read, Write},
-    os::unix::fs::{OpenOptionsExt, PermissionsExt, lchown},
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::{Component, Path, PathBuf},
     process::{Command, Stdio},
+    sync::Arc,
     time::Duration,
 };
 
-use bytes::Bytes;
-use http_body_util::{BodyExt, Empty};
-use hyper::{StatusCode, Uri as HttpUri, header::LOCATION};
-use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
-    rt::TokioExecutor,
-};
+use tepui_client::{Client, Options, download::Download};
 use tepui_protocol::v1::command_info;
 
-/// Redirects that are followed for one file.
-const MAX_REDIRECTS: usize = 5;
+use self::rights::{Rights, acting};
+
 const COPY_BUFFER_BYTES: usize = 256 * 1024;
 
 /// The limits of fetching.
@@ -37,27 +34,34 @@ pub struct Fetcher {
     pub stall_timeout: Duration,
     /// For all files of one container together.
     pub timeout: Duration,
+    /// Asks the servers. One for all files: what https needs is read once, at the first such file.
+    pub client: Client,
 }
 
 impl Default for Fetcher {
     fn default() -> Self {
+        let stall_timeout = Duration::from_mins(1);
         Self {
             frameworks_home: None,
             max_bytes: 16 << 30,
-            stall_timeout: Duration::from_mins(1),
+            stall_timeout,
             timeout: Duration::from_mins(30),
+            client: Client::new(Options {
+                connect_timeout: stall_timeout,
+                ..Options::default()
+            }),
         }
     }
 }
 
 /// Where a file comes from.
-enum Source {
+enum Source<'a> {
     Path(PathBuf),
-    Http(HttpUri),
+    Url(&'a str),
 }
 
 impl Fetcher {
-    /// Fetches all files, in order, into a sandbox that exists; what was made belongs to `user` then.
+    /// Fetches all files, in order, into a sandbox that exists and is `user`'s, as are the files then.
     ///
     /// # Errors
     /// The first file that could not be had, with the reason, in words for the framework.
@@ -67,46 +71,58 @@ impl Fetcher {
         sandbox: &Path,
         user: Option<&str>,
     ) -> Result<(), String> {
+        let rights = match user.map(str::to_owned) {
+            Some(user) => blocking(move || Rights::of(&user)).await?.map(Arc::new),
+            None => None,
+        };
         let all = async {
             for uri in uris {
-                let fetched = self.fetch_one(uri, sandbox).await;
+                let fetched = self.fetch_one(uri, sandbox, rights.as_ref()).await;
                 fetched.map_err(|error| format!("{}: {error}", shown(&uri.value)))?;
             }
             Ok(())
         };
         let limit = tokio::time::timeout(self.timeout, all).await;
-        limit.unwrap_or_else(|_| Err(format!("not done after {} s", self.timeout.as_secs())))?;
-        let Some(user) = user.map(str::to_owned) else {
-            return Ok(());
-        };
-        let sandbox = sandbox.to_owned();
-        blocking(move || give_to(&sandbox, &user)).await
+        limit.unwrap_or_else(|_| Err(format!("not done after {} s", self.timeout.as_secs())))
     }
 
-    async fn fetch_one(&self, uri: &command_info::Uri, sandbox: &Path) -> Result<(), String> {
-        let source = self.source(&uri.value)?;
+    async fn fetch_one(
+        &self,
+        uri: &command_info::Uri,
+        sandbox: &Path,
+        rights: Option<&Arc<Rights>>,
+    ) -> Result<(), String> {
+        // Mesos overlooks white space before a URI, too.
+        let value = uri.value.trim_start();
+        let source = self.source(value)?;
         let name = match &uri.output_file {
             Some(name) => PathBuf::from(name),
-            None => PathBuf::from(base_name(&uri.value)?),
+            None => PathBuf::from(base_name(value)?),
         };
         let (root, name) = (sandbox.to_owned(), name);
-        let target = blocking(move || target(&root, &name)).await?;
+        let target = acting(rights, move || target(&root, &name)).await?;
         match source {
             Source::Path(path) => {
                 let (to, max_bytes) = (target.clone(), self.max_bytes);
-                blocking(move || copy(&path, &to, max_bytes)).await?;
+                acting(rights, move || copy(&path, &to, max_bytes)).await?;
             }
-            Source::Http(address) => self.download(address, &target).await?,
+            Source::Url(url) => {
+                let asked = self.client.download(url, self.stall_timeout).await;
+                let download = asked.map_err(|error| error.to_string())?;
+                let to = target.clone();
+                let file = acting(rights, move || create(&to).map_err(text)).await?;
+                self.receive(download, file).await?;
+            }
         }
         let executable = uri.executable.unwrap_or(false);
         let extract = uri.extract.unwrap_or(true);
-        let root = sandbox.to_owned();
-        blocking(move || {
+        let (root, lent) = (sandbox.to_owned(), rights.cloned());
+        acting(rights, move || {
             if executable {
                 return make_executable(&target).map_err(text);
             }
             if extract {
-                unpack(&target, &root)
+                unpack(&target, &root, lent.as_deref())
             } else {
                 Ok(())
             }
@@ -114,7 +130,7 @@ impl Fetcher {
         .await
     }
 
-    fn source(&self, uri: &str) -> Result<Source, String> {
+    fn source<'a>(&self, uri: &'a str) -> Result<Source<'a>, String> {
         if let Some(path) = uri.strip_prefix("file://") {
             let path = path.strip_prefix("localhost").unwrap_or(path);
             return Ok(Source::Path(PathBuf::from(path)));
@@ -123,14 +139,9 @@ impl Fetcher {
             return Ok(Source::Path(PathBuf::from(uri)));
         }
         match uri.split_once("://") {
-            Some(("http", _)) => {
-                let address = uri
-                    .parse()
-                    .map_err(|_| "it is not a valid URL".to_owned())?;
-                Ok(Source::Http(address))
-            }
+            Some(("http" | "https", _)) => Ok(Source::Url(uri)),
             Some((scheme, _)) => Err(format!(
-                "this agent cannot fetch by '{scheme}'; use http, file or an absolute path"
+                "this agent cannot fetch by '{scheme}'; use http, https, file or an absolute path"
             )),
             None => match &self.frameworks_home {
                 Some(home) => Ok(Source::Path(home.join(uri))),
@@ -139,43 +150,9 @@ impl Fetcher {
         }
     }
 
-    async fn download(&self, mut address: HttpUri, target: &Path) -> Result<(), String> {
-        let client =
-            Client::builder(TokioExecutor::new()).build::<_, Empty<Bytes>>(HttpConnector::new());
-        for _ in 0..=MAX_REDIRECTS {
-            let asked = tokio::time::timeout(self.stall_timeout, client.get(address.clone())).await;
-            let answer = asked.map_err(|_| self.stalled())?;
-            let answer =
-                answer.map_err(|error| format!("the server cannot be reached ({error})"))?;
-            if answer.status().is_redirection() {
-                let location = answer
-                    .headers()
-                    .get(LOCATION)
-                    .and_then(|it| it.to_str().ok());
-                address = redirected(&address, location)?;
-                continue;
-            }
-            if answer.status() != StatusCode::OK {
-                return Err(format!("the server answered {}", answer.status()));
-            }
-            return self.receive(answer.into_body(), target).await;
-        }
-        Err(format!("more than {MAX_REDIRECTS} redirects"))
-    }
-
-    async fn receive(&self, mut body: hyper::body::Incoming, target: &Path) -> Result<(), String> {
-        let to = target.to_owned();
-        let mut file = blocking(move || create(&to).map_err(text)).await?;
+    async fn receive(&self, mut download: Download, mut file: File) -> Result<(), String> {
         let mut left = self.max_bytes;
-        loop {
-            let frame = tokio::time::timeout(self.stall_timeout, body.frame()).await;
-            let Some(frame) = frame.map_err(|_| self.stalled())? else {
-                return Ok(());
-            };
-            let frame = frame.map_err(|error| format!("the download broke off ({error})"))?;
-            let Ok(data) = frame.into_data() else {
-                continue;
-            };
+        while let Some(data) = download.next().await.map_err(|error| error.to_string())? {
             left = left
                 .checked_sub(data.len() as u64)
                 .ok_or_else(|| too_big(self.max_bytes))?;
@@ -185,13 +162,7 @@ impl Fetcher {
             })
             .await?;
         }
-    }
-
-    fn stalled(&self) -> String {
-        format!(
-            "the server was silent for {} s",
-            self.stall_timeout.as_secs()
-        )
+        Ok(())
     }
 }
 
@@ -271,30 +242,36 @@ fn copy(from: &Path, to: &Path, max_bytes: u64) -> Result<(), String> {
 }
 
 fn make_executable(target: &Path) -> io::Result<()> {
-    let mode = fs::metadata(target)?.permissions().mode();
-    fs::set_permissions(target, fs::Permissions::from_mode(mode | 0o111))
+    fs::set_permissions(target, fs::Permissions::from_mode(0o755))
 }
 
-/// Unpacks an archive that its name tells; anything else stays as it is.
-fn unpack(target: &Path, sandbox: &Path) -> Result<(), String> {
+/// Unpacks into the sandbox an archive that its name tells; anything else stays as it is.
+fn unpack(target: &Path, sandbox: &Path, rights: Option<&Rights>) -> Result<(), String> {
     let name = target
         .file_name()
         .unwrap_or_default()
         .to_string_lossy()
         .into_owned();
     let ends = |endings: &[&str]| endings.iter().any(|ending| name.ends_with(ending));
+    let program = |name: &str| {
+        let mut command = Command::new(name);
+        if let Some(rights) = rights {
+            rights.lend(&mut command);
+        }
+        command
+    };
     let tar = [
         ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz",
     ];
     if ends(&tar) {
-        let mut command = Command::new("tar");
+        let mut command = program("tar");
         command
             .args(["--no-same-owner", "--no-same-permissions", "-C"])
             .arg(sandbox);
         return run(command.arg("-xf").arg(target));
     }
     if ends(&[".zip"]) {
-        let mut command = Command::new("unzip");
+        let mut command = program("unzip");
         return run(command
             .args(["-o", "-q", "-d"])
             .arg(sandbox)
@@ -304,12 +281,12 @@ fn unpack(target: &Path, sandbox: &Path) -> Result<(), String> {
     let Some(plain) = name.strip_suffix(".gz").filter(|plain| !plain.is_empty()) else {
         return Ok(());
     };
-    let output = target.with_file_name(plain);
+    let output = sandbox.join(plain);
     if fs::symlink_metadata(&output).is_ok() {
         fs::remove_file(&output).map_err(text)?;
     }
     let output = create(&output).map_err(text)?;
-    run(Command::new("gzip").arg("-dc").arg(target).stdout(output))
+    run(program("gzip").arg("-dc").arg(target).stdout(output))
 }
 
 fn run(command: &mut Command) -> Result<(), String> {
@@ -327,45 +304,9 @@ fn run(command: &mut Command) -> Result<(), String> {
     Err(format!("{program} failed with {} ({first})", done.status))
 }
 
-/// Gives everything in the sandbox to the user, links themselves and not what they point to.
-fn give_to(sandbox: &Path, user: &str) -> Result<(), String> {
-    let found = nix::unistd::User::from_name(user).map_err(|errno| errno.to_string())?;
-    let found = found.ok_or_else(|| format!("the user '{user}' does not exist on this machine"))?;
-    let mut directories = vec![sandbox.to_owned()];
-    while let Some(directory) = directories.pop() {
-        for entry in fs::read_dir(&directory).map_err(text)? {
-            let entry = entry.map_err(text)?;
-            let (uid, gid) = (found.uid.as_raw(), found.gid.as_raw());
-            lchown(entry.path(), Some(uid), Some(gid)).map_err(text)?;
-            if entry.file_type().map_err(text)?.is_dir() {
-                directories.push(entry.path());
-            }
-        }
-    }
-    Ok(())
-}
-
-fn redirected(from: &HttpUri, location: Option<&str>) -> Result<HttpUri, String> {
-    let location = location.ok_or("the server redirects without saying where")?;
-    let whole = if location.starts_with('/') {
-        format!(
-            "http://{}{location}",
-            from.authority().map_or("", |it| it.as_str())
-        )
-    } else {
-        location.to_owned()
-    };
-    let to: HttpUri = whole
-        .parse()
-        .map_err(|_| "the server redirects to no valid URL")?;
-    if to.scheme_str() == Some("http") {
-        return Ok(to);
-    }
-    Err("the server redirects to what is not http".to_owned())
-}
-
 /// A URI without what may be secret.
 fn shown(uri: &str) -> String {
+    let uri = uri.trim_start();
     let plain = uri.split(['?', '#']).next().unwrap_or(uri);
     match plain.split_once("://") {
         Some((scheme, rest)) => {

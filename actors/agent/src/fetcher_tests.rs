@@ -1,9 +1,14 @@
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{MetadataExt, chown, symlink};
 
+use tepui_client::tls::Roots;
 use tepui_protocol::v1::command_info::Uri;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
+};
+use tokio_rustls::{
+    TlsAcceptor,
+    rustls::{ServerConfig, pki_types::PrivateKeyDer},
 };
 
 use super::*;
@@ -133,4 +138,182 @@ async fn http_is_followed_and_bounded_and_its_secrets_are_not_shown() {
     let other = [uri("hdfs://host/file")];
     assert!(fetcher.fetch(&other, sandbox.path(), None).await.is_err());
     server.abort();
+}
+
+fn certified() -> (TlsAcceptor, Vec<u8>) {
+    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let certificate = made.cert.der().clone();
+    let key = PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
+    let config = ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.clone()], key)
+        .unwrap();
+    (TlsAcceptor::from(Arc::new(config)), certificate.to_vec())
+}
+
+fn trusting(root: Vec<u8>) -> Fetcher {
+    Fetcher {
+        client: Client::new(Options {
+            roots: Roots::Only(vec![root]),
+            ..Options::default()
+        }),
+        ..Fetcher::default()
+    }
+}
+
+#[tokio::test]
+async fn https_files_arrive_where_the_server_is_trusted_and_only_there() {
+    let (tls, root) = certified();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let file: Vec<u8> = (0..1_000_000_u32).map(|at| (at % 249) as u8).collect();
+    let sent = file.clone();
+    let server = tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let Ok(mut stream) = tls.accept(stream).await else {
+                continue;
+            };
+            let mut request = Vec::new();
+            while !request.ends_with(b"\r\n\r\n") {
+                request.push(stream.read_u8().await.unwrap());
+            }
+            let head = format!(
+                "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+                sent.len()
+            );
+            // Who has had enough hangs up.
+            if stream.write_all(head.as_bytes()).await.is_ok()
+                && stream.write_all(&sent).await.is_ok()
+            {
+                let _ = stream.shutdown().await;
+            }
+        }
+    });
+    let sandbox = tempfile::tempdir().unwrap();
+    let run = [Uri {
+        output_file: Some("bin/run".to_owned()),
+        executable: Some(true),
+        ..uri(format!("https://{address}/file?token=1"))
+    }];
+    trusting(root.clone())
+        .fetch(&run, sandbox.path(), None)
+        .await
+        .unwrap();
+    let arrived = sandbox.path().join("bin/run");
+    assert!(fs::read(&arrived).unwrap() == file);
+    assert_eq!(mode(&arrived), 0o755);
+
+    let stranger = trusting(certified().1);
+    let error = stranger.fetch(&run, sandbox.path(), None).await;
+    let error = error.unwrap_err();
+    let expected = format!(
+        "https://{address}/file: the certificate of 127.0.0.1 is not signed by the issuer that is known here by its name: "
+    );
+    assert!(error.starts_with(&expected), "{error}");
+    assert!(!arrived.exists());
+
+    let small = Fetcher {
+        max_bytes: 999_999,
+        ..trusting(root)
+    };
+    let error = small.fetch(&run, sandbox.path(), None).await.unwrap_err();
+    assert!(error.ends_with("it has more than 999999 bytes"), "{error}");
+    server.abort();
+}
+
+#[tokio::test]
+async fn details_are_as_mesos_has_them() {
+    let outside = tempfile::tempdir().unwrap();
+    let sandbox = tempfile::tempdir().unwrap();
+    let plain = outside.path().join("plain");
+    fs::write(&plain, "words").unwrap();
+    fs::set_permissions(&plain, fs::Permissions::from_mode(0o600)).unwrap();
+    let gzip = Command::new("gzip").arg("-k").arg(&plain).status();
+    assert!(gzip.unwrap().success());
+    let packed = outside.path().join("plain.gz");
+    let uris = [
+        Uri {
+            executable: Some(true),
+            output_file: Some("run".to_owned()),
+            ..uri(format!(" \t{}", plain.display()))
+        },
+        Uri {
+            output_file: Some("sub/unpacked.gz".to_owned()),
+            ..uri(format!("file://localhost{}", packed.display()))
+        },
+        Uri {
+            extract: Some(false),
+            ..uri(packed.display().to_string())
+        },
+    ];
+    let fetcher = Fetcher::default();
+    fetcher.fetch(&uris, sandbox.path(), None).await.unwrap();
+    let at = |name: &str| sandbox.path().join(name);
+    assert_eq!(mode(&at("run")), 0o755);
+    assert_eq!(fs::read_to_string(at("unpacked")).unwrap(), "words");
+    assert!(at("sub/unpacked.gz").exists() && at("plain.gz").exists());
+    assert!(!at("plain").exists());
+    let unknown = fetcher.fetch(&uris, sandbox.path(), Some("no-such-user"));
+    assert_eq!(
+        unknown.await.unwrap_err(),
+        "the user 'no-such-user' does not exist on this machine"
+    );
+}
+
+/// A directory that `nobody` can look into, and an archive there with this one entry.
+fn packed(name: &str, from: &Path, entry: &str) -> (tempfile::TempDir, String) {
+    let directory = tempfile::tempdir().unwrap();
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let archive = directory.path().join(name);
+    let mut tar = Command::new("tar");
+    tar.arg("-cf").arg(&archive).arg("-C").arg(from).arg(entry);
+    assert!(tar.status().unwrap().success());
+    let archive = archive.display().to_string();
+    (directory, archive)
+}
+
+#[tokio::test]
+async fn root_fetches_with_no_more_rights_than_the_user_of_the_task_has() {
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("left out: only root can act for another user");
+        return;
+    }
+    let nobody = nix::unistd::User::from_name("nobody").unwrap().unwrap();
+    let (uid, gid) = (nobody.uid.as_raw(), nobody.gid.as_raw());
+    let sandbox = tempfile::tempdir().unwrap();
+    chown(sandbox.path(), Some(uid), Some(gid)).unwrap();
+    let fetch = async |value: &str| {
+        let fetcher = Fetcher::default();
+        fetcher
+            .fetch(&[uri(value)], sandbox.path(), Some("nobody"))
+            .await
+    };
+
+    // A link out of the sandbox, and an archive that would write through it.
+    let precious = tempfile::tempdir().unwrap();
+    let link = tempfile::tempdir().unwrap();
+    symlink(precious.path(), link.path().join("way")).unwrap();
+    let through = tempfile::tempdir().unwrap();
+    fs::create_dir(through.path().join("way")).unwrap();
+    fs::write(through.path().join("way/victim"), "x").unwrap();
+    let (_first, first) = packed("first.tar", link.path(), "way");
+    let (_second, second) = packed("second.tar", through.path(), "way/victim");
+    fetch(&first).await.unwrap();
+    let way = fs::symlink_metadata(sandbox.path().join("way")).unwrap();
+    assert!(way.is_symlink() && way.uid() == uid && way.gid() == gid);
+    let archive = fs::metadata(sandbox.path().join("first.tar")).unwrap();
+    assert!(archive.uid() == uid && archive.gid() == gid);
+    let error = fetch(&second).await.unwrap_err();
+    assert!(error.contains("tar failed"), "{error}");
+    assert!(!precious.path().join("victim").exists());
+
+    let secret = Path::new(&first).with_file_name("secret");
+    fs::write(&secret, "root's own").unwrap();
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
+    let error = fetch(&secret.display().to_string()).await.unwrap_err();
+    assert!(error.contains("Permission denied"), "{error}");
+    assert!(!sandbox.path().join("secret").exists());
+    // The rights of one thread were changed, not the agent's.
+    assert_eq!(fs::read_to_string(&secret).unwrap(), "root's own");
 }

@@ -1,20 +1,24 @@
-//! One HTTP client for the whole SDK: bounded in time and size, follows a master's 307 to its leader.
+//! One HTTP client for all of Tepui: bounded in time and size, follows a master's 307 to its leader.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{Request, Response, StatusCode, body::Incoming, header};
 use hyper_util::{
-    client::legacy::{Client as Pool, connect::HttpConnector},
-    rt::TokioExecutor,
+    client::legacy::{
+        Client as Pool,
+        connect::{Connect, HttpConnector},
+    },
+    rt::{TokioExecutor, TokioTimer},
 };
+
+use crate::tls::{Roots, Secure};
 
 /// Bytes of one answer that is read whole.
 const MAX_ANSWER_BYTES: usize = 256 << 20;
 /// From sending a request to its answer's head.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// A redirect to the leader, and one more where it changed meanwhile.
 const MAX_REDIRECTS: usize = 3;
 
@@ -34,21 +38,41 @@ pub enum Error {
     NoLeader(String),
 }
 
-/// A cheap handle to the connection pool.
+/// What a client may be told.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// For TCP; the addresses of one name share it.
+    pub connect_timeout: Duration,
+    pub roots: Roots,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(5),
+            roots: Roots::System,
+        }
+    }
+}
+
+/// A cheap handle to the connection pools.
 #[derive(Debug, Clone)]
 pub struct Client {
-    pool: Pool<HttpConnector, Full<Bytes>>,
+    plain: Pool<HttpConnector, Full<Bytes>>,
+    secure: Arc<Secure>,
 }
 
 impl Default for Client {
     fn default() -> Self {
-        let mut connector = HttpConnector::new();
-        connector.set_nodelay(true);
-        connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
-        Client {
-            pool: Pool::builder(TokioExecutor::new()).build(connector),
-        }
+        Self::new(Options::default())
     }
+}
+
+/// Connections that idle are closed in time, not only when the server closes them.
+pub(crate) fn pool<C: Connect + Clone>(connector: C) -> Pool<C, Full<Bytes>> {
+    Pool::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .build(connector)
 }
 
 /// One request; `address` is `host:port`.
@@ -61,6 +85,25 @@ pub(crate) struct Call<'a> {
 }
 
 impl Client {
+    /// Opens nothing and reads nothing yet.
+    pub fn new(options: Options) -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        connector.set_connect_timeout(Some(options.connect_timeout));
+        Client {
+            plain: pool(connector.clone()),
+            secure: Arc::new(Secure::new(options.roots, connector)),
+        }
+    }
+
+    pub(crate) fn plain(&self) -> &Pool<HttpConnector, Full<Bytes>> {
+        &self.plain
+    }
+
+    pub(crate) fn secure(&self) -> &Secure {
+        &self.secure
+    }
+
     /// Sends and waits for the head of the answer; follows redirects; anything but 2xx is an error.
     pub(crate) async fn send(&self, call: Call<'_>) -> Result<Response<Incoming>, Error> {
         let mut address = call.address.to_string();
@@ -95,7 +138,7 @@ impl Client {
         let request = request
             .body(Full::new(call.body.clone().unwrap_or_default()))
             .map_err(|error| unreachable(format!("'{address}' is no address: {error}")))?;
-        let answer = tokio::time::timeout(ANSWER_TIMEOUT, self.pool.request(request)).await;
+        let answer = tokio::time::timeout(ANSWER_TIMEOUT, self.plain.request(request)).await;
         match answer {
             Err(_) => Err(Error::Timeout {
                 address: address.to_string(),
@@ -124,10 +167,13 @@ impl Client {
 }
 
 /// The innermost of a chain of errors says what happened (`Connection refused`).
-fn root_cause(error: &dyn std::error::Error) -> String {
+pub(crate) fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
     let mut cause = error;
     while let Some(source) = cause.source() {
         cause = source;
+    }
+    if cause.is::<tokio::time::error::Elapsed>() {
+        return "no connection was made in time".to_owned();
     }
     cause.to_string()
 }
