@@ -41,6 +41,10 @@ pub struct MasterConfig {
     pub agent_reregister_timeout: Duration,
     /// How long an agent that fell silent may stay away (Mesos: ping timeout times missed pings).
     pub agent_silence_timeout: Duration,
+    /// The roles frameworks may have besides `*`; `None` is any (Mesos: `--roles`).
+    pub roles: Option<BTreeSet<String>>,
+    /// Whether frameworks may run as root (Mesos: `--root_submissions`).
+    pub root_submissions: bool,
 }
 
 /// Who waits for an answer.

@@ -8,7 +8,7 @@ use tepui_messages::{
     master::Answer,
 };
 use tepui_protocol::{
-    node,
+    node, roles,
     v1::{
         FrameworkId, FrameworkInfo,
         framework_info::capability::Type as Capability,
@@ -98,7 +98,7 @@ impl MasterCore {
     }
 
     fn check_subscription(&self, request: &SubscribeRequest) -> Result<(), String> {
-        check_framework_info(&request.info, &request.suppressed_roles)?;
+        self.check_framework_info(&request.info, &request.suppressed_roles)?;
         let id = request.info.id.as_ref().map_or("", |id| id.value.as_str());
         if self
             .completed_frameworks
@@ -111,6 +111,34 @@ impl MasterCore {
             .offer_constraints
             .as_ref()
             .map_or(Ok(()), validate::constraints::validate)
+    }
+
+    /// The description alone, and what this master's operator allows.
+    fn check_framework_info(
+        &self,
+        info: &FrameworkInfo,
+        suppressed: &[String],
+    ) -> Result<(), String> {
+        validate::framework::validate(info)?;
+        if let Some(allowed) = &self.config.roles {
+            let mut asked = validate::framework::roles(info);
+            asked.retain(|role| *role != roles::ANY && !allowed.contains(*role));
+            if !asked.is_empty() {
+                let list: Vec<&str> = asked.into_iter().collect();
+                let list = list.join(", ");
+                return Err(format!(
+                    "Roles {{ {list} }} are not present in the master's --roles"
+                ));
+            }
+        }
+        validate::framework::suppressed_roles(info, suppressed)?;
+        if info.user == "root" && !self.config.root_submissions {
+            return Err(
+                "User 'root' is not allowed to run frameworks without --root_submissions set"
+                    .to_string(),
+            );
+        }
+        Ok(())
     }
 
     pub(crate) fn subscribe_written(
@@ -257,7 +285,7 @@ impl MasterCore {
         turn: &mut Turn<'_>,
     ) {
         let old = self.frameworks[id].info();
-        if let Err(reason) = check_framework_info(&request.info, &request.suppressed_roles) {
+        if let Err(reason) = self.check_framework_info(&request.info, &request.suppressed_roles) {
             return turn.answer(
                 token,
                 Answer::refused(
@@ -447,11 +475,6 @@ fn refuse(stream_id: &str, reason: String, turn: &mut Turn<'_>) {
     turn.effects.push(crate::core::Effect::EndStream {
         stream_id: stream_id.to_string(),
     });
-}
-
-fn check_framework_info(info: &FrameworkInfo, suppressed: &[String]) -> Result<(), String> {
-    validate::framework::validate(info)?;
-    validate::framework::suppressed_roles(info, suppressed)
 }
 
 #[cfg(test)]

@@ -41,6 +41,33 @@ fn subscribed_names_master_and_heartbeats() {
 }
 
 #[test]
+fn the_operator_says_which_roles_and_users_there_are() {
+    let mut stage = Stage::new();
+    stage.core.config.roles = Some(["dev".to_string()].into());
+    stage.core.config.root_submissions = false;
+    let multi = json!([{"type": "MULTI_ROLE"}]);
+    let refused = [
+        (
+            json!({"role": "ops", "user": "root"}),
+            "Roles { ops } are not present in the master's --roles",
+        ),
+        (
+            json!({"roles": ["dev", "ops", "a", "*"], "capabilities": multi}),
+            "Roles { a, ops } are not present in the master's --roles",
+        ),
+        (
+            json!({"role": "dev", "user": "root"}),
+            "User 'root' is not allowed to run frameworks without --root_submissions set",
+        ),
+    ];
+    for (info, reason) in refused {
+        assert_eq!(stage.refusal(info, &[]), reason);
+    }
+    stage.subscribe(json!({"role": "*", "user": "alice"}));
+    stage.subscribe(json!({"roles": ["*", "dev"], "user": "alice", "capabilities": multi}));
+}
+
+#[test]
 fn refusals_are_events_that_end_the_stream() {
     let mut stage = Stage::new();
     let gone = stage.subscribe(json!({}));

@@ -458,6 +458,8 @@ fn core(id: &str) -> MasterCore {
         started_at: START,
         agent_reregister_timeout: Duration::from_secs(600),
         agent_silence_timeout: Duration::ZERO,
+        roles: None,
+        root_submissions: true,
     })
 }
 

@@ -7,7 +7,7 @@ pub mod leadership;
 mod run;
 mod wiring;
 
-use std::{net::IpAddr, path::PathBuf, sync::Arc, sync::atomic::AtomicU64};
+use std::{collections::BTreeSet, net::IpAddr, path::PathBuf, sync::Arc, sync::atomic::AtomicU64};
 
 use futures_util::future::BoxFuture;
 use serde_json::Value;
@@ -29,6 +29,10 @@ pub struct MasterSettings {
     pub bridge_port: u16,
     pub hostname: String,
     pub cluster: Option<String>,
+    /// The roles frameworks may have besides `*`; `None` is any.
+    pub roles: Option<BTreeSet<String>>,
+    /// Whether frameworks may run as root.
+    pub root_submissions: bool,
     /// This master's name in its group.
     pub name: String,
     /// What `/files/*` shows as `/master/log`.

@@ -59,6 +59,11 @@ async fn serve(
         work_dir: settings.work_dir.display().to_string(),
         cluster: settings.cluster.clone(),
         log_dir: log_dir.clone(),
+        roles: settings
+            .roles
+            .as_ref()
+            .map(|roles| roles.iter().cloned().collect::<Vec<_>>().join(",")),
+        root_submissions: settings.root_submissions,
         quorum: 1,
     };
     let version = version::own();

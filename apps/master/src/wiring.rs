@@ -130,6 +130,8 @@ pub(crate) async fn assemble(
         started_at,
         agent_reregister_timeout: AGENT_REREGISTER_TIMEOUT,
         agent_silence_timeout: AGENT_SILENCE_TIMEOUT,
+        roles: settings.roles.clone(),
+        root_submissions: settings.root_submissions,
     };
     let master = master.start_once(move || Master::new(config, links));
     registrar.start_once(move || Registrar::new(member, reader, announce));

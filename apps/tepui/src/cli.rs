@@ -89,6 +89,14 @@ pub(crate) struct MasterArgs {
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) cluster: Option<String>,
+    /// Roles that frameworks may have besides *, separated by commas [default: any]
+    #[arg(long, value_name = "ROLE,…")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) roles: Option<String>,
+    /// Whether frameworks may run tasks as root [default: true]
+    #[arg(long, value_name = "true|false")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) root_submissions: Option<bool>,
     /// This master's name in its group [default: m1]
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]

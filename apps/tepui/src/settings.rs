@@ -1,6 +1,6 @@
 //! A daemon's settings from where users put them: flag, then `TEPUI_…`, then `MESOS_…`, then the TOML file.
 
-use std::{net::IpAddr, path::PathBuf};
+use std::{collections::BTreeSet, net::IpAddr, path::PathBuf};
 
 use anyhow::{Context, bail};
 use figment::{
@@ -12,7 +12,15 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use crate::cli::{AgentArgs, MasterArgs};
 
 /// Flags of a master that Mesos' master has under the same name.
-const MASTER_TWINS: &[&str] = &["work_dir", "ip", "port", "hostname", "cluster"];
+const MASTER_TWINS: &[&str] = &[
+    "work_dir",
+    "ip",
+    "port",
+    "hostname",
+    "cluster",
+    "roles",
+    "root_submissions",
+];
 const MASTER_KEYS: &[&str] = &[
     "work_dir",
     "ip",
@@ -20,6 +28,8 @@ const MASTER_KEYS: &[&str] = &[
     "bridge_port",
     "hostname",
     "cluster",
+    "roles",
+    "root_submissions",
     "name",
     "peers",
 ];
@@ -42,6 +52,8 @@ struct MasterFile {
     bridge_port: Option<u16>,
     hostname: Option<String>,
     cluster: Option<String>,
+    roles: Option<String>,
+    root_submissions: Option<bool>,
     name: Option<String>,
     peers: Option<String>,
 }
@@ -109,6 +121,8 @@ pub(crate) fn master(args: &MasterArgs) -> anyhow::Result<tepui_master::MasterSe
         bridge_port: file.bridge_port.unwrap_or(5060),
         hostname: file.hostname.unwrap_or_else(|| ip.to_string()),
         cluster: file.cluster,
+        roles: file.roles.as_deref().map(roles).transpose()?,
+        root_submissions: file.root_submissions.unwrap_or(true),
         name: file.name.unwrap_or_else(|| "m1".to_string()),
         log_file: None,
         verbosity: Default::default(),
@@ -132,6 +146,18 @@ pub(crate) fn agent(args: &AgentArgs) -> anyhow::Result<tepui_agent::AgentSettin
         log_file: None,
         verbosity: Default::default(),
     })
+}
+
+/// `role[,role…]`, checked for form.
+fn roles(list: &str) -> anyhow::Result<BTreeSet<String>> {
+    let mut roles = BTreeSet::new();
+    for role in list.split(',').map(str::trim) {
+        if let Err(reason) = tepui_protocol::roles::validate(role) {
+            bail!("--roles {list}: {reason}; expected roles separated by commas, such as dev,prod");
+        }
+        roles.insert(role.to_string());
+    }
+    Ok(roles)
 }
 
 /// `host:port[,host:port…]`, checked for form.

@@ -46,6 +46,16 @@ fn what_is_wrong_is_said_in_one_line_with_what_was_expected() {
         missing.contains("--work-dir") && missing.contains("expected"),
         "{missing}"
     );
+    let role = master(&MasterArgs {
+        roles: Some("dev,a b".into()),
+        ..args(Some("/w"))
+    })
+    .unwrap_err()
+    .to_string();
+    assert!(
+        role.contains("--roles") && role.contains("expected"),
+        "{role}"
+    );
     let address = addresses("127.0.0.1").unwrap_err().to_string();
     assert!(address.contains("expected host:port"), "{address}");
 }

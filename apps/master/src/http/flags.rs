@@ -11,12 +11,14 @@ pub struct MasterFlags {
     pub work_dir: String,
     pub cluster: Option<String>,
     pub log_dir: Option<String>,
+    pub roles: Option<String>,
+    pub root_submissions: bool,
     /// Masters that must agree.
     pub quorum: usize,
 }
 
 /// Names and values that are the same for every master of this version. Durations as Mesos writes them.
-const FIXED: [(&str, &str); 36] = [
+const FIXED: [(&str, &str); 35] = [
     ("agent_ping_timeout", "15secs"),
     ("agent_reregister_timeout", "10mins"),
     ("allocation_interval", "1secs"),
@@ -51,7 +53,6 @@ const FIXED: [(&str, &str); 36] = [
     ("registry_strict", "false"),
     ("require_agent_domain", "false"),
     ("role_sorter", "drf"),
-    ("root_submissions", "true"),
     ("version", "false"),
 ];
 
@@ -72,6 +73,8 @@ impl MasterFlags {
             ("cluster", self.cluster.clone()),
             ("log_dir", self.log_dir.clone()),
             ("quorum", Some(self.quorum.to_string())),
+            ("roles", self.roles.clone()),
+            ("root_submissions", Some(self.root_submissions.to_string())),
         ];
         for (name, value) in own {
             if let Some(value) = value {
