@@ -5,7 +5,9 @@ mod bridge;
 pub mod http;
 pub mod leadership;
 mod run;
+mod unversioned;
 mod wiring;
+mod zookeeper;
 
 use std::{collections::BTreeSet, net::IpAddr, path::PathBuf, sync::Arc, sync::atomic::AtomicU64};
 
@@ -27,6 +29,10 @@ pub struct MasterSettings {
     pub port: u16,
     /// Of the bridge to agents; 0 takes a free one.
     pub bridge_port: u16,
+    /// Of the endpoint for clients of ZooKeeper, which there is only where this is given; 0 takes a free one.
+    pub zk_port: Option<u16>,
+    /// Where that endpoint shows the masters.
+    pub zk_path: String,
     pub hostname: String,
     pub cluster: Option<String>,
     /// The roles frameworks may have besides `*`; `None` is any.

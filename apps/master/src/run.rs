@@ -18,6 +18,7 @@ use crate::{
     MasterSettings, Readable,
     http::{self, Facts, MasterFlags, MasterHttp, Mount},
     wiring::{Parts, assemble},
+    zookeeper,
 };
 
 /// Threads that answer HTTP.
@@ -51,6 +52,10 @@ async fn serve(
         settings.bridge_port,
         "--bridge-port",
     )?);
+    let for_detectors = settings
+        .zk_port
+        .map(|port| listen_on(settings.ip, port, "--zk-port"))
+        .transpose()?;
     settings.port = listener.local_addr().context("the HTTP listener")?.port();
     let flags = MasterFlags {
         hostname: settings.hostname.clone(),
@@ -82,6 +87,11 @@ async fn serve(
         flags: flags.table(),
     };
     let parts = assemble(&settings, view_config).await?;
+    let _for_detectors = for_detectors
+        .map(|listener| {
+            zookeeper::serve(listener, &settings.zk_path, &parts.info, &parts.leadership)
+        })
+        .transpose()?;
     let facts = Facts {
         master: parts.info.clone(),
         version,

@@ -81,6 +81,14 @@ pub(crate) struct MasterArgs {
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) bridge_port: Option<u16>,
+    /// Port of a read-only ZooKeeper endpoint, for clients that find the leader by zk:// [default: none]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) zk_port: Option<u16>,
+    /// What clients of that endpoint have behind the addresses of their zk:// [default: /mesos]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) zk_path: Option<String>,
     /// Name that clients are given [default: the address]
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -11,7 +11,11 @@ fn args(work_dir: Option<&str>) -> MasterArgs {
 fn a_flag_wins_over_the_file_and_a_default_fills_the_rest() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("tepui.toml");
-    std::fs::write(&file, "work_dir = \"/from/file\"\nport = 6000\n").unwrap();
+    std::fs::write(
+        &file,
+        "work_dir = \"/from/file\"\nport = 6000\nzk_port = 2181\n",
+    )
+    .unwrap();
     let settings = master(&MasterArgs {
         config: Some(file),
         port: Some(7000),
@@ -20,6 +24,11 @@ fn a_flag_wins_over_the_file_and_a_default_fills_the_rest() {
     .unwrap();
     assert_eq!(settings.work_dir, PathBuf::from("/from/file"));
     assert_eq!((settings.port, settings.bridge_port), (7000, 5060));
+    assert_eq!(
+        (settings.zk_port, settings.zk_path.as_str()),
+        (Some(2181), "/mesos")
+    );
+    assert_eq!(master(&args(Some("/w"))).unwrap().zk_port, None);
     assert!(
         settings.ip.is_loopback(),
         "nothing listens beyond loopback unless told to"

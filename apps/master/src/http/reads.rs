@@ -1,11 +1,12 @@
 //! The old endpoints that only read (LEGACY 5). Methods are not looked at.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tepui_http::{Incoming, Reply};
 use tepui_messages::view::{Encoding, Question};
-use tepui_protocol::{codec::json as codec, v1::master::call::Type};
+use tepui_protocol::v1::master::call::Type;
 
 use super::MasterHttp;
+use crate::unversioned::{self, sorted};
 
 /// Tasks in one answer of `/tasks`, unless the query says otherwise.
 const TASK_LIMIT: usize = 100;
@@ -69,14 +70,8 @@ impl MasterHttp {
             .pointer("/get_agents/agents")
             .and_then(Value::as_array);
         let agents: Vec<Value> = agents.into_iter().flatten().map(registry_agent).collect();
-        let master = codec::encode(&self.facts.master).unwrap_or_default();
-        let mut registry = json!({"master": {"info": serde_json::from_slice::<Value>(&master).unwrap_or_default()}});
-        // v1 spells this capability as an empty object, the registry by its name.
-        if let Some(last) = registry.pointer_mut("/master/info/capabilities/2/type") {
-            *last = "QUOTA_V2".into();
-        } else if let Some(last) = registry.pointer_mut("/master/info/capabilities/2") {
-            *last = json!({"type": "QUOTA_V2"});
-        }
+        let mut registry =
+            json!({"master": {"info": unversioned::master_info(&self.facts.master)}});
         registry["slaves"] = if agents.is_empty() {
             json!({})
         } else {
@@ -103,20 +98,6 @@ fn registry_agent(agent: &Value) -> Value {
     }
     let deactivated = agent.get("deactivated").and_then(Value::as_bool);
     json!({"deactivated": deactivated.unwrap_or(false), "info": info})
-}
-
-/// The value with the keys of all its objects in order.
-fn sorted(value: Value) -> Value {
-    match value {
-        Value::Object(object) => {
-            let mut entries: Vec<(String, Value)> = object.into_iter().collect();
-            entries.sort_by(|a, b| a.0.cmp(&b.0));
-            let entries = entries.into_iter().map(|(key, value)| (key, sorted(value)));
-            Value::Object(entries.collect::<Map<_, _>>())
-        }
-        Value::Array(values) => values.into_iter().map(sorted).collect(),
-        value => value,
-    }
 }
 
 fn parameter(request: &Incoming, name: &str) -> Option<String> {

@@ -1,0 +1,88 @@
+use serde_json::{Value, json};
+use tepui_protocol::v1::{Address, master_info::Capability};
+
+use super::*;
+
+fn own() -> MasterInfo {
+    MasterInfo {
+        id: "own".to_owned(),
+        ip: u32::from_le_bytes([127, 0, 0, 1]),
+        port: 5050,
+        pid: Some("master@127.0.0.1:5050".to_owned()),
+        hostname: Some("m1".to_owned()),
+        version: Some("1.11.0".to_owned()),
+        address: Some(Address {
+            hostname: Some("m1".to_owned()),
+            ip: Some("127.0.0.1".to_owned()),
+            port: 5050,
+        }),
+        domain: None,
+        capabilities: vec![
+            Capability { r#type: Some(1) },
+            Capability { r#type: Some(2) },
+            Capability { r#type: None },
+        ],
+    }
+}
+
+fn info(members: &Members) -> Value {
+    serde_json::from_slice(members.leader.as_ref().unwrap().info()).unwrap()
+}
+
+#[tokio::test]
+async fn the_leaders_node_is_what_mesos_writes() {
+    let standing = Standing::Leading {
+        term: 7,
+        cluster_id: None,
+    };
+    let members = shown(standing, &own(), 3).await;
+    assert_eq!((members.term, members.followers.len()), (7, 0));
+    let text = String::from_utf8(members.leader.unwrap().info().to_vec()).unwrap();
+    let expected = r#"{"address":{"hostname":"m1","ip":"127.0.0.1","port":5050},"capabilities":[{"type":"AGENT_UPDATE"},{"type":"AGENT_DRAINING"},{"type":"QUOTA_V2"}],"hostname":"m1","id":"own","ip":16777343,"pid":"master@127.0.0.1:5050","port":5050,"version":"1.11.0"}"#;
+    assert_eq!(text, expected);
+}
+
+#[tokio::test]
+async fn without_a_leader_there_is_no_node() {
+    for standing in [Standing::Recovering, Standing::NoLeader] {
+        let members = shown(standing, &own(), 3).await;
+        assert_eq!((members.term, members.leader), (3, None));
+    }
+}
+
+#[tokio::test]
+async fn another_leader_is_shown_by_its_address() {
+    let members = shown(Standing::Following("127.0.0.2:6000".to_owned()), &own(), 3).await;
+    let found = info(&members);
+    assert_eq!(
+        found["address"],
+        json!({"hostname": "127.0.0.2", "ip": "127.0.0.2", "port": 6000})
+    );
+    assert_eq!(
+        (&found["pid"], &found["ip"]),
+        (&json!("master@127.0.0.2:6000"), &json!(33_554_559))
+    );
+    assert_eq!(found["version"], "1.11.0");
+    let unknown = named(&own(), "m2.example:6000", None);
+    assert_eq!(unknown.pid(), "master@m2.example:6000");
+    assert_eq!(unknown.address.unwrap().hostname(), "m2.example");
+}
+
+#[tokio::test]
+async fn the_endpoint_follows_the_standing() {
+    let leadership = Leadership::new(Standing::Recovering);
+    let (members, mut told) = watch::channel(Members::default());
+    let following = tokio::spawn(follow(leadership.clone(), own(), members));
+    leadership.set(Standing::Leading {
+        term: 1,
+        cluster_id: None,
+    });
+    told.wait_for(|members| members.leader.is_some())
+        .await
+        .unwrap();
+    leadership.set(Standing::NoLeader);
+    told.wait_for(|members| members.leader.is_none())
+        .await
+        .unwrap();
+    following.abort();
+}
