@@ -5,9 +5,11 @@
 
 pub mod executor;
 mod http;
+mod masters;
 pub mod operator;
 pub mod scheduler;
 mod stream;
 
 pub use http::{Client, Error};
+pub use masters::Masters;
 pub use stream::Events;
