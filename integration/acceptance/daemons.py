@@ -102,6 +102,12 @@ class Daemon:
             except subprocess.TimeoutExpired:
                 self.kill()
 
+    def pause(self):
+        self.process.send_signal(signal.SIGSTOP)
+
+    def resume(self):
+        self.process.send_signal(signal.SIGCONT)
+
     def running(self):
         return self.process is not None and self.process.poll() is None
 
@@ -111,29 +117,38 @@ class Daemon:
 
 
 class House:
-    """A master and its agents. Leaves neither processes nor files behind."""
+    """A master, or a group of them, and agents. Leaves neither processes nor files behind."""
 
-    def __init__(self, agents=1, resources="cpus:4;mem:4096;disk:1000;ports:[31000-32000]"):
+    def __init__(self, agents=1, resources="cpus:4;mem:4096;disk:1000;ports:[31000-32000]", masters=1):
         self.folder = tempfile.mkdtemp(prefix="tepui-acceptance.")
-        ports = free_ranges(1, 2 + agents)
-        self.port, bridge = ports[0], ports[1]
+        ports = free_ranges(1, 2 * masters + agents)
+        http, bridges = ports[:masters], ports[masters:2 * masters]
+        peers = ",".join(f"m{number}=127.0.0.1:{port}" for number, port in enumerate(bridges, 1))
+        self.masters = []
+        for number, (port, bridge) in enumerate(zip(http, bridges), 1):
+            name = "master" if masters == 1 else f"m{number}"
+            group = ["--bridge-port", str(bridge)] if masters == 1 else ["--name", name, "--peers", peers]
+            words = ["master", "--work-dir", self.path(name), "--port", str(port), *group]
+            self.masters.append(Daemon(words, port, self.path(f"{name}.log")))
+        self.master = self.masters[0]
+        self.port = self.master.port
         self.address = f"127.0.0.1:{self.port}"
-        self.master = Daemon(["master", "--work-dir", self.path("master"), "--port", str(self.port), "--bridge-port", str(bridge)],
-                             self.port, self.path("master.log"))
-        self.agents = [Daemon(["agent", "--work-dir", self.path(f"agent{index}"), "--master", self.address, "--port", str(port),
+        addresses = ",".join(f"127.0.0.1:{port}" for port in http)
+        self.agents = [Daemon(["agent", "--work-dir", self.path(f"agent{index}"), "--master", addresses, "--port", str(port),
                                "--resources", resources], port, self.path(f"agent{index}.log"))
-                       for index, port in enumerate(ports[2:])]
+                       for index, port in enumerate(ports[2 * masters:])]
 
     def path(self, name):
         return os.path.join(self.folder, name)
 
     def __enter__(self):
         try:
-            self.master.start()
+            for master in self.masters:
+                master.start()
             for agent in self.agents:
                 agent.start()
-            if not wait(lambda: self.active_agents() == len(self.agents), READY_LIMIT_S):
-                logs = "".join(daemon.log_tail() for daemon in [self.master, *self.agents])
+            if not wait(self.all_are_there, READY_LIMIT_S):
+                logs = "".join(daemon.log_tail() for daemon in [*self.masters, *self.agents])
                 raise RuntimeError(f"no master with {len(self.agents)} agents within {READY_LIMIT_S} s:\n{logs}")
         except BaseException:
             self.__exit__()
@@ -141,7 +156,7 @@ class House:
         return self
 
     def __exit__(self, *_):
-        for daemon in [*self.agents, self.master]:
+        for daemon in [*self.agents, *self.masters]:
             daemon.stop()
         self.end_left_over()
         for index in range(len(self.agents)):
@@ -165,6 +180,26 @@ class House:
         """Removes what an agent with this work directory keeps outside of it: its runtime directory."""
         name = hashlib.sha256(work_dir.encode()).hexdigest()[:16]
         shutil.rmtree(os.path.join(RUNTIME_ROOT, name), ignore_errors=True)
+
+    def all_are_there(self):
+        leader = self.leader(self.masters)
+        if leader is None:
+            return False
+        self.port = leader.port
+        return self.active_agents() == len(self.agents)
+
+    @staticmethod
+    def leader(masters):
+        """The master that those who know say leads; None where nobody knows."""
+        for asked in masters:
+            try:
+                status, _, body = request(asked.port, "GET", "/tepui/v1/leader", timeout=3)
+            except (OSError, http.client.HTTPException):
+                continue
+            if status == 200:
+                port = int(json.loads(body)["leader"].rpartition(":")[2])
+                return next((master for master in masters if master.port == port), None)
+        return None
 
     def active_agents(self):
         return sum(agent["active"] for agent in self.get("/slaves")["slaves"])

@@ -93,3 +93,29 @@ fn tasks_the_master_has_and_the_agent_does_not_are_told() {
         ("x", TaskDropped)
     );
 }
+
+#[test]
+fn a_master_of_a_lower_term_does_not_register_an_agent_that_knows_a_higher_one() {
+    let mut node = Node::running();
+    node.on(Input::MasterLost { connection: 1 });
+    node.on(Input::MasterConnected { connection: 2 });
+    let Some(Effect::Register { connection, .. }) = node.said.last() else {
+        panic!("{:?}", node.said)
+    };
+    let connection = *connection;
+    let stale = node::AgentRegistration {
+        term: Some(2),
+        ..registration()
+    };
+    node.said.clear();
+    node.on(Input::RegistrationAnswered {
+        connection,
+        answer: Ok(Box::new(stale)),
+    });
+    assert!(node.said.is_empty());
+    node.run(task("t"));
+    assert!(!node.said.iter().any(|it| matches!(it, Effect::Launch(_))));
+    // It asks again; by then another one may lead.
+    node.sleep(Duration::from_mins(1));
+    assert!(matches!(node.said.as_slice(), [Effect::Register { .. }]));
+}

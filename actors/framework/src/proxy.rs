@@ -13,7 +13,7 @@ use tepui_protocol::{
     codec::{json, protobuf},
     v1::scheduler::{Event, event::Type},
 };
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use crate::records::{Refused, Writer, frame};
 
@@ -30,6 +30,8 @@ pub struct Proxy {
     writer: Writer,
     reader_gone: Option<oneshot::Receiver<()>>,
     lost: Teller<StreamLost>,
+    /// True once the master leads no more.
+    over: watch::Receiver<bool>,
     /// Whether an event was delivered.
     opened: bool,
     /// Whether the master ended the stream, and needs to hear nothing.
@@ -43,6 +45,7 @@ impl Proxy {
         writer: Writer,
         reader_gone: oneshot::Receiver<()>,
         lost: Teller<StreamLost>,
+        over: watch::Receiver<bool>,
     ) -> Self {
         Self {
             stream_id,
@@ -50,6 +53,7 @@ impl Proxy {
             writer,
             reader_gone: Some(reader_gone),
             lost,
+            over,
             opened: false,
             ended: false,
         }
@@ -101,9 +105,16 @@ impl Actor for Proxy {
         if let Some(gone) = self.reader_gone.take() {
             ctx.then(gone, |_, _, ctx| ctx.stop());
         }
+        let mut over = self.over.clone();
+        let over = async move { over.wait_for(|over| *over).await.is_ok() };
+        ctx.then(over, |_, over, ctx| {
+            if over {
+                ctx.stop();
+            }
+        });
     }
 
-    /// Stopped from outside, as after a full mailbox: events were lost, so the stream must break.
+    /// Stopped from outside, as after a full mailbox or when the master leads no more: events were lost, so the stream must break.
     fn stopping(&mut self, _: &mut Context<Self>) {
         if !self.ended {
             self.writer.cut();

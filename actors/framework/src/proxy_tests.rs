@@ -127,3 +127,26 @@ fn a_reader_that_is_too_slow_is_cut_and_reported_once() {
         assert_eq!(read(&mut scene.records), (vec![Err(Cut)], true));
     });
 }
+
+#[test]
+fn all_streams_break_when_their_master_leads_no_more_and_later_ones_at_once() {
+    TestStage::run(5, async |stage| {
+        let lost: Recorder<StreamLost> = Recorder::new();
+        let proxies = Proxies::new(stage.directory().clone(), None, lost.teller());
+        let (first, mut of_first) = proxies.open("1".to_string(), Encoding::Json);
+        let (_unheard, mut of_second) = proxies.open("2".to_string(), Encoding::Json);
+        first.tell(event(event::Type::Subscribed)).unwrap();
+        stage.settle().await;
+        proxies.clone().end();
+        stage.settle().await;
+        assert_eq!(read(&mut of_first).0.last(), Some(&Err(Cut)));
+        assert_eq!(read(&mut of_second), (vec![Err(Cut)], true));
+        assert_eq!(
+            first.tell(event(event::Type::Offers)),
+            Err(TellError::Closed)
+        );
+        let (_, mut of_third) = proxies.open("3".to_string(), Encoding::Json);
+        stage.settle().await;
+        assert_eq!(read(&mut of_third), (vec![Err(Cut)], true));
+    });
+}

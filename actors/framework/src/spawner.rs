@@ -11,6 +11,7 @@ use tepui_messages::{
     master::StreamLost,
     view::Encoding,
 };
+use tokio::sync::watch;
 
 use crate::{
     proxy::Proxy,
@@ -24,6 +25,8 @@ pub struct Proxies {
     arbiter: Option<ArbiterHandle>,
     lost: Teller<StreamLost>,
     opened: Arc<AtomicU64>,
+    /// True once all streams are to end.
+    over: watch::Sender<bool>,
 }
 
 impl Proxies {
@@ -38,7 +41,14 @@ impl Proxies {
             arbiter,
             lost,
             opened: Arc::default(),
+            over: watch::Sender::new(false),
         }
+    }
+
+    /// Ends every stream, and each that is opened from now on: their master leads no more. The streams break, as
+    /// those of a master that died.
+    pub fn end(&self) {
+        self.over.send_replace(true);
     }
 
     /// A stream for the master to write to, and the records to send to the client.
@@ -57,9 +67,9 @@ impl Proxies {
         if let Some(arbiter) = &self.arbiter {
             spawn = spawn.arbiter(arbiter);
         }
-        let lost = Arc::clone(&self.lost);
-        let link =
-            spawn.start_once(move || Proxy::new(stream_id, encoding, writer, reader_gone, lost));
+        let (lost, over) = (Arc::clone(&self.lost), self.over.subscribe());
+        let link = spawn
+            .start_once(move || Proxy::new(stream_id, encoding, writer, reader_gone, lost, over));
         (Arc::new(Stream(link)), records)
     }
 }

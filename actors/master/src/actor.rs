@@ -6,6 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use tepui_kit::{Actor, Answer, AskError, Asker, Context, Handler, Message, Receive, Teller};
@@ -15,17 +16,23 @@ use tepui_messages::{
     change::Numbered,
     framework::{Deliver, EndStream, SchedulerStream},
     master::{
-        self as messages, AgentLost, AgentPeer, AgentRegisters, AgentSays, Leads, OperatorCall,
-        PeerId, SchedulerCall, StreamLost, Subscribe,
+        self as messages, AgentLost, AgentPeer, AgentRegisters, AgentSays, Leads, Lease,
+        OperatorCall, PeerId, SchedulerCall, StreamLost, Subscribe,
     },
     registrar::{Commit, Committed},
     view::Follow,
 };
 use tepui_protocol::node;
 
-use crate::core::{
-    Effect, Input, MasterConfig, MasterCore, Order, Recovered, SubscribeRequest, Ticket, Token,
+use crate::{
+    core::{
+        Effect, Input, MasterConfig, MasterCore, Order, Recovered, SubscribeRequest, Ticket, Token,
+    },
+    silence::{Right, Silence},
 };
+
+/// How often a master that may not act looks whether it may again.
+const LISTEN_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Whom the master talks to.
 #[derive(Clone)]
@@ -35,6 +42,7 @@ pub struct MasterLinks {
     pub registrar: Asker<Commit>,
     /// Number of the last change handed to the view; read it before asking the view.
     pub changes: Arc<AtomicU64>,
+    pub lease: Lease,
 }
 
 /// A timer of the core.
@@ -45,9 +53,16 @@ impl Message for Woke {
     type Reply = ();
 }
 
+/// Time to look at the lease again.
+struct Listen;
+impl Message for Listen {
+    type Reply = ();
+}
+
 /// The authority.
 pub struct Master {
     core: MasterCore,
+    silence: Silence,
     links: MasterLinks,
     streams: BTreeMap<String, Arc<dyn SchedulerStream>>,
     peers: BTreeMap<PeerId, Arc<dyn AgentPeer>>,
@@ -61,6 +76,7 @@ impl Master {
     pub fn new(config: MasterConfig, links: MasterLinks) -> Master {
         Master {
             core: MasterCore::new(config),
+            silence: Silence::new(Arc::clone(&links.lease)),
             links,
             streams: BTreeMap::new(),
             peers: BTreeMap::new(),
@@ -77,6 +93,52 @@ impl Master {
     }
 
     fn input(&mut self, input: Input, ctx: &mut Context<Self>) {
+        match self.silence.right() {
+            Right::Act if !self.silence.is_holding() => self.act(input, ctx),
+            Right::Act | Right::Wait => self.hold(input, ctx),
+            Right::Never => Self::end(ctx),
+        }
+    }
+
+    /// Keeps silent until the lease is renewed, or this master is ended.
+    fn hold(&mut self, input: Input, ctx: &mut Context<Self>) {
+        if let Some(refused) = self.silence.hold(input) {
+            self.refuse(refused);
+        }
+        self.listen(ctx);
+    }
+
+    fn listen(&mut self, ctx: &mut Context<Self>) {
+        if !std::mem::replace(&mut self.silence.listening, true) {
+            ctx.notify_later(Listen, LISTEN_INTERVAL);
+        }
+    }
+
+    fn refuse(&mut self, input: Input) {
+        match input {
+            Input::Call { token, .. } | Input::Operator { token, .. } => {
+                if let Some(waiting) = self.answers.remove(&token) {
+                    waiting.send(messages::Answer::refused(503, "No leader elected"));
+                }
+            }
+            Input::AgentRegisters { token, .. } => drop(self.registrations.remove(&token)),
+            Input::Subscribe(request) => {
+                if let Some(stream) = self.streams.remove(&request.stream_id) {
+                    let _ = stream.tell(EndStream);
+                }
+            }
+            // Agents repeat what they say, the allocator proposes again.
+            _ => {}
+        }
+    }
+
+    /// Nothing of this master has an effect any more: whoever waits for an answer hears that it is gone.
+    fn end(ctx: &mut Context<Self>) {
+        tracing::info!("this master's term is over");
+        ctx.stop();
+    }
+
+    fn act(&mut self, input: Input, ctx: &mut Context<Self>) {
         let now = ctx.clock().unix_nanos() as UnixNanos;
         let mut effects = std::mem::take(&mut self.effects);
         self.core.on(now, input, &mut effects);
@@ -152,7 +214,7 @@ impl Master {
                 }
             }
             Effect::WakeAt(at) => {
-                let delay = std::time::Duration::from_nanos(at.saturating_sub(now).max(0) as u64);
+                let delay = Duration::from_nanos(at.saturating_sub(now).max(0) as u64);
                 ctx.notify_later(Woke { at }, delay);
             }
         }
@@ -167,7 +229,11 @@ impl Master {
         let refused = match result {
             Ok(Committed::Applied) => None,
             Ok(Committed::Refused(reason)) => Some(reason),
-            Err(error) => Some(format!("the registry did not take the write: {error}")),
+            Err(error @ AskError::Full) => {
+                Some(format!("the registry did not take the write: {error}"))
+            }
+            // It may take effect under the next leader: neither outcome may be told.
+            Ok(Committed::Unknown) | Err(_) => return Self::end(ctx),
         };
         self.input(Input::Written { ticket, refused }, ctx);
     }
@@ -200,7 +266,9 @@ impl Actor for Master {
 impl Handler<Leads> for Master {
     fn handle(&mut self, leads: Leads, ctx: &mut Context<Self>) {
         let recovered = Box::new(Recovered::from_registry(&leads.registry));
-        self.input(
+        self.silence.begin(leads.term);
+        // Fills the tables and tells the actors of this process; nothing leaves it.
+        self.act(
             Input::Elected {
                 term: leads.term,
                 recovered,
@@ -331,3 +399,23 @@ impl Handler<Woke> for Master {
         self.input(Input::Woke { at: woke.at }, ctx);
     }
 }
+
+impl Handler<Listen> for Master {
+    fn handle(&mut self, Listen: Listen, ctx: &mut Context<Self>) {
+        self.silence.listening = false;
+        loop {
+            match self.silence.right() {
+                Right::Act => match self.silence.next() {
+                    Some(input) => self.act(input, ctx),
+                    None => return,
+                },
+                Right::Wait => return self.listen(ctx),
+                Right::Never => return Self::end(ctx),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "actor_tests.rs"]
+mod tests;

@@ -27,6 +27,7 @@ mod quota;
 mod reconcile;
 #[cfg(test)]
 mod replay;
+mod silence;
 #[cfg(test)]
 mod stage;
 #[cfg(test)]

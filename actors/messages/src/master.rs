@@ -10,6 +10,10 @@ use tepui_protocol::{
 
 use crate::framework::SchedulerStream;
 
+/// The term in which this master may act as the leader at the moment of the call; absent while no majority has
+/// confirmed it lately. Cheap: asked before every effect.
+pub type Lease = Arc<dyn Fn() -> Option<u64> + Send + Sync>;
+
 /// This master leads from now on, with what the registry holds.
 #[derive(Debug)]
 pub struct Leads {

@@ -16,4 +16,6 @@ pub enum Committed {
     Applied,
     /// The state machine refused it, and why; nothing changed.
     Refused(String),
+    /// This master does not lead any more: the command may or may not take effect under the next leader.
+    Unknown,
 }

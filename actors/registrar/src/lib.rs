@@ -1,7 +1,8 @@
-//! The actor in front of consensus: takes commands, answers when they are applied, and tells who leads.
+//! The actor in front of consensus: takes commands, answers when they are applied, and tells when this member leads.
 //!
 //! Owns no state of the cluster: that is the registry's. Commands of one sender are proposed in their order;
-//! consensus groups all that wait into one sync.
+//! consensus groups all that wait into one sync. One registrar serves one master actor, which leads at most once:
+//! another election is another pair.
 
 use serde_json::{Value, json};
 use tepui_consensus::{Applied, Consensus, ProposeError, Status};
@@ -10,30 +11,55 @@ use tepui_messages::{
     master::Leads,
     registrar::{Commit, Committed},
 };
-use tepui_registry::{Outcome, RegistryReader};
+use tepui_registry::{Command, Outcome, RegistryReader};
 use tokio::sync::watch;
 
 /// In front of one member of the group.
 pub struct Registrar {
     consensus: Consensus,
     reader: RegistryReader,
-    /// Told when this member begins to lead.
+    /// Told once, when this member begins to lead.
     master: Teller<Leads>,
-    /// The term this member last led in.
-    led: Option<u64>,
+    beginning: Beginning,
+    progress: Progress,
+}
+
+/// What must be true before a member may begin to lead.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Beginning {
+    /// The cluster's id, where it has none yet.
+    pub cluster_id: String,
+    /// Whether an earlier registrar of this process may have proposed what is not applied yet: the log is waited
+    /// for, so that nothing of it comes after the copy of the registry.
+    pub settle: bool,
+}
+
+/// How far this registrar is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    Waiting,
+    /// A command is under way behind which the registry can be copied.
+    Settling,
+    Led,
 }
 
 impl Registrar {
-    pub fn new(consensus: Consensus, reader: RegistryReader, master: Teller<Leads>) -> Registrar {
+    pub fn new(
+        consensus: Consensus,
+        reader: RegistryReader,
+        master: Teller<Leads>,
+        beginning: Beginning,
+    ) -> Registrar {
         Registrar {
             consensus,
             reader,
             master,
-            led: None,
+            beginning,
+            progress: Progress::Waiting,
         }
     }
 
-    /// Follows the status of consensus for as long as the actor lives.
+    /// Follows the status of consensus until this member leads.
     fn follow(&self, mut status: watch::Receiver<Status>, ctx: &mut Context<Self>) {
         let changed = async move {
             let alive = status.changed().await.is_ok();
@@ -42,30 +68,48 @@ impl Registrar {
         ctx.then(changed, |registrar, status, ctx| match status {
             Some(status) => {
                 registrar.look(&status.borrow().clone(), ctx);
-                registrar.follow(status, ctx);
+                // What follows an election is another registrar's.
+                if registrar.progress != Progress::Led {
+                    registrar.follow(status, ctx);
+                }
             }
             None => tracing::info!("consensus has ended"),
         });
     }
 
     fn look(&mut self, status: &Status, ctx: &mut Context<Self>) {
-        if let Some(reason) = status.stopped.as_ref().filter(|reason| !reason.is_empty()) {
-            tracing::error!(
-                reason,
-                "consensus has stopped; this master can no longer write its registry"
-            );
+        if self.progress != Progress::Waiting || !status.may_lead(ctx.now().into_std()) {
+            return;
         }
-        let now = ctx.now().into_std();
-        if status.may_lead(now) && self.led != Some(status.term) {
-            self.led = Some(status.term);
-            tracing::info!(term = status.term, "this master leads");
-            let leads = Leads {
-                term: status.term,
-                registry: Box::new(self.reader.copy()),
-            };
-            if self.master.tell(leads).is_err() {
-                tracing::error!("the master does not take its election");
+        let known = self.reader.with(|registry| registry.cluster_id.clone());
+        if known.is_some() && !self.beginning.settle {
+            return self.lead(status.term);
+        }
+        self.progress = Progress::Settling;
+        // Naming the cluster as it is named changes nothing, and lies in the log behind all that was proposed.
+        let id = known.unwrap_or_else(|| self.beginning.cluster_id.clone());
+        let settled = self
+            .consensus
+            .propose(Command::SetClusterId { id }.encode());
+        let term = status.term;
+        ctx.then(settled, move |registrar, settled, ctx| {
+            registrar.progress = Progress::Waiting;
+            let status = registrar.consensus.status().borrow().clone();
+            if settled.is_ok() && status.term == term && status.may_lead(ctx.now().into_std()) {
+                registrar.lead(term);
             }
+        });
+    }
+
+    fn lead(&mut self, term: u64) {
+        self.progress = Progress::Led;
+        tracing::info!(term, "this master leads");
+        let leads = Leads {
+            term,
+            registry: Box::new(self.reader.copy()),
+        };
+        if self.master.tell(leads).is_err() {
+            tracing::error!("the master does not take its election");
         }
     }
 }
@@ -112,6 +156,17 @@ fn committed(result: Result<Applied, ProposeError>) -> Committed {
             Ok(Outcome::Refused { reason }) => Committed::Refused(reason),
             Err(error) => Committed::Refused(error.to_string()),
         },
-        Err(error) => Committed::Refused(error.to_string()),
+        // Nothing was proposed.
+        Err(
+            error @ (ProposeError::Full | ProposeError::TooLarge { .. } | ProposeError::Invalid(_)),
+        ) => Committed::Refused(error.to_string()),
+        Err(error) => {
+            tracing::warn!(%error, "the registry did not answer for a write");
+            Committed::Unknown
+        }
     }
 }
+
+#[cfg(test)]
+#[path = "lib_tests.rs"]
+mod tests;

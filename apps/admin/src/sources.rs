@@ -1,12 +1,6 @@
 //! Where the web admin reads from.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 use serde_json::Value;
@@ -30,7 +24,7 @@ pub struct Sources {
     pub directory: Directory,
     pub view: Asker<Query>,
     /// The number of the last change; the view is asked again only after it moved.
-    pub changes: Arc<AtomicU64>,
+    pub changes: Arc<dyn Fn() -> u64 + Send + Sync>,
     pub agents_mailboxes: AgentsMailboxes,
     /// For the agents' `/state` and `/files/read`.
     pub client: Client,
@@ -42,7 +36,7 @@ pub struct Sources {
 
 impl Sources {
     pub(crate) fn change_number(&self) -> u64 {
-        self.changes.load(Ordering::Acquire)
+        (self.changes)()
     }
 
     /// Asks the view for JSON that holds everything decided so far.

@@ -32,8 +32,7 @@ macro_rules! app {
             agent: $agent,
             asked: AtomicU64::new(0),
         });
-        let sources = fake::sources(Arc::clone(&view));
-        let changes = Arc::clone(&sources.changes);
+        let (sources, changes) = fake::sources(Arc::clone(&view));
         let admin = AdminState::new(sources);
         let app = App::new().configure(|cfg| tepui_admin::configure(cfg, admin));
         (test::init_service(app).await, view, changes)

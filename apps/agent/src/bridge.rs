@@ -33,6 +33,11 @@ impl<N: Orders + Clone> AgentService<N> {
         }
     }
 
+    /// The connection of the moment.
+    pub(crate) fn current(&self) -> Option<Peer> {
+        self.lock().clone().filter(|peer| !peer.is_closed())
+    }
+
     /// Waits until the connection of the moment is over.
     pub(crate) async fn parted(&self) {
         let current = self.lock().clone();

@@ -23,6 +23,7 @@ use tokio::{
 
 use crate::{
     bridge::AgentService,
+    doubt,
     http::{self, Api, Facts},
     leader::LeaderFinder,
     notice::Notices,
@@ -111,6 +112,7 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
     let service = Arc::new(service);
     let bridge = Bridge::new(Settings::default(), Arc::clone(&service) as Arc<_>);
     let finder = LeaderFinder::new(&settings.masters, notices);
+    let doubt = tokio::task::spawn_local(doubt::watch(Arc::clone(&service), finder.clone()));
     let seed = uuid::Uuid::new_v4().as_u64_pair().0;
     let connector = tokio::task::spawn_local(Connector::new(bridge, seed).run(move || {
         let finder = finder.clone();
@@ -119,6 +121,7 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
     tracing::info!("ready: agent on http://{endpoint}, looking for the leader at {masters}");
 
     let ending = until_end(&node, &mut end).await;
+    doubt.abort();
     connector.abort();
     // The connector's end closes the connection; what was queued goes out first.
     let _ = timeout(FAREWELL_TIMEOUT, service.parted()).await;

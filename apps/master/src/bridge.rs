@@ -1,54 +1,93 @@
-//! The master's side of the bridge: agents' messages become the master's, and a lost connection is told.
+//! The agents of one master actor: their messages become its, and a lost connection is told.
 
 use std::{
     collections::BTreeMap,
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use futures_util::future::{BoxFuture, join_all};
 use serde_json::Value;
-use tepui_bridge::{Disconnect, Hello, Peer, Role, Router, Service};
-use tepui_kit::{Asker, Directory, Link, Teller};
+use tepui_bridge::{Disconnect, Peer, Router};
+use tepui_kit::{Asker, Directory, Link, TellError, Teller};
 use tepui_master_actor::Master;
 use tepui_messages::master::{AgentLost, AgentMessage, AgentRegisters, AgentSays, PeerId};
 use tepui_protocol::node;
-
-use crate::MasterSettings;
 
 /// How long the web admin waits for an agent's mailboxes.
 const MAILBOXES_DEADLINE: Duration = Duration::from_millis(800);
 
 /// All agents that are connected.
 pub(crate) struct Agents {
-    hello: Hello,
     router: Arc<Router>,
     lost: Teller<AgentLost>,
-    peers: Mutex<BTreeMap<u64, Peer>>,
+    peers: Mutex<Connected>,
+}
+
+#[derive(Default)]
+struct Connected {
+    peers: BTreeMap<u64, Peer>,
+    /// The master actor leads no more: nobody is let in.
+    over: bool,
 }
 
 impl Agents {
-    pub(crate) fn new(
-        master: &Link<Master>,
-        directory: &Directory,
-        settings: &MasterSettings,
-    ) -> Agents {
+    pub(crate) fn new(master: &Link<Master>, directory: &Directory) -> Agents {
         Agents {
-            hello: Hello::new(
-                Role::Master,
-                settings.name.clone(),
-                env!("CARGO_PKG_VERSION"),
-            ),
             router: Arc::new(router(master, directory.clone())),
             lost: master.teller(),
             peers: Mutex::default(),
         }
     }
 
+    pub(crate) fn router(&self) -> Arc<Router> {
+        Arc::clone(&self.router)
+    }
+
+    /// False where the master actor leads no more.
+    pub(crate) fn enter(&self, peer: &Peer) -> bool {
+        let mut connected = self.lock();
+        if !connected.over {
+            connected.peers.insert(peer.id().0, peer.clone());
+        }
+        !connected.over
+    }
+
+    pub(crate) fn leave(&self, peer: &Peer, end: &Disconnect) {
+        let mut connected = self.lock();
+        connected.peers.remove(&peer.id().0);
+        if connected.over {
+            return;
+        }
+        drop(connected);
+        let lost = AgentLost {
+            peer: PeerId(peer.id().0),
+            silent: end.silent(),
+        };
+        if self.lost.tell(lost) == Err(TellError::Full) {
+            tracing::error!(
+                agent = peer.remote().name,
+                "the master was not told of a lost agent"
+            );
+        }
+    }
+
+    /// Sends all agents away, to look for the next leader.
+    pub(crate) fn end(&self) {
+        let peers = {
+            let mut connected = self.lock();
+            connected.over = true;
+            std::mem::take(&mut connected.peers)
+        };
+        for peer in peers.values() {
+            peer.close("this master leads no more");
+        }
+    }
+
     /// The mailboxes of every agent, as JSON; one that does not answer in time is left out.
     pub(crate) fn mailboxes(&self) -> BoxFuture<'static, Vec<(String, Value)>> {
-        let peers: Vec<Peer> = self.lock().values().cloned().collect();
+        let peers: Vec<Peer> = self.lock().peers.values().cloned().collect();
         Box::pin(async move {
             let asked = peers.into_iter().map(|peer| async move {
                 let answer = peer
@@ -62,7 +101,7 @@ impl Agents {
         })
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<u64, Peer>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Connected> {
         // The map is whole after every statement, so a panic elsewhere leaves it usable.
         self.peers.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -105,48 +144,12 @@ fn router(master: &Link<Master>, directory: Directory) -> Router {
 }
 
 fn forward(master: &Teller<AgentSays>, peer: &Peer, what: AgentMessage) {
-    if let Err(error) = master.tell(AgentSays {
+    let told = master.tell(AgentSays {
         peer: PeerId(peer.id().0),
         what,
-    }) {
+    });
+    if let Err(error @ TellError::Full) = told {
         // Status updates are sent again by the agent; the rest is best effort.
         tracing::warn!(agent = peer.remote().name, %error, "a message of an agent did not reach the master");
-    }
-}
-
-impl Service for Agents {
-    fn hello(&self) -> Hello {
-        self.hello.clone()
-    }
-
-    fn router(&self, _peer: &Peer) -> Arc<Router> {
-        Arc::clone(&self.router)
-    }
-
-    fn admit(&self, theirs: &Hello, _address: Option<SocketAddr>) -> Result<(), String> {
-        match theirs.identity.role {
-            Role::Agent => Ok(()),
-            other => Err(format!(
-                "this is a master of one; it takes agents only, not a {other:?}"
-            )),
-        }
-    }
-
-    fn on_connect(&self, peer: &Peer) {
-        self.lock().insert(peer.id().0, peer.clone());
-    }
-
-    fn on_disconnect(&self, peer: &Peer, end: &Disconnect) {
-        self.lock().remove(&peer.id().0);
-        let lost = AgentLost {
-            peer: PeerId(peer.id().0),
-            silent: end.silent(),
-        };
-        if self.lost.tell(lost).is_err() {
-            tracing::error!(
-                agent = peer.remote().name,
-                "the master was not told of a lost agent"
-            );
-        }
     }
 }

@@ -16,7 +16,7 @@ mod standing;
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc,
+        Arc, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -51,11 +51,11 @@ pub struct Facts {
     pub version: VersionInfo,
     /// Mesos' names of flags, and our values.
     pub flags: BTreeMap<String, String>,
-    /// Where agents connect, `ip:port`.
+    /// Where agents connect, `host:port`.
     pub bridge: String,
 }
 
-/// All that the endpoints reach.
+/// All that the endpoints reach. Each master actor has its own: another election of this process is another one.
 pub struct MasterHttp {
     pub scheduler: Asker<SchedulerCall>,
     pub operator: Asker<OperatorCall>,
@@ -71,17 +71,55 @@ pub struct MasterHttp {
     pub facts: Facts,
     pub files: Files,
     pub logging: Logging,
-    pub limiter: Limiter,
+    pub limiter: Arc<Limiter>,
+    /// The cluster's id, once it has one.
+    pub cluster_id: Arc<dyn Fn() -> Option<String> + Send + Sync>,
+}
+
+/// Changes of one master, as a power of two: more than it can make in its life.
+const CHANGE_BITS: u32 = 44;
+
+/// Leads each request to the endpoints of the moment.
+pub struct Door {
+    current: RwLock<Arc<MasterHttp>>,
+    /// How often the endpoints were replaced.
+    replaced: AtomicU64,
+}
+
+impl Door {
+    pub fn new(http: MasterHttp) -> Door {
+        Door {
+            current: RwLock::new(Arc::new(http)),
+            replaced: AtomicU64::new(0),
+        }
+    }
+
+    /// The endpoints of the moment; a request keeps to those it began with.
+    pub fn current(&self) -> Arc<MasterHttp> {
+        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// A number that is another one after each change, whichever master made it.
+    pub(crate) fn change_number(&self) -> u64 {
+        let replaced = self.replaced.load(Ordering::Acquire);
+        replaced << CHANGE_BITS | self.current().changes.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn replace(&self, http: MasterHttp) {
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(http);
+        self.replaced.fetch_add(1, Ordering::Release);
+    }
 }
 
 /// Puts everything on a server: first what `mount` brings, then ours as what is left.
-pub fn configure(config: &mut ServiceConfig, http: &Arc<MasterHttp>, mount: Option<&Mount>) {
+pub fn configure(config: &mut ServiceConfig, door: &Arc<Door>, mount: Option<&Mount>) {
     if let Some(mount) = mount {
         mount(config);
     }
-    let http = Arc::clone(http);
+    let door = Arc::clone(door);
     config.default_service(web::to(move |request: HttpRequest, payload: Payload| {
-        let http = Arc::clone(&http);
+        // Taken before the standing is looked at: see `throne`.
+        let http = door.current();
         async move { http.respond(request, payload).await }
     }));
 }
@@ -108,7 +146,7 @@ impl MasterHttp {
             };
         };
         if found.route.needs_leader() {
-            self.expect_leading(&incoming)?;
+            self.expect_leading(&incoming).await?;
         }
         self.route(found, &incoming).await
     }

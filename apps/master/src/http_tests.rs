@@ -3,7 +3,10 @@
 use std::{
     collections::BTreeMap,
     path::PathBuf,
-    sync::{Arc, Mutex, atomic::AtomicU64},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
 };
 
 use actix_web::{
@@ -15,14 +18,14 @@ use actix_web::{
 };
 use bytes::Bytes;
 use tepui_framework::Proxies;
-use tepui_http::{Attached, Files, Logging, metrics::Limiter};
+use tepui_http::{Attached, Files, Logging};
 use tepui_kit::{
     Clock, Directory, Tell, TellError,
     stage::{Answering, Recorder},
 };
 use tepui_messages::{
     framework::{Deliver, EndStream},
-    master::{Answer, OperatorCall, Subscribe},
+    master::{Answer, Lease, OperatorCall, Subscribe},
     view::{Query, Question},
 };
 use tepui_protocol::v1::{
@@ -31,8 +34,8 @@ use tepui_protocol::v1::{
     scheduler::{Event, event},
 };
 
-use super::{Facts, MasterFlags, MasterHttp, configure};
-use crate::leadership::{Leadership, Standing};
+use super::{Door, Facts, MasterFlags, MasterHttp, configure};
+use crate::leadership::{Leader, Leadership, Standing};
 
 /// Refuses every subscription, as the master does those with a bad role.
 struct Refuser;
@@ -66,11 +69,15 @@ fn operator(call: &OperatorCall) -> Answer {
 }
 
 struct Scene {
-    http: Arc<MasterHttp>,
+    door: Arc<Door>,
     asked: Arc<Mutex<Vec<Query>>>,
 }
 
 fn scene(standing: Standing) -> Scene {
+    scene_with(standing, Arc::new(|| Some(3)))
+}
+
+fn scene_with(standing: Standing, lease: Lease) -> Scene {
     let directory = Directory::new("test", Clock::system());
     let asked = Arc::new(Mutex::new(Vec::new()));
     let queries = Arc::clone(&asked);
@@ -101,7 +108,7 @@ fn scene(standing: Standing) -> Scene {
         watch: Recorder::new().teller(),
         changes: Arc::new(AtomicU64::new(7)),
         directory,
-        leadership: Leadership::new(standing),
+        leadership: Leadership::new(standing, lease),
         facts: Facts {
             master,
             version,
@@ -110,19 +117,17 @@ fn scene(standing: Standing) -> Scene {
         },
         files: Files::new(Attached(BTreeMap::new())),
         logging: Logging::new(tepui_http::Verbosity::default()),
-        limiter: Limiter::default(),
+        limiter: Arc::default(),
+        cluster_id: Arc::new(|| Some("c".to_string())),
     };
     Scene {
-        http: Arc::new(http),
+        door: Arc::new(Door::new(http)),
         asked,
     }
 }
 
 fn leading() -> Scene {
-    scene(Standing::Leading {
-        term: 3,
-        cluster_id: Some("c".to_string()),
-    })
+    scene(Standing::Leading { term: 3 })
 }
 
 struct Got {
@@ -162,7 +167,7 @@ async fn send(
     headers: &[(&str, &str)],
     body: &[u8],
 ) -> Got {
-    let app = App::new().configure(|config| configure(config, &scene.http, None));
+    let app = App::new().configure(|config| configure(config, &scene.door, None));
     let app = init_service(app).await;
     let mut request = TestRequest::default()
         .method(Method::from_bytes(method.as_bytes()).unwrap())
@@ -296,12 +301,15 @@ async fn a_stream_is_json_for_those_who_take_anything() {
 
 #[actix_web::test]
 async fn only_the_leader_answers_and_others_show_the_way() {
-    let following = scene(Standing::Following("there:5050".to_string()));
+    let following = scene(Standing::Following(Leader {
+        http: "there:5050".to_string(),
+        bridge: "there:5060".to_string(),
+        term: 4,
+    }));
     for (path, location) in [
         ("/state?jsonp=x", "//there:5050/state?jsonp=x"),
         ("//api/v1", "//there:5050/api/v1"),
         ("/master/redirect", "//there:5050"),
-        ("/tepui/v1/leader", "//there:5050/tepui/v1/leader"),
     ] {
         let got = send(&following, "POST", path, &[], b"").await;
         assert_eq!(
@@ -320,6 +328,12 @@ async fn only_the_leader_answers_and_others_show_the_way() {
             .status,
         404
     );
+    let got = send(&following, "GET", "/tepui/v1/leader", &[], b"").await;
+    let answer: serde_json::Value = serde_json::from_slice(&got.body).unwrap();
+    assert_eq!(
+        (&answer["leader"], &answer["bridge"], &answer["term"]),
+        (&"there:5050".into(), &"there:5060".into(), &4.into())
+    );
     for (standing, text) in [
         (Standing::NoLeader, "No leader elected"),
         (Standing::Recovering, "Master has not finished recovery"),
@@ -337,6 +351,28 @@ async fn only_the_leader_answers_and_others_show_the_way() {
         (&answer["term"], &answer["cluster_id"]),
         (&3.into(), &"c".into())
     );
+}
+
+#[actix_web::test(start_paused = true)]
+async fn a_leader_without_its_lease_keeps_requests_waiting_and_then_leads_no_more() {
+    let looks = Arc::new(AtomicU64::new(0));
+    let seen = Arc::clone(&looks);
+    // Renewed at the tenth look.
+    let lease: Lease = Arc::new(move || (seen.fetch_add(1, Relaxed) >= 9).then_some(3));
+    let lapsed = scene_with(Standing::Leading { term: 3 }, lease);
+    assert_eq!(send(&lapsed, "GET", "/state", &[], b"").await.status, 200);
+    assert_eq!(looks.load(Relaxed), 10);
+    for lease in [None, Some(5)] {
+        let gone = scene_with(Standing::Leading { term: 3 }, Arc::new(move || lease));
+        for path in ["/state", "/api/v1/scheduler", "/tepui/v1/leader"] {
+            let got = send(&gone, "POST", path, &[JSON], SUBSCRIBE).await;
+            assert_eq!(
+                (got.status, got.text().as_str()),
+                (503, "No leader elected")
+            );
+            assert!(gone.asked.lock().unwrap().is_empty());
+        }
+    }
 }
 
 #[actix_web::test]

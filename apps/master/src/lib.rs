@@ -2,14 +2,26 @@
 //! told at the start; never what a master decides (`actors/master`).
 
 mod bridge;
+mod dial;
+mod gate;
+mod ground;
+mod group;
 pub mod http;
 pub mod leadership;
+mod reign;
 mod run;
+mod throne;
 mod unversioned;
 mod wiring;
 mod zookeeper;
 
-use std::{collections::BTreeSet, net::IpAddr, path::PathBuf, sync::Arc, sync::atomic::AtomicU64};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use futures_util::future::BoxFuture;
 use serde_json::Value;
@@ -19,6 +31,11 @@ use tepui_messages::view::Query;
 
 pub use run::run;
 
+/// How long the others wait at least for a leader, unless told otherwise.
+pub const DEFAULT_ELECTION_TIMEOUT: Duration = tepui_consensus::Options::DEFAULT_ELECTION_TIMEOUT;
+/// The least they can be told.
+pub const MIN_ELECTION_TIMEOUT: Duration = tepui_consensus::Options::MIN_ELECTION_TIMEOUT;
+
 /// What a master is started with.
 #[derive(Debug, Clone)]
 pub struct MasterSettings {
@@ -27,7 +44,7 @@ pub struct MasterSettings {
     pub ip: IpAddr,
     /// Of the HTTP API.
     pub port: u16,
-    /// Of the bridge to agents; 0 takes a free one.
+    /// Of the bridge to agents and other masters; 0 takes a free one.
     pub bridge_port: u16,
     /// Of the endpoint for clients of ZooKeeper, which there is only where this is given; 0 takes a free one.
     pub zk_port: Option<u16>,
@@ -41,6 +58,11 @@ pub struct MasterSettings {
     pub root_submissions: bool,
     /// This master's name in its group.
     pub name: String,
+    /// All masters of the group, this one included: name and `host:port` of the bridge. Empty for one that leads
+    /// alone.
+    pub peers: BTreeMap<String, String>,
+    /// How long the others wait at least before they elect another leader.
+    pub election_timeout: Duration,
     /// What `/files/*` shows as `/master/log`.
     pub log_file: Option<PathBuf>,
     /// How SET_LOGGING_LEVEL takes effect.
@@ -56,7 +78,7 @@ pub struct Readable {
     pub directory: Directory,
     pub view: Asker<Query>,
     /// The number of the last change: read before asking the view.
-    pub changes: Arc<AtomicU64>,
+    pub changes: Arc<dyn Fn() -> u64 + Send + Sync>,
     pub agents_mailboxes: AgentsMailboxes,
     pub cluster: Option<String>,
 }

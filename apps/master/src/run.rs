@@ -3,21 +3,20 @@
 use std::{
     io::ErrorKind,
     net::{IpAddr, TcpListener},
-    path::{Path, PathBuf},
+    path::Path,
     sync::Arc,
 };
 
 use anyhow::{Context, anyhow};
-use tepui_framework::Proxies;
-use tepui_http::{Attached, Files, Logging, Verbosity, metrics::Limiter, server, version};
+use tepui_http::{server, version};
 use tepui_kit::System;
 use tepui_view::ViewConfig;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     MasterSettings, Readable,
-    http::{self, Facts, MasterFlags, MasterHttp, Mount},
-    wiring::{Parts, assemble},
+    ground::assemble,
+    http::{self, MasterFlags, Mount},
     zookeeper,
 };
 
@@ -69,7 +68,7 @@ async fn serve(
             .as_ref()
             .map(|roles| roles.iter().cloned().collect::<Vec<_>>().join(",")),
         root_submissions: settings.root_submissions,
-        quorum: 1,
+        quorum: settings.peers.len().max(1) / 2 + 1,
     };
     let version = version::own();
     let view_config = ViewConfig {
@@ -86,42 +85,37 @@ async fn serve(
         external_log_file: None,
         flags: flags.table(),
     };
-    let parts = assemble(&settings, view_config).await?;
+    let address = format!("{}:{}", settings.ip, settings.port);
+    let zk_path = settings.zk_path.clone();
+    let mut parts = assemble(settings, view_config, version).await?;
+    let mount = pages(parts.readable());
+    let door = parts.throne.door();
     let _for_detectors = for_detectors
         .map(|listener| {
-            zookeeper::serve(listener, &settings.zk_path, &parts.info, &parts.leadership)
+            let door = Arc::clone(&door);
+            zookeeper::serve(listener, &zk_path, door, &parts.ground.leadership)
         })
         .transpose()?;
-    let facts = Facts {
-        master: parts.info.clone(),
-        version,
-        flags: flags.table(),
-        bridge: parts.listener.address().to_string(),
-    };
-    let mount = pages(parts.readable(settings.cluster.clone()));
-    let http = Arc::new(master_http(
-        &parts,
-        facts,
-        settings.log_file.as_ref(),
-        settings.verbosity.clone(),
-    ));
     let server = server::serve(listener, HTTP_WORKERS, move |config| {
-        http::configure(config, &http, Some(&mount))
+        http::configure(config, &door, Some(&mount))
     })
     .context("HTTP")?;
     tracing::info!(
-        http = %format_args!("{}:{}", settings.ip, settings.port),
+        http = address,
         bridge = %parts.listener.address(),
         "the master serves"
     );
     let handle = server.handle();
     let serving = tokio::task::spawn_local(server);
-    end_signal().await?;
+    let ended = tokio::select! {
+        signal = end_signal() => signal,
+        error = parts.throne.run() => Err(error),
+    };
     tracing::info!("the master ends");
     handle.stop(false).await;
     serving.abort();
     parts.end().await;
-    Ok(())
+    ended
 }
 
 fn listen_on(ip: IpAddr, port: u16, flag: &str) -> anyhow::Result<TcpListener> {
@@ -134,37 +128,6 @@ fn listen_on(ip: IpAddr, port: u16, flag: &str) -> anyhow::Result<TcpListener> {
         }
         _ => anyhow!("cannot listen on {ip}:{port}: {error}"),
     })
-}
-
-fn master_http(
-    parts: &Parts,
-    facts: Facts,
-    log_file: Option<&PathBuf>,
-    verbosity: Verbosity,
-) -> MasterHttp {
-    let proxies = Proxies::new(
-        parts.directory.clone(),
-        Some(parts.streams.handle()),
-        parts.master.teller(),
-    );
-    let files = log_file
-        .into_iter()
-        .map(|path| ("/master/log".to_string(), path.clone()));
-    MasterHttp {
-        scheduler: parts.master.asker(),
-        operator: parts.master.asker(),
-        subscribe: parts.master.teller(),
-        proxies,
-        view: parts.view.asker(),
-        watch: parts.view.teller(),
-        changes: Arc::clone(&parts.changes),
-        directory: parts.directory.clone(),
-        leadership: parts.leadership.clone(),
-        facts,
-        files: Files::new(Attached(files.collect())),
-        logging: Logging::new(verbosity),
-        limiter: Limiter::default(),
-    }
 }
 
 async fn end_signal() -> anyhow::Result<()> {

@@ -4,6 +4,7 @@
 
 use std::{
     net::{IpAddr, Ipv4Addr, TcpListener},
+    sync::Arc,
     time::Duration,
 };
 
@@ -18,6 +19,7 @@ use tokio::{
 };
 
 use crate::{
+    http::Door,
     leadership::{Leadership, Standing},
     unversioned,
 };
@@ -37,14 +39,15 @@ impl Drop for ForDetectors {
     }
 }
 
-/// Serves on `listener`, with the masters below `path`, for as long as the result lives; `own` is this master.
+/// Serves on `listener`, with the masters below `path`, for as long as the result lives; the door knows this master,
+/// who is another one in each of its terms.
 ///
 /// # Errors
 /// `path` is none, or the listener is of no use.
 pub(crate) fn serve(
     listener: TcpListener,
     path: &str,
-    own: &MasterInfo,
+    door: Arc<Door>,
     leadership: &Leadership,
 ) -> anyhow::Result<ForDetectors> {
     listener.set_nonblocking(true).context("--zk-port")?;
@@ -56,26 +59,30 @@ pub(crate) fn serve(
     };
     let endpoint = ZooKeeperEndpoint::serve(listener, shown, settings).context("--zk-path")?;
     tracing::info!(zookeeper = %endpoint.address(), "clients of ZooKeeper are told who leads");
-    let following = tokio::spawn(follow(leadership.clone(), own.clone(), members));
+    let own = move || door.current().facts.master.clone();
+    let following = tokio::spawn(follow(leadership.clone(), own, members));
     Ok(ForDetectors {
         _endpoint: endpoint,
         following,
     })
 }
 
-async fn follow(leadership: Leadership, own: MasterInfo, members: watch::Sender<Members>) {
+async fn follow(
+    leadership: Leadership,
+    own: impl Fn() -> MasterInfo + Send,
+    members: watch::Sender<Members>,
+) {
     let mut looks = interval(LOOK_INTERVAL);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut last = None;
     loop {
         looks.tick().await;
-        let standing = Some(leadership.standing());
-        if standing != last {
-            last = standing.clone();
+        let standing = leadership.settled().await;
+        if last.as_ref() != Some(&standing) {
+            last = Some(standing.clone());
             let term = members.borrow().term;
-            if let Some(standing) = standing {
-                members.send_replace(shown(standing, &own, term).await);
-            }
+            let own = own();
+            members.send_replace(shown(standing, &own, term).await);
         }
     }
 }
@@ -83,8 +90,8 @@ async fn follow(leadership: Leadership, own: MasterInfo, members: watch::Sender<
 /// What is shown in a standing; `term` is the last one known.
 async fn shown(standing: Standing, own: &MasterInfo, term: u64) -> Members {
     let (term, leader) = match standing {
-        Standing::Leading { term, .. } => (term, Some(own.clone())),
-        Standing::Following(address) => (term, Some(at(own, &address).await)),
+        Standing::Leading { term } => (term, Some(own.clone())),
+        Standing::Following(leader) => (leader.term, Some(at(own, &leader.http).await)),
         Standing::Recovering | Standing::NoLeader => (term, None),
     };
     let json = |info| Master::new(unversioned::master_info(&info).to_string());

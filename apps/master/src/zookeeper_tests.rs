@@ -2,6 +2,7 @@ use serde_json::{Value, json};
 use tepui_protocol::v1::{Address, master_info::Capability};
 
 use super::*;
+use crate::leadership::Leader;
 
 fn own() -> MasterInfo {
     MasterInfo {
@@ -31,10 +32,7 @@ fn info(members: &Members) -> Value {
 
 #[tokio::test]
 async fn the_leaders_node_is_what_mesos_writes() {
-    let standing = Standing::Leading {
-        term: 7,
-        cluster_id: None,
-    };
+    let standing = Standing::Leading { term: 7 };
     let members = shown(standing, &own(), 3).await;
     assert_eq!((members.term, members.followers.len()), (7, 0));
     let text = String::from_utf8(members.leader.unwrap().info().to_vec()).unwrap();
@@ -52,7 +50,13 @@ async fn without_a_leader_there_is_no_node() {
 
 #[tokio::test]
 async fn another_leader_is_shown_by_its_address() {
-    let members = shown(Standing::Following("127.0.0.2:6000".to_owned()), &own(), 3).await;
+    let leader = Leader {
+        http: "127.0.0.2:6000".to_owned(),
+        bridge: "127.0.0.2:6010".to_owned(),
+        term: 4,
+    };
+    let members = shown(Standing::Following(leader), &own(), 3).await;
+    assert_eq!(members.term, 4);
     let found = info(&members);
     assert_eq!(
         found["address"],
@@ -70,13 +74,10 @@ async fn another_leader_is_shown_by_its_address() {
 
 #[tokio::test]
 async fn the_endpoint_follows_the_standing() {
-    let leadership = Leadership::new(Standing::Recovering);
+    let leadership = Leadership::new(Standing::Recovering, Arc::new(|| Some(1)));
     let (members, mut told) = watch::channel(Members::default());
-    let following = tokio::spawn(follow(leadership.clone(), own(), members));
-    leadership.set(Standing::Leading {
-        term: 1,
-        cluster_id: None,
-    });
+    let following = tokio::spawn(follow(leadership.clone(), own, members));
+    leadership.set(Standing::Leading { term: 1 });
     told.wait_for(|members| members.leader.is_some())
         .await
         .unwrap();

@@ -77,7 +77,7 @@ pub(crate) struct MasterArgs {
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) port: Option<u16>,
-    /// Port of the bridge to agents and other masters [default: 5060; 0: any free one]
+    /// Port of the bridge to agents and other masters [default: that of --peers, else 5060; 0: any free one]
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) bridge_port: Option<u16>,
@@ -89,7 +89,7 @@ pub(crate) struct MasterArgs {
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) zk_path: Option<String>,
-    /// Name that clients are given [default: the address]
+    /// Name that clients are given [default: that of --peers, else the address]
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) hostname: Option<String>,
@@ -109,10 +109,14 @@ pub(crate) struct MasterArgs {
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) name: Option<String>,
-    /// The masters of the group: m1=host:5060,m2=host:5060,…
+    /// All masters of the group with their bridges, the same for each: m1=host:5060,m2=host:5060,…
     #[arg(long, value_name = "NAME=HOST:PORT,…")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) peers: Option<String>,
+    /// How long others wait at least before they replace a leader [default: 500; at least 300]
+    #[arg(long, value_name = "MS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) election_timeout_ms: Option<u64>,
 }
 
 /// Flags of an agent.

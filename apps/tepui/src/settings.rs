@@ -1,6 +1,11 @@
 //! A daemon's settings from where users put them: flag, then `TEPUI_…`, then `MESOS_…`, then the TOML file.
 
-use std::{collections::BTreeSet, net::IpAddr, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    path::PathBuf,
+    time::Duration,
+};
 
 use anyhow::{Context, bail};
 use figment::{
@@ -10,6 +15,9 @@ use figment::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::cli::{AgentArgs, MasterArgs};
+
+/// A group that waits longer for a leader is better told that it has none.
+const MAX_ELECTION_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Flags of a master that Mesos' master has under the same name.
 const MASTER_TWINS: &[&str] = &[
@@ -34,6 +42,7 @@ const MASTER_KEYS: &[&str] = &[
     "root_submissions",
     "name",
     "peers",
+    "election_timeout_ms",
 ];
 const AGENT_TWINS: &[&str] = &[
     "work_dir",
@@ -60,6 +69,7 @@ struct MasterFile {
     root_submissions: Option<bool>,
     name: Option<String>,
     peers: Option<String>,
+    election_timeout_ms: Option<u64>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -113,23 +123,38 @@ fn one_line(text: &str) -> String {
 pub(crate) fn master(args: &MasterArgs) -> anyhow::Result<tepui_master::MasterSettings> {
     let file: MasterFile = load(args.config.as_ref(), args, MASTER_KEYS, MASTER_TWINS)?;
     let ip = file.ip.unwrap_or_else(|| IpAddr::from([127, 0, 0, 1]));
-    if let Some(peers) = file.peers.as_deref().filter(|peers| peers.contains(',')) {
+    let name = file.name.unwrap_or_else(|| "m1".to_string());
+    if !is_member_name(&name) {
         bail!(
-            "--peers {peers}: groups of several masters are not supported by this version of Tepui; start one master without --peers"
+            "--name {name}: expected 1 to {MAX_NAME_BYTES} letters, digits, dots, dashes or underscores"
         );
     }
+    let peers = file.peers.as_deref().map(peers).transpose()?;
+    let peers = peers.unwrap_or_default();
+    let own = match peers.get(&name) {
+        Some(own) => own.rsplit_once(':'),
+        None if peers.is_empty() => None,
+        None => bail!(
+            "--peers {}: {name}, this master's --name, is not among them; expected all masters of the group",
+            file.peers.unwrap_or_default()
+        ),
+    };
+    let own_port = own.and_then(|(_, port)| port.parse().ok());
+    let own_host = own.map(|(host, _)| host.to_string());
     Ok(tepui_master::MasterSettings {
         work_dir: file.work_dir.context("--work-dir is missing: expected a directory for the registry, such as --work-dir /var/lib/tepui/master")?,
         ip,
         port: file.port.unwrap_or(5050),
-        bridge_port: file.bridge_port.unwrap_or(5060),
+        bridge_port: file.bridge_port.or(own_port).unwrap_or(5060),
         zk_port: file.zk_port,
         zk_path: file.zk_path.unwrap_or_else(|| "/mesos".to_string()),
-        hostname: file.hostname.unwrap_or_else(|| ip.to_string()),
+        hostname: file.hostname.or(own_host).unwrap_or_else(|| ip.to_string()),
         cluster: file.cluster,
         roles: file.roles.as_deref().map(roles).transpose()?,
         root_submissions: file.root_submissions.unwrap_or(true),
-        name: file.name.unwrap_or_else(|| "m1".to_string()),
+        name,
+        peers,
+        election_timeout: election_timeout(file.election_timeout_ms)?,
         log_file: None,
         verbosity: Default::default(),
     })
@@ -166,20 +191,79 @@ fn roles(list: &str) -> anyhow::Result<BTreeSet<String>> {
     Ok(roles)
 }
 
+/// Longest name of a master.
+const MAX_NAME_BYTES: usize = 32;
+/// Masters of one group; more only make each write wait for more disks.
+const MAX_MASTERS: usize = 7;
+
+fn is_member_name(name: &str) -> bool {
+    let of_a_name = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    (1..=MAX_NAME_BYTES).contains(&name.len()) && name.bytes().all(of_a_name)
+}
+
+/// `name=host:port[,name=host:port…]`, checked for form.
+fn peers(list: &str) -> anyhow::Result<BTreeMap<String, String>> {
+    let expected = "expected name=host:port of each master's bridge, such as m1=10.0.0.1:5060,m2=10.0.0.2:5060";
+    let mut peers = BTreeMap::new();
+    for entry in list.split(',').map(str::trim) {
+        let Some((name, address)) = entry.split_once('=') else {
+            bail!("--peers {list}: '{entry}' has no name; {expected}");
+        };
+        let (name, address) = (name.trim(), address.trim());
+        if !is_member_name(name) {
+            bail!("--peers {list}: '{name}' is no name of a master; {expected}");
+        }
+        if !is_address(address) {
+            bail!("--peers {list}: '{address}' is no address; {expected}");
+        }
+        if peers
+            .insert(name.to_string(), address.to_string())
+            .is_some()
+        {
+            bail!("--peers {list}: {name} is named twice; {expected}");
+        }
+    }
+    if peers.len() > MAX_MASTERS {
+        bail!(
+            "--peers {list}: {} masters; expected at most {MAX_MASTERS}",
+            peers.len()
+        );
+    }
+    Ok(peers)
+}
+
+fn election_timeout(given_ms: Option<u64>) -> anyhow::Result<Duration> {
+    let least = tepui_master::MIN_ELECTION_TIMEOUT;
+    match given_ms.map(Duration::from_millis) {
+        None => Ok(tepui_master::DEFAULT_ELECTION_TIMEOUT),
+        Some(timeout) if (least..=MAX_ELECTION_TIMEOUT).contains(&timeout) => Ok(timeout),
+        Some(timeout) => bail!(
+            "--election-timeout-ms {}: expected {} to {}",
+            timeout.as_millis(),
+            least.as_millis(),
+            MAX_ELECTION_TIMEOUT.as_millis()
+        ),
+    }
+}
+
+fn is_address(address: &str) -> bool {
+    let port = address
+        .rsplit_once(':')
+        .filter(|(host, _)| !host.is_empty())
+        .map(|(_, port)| port.parse::<u16>());
+    matches!(port, Some(Ok(port)) if port != 0)
+}
+
 /// `host:port[,host:port…]`, checked for form.
 pub(crate) fn addresses(list: &str) -> anyhow::Result<Vec<String>> {
     let mut addresses = Vec::new();
     for address in list.split(',').map(str::trim) {
-        let port = address
-            .rsplit_once(':')
-            .filter(|(host, _)| !host.is_empty())
-            .map(|(_, port)| port.parse::<u16>());
-        match port {
-            Some(Ok(port)) if port != 0 => addresses.push(address.to_string()),
-            _ => bail!(
+        if !is_address(address) {
+            bail!(
                 "--master {list}: '{address}' is no address; expected host:port, such as 127.0.0.1:5050"
-            ),
+            );
         }
+        addresses.push(address.to_string());
     }
     Ok(addresses)
 }

@@ -68,3 +68,57 @@ fn what_is_wrong_is_said_in_one_line_with_what_was_expected() {
     let address = addresses("127.0.0.1").unwrap_err().to_string();
     assert!(address.contains("expected host:port"), "{address}");
 }
+
+fn member(name: &str, peers: &str) -> MasterArgs {
+    MasterArgs {
+        name: Some(name.to_string()),
+        peers: Some(peers.to_string()),
+        ..args(Some("/w"))
+    }
+}
+
+#[test]
+fn a_member_of_a_group_takes_its_bridge_and_host_from_its_own_entry() {
+    let settings = master(&member("m2", "m1=a:5061, m2=b:5062,m3=c:5063")).unwrap();
+    assert_eq!(settings.peers.len(), 3);
+    assert_eq!(settings.peers["m3"], "c:5063");
+    assert_eq!(
+        (settings.hostname.as_str(), settings.bridge_port),
+        ("b", 5062)
+    );
+    assert_eq!(
+        settings.election_timeout,
+        tepui_master::DEFAULT_ELECTION_TIMEOUT
+    );
+}
+
+#[test]
+fn a_wrong_group_is_refused_with_what_was_expected() {
+    for (name, peers, told) in [
+        (
+            "m9",
+            "m1=a:1,m2=b:2",
+            "m9, this master's --name, is not among them",
+        ),
+        ("m1", "m1=a:1,m1=b:2", "m1 is named twice"),
+        ("m1", "m1=a:1,b:2", "'b:2' has no name"),
+        ("m1", "m1=a", "'a' is no address"),
+        ("m1", "m1=a:1,m 2=b:2", "'m 2' is no name of a master"),
+        ("m/1", "m1=a:1", "--name m/1"),
+        (
+            "1",
+            "1=a:1,2=a:2,3=a:3,4=a:4,5=a:5,6=a:6,7=a:7,8=a:8",
+            "8 masters",
+        ),
+    ] {
+        let text = master(&member(name, peers)).unwrap_err().to_string();
+        assert!(text.contains(told) && text.contains("expected"), "{text}");
+    }
+    for (timeout_ms, fits) in [(299, false), (300, true), (60_000, true), (60_001, false)] {
+        let settings = master(&MasterArgs {
+            election_timeout_ms: Some(timeout_ms),
+            ..args(Some("/w"))
+        });
+        assert_eq!(settings.is_ok(), fits, "{timeout_ms}");
+    }
+}

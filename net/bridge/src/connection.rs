@@ -47,6 +47,14 @@ pub trait Service: Send + Sync + 'static {
         Ok(())
     }
 
+    /// Whether the connecting side takes whom it reached: the place to check that it is who was looked for.
+    ///
+    /// # Errors
+    /// The text of the refusal; the other side sees the connection end.
+    fn recognise(&self, _theirs: &Identity) -> Result<(), String> {
+        Ok(())
+    }
+
     fn on_connect(&self, _peer: &Peer) {}
 
     fn on_disconnect(&self, _peer: &Peer, _end: &Disconnect) {}
@@ -164,6 +172,9 @@ impl Bridge {
         }
         let welcome = Welcome::decode(&frame.body)?;
         welcome.check(&hello)?;
+        self.service
+            .recognise(&welcome.identity)
+            .map_err(Error::RefusedHere)?;
         let Welcome { version, identity } = welcome;
         Ok(self.open(stream, decoder, identity, version, address))
     }

@@ -282,6 +282,13 @@ async fn both_sides_see_the_words_of_a_refusal() {
         error.to_string(),
         "the other side refused: agent-1 is not welcome"
     );
+    let (wary, _) = Scene::with(Role::Master, false);
+    let wary = Bridge::new(settings(), wary);
+    let error = memory_pair(&wary, &agent).await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "refused the other side: agent-1 was not looked for"
+    );
 }
 
 #[tokio::test(start_paused = true)]

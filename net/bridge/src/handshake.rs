@@ -26,6 +26,10 @@ const NAME: u8 = 4;
 const CLUSTER_ID: u8 = 5;
 const CREDENTIALS: u8 = 6;
 const CHOSEN_VERSION: u8 = 7;
+const GROUP: u8 = 8;
+const DISK: u8 = 9;
+const HTTP: u8 = 10;
+const BRIDGE: u8 = 11;
 
 /// A greeting that cannot be read or written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -85,6 +89,19 @@ impl fmt::Debug for Credentials {
     }
 }
 
+/// What a master adds about its place among masters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Membership {
+    /// The names of the members that founded the group, joined by commas.
+    pub group: String,
+    /// The number drawn for the disk it keeps its log on.
+    pub disk: String,
+    /// Where it answers HTTP, `host:port`.
+    pub http: String,
+    /// Where agents and other masters reach its bridge, `host:port`.
+    pub bridge: String,
+}
+
 /// How a side calls itself. Claimed, not proven.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
@@ -95,6 +112,8 @@ pub struct Identity {
     pub program_version: String,
     /// The cluster it belongs to, once it knows.
     pub cluster_id: Option<String>,
+    /// Of a master that may have others beside it.
+    pub membership: Option<Membership>,
 }
 
 /// What the connecting side says first, and what the accepting side judges it by.
@@ -123,6 +142,7 @@ impl Hello {
                 name: name.into(),
                 program_version: program_version.into(),
                 cluster_id: None,
+                membership: None,
             },
             credentials: None,
         }
@@ -248,9 +268,13 @@ fn same_cluster(ours: &Identity, theirs: &Identity) -> Result<(), String> {
     match (&ours.cluster_id, &theirs.cluster_id) {
         (Some(our_id), Some(their_id)) if our_id != their_id => {
             let (our_role, their_role) = roles(ours, theirs);
+            let cure = if ours.role == theirs.role {
+                "correct --peers"
+            } else {
+                "correct the address, or remove the agent's state to let it join the other cluster"
+            };
             Err(format!(
-                "this {our_role} belongs to cluster {our_id}, the {their_role} to cluster {their_id}: \
-                 correct the address, or remove the agent's state to let it join the other cluster"
+                "this {our_role} belongs to cluster {our_id}, the {their_role} to cluster {their_id}: {cure}"
             ))
         }
         _ => Ok(()),
@@ -275,6 +299,7 @@ fn within(field: &'static str, size: usize, limit: usize) -> Result<(), Handshak
 
 fn put_identity(bytes: &mut Vec<u8>, identity: &Identity) -> Result<(), HandshakeError> {
     put_field(bytes, ROLE, &[identity.role as u8]);
+    let membership = identity.membership.as_ref();
     let texts = [
         (
             "program version",
@@ -283,6 +308,10 @@ fn put_identity(bytes: &mut Vec<u8>, identity: &Identity) -> Result<(), Handshak
         ),
         ("name", NAME, Some(&identity.name)),
         ("cluster id", CLUSTER_ID, identity.cluster_id.as_ref()),
+        ("group", GROUP, membership.map(|it| &it.group)),
+        ("disk", DISK, membership.map(|it| &it.disk)),
+        ("HTTP address", HTTP, membership.map(|it| &it.http)),
+        ("bridge address", BRIDGE, membership.map(|it| &it.bridge)),
     ];
     for (field, tag, text) in texts {
         if let Some(text) = text {
@@ -310,6 +339,10 @@ struct Fields<'a> {
     cluster_id: Option<&'a [u8]>,
     credentials: Option<&'a [u8]>,
     chosen: Option<&'a [u8]>,
+    group: Option<&'a [u8]>,
+    disk: Option<&'a [u8]>,
+    http: Option<&'a [u8]>,
+    bridge: Option<&'a [u8]>,
 }
 
 impl<'a> Fields<'a> {
@@ -329,6 +362,10 @@ impl<'a> Fields<'a> {
                 CLUSTER_ID => fields.cluster_id = Some(value),
                 CREDENTIALS => fields.credentials = Some(value),
                 CHOSEN_VERSION => fields.chosen = Some(value),
+                GROUP => fields.group = Some(value),
+                DISK => fields.disk = Some(value),
+                HTTP => fields.http = Some(value),
+                BRIDGE => fields.bridge = Some(value),
                 _ => {}
             }
             rest = tail;
@@ -348,12 +385,29 @@ impl<'a> Fields<'a> {
         };
         Ok(Identity {
             role,
-            name: text("name", self.name)?.ok_or(HandshakeError::Missing("name"))?,
-            program_version: text("program version", self.program_version)?
-                .ok_or(HandshakeError::Missing("program version"))?,
+            name: required("name", self.name)?,
+            program_version: required("program version", self.program_version)?,
             cluster_id: text("cluster id", self.cluster_id)?,
+            membership: self.membership()?,
         })
     }
+
+    /// All of it, or nothing.
+    fn membership(&self) -> Result<Option<Membership>, HandshakeError> {
+        if self.group.is_none() {
+            return Ok(None);
+        }
+        Ok(Some(Membership {
+            group: required("group", self.group)?,
+            disk: required("disk", self.disk)?,
+            http: required("HTTP address", self.http)?,
+            bridge: required("bridge address", self.bridge)?,
+        }))
+    }
+}
+
+fn required(field: &'static str, value: Option<&[u8]>) -> Result<String, HandshakeError> {
+    text(field, value)?.ok_or(HandshakeError::Missing(field))
 }
 
 /// Texts end in logs and terminals: UTF-8 without control characters, or nothing.

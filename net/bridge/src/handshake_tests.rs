@@ -14,11 +14,18 @@ proptest! {
     fn greetings_survive_the_wire(
         min in 0..9u16, more in 0..9u16, name in "[a-zA-Zäß€-]{0,60}",
         cluster_id in proptest::option::of("[a-f0-9-]{0,36}"),
+        place in proptest::option::of("[a-z0-9:.,]{1,40}"),
         secret in proptest::option::of(proptest::collection::vec(any::<u8>(), 0..200)),
     ) {
         let mut greeting = hello(Role::Agent, min, min + more);
         greeting.identity.name = name;
         greeting.identity.cluster_id = cluster_id;
+        greeting.identity.membership = place.map(|text| Membership {
+            group: text.clone(),
+            disk: text.clone(),
+            http: text.clone(),
+            bridge: text,
+        });
         greeting.credentials = secret.map(|secret| Credentials(secret.into()));
         let bytes = greeting.encode().unwrap();
         prop_assert_eq!(&Hello::decode(&bytes).unwrap(), &greeting);

@@ -33,7 +33,7 @@ pub use backoff::Backoff;
 pub use connection::{Bridge, Service, memory_pair};
 pub use connector::Connector;
 pub use error::{Disconnect, Error, Reason};
-pub use handshake::{Credentials, Hello, Identity, Role, Versions};
+pub use handshake::{Credentials, Hello, Identity, Membership, Role, Versions};
 pub use listener::Listener;
 pub use peer::{Peer, PeerId};
 pub use router::{Router, RouterBuilder};

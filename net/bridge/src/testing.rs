@@ -116,6 +116,13 @@ impl Service for Scene {
         }
     }
 
+    fn recognise(&self, theirs: &crate::handshake::Identity) -> Result<(), String> {
+        match self.admits {
+            true => Ok(()),
+            false => Err(format!("{} was not looked for", theirs.name)),
+        }
+    }
+
     fn on_connect(&self, peer: &Peer) {
         self.note(Event::Connected(peer.remote().name.clone()));
     }

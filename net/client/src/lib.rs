@@ -7,6 +7,7 @@
 pub mod download;
 pub mod executor;
 mod http;
+mod masters;
 pub mod operator;
 pub mod scheduler;
 mod stream;
@@ -15,4 +16,5 @@ mod testing;
 pub mod tls;
 
 pub use http::{Client, Error, Options};
+pub use masters::Masters;
 pub use stream::Events;

@@ -9,7 +9,7 @@ use tepui_protocol::{
     },
 };
 
-use crate::{Client, Error, Events, http};
+use crate::{Client, Error, Events, Masters, http};
 
 const PATH: &str = "/api/v1/scheduler";
 const JSON: &str = "application/json";
@@ -17,41 +17,74 @@ const JSON: &str = "application/json";
 /// A subscribed framework. Clone it to call from several tasks.
 #[derive(Debug, Clone)]
 pub struct Scheduler {
-    client: Client,
+    masters: Masters,
+    info: FrameworkInfo,
+    /// The leader it is subscribed at.
     master: String,
     stream_id: String,
     pub framework_id: FrameworkId,
 }
 
+/// A subscription as it begins.
+struct Subscribed {
+    stream_id: String,
+    framework_id: FrameworkId,
+    events: Events<Event>,
+}
+
 impl Scheduler {
-    /// Subscribes at the first of `masters` that leads, or knows who does; waits for SUBSCRIBED.
+    /// Subscribes at the leader of `masters`; waits for SUBSCRIBED, and a while for a leader where there is none.
     ///
     /// # Errors
-    /// The last master's error, or the text of the ERROR event as [`Error::Refused`] with status 200.
+    /// The last one, or the text of the ERROR event as [`Error::Refused`] with status 200.
     pub async fn subscribe(
         client: &Client,
         masters: &[String],
         info: FrameworkInfo,
     ) -> Result<(Scheduler, Events<Event>), Error> {
-        let mut last = Error::NoLeader("no master was named".to_string());
-        for master in masters {
-            match Self::subscribe_at(client, master, info.clone()).await {
-                Err(
-                    error
-                    @ (Error::Unreachable { .. } | Error::Timeout { .. } | Error::NoLeader(_)),
-                ) => last = error,
-                Err(Error::Refused { status: 503, text }) => last = Error::NoLeader(text),
-                decided => return decided,
-            }
-        }
-        Err(last)
+        let masters = Masters::new(client.clone(), masters);
+        let (master, subscribed) = Self::subscribe_anywhere(&masters, false, &info).await?;
+        let scheduler = Scheduler {
+            masters,
+            info,
+            master,
+            stream_id: subscribed.stream_id,
+            framework_id: subscribed.framework_id,
+        };
+        Ok((scheduler, subscribed.events))
+    }
+
+    /// Subscribes again as the same framework, after the stream has ended, at whoever leads now. Offers of before are
+    /// void; clones of before are of no use any more.
+    ///
+    /// # Errors
+    /// As [`Scheduler::subscribe`].
+    pub async fn resubscribe(&mut self) -> Result<Events<Event>, Error> {
+        self.info.id = Some(self.framework_id.clone());
+        let (master, subscribed) =
+            Self::subscribe_anywhere(&self.masters, true, &self.info).await?;
+        self.master = master;
+        self.stream_id = subscribed.stream_id;
+        Ok(subscribed.events)
+    }
+
+    async fn subscribe_anywhere(
+        masters: &Masters,
+        insist: bool,
+        info: &FrameworkInfo,
+    ) -> Result<(String, Subscribed), Error> {
+        let subscribe = async |master: &str| {
+            let subscribed = Self::subscribe_at(masters.client(), master, info.clone()).await?;
+            Ok((master.to_string(), subscribed))
+        };
+        masters.call(insist, subscribe).await
     }
 
     async fn subscribe_at(
         client: &Client,
         master: &str,
         info: FrameworkInfo,
-    ) -> Result<(Scheduler, Events<Event>), Error> {
+    ) -> Result<Subscribed, Error> {
         let call = Call {
             framework_id: info.id.clone(),
             r#type: Some(Type::Subscribe as i32),
@@ -78,20 +111,16 @@ impl Scheduler {
             .ok_or_else(|| Error::Malformed("the subscription has no Mesos-Stream-Id".to_string()))?
             .to_string();
         let mut events = Events::<Event>::new(response);
-        let first = events
-            .next()
-            .await?
-            .ok_or_else(|| Error::Malformed("the stream ended before SUBSCRIBED".to_string()))?;
+        // As when the leader is lost in this very moment.
+        let early_end = || Error::NoLeader("the stream ended before SUBSCRIBED".to_string());
+        let first = events.next().await.map_err(|_| early_end())?;
+        let first = first.ok_or_else(early_end)?;
         match (first.r#type(), first.subscribed, first.error) {
-            (event::Type::Subscribed, Some(subscribed), _) => {
-                let scheduler = Scheduler {
-                    client: client.clone(),
-                    master: master.to_string(),
-                    stream_id,
-                    framework_id: subscribed.framework_id,
-                };
-                Ok((scheduler, events))
-            }
+            (event::Type::Subscribed, Some(subscribed), _) => Ok(Subscribed {
+                stream_id,
+                framework_id: subscribed.framework_id,
+                events,
+            }),
             (_, _, Some(error)) => Err(Error::Refused {
                 status: 200,
                 text: error.message,
@@ -115,8 +144,8 @@ impl Scheduler {
             ("mesos-stream-id", self.stream_id.as_str()),
         ];
         let body = Some(encode(&call)?);
-        let response = self
-            .client
+        let client = self.masters.client();
+        let response = client
             .send(http::Call {
                 address: &self.master,
                 path: PATH,
@@ -213,6 +242,24 @@ impl Scheduler {
             Type::Kill,
             Call {
                 kill: Some(kill),
+                ..Default::default()
+            },
+        )
+        .await
+    }
+
+    /// Asks what became of a task; the answer comes as an update.
+    ///
+    /// # Errors
+    /// See [`Scheduler::call`].
+    pub async fn reconcile(&self, task_id: TaskId, agent_id: Option<AgentId>) -> Result<(), Error> {
+        let reconcile = call::Reconcile {
+            tasks: vec![call::reconcile::Task { task_id, agent_id }],
+        };
+        self.call(
+            Type::Reconcile,
+            Call {
+                reconcile: Some(reconcile),
                 ..Default::default()
             },
         )

@@ -36,6 +36,7 @@ catalogue! {
     13 node::ToFramework => ();
     14 node::AgentLeaves => ();
     15 node::DescribeMailboxes => node::Mailboxes;
+    16 node::RaftMessage => ();
 }
 
 #[cfg(test)]

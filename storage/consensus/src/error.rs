@@ -83,6 +83,16 @@ pub enum ConsensusError {
         "this directory belongs to member {found}, but was opened for member {expected}; check the configured id"
     )]
     WrongMember { found: u64, expected: u64 },
+    #[error(
+        "this directory belongs to master {found}, but was opened for master {expected}; correct --name, or use \
+         another directory"
+    )]
+    WrongName { found: String, expected: String },
+    #[error(
+        "this directory belongs to the group of {found}, but the group of {expected} was named; a group is started \
+         with the members that founded it"
+    )]
+    OtherFounders { found: String, expected: String },
     #[error("the options of consensus are not usable: {0}")]
     Options(String),
     #[error("the replicated state failed: {0}")]

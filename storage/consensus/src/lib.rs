@@ -7,6 +7,7 @@
 
 mod error;
 mod handle;
+mod identity;
 mod member;
 mod options;
 mod reads;
@@ -19,6 +20,7 @@ mod transport;
 
 pub use error::{ConsensusError, InboxError, ProposeError, ReadError};
 pub use handle::Consensus;
+pub use identity::Identity;
 pub use member::{Applied, MembershipChange};
 pub use options::Options;
 pub use state_machine::{StateError, StateMachine};

@@ -139,7 +139,13 @@ impl<S: StateMachine> Member<S> {
             },
             Input::Read { reply } => self.read(now, reply),
             Input::Step(message) => self.step(now, &message),
-            Input::Unreachable(id) => self.raw.report_unreachable(id),
+            Input::Unreachable(id) => {
+                self.raw.report_unreachable(id);
+                if self.snapshots_sent.remove(&id).is_some() {
+                    // It went down with the connection: it is sent anew at once, not after its timeout.
+                    self.raw.report_snapshot(id, SnapshotStatus::Failure);
+                }
+            }
             Input::TransferLeader(to) => {
                 if self.is_leader() && to != self.options.node_id {
                     self.reads.surrender_lease();

@@ -116,6 +116,7 @@ impl Group {
             .entry(id)
             .or_insert_with(|| MemoryEngine::new(&families));
         let options = Options {
+            tick: TICK,
             fixed_election_ticks: Some(10 + 3 * id as usize),
             compact_after_entries: 20,
             snapshot_timeout: 12 * TICK,

@@ -45,14 +45,20 @@ pub struct Options {
 }
 
 impl Options {
+    /// Followers wait for a leader at least this long, at most twice as long.
+    pub const DEFAULT_ELECTION_TIMEOUT: Duration = Duration::from_millis(500);
+    /// The shortest election timeout that leaves room for a sync and a turn of a busy machine.
+    pub const MIN_ELECTION_TIMEOUT: Duration = Duration::from_millis(300);
+    const TICKS_OF_AN_ELECTION: u32 = 10;
+
     /// Defaults for `node_id` in a group founded by `founders`.
     pub fn new(node_id: u64, founders: &[u64]) -> Self {
         Self {
             node_id,
             founders: founders.to_vec(),
-            tick: Duration::from_millis(100),
+            tick: Self::DEFAULT_ELECTION_TIMEOUT / Self::TICKS_OF_AN_ELECTION,
             heartbeat_ticks: 2,
-            election_ticks: 10,
+            election_ticks: Self::TICKS_OF_AN_ELECTION as usize,
             fixed_election_ticks: None,
             inbox_capacity: 8_192,
             max_batch: 1_024,
@@ -65,6 +71,15 @@ impl Options {
             keep_entries: 2_000,
             read_timeout: Duration::from_secs(5),
             snapshot_timeout: Duration::from_secs(30),
+        }
+    }
+
+    /// The same with another election timeout; heartbeats follow at a fifth of it.
+    #[must_use]
+    pub fn with_election_timeout(self, timeout: Duration) -> Self {
+        Self {
+            tick: timeout / Self::TICKS_OF_AN_ELECTION,
+            ..self
         }
     }
 

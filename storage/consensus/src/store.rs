@@ -60,9 +60,8 @@ impl LogStore {
         node_id: u64,
         founders: &[u64],
     ) -> Result<Self, ConsensusError> {
-        match get(&engine, IDENTITY)? {
-            Some(identity) => {
-                let found = number(&identity, "the member id")?;
+        match stored_member_id(&engine)? {
+            Some(found) => {
                 if found != node_id {
                     return Err(ConsensusError::WrongMember {
                         found,
@@ -397,6 +396,14 @@ impl raft::Storage for LogStore {
         self.snapshot_wanted.set(true);
         Err(StorageError::SnapshotTemporarilyUnavailable.into())
     }
+}
+
+/// The id of the member that owns the directory, if one does.
+pub(crate) fn stored_member_id(engine: &SharedEngine) -> Result<Option<u64>, ConsensusError> {
+    let identity = get(engine, IDENTITY)?;
+    identity
+        .map(|identity| number(&identity, "the member id"))
+        .transpose()
 }
 
 fn found(engine: &SharedEngine, node_id: u64, founders: &[u64]) -> Result<(), ConsensusError> {

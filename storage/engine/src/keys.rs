@@ -8,6 +8,8 @@
 //! | `raft_meta`  | `a`    |                                            | applied index                           |
 //! | `raft_meta`  | `t`    |                                            | index and term before the first entry   |
 //! | `raft_meta`  | `i`    |                                            | id of the node that owns the directory  |
+//! | `raft_meta`  | `n`    |                                            | its name, its disk and its founders     |
+//! | `raft_meta`  | `d`    | member id                                  | the disk that member came with          |
 //! | `registry`   | see `tepui-registry`, `keys.rs`                  || one record each                         |
 //! | `checkpoint` | see `tepui-checkpoint`, `keys.rs`                || one record each                         |
 //! | `history`    | `c`    | sequence                                   | change                                  |

@@ -58,17 +58,20 @@ impl Ask<Query> for View {
     }
 }
 
-/// Everything the web admin reads from; the agent listens at `agent`.
-pub(crate) fn sources(view: Arc<View>) -> Sources {
-    Sources {
+/// Everything the web admin reads from, and the number of the last change; the agent listens at `agent`.
+pub(crate) fn sources(view: Arc<View>) -> (Sources, Arc<AtomicU64>) {
+    let changes = Arc::new(AtomicU64::new(1));
+    let number = Arc::clone(&changes);
+    let sources = Sources {
         directory: Directory::new("master", Clock::system()),
         view,
-        changes: Arc::new(AtomicU64::new(1)),
+        changes: Arc::new(move || number.load(Relaxed)),
         agents_mailboxes: Arc::new(|| async { agents() }.boxed()),
         client: Client::default(),
         cluster: Some("demo".to_owned()),
         version: "0.1.0".to_owned(),
-    }
+    };
+    (sources, changes)
 }
 
 /// An agent on a free port of the loopback: its address, and the server to be run.

@@ -37,11 +37,10 @@ async fn main() -> std::io::Result<()> {
         .unwrap_or(5050);
     let (agent, server) = fake::start_agent()?;
     actix_web::rt::spawn(server);
-    let sources = fake::sources(Arc::new(fake::View {
+    let (sources, changes) = fake::sources(Arc::new(fake::View {
         agent,
         asked: AtomicU64::new(0),
     }));
-    let changes = Arc::clone(&sources.changes);
     let workers: Vec<_> = ["master", "allocator", "registrar", "view"]
         .map(|name| Spawn::new(&sources.directory).name(name).start(|| Worker))
         .into();

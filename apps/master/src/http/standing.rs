@@ -10,14 +10,14 @@ impl MasterHttp {
     ///
     /// # Errors
     /// 307 to the leader; 503 while there is none or it has not finished recovery.
-    pub(super) fn expect_leading(&self, request: &Incoming) -> Result<(), Reply> {
-        match self.leadership.standing() {
+    pub(super) async fn expect_leading(&self, request: &Incoming) -> Result<(), Reply> {
+        match self.leadership.settled().await {
             Standing::Leading { .. } => Ok(()),
             Standing::Recovering => Err(Reply::text(503, "Master has not finished recovery")),
             Standing::Following(leader) => {
                 // Two slashes at the start would name another host.
                 let path = request.target.trim_start_matches('/');
-                Err(Reply::redirect(&format!("//{leader}/{path}")))
+                Err(Reply::redirect(&format!("//{}/{path}", leader.http)))
             }
             Standing::NoLeader => Err(Reply::text(503, "No leader elected")),
         }
@@ -29,7 +29,7 @@ impl MasterHttp {
             return Err(Reply::bare(404));
         }
         let leader = match self.leadership.standing() {
-            Standing::Following(leader) => leader,
+            Standing::Following(leader) => leader.http,
             Standing::Leading { .. } | Standing::Recovering | Standing::NoLeader => {
                 self.own_address()
             }

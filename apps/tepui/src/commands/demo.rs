@@ -132,7 +132,7 @@ pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
     if args.stay && matches!(result, Ok(true)) {
         println!(
             "\nweb admin: http://{}/   (Ctrl-C ends everything)",
-            cluster.master
+            cluster.masters[0]
         );
         end_signal().await;
     }
@@ -149,7 +149,7 @@ async fn demonstrate(cluster: &mut Cluster) -> anyhow::Result<bool> {
     cluster.ready().await?;
     println!("{}\n", cluster.summary());
     let client = Client::default();
-    let masters = [cluster.master.clone()];
+    let masters = cluster.masters.clone();
     let (scheduler, mut events) =
         Scheduler::subscribe(&client, &masters, tasks::framework("tepui demo")).await?;
     println!("framework {} is subscribed\n", scheduler.framework_id.value);

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use tepui_client::{Client, operator::Operator};
+use tepui_client::{Client, Error, Masters, operator::Operator};
 use tokio::{
     process::{Child, Command},
     signal::unix::{SignalKind, signal},
@@ -19,6 +19,8 @@ use crate::cli::DevArgs;
 /// From the start of the processes until every agent is registered.
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
 const READY_INTERVAL: Duration = Duration::from_millis(50);
+/// One question to the masters; the cluster may be coming up.
+const ASK_PATIENCE: Duration = Duration::from_secs(2);
 /// How long a process may take to end after SIGTERM.
 const END_TIMEOUT: Duration = Duration::from_secs(8);
 /// Left to the machine itself by the default resources, as Mesos leaves it (megabytes).
@@ -62,15 +64,19 @@ pub(crate) struct Cluster {
     data: PathBuf,
     /// Removed at the end.
     temporary: bool,
-    pub(crate) master: String,
+    /// HTTP addresses.
+    pub(crate) masters: Vec<String>,
     agents: u16,
 }
 
+/// Masters of one group: an odd number has no use for one more.
+const MAX_MASTERS: u16 = 7;
+
 impl Cluster {
     pub(crate) async fn start(args: &DevArgs) -> anyhow::Result<Cluster> {
-        if args.masters != 1 {
+        if !(1..=MAX_MASTERS).contains(&args.masters) {
             bail!(
-                "--masters {}: groups of several masters are not supported by this version of Tepui; expected 1",
+                "--masters {}: expected 1, 3 or 5, at most {MAX_MASTERS}",
                 args.masters
             );
         }
@@ -91,12 +97,12 @@ impl Cluster {
         };
         std::fs::create_dir_all(&data)
             .with_context(|| format!("--data {}: cannot be created", data.display()))?;
-        let master = format!("127.0.0.1:{}", args.port);
+        let ports = args.port..args.port + args.masters;
         let mut cluster = Cluster {
             children: Vec::new(),
             data,
             temporary,
-            master,
+            masters: ports.map(|port| format!("127.0.0.1:{port}")).collect(),
             agents: args.agents,
         };
         if let Err(error) = cluster.spawn_all(args).await {
@@ -108,20 +114,7 @@ impl Cluster {
 
     async fn spawn_all(&mut self, args: &DevArgs) -> anyhow::Result<()> {
         let program = std::env::current_exe().context("the path of this program is not known")?;
-        let work_dir = self.data.join("master");
-        let port = args.port.to_string();
-        let flags = [
-            "master",
-            "--port",
-            &port,
-            "--bridge-port",
-            "0",
-            "--hostname",
-            "localhost",
-            "--cluster",
-            "dev",
-        ];
-        self.spawn(&program, "master", &flags, &work_dir)?;
+        self.spawn_masters(&program, args)?;
         self.until(|answer| answer["leader"].is_string(), "/tepui/v1/leader")
             .await?;
         let resources = args.resources.clone().unwrap_or_else(|| share(args.agents));
@@ -129,7 +122,7 @@ impl Cluster {
             let port = (args.port + args.masters + index).to_string();
             let name = format!("agent{}", index + 1);
             let work_dir = self.data.join(&name);
-            let master = self.master.clone();
+            let master = self.masters.join(",");
             let flags = [
                 "agent",
                 "--port",
@@ -142,6 +135,49 @@ impl Cluster {
                 &resources,
             ];
             self.spawn(&program, &name, &flags, &work_dir)?;
+        }
+        Ok(())
+    }
+
+    /// One, or a group whose bridges have free ports of now.
+    fn spawn_masters(&mut self, program: &Path, args: &DevArgs) -> anyhow::Result<()> {
+        let alone = args.masters == 1;
+        let names: Vec<String> = match args.masters {
+            1 => vec!["master".to_string()],
+            count => (1..=count)
+                .map(|number| format!("master{number}"))
+                .collect(),
+        };
+        let bridges = if alone {
+            vec![0]
+        } else {
+            free_ports(names.len())?
+        };
+        let peers: Vec<String> = names
+            .iter()
+            .zip(&bridges)
+            .map(|(name, port)| format!("{name}=127.0.0.1:{port}"))
+            .collect();
+        let peers = peers.join(",");
+        for (index, name) in names.iter().enumerate() {
+            let (port, bridge) = (usize::from(args.port) + index, bridges[index]);
+            let (port, bridge) = (port.to_string(), bridge.to_string());
+            let mut flags = vec![
+                "master",
+                "--port",
+                &port,
+                "--bridge-port",
+                &bridge,
+                "--hostname",
+                "localhost",
+                "--cluster",
+                "dev",
+            ];
+            if !alone {
+                flags.extend(["--name", name, "--peers", &peers]);
+            }
+            let work_dir = self.data.join(name);
+            self.spawn(program, name, &flags, &work_dir)?;
         }
         Ok(())
     }
@@ -175,7 +211,7 @@ impl Cluster {
         Ok(())
     }
 
-    /// Waits until the master leads and every agent is registered.
+    /// Waits until a master leads and every agent is registered.
     pub(crate) async fn ready(&mut self) -> anyhow::Result<()> {
         let agents = usize::from(self.agents);
         self.until(
@@ -189,21 +225,20 @@ impl Cluster {
         .await
     }
 
-    /// Asks the master until it answers what is waited for, or a process ends.
+    /// Asks the masters until one answers what is waited for, or a process ends.
     async fn until(
         &mut self,
         good: impl Fn(&serde_json::Value) -> bool,
         path: &str,
     ) -> anyhow::Result<()> {
         let deadline = Instant::now() + READY_TIMEOUT;
-        let operator = Operator::new(Client::default(), &self.master);
         loop {
             for (name, child) in &mut self.children {
                 if let Some(status) = child.try_wait()? {
                     bail!("{name} ended at once ({status}); see its line above");
                 }
             }
-            if operator.json(path).await.is_ok_and(|answer| good(&answer)) {
+            if self.ask(path).await.is_ok_and(|answer| good(&answer)) {
                 return Ok(());
             }
             if Instant::now() > deadline {
@@ -216,24 +251,47 @@ impl Cluster {
         }
     }
 
+    async fn ask(&self, path: &str) -> Result<serde_json::Value, Error> {
+        let client = Client::default();
+        let masters = Masters::new(client.clone(), &self.masters).with_patience(ASK_PATIENCE);
+        let ask = async |leader: &str| Operator::new(client.clone(), leader).json(path).await;
+        masters.call(false, ask).await
+    }
+
     pub(crate) fn summary(&self) -> String {
+        let masters: Vec<String> = self
+            .masters
+            .iter()
+            .map(|it| format!("http://{it}/"))
+            .collect();
         format!(
-            "web admin and API at http://{}/, {} agent(s), data in {}",
-            self.master,
+            "web admin and API at {}, {} agent(s), data in {}",
+            masters.join(" "),
             self.agents,
             self.data.display()
         )
     }
 
-    /// The name of the first process that ends.
+    /// The name of the first process whose end is the cluster's. A group goes on without a few of its masters.
     async fn any_ends(&mut self) -> String {
+        let mut spare = self.masters.len().saturating_sub(1) / 2;
         loop {
-            for (name, child) in &mut self.children {
+            let mut ended = None;
+            for (index, (name, child)) in self.children.iter_mut().enumerate() {
                 if let Ok(Some(_)) = child.try_wait() {
-                    return name.clone();
+                    ended = Some((index, name.clone()));
                 }
             }
-            sleep(Duration::from_millis(200)).await;
+            match ended {
+                Some((index, name)) if spare > 0 && name.starts_with("master") => {
+                    spare -= 1;
+                    eprintln!("tepui dev: {name} has ended; the other masters go on");
+                    // No longer looked at; it is a child that has ended.
+                    self.children.remove(index);
+                }
+                Some((_, name)) => return name,
+                None => sleep(Duration::from_millis(200)).await,
+            }
         }
     }
 
@@ -270,10 +328,11 @@ impl Cluster {
             FrameworkId,
             master::{Call, call},
         };
-        let operator = Operator::new(Client::default(), &self.master);
-        let Ok(answer) = operator.json("/frameworks").await else {
+        let Ok(answer) = self.ask("/frameworks").await else {
             return;
         };
+        let client = Client::default();
+        let masters = Masters::new(client.clone(), &self.masters).with_patience(ASK_PATIENCE);
         for framework in answer["frameworks"].as_array().into_iter().flatten() {
             let id = FrameworkId {
                 value: framework["id"].as_str().unwrap_or_default().to_string(),
@@ -283,9 +342,24 @@ impl Cluster {
                 teardown: Some(call::Teardown { framework_id: id }),
                 ..Default::default()
             };
-            let _ = operator.change(&call).await;
+            let change =
+                async |leader: &str| Operator::new(client.clone(), leader).change(&call).await;
+            let _ = masters.call(false, change).await;
         }
     }
+}
+
+/// Ports that nobody listens on at the moment.
+fn free_ports(count: usize) -> anyhow::Result<Vec<u16>> {
+    let listeners: Result<Vec<_>, _> = (0..count)
+        .map(|_| std::net::TcpListener::bind(("127.0.0.1", 0)))
+        .collect();
+    let ports: Result<Vec<u16>, _> = listeners
+        .iter()
+        .flatten()
+        .map(|it| it.local_addr().map(|address| address.port()))
+        .collect();
+    ports.context("no free ports for the masters' bridges")
 }
 
 /// Another cluster on the port would answer in place of the one that could not start.

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use serde_json::Value;
-use tepui_client::{Client, Error, operator::Operator};
+use tepui_client::{Client, Masters, operator::Operator};
 
 use crate::{
     cli::{ListArgs, Target},
@@ -13,21 +13,13 @@ use crate::{
 /// A column's header, and its cell for an object.
 type Column = (&'static str, fn(&Value) -> String);
 
-/// The first master that answers, or its redirect's target.
+/// What the leader answers.
 async fn state(target: &Target, path: &str) -> anyhow::Result<Value> {
     let client = Client::default();
-    let mut last: Option<Error> = None;
-    for master in &target.master {
-        match Operator::new(client.clone(), master).json(path).await {
-            Ok(answer) => return Ok(answer),
-            Err(error) => last = Some(error),
-        }
-    }
-    let reason = last.map_or_else(
-        || "no master was named".to_string(),
-        |error| error.to_string(),
-    );
-    anyhow::bail!("--master {}: {reason}", target.master.join(","))
+    let masters = Masters::new(client.clone(), &target.master);
+    let ask = async |leader: &str| Operator::new(client.clone(), leader).json(path).await;
+    let answer = masters.call(false, ask).await;
+    answer.map_err(|error| anyhow::anyhow!("--master {}: {error}", target.master.join(",")))
 }
 
 /// Prints the objects: as JSON lines, or the named columns as a table.

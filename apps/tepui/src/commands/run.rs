@@ -4,8 +4,11 @@ use std::{io::Write, process::ExitCode, time::Duration};
 
 use anyhow::{Context, bail};
 use serde_json::Value;
-use tepui_client::{Client, scheduler::Scheduler};
-use tepui_protocol::v1::{Offer, TaskState, TaskStatus, scheduler::event::Type};
+use tepui_client::{Client, Error, Events, scheduler::Scheduler};
+use tepui_protocol::v1::{
+    AgentId, Offer, TaskId, TaskState, TaskStatus,
+    scheduler::{Event, event::Type},
+};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::tasks;
@@ -22,17 +25,17 @@ pub(crate) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     let client = Client::default();
     let name = args.name.clone().unwrap_or_else(|| args.command.join(" "));
     let info = tasks::framework(&format!("tepui run {name}"));
-    let (scheduler, mut events) = Scheduler::subscribe(&client, &args.target.master, info)
+    let (mut scheduler, mut events) = Scheduler::subscribe(&client, &args.target.master, info)
         .await
         .with_context(|| format!("--master {}", args.target.master.join(",")))?;
     let task_id = format!("run-{}", uuid::Uuid::new_v4());
     let mut output: Option<Output> = None;
-    let mut launched = false;
+    let mut launched: Option<AgentId> = None;
     // Made once: a Ctrl-C while a call is under way is seen at the next turn of the loop.
     let mut interrupt = signal(SignalKind::interrupt())?;
     loop {
         let event = tokio::select! {
-            event = events.next() => event?,
+            event = events.next() => event,
             () = tokio::time::sleep(OUTPUT_INTERVAL) => {
                 if let Some(output) = &mut output {
                     output.copy_new().await;
@@ -44,14 +47,19 @@ pub(crate) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
                 return Ok(ExitCode::from(130));
             }
         };
-        let Some(event) = event else {
-            bail!("the master ended the stream; is another one leading?");
+        let event = match event {
+            Ok(Some(event)) => event,
+            Ok(None) | Err(Error::Unreachable { .. }) => {
+                events = resume(&mut scheduler, &task_id, launched.clone()).await?;
+                continue;
+            }
+            Err(error) => return Err(error.into()),
         };
         match event.r#type() {
             Type::Offers => {
                 for offer in event.offers.unwrap_or_default().offers {
-                    if !launched && fits(&offer, &args) {
-                        launched = true;
+                    if launched.is_none() && fits(&offer, &args) {
+                        launched = Some(offer.agent_id.clone());
                         let address = agent_address(&offer);
                         output = Some(Output::new(
                             client.clone(),
@@ -68,16 +76,16 @@ pub(crate) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
                             args.mem,
                             command,
                         );
-                        scheduler.launch(&offer.id, vec![task], 0.0).await?;
-                        scheduler.suppress().await?;
+                        unless_lost(scheduler.launch(&offer.id, vec![task], 0.0).await)?;
+                        unless_lost(scheduler.suppress().await)?;
                     } else {
-                        scheduler.decline(vec![offer.id], 1.0).await?;
+                        unless_lost(scheduler.decline(vec![offer.id], 1.0).await)?;
                     }
                 }
             }
             Type::Update => {
                 let status = event.update.unwrap_or_default().status;
-                scheduler.acknowledge(&status).await?;
+                unless_lost(scheduler.acknowledge(&status).await)?;
                 if let Some(code) = exit_code(&status) {
                     if let Some(output) = &mut output {
                         output.copy_new().await;
@@ -90,6 +98,31 @@ pub(crate) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
             _ => {}
         }
     }
+}
+
+/// After the loss of the leader: subscribes at the next one, and asks what became of the task.
+async fn resume(
+    scheduler: &mut Scheduler,
+    task_id: &str,
+    launched: Option<AgentId>,
+) -> anyhow::Result<Events<Event>> {
+    let events = scheduler.resubscribe().await;
+    let events = events.context("the leading master is gone, and no other one leads")?;
+    if launched.is_some() {
+        let value = task_id.to_string();
+        unless_lost(scheduler.reconcile(TaskId { value }, launched).await)?;
+    }
+    Ok(events)
+}
+
+/// A call that met no leader is not repeated: its stream ends next, and what became of the task is asked for then.
+fn unless_lost(called: Result<(), Error>) -> Result<(), Error> {
+    called.or_else(|error| match error {
+        // The next leader does not know this stream.
+        Error::Refused { status: 403, .. } => Ok(()),
+        error if error.is_change_of_leader() => Ok(()),
+        error => Err(error),
+    })
 }
 
 fn fits(offer: &Offer, args: &RunArgs) -> bool {

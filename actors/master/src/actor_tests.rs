@@ -1,0 +1,112 @@
+use std::sync::Mutex;
+
+use tepui_kit::{
+    Ask, Link, Tell,
+    stage::{Answering, Recorder, TestStage},
+};
+use tepui_protocol::v1::{
+    FrameworkId, MasterInfo, WeightInfo,
+    master::{Call, call},
+};
+
+use super::*;
+
+/// A lease that the test gives and takes.
+type Given = Arc<Mutex<Option<u64>>>;
+
+fn master(stage: &TestStage, given: &Given, written: Result<Committed, AskError>) -> Link<Master> {
+    let lease = Arc::clone(given);
+    let links = MasterLinks {
+        allocator: Recorder::new().teller(),
+        view: Recorder::new().teller(),
+        registrar: Answering::asker(move |_: Commit| written.clone()),
+        changes: Arc::default(),
+        lease: Arc::new(move || *lease.lock().unwrap()),
+    };
+    let config = MasterConfig {
+        info: MasterInfo::default(),
+        cluster: None,
+        started_at: 0,
+        agent_reregister_timeout: Duration::from_secs(600),
+        roles: None,
+        root_submissions: true,
+        agent_silence_timeout: Duration::from_secs(75),
+    };
+    let link = stage.spawn().start_once(move || Master::new(config, links));
+    let registry = Box::default();
+    link.tell(Leads { term: 3, registry }).unwrap();
+    link
+}
+
+fn teardown() -> OperatorCall {
+    OperatorCall(Call {
+        r#type: Some(call::Type::Teardown as i32),
+        teardown: Some(call::Teardown {
+            framework_id: FrameworkId {
+                value: "f".to_owned(),
+            },
+        }),
+        ..Call::default()
+    })
+}
+
+fn weights() -> OperatorCall {
+    OperatorCall(Call {
+        r#type: Some(call::Type::UpdateWeights as i32),
+        update_weights: Some(call::UpdateWeights {
+            weight_infos: vec![WeightInfo {
+                role: Some("r".to_owned()),
+                weight: 2.0,
+            }],
+        }),
+        ..Call::default()
+    })
+}
+
+#[test]
+fn a_master_without_its_lease_is_silent_until_it_is_renewed() {
+    TestStage::run(1, async |stage| {
+        let given: Given = Arc::new(Mutex::new(Some(3)));
+        let master = master(stage, &given, Ok(Committed::Applied));
+        assert_eq!(master.ask(teardown()).await.unwrap().status, 400);
+        *given.lock().unwrap() = None;
+        let mut first = master.ask(teardown());
+        let mut second = master.ask(weights());
+        stage.advance(Duration::from_secs(5)).await;
+        for asked in [&mut first, &mut second] {
+            assert!(futures_util::poll!(asked).is_pending());
+        }
+        *given.lock().unwrap() = Some(3);
+        assert_eq!(first.await.unwrap().status, 400);
+        assert_eq!(second.await.unwrap(), messages::Answer::OK);
+    });
+}
+
+#[test]
+fn a_master_whose_term_is_over_answers_nobody() {
+    TestStage::run(1, async |stage| {
+        let given: Given = Arc::new(Mutex::new(Some(3)));
+        let master = master(stage, &given, Ok(Committed::Applied));
+        *given.lock().unwrap() = None;
+        let held = master.ask(teardown());
+        stage.settle().await;
+        // The same process was elected again, with another master.
+        *given.lock().unwrap() = Some(5);
+        stage.advance(Duration::from_millis(20)).await;
+        assert_eq!(held.await, Err(AskError::Closed));
+        assert_eq!(master.ask(teardown()).await, Err(AskError::Closed));
+        assert!(master.is_closed());
+    });
+}
+
+#[test]
+fn a_write_of_unknown_outcome_is_not_told_as_a_refusal() {
+    for written in [Ok(Committed::Unknown), Err(AskError::Closed)] {
+        TestStage::run(1, async |stage| {
+            let given: Given = Arc::new(Mutex::new(Some(3)));
+            let master = master(stage, &given, written);
+            assert_eq!(master.ask(weights()).await, Err(AskError::Closed));
+            assert!(master.is_closed());
+        });
+    }
+}

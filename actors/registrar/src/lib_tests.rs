@@ -1,0 +1,106 @@
+use std::sync::Arc;
+
+use tepui_consensus::{NoPeers, Options};
+use tepui_engine::{MemoryEngine, SharedEngine, keys::MASTER_FAMILIES};
+use tepui_kit::{
+    Ask, Link,
+    stage::{Recorder, TestStage},
+};
+use tepui_registry::RegistryMachine;
+
+use super::*;
+
+fn member(engine: &SharedEngine, founders: &[u64]) -> (Consensus, RegistryReader) {
+    let machine = RegistryMachine::new();
+    let reader = machine.reader();
+    let options = Options::new(1, founders);
+    let consensus = Consensus::start(options, engine.clone(), machine, Arc::new(NoPeers));
+    (consensus.unwrap(), reader)
+}
+
+fn engine() -> SharedEngine {
+    Arc::new(MemoryEngine::new(&MASTER_FAMILIES))
+}
+
+fn registrar(
+    stage: &TestStage,
+    consensus: &Consensus,
+    reader: &RegistryReader,
+    settle: bool,
+) -> (Link<Registrar>, Recorder<Leads>) {
+    let told = Recorder::new();
+    let (consensus, reader, master) = (consensus.clone(), reader.clone(), told.teller());
+    let beginning = Beginning {
+        cluster_id: "c1".to_owned(),
+        settle,
+    };
+    let start = move || Registrar::new(consensus, reader, master, beginning);
+    (stage.spawn().start_once(start), told)
+}
+
+/// Consensus runs on a thread of its own, in real time: it says when to look again.
+async fn until_told(stage: &TestStage, consensus: &Consensus, told: &Recorder<Leads>) -> Leads {
+    let mut status = consensus.status();
+    loop {
+        stage.settle().await;
+        if let Some(leads) = told.take().pop() {
+            return leads;
+        }
+        status.changed().await.unwrap();
+    }
+}
+
+#[test]
+fn a_new_cluster_is_named_before_its_first_master_leads_and_keeps_its_name() {
+    let engine = engine();
+    for _ in 0..2 {
+        let (consensus, reader) = member(&engine, &[1]);
+        TestStage::run(1, async |stage| {
+            let (_, told) = registrar(stage, &consensus, &reader, false);
+            let leads = until_told(stage, &consensus, &told).await;
+            assert_eq!(leads.registry.cluster_id.as_deref(), Some("c1"));
+        });
+        consensus.shutdown();
+    }
+}
+
+#[test]
+fn the_next_master_of_a_process_starts_behind_all_that_the_last_one_proposed() {
+    let engine = engine();
+    let (consensus, reader) = member(&engine, &[1]);
+    TestStage::run(1, async |stage| {
+        let (_, told) = registrar(stage, &consensus, &reader, false);
+        until_told(stage, &consensus, &told).await;
+        let mut weights = Vec::new();
+        for number in 0..500_u32 {
+            let role = (format!("r{number}"), 2.0);
+            let command = Command::UpdateWeights {
+                weights: vec![role],
+            };
+            weights.push(consensus.propose(command.encode()));
+        }
+        drop(weights);
+        let (_, told) = registrar(stage, &consensus, &reader, true);
+        assert_eq!(
+            until_told(stage, &consensus, &told)
+                .await
+                .registry
+                .weights
+                .len(),
+            500
+        );
+    });
+    consensus.shutdown();
+}
+
+#[test]
+fn what_a_member_that_does_not_lead_is_asked_to_write_has_an_unknown_outcome() {
+    let (consensus, reader) = member(&engine(), &[1, 2, 3]);
+    TestStage::run(1, async |stage| {
+        let (registrar, told) = registrar(stage, &consensus, &reader, false);
+        let written = registrar.ask(Commit(Command::RemoveAgent { id: "a".into() }));
+        assert_eq!(written.await, Ok(Committed::Unknown));
+        assert!(told.take().is_empty());
+    });
+    consensus.shutdown();
+}

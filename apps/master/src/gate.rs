@@ -1,0 +1,135 @@
+//! The listening side of the bridge: agents are let in while this master leads, masters if they are of its group.
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+};
+
+use tepui_bridge::{Disconnect, Error, Hello, Peer, Role, Router, Service};
+use tepui_protocol::node;
+
+use crate::{
+    AgentsMailboxes,
+    bridge::Agents,
+    group::Group,
+    leadership::{Leadership, Standing},
+};
+
+pub(crate) struct Gate {
+    group: Arc<Group>,
+    leadership: Leadership,
+    /// Of the master actor that leads; none while none does.
+    agents: RwLock<Option<Arc<Agents>>>,
+    masters: Arc<Router>,
+    /// Agents' connections, and whose they are: one stays with the master actor it came to.
+    connections: Mutex<BTreeMap<u64, Arc<Agents>>>,
+}
+
+impl Gate {
+    pub(crate) fn new(group: Arc<Group>, leadership: Leadership) -> Gate {
+        let hearing = Arc::clone(&group);
+        let masters = Router::builder()
+            .on_tell(move |peer, part: node::RaftMessage| hearing.hear(peer, part))
+            .build();
+        Gate {
+            group,
+            leadership,
+            agents: RwLock::default(),
+            masters: Arc::new(masters),
+            connections: Mutex::default(),
+        }
+    }
+
+    /// Lets agents in to this master actor, or to none.
+    pub(crate) fn set(&self, agents: Option<Arc<Agents>>) {
+        *self.agents.write().unwrap_or_else(PoisonError::into_inner) = agents;
+    }
+
+    fn current(&self) -> Option<Arc<Agents>> {
+        self.agents
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn connections(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<Agents>>> {
+        // The map is whole after every statement, so a panic elsewhere leaves it usable.
+        self.connections
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The mailboxes of every agent of the moment.
+pub(crate) fn mailboxes(gate: &Arc<Gate>) -> AgentsMailboxes {
+    let gate = Arc::clone(gate);
+    Arc::new(move || {
+        gate.current().map_or_else(
+            || Box::pin(std::future::ready(Vec::new())) as _,
+            |agents| agents.mailboxes(),
+        )
+    })
+}
+
+impl Service for Gate {
+    fn hello(&self) -> Hello {
+        self.group.hello()
+    }
+
+    fn router(&self, peer: &Peer) -> Arc<Router> {
+        if peer.remote().role == Role::Master {
+            return Arc::clone(&self.masters);
+        }
+        let Some(agents) = self.current() else {
+            return Arc::default();
+        };
+        let router = agents.router();
+        self.connections().insert(peer.id().0, agents);
+        router
+    }
+
+    fn admit(&self, theirs: &Hello, _address: Option<SocketAddr>) -> Result<(), String> {
+        if theirs.identity.role == Role::Master {
+            return self.group.check(&theirs.identity).map(drop);
+        }
+        match self.leadership.confirmed() {
+            Some(Standing::Leading { .. }) => Ok(()),
+            Some(Standing::Following(leader)) => Err(format!(
+                "this master does not lead, {} does; ask it",
+                leader.http
+            )),
+            _ => Err("no master leads at the moment; try again later".to_owned()),
+        }
+    }
+
+    fn on_connect(&self, peer: &Peer) {
+        if peer.remote().role == Role::Master {
+            return self.group.came(peer);
+        }
+        let agents = self.connections().get(&peer.id().0).cloned();
+        // The lead may have been lost since it was admitted.
+        if !agents.is_some_and(|agents| agents.enter(peer)) {
+            peer.close("this master does not lead");
+        }
+    }
+
+    fn on_disconnect(&self, peer: &Peer, end: &Disconnect) {
+        if peer.remote().role == Role::Master {
+            return self.group.went(peer);
+        }
+        let agents = self.connections().remove(&peer.id().0);
+        if let Some(agents) = agents {
+            agents.leave(peer, end);
+        }
+    }
+
+    fn on_failed(&self, address: Option<SocketAddr>, error: &Error) {
+        let text = error.to_string();
+        match error {
+            // An agent that looks for its leader; a master that keeps trying says so itself.
+            Error::RefusedHere(_) => tracing::debug!(?address, "{text}"),
+            _ => tracing::warn!(?address, "no bridge: {text}"),
+        }
+    }
+}

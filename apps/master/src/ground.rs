@@ -1,0 +1,216 @@
+//! What outlives elections: the registry and its member of the group, threads, the ways to agents and other masters.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use anyhow::Context;
+use tepui_bridge::{Bridge, Listener, Membership, Settings};
+use tepui_consensus::{Consensus, Identity, Options, Role};
+use tepui_engine::{RocksEngine, SharedEngine, keys};
+use tepui_http::{Attached, Files, Logging, metrics::Limiter};
+use tepui_kit::{Clock, Directory};
+use tepui_messages::{UnixNanos, master::Lease};
+use tepui_protocol::v1::VersionInfo;
+use tepui_registry::{RegistryMachine, RegistryReader};
+use tepui_view::ViewConfig;
+use tokio::time::timeout;
+
+use crate::{
+    MasterSettings, Readable,
+    dial::Dialers,
+    gate::{self, Gate},
+    group::Group,
+    leadership::{Leadership, Standing},
+    reign::CurrentView,
+    throne::Throne,
+    wiring::{Arbiters, start_deadletters},
+};
+
+/// Agents that hear nothing for longer ask who leads, other masters connect anew: a leader that was stopped is
+/// noticed by that.
+pub(crate) const BEAT: Duration = Duration::from_secs(2);
+/// A leader that ends asks another to lead first, and waits so long for it.
+const HAND_OVER: Duration = Duration::from_secs(1);
+
+/// What outlives elections.
+pub(crate) struct Ground {
+    pub(crate) settings: MasterSettings,
+    pub(crate) view_config: ViewConfig,
+    pub(crate) version: VersionInfo,
+    pub(crate) started_at: UnixNanos,
+    pub(crate) directory: Directory,
+    pub(crate) arbiters: Arbiters,
+    pub(crate) consensus: Consensus,
+    pub(crate) reader: RegistryReader,
+    pub(crate) lease: Lease,
+    pub(crate) leadership: Leadership,
+    pub(crate) group: Arc<Group>,
+    /// For a cluster that has none.
+    pub(crate) new_cluster_id: String,
+    pub(crate) files: Files,
+    pub(crate) logging: Logging,
+    pub(crate) limiter: Arc<Limiter>,
+}
+
+/// A master's parts.
+pub(crate) struct Parts {
+    pub(crate) ground: Arc<Ground>,
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) throne: Throne,
+    pub(crate) listener: Listener,
+    dialers: Option<Dialers>,
+}
+
+pub(crate) async fn assemble(
+    settings: MasterSettings,
+    view_config: ViewConfig,
+    version: VersionInfo,
+) -> anyhow::Result<Parts> {
+    let clock = Clock::system();
+    let started_at = clock.unix_nanos() as UnixNanos;
+    let directory = Directory::new("master", clock.clone());
+    let path = settings.work_dir.join("registry");
+    let shown = format!("--work-dir {}", settings.work_dir.display());
+    let options = tepui_engine::Options::default();
+    let engine = RocksEngine::open(&path, &keys::MASTER_FAMILIES, &options);
+    let engine: SharedEngine = Arc::new(engine.with_context(|| shown.clone())?);
+    let machine = RegistryMachine::new();
+    let reader = machine.reader();
+
+    let identity = identify(&settings, &engine).context(shown)?;
+    let known = reader.clone();
+    let group = Arc::new(Group::new(
+        identity.clone(),
+        &engine,
+        Arc::new(move || known.with(|registry| registry.cluster_id.clone())),
+        membership(&settings, &identity),
+        &settings.peers,
+    ));
+    let founders: Vec<u64> = identity.founders.keys().copied().collect();
+    let options =
+        Options::new(identity.node_id, &founders).with_election_timeout(settings.election_timeout);
+    let consensus = Consensus::start(options, engine, machine, Arc::clone(&group) as Arc<_>)?;
+    group.attach(consensus.clone());
+
+    let lease = lease(&consensus, clock);
+    let leadership = Leadership::new(Standing::NoLeader, Arc::clone(&lease));
+    let attached = settings
+        .log_file
+        .iter()
+        .map(|path| ("/master/log".to_string(), path.clone()));
+    let ground = Arc::new(Ground {
+        files: Files::new(Attached(attached.collect())),
+        logging: Logging::new(settings.verbosity.clone()),
+        limiter: Arc::default(),
+        new_cluster_id: uuid::Uuid::new_v4().to_string(),
+        arbiters: Arbiters::new(),
+        settings,
+        view_config,
+        version,
+        started_at,
+        directory,
+        consensus,
+        reader,
+        lease,
+        leadership,
+        group,
+    });
+    start_deadletters(&ground.directory, &ground.arbiters);
+    let gate = Arc::new(Gate::new(
+        Arc::clone(&ground.group),
+        ground.leadership.clone(),
+    ));
+    connect(ground, gate).await
+}
+
+/// Opens the ways to agents and other masters.
+async fn connect(ground: Arc<Ground>, gate: Arc<Gate>) -> anyhow::Result<Parts> {
+    let settings = Settings {
+        heartbeat: BEAT,
+        ..Settings::default()
+    };
+    let (ip, port) = (ground.settings.ip, ground.settings.bridge_port);
+    let listener = Bridge::new(settings, Arc::clone(&gate) as Arc<_>)
+        .listen(SocketAddr::new(ip, port))
+        .await
+        .with_context(|| format!("--bridge-port {port}"))?;
+    ground.group.listens_at(listener.address());
+    let dialers = (!ground.group.addresses().is_empty())
+        .then(|| Dialers::start(&ground.group))
+        .transpose()
+        .context("the thread for other masters")?;
+    Ok(Parts {
+        throne: Throne::new(Arc::clone(&ground), Arc::clone(&gate))?,
+        ground,
+        gate,
+        listener,
+        dialers,
+    })
+}
+
+fn identify(settings: &MasterSettings, engine: &SharedEngine) -> anyhow::Result<Identity> {
+    let mut founders: Vec<&str> = settings.peers.keys().map(String::as_str).collect();
+    if founders.is_empty() {
+        founders.push(&settings.name);
+    }
+    let disk = uuid::Uuid::new_v4().to_string();
+    Ok(Identity::open(engine, &settings.name, &founders, &disk)?)
+}
+
+/// How this master presents itself to others.
+fn membership(settings: &MasterSettings, identity: &Identity) -> Membership {
+    let bridge = settings.peers.get(&settings.name).cloned();
+    Membership {
+        group: identity.group(),
+        disk: identity.disk.clone(),
+        http: format!("{}:{}", settings.hostname, settings.port),
+        bridge: bridge.unwrap_or_default(),
+    }
+}
+
+fn lease(consensus: &Consensus, clock: Clock) -> Lease {
+    let status = consensus.status();
+    Arc::new(move || {
+        let status = status.borrow();
+        status
+            .may_lead(clock.now().into_std())
+            .then_some(status.term)
+    })
+}
+
+impl Parts {
+    pub(crate) fn readable(&self) -> Readable {
+        let door = self.throne.door();
+        Readable {
+            directory: self.ground.directory.clone(),
+            view: CurrentView::asker(&door),
+            changes: Arc::new(move || door.change_number()),
+            agents_mailboxes: gate::mailboxes(&self.gate),
+            cluster: self.ground.settings.cluster.clone(),
+        }
+    }
+
+    /// Lets another master lead, where there is one, says farewell and closes what lasts.
+    pub(crate) async fn end(self) {
+        hand_over(&self.ground).await;
+        self.throne.end().await;
+        self.listener.close("the master ends").await;
+        self.ground.consensus.shutdown();
+        drop(self.dialers);
+    }
+}
+
+async fn hand_over(ground: &Ground) {
+    let mut status = ground.consensus.status();
+    if status.borrow().role != Role::Leader {
+        return;
+    }
+    let Some(next) = ground.group.reachable().into_iter().next() else {
+        return;
+    };
+    tracing::info!(to = next, "another master is asked to lead");
+    let _ = ground.consensus.transfer_leader(next);
+    let given = status.wait_for(|status| status.role != Role::Leader);
+    if timeout(HAND_OVER, given).await.is_err() {
+        tracing::info!("no other master leads yet; this one ends all the same");
+    }
+}

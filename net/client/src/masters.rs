@@ -1,0 +1,165 @@
+//! The masters of one cluster as one address: finds who leads, and tries again through a change of leaders.
+
+use std::{
+    collections::hash_map::RandomState,
+    hash::{BuildHasher, Hasher},
+    sync::Arc,
+    time::Duration,
+};
+
+use futures_util::{StreamExt, stream::FuturesUnordered};
+use serde::Deserialize;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::{Client, Error};
+
+const PATH: &str = "/tepui/v1/leader";
+/// A master that does not answer must not hide the others.
+const LOOK_DEADLINE: Duration = Duration::from_secs(3);
+/// The first pause; each is drawn between its half and its whole, and doubles up to the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// What a master of ours answers.
+#[derive(Debug, Deserialize)]
+struct Leader {
+    /// `host:port` of its HTTP API.
+    leader: String,
+}
+
+/// Some masters' HTTP addresses, `host:port`. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Masters {
+    client: Client,
+    addresses: Arc<[String]>,
+    patience: Duration,
+}
+
+impl Masters {
+    /// How long a call waits for a leader, unless told otherwise.
+    pub const PATIENCE: Duration = Duration::from_secs(15);
+
+    pub fn new(client: Client, addresses: &[String]) -> Self {
+        Masters {
+            client,
+            addresses: addresses.into(),
+            patience: Self::PATIENCE,
+        }
+    }
+
+    #[must_use]
+    pub fn with_patience(self, patience: Duration) -> Self {
+        Masters { patience, ..self }
+    }
+
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Calls the leader; where there is none, or the one that was called is just gone, again after a while. What
+    /// a leader refused is its answer and is not asked again.
+    ///
+    /// Where no master can be reached at all there is no change of leaders to wait for, unless `insist`.
+    ///
+    /// # Errors
+    /// The last one, once patience is at its end.
+    pub async fn call<T>(
+        &self,
+        insist: bool,
+        call: impl AsyncFn(&str) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let deadline = Instant::now() + self.patience;
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let (error, hopeless) = match self.leader().await {
+                Ok(leader) => match call(&leader).await {
+                    Err(error) if error.is_change_of_leader() => {
+                        let is_only = self.addresses.len() == 1;
+                        let hopeless = is_only && error.is_nobody_at(&leader);
+                        (error, hopeless)
+                    }
+                    answer => return answer,
+                },
+                Err(error) => {
+                    let hopeless = !matches!(error, Error::NoLeader(_));
+                    (error, hopeless)
+                }
+            };
+            if hopeless && !insist || Instant::now() + pause > deadline {
+                return Err(error);
+            }
+            sleep(pause - pause.mul_f64(draw() / 2.0)).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// Where the leader answers, as the first master to know tells it. A single address is taken as it is: it
+    /// redirects.
+    ///
+    /// # Errors
+    /// [`Error::NoLeader`] where a master answered that there is none, else why none could be reached.
+    async fn leader(&self) -> Result<String, Error> {
+        if let [only] = &*self.addresses {
+            return Ok(only.clone());
+        }
+        let mut asked: FuturesUnordered<_> =
+            self.addresses.iter().map(|it| self.look(it)).collect();
+        let mut last = Error::NoLeader("no master was named".to_string());
+        while let Some(answer) = asked.next().await {
+            match answer {
+                Ok(leader) => return Ok(leader),
+                // That a master answered says more than that another did not.
+                Err(error) if matches!(last, Error::Refused { .. }) => drop(error),
+                Err(error) => last = error,
+            }
+        }
+        match last {
+            Error::Refused { status: 503, text } => Err(Error::NoLeader(text)),
+            other => Err(other),
+        }
+    }
+
+    async fn look(&self, master: &str) -> Result<String, Error> {
+        let answer = timeout(LOOK_DEADLINE, self.client.get(master, PATH)).await;
+        let body = match answer {
+            // A master of Mesos knows no such path, and redirects.
+            Ok(Err(Error::Refused { status: 404, .. })) => return Ok(master.to_string()),
+            Ok(answer) => answer?,
+            Err(_) => {
+                return Err(Error::Unreachable {
+                    address: master.to_string(),
+                    reason: format!("no answer within {LOOK_DEADLINE:?}"),
+                });
+            }
+        };
+        let leader: Leader =
+            serde_json::from_slice(&body).map_err(|error| Error::Malformed(error.to_string()))?;
+        Ok(leader.leader)
+    }
+}
+
+impl Error {
+    /// Whether it may be that of a change of leaders: another try may meet another leader.
+    pub fn is_change_of_leader(&self) -> bool {
+        match self {
+            Error::Unreachable { .. } | Error::NoLeader(_) => true,
+            Error::Refused { status, .. } => *status == 503,
+            Error::Timeout { .. } | Error::Malformed(_) => false,
+        }
+    }
+
+    fn is_nobody_at(&self, asked: &str) -> bool {
+        matches!(self, Error::Unreachable { address, .. } if address == asked)
+    }
+}
+
+/// From 0 to 1. Spreads those who lost the same leader; good enough for that.
+fn draw() -> f64 {
+    // Each state is seeded anew by the standard library.
+    let bits = RandomState::new().build_hasher().finish() >> 11;
+    bits as f64 / (1_u64 << 53) as f64
+}
+
+#[cfg(test)]
+#[path = "masters_tests.rs"]
+mod tests;
