@@ -5,6 +5,7 @@
 
 mod discovery;
 mod flags;
+mod leading;
 mod legacy;
 mod operator;
 mod pages;
