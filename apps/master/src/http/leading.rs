@@ -46,6 +46,8 @@ mod tests {
         },
     };
 
+    use tepui_kit::stage::TestStage;
+
     use super::*;
 
     const NONE: u64 = 0;
@@ -66,35 +68,39 @@ mod tests {
         stream::iter([Ok(Bytes::from_static(b"1")), Ok(Bytes::from_static(b"2"))])
     }
 
-    #[actix_web::test(start_paused = true)]
-    async fn events_wait_for_the_lease_and_go_on_in_order() {
-        let (leadership, lease) = leadership(leads(3));
-        let mut records = Box::pin(while_leading(two(), leadership));
-        assert_eq!(records.next().await.unwrap().unwrap(), "1");
-        lease.store(NONE, Relaxed);
-        let mut second = records.next();
-        assert!(futures_util::poll!(&mut second).is_pending());
-        lease.store(3, Relaxed);
-        assert_eq!(second.await.unwrap().unwrap(), "2");
-        assert!(records.next().await.is_none());
+    #[test]
+    fn events_wait_for_the_lease_and_go_on_in_order() {
+        TestStage::run(1, async |_| {
+            let (leadership, lease) = leadership(leads(3));
+            let mut records = Box::pin(while_leading(two(), leadership));
+            assert_eq!(records.next().await.unwrap().unwrap(), "1");
+            lease.store(NONE, Relaxed);
+            let mut second = records.next();
+            assert!(futures_util::poll!(&mut second).is_pending());
+            lease.store(3, Relaxed);
+            assert_eq!(second.await.unwrap().unwrap(), "2");
+            assert!(records.next().await.is_none());
+        });
     }
 
-    #[actix_web::test(start_paused = true)]
-    async fn nothing_is_told_once_the_term_is_over() {
-        for (later, standing) in [
-            (NONE, leads(3)),
-            (5, leads(3)),
-            (5, leads(5)),
-            (3, Standing::NoLeader),
-        ] {
-            let (leadership, lease) = leadership(leads(3));
-            let mut records = Box::pin(while_leading(two(), leadership.clone()));
-            assert_eq!(records.next().await.unwrap().unwrap(), "1");
-            lease.store(later, Relaxed);
-            leadership.set(standing);
-            let broken = records.next().await.unwrap().unwrap_err();
-            assert_eq!(broken.to_string(), "this master leads no more");
-            assert!(records.next().await.is_none());
-        }
+    #[test]
+    fn nothing_is_told_once_the_term_is_over() {
+        TestStage::run(1, async |_| {
+            for (later, standing) in [
+                (NONE, leads(3)),
+                (5, leads(3)),
+                (5, leads(5)),
+                (3, Standing::NoLeader),
+            ] {
+                let (leadership, lease) = leadership(leads(3));
+                let mut records = Box::pin(while_leading(two(), leadership.clone()));
+                assert_eq!(records.next().await.unwrap().unwrap(), "1");
+                lease.store(later, Relaxed);
+                leadership.set(standing);
+                let broken = records.next().await.unwrap().unwrap_err();
+                assert_eq!(broken.to_string(), "this master leads no more");
+                assert!(records.next().await.is_none());
+            }
+        });
     }
 }
