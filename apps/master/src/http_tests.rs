@@ -308,6 +308,9 @@ async fn only_the_leader_answers_and_others_show_the_way() {
         (&answer["leader"], &answer["bridge"], &answer["term"]),
         (&"there:5050".into(), &"there:5060".into(), &4.into())
     );
+    // Asked about the leader that was lost, it answers the same once its patience is at an end.
+    let path = "/tepui/v1/leader?wait_ms=1&not=there:5060";
+    assert_eq!(send(&following, "GET", path, &[], b"").await.status, 200);
     for (standing, text) in [
         (Standing::NoLeader, "No leader elected"),
         (Standing::Recovering, "Master has not finished recovery"),

@@ -33,7 +33,9 @@ class Checks:
         """The port of the master that leads, as the first to know tells it."""
         for port in self.ports:
             try:
-                return int(self.dev.get("/tepui/v1/leader", port=port, timeout=3)["leader"].rpartition(":")[2])
+                leader = int(self.dev.get("/tepui/v1/leader", port=port, timeout=3)["leader"].rpartition(":")[2])
+                self.dev.get("/tepui/v1/leader", port=leader, timeout=3)
+                return leader
             except (OSError, ValueError, KeyError):
                 continue
         return None
