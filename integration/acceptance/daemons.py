@@ -190,15 +190,22 @@ class House:
 
     @staticmethod
     def leader(masters):
-        """The master that those who know say leads; None where nobody knows."""
+        """The master that leads, by its own words and those of others; None where there is none."""
         for asked in masters:
             try:
                 status, _, body = request(asked.port, "GET", "/tepui/v1/leader", timeout=3)
             except (OSError, http.client.HTTPException):
                 continue
-            if status == 200:
-                port = int(json.loads(body)["leader"].rpartition(":")[2])
-                return next((master for master in masters if master.port == port), None)
+            if status != 200:
+                continue
+            port = int(json.loads(body)["leader"].rpartition(":")[2])
+            named = next((master for master in masters if master.port == port), None)
+            try:
+                # Others know it a moment before it has finished recovery.
+                if named and request(named.port, "GET", "/tepui/v1/leader", timeout=3)[0] == 200:
+                    return named
+            except (OSError, http.client.HTTPException):
+                pass
         return None
 
     def active_agents(self):

@@ -1,18 +1,29 @@
 //! Finds the leading master's bridge by asking the masters over HTTP. Owns the sentence that says what is wrong
 //! where none answers as expected.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use serde::Deserialize;
 use tepui_client::{Client, Error};
-use tokio::{net::lookup_host, time::timeout};
+use tokio::{
+    net::lookup_host,
+    time::{Instant, sleep, timeout},
+};
 
 use crate::notice::Notices;
 
 const PATH: &str = "/tepui/v1/leader";
 /// One master that does not answer must not hide the others: below the bridge's deadline for a look-up.
 const DEADLINE: Duration = Duration::from_secs(3);
+/// A master that knows no other leader may keep the question so long.
+const WAIT_MS: u64 = 2_000;
+/// Who waited for a new leader comes to it within this time after its election, not all at once.
+const SPREAD_MS: u64 = 100;
 /// Of an answer that is no leader, so much is shown.
 const MAX_SHOWN_CHARS: usize = 80;
 
@@ -29,6 +40,8 @@ pub(crate) struct LeaderFinder {
     client: Client,
     masters: Arc<[String]>,
     notices: Arc<Notices>,
+    /// The bridge that was named last. Who asks again has lost it, or not reached it.
+    named: Arc<Mutex<Option<String>>>,
 }
 
 impl LeaderFinder {
@@ -38,17 +51,34 @@ impl LeaderFinder {
             client: Client::default(),
             masters: masters.into(),
             notices,
+            named: Arc::default(),
         }
     }
 
-    /// The bridge of the leader, as the first master to know tells it; empty while none does.
+    /// The bridge of the leader, as the first master to know tells it; empty while none does. Masters are asked to
+    /// answer when they know another leader than the last one found.
     pub(crate) async fn find(&self) -> Vec<SocketAddr> {
-        let mut asked: FuturesUnordered<_> =
-            self.masters.iter().map(|master| self.ask(master)).collect();
+        let began = Instant::now();
+        let lost = self.named().take();
+        let lost = lost.map_or_else(String::new, |bridge| format!("&not={bridge}"));
+        let path = format!("{PATH}?wait_ms={WAIT_MS}{lost}");
+        let path = path.as_str();
+        let mut asked: FuturesUnordered<_> = self
+            .masters
+            .iter()
+            .map(|master| self.ask(master, path))
+            .collect();
         let mut troubles = Vec::new();
         while let Some(answer) = asked.next().await {
             match answer {
-                Ok(addresses) => return addresses,
+                Ok((bridge, addresses)) => {
+                    *self.named() = Some(bridge);
+                    if began.elapsed() > Duration::from_millis(SPREAD_MS) {
+                        let spread = uuid::Uuid::new_v4().as_u64_pair().0 % SPREAD_MS;
+                        sleep(Duration::from_millis(spread)).await;
+                    }
+                    return addresses;
+                }
                 Err(trouble) => troubles.push(trouble),
             }
         }
@@ -60,8 +90,13 @@ impl LeaderFinder {
         Vec::new()
     }
 
-    async fn ask(&self, master: &str) -> Result<Vec<SocketAddr>, String> {
-        let body = timeout(DEADLINE, self.client.get(master, PATH)).await;
+    fn named(&self) -> std::sync::MutexGuard<'_, Option<String>> {
+        self.named.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The leader's bridge as the master names it, and where that is.
+    async fn ask(&self, master: &str, path: &str) -> Result<(String, Vec<SocketAddr>), String> {
+        let body = timeout(DEADLINE, self.client.get(master, path)).await;
         let body = match body {
             Ok(Ok(body)) => body,
             Ok(Err(Error::Refused { status: 503, .. })) => {
@@ -87,7 +122,7 @@ impl LeaderFinder {
                 "{master} names the bridge '{bridge}', which is no address"
             ));
         }
-        Ok(found)
+        Ok((leader.bridge, found))
     }
 }
 

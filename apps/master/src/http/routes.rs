@@ -158,7 +158,7 @@ impl MasterHttp {
             Route::Logging => Ok(self.logging.toggle(request)),
             Route::Help => Ok(pages::help()),
             Route::Processes => Ok(processes::processes(&self.directory, request)),
-            Route::Leader => self.leader().await,
+            Route::Leader => self.leader(request).await,
         }
     }
 

@@ -8,6 +8,7 @@ use tepui_client::{Client, Error, Events, scheduler::Scheduler};
 use tepui_protocol::v1::{
     AgentId, Offer, TaskId, TaskState, TaskStatus,
     scheduler::{Event, event::Type},
+    task_status::Reason,
 };
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -86,6 +87,9 @@ pub(crate) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
             Type::Update => {
                 let status = event.update.unwrap_or_default().status;
                 unless_lost(scheduler.acknowledge(&status).await)?;
+                if is_told_again(&status) {
+                    continue;
+                }
                 if let Some(code) = exit_code(&status) {
                     if let Some(output) = &mut output {
                         output.copy_new().await;
@@ -143,6 +147,16 @@ fn agent_address(offer: &Offer) -> String {
             )
         },
     )
+}
+
+/// Whether the master only repeats a state of a task that its agent has told, or will tell, with its exit status.
+fn is_told_again(status: &TaskStatus) -> bool {
+    let ended = [
+        TaskState::TaskFinished,
+        TaskState::TaskFailed,
+        TaskState::TaskKilled,
+    ];
+    status.reason() == Reason::Reconciliation && ended.contains(&status.state())
 }
 
 /// The exit status in a final update; `None` while the task lives. Says on stderr what is not the command's own doing.
