@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use serde::Serialize;
 use serde_json::{Value, json};
-use tepui_messages::view::Question;
+use tepui_messages::view::{Encoding, Question};
+use tepui_protocol::v1::master::call;
 
 use crate::{
     Inner,
@@ -101,6 +102,12 @@ impl Overview {
             return Ok(());
         }
         let summary = sources.ask(Question::StateSummary).await?;
+        // The summary tells neither their users nor their roles.
+        let infos = Question::Call {
+            kind: call::Type::GetFrameworks,
+            encoding: Encoding::Json,
+        };
+        let infos = sources.ask(infos).await?;
         let metrics = sources.ask(Question::Metrics).await?;
         let recent = Question::Tasks {
             framework_id: None,
@@ -113,7 +120,7 @@ impl Overview {
         self.cluster = Cluster {
             number: Some(number),
             running: metric(&metrics, "master/tasks_running"),
-            digest: digest(&summary, &metrics, &recent),
+            digest: digest(&summary, &infos, &metrics, &recent),
         };
         Ok(())
     }
@@ -139,9 +146,11 @@ impl Overview {
 }
 
 /// What the page shows, from the view's own answers.
-fn digest(summary: &Value, metrics: &Value, recent: &Value) -> Value {
+fn digest(summary: &Value, infos: &Value, metrics: &Value, recent: &Value) -> Value {
     let agents = list(summary, "slaves");
     let frameworks = list(summary, "frameworks");
+    let infos = infos_by_id(infos);
+    let framework_row = |framework| framework_row(framework, &infos);
     let resources: serde_json::Map<_, _> = RESOURCES
         .iter()
         .map(|name| ((*name).to_owned(), share(agents, name)))
@@ -198,7 +207,17 @@ fn agent_row(agent: &Value) -> Value {
     })
 }
 
-fn framework_row(framework: &Value) -> Value {
+/// What frameworks say of themselves, from GET_FRAMEWORKS.
+fn infos_by_id(answer: &Value) -> BTreeMap<&str, &Value> {
+    list(&answer["get_frameworks"], "frameworks")
+        .iter()
+        .map(|framework| &framework["framework_info"])
+        .filter_map(|info| Some((info["id"]["value"].as_str()?, info)))
+        .collect()
+}
+
+fn framework_row(framework: &Value, infos: &BTreeMap<&str, &Value>) -> Value {
+    let info = framework["id"].as_str().and_then(|id| infos.get(id));
     let waiting =
         ["TASK_STAGING", "TASK_STARTING"].map(|state| framework[state].as_u64().unwrap_or(0));
     json!({
@@ -207,8 +226,8 @@ fn framework_row(framework: &Value) -> Value {
         "active": framework["active"],
         "connected": framework["connected"],
         "recovered": framework["recovered"],
-        "user": framework["user"],
-        "roles": roles(framework),
+        "user": info.map(|info| &info["user"]),
+        "roles": info.map_or_else(Vec::new, |info| roles(info)),
         "running": framework["TASK_RUNNING"],
         "waiting": waiting.iter().sum::<u64>(),
         "cpus": framework["used_resources"]["cpus"],
@@ -235,11 +254,16 @@ fn recent_task(
     })
 }
 
-/// Mesos gives `roles` to frameworks with the MULTI_ROLE capability, `role` to others.
-fn roles(framework: &Value) -> Vec<&str> {
-    let one = framework["role"].as_str();
-    let many = list(framework, "roles").iter().filter_map(Value::as_str);
-    many.chain(one).collect()
+/// Frameworks with the MULTI_ROLE capability have `roles`, others `role`, which is `*` unless said.
+fn roles(info: &Value) -> Vec<&str> {
+    let is_multi = list(info, "capabilities")
+        .iter()
+        .any(|capability| capability["type"] == "MULTI_ROLE");
+    if is_multi {
+        let many = list(info, "roles").iter();
+        return many.filter_map(Value::as_str).collect();
+    }
+    vec![info["role"].as_str().unwrap_or("*")]
 }
 
 /// Used, offered and total of one scalar resource, summed over agents.

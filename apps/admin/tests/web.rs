@@ -193,17 +193,20 @@ async fn a_view_is_made_once_for_all_and_only_when_something_changed() {
         overview["cluster"]["recent"][0]["agent"],
         "rack0-node0.example"
     );
+    let framework = &overview["cluster"]["frameworks"]["rows"][0];
+    assert_eq!(framework["user"], "www");
+    assert_eq!(framework["roles"][1], "batch/nightly");
     assert_eq!(overview["error"], Value::Null);
     assert_eq!(
         view.asked.load(Relaxed),
-        3,
-        "summary, metrics, tasks: once for two looks"
+        4,
+        "summary, frameworks, metrics, tasks: once for two looks"
     );
 
     changes.fetch_add(1, Relaxed);
     let both = events(second.into_body(), "overview", 2).await;
     assert_eq!(both[0].0, "history");
-    assert_eq!(view.asked.load(Relaxed), 6);
+    assert_eq!(view.asked.load(Relaxed), 8);
 }
 
 #[actix_web::test]

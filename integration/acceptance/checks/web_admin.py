@@ -57,6 +57,12 @@ class Checks:
         self.page.wait("document.querySelectorAll('.resources .bar').length === 3")
         picture(self.page, "overview")
 
+    def frameworks_by_user_and_role(self):
+        cells = "[...document.querySelectorAll('tr')].map((row) => [...row.cells].map((cell) => cell.innerText.trim()))"
+        self.page.wait(f"{cells}.some((row) => row.includes('*'))")
+        user = self.dev.get("/frameworks")["frameworks"][0]["user"]
+        self.page.wait(f"{cells}.some((row) => row.includes({json.dumps(user)}) && row.includes('*'))")
+
     def task_appears(self):
         self.page.wait(f"[...document.querySelectorAll('tr')].some((row) => row.innerText.includes({json.dumps(TASK)}) && row.innerText.includes('running'))")
         found = [task for task in self.dev.get("/tasks")["tasks"] if TASK in (task["name"], task["id"])]
@@ -149,6 +155,7 @@ def main():
             try:
                 checks = Checks(dev, page)
                 check("the overview shows agents, resources and a chart", checks.overview)
+                check("a framework stands there with its user and its role", checks.frameworks_by_user_and_role)
                 check("a started task appears by itself and leads to its page", checks.task_appears)
                 check("the task's life is shown with milliseconds", checks.task_life)
                 check("the task's stdout and stderr are shown", checks.task_output)

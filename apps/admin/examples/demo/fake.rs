@@ -38,6 +38,7 @@ impl Ask<Query> for View {
         self.asked.fetch_add(1, Relaxed);
         let answer = match query.question {
             Question::StateSummary => summary(&self.agent),
+            Question::Call { .. } => infos(),
             Question::Metrics => metrics(),
             Question::Slaves { .. } => json!({ "slaves": [agent(0, &self.agent)] }),
             Question::Tasks {
@@ -136,7 +137,7 @@ fn agent(number: usize, address: &str) -> Value {
 fn summary(address: &str) -> Value {
     let framework = |number: usize, name: &str, active: bool| {
         json!({
-            "id": format!("{}{number}", &FRAMEWORK[..FRAMEWORK.len() - 1]), "name": name, "user": "www", "roles": ["web", "batch/nightly"],
+            "id": format!("{}{number}", &FRAMEWORK[..FRAMEWORK.len() - 1]), "name": name,
             "active": active, "connected": active, "recovered": false, "TASK_RUNNING": 5 - number, "TASK_STAGING": 1, "TASK_STARTING": 0,
             "used_resources": { "cpus": 1.5, "mem": 3_000.0 },
         })
@@ -145,6 +146,16 @@ fn summary(address: &str) -> Value {
         "slaves": (0..3).map(|number| agent(number, address)).collect::<Vec<_>>(),
         "frameworks": [framework(0, "demo-scheduler", true), framework(1, "cron", false)],
     })
+}
+
+fn infos() -> Value {
+    let info = |number: usize, name: &str| {
+        json!({ "framework_info": {
+            "id": { "value": format!("{}{number}", &FRAMEWORK[..FRAMEWORK.len() - 1]) }, "name": name, "user": "www",
+            "roles": ["web", "batch/nightly"], "capabilities": [{ "type": "MULTI_ROLE" }],
+        } })
+    };
+    json!({ "type": "GET_FRAMEWORKS", "get_frameworks": { "frameworks": [info(0, "demo-scheduler"), info(1, "cron")] } })
 }
 
 fn metrics() -> Value {
