@@ -28,6 +28,7 @@ fn master(stage: &TestStage, given: &Given, written: Result<Committed, AskError>
         cluster: None,
         started_at: 0,
         agent_reregister_timeout: Duration::from_secs(600),
+        removal_rate: None,
         roles: None,
         root_submissions: true,
         agent_silence_timeout: Duration::from_secs(75),

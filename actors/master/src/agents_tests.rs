@@ -393,6 +393,30 @@ fn an_agent_of_the_registry_that_does_not_come_back_is_unreachable() {
 }
 
 #[test]
+fn many_agents_that_vanish_together_are_not_given_up() {
+    let mut stage = Stage::new();
+    let nodes: Vec<_> = (0..12).map(|_| stage.agent("cpus:1;mem:64")).collect();
+    for node in &nodes[..4] {
+        stage.lose(node);
+    }
+    stage.pass(PATIENCE + Duration::from_secs(3600));
+    assert!(stage.core.unreachable_agents.is_empty(), "a third is away");
+    stage.back(&nodes[0], vec![]);
+    stage.pass(Duration::from_secs(10));
+    assert_eq!(stage.core.unreachable_agents.len(), 2, "two a minute");
+    stage.pass(Duration::from_secs(60));
+    assert_eq!(stage.core.unreachable_agents.len(), 3);
+
+    stage.fail_over();
+    stage.pass(PATIENCE + Duration::from_secs(3600));
+    assert_eq!(
+        stage.core.unreachable_agents.len(),
+        3,
+        "nor after a change of leaders"
+    );
+}
+
+#[test]
 fn a_copy_of_a_task_that_lives_elsewhere_is_killed() {
     let mut stage = Stage::new();
     let mut first = stage.agent("cpus:4;mem:4096");

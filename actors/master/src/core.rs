@@ -26,7 +26,9 @@ use tepui_protocol::{
 };
 use tepui_registry::Command;
 
+pub use crate::removals::RemovalRate;
 use crate::{
+    removals::Removals,
     tables::{Agent, Framework, OfferEntry},
     timers::Timers,
 };
@@ -41,6 +43,8 @@ pub struct MasterConfig {
     pub agent_reregister_timeout: Duration,
     /// How long an agent that fell silent may stay away (Mesos: ping timeout times missed pings).
     pub agent_silence_timeout: Duration,
+    /// How fast agents become unreachable; `None` is this program's own rule.
+    pub removal_rate: Option<RemovalRate>,
     /// The roles frameworks may have besides `*`; `None` is any (Mesos: `--roles`).
     pub roles: Option<BTreeSet<String>>,
     /// Whether frameworks may run as root (Mesos: `--root_submissions`).
@@ -245,6 +249,9 @@ pub struct MasterCore {
     pub(crate) maintenance: MaintenanceRecord,
     pub(crate) pending: BTreeMap<Ticket, Pending>,
     pub(crate) timers: Timers,
+    pub(crate) removals: Removals,
+    /// Too many agents are away; said once.
+    pub(crate) holds_back: bool,
     pub(crate) next_ticket: Ticket,
     pub(crate) next_framework: u64,
     pub(crate) next_agent: u64,
@@ -265,6 +272,8 @@ pub(crate) struct Turn<'a> {
 impl MasterCore {
     pub fn new(config: MasterConfig) -> MasterCore {
         MasterCore {
+            removals: Removals::new(config.removal_rate),
+            holds_back: false,
             config,
             term: 0,
             elected: false,

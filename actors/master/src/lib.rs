@@ -25,6 +25,7 @@ mod operations;
 mod operator;
 mod quota;
 mod reconcile;
+mod removals;
 #[cfg(test)]
 mod replay;
 mod silence;
@@ -41,4 +42,4 @@ mod timers;
 mod validation;
 
 pub use actor::{Master, MasterLinks};
-pub use core::{Effect, Input, MasterConfig, MasterCore};
+pub use core::{Effect, Input, MasterConfig, MasterCore, RemovalRate};

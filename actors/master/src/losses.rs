@@ -16,6 +16,7 @@ use tepui_registry::Command;
 
 use crate::{
     core::{MasterCore, Order, Pending, Token, Turn},
+    removals::Removal,
     status::{MasterStatus, failure_event, update_event},
     tables::{MAX_UNREACHABLE_TASKS, is_terminal},
     timers::Timer,
@@ -81,6 +82,9 @@ impl MasterCore {
                     Some(agent) => agent.peer.is_none(),
                     None => self.recovered_agents.contains_key(&agent_id),
                 };
+                if lost && !self.may_give_up(&agent_id, turn.now) {
+                    return;
+                }
                 if lost && self.agents_in_transition.insert(agent_id.clone()) {
                     let command = Command::MarkUnreachable {
                         id: agent_id.clone(),
@@ -95,6 +99,39 @@ impl MasterCore {
                         },
                     );
                 }
+            }
+        }
+    }
+
+    /// Whether a lost agent may become unreachable now; if not, it is looked at again when it may.
+    fn may_give_up(&mut self, agent_id: &str, now: UnixNanos) -> bool {
+        // Its own timer has just run out.
+        let absent = self.timers.absent() + 1;
+        let known = self.agents.len() + self.recovered_agents.len();
+        let removal = self.removals.ask(now, absent, known);
+        let mass = matches!(removal, Removal::Mass(_));
+        if mass != std::mem::replace(&mut self.holds_back, mass) {
+            if mass {
+                tracing::warn!(
+                    absent,
+                    known,
+                    "more than a quarter of all agents are away: none is given up before some are back; \
+                     look at the network, or mark those gone that will not return (MARK_AGENT_GONE)"
+                );
+            } else {
+                tracing::info!(
+                    absent,
+                    known,
+                    "agents that do not come back are given up again"
+                );
+            }
+        }
+        match removal {
+            Removal::Now => true,
+            Removal::At(at) | Removal::Mass(at) => {
+                let agent_id = agent_id.to_string();
+                self.timers.set(at, Timer::Unreachable { agent_id });
+                false
             }
         }
     }

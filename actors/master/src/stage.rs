@@ -458,6 +458,7 @@ fn core(id: &str) -> MasterCore {
         started_at: START,
         agent_reregister_timeout: Duration::from_secs(600),
         agent_silence_timeout: Duration::ZERO,
+        removal_rate: None,
         roles: None,
         root_submissions: true,
     })

@@ -13,23 +13,33 @@ pub(crate) enum Timer {
     Unreachable { agent_id: String },
 }
 
+impl Timer {
+    fn is_absence(&self) -> bool {
+        matches!(self, Timer::Unreachable { .. })
+    }
+}
+
 /// As many as there are disconnected frameworks and absent agents.
 #[derive(Debug, Default)]
 pub(crate) struct Timers {
     queue: BTreeSet<(UnixNanos, Timer)>,
     due: BTreeMap<Timer, UnixNanos>,
+    /// Timers of absent agents among them.
+    absent: usize,
 }
 
 impl Timers {
     /// Starts the timer, anew if it runs.
     pub(crate) fn set(&mut self, at: UnixNanos, timer: Timer) {
         self.cancel(&timer);
+        self.absent += usize::from(timer.is_absence());
         self.due.insert(timer.clone(), at);
         self.queue.insert((at, timer));
     }
 
     pub(crate) fn cancel(&mut self, timer: &Timer) {
         if let Some((timer, at)) = self.due.remove_entry(timer) {
+            self.absent -= usize::from(timer.is_absence());
             self.queue.remove(&(at, timer));
         }
     }
@@ -41,7 +51,13 @@ impl Timers {
         }
         let (_, timer) = self.queue.pop_first()?;
         self.due.remove(&timer);
+        self.absent -= usize::from(timer.is_absence());
         Some(timer)
+    }
+
+    /// Agents that are awaited.
+    pub(crate) fn absent(&self) -> usize {
+        self.absent
     }
 
     pub(crate) fn next(&self) -> Option<UnixNanos> {

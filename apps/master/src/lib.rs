@@ -27,6 +27,7 @@ use futures_util::future::BoxFuture;
 use serde_json::Value;
 use tepui_http::Verbosity;
 use tepui_kit::{Asker, Directory};
+pub use tepui_master_actor::RemovalRate;
 use tepui_messages::view::Query;
 
 pub use run::run;
@@ -52,6 +53,8 @@ pub struct MasterSettings {
     pub zk_path: String,
     pub hostname: String,
     pub cluster: Option<String>,
+    /// How fast agents that do not come back become unreachable; `None` is this program's own rule.
+    pub removal_rate: Option<RemovalRate>,
     /// The roles frameworks may have besides `*`; `None` is any.
     pub roles: Option<BTreeSet<String>>,
     /// Whether frameworks may run as root.

@@ -51,6 +51,7 @@ fn settings(work_dir: &Path, name: &str, peers: &Peers) -> MasterSettings {
         port: 1,
         bridge_port: peers[name].rsplit_once(':').unwrap().1.parse().unwrap(),
         hostname: name.to_owned(),
+        removal_rate: None,
         roles: None,
         root_submissions: true,
         zk_port: None,

@@ -115,6 +115,7 @@ impl Reign {
             started_at: ground.started_at,
             agent_reregister_timeout: AGENT_REREGISTER_TIMEOUT,
             agent_silence_timeout: AGENT_SILENCE_TIMEOUT,
+            removal_rate: ground.settings.removal_rate,
             roles: ground.settings.roles.clone(),
             root_submissions: ground.settings.root_submissions,
         };

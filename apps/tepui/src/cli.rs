@@ -97,6 +97,10 @@ pub(crate) struct MasterArgs {
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) cluster: Option<String>,
+    /// How fast lost agents become unreachable, such as 1/10mins [default: 5 % of all a minute, at least 2]
+    #[arg(long, value_name = "N/DURATION")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) agent_removal_rate_limit: Option<String>,
     /// Roles that frameworks may have besides *, separated by commas [default: any]
     #[arg(long, value_name = "ROLE,…")]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -26,6 +26,7 @@ const MASTER_TWINS: &[&str] = &[
     "port",
     "hostname",
     "cluster",
+    "agent_removal_rate_limit",
     "roles",
     "root_submissions",
 ];
@@ -38,6 +39,7 @@ const MASTER_KEYS: &[&str] = &[
     "zk_path",
     "hostname",
     "cluster",
+    "agent_removal_rate_limit",
     "roles",
     "root_submissions",
     "name",
@@ -65,6 +67,7 @@ struct MasterFile {
     zk_path: Option<String>,
     hostname: Option<String>,
     cluster: Option<String>,
+    agent_removal_rate_limit: Option<String>,
     roles: Option<String>,
     root_submissions: Option<bool>,
     name: Option<String>,
@@ -150,6 +153,11 @@ pub(crate) fn master(args: &MasterArgs) -> anyhow::Result<tepui_master::MasterSe
         zk_path: file.zk_path.unwrap_or_else(|| "/mesos".to_string()),
         hostname: file.hostname.or(own_host).unwrap_or_else(|| ip.to_string()),
         cluster: file.cluster,
+        removal_rate: file
+            .agent_removal_rate_limit
+            .as_deref()
+            .map(removal_rate)
+            .transpose()?,
         roles: file.roles.as_deref().map(roles).transpose()?,
         root_submissions: file.root_submissions.unwrap_or(true),
         name,
@@ -176,6 +184,18 @@ pub(crate) fn agent(args: &AgentArgs) -> anyhow::Result<tepui_agent::AgentSettin
         attributes: file.attributes,
         log_file: None,
         verbosity: Default::default(),
+    })
+}
+
+/// `N/DURATION`, as Mesos spells rates.
+fn removal_rate(text: &str) -> anyhow::Result<tepui_master::RemovalRate> {
+    let parsed = text.split_once('/').and_then(|(agents, within)| {
+        let agents = agents.trim().parse().ok().filter(|agents| *agents > 0)?;
+        let within = tepui_http::duration::parse(within.trim()).ok()?;
+        (!within.is_zero()).then_some(tepui_master::RemovalRate { agents, within })
+    });
+    parsed.with_context(|| {
+        format!("--agent-removal-rate-limit {text}: expected agents/duration, such as 1/10mins")
     })
 }
 

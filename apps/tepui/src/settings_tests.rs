@@ -55,6 +55,13 @@ fn what_is_wrong_is_said_in_one_line_with_what_was_expected() {
         missing.contains("--work-dir") && missing.contains("expected"),
         "{missing}"
     );
+    let rate = master(&MasterArgs {
+        agent_removal_rate_limit: Some("10mins".into()),
+        ..args(Some("/w"))
+    })
+    .unwrap_err()
+    .to_string();
+    assert!(rate.contains("expected agents/duration"), "{rate}");
     let role = master(&MasterArgs {
         roles: Some("dev,a b".into()),
         ..args(Some("/w"))
