@@ -74,8 +74,12 @@ impl Walk<'_> {
             let Some(index) = table.fields.iter().position(|field| field.number == number) else {
                 continue;
             };
+            let bit = 1u64.checked_shl(index as u32).unwrap_or(0);
+            // Of a field that comes twice the last counts, as it does when it is decoded.
             if self.value(&table.fields[index], wire_type, value, depth)? {
-                seen |= 1u64.checked_shl(index as u32).unwrap_or(0);
+                seen |= bit;
+            } else {
+                seen &= !bit;
             }
         }
         for (index, field) in table.fields.iter().enumerate() {

@@ -16,6 +16,12 @@ fn an_unknown_required_enum_counts_as_missing() {
     let bytes = [0x0a, 1, b'x', 0x10, 99];
     let error = decode::<crate::v1::Resource>(&bytes, &Limits::HTTP).unwrap_err();
     assert!(error.to_string().contains("Resource.type"), "{error}");
+    // Nor does a known one before it save it: the last is what is decoded.
+    let twice = [0x0a, 1, b'x', 0x10, 0, 0x10, 99];
+    let error = decode::<crate::v1::Resource>(&twice, &Limits::HTTP).unwrap_err();
+    assert!(error.to_string().contains("Resource.type"), "{error}");
+    let known_last = [0x0a, 1, b'x', 0x10, 99, 0x10, 0];
+    assert!(decode::<crate::v1::Resource>(&known_last, &Limits::HTTP).is_ok());
 }
 
 #[test]
