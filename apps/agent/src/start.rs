@@ -139,6 +139,10 @@ fn open_engine(work_dir: &Path) -> anyhow::Result<SharedEngine> {
         Err(EngineError::InUse { .. }) => bail!(
             "--work-dir {shown}: another agent runs on it; stop that one, or give this one a directory of its own"
         ),
+        Err(EngineError::Damaged { reason }) => bail!(
+            "--work-dir {shown}: what this agent remembers is damaged: {reason}; end what it ran (or restart the machine), \
+             move {shown}/{CHECKPOINT} away and start again: it then registers as a new agent"
+        ),
         Err(error) => bail!("--work-dir {shown}: {error}"),
     }
 }

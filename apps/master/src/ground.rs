@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use tepui_bridge::{Bridge, Listener, Membership, Settings};
-use tepui_consensus::{Consensus, Identity, Options, Role};
+use tepui_consensus::{Consensus, ConsensusError, Identity, Options, Role};
 use tepui_engine::{RocksEngine, SharedEngine, keys};
 use tepui_http::{Attached, Files, Logging, metrics::Limiter};
 use tepui_kit::{Clock, Directory};
@@ -72,11 +72,12 @@ pub(crate) async fn assemble(
     let shown = format!("--work-dir {}", settings.work_dir.display());
     let options = tepui_engine::Options::default();
     let engine = RocksEngine::open(&path, &keys::MASTER_FAMILIES, &options);
+    let engine = engine.map_err(ConsensusError::from);
     let engine: SharedEngine = Arc::new(engine.with_context(|| shown.clone())?);
     let machine = RegistryMachine::new();
     let reader = machine.reader();
 
-    let identity = identify(&settings, &engine).context(shown)?;
+    let identity = identify(&settings, &engine).with_context(|| shown.clone())?;
     let known = reader.clone();
     let group = Arc::new(Group::new(
         identity.clone(),
@@ -88,7 +89,8 @@ pub(crate) async fn assemble(
     let founders: Vec<u64> = identity.founders.keys().copied().collect();
     let options =
         Options::new(identity.node_id, &founders).with_election_timeout(settings.election_timeout);
-    let consensus = Consensus::start(options, engine, machine, Arc::clone(&group) as Arc<_>)?;
+    let consensus = Consensus::start(options, engine, machine, Arc::clone(&group) as Arc<_>);
+    let consensus = consensus.context(shown)?;
     group.attach(consensus.clone());
 
     let lease = lease(&consensus, clock);

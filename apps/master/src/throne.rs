@@ -82,7 +82,10 @@ impl Throne {
     async fn look(&mut self, status: &Status) -> anyhow::Result<()> {
         if let Some(reason) = &status.stopped {
             self.ground.leadership.set(Standing::NoLeader);
-            return Err(anyhow!("the registry has stopped: {reason}"));
+            let work_dir = self.ground.settings.work_dir.display();
+            return Err(anyhow!(
+                "--work-dir {work_dir}: the registry has stopped: {reason}"
+            ));
         }
         let gone = self.reign.as_ref().is_none_or(|it| it.master.is_closed());
         let over = self

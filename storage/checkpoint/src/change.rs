@@ -81,16 +81,26 @@ impl Change {
     /// Writes the change into `batch`; `next_sequence` numbers appended updates.
     pub(crate) fn write(&self, batch: &mut Batch, next_sequence: impl FnOnce() -> u64) {
         match self {
-            Self::PutAgent(agent) => put(batch, keys::agent(), agent),
-            Self::RemoveAgent => batch.delete(CHECKPOINT, keys::agent()),
+            Self::PutAgent(agent) => {
+                for prefix in [keys::AGENT, keys::AGENT_COPY] {
+                    put(batch, keys::agent(prefix), agent);
+                }
+            }
+            Self::RemoveAgent => {
+                for prefix in [keys::AGENT, keys::AGENT_COPY] {
+                    batch.delete(CHECKPOINT, keys::agent(prefix));
+                }
+            }
             Self::PutDocument { name, value } => {
                 let value = record::seal(VERSION, value);
                 batch.put(CHECKPOINT, keys::document(name), value);
             }
             Self::RemoveDocument { name } => batch.delete(CHECKPOINT, keys::document(name)),
             Self::PutFramework(framework) => {
-                let key = keys::framework(keys::FRAMEWORK, &framework.framework_id);
-                put(batch, key, framework);
+                for prefix in [keys::FRAMEWORK, keys::FRAMEWORK_COPY] {
+                    let key = keys::framework(prefix, &framework.framework_id);
+                    put(batch, key, framework);
+                }
             }
             Self::RemoveFramework { framework_id } => remove_framework(batch, framework_id),
             Self::PutContainer(container) => put(batch, container_key(container), container),
@@ -147,6 +157,7 @@ fn remove_framework(batch: &mut Batch, framework_id: &str) {
         keys::TASK,
         keys::UPDATE,
         keys::ACKNOWLEDGED,
+        keys::FRAMEWORK_COPY,
     ] {
         batch.delete_range(CHECKPOINT, keys::framework(prefix, framework_id).range());
     }

@@ -9,6 +9,10 @@
 //! | `t`    | framework, task                  | task                         |
 //! | `u`    | framework, task, sequence        | update: UUID, then its bytes |
 //! | `k`    | framework, task, UUID            | acknowledged: nothing        |
+//! | `y`    | framework                        | framework, a second time     |
+//! | `z`    |                                  | agent, a second time         |
+//!
+//! What containers of more than one task depend on is kept twice, far apart: a damaged record costs one container.
 
 use tepui_engine::Key;
 
@@ -21,9 +25,12 @@ pub(crate) const CONTAINER: u8 = b'c';
 pub(crate) const TASK: u8 = b't';
 pub(crate) const UPDATE: u8 = b'u';
 pub(crate) const ACKNOWLEDGED: u8 = b'k';
+pub(crate) const FRAMEWORK_COPY: u8 = b'y';
+pub(crate) const AGENT_COPY: u8 = b'z';
 
-pub(crate) fn agent() -> Key {
-    Key::new(AGENT)
+/// With [`AGENT`] or [`AGENT_COPY`].
+pub(crate) fn agent(prefix: u8) -> Key {
+    Key::new(prefix)
 }
 
 pub(crate) fn document(name: &str) -> Key {

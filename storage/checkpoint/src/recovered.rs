@@ -28,7 +28,11 @@ pub enum Kind {
 
 /// A record that could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the {kind:?} record at {} cannot be read: {error}", key.escape_ascii())]
+#[error(
+    "the {kind:?} record at {} of the checkpoint cannot be read: {error}; it is left out and all others stand; \
+     check the disk",
+    key.escape_ascii()
+)]
 pub struct Damaged {
     pub kind: Kind,
     /// The stored key. When the storage below stopped in the middle, the last key read before.
@@ -47,7 +51,7 @@ pub struct RecoveredUpdate {
 /// Everything that was kept.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Recovered {
-    /// `None` if the agent never registered; also if its record is in `damaged`.
+    /// `None` if the agent never registered; also if both its records are in `damaged`.
     pub agent: Option<AgentRecord>,
     pub documents: BTreeMap<String, Bytes>,
     pub frameworks: BTreeMap<String, FrameworkRecord>,
@@ -68,16 +72,16 @@ pub(crate) fn load(engine: &dyn Engine) -> Result<(Recovered, u64), EngineError>
         damaged: Vec::new(),
     };
     let mut recovered = Recovered {
-        agent: reader
-            .values::<AgentRecord>(Kind::Agent, keys::AGENT)?
-            .pop(),
+        agent: agent(&mut reader)?,
         containers: reader.values(Kind::Container, keys::CONTAINER)?,
         tasks: reader.values(Kind::Task, keys::TASK)?,
         ..Recovered::default()
     };
-    for framework in reader.values::<FrameworkRecord>(Kind::Framework, keys::FRAMEWORK)? {
-        let id = framework.framework_id.clone();
-        recovered.frameworks.insert(id, framework);
+    for prefix in [keys::FRAMEWORK, keys::FRAMEWORK_COPY] {
+        for framework in reader.values::<FrameworkRecord>(Kind::Framework, prefix)? {
+            let id = framework.framework_id.clone();
+            recovered.frameworks.insert(id, framework);
+        }
     }
     reader.each(Kind::Document, keys::DOCUMENT, |mut key, payload| {
         let name = key.text().ok_or_else(key_error)?;
@@ -88,6 +92,12 @@ pub(crate) fn load(engine: &dyn Engine) -> Result<(Recovered, u64), EngineError>
     let next_sequence = load_streams(&mut reader, &mut recovered.streams)?;
     recovered.damaged = reader.damaged;
     Ok((recovered, next_sequence))
+}
+
+fn agent(reader: &mut Reader<'_>) -> Result<Option<AgentRecord>, EngineError> {
+    let mut records = reader.values(Kind::Agent, keys::AGENT)?;
+    records.extend(reader.values(Kind::Agent, keys::AGENT_COPY)?);
+    Ok(records.into_iter().next())
 }
 
 fn load_streams(

@@ -69,15 +69,18 @@ impl From<InboxError> for ReadError {
     }
 }
 
+/// What people have to do where synced state cannot be trusted. A copy of the directory would be older than what
+/// the member has acknowledged, so in a group it must come back empty and under another id.
+pub(crate) const TO_DO_WHEN_DAMAGED: &str = "nothing was changed. In a group the others go on: replace this member by \
+     an empty one (`tepui cluster remove NAME`, `tepui cluster add NAME=ADDR`). A master alone is restored from a \
+     backup (`tepui cluster restore FILE`)";
+
 /// What keeps consensus from starting, or ends it. None of it can be mended without a restart.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConsensusError {
     #[error("the storage of consensus failed: {0}")]
-    Engine(#[from] EngineError),
-    #[error(
-        "the stored consensus state is damaged: {0}; restore this directory from a backup, \
-         or remove this member and add it again under a new id"
-    )]
+    Engine(EngineError),
+    #[error("what this member stored is damaged: {0}; {TO_DO_WHEN_DAMAGED}")]
     Damaged(String),
     #[error(
         "this directory belongs to member {found}, but was opened for member {expected}; check the configured id"
@@ -99,8 +102,20 @@ pub enum ConsensusError {
     State(#[from] StateError),
     #[error("raft failed: {0}")]
     Raft(String),
+    #[error("a broken invariant: {0}; restart this process, and report this text as a bug")]
+    Invariant(String),
     #[error("the consensus thread could not be started: {0}")]
     Thread(String),
+}
+
+impl From<EngineError> for ConsensusError {
+    fn from(error: EngineError) -> Self {
+        match error {
+            // What the engine says about a directory in general is not what a member of a group has to do.
+            EngineError::Damaged { reason } => Self::Damaged(reason),
+            other => Self::Engine(other),
+        }
+    }
 }
 
 impl From<raft::Error> for ConsensusError {

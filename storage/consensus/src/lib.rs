@@ -5,17 +5,22 @@
 //! membership and state share one database, so a crash can never leave them apart. When the disk fails, the
 //! thread stops with the reason in its [`Status`]; the process is expected to exit and recover what lasts.
 
+mod ending;
 mod error;
 mod handle;
 mod identity;
+#[cfg(test)]
+mod journal;
 mod member;
 mod options;
+mod planted;
 mod reads;
 mod ready;
 mod service;
 mod state_machine;
 mod status;
 mod store;
+mod stored;
 mod transport;
 
 pub use error::{ConsensusError, InboxError, ProposeError, ReadError};

@@ -12,6 +12,7 @@ use raft::{RawNode, SnapshotStatus, StateRole};
 use tepui_engine::SharedEngine;
 use tokio::sync::oneshot;
 
+use crate::ending::caught;
 use crate::reads::{ReadReply, Reads};
 use crate::store::LogStore;
 use crate::{
@@ -83,11 +84,23 @@ pub(crate) struct Member<S> {
     pub(crate) led_term: Option<u64>,
     pub(crate) counters: Counters,
     started_at: Instant,
+    /// Found by an input; the next turn ends with it.
+    pub(crate) fault: Option<ConsensusError>,
 }
 
 impl<S: StateMachine> Member<S> {
     /// Reads what lasted. The only voter of a group leads when this returns.
     pub(crate) fn open(
+        options: Options,
+        engine: SharedEngine,
+        machine: S,
+        transport: Arc<dyn Transport>,
+        now: Instant,
+    ) -> Result<Self, ConsensusError> {
+        caught(|| Self::recover(options, engine, machine, transport, now))
+    }
+
+    fn recover(
         options: Options,
         engine: SharedEngine,
         mut machine: S,
@@ -112,6 +125,7 @@ impl<S: StateMachine> Member<S> {
             led_term: None,
             counters: Counters::default(),
             started_at: now,
+            fault: None,
         };
         if alone {
             member.raw.campaign()?;
@@ -296,6 +310,10 @@ impl<S: StateMachine> Member<S> {
             tracing::debug!(from = message.from, to = message.to, kind = ?message.get_msg_type(), "message dropped");
             return;
         }
+        if let Some(found) = self.lost_tail(&message) {
+            self.fault = Some(found);
+            return;
+        }
         if let Err(error) = self.raw.step(message) {
             tracing::debug!(%error, "raft refused a message");
         }
@@ -315,6 +333,19 @@ impl<S: StateMachine> Member<S> {
             }
             _ => true,
         }
+    }
+
+    /// A heartbeat never speaks of more than this member has acknowledged: if its log ends before that, what it had
+    /// synced is gone. Raft would panic on it.
+    fn lost_tail(&self, message: &Message) -> Option<ConsensusError> {
+        let last = self.raw.raft.raft_log.last_index();
+        let lost = message.get_msg_type() == MessageType::MsgHeartbeat && message.commit > last;
+        lost.then(|| {
+            ConsensusError::Damaged(format!(
+                "the log ends at entry {last}, but this member had acknowledged entry {} to member {}",
+                message.commit, message.from
+            ))
+        })
     }
 
     /// What to show; called when settled.

@@ -3,64 +3,11 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
+use tepui_engine::MemoryEngine;
 use tepui_engine::keys::{RAFT_LOG, RAFT_META, REGISTRY};
-use tepui_engine::{Batch, Engine, Key, MemoryEngine};
 
 use super::*;
-use crate::StateError;
-
-/// Keeps every command under its position, and a running count.
-#[derive(Default)]
-pub(crate) struct Journal {
-    pub(crate) lines: Vec<Vec<u8>>,
-}
-
-impl Journal {
-    fn line(&mut self, line: &[u8], batch: &mut Batch) {
-        let key = Key::new(b'j').number(self.lines.len() as u64);
-        batch.put(REGISTRY, key, line);
-        self.lines.push(line.to_vec());
-    }
-}
-
-impl StateMachine for Journal {
-    fn load(&mut self, engine: &dyn Engine) -> Result<(), StateError> {
-        let all = tepui_engine::KeyRange::all();
-        let pairs = tepui_engine::collect(engine, REGISTRY, &all);
-        let pairs = pairs.map_err(|error| StateError(error.to_string()))?;
-        self.lines = pairs.into_iter().map(|(_, line)| line).collect();
-        Ok(())
-    }
-
-    fn check(&self, command: &[u8]) -> Result<(), String> {
-        match command {
-            b"bad" => Err("bad".to_owned()),
-            _ => Ok(()),
-        }
-    }
-
-    fn apply(&mut self, _: u64, command: &[u8], batch: &mut Batch) -> Result<Bytes, StateError> {
-        if command == b"fatal" {
-            return Err(StateError("a newer program wrote this".to_owned()));
-        }
-        self.line(command, batch);
-        Ok(Bytes::from(self.lines.len().to_string()))
-    }
-
-    fn snapshot(&self) -> Bytes {
-        Bytes::from(self.lines.join(&b'\n'))
-    }
-
-    fn restore(&mut self, snapshot: &[u8], batch: &mut Batch) -> Result<(), StateError> {
-        self.lines.clear();
-        batch.delete_range(REGISTRY, tepui_engine::KeyRange::all());
-        let lines = snapshot.split(|byte| *byte == b'\n');
-        for line in lines.filter(|line| !line.is_empty()) {
-            self.line(line, batch);
-        }
-        Ok(())
-    }
-}
+pub(crate) use crate::journal::Journal;
 
 #[derive(Default)]
 struct Wire(Mutex<VecDeque<(u64, Bytes)>>);
@@ -90,6 +37,15 @@ struct Group {
     engines: BTreeMap<u64, MemoryEngine>,
     members: BTreeMap<u64, Member<Journal>>,
     cut_off: Vec<u64>,
+    /// Those whose disk failed, where that is expected.
+    stopped: BTreeMap<u64, ConsensusError>,
+    faults_expected: bool,
+    /// Until when a member waits for its disk.
+    busy: BTreeMap<u64, Instant>,
+    /// What members that wait have sent or are sent, and when it arrives.
+    late: VecDeque<(Instant, u64, Bytes)>,
+    /// Whom each voter voted for in each term.
+    votes: BTreeMap<(u64, u64), u64>,
 }
 
 const TICK: Duration = Duration::from_millis(100);
@@ -102,6 +58,11 @@ impl Group {
             engines: BTreeMap::new(),
             members: BTreeMap::new(),
             cut_off: Vec::new(),
+            stopped: BTreeMap::new(),
+            faults_expected: false,
+            busy: BTreeMap::new(),
+            late: VecDeque::new(),
+            votes: BTreeMap::new(),
         };
         for id in founders {
             group.start(*id, founders);
@@ -110,6 +71,10 @@ impl Group {
     }
 
     fn start(&mut self, id: u64, founders: &[u64]) {
+        self.try_start(id, founders).unwrap();
+    }
+
+    fn try_start(&mut self, id: u64, founders: &[u64]) -> Result<(), ConsensusError> {
         let families = [RAFT_LOG, RAFT_META, REGISTRY];
         let engine = self
             .engines
@@ -129,46 +94,113 @@ impl Group {
             Journal::default(),
             self.wire.clone(),
             self.now,
-        );
-        self.members.insert(id, member.unwrap());
+        )?;
+        self.members.insert(id, member);
+        Ok(())
     }
 
     fn crash(&mut self, id: u64, kept_writes: usize) {
         self.members.remove(&id);
+        self.busy.remove(&id);
         self.engines[&id].crash_keeping(kept_writes);
+    }
+
+    /// Lets a member do something and settle; one that fails is gone, as its process would be.
+    fn work(&mut self, id: u64, work: impl FnOnce(&mut Member<Journal>, Instant)) {
+        let now = self.now;
+        let Some(member) = self.members.get_mut(&id) else {
+            return;
+        };
+        let sent = self.wire.0.lock().unwrap().len();
+        let done = caught(|| {
+            work(member, now);
+            member.settle(now)
+        });
+        if let Err(error) = done {
+            assert!(self.faults_expected, "member {id} stopped: {error}");
+            let mut member = self.members.remove(&id).unwrap();
+            let stopped = ReadError::Stopped(error.to_string());
+            member.abandon(&ProposeError::OutcomeUnknown, &stopped);
+            self.stopped.insert(id, error);
+        }
+        let stall = self.engines[&id].take_stall();
+        if !stall.is_zero() {
+            let until = now + stall;
+            self.busy.insert(id, until);
+            let held = self.wire.0.lock().unwrap().split_off(sent);
+            let held = held.into_iter().map(|(to, bytes)| (until, to, bytes));
+            self.late.extend(held);
+        }
     }
 
     /// Delivers until nothing is under way; `lose` says which messages are lost.
     fn deliver(&mut self, mut lose: impl FnMut() -> bool) {
+        self.awake();
         loop {
-            for member in self.members.values_mut() {
-                member.settle(self.now).unwrap();
+            for id in self.members.keys().copied().collect::<Vec<_>>() {
+                if !self.busy.contains_key(&id) {
+                    self.work(id, |_, _| {});
+                }
             }
             let messages = std::mem::take(&mut *self.wire.0.lock().unwrap());
             if messages.is_empty() {
                 return;
             }
             for (to, bytes) in messages {
-                let from = Message::parse_from_bytes(&bytes).unwrap().from;
-                let cut = self.cut_off.contains(&to) || self.cut_off.contains(&from);
+                let message = Message::parse_from_bytes(&bytes).unwrap();
+                self.watch_votes(&message);
+                let cut = self.cut_off.contains(&to) || self.cut_off.contains(&message.from);
                 if cut || lose() {
                     continue;
                 }
-                if let Some(member) = self.members.get_mut(&to) {
-                    member.handle(self.now, Input::Step(bytes));
-                    member.settle(self.now).unwrap();
+                match self.busy.get(&to) {
+                    Some(until) => self.late.push_back((*until, to, bytes)),
+                    None => self.work(to, |member, now| member.handle(now, Input::Step(bytes))),
                 }
             }
         }
     }
 
-    fn tick(&mut self) {
-        self.now += TICK;
-        for member in self.members.values_mut() {
-            member.tick(self.now);
+    /// Ends the waits that are over, and puts on the wire what waited for them.
+    fn awake(&mut self) {
+        let now = self.now;
+        self.busy.retain(|_, until| *until > now);
+        let late = std::mem::take(&mut self.late);
+        let mut wire = self.wire.0.lock().unwrap();
+        for (at, to, bytes) in late {
+            if at > now {
+                self.late.push_back((at, to, bytes));
+            } else {
+                wire.push_back((to, bytes));
+            }
         }
+    }
+
+    fn watch_votes(&mut self, message: &Message) {
+        let candidate = match message.get_msg_type() {
+            MessageType::MsgRequestVote => message.from,
+            MessageType::MsgRequestVoteResponse if !message.reject => message.to,
+            _ => return,
+        };
+        let voted = self.votes.entry((message.from, message.term));
+        let voted = *voted.or_insert(candidate);
+        let (from, term) = (message.from, message.term);
+        assert_eq!(voted, candidate, "{from} voted twice in term {term}");
+    }
+
+    fn tick(&mut self) {
+        self.pass_time();
         self.deliver(|| false);
         self.check();
+    }
+
+    fn pass_time(&mut self) {
+        self.now += TICK;
+        for (id, member) in &mut self.members {
+            if !self.busy.contains_key(id) {
+                member.tick(self.now);
+            }
+        }
     }
 
     fn ticks(&mut self, ticks: u32) {
@@ -218,7 +250,9 @@ impl Group {
             .filter(|member| member.status().may_lead(self.now));
         assert!(may_lead.count() <= 1, "two members may lead");
         let longest = self.members.values().map(|member| &member.machine.lines);
-        let longest = longest.max_by_key(|lines| lines.len()).unwrap();
+        let Some(longest) = longest.max_by_key(|lines| lines.len()) else {
+            return;
+        };
         for member in self.members.values() {
             let lines = &member.machine.lines;
             assert_eq!(lines[..], longest[..lines.len()], "the journals differ");
@@ -408,10 +442,7 @@ fn run_faults(seed: u64) {
                 }
             }
         }
-        group.now += TICK;
-        for member in group.members.values_mut() {
-            member.tick(group.now);
-        }
+        group.pass_time();
         group.deliver(|| choice.below(10) == 0);
         group.check();
     }
@@ -442,3 +473,6 @@ fn run_faults(seed: u64) {
         "seed {seed}: only {acknowledged} acknowledged"
     );
 }
+
+#[path = "member_fault_tests.rs"]
+mod faults;

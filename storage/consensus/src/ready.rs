@@ -11,11 +11,15 @@ use raft::prelude::{Entry, Message, MessageType, Snapshot};
 use tepui_engine::{Batch, Durability};
 
 use crate::member::{Applied, Member, ProposeReply};
+use crate::planted::{Bug, planted};
 use crate::{ConsensusError, ProposeError, ReadError, StateMachine};
 
 impl<S: StateMachine> Member<S> {
     /// Works until raft has nothing left to do. After an error the member must not be used again.
     pub(crate) fn settle(&mut self, now: Instant) -> Result<(), ConsensusError> {
+        if let Some(fault) = self.fault.take() {
+            return Err(fault);
+        }
         loop {
             self.issue_reads(now);
             while self.raw.has_ready() {
@@ -50,10 +54,13 @@ impl<S: StateMachine> Member<S> {
         self.raw
             .mut_store()
             .append(ready.take_entries(), &mut batch);
-        if let Some(hard_state) = ready.hs() {
+        if let Some(hard_state) = ready.hs().filter(|_| !planted(Bug::ForgetVote)) {
             self.raw
                 .mut_store()
                 .set_hard_state(hard_state.clone(), &mut batch);
+        }
+        if planted(Bug::AnswerBeforeSync) {
+            self.send(now, ready.take_persisted_messages());
         }
         self.write(&batch, ready.must_sync())?;
         self.apply(ready.take_committed_entries())?;
@@ -75,14 +82,16 @@ impl<S: StateMachine> Member<S> {
         if batch.is_empty() {
             return Ok(());
         }
-        let durability = if sync {
+        let durability = if sync && !planted(Bug::SkipSync) {
             self.counters.syncs += 1;
             Durability::Synced
         } else {
             Durability::Buffered
         };
-        self.engine.write(batch, durability)?;
-        Ok(())
+        match self.engine.write(batch, durability) {
+            Err(error) if !planted(Bug::IgnoreFailedWrite) => Err(error.into()),
+            _ => Ok(()),
+        }
     }
 
     /// Applies committed entries. State, applied index and membership land in one batch, unsynced: the entries

@@ -1,7 +1,6 @@
 //! The thread: takes inputs, ticks from a deadline, and lets the member settle once for all of them, so that
 //! whatever arrived during one sync shares the next.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -9,6 +8,7 @@ use std::time::Instant;
 
 use tokio::sync::watch;
 
+use crate::ending::caught;
 use crate::member::{Input, Member};
 use crate::{ConsensusError, ProposeError, ReadError, Role, StateMachine, Status};
 
@@ -22,14 +22,12 @@ pub(crate) struct Service<S> {
 impl<S: StateMachine> Service<S> {
     /// Runs until told to stop, until all handles are gone, or until the disk or the state fails.
     pub(crate) fn run(mut self) {
-        let ended = catch_unwind(AssertUnwindSafe(|| self.serve()));
-        let reason = match ended {
-            Ok(Ok(())) => String::new(),
-            Ok(Err(error)) => error.to_string(),
-            Err(panic) => format!("a broken invariant: {}", panic_text(panic.as_ref())),
+        let reason = match caught(|| self.serve()) {
+            Ok(()) => String::new(),
+            Err(error) => error.to_string(),
         };
         if !reason.is_empty() {
-            tracing::error!(%reason, "consensus has stopped; restart this process");
+            tracing::error!(%reason, "consensus has stopped");
         }
         self.status.send_modify(|status| {
             status.role = Role::Follower;
@@ -90,12 +88,4 @@ impl<S: StateMachine> Service<S> {
             changed
         });
     }
-}
-
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
-    panic
-        .downcast_ref::<String>()
-        .map(String::as_str)
-        .or_else(|| panic.downcast_ref::<&str>().copied())
-        .unwrap_or("panic without a text")
 }

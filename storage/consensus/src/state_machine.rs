@@ -1,12 +1,30 @@
 //! What is replicated.
 
 use bytes::Bytes;
-use tepui_engine::{Batch, Engine};
+use tepui_engine::{Batch, Engine, EngineError};
+
+use crate::error::TO_DO_WHEN_DAMAGED;
 
 /// The state machine cannot go on: its stored state is damaged, or a command needs a newer program.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct StateError(pub String);
+
+impl StateError {
+    /// The error for stored state that cannot be trusted: `found` names the record and what is wrong with it.
+    pub fn damaged(found: &str) -> Self {
+        Self(format!("{found}; {TO_DO_WHEN_DAMAGED}"))
+    }
+}
+
+impl From<EngineError> for StateError {
+    fn from(error: EngineError) -> Self {
+        match error {
+            EngineError::Damaged { reason } => Self::damaged(&reason),
+            other => Self(other.to_string()),
+        }
+    }
+}
 
 /// Deterministic state behind the log. It lives on the consensus thread and keeps itself in memory; what it puts
 /// into a batch lands together with the applied index.

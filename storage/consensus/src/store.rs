@@ -10,11 +10,12 @@ use protobuf::Message as _;
 use raft::prelude::{ConfState, Entry, HardState, Snapshot};
 use raft::{GetEntriesContext, RaftState, StorageError};
 use tepui_engine::keys::{RAFT_LOG, RAFT_META};
-use tepui_engine::{Batch, Durability, EngineError, Key, KeyRange, SharedEngine, record};
+use tepui_engine::{Batch, Durability, Key, KeyRange, SharedEngine};
 
 use crate::ConsensusError;
+use crate::ending::give_up;
+use crate::stored::{damaged, get, meta_key, number, parse, put, require, seal_message, unseal};
 
-const VERSION: u8 = 1;
 const ENTRY: u8 = b'e';
 const HARD_STATE: u8 = b'h';
 const CONF_STATE: u8 = b'c';
@@ -26,8 +27,8 @@ const IDENTITY: u8 = b'i';
 const FOUNDING_INDEX: u64 = 1;
 const FOUNDING_TERM: u64 = 1;
 
-/// Entries kept in memory behind the last one.
-const MAX_CACHED_ENTRIES: usize = 4_096;
+/// Entries kept in memory behind the last one; few in tests, so that they read from the disk too.
+const MAX_CACHED_ENTRIES: usize = if cfg!(test) { 8 } else { 4_096 };
 /// The same, in bytes.
 const MAX_CACHED_BYTES: usize = 8 << 20;
 
@@ -78,8 +79,8 @@ impl LogStore {
             term: number(term, "the start of the log")?,
         };
         let mut store = Self {
-            hard_state: parse(&require(&engine, HARD_STATE, "the hard state")?)?,
-            conf_state: parse(&require(&engine, CONF_STATE, "the membership")?)?,
+            hard_state: message(&engine, HARD_STATE, "the hard state")?,
+            conf_state: message(&engine, CONF_STATE, "the membership")?,
             applied: number(
                 &require(&engine, APPLIED, "the applied index")?,
                 "the applied index",
@@ -114,16 +115,16 @@ impl LogStore {
                     ControlFlow::Continue(())
                 }
                 Ok(_) => {
-                    failure = Some(format!("the log has a hole before entry {expected}"));
+                    failure = Some(hole(key, expected));
                     ControlFlow::Break(())
                 }
                 Err(error) => {
-                    failure = Some(format!("log entry {expected}: {error}"));
+                    failure = Some(damaged(RAFT_LOG, key, &error));
                     ControlFlow::Break(())
                 }
             }
         })?;
-        failure.map_or(Ok(()), |reason| Err(ConsensusError::Damaged(reason)))
+        failure.map_or(Ok(()), Err)
     }
 
     fn check(&mut self) -> Result<(), ConsensusError> {
@@ -282,34 +283,31 @@ impl LogStore {
         Ok(())
     }
 
-    fn read_entries(&self, low: u64, high: u64, limit: u64) -> Result<Vec<Entry>, EngineError> {
-        let mut entries = Vec::new();
+    fn read_entries(&self, low: u64, high: u64, limit: u64) -> Result<Vec<Entry>, ConsensusError> {
+        let mut entries: Vec<Entry> = Vec::new();
         let mut bytes = 0;
         let mut failure = None;
         let range = KeyRange::between(entry_key(low).as_bytes(), entry_key(high).as_bytes());
-        self.engine
-            .scan(
-                RAFT_LOG,
-                &range,
-                &mut |_, sealed| match unseal(sealed).and_then(parse::<Entry>) {
-                    Ok(entry) => {
-                        bytes += size(&entry) as u64;
-                        if !entries.is_empty() && bytes > limit {
-                            return ControlFlow::Break(());
-                        }
-                        entries.push(entry);
-                        ControlFlow::Continue(())
+        self.engine.scan(RAFT_LOG, &range, &mut |key, sealed| {
+            let expected = low + entries.len() as u64;
+            match unseal(sealed).and_then(parse::<Entry>) {
+                Ok(entry) if entry.index == expected => {
+                    bytes += size(&entry) as u64;
+                    if !entries.is_empty() && bytes > limit {
+                        return ControlFlow::Break(());
                     }
-                    Err(error) => {
-                        failure = Some(error.to_string());
-                        ControlFlow::Break(())
-                    }
-                },
-            )?;
-        match failure {
-            Some(reason) => Err(EngineError::Damaged { reason }),
-            None => Ok(entries),
+                    entries.push(entry);
+                    return ControlFlow::Continue(());
+                }
+                Ok(_) => failure = Some(hole(key, expected)),
+                Err(error) => failure = Some(damaged(RAFT_LOG, key, &error)),
+            }
+            ControlFlow::Break(())
+        })?;
+        if failure.is_none() && entries.is_empty() && low < high {
+            failure = Some(hole(entry_key(low).as_bytes(), low));
         }
+        failure.map_or(Ok(entries), Err)
     }
 
     fn cached(&self, index: u64) -> Option<usize> {
@@ -343,7 +341,8 @@ impl raft::Storage for LogStore {
         }
         let limit = max_size.into().unwrap_or(u64::MAX);
         let Some(at) = self.cached(low) else {
-            return self.read_entries(low, high, limit).map_err(engine_error);
+            let read = self.read_entries(low, high, limit);
+            return Ok(read.unwrap_or_else(|error| give_up(error)));
         };
         let mut bytes = 0;
         let mut entries = Vec::new();
@@ -370,9 +369,8 @@ impl raft::Storage for LogStore {
         if let Some(entry) = self.cached(index).and_then(|at| self.cache.get(at)) {
             return Ok(entry.term);
         }
-        let entries = self
-            .read_entries(index, index + 1, u64::MAX)
-            .map_err(engine_error)?;
+        let read = self.read_entries(index, index + 1, u64::MAX);
+        let entries = read.unwrap_or_else(|error| give_up(error));
         let entry = entries.first().ok_or(StorageError::Unavailable)?;
         Ok(entry.term)
     }
@@ -434,55 +432,25 @@ fn entry_key(index: u64) -> Key {
     Key::new(ENTRY).number(index)
 }
 
-fn meta_key(prefix: u8) -> Key {
-    Key::new(prefix)
+fn message<M: protobuf::Message>(
+    engine: &SharedEngine,
+    prefix: u8,
+    what: &str,
+) -> Result<M, ConsensusError> {
+    let payload = require(engine, prefix, what)?;
+    parse(&payload).map_err(|error| damaged(RAFT_META, meta_key(prefix).as_bytes(), &error))
 }
 
-fn put(batch: &mut Batch, prefix: u8, payload: &[u8]) {
-    batch.put(RAFT_META, meta_key(prefix), record::seal(VERSION, payload));
-}
-
-fn get(engine: &SharedEngine, prefix: u8) -> Result<Option<Vec<u8>>, ConsensusError> {
-    let sealed = engine.get(RAFT_META, meta_key(prefix).as_bytes())?;
-    sealed
-        .map(|sealed| unseal(&sealed).map(<[u8]>::to_vec))
-        .transpose()
-}
-
-fn require(engine: &SharedEngine, prefix: u8, what: &str) -> Result<Vec<u8>, ConsensusError> {
-    get(engine, prefix)?.ok_or_else(|| ConsensusError::Damaged(format!("{what} is missing")))
-}
-
-fn unseal(sealed: &[u8]) -> Result<&[u8], ConsensusError> {
-    record::unseal(VERSION, sealed)
-        .map(|(_, payload)| payload)
-        .map_err(|error| ConsensusError::Damaged(error.to_string()))
-}
-
-fn parse<M: protobuf::Message>(payload: &[u8]) -> Result<M, ConsensusError> {
-    M::parse_from_bytes(payload).map_err(|error| ConsensusError::Damaged(error.to_string()))
-}
-
-fn number(payload: &[u8], what: &str) -> Result<u64, ConsensusError> {
-    let bytes = <[u8; 8]>::try_from(payload).map_err(|_| {
-        ConsensusError::Damaged(format!("{what} has {} bytes, expected 8", payload.len()))
-    })?;
-    Ok(u64::from_be_bytes(bytes))
-}
-
-fn seal_message<M: protobuf::Message>(message: &M) -> Vec<u8> {
-    let payload = message
-        .write_to_bytes()
-        .expect("messages of raft have no required fields and fit into memory");
-    record::seal(VERSION, &payload)
+fn hole(key: &[u8], expected: u64) -> ConsensusError {
+    damaged(
+        RAFT_LOG,
+        key,
+        &format!("the log has a hole: entry {expected} was expected here"),
+    )
 }
 
 fn size(entry: &Entry) -> usize {
     entry.compute_size() as usize
-}
-
-fn engine_error(error: EngineError) -> raft::Error {
-    raft::Error::Store(StorageError::Other(Box::new(error)))
 }
 
 #[cfg(test)]

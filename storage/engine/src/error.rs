@@ -12,21 +12,28 @@ pub enum EngineError {
     )]
     InUse { path: PathBuf },
     /// The directory could not be opened as a database.
-    #[error("cannot open the database in {}: {reason}", path.display())]
+    #[error(
+        "cannot open the database in {}: {reason}; mend that and start again, nothing was changed",
+        path.display()
+    )]
     Open { path: PathBuf, reason: String },
     /// A family was named that was not given when the engine was opened.
     #[error("column family {family:?} was not opened; expected one of those given to `open`")]
     UnknownFamily { family: &'static str },
     /// The file system has no room. Nothing of the batch was applied.
-    #[error("no space left on the device of the database ({reason}); free some space and restart")]
+    #[error(
+        "no space left for the database ({reason}); free space there and restart, what was acknowledged is kept"
+    )]
     DiskFull { reason: String },
     /// Stored bytes do not match their checksum.
     #[error(
-        "stored data is damaged: {reason}; restore this directory from a backup or from its peers"
+        "stored data is damaged: {reason}; restore the directory from a backup, or start with an empty one"
     )]
     Damaged { reason: String },
     /// Reading or writing failed below RocksDB.
-    #[error("the database failed to read or write: {reason}")]
+    #[error(
+        "the database failed to read or write: {reason}; check the disk and restart, what was acknowledged is kept"
+    )]
     Io { reason: String },
     /// An earlier write failed, so what is on disk is unknown until the database is opened again.
     #[error(

@@ -8,6 +8,8 @@ mod batch;
 mod engine;
 mod error;
 pub mod keys;
+mod log_files;
+mod mark;
 mod memory;
 pub mod record;
 mod rocks;

@@ -1,15 +1,19 @@
 //! The twin of RocksDB in memory. It promises what the disk promises and no more: after [`MemoryEngine::crash`]
-//! only synced writes are sure to be there. Faults are injected at points the test chooses.
+//! only synced writes are sure to be there. Faults are injected at points the test chooses, and nothing else is left
+//! to chance: the same calls give the same history.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::engine::Visit;
 use crate::{Batch, Counters, Durability, Engine, EngineError, Family, KeyRange, Operation};
 
 /// Above this many unsynced batches the oldest becomes durable, as an operating system would write it back.
 const MAX_UNSYNCED_BATCHES: usize = 65_536;
+/// What a batch takes beside its keys and values, about as in RocksDB's log.
+const BATCH_OVERHEAD_BYTES: u64 = 19;
 
 type Table = BTreeMap<Vec<u8>, Vec<u8>>;
 
@@ -30,7 +34,12 @@ struct Inner {
     counters: Counters,
     fail_sync_after: Option<u64>,
     disk_full_after: Option<u64>,
+    room_bytes: Option<u64>,
+    sync_duration: Duration,
+    stalled: Duration,
     poisoned: Option<String>,
+    /// Synced writes are gone: the store cannot be opened any more.
+    damaged: Option<String>,
 }
 
 /// An engine in memory. Clones share the same data: keep one to "restart" from.
@@ -66,6 +75,22 @@ impl MemoryEngine {
         self.lock().disk_full_after = writes;
     }
 
+    /// Leaves room for this many more bytes; the write that does not fit is refused, and all behind it. Only more
+    /// room helps, not a restart. `None` is as much as is asked for.
+    pub fn leave_room(&self, bytes: Option<u64>) {
+        self.lock().room_bytes = bytes;
+    }
+
+    /// Lets each sync take this long, by the count of [`Self::take_stall`]: the twin reads no clock and sleeps not.
+    pub fn slow_syncs(&self, duration: Duration) {
+        self.lock().sync_duration = duration;
+    }
+
+    /// How long the syncs since the last call have taken. The test lets that time pass.
+    pub fn take_stall(&self) -> Duration {
+        std::mem::take(&mut self.lock().stalled)
+    }
+
     /// The machine dies: all unsynced writes are lost, and the store can be opened again.
     pub fn crash(&self) {
         self.crash_keeping(0);
@@ -84,6 +109,50 @@ impl MemoryEngine {
         inner.visible = inner.durable.clone();
         inner.poisoned = None;
         inner.fail_sync_after = None;
+    }
+
+    /// The machine dies with all it wrote on disk, except that the last `bytes` of its log are torn off. A batch of
+    /// which a byte is missing is lost whole. Unsynced ones are then lost as they may be; where a synced one is
+    /// torn, everything is refused as [`EngineError::Damaged`] from now on.
+    pub fn crash_tearing(&self, bytes: u64) {
+        let mut keep = 0;
+        let mut torn = bytes;
+        {
+            let mut inner = self.lock();
+            for (at, batch) in inner.unsynced.iter().enumerate().rev() {
+                if torn == 0 {
+                    keep = at + 1;
+                    break;
+                }
+                torn = torn.saturating_sub(size(batch));
+            }
+            if torn > 0 {
+                inner.damaged = Some(format!(
+                    "the log ends {torn} bytes before what was synced, injected"
+                ));
+            }
+        }
+        self.crash_keeping(keep);
+    }
+
+    /// Flips a bit of a value that `choice` picks among all stored ones. Gives its family and key.
+    pub fn damage_any(&self, choice: u64) -> Option<(Family, Vec<u8>)> {
+        let (family, key) = {
+            let inner = self.lock();
+            let keys = inner.visible.iter();
+            let mut keys: Vec<(Family, &Vec<u8>)> = keys
+                .flat_map(|(family, table)| table.keys().map(|key| (*family, key)))
+                .collect();
+            if keys.is_empty() {
+                return None;
+            }
+            let at = usize::try_from(choice).unwrap_or(usize::MAX) % keys.len();
+            let (family, key) = keys.swap_remove(at);
+            (family, key.clone())
+        };
+        let at = usize::try_from(choice >> 16).unwrap_or(usize::MAX);
+        self.damage(family, &key, Damage::Flip(at));
+        Some((family, key))
     }
 
     /// How many writes a crash would lose.
@@ -120,6 +189,11 @@ impl MemoryEngine {
 
 impl Inner {
     fn table(&self, family: Family) -> Result<&Table, EngineError> {
+        if let Some(reason) = &self.damaged {
+            return Err(EngineError::Damaged {
+                reason: reason.clone(),
+            });
+        }
         self.visible
             .get(&family)
             .ok_or_else(|| EngineError::UnknownFamily {
@@ -136,21 +210,20 @@ impl Inner {
         for operation in batch.operations() {
             self.table(family_of(operation))?;
         }
-        match &mut self.disk_full_after {
-            Some(0) => {
-                let reason = "injected".to_owned();
-                self.poisoned = Some(format!("no space left on device, {reason}"));
-                Err(EngineError::DiskFull { reason })
-            }
-            Some(left) => {
-                *left -= 1;
-                Ok(())
-            }
-            None => Ok(()),
+        let bytes = size(batch);
+        let full = self.disk_full_after == Some(0) || self.room_bytes.is_some_and(|it| it < bytes);
+        if full {
+            let reason = "injected".to_owned();
+            self.poisoned = Some(format!("no space left on device, {reason}"));
+            return Err(EngineError::DiskFull { reason });
         }
+        self.disk_full_after = self.disk_full_after.map(|writes| writes - 1);
+        self.room_bytes = self.room_bytes.map(|room| room - bytes);
+        Ok(())
     }
 
     fn sync(&mut self) -> Result<(), EngineError> {
+        self.stalled += self.sync_duration;
         match &mut self.fail_sync_after {
             Some(0) => {
                 let reason = "fsync failed, injected".to_owned();
@@ -228,6 +301,16 @@ fn family_of(operation: &Operation) -> Family {
         | Operation::Delete { family, .. }
         | Operation::DeleteRange { family, .. } => *family,
     }
+}
+
+fn size(batch: &Batch) -> u64 {
+    let operations = batch.operations().iter();
+    let bytes = operations.map(|operation| match operation {
+        Operation::Put { key, value, .. } => key.len() + value.len(),
+        Operation::Delete { key, .. } => key.len(),
+        Operation::DeleteRange { range, .. } => range.start().len() + range.end().len(),
+    });
+    BATCH_OVERHEAD_BYTES + bytes.sum::<usize>() as u64
 }
 
 fn apply(tables: &mut BTreeMap<Family, Table>, batch: &Batch) {

@@ -12,7 +12,12 @@ use rocksdb::{
 };
 
 use crate::engine::Visit;
+use crate::log_files;
+use crate::mark::{FILE_NAME, Mark};
 use crate::{Batch, Counters, Durability, Engine, EngineError, Family, KeyRange, Operation};
+
+/// RocksDB has no code of its own for a full disk either, only the words of the operating system.
+const NO_SPACE: &str = "No space left";
 
 /// What to do when the write-ahead log is damaged in its middle. A torn tail is normal and never an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +62,8 @@ pub struct RocksEngine {
     writes: AtomicU64,
     syncs: AtomicU64,
     failure: OnceLock<String>,
+    /// How far it was synced; kept where what is missing must be noticed.
+    mark: Option<Mark>,
 }
 
 impl RocksEngine {
@@ -74,6 +81,7 @@ impl RocksEngine {
                 path: path.to_owned(),
                 reason: error.to_string(),
             })?;
+        check_logs(path, options.damaged_log)?;
         let db_options = db_options(options);
         let mut names: Vec<String> = families
             .iter()
@@ -90,8 +98,13 @@ impl RocksEngine {
             .map(|name| ColumnFamilyDescriptor::new(name, family_options(options, &cache)));
         let db = DB::open_cf_descriptors(&db_options, path, descriptors)
             .map_err(|error| open_error(path, &error))?;
+        let mark = match options.damaged_log {
+            DamagedLog::Refuse => Some(checked_mark(&db, path)?),
+            DamagedLog::KeepBefore => None,
+        };
         Ok(Self {
             db,
+            mark,
             path: path.to_owned(),
             writes: AtomicU64::new(0),
             syncs: AtomicU64::new(0),
@@ -129,13 +142,66 @@ impl RocksEngine {
         }
         Ok(rocks_batch)
     }
+
+    fn put_down(&self, batch: WriteBatch, durability: Durability) -> Result<(), EngineError> {
+        // Others may write meanwhile: the sync covers at least this much and the batch.
+        let covered = self.db.latest_sequence_number() + batch.len() as u64;
+        self.db
+            .write_opt(batch, &write_options(durability))
+            .map_err(|error| read_write_error(&self.path, &error))?;
+        if let (Durability::Synced, Some(mark)) = (durability, &self.mark) {
+            mark.note(covered).map_err(|error| EngineError::Io {
+                reason: format!("{}: {error}", self.path.join(FILE_NAME).display()),
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// Finds what RocksDB would never get past, and cuts the log before it where that is wanted.
+fn check_logs(path: &Path, damaged_log: DamagedLog) -> Result<(), EngineError> {
+    let failed = |error: std::io::Error| EngineError::Open {
+        path: path.to_owned(),
+        reason: error.to_string(),
+    };
+    while let Some(found) = log_files::obstacle(path).map_err(failed)? {
+        if damaged_log == DamagedLog::KeepBefore && found.in_log() {
+            found.cut().map_err(failed)?;
+            continue;
+        }
+        let (file, offset, kind) = (found.path.display(), found.offset, found.kind);
+        return Err(EngineError::Damaged {
+            reason: format!(
+                "{file}: the record at byte {offset} is of kind {kind}, which is not written here"
+            ),
+        });
+    }
+    Ok(())
+}
+
+/// The note of how far `db` was synced, after a look whether that is all there.
+fn checked_mark(db: &DB, path: &Path) -> Result<Mark, EngineError> {
+    let (mark, noted) = Mark::open(path).map_err(|error| EngineError::Open {
+        path: path.join(FILE_NAME),
+        reason: error.to_string(),
+    })?;
+    let found = db.latest_sequence_number();
+    match noted {
+        Some(noted) if found < noted => Err(EngineError::Damaged {
+            reason: format!(
+                "{}: changes up to number {noted} were synced, those up to {found} are there",
+                path.display()
+            ),
+        }),
+        _ => Ok(mark),
+    }
 }
 
 impl Engine for RocksEngine {
     fn get(&self, family: Family, key: &[u8]) -> Result<Option<Vec<u8>>, EngineError> {
         self.db
             .get_cf(self.family(family)?, key)
-            .map_err(|error| read_write_error(&error))
+            .map_err(|error| read_write_error(&self.path, &error))
     }
 
     fn scan(
@@ -158,7 +224,9 @@ impl Engine for RocksEngine {
             }
             iterator.next();
         }
-        iterator.status().map_err(|error| read_write_error(&error))
+        iterator
+            .status()
+            .map_err(|error| read_write_error(&self.path, &error))
     }
 
     fn write(&self, batch: &Batch, durability: Durability) -> Result<(), EngineError> {
@@ -167,11 +235,8 @@ impl Engine for RocksEngine {
                 reason: reason.clone(),
             });
         }
-        let rocks_batch = self.write_batch(batch)?;
-        let written = self
-            .db
-            .write_opt(rocks_batch, &write_options(durability))
-            .map_err(|error| read_write_error(&error));
+        let batch = self.write_batch(batch)?;
+        let written = self.put_down(batch, durability);
         if let Err(error) = &written {
             // After a failed fsync the kernel may drop the pages and report the next one as fine: never retry.
             let _ = self.failure.set(error.to_string());
@@ -238,19 +303,25 @@ fn open_error(path: &Path, error: &rocksdb::Error) -> EngineError {
         ErrorKind::Corruption => EngineError::Damaged {
             reason: format!("{}: {reason}", path.display()),
         },
+        _ if reason.contains(NO_SPACE) => EngineError::DiskFull {
+            reason: format!("{}: {reason}", path.display()),
+        },
         _ => EngineError::Open { path, reason },
     }
 }
 
-fn read_write_error(error: &rocksdb::Error) -> EngineError {
-    let reason = error.to_string();
+fn read_write_error(path: &Path, error: &rocksdb::Error) -> EngineError {
+    let reason = format!("{}: {error}", path.display());
     match error.kind() {
         ErrorKind::Corruption => EngineError::Damaged { reason },
-        _ if reason.contains("No space left") => EngineError::DiskFull { reason },
+        _ if reason.contains(NO_SPACE) => EngineError::DiskFull { reason },
         _ => EngineError::Io { reason },
     }
 }
 
+#[cfg(test)]
+#[path = "rocks_fault_tests.rs"]
+mod fault_tests;
 #[cfg(test)]
 #[path = "rocks_tests.rs"]
 mod tests;

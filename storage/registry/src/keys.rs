@@ -19,8 +19,10 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
+use tepui_consensus::StateError;
 use tepui_engine::keys::REGISTRY;
-use tepui_engine::{Batch, Key, KeyReader, record};
+use tepui_engine::record::{self, RecordError};
+use tepui_engine::{Batch, Key, KeyReader};
 
 use crate::state::Registry;
 
@@ -150,9 +152,21 @@ impl Registry {
     }
 
     /// Takes in a stored record. Errors say what is wrong with it.
-    pub(crate) fn insert(&mut self, key: &[u8], sealed: &[u8]) -> Result<(), String> {
-        let named = RecordKey::decode(key)
-            .ok_or_else(|| "the key is none of the registry; run a newer version".to_owned())?;
+    pub(crate) fn insert(&mut self, key: &[u8], sealed: &[u8]) -> Result<(), StateError> {
+        let place = || format!("{}, record {}", REGISTRY.name(), key.escape_ascii());
+        let Some(named) = RecordKey::decode(key) else {
+            let place = place();
+            return Err(StateError(format!(
+                "{place}: this program knows no such record; run a newer version"
+            )));
+        };
+        self.read(named, sealed).map_err(|error| match error {
+            RecordError::Version { .. } => StateError(format!("{}: {error}", place())),
+            _ => StateError::damaged(&format!("{}: {error}", place())),
+        })
+    }
+
+    fn read(&mut self, named: RecordKey, sealed: &[u8]) -> Result<(), RecordError> {
         match named {
             RecordKey::ClusterId => self.cluster_id = Some(decode(sealed)?),
             RecordKey::Agent(id) => drop(self.agents.insert(id, decode(sealed)?)),
@@ -169,7 +183,7 @@ impl Registry {
                 self.maintenance.machines.insert(name, decode(sealed)?);
             }
             RecordKey::Capability(name) => {
-                record::unseal(VERSION, sealed).map_err(|error| error.to_string())?;
+                record::unseal(VERSION, sealed)?;
                 self.minimum_capabilities.insert(name);
             }
             RecordKey::Document(collection, name) => {
@@ -181,6 +195,6 @@ impl Registry {
     }
 }
 
-fn decode<T: DeserializeOwned>(sealed: &[u8]) -> Result<T, String> {
-    record::decode(VERSION, sealed).map_err(|error| error.to_string())
+fn decode<T: DeserializeOwned>(sealed: &[u8]) -> Result<T, RecordError> {
+    record::decode(VERSION, sealed)
 }

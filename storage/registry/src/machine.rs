@@ -79,18 +79,15 @@ impl StateMachine for RegistryMachine {
             &KeyRange::all(),
             &mut |key, sealed| match registry.insert(key, sealed) {
                 Ok(()) => ControlFlow::Continue(()),
-                Err(reason) => {
-                    failure = Some(format!(
-                        "the registry's record {} cannot be read: {reason}",
-                        key.escape_ascii()
-                    ));
+                Err(error) => {
+                    failure = Some(error);
                     ControlFlow::Break(())
                 }
             },
         );
-        scanned.map_err(|error| StateError(error.to_string()))?;
+        scanned?;
         // A voter must not guess: half a registry would be taken for the truth.
-        failure.map_or(Ok(()), |reason| Err(StateError(reason)))?;
+        failure.map_or(Ok(()), Err)?;
         self.replace(registry)
     }
 

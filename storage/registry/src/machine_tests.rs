@@ -194,6 +194,23 @@ fn one_bad_weight_refuses_them_all() {
 }
 
 #[test]
+fn whichever_record_is_damaged_it_is_named_and_nothing_is_opened() {
+    for choice in 0..200 {
+        let mut stage = Stage::new();
+        for agent in ["a", "b", "c"] {
+            stage.apply(admit(agent));
+        }
+        let (_, key) = stage.engine.damage_any(choice * 65_537).unwrap();
+        let refused = RegistryMachine::new().load(&stage.engine);
+        let text = refused.unwrap_err().to_string();
+        let named = format!("registry, record {}: ", key.escape_ascii());
+        for part in [&named, "checksum", "tepui cluster"] {
+            assert!(text.contains(part), "{part} is not in: {text}");
+        }
+    }
+}
+
+#[test]
 fn a_registry_that_needs_more_is_not_opened() {
     let mut stage = Stage::new();
     let quota = Command::UpdateQuota {
