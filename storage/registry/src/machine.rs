@@ -133,4 +133,4 @@ impl StateMachine for RegistryMachine {
 
 #[cfg(test)]
 #[path = "machine_tests.rs"]
-mod tests;
+pub(crate) mod tests;
