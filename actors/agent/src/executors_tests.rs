@@ -104,3 +104,20 @@ fn executors_that_stay_away_are_destroyed() {
     again.connect();
     assert_eq!(again.states(), [TaskRunning]);
 }
+
+#[test]
+fn the_end_of_a_framework_shuts_its_executors_down() {
+    use executor::event::Type;
+    let mut node = Node::running();
+    node.run(executor_task("t"));
+    let container_id = node.start();
+    node.subscribe(1, Vec::new());
+    node.events();
+    node.order(Order::ShutdownFramework(node::ShutdownFramework {
+        framework_id: framework_id("f"),
+        term: 3,
+    }));
+    assert_eq!(node.events(), [Type::Shutdown]);
+    node.sleep(Duration::from_secs(5));
+    assert!(node.said.contains(&Effect::Destroy { container_id }));
+}

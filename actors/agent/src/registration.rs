@@ -162,11 +162,12 @@ impl NodeCore {
         for key in self.streams.resume() {
             self.forward(turn, &key);
         }
-        for unknown in answer.reconcile {
-            self.reconcile(turn, &unknown);
-        }
+        // First: what overtook the answer is not unknown any more (MESOS-1696).
         for order in std::mem::take(&mut self.early_orders) {
             self.order(turn, order);
+        }
+        for unknown in answer.reconcile {
+            self.reconcile(turn, &unknown);
         }
     }
 

@@ -1,5 +1,5 @@
 use crate::testing::{
-    TaskState::{TaskDropped, TaskFinished, TaskRunning, TaskStarting},
+    TaskState::{TaskDropped, TaskFinished, TaskLost, TaskRunning, TaskStaging, TaskStarting},
     *,
 };
 
@@ -91,6 +91,88 @@ fn tasks_the_master_has_and_the_agent_does_not_are_told() {
     assert_eq!(
         (told[0].task_id.value.as_str(), told[0].state()),
         ("x", TaskDropped)
+    );
+    assert_eq!(
+        (told[0].source(), told[0].reason()),
+        (Source::Agent, Reason::Reconciliation)
+    );
+    // Of a framework the agent does not know.
+    node.on(Input::MasterLost { connection: 1 });
+    node.on(Input::MasterConnected { connection: 1 });
+    let unknown = node::TaskKey {
+        framework_id: framework_id("g"),
+        task_id: task_id("y"),
+    };
+    node.answer(node::AgentRegistration {
+        reconcile: vec![unknown],
+        ..registration()
+    });
+    let told = node.drain();
+    assert_eq!(
+        (told[0].task_id.value.as_str(), told[0].state()),
+        ("y", TaskLost)
+    );
+    assert_eq!(
+        (told[0].source(), told[0].reason()),
+        (Source::Agent, Reason::Reconciliation)
+    );
+}
+
+/// MESOS-1696.
+#[test]
+fn a_task_that_overtook_the_answer_is_not_told_as_unknown() {
+    let mut node = Node::running();
+    node.on(Input::MasterLost { connection: 1 });
+    node.on(Input::MasterConnected { connection: 1 });
+    node.run(task("t"));
+    let key = node::TaskKey {
+        framework_id: framework_id("f"),
+        task_id: task_id("t"),
+    };
+    node.answer(node::AgentRegistration {
+        reconcile: vec![key],
+        ..registration()
+    });
+    assert!(node.states().is_empty());
+    let container_id = node.start();
+    node.exit(&container_id, 0);
+    assert_eq!(node.states(), [TaskStarting, TaskRunning, TaskFinished]);
+}
+
+#[test]
+fn an_agent_that_returns_lists_what_waits_and_what_runs() {
+    let mut node = Node::running();
+    node.run(task("waits"));
+    node.launched();
+    node.run(executor_task("t"));
+    node.start();
+    node.subscribe(1, Vec::new());
+    node.executor_says(1, TaskRunning);
+    node.on(Input::MasterLost { connection: 1 });
+    node.on(Input::MasterConnected { connection: 1 });
+    let Some(Effect::Register { request, .. }) = node.said.last() else {
+        panic!("{:?}", node.said)
+    };
+    let frameworks = request.frameworks.iter();
+    let frameworks: Vec<_> = frameworks.map(|info| info.id.clone()).collect();
+    assert_eq!(frameworks, [Some(framework_id("f"))]);
+    let executors = request.executors.iter();
+    let executors: Vec<_> = executors.map(|info| &info.executor_id).collect();
+    assert_eq!(executors, [&executor_id("e")], "none of the agent's own");
+    let tasks = request.tasks.iter();
+    let mut tasks: Vec<_> = tasks
+        .map(|task| {
+            let id = task.task_id.value.as_str();
+            (id, task.state(), task.executor_id.clone())
+        })
+        .collect();
+    tasks.sort_by_key(|task| task.0);
+    assert_eq!(
+        tasks,
+        [
+            ("t", TaskRunning, Some(executor_id("e"))),
+            ("waits", TaskStaging, None)
+        ]
     );
 }
 

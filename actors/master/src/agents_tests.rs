@@ -237,7 +237,7 @@ fn an_unreachable_agents_tasks_are_unreachable_or_lost_and_may_return() {
     for fw in [&aware, &plain] {
         assert_eq!(
             stage.told(fw),
-            ["t TASK_RUNNING REASON_AGENT_REREGISTERED Agent reregistered"]
+            ["t TASK_RUNNING REASON_AGENT_REREGISTERED Unreachable agent re-reregistered"]
         );
         assert_eq!(stage.state(fw, "t"), Some(TaskState::TaskRunning));
     }

@@ -350,3 +350,7 @@ impl MasterCore {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "losses_tests.rs"]
+mod tests;

@@ -1,7 +1,8 @@
 use serde_json::{Value, json};
 use tepui_messages::{allocator::WorldChange, master::Answer};
+use tepui_protocol::v1::{MachineId, machine_info::Mode, maintenance::Schedule};
 
-use crate::stage::Stage;
+use crate::stage::{Stage, decode};
 
 fn weights(infos: Value) -> Value {
     json!({"type": "UPDATE_WEIGHTS", "update_weights": {"weight_infos": infos}})
@@ -164,6 +165,83 @@ fn machines_go_from_up_through_draining_to_down_and_back() {
     let again = stage.operator(schedule(json!([window(json!([a]))])));
     assert_eq!(again, Answer::OK);
     assert_eq!(stage.operator(start(json!([a]))), Answer::OK);
+}
+
+/// The schedule, and the machines that are not up, as the next leader finds them.
+fn maintained(stage: &mut Stage) -> (Schedule, Vec<(MachineId, Mode)>) {
+    stage.fail_over();
+    let maintenance = &stage.core.maintenance;
+    let machines = maintenance.machines.iter();
+    let machines = machines.filter(|machine| machine.mode() != Mode::Up);
+    let mut machines: Vec<_> = machines
+        .map(|machine| (machine.id.clone(), machine.mode()))
+        .collect();
+    machines.sort_by(|a, b| a.0.hostname.cmp(&b.0.hostname));
+    (maintenance.schedule.clone(), machines)
+}
+
+fn three() -> [Value; 3] {
+    [
+        json!({"ip": "0.0.0.1"}),
+        json!({"hostname": "b"}),
+        json!({"hostname": "c", "ip": "0.0.0.3"}),
+    ]
+}
+
+#[test]
+fn schedules_grow_and_shrink_and_outlive_the_leader() {
+    let mut stage = Stage::new();
+    let [a, b, c] = three();
+    let mut later = window(json!([a, b, c]));
+    later["unavailability"]["start"]["nanoseconds"] = json!(7);
+    let table = [
+        (json!([window(json!([a]))]), 1),
+        (json!([window(json!([a])), window(json!([b]))]), 2),
+        (json!([window(json!([a])), window(json!([b, c]))]), 3),
+        (json!([later]), 3),
+        (json!([window(json!([b, c]))]), 2),
+        (json!([]), 0),
+    ];
+    for (windows, count) in table {
+        assert_eq!(stage.operator(schedule(windows.clone())), Answer::OK);
+        let (found, machines) = maintained(&mut stage);
+        assert_eq!(found, decode(&json!({"windows": windows})));
+        assert_eq!(machines.len(), count, "{machines:?}");
+        assert!(machines.iter().all(|(_, mode)| *mode == Mode::Draining));
+        for machine in &stage.core.maintenance.machines {
+            let windows = found.windows.iter();
+            let mut windows = windows.filter(|window| window.machine_ids.contains(&machine.id));
+            let unavailability = windows.next().map(|window| &window.unavailability);
+            assert_eq!(machine.unavailability.as_ref(), unavailability);
+        }
+    }
+}
+
+#[test]
+fn machines_that_are_up_again_leave_their_windows_and_the_others_stay() {
+    let mut stage = Stage::new();
+    let [a, b, c] = three();
+    let id = |machine: &Value| -> MachineId { decode(machine) };
+    let windows = json!([window(json!([a])), window(json!([b, c]))]);
+    stage.operator(schedule(windows));
+    assert_eq!(stage.operator(start(json!([a, b]))), Answer::OK);
+    let (_, machines) = maintained(&mut stage);
+    assert_eq!(
+        machines,
+        [
+            (id(&a), Mode::Down),
+            (id(&b), Mode::Down),
+            (id(&c), Mode::Draining)
+        ]
+    );
+    assert_eq!(stage.operator(stop(json!([a]))), Answer::OK);
+    let (found, machines) = maintained(&mut stage);
+    assert_eq!(found, decode(&json!({"windows": [window(json!([b, c]))]})));
+    assert_eq!(machines, [(id(&b), Mode::Down), (id(&c), Mode::Draining)]);
+    stage.operator(start(json!([c])));
+    assert_eq!(stage.operator(stop(json!([b, c]))), Answer::OK);
+    let (found, machines) = maintained(&mut stage);
+    assert!(found.windows.is_empty() && machines.is_empty());
 }
 
 #[test]

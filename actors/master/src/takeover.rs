@@ -61,7 +61,7 @@ impl MasterCore {
                 used.push(allocation(&framework, &task.resources));
             }
             self.add_task(&framework, Arc::new(task.clone()), turn);
-            if was_unreachable && !is_terminal(task.state()) {
+            if was_unreachable {
                 self.announce_return(&framework, task, turn);
             }
         }
@@ -173,12 +173,13 @@ impl MasterCore {
         }
     }
 
-    /// A scheduler that was told its task is lost or unreachable hears that it is back.
+    /// A scheduler that was told its task is lost or unreachable hears that it is back, or how it ended. The words are
+    /// Mesos'.
     pub(crate) fn announce_return(&self, framework: &str, task: &Task, turn: &mut Turn<'_>) {
         if let Some(stream_id) = self.frameworks[framework].stream_id.as_deref() {
             let status = MasterStatus::new(task.state())
                 .reason(Reason::AgentReregistered)
-                .message("Agent reregistered")
+                .message("Unreachable agent re-reregistered")
                 .build(task, turn.now);
             turn.event(stream_id, update_event(status));
         }

@@ -273,3 +273,72 @@ fn messages_of_executors_reach_their_framework() {
             "agent_id": {"value": node.id}, "executor_id": {"value": "e"}, "data": "aGk="}})]
     );
 }
+
+fn executor() -> ExecutorId {
+    ExecutorId {
+        value: "e".to_string(),
+    }
+}
+
+#[test]
+fn after_a_failover_the_new_scheduler_alone_is_heard_and_told() {
+    let (mut stage, node, old) = running();
+    let new = stage.resubscribe(&old.id, json!({}));
+    stage.told(&old);
+    stage.ordered(&node);
+    let message = json!({"type": "MESSAGE", "message": {"agent_id": {"value": node.id}, "executor_id": {"value": "e"}, "data": "aGk="}});
+    for call in [kill("t"), message.clone()] {
+        assert_eq!(stage.call(&old, call).status, 400);
+    }
+    assert!(stage.ordered(&node).is_empty());
+    stage.call(&new, message);
+    assert_eq!(stage.ordered(&node), ["message e"]);
+    let message = node::ToFramework {
+        framework_id: crate::frameworks::framework_id(&new.id),
+        executor_id: executor(),
+        data: "hi".into(),
+    };
+    stage.says(&node, AgentMessage::ToFramework(message));
+    assert!(stage.told(&old).is_empty());
+    assert_eq!(stage.told(&new), ["MESSAGE"]);
+    stage.call(&new, kill("t"));
+    assert_eq!(stage.ordered(&node), ["kill t"]);
+}
+
+#[test]
+fn under_the_next_leader_an_executor_ends_with_and_without_tasks() {
+    for with_task in [true, false] {
+        let (mut stage, mut node, fw) = running();
+        let mut task = stage.task(&fw, "t");
+        task.executor_id = Some(executor());
+        let id = crate::frameworks::framework_id(&fw.id);
+        node.request.frameworks = vec![stage.core.frameworks[&fw.id].info().clone()];
+        node.request.executors = vec![tepui_protocol::v1::ExecutorInfo {
+            executor_id: executor(),
+            framework_id: Some(id.clone()),
+            resources: parse("cpus:1;mem:64"),
+            ..Default::default()
+        }];
+        let exited = AgentMessage::ExecutorExited(node::ExecutorExited {
+            framework_id: id,
+            executor_id: executor(),
+            status: 9,
+        });
+        stage.fail_over();
+        let tasks = if with_task { vec![task] } else { vec![] };
+        let (node, _) = stage.back(&node, tasks);
+        if with_task {
+            // Before its framework is back, and before the end of its task is told.
+            stage.says(&node, exited);
+            let fw = stage.resubscribe(&fw.id, json!({}));
+            assert_eq!(stage.state(&fw, "t"), Some(TaskState::TaskRunning));
+            stage.update(&node, &fw, "t", TaskState::TaskFailed, 2);
+            assert_eq!(stage.told(&fw), ["t TASK_FAILED"]);
+        } else {
+            let fw = stage.resubscribe(&fw.id, json!({}));
+            stage.says(&node, exited);
+            assert_eq!(stage.told(&fw), ["FAILURE"]);
+        }
+        assert_eq!(stage.ledger.free(&node.id), stage.ledger.totals[&node.id]);
+    }
+}

@@ -235,3 +235,7 @@ fn not_admitted(id: &str) -> Outcome {
 fn too_many_agents() -> Outcome {
     Outcome::refused(format!("{MAX_AGENTS} agents are admitted, no more fit"))
 }
+
+#[cfg(test)]
+#[path = "agents_tests.rs"]
+mod tests;

@@ -130,4 +130,4 @@ impl StateMachine for RegistryMachine {
 
 #[cfg(test)]
 #[path = "machine_tests.rs"]
-mod tests;
+pub(crate) mod tests;

@@ -7,14 +7,14 @@ use crate::{
     QUOTA_V2,
 };
 
-struct Stage {
+pub(crate) struct Stage {
     engine: MemoryEngine,
     machine: RegistryMachine,
     index: u64,
 }
 
 impl Stage {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             engine: MemoryEngine::new(&[REGISTRY]),
             machine: RegistryMachine::new(),
@@ -22,7 +22,7 @@ impl Stage {
         }
     }
 
-    fn apply(&mut self, command: Command) -> Outcome {
+    pub(crate) fn apply(&mut self, command: Command) -> Outcome {
         let before = self.registry();
         self.index += 1;
         let mut batch = Batch::new();
@@ -38,30 +38,30 @@ impl Stage {
         outcome
     }
 
-    fn registry(&self) -> Registry {
+    pub(crate) fn registry(&self) -> Registry {
         self.machine.reader().copy()
     }
 
-    fn reloaded(&self) -> Registry {
+    pub(crate) fn reloaded(&self) -> Registry {
         let mut machine = RegistryMachine::new();
         machine.load(&self.engine).unwrap();
         machine.reader().copy()
     }
 }
 
-fn refused(outcome: &Outcome) -> bool {
+pub(crate) fn refused(outcome: &Outcome) -> bool {
     matches!(outcome, Outcome::Refused { .. })
 }
 
-fn id(text: &str) -> String {
+pub(crate) fn id(text: &str) -> String {
     text.to_owned()
 }
 
-fn info(text: &str) -> Bytes {
+pub(crate) fn info(text: &str) -> Bytes {
     Bytes::from(text.to_owned())
 }
 
-fn admit(agent: &str) -> Command {
+pub(crate) fn admit(agent: &str) -> Command {
     Command::AdmitAgent {
         id: id(agent),
         info: info("info"),
@@ -132,6 +132,38 @@ fn draining_is_kept_while_unreachable_and_asks_for_its_capability() {
     );
     stage.apply(Command::ReactivateAgent { id: id("a") });
     assert!(stage.registry().minimum_capabilities.is_empty());
+}
+
+#[test]
+fn weights_and_quotas_are_set_by_role_and_the_last_quota_takes_its_condition_along() {
+    let mut stage = Stage::new();
+    let weights = |list: &[(&str, f64)]| Command::UpdateWeights {
+        weights: list.iter().map(|(role, w)| (id(role), *w)).collect(),
+    };
+    stage.apply(weights(&[("a", 2.0)]));
+    stage.apply(weights(&[("a", 1.0), ("b", 3.5)]));
+    let expected = [(id("a"), 1.0), (id("b"), 3.5)].into();
+    assert_eq!(stage.reloaded().weights, expected);
+
+    let quota = |set: &[(&str, &str)], remove: &[&str]| Command::UpdateQuota {
+        set: set
+            .iter()
+            .map(|(role, config)| (id(role), info(config)))
+            .collect(),
+        remove: remove.iter().map(|role| id(role)).collect(),
+    };
+    assert_eq!(stage.apply(quota(&[], &["a"])), Outcome::changed(false));
+    assert!(stage.reloaded().minimum_capabilities.is_empty());
+    stage.apply(quota(&[("a", "1")], &[]));
+    stage.apply(quota(&[("a", "2"), ("b", "3")], &[]));
+    let registry = stage.reloaded();
+    let expected = [(id("a"), info("2")), (id("b"), info("3"))].into();
+    assert_eq!(registry.quotas, expected);
+    stage.apply(quota(&[], &["a"]));
+    assert!(stage.reloaded().minimum_capabilities.contains(QUOTA_V2));
+    stage.apply(quota(&[], &["b"]));
+    let registry = stage.reloaded();
+    assert!(registry.quotas.is_empty() && registry.minimum_capabilities.is_empty());
 }
 
 #[test]

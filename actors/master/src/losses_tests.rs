@@ -1,0 +1,182 @@
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tepui_messages::{
+    change::{Change, TaskKept},
+    master::AgentMessage,
+};
+use tepui_protocol::{
+    node,
+    v1::{ExecutorId, TaskState},
+};
+
+use crate::{
+    core::Input,
+    frameworks::framework_id,
+    stage::{Node, Scheduler, Stage},
+};
+
+const PATIENCE: Duration = Duration::from_secs(600);
+
+fn aware() -> Value {
+    json!({"capabilities": [{"type": "PARTITION_AWARE"}], "failover_timeout": 6000.0})
+}
+
+fn plain() -> Value {
+    json!({"failover_timeout": 6000.0})
+}
+
+/// A task that runs, on an agent that lists its framework when it returns.
+fn running(info: Value) -> (Stage, Node, Scheduler) {
+    let mut stage = Stage::new();
+    let mut node = stage.agent("cpus:4;mem:4096");
+    let fw = stage.subscribe(info);
+    stage.run(&fw, &node, "t", "cpus:1;mem:32");
+    stage.update(&node, &fw, "t", TaskState::TaskRunning, 1);
+    stage.acknowledge(&fw, &node, "t", 1);
+    stage.told(&fw);
+    stage.ordered(&node);
+    node.request.frameworks = vec![stage.core.frameworks[&fw.id].info().clone()];
+    (stage, node, fw)
+}
+
+/// Nothing was heard from the agent for too long.
+fn give_up(stage: &mut Stage, node: &Node) {
+    stage.input(Input::AgentLost {
+        peer: node.peer,
+        silent: true,
+    });
+    stage.pass(Duration::ZERO);
+    assert!(stage.core.unreachable_agents.contains_key(&node.id));
+}
+
+fn reconcile(stage: &mut Stage, fw: &Scheduler, node: &Node) -> Value {
+    let about = json!({"task_id": {"value": "t"}, "agent_id": {"value": node.id}});
+    let call = json!({"type": "RECONCILE", "reconcile": {"tasks": [about]}});
+    stage.events_of(&fw.stream);
+    stage.call(fw, call);
+    let mut events = stage.events_of(&fw.stream);
+    assert_eq!(events.len(), 1, "{events:?}");
+    events.remove(0)["update"]["status"].take()
+}
+
+#[test]
+fn tasks_of_an_unreachable_agent_return_under_the_next_leader() {
+    for info in [aware(), plain()] {
+        let (mut stage, node, fw) = running(info.clone());
+        let task = stage.task(&fw, "t");
+        give_up(&mut stage, &node);
+        stage.fail_over();
+        let fw = stage.resubscribe(&fw.id, info);
+        assert_eq!(stage.state(&fw, "t"), None);
+        let (_, registration) = stage.back(&node, vec![task]);
+        assert_eq!(registration.refusal, None);
+        assert!(registration.shutdown_frameworks.is_empty());
+        assert_eq!(
+            stage.told(&fw),
+            ["t TASK_RUNNING REASON_AGENT_REREGISTERED Unreachable agent re-reregistered"]
+        );
+        assert_eq!(stage.state(&fw, "t"), Some(TaskState::TaskRunning));
+        assert!(stage.core.unreachable_agents.is_empty());
+    }
+}
+
+#[test]
+fn a_framework_that_ends_while_an_agent_is_unreachable_is_shut_down_on_its_return() {
+    let (mut stage, node, fw) = running(aware());
+    let task = stage.task(&fw, "t");
+    give_up(&mut stage, &node);
+    stage.call(&fw, json!({"type": "TEARDOWN"}));
+    let (node, registration) = stage.back(&node, vec![task]);
+    assert_eq!(registration.shutdown_frameworks, [framework_id(&fw.id)]);
+    assert!(stage.core.frameworks.is_empty());
+    assert_eq!(stage.ledger.free(&node.id), stage.ledger.totals[&node.id]);
+}
+
+#[test]
+fn an_agent_that_was_given_up_is_not_heard_before_it_returns() {
+    let (mut stage, node, fw) = running(plain());
+    let task = stage.task(&fw, "t");
+    give_up(&mut stage, &node);
+    stage.told(&fw);
+    stage.update(&node, &fw, "t", TaskState::TaskFinished, 2);
+    let exited = node::ExecutorExited {
+        framework_id: framework_id(&fw.id),
+        executor_id: ExecutorId {
+            value: "e".to_string(),
+        },
+        status: 9,
+    };
+    stage.says(&node, AgentMessage::ExecutorExited(exited));
+    assert!(stage.told(&fw).is_empty());
+    let (node, _) = stage.back(&node, vec![task]);
+    stage.told(&fw);
+    stage.update(&node, &fw, "t", TaskState::TaskFinished, 2);
+    assert_eq!(stage.told(&fw), ["t TASK_FINISHED"]);
+}
+
+#[test]
+fn a_task_that_ended_on_an_unreachable_agent_is_told_acknowledged_and_completed() {
+    for (info, unknown) in [(aware(), "TASK_GONE"), (plain(), "TASK_LOST")] {
+        let (mut stage, node, fw) = running(info);
+        let mut task = stage.task(&fw, "t");
+        give_up(&mut stage, &node);
+        stage.told(&fw);
+        task.state = TaskState::TaskFinished as i32;
+        let (node, _) = stage.back(&node, vec![task]);
+        assert_eq!(
+            stage.told(&fw),
+            ["t TASK_FINISHED REASON_AGENT_REREGISTERED Unreachable agent re-reregistered"]
+        );
+        assert_eq!(stage.ledger.free(&node.id), stage.ledger.totals[&node.id]);
+        stage.update(&node, &fw, "t", TaskState::TaskFinished, 2);
+        assert_eq!(stage.told(&fw), ["t TASK_FINISHED"]);
+        stage.changes.clear();
+        stage.acknowledge(&fw, &node, "t", 2);
+        assert_eq!(stage.state(&fw, "t"), None);
+        let completed = stage.changes.iter().any(|change| {
+            matches!(change, Change::TaskRemoved { task_id, kept: TaskKept::Completed, .. }
+                if task_id.value == "t")
+        });
+        assert!(completed, "{:?}", stage.changes);
+        let answer = reconcile(&mut stage, &fw, &node);
+        assert_eq!(answer["state"], unknown);
+        assert_eq!(answer["reason"], "REASON_RECONCILIATION");
+        assert_eq!(answer.get("unreachable_time"), None);
+    }
+}
+
+#[test]
+fn a_framework_that_was_away_learns_of_an_unreachable_agent_by_asking() {
+    let (mut stage, node, fw) = running(plain());
+    let task = stage.task(&fw, "t");
+    stage.fail_over();
+    let (node, _) = stage.back(&node, vec![task]);
+    give_up(&mut stage, &node);
+    let since = stage.now;
+    let fw = stage.resubscribe(&fw.id, plain());
+    assert!(stage.told(&fw).is_empty());
+    let answer = reconcile(&mut stage, &fw, &node);
+    assert_eq!(answer["state"], "TASK_LOST");
+    assert_eq!(answer["reason"], "REASON_RECONCILIATION");
+    assert_eq!(answer["unreachable_time"]["nanoseconds"], since);
+}
+
+#[test]
+fn an_agent_is_given_up_once_however_long_the_write_takes() {
+    let (mut stage, node, fw) = running(plain());
+    stage.hold_writes = true;
+    stage.lose(&node);
+    stage.pass(PATIENCE);
+    stage.input(Input::AgentLost {
+        peer: node.peer,
+        silent: true,
+    });
+    stage.pass(PATIENCE * 2);
+    assert_eq!(stage.core.pending.len(), 1, "one write is under way");
+    stage.release_writes();
+    assert_eq!(
+        stage.told(&fw),
+        ["t TASK_LOST REASON_AGENT_REMOVED Agent removed", "FAILURE"]
+    );
+}
