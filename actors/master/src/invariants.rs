@@ -52,7 +52,8 @@ fn frameworks_refer_to_what_exists(core: &MasterCore) -> Result<(), String> {
                 entry.holds_resources != is_terminal(entry.task.state()),
                 || format!("task {task_id} holds resources and is terminal, or neither"),
             )?;
-            ensure(!framework.unreachable.contains(task_id), || {
+            let mut unreachable = framework.unreachable.iter();
+            ensure(unreachable.all(|task| task.task_id != *task_id), || {
                 format!("task {task_id} is live and unreachable")
             })?;
         }

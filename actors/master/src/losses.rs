@@ -18,7 +18,7 @@ use crate::{
     core::{MasterCore, Order, Pending, Token, Turn},
     removals::Removal,
     status::{MasterStatus, failure_event, update_event},
-    tables::{MAX_UNREACHABLE_TASKS, is_terminal},
+    tables::{MAX_UNREACHABLE_TASKS, UnreachableTask, is_terminal},
     timers::Timer,
 };
 
@@ -346,7 +346,10 @@ impl MasterCore {
             if framework.unreachable.len() == MAX_UNREACHABLE_TASKS {
                 framework.unreachable.pop_front();
             }
-            framework.unreachable.push_back(task.task_id.value.clone());
+            framework.unreachable.push_back(UnreachableTask {
+                task_id: task.task_id.value.clone(),
+                agent_id: task.agent_id.value.clone(),
+            });
         }
     }
 }

@@ -180,3 +180,16 @@ fn an_agent_is_given_up_once_however_long_the_write_takes() {
         ["t TASK_LOST REASON_AGENT_REMOVED Agent removed", "FAILURE"]
     );
 }
+
+#[test]
+fn a_task_that_an_agent_does_not_bring_back_is_nowhere() {
+    let (mut stage, node, fw) = running(aware());
+    give_up(&mut stage, &node);
+    stage.told(&fw);
+    let (node, _) = stage.back(&node, vec![]);
+    assert!(stage.told(&fw).is_empty());
+    assert!(stage.core.frameworks[&fw.id].unreachable.is_empty());
+    assert_eq!(reconcile(&mut stage, &fw, &node)["state"], "TASK_GONE");
+    // Its id can be used again.
+    stage.run(&fw, &node, "t", "cpus:1;mem:32");
+}

@@ -38,8 +38,15 @@ pub(crate) struct Framework {
     /// By agent and executor id.
     pub(crate) executors: BTreeMap<(String, String), Arc<ExecutorInfo>>,
     pub(crate) offers: BTreeSet<u64>,
-    /// Ids of tasks whose agents are unreachable; oldest first.
-    pub(crate) unreachable: VecDeque<String>,
+    /// Tasks whose agents are unreachable; oldest first.
+    pub(crate) unreachable: VecDeque<UnreachableTask>,
+}
+
+/// A task that was on an agent when that became unreachable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct UnreachableTask {
+    pub(crate) task_id: String,
+    pub(crate) agent_id: String,
 }
 
 /// A task that is live, or whose end the scheduler has not acknowledged.

@@ -65,6 +65,9 @@ impl MasterCore {
                 self.announce_return(&framework, task, turn);
             }
         }
+        if was_unreachable {
+            self.forget_what_did_not_return(id, turn);
+        }
         for executor in &request.executors {
             if let Some(framework) = self.framework_of_new_executor(id, executor) {
                 used.push(allocation(&framework, &executor.resources));
@@ -147,6 +150,20 @@ impl MasterCore {
         );
     }
 
+    /// An agent is back with all it has: its other tasks are not unreachable any more, they are nowhere, and their ids
+    /// are free again (Mesos: `Master::___reregisterSlave`).
+    fn forget_what_did_not_return(&mut self, agent_id: &str, turn: &mut Turn<'_>) {
+        let mut gone = Vec::new();
+        for (framework, entry) in &self.frameworks {
+            let tasks = entry.unreachable.iter();
+            let tasks = tasks.filter(|task| task.agent_id == agent_id);
+            gone.extend(tasks.map(|task| (framework.clone(), task.task_id.clone())));
+        }
+        for (framework, task_id) in gone {
+            self.forget_unreachable(&framework, &task_id, turn);
+        }
+    }
+
     pub(crate) fn forget_unreachable(
         &mut self,
         framework: &str,
@@ -157,7 +174,7 @@ impl MasterCore {
             return;
         };
         let before = entry.unreachable.len();
-        entry.unreachable.retain(|task| task != task_id);
+        entry.unreachable.retain(|task| task.task_id != task_id);
         if entry.unreachable.len() < before {
             let task_id = tepui_protocol::v1::TaskId {
                 value: task_id.to_string(),

@@ -125,7 +125,8 @@ impl MasterCore {
         if framework.tasks.contains_key(task_id) {
             return Err(format!("Task has duplicate ID: {task_id}"));
         }
-        if framework.unreachable.iter().any(|task| task == task_id) {
+        let mut unreachable = framework.unreachable.iter();
+        if unreachable.any(|task| task.task_id == task_id) {
             return Err(format!(
                 "Task reuses the ID of an unreachable task: {task_id}"
             ));

@@ -20,6 +20,7 @@ fn settings(work_dir: &Path) -> MasterSettings {
         port: 0,
         bridge_port: 0,
         hostname: "localhost".to_owned(),
+        removal_rate: None,
         roles: None,
         root_submissions: true,
         zk_port: None,
