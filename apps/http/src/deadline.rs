@@ -18,7 +18,11 @@ pub async fn ask<M: Message>(asker: &Asker<M>, message: M) -> Result<M::Reply, R
     answer.map_err(|error| {
         let reason = match error {
             AskError::Full => "it has more requests than it can take; try again later".to_string(),
-            AskError::Closed => "it is shutting down".to_string(),
+            AskError::Closed => {
+                "it ended before it answered, as when it leads no more; whether the request had \
+                 an effect is unknown"
+                    .to_string()
+            }
             AskError::Timeout => format!(
                 "it gave no answer within {} seconds; whether the request had an effect is unknown",
                 ANSWER_TIMEOUT.as_secs()

@@ -18,6 +18,8 @@ const BACKOFF_CAP: Duration = Duration::from_millis(500);
 const SILENT_AFTER: Duration = Duration::from_secs(6);
 /// Messages for one master that may wait; beyond it they are lost, and Raft sends anew.
 const QUEUE_MESSAGES: usize = 4_096;
+/// The same in bytes; all parts of a snapshot are queued at once.
+const QUEUE_BYTES: usize = 64 << 20;
 
 /// The thread; ends when dropped.
 pub(crate) struct Dialers {
@@ -70,6 +72,7 @@ async fn dial(group: &Arc<Group>, id: u64, address: String) {
     let settings = Settings {
         silent_after: SILENT_AFTER,
         queue_messages: QUEUE_MESSAGES,
+        queue_bytes: QUEUE_BYTES,
         ..Settings::default()
     };
     let seed = uuid::Uuid::new_v4().as_u64_pair().0;
@@ -80,7 +83,8 @@ async fn dial(group: &Arc<Group>, id: u64, address: String) {
             match lookup_host(&address).await {
                 Ok(found) => found.collect(),
                 Err(error) => {
-                    group.trouble(id, format!("'{address}' cannot be looked up: {error}"));
+                    let text = format!("'{address}' cannot be looked up: {error}");
+                    group.trouble(id, true, text);
                     Vec::new()
                 }
             }
@@ -126,6 +130,7 @@ impl Service for Dial {
     }
 
     fn on_failed(&self, _address: Option<SocketAddr>, error: &Error) {
-        self.group.trouble(self.id, error.to_string());
+        let refused = matches!(error, Error::RefusedHere(_) | Error::RefusedThere(_));
+        self.group.trouble(self.id, !refused, error.to_string());
     }
 }

@@ -49,9 +49,20 @@ struct Other {
     inbound: Mutex<Inbound>,
     /// As it called itself last.
     place: Mutex<Option<Membership>>,
-    /// The last trouble with it that was told.
-    trouble: Mutex<Option<String>>,
+    trouble: Mutex<Trouble>,
 }
+
+/// What keeps a way to another master from standing.
+#[derive(Default)]
+struct Trouble {
+    /// Failures since the way last stood.
+    failures: u32,
+    /// The last text that was told.
+    told: Option<String>,
+}
+
+/// A master that starts or restarts with others is looked for in vain a few times; only then it is news.
+const FAILURES_BEFORE_NEWS: u32 = 6;
 
 /// What it dialled here.
 #[derive(Default)]
@@ -240,7 +251,7 @@ impl Group {
     pub(crate) fn dialled(&self, id: u64, peer: &Peer) {
         if let Some(other) = self.others.get(&id) {
             tracing::info!(master = other.name, "a way to another master stands");
-            *lock(&other.trouble) = None;
+            *lock(&other.trouble) = Trouble::default();
             *lock(&other.out) = Some(peer.clone());
         }
     }
@@ -264,19 +275,21 @@ impl Group {
         self.unreachable(id);
     }
 
-    /// Says once what keeps repeating.
-    pub(crate) fn trouble(&self, id: u64, text: String) {
+    /// Says once what keeps repeating: a refusal at once, the rest (`may_pass`) when it lasts.
+    pub(crate) fn trouble(&self, id: u64, may_pass: bool, text: String) {
         let Some(other) = self.others.get(&id) else {
             return;
         };
-        let mut told = lock(&other.trouble);
-        if told.as_ref() != Some(&text) {
+        let mut trouble = lock(&other.trouble);
+        trouble.failures = trouble.failures.saturating_add(1);
+        let is_news = !may_pass || trouble.failures >= FAILURES_BEFORE_NEWS;
+        if is_news && trouble.told.as_ref() != Some(&text) {
             tracing::warn!(
                 master = other.name,
                 address = other.address,
                 "no way to another master: {text}"
             );
-            *told = Some(text);
+            trouble.told = Some(text);
         }
     }
 

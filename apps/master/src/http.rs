@@ -5,6 +5,7 @@
 
 mod discovery;
 mod flags;
+mod leading;
 mod legacy;
 mod operator;
 mod pages;
@@ -23,6 +24,8 @@ use std::{
 
 use actix_web::{
     HttpRequest, HttpResponse,
+    guard::fn_guard,
+    http::header::HeaderMap,
     web::{self, Payload, ServiceConfig},
 };
 use bytes::Bytes;
@@ -111,8 +114,21 @@ impl Door {
     }
 }
 
-/// Puts everything on a server: first what `mount` brings, then ours as what is left.
+/// Puts everything on a server: first what `mount` brings, then ours as what is left. On a follower the page at `/`
+/// is the leader's.
 pub fn configure(config: &mut ServiceConfig, door: &Arc<Door>, mount: Option<&Mount>) {
+    // The pages of a follower would show a cluster of nothing.
+    let (looking, redirecting) = (Arc::clone(door), Arc::clone(door));
+    let page = web::resource("/")
+        .guard(fn_guard(move |_| {
+            looking.current().leader_elsewhere().is_some()
+        }))
+        .to(move || {
+            let leader = redirecting.current().leader_elsewhere();
+            let location = leader.map_or_else(|| "/".to_string(), |leader| format!("//{leader}/"));
+            async move { Reply::redirect(&location).into_response(&HeaderMap::new()) }
+        });
+    config.service(page);
     if let Some(mount) = mount {
         mount(config);
     }

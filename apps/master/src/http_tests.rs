@@ -21,7 +21,7 @@ use tepui_framework::Proxies;
 use tepui_http::{Attached, Files, Logging};
 use tepui_kit::{
     Clock, Directory, Tell, TellError,
-    stage::{Answering, Recorder},
+    stage::{Answering, Recorder, TestStage},
 };
 use tepui_messages::{
     framework::{Deliver, EndStream},
@@ -307,6 +307,7 @@ async fn only_the_leader_answers_and_others_show_the_way() {
         term: 4,
     }));
     for (path, location) in [
+        ("/", "//there:5050/"),
         ("/state?jsonp=x", "//there:5050/state?jsonp=x"),
         ("//api/v1", "//there:5050/api/v1"),
         ("/master/redirect", "//there:5050"),
@@ -353,26 +354,28 @@ async fn only_the_leader_answers_and_others_show_the_way() {
     );
 }
 
-#[actix_web::test(start_paused = true)]
-async fn a_leader_without_its_lease_keeps_requests_waiting_and_then_leads_no_more() {
-    let looks = Arc::new(AtomicU64::new(0));
-    let seen = Arc::clone(&looks);
-    // Renewed at the tenth look.
-    let lease: Lease = Arc::new(move || (seen.fetch_add(1, Relaxed) >= 9).then_some(3));
-    let lapsed = scene_with(Standing::Leading { term: 3 }, lease);
-    assert_eq!(send(&lapsed, "GET", "/state", &[], b"").await.status, 200);
-    assert_eq!(looks.load(Relaxed), 10);
-    for lease in [None, Some(5)] {
-        let gone = scene_with(Standing::Leading { term: 3 }, Arc::new(move || lease));
-        for path in ["/state", "/api/v1/scheduler", "/tepui/v1/leader"] {
-            let got = send(&gone, "POST", path, &[JSON], SUBSCRIBE).await;
-            assert_eq!(
-                (got.status, got.text().as_str()),
-                (503, "No leader elected")
-            );
-            assert!(gone.asked.lock().unwrap().is_empty());
+#[test]
+fn a_leader_without_its_lease_keeps_requests_waiting_and_then_leads_no_more() {
+    TestStage::run(1, async |_| {
+        let looks = Arc::new(AtomicU64::new(0));
+        let seen = Arc::clone(&looks);
+        // Renewed at the tenth look.
+        let lease: Lease = Arc::new(move || (seen.fetch_add(1, Relaxed) >= 9).then_some(3));
+        let lapsed = scene_with(Standing::Leading { term: 3 }, lease);
+        assert_eq!(send(&lapsed, "GET", "/state", &[], b"").await.status, 200);
+        assert_eq!(looks.load(Relaxed), 10);
+        for lease in [None, Some(5)] {
+            let gone = scene_with(Standing::Leading { term: 3 }, Arc::new(move || lease));
+            for path in ["/state", "/api/v1/scheduler", "/tepui/v1/leader"] {
+                let got = send(&gone, "POST", path, &[JSON], SUBSCRIBE).await;
+                assert_eq!(
+                    (got.status, got.text().as_str()),
+                    (503, "No leader elected")
+                );
+                assert!(gone.asked.lock().unwrap().is_empty());
+            }
         }
-    }
+    });
 }
 
 #[actix_web::test]

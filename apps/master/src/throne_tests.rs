@@ -44,7 +44,7 @@ impl Member {
     }
 }
 
-fn settings(work_dir: &Path, name: &str, peers: &BTreeMap<String, String>) -> MasterSettings {
+fn settings(work_dir: &Path, name: &str, peers: &Peers) -> MasterSettings {
     MasterSettings {
         work_dir: work_dir.join(name),
         ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -64,31 +64,49 @@ fn settings(work_dir: &Path, name: &str, peers: &BTreeMap<String, String>) -> Ma
     }
 }
 
-async fn three(work_dir: &Path) -> Vec<Member> {
+type Peers = BTreeMap<String, String>;
+
+/// Names, and addresses that are free.
+fn peers() -> Peers {
     let sockets = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
     let addresses = sockets.map(|socket| socket.local_addr().unwrap().to_string());
     let names = ["m1", "m2", "m3"].map(str::to_owned);
-    let peers: BTreeMap<String, String> = names.clone().into_iter().zip(addresses).collect();
+    names.into_iter().zip(addresses).collect()
+}
+
+async fn start(work_dir: &Path, name: &str, peers: &Peers) -> Member {
+    let settings = settings(work_dir, name, peers);
+    std::fs::create_dir_all(&settings.work_dir).unwrap();
+    let parts = assemble(settings, ViewConfig::default(), VersionInfo::default());
+    let parts = parts.await.unwrap();
+    Member {
+        ground: Arc::clone(&parts.ground),
+        gate: Arc::clone(&parts.gate),
+        door: parts.throne.door(),
+        http: format!("{name}:1"),
+        running: tokio::task::spawn_local(async move {
+            // All of them: the ways to others close with the rest.
+            let mut parts = parts;
+            let error = parts.throne.run().await;
+            panic!("{error}");
+        }),
+    }
+}
+
+async fn three(work_dir: &Path, peers: &Peers) -> Vec<Member> {
     let mut members = Vec::new();
-    for name in &names {
-        let settings = settings(work_dir, name, &peers);
-        std::fs::create_dir_all(&settings.work_dir).unwrap();
-        let parts = assemble(settings, ViewConfig::default(), VersionInfo::default());
-        let parts = parts.await.unwrap();
-        members.push(Member {
-            ground: Arc::clone(&parts.ground),
-            gate: Arc::clone(&parts.gate),
-            door: parts.throne.door(),
-            http: format!("{name}:1"),
-            running: tokio::task::spawn_local(async move {
-                // All of them: the ways to others close with the rest.
-                let mut parts = parts;
-                let error = parts.throne.run().await;
-                panic!("{error}");
-            }),
-        });
+    for name in peers.keys() {
+        members.push(start(work_dir, name, peers).await);
     }
     members
+}
+
+/// Ends a member as if its process had gone.
+async fn end(member: Member) {
+    member.gate.set(None);
+    member.running.abort();
+    let _ = member.running.await;
+    member.ground.consensus.shutdown();
 }
 
 /// The first true answer; the test's runner knows when to give up.
@@ -137,7 +155,7 @@ async fn assert_over(old: &MasterHttp, mut records: tepui_framework::Records) {
 fn the_lead_goes_round_and_nothing_of_a_reign_outlives_it() {
     let work_dir = tempfile::tempdir().unwrap();
     System::new().block_on(async {
-        let members = three(work_dir.path()).await;
+        let members = three(work_dir.path(), &peers()).await;
         let mut ids = Vec::new();
         let (mut index, mut term) = leader(&members).await;
         for round in 1..=5_u32 {
@@ -179,10 +197,51 @@ fn the_lead_goes_round_and_nothing_of_a_reign_outlives_it() {
             .map(|it| it.ground.group.cluster_id())
             .collect();
         assert!(cluster_ids[0].is_some() && cluster_ids.windows(2).all(|pair| pair[0] == pair[1]));
-        for member in &members {
-            member.gate.set(None);
-            member.running.abort();
-            member.ground.consensus.shutdown();
+        for member in members {
+            end(member).await;
+        }
+    });
+}
+
+#[test]
+fn a_master_that_lags_too_far_behind_is_brought_up_by_a_snapshot_of_many_parts() {
+    let (work_dir, peers) = (tempfile::tempdir().unwrap(), peers());
+    System::new().block_on(async {
+        let mut members = three(work_dir.path(), &peers).await;
+        leader(&members).await;
+        let index = members.iter().position(|it| it.leads().is_none()).unwrap();
+        end(members.remove(index)).await;
+        let name = peers.keys().nth(index).unwrap();
+
+        let (at, _) = leader(&members).await;
+        let consensus = members[at].ground.consensus.clone();
+        let value = bytes::Bytes::from(vec![7; 4_000]);
+        for batch in 0..13 {
+            let written = (0..1_000).map(|number| {
+                let command = tepui_registry::Command::PutDocument {
+                    collection: "c".to_owned(),
+                    name: format!("{batch}-{number}"),
+                    value: value.clone(),
+                };
+                consensus.propose(command.encode())
+            });
+            let written: Vec<_> = written.collect();
+            for written in written {
+                written.await.unwrap();
+            }
+        }
+        let whole = members[at].ground.reader.copy();
+        assert_eq!(whole.documents["c"].len(), 13_000);
+
+        members.push(start(work_dir.path(), name, &peers).await);
+        let late = members.last().unwrap();
+        until(|| late.ground.reader.with(|it| *it == whole).then_some(())).await;
+        // Shown only once all of it is installed.
+        let mut status = late.ground.consensus.status();
+        let installed = status.wait_for(|it| it.counters.snapshots_installed > 0);
+        drop(installed.await.unwrap());
+        for member in members {
+            end(member).await;
         }
     });
 }

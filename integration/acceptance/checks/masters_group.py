@@ -4,10 +4,12 @@ another one leads within seconds, nothing acknowledged is lost, no task is lost 
 
 Wants TEPUI_BIN. Ends with 0 or 1.
 """
+import http.client
 import json
 import os
 import socket
 import sys
+import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
@@ -17,6 +19,7 @@ from scheduler import Scheduler, task  # noqa: E402
 
 TASKS = [f"long-{number}" for number in range(10)]
 ROUNDS = 3
+BUSY_WRITES = 20
 LEADER_LIMIT_S = 5
 HEAL_LIMIT_S = 15
 report = Report()
@@ -92,6 +95,18 @@ class Checks:
         self.set[role] = float(len(self.set) + 2)
         report.need(f"a write is acknowledged: weight of {role}", acknowledged(self.leader, role, self.set[role]))
 
+    def write_until_it_dies(self, leader, number):
+        """One write after the other; each that was acknowledged has to be there afterwards."""
+        count = 0
+        while True:
+            role = f"busy-{number}-{count}"
+            count += 1
+            try:
+                if acknowledged(leader, role, 3.0):
+                    self.set[role] = 3.0
+            except (OSError, http.client.HTTPException):
+                return
+
     def next_leader(self, when, since):
         """Waits until the others have a leader of their own; the seconds it took."""
         others = self.others()
@@ -124,15 +139,22 @@ class Checks:
         self.write(f"round-{number}")
         old = self.leader
         term = get(old.port, "/tepui/v1/leader")["term"]
+        before = len(self.set)
+        writer = threading.Thread(target=self.write_until_it_dies, args=(old, number))
+        writer.start()
+        wait(lambda: len(self.set) >= before + BUSY_WRITES, LEADER_LIMIT_S)
         old.kill()
         since = time.monotonic()
+        writer.join()
+        busy = len(self.set) - before
+        report.check(f"{when}: the leader was killed while it acknowledged writes", busy >= BUSY_WRITES, busy)
         gap = self.next_leader(when, since)
         report.check(f"{when}: the stream of the old leader has ended", wait(lambda: self.framework.ended, 5))
         agents_s, offers_s = self.healed(when, since)
         report.check(f"{when}: the term is higher", get(self.leader.port, "/tepui/v1/leader")["term"] > term)
         self.write(f"round-{number}-after")
         print(f"     {when}: another master led after {gap * 1000:.0f} ms, agents were back after {agents_s * 1000:.0f} ms, "
-              f"offers came after {offers_s * 1000:.0f} ms", flush=True)
+              f"offers came after {offers_s * 1000:.0f} ms; {busy} writes were acknowledged until the kill", flush=True)
         old.start()
         for master in self.others():
             report.check(f"{when}: {'the restarted master' if master is old else 'the other follower'} redirects to the leader",

@@ -17,7 +17,7 @@ use tepui_protocol::{
 };
 use tokio::sync::mpsc;
 
-use super::{MasterHttp, encoding, said};
+use super::{MasterHttp, encoding, leading::while_leading, said};
 
 /// Records that may wait for one watcher.
 const WATCH_RECORDS: usize = 1024;
@@ -148,6 +148,7 @@ impl MasterHttp {
             let record = receiver.recv().await?;
             Some((Ok::<_, std::convert::Infallible>(record), receiver))
         });
+        let records = while_leading(Box::pin(records), self.leadership.clone());
         Ok(Reply::stream(media.as_str(), records))
     }
 }

@@ -8,7 +8,7 @@ use tepui_protocol::{
     validate,
 };
 
-use super::{MasterHttp, encoding, said};
+use super::{MasterHttp, encoding, leading::while_leading, said};
 
 const STREAM_ID: &str = "mesos-stream-id";
 
@@ -57,6 +57,7 @@ impl MasterHttp {
                 format!("Service Unavailable: {error}; subscribe again later"),
             )
         })?;
+        let records = while_leading(records, self.leadership.clone());
         Ok(Reply::stream(media.as_str(), records)
             .header(HeaderName::from_static(STREAM_ID), &stream_id))
     }

@@ -37,6 +37,14 @@ impl MasterHttp {
         Ok(Reply::redirect(&format!("//{leader}")))
     }
 
+    /// `host:port` of the leader, if that is another master.
+    pub(super) fn leader_elsewhere(&self) -> Option<String> {
+        match self.leadership.standing() {
+            Standing::Following(leader) => Some(leader.http),
+            _ => None,
+        }
+    }
+
     /// `hostname:port` of this master.
     pub(super) fn own_address(&self) -> String {
         let master = &self.facts.master;
