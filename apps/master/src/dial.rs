@@ -1,13 +1,20 @@
 //! Keeps a connection open to each other master, on a thread of its own: a busy bridge to agents must not delay
 //! heartbeats of Raft.
 
-use std::{net::SocketAddr, sync::Arc, thread::JoinHandle, time::Duration};
+use std::{
+    collections::BTreeMap, convert::Infallible, net::SocketAddr, sync::Arc, thread::JoinHandle,
+    time::Duration,
+};
 
-use futures_util::future::join_all;
 use tepui_bridge::{
     Backoff, Bridge, Connector, Disconnect, Error, Hello, Identity, Peer, Router, Service, Settings,
 };
-use tokio::{net::lookup_host, sync::oneshot};
+use tokio::{
+    net::lookup_host,
+    sync::oneshot,
+    task::{LocalSet, spawn_local},
+    time::sleep,
+};
 
 use crate::group::Group;
 
@@ -20,6 +27,9 @@ const SILENT_AFTER: Duration = Duration::from_secs(6);
 const QUEUE_MESSAGES: usize = 4_096;
 /// The same in bytes; all parts of a snapshot are queued at once.
 const QUEUE_BYTES: usize = 64 << 20;
+
+/// A master that was added is dialled within this.
+const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The thread; ends when dropped.
 pub(crate) struct Dialers {
@@ -37,12 +47,10 @@ impl Dialers {
         let thread = std::thread::Builder::new()
             .name("tepui-peers".to_owned())
             .spawn(move || {
-                runtime.block_on(async {
-                    let dialling = group.addresses().into_iter();
-                    let dialling = dialling.map(|(id, address)| dial(&group, id, address));
+                LocalSet::new().block_on(&runtime, async {
                     tokio::select! {
                         _ = stopped => {}
-                        _ = join_all(dialling) => {}
+                        never = keep(&group) => match never {},
                     }
                 });
             })?;
@@ -63,9 +71,29 @@ impl Drop for Dialers {
     }
 }
 
-async fn dial(group: &Arc<Group>, id: u64, address: String) {
+/// Dials whoever belongs to the group, for as long as it does.
+async fn keep(group: &Arc<Group>) -> Infallible {
+    let mut ways: BTreeMap<u64, tokio::task::JoinHandle<()>> = BTreeMap::new();
+    loop {
+        let wanted = group.refresh();
+        ways.retain(|id, way| {
+            let stays = wanted.contains(id);
+            if !stays {
+                way.abort();
+            }
+            stays
+        });
+        for id in wanted {
+            let start = || spawn_local(dial(Arc::clone(group), id));
+            ways.entry(id).or_insert_with(start);
+        }
+        sleep(LOOK_INTERVAL).await;
+    }
+}
+
+async fn dial(group: Arc<Group>, id: u64) {
     let service = Dial {
-        group: Arc::clone(group),
+        group: Arc::clone(&group),
         id,
         router: Arc::default(),
     };
@@ -78,19 +106,22 @@ async fn dial(group: &Arc<Group>, id: u64, address: String) {
     let seed = uuid::Uuid::new_v4().as_u64_pair().0;
     let connector = Connector::new(Bridge::new(settings, Arc::new(service)), seed)
         .with_backoff(Backoff::between(BACKOFF_START, BACKOFF_CAP, seed));
-    let never = connector
-        .run(|| async {
-            match lookup_host(&address).await {
-                Ok(found) => found.collect(),
-                Err(error) => {
-                    let text = format!("'{address}' cannot be looked up: {error}");
-                    group.trouble(id, true, text);
-                    Vec::new()
-                }
-            }
-        })
-        .await;
+    let never = connector.run(|| look_up(&group, id)).await;
     match never {}
+}
+
+async fn look_up(group: &Group, id: u64) -> Vec<SocketAddr> {
+    let mut found = Vec::new();
+    for address in group.addresses(id) {
+        match lookup_host(&address).await {
+            Ok(addresses) => found.extend(addresses),
+            Err(error) => {
+                let text = format!("'{address}' cannot be looked up: {error}");
+                group.trouble(id, true, text);
+            }
+        }
+    }
+    found
 }
 
 /// The connecting side towards one other master.
@@ -116,7 +147,8 @@ impl Service for Dial {
             return Ok(());
         }
         Err(format!(
-            "another master, {}, answers there; correct --peers",
+            "another master, {}, answers there; correct the address in --peers, or add it with the address it has: `tepui \
+             cluster add NAME=ADDRESS --replace`",
             theirs.name
         ))
     }

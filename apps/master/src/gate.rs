@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    future::ready,
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
 };
@@ -13,6 +14,7 @@ use crate::{
     AgentsMailboxes,
     bridge::Agents,
     group::Group,
+    join,
     leadership::{Leadership, Standing},
 };
 
@@ -29,8 +31,13 @@ pub(crate) struct Gate {
 impl Gate {
     pub(crate) fn new(group: Arc<Group>, leadership: Leadership) -> Gate {
         let hearing = Arc::clone(&group);
+        let (admitting, describing) = (Arc::clone(&group), Arc::clone(&group));
         let masters = Router::builder()
             .on_tell(move |peer, part: node::RaftMessage| hearing.hear(peer, part))
+            .on_ask(move |peer, _: node::JoinGroup| join::admit(&admitting, peer))
+            .on_ask(move |_, _: node::DescribeMember| {
+                Box::pin(ready(crate::cluster::describe_own(&describing)))
+            })
             .build();
         Gate {
             group,

@@ -12,15 +12,17 @@ use tepui_messages::{UnixNanos, master::Lease};
 use tepui_protocol::v1::VersionInfo;
 use tepui_registry::{RegistryMachine, RegistryReader};
 use tepui_view::ViewConfig;
-use tokio::time::timeout;
+use tokio::{task::JoinHandle, time::timeout};
 
 use crate::{
     MasterSettings, Readable,
     dial::Dialers,
     gate::{self, Gate},
     group::Group,
+    join,
     leadership::{Leadership, Standing},
     reign::CurrentView,
+    steward,
     throne::Throne,
     wiring::{Arbiters, start_deadletters},
 };
@@ -57,7 +59,8 @@ pub(crate) struct Parts {
     pub(crate) gate: Arc<Gate>,
     pub(crate) throne: Throne,
     pub(crate) listener: Listener,
-    dialers: Option<Dialers>,
+    dialers: Dialers,
+    steward: JoinHandle<()>,
 }
 
 pub(crate) async fn assemble(
@@ -77,21 +80,20 @@ pub(crate) async fn assemble(
     let machine = RegistryMachine::new();
     let reader = machine.reader();
 
-    let identity = identify(&settings, &engine).with_context(|| shown.clone())?;
-    let known = reader.clone();
+    let identity = identify(&settings, &engine).await?;
     let group = Arc::new(Group::new(
         identity.clone(),
         &engine,
-        Arc::new(move || known.with(|registry| registry.cluster_id.clone())),
+        reader.clone(),
         membership(&settings, &identity),
         &settings.peers,
     ));
-    let founders: Vec<u64> = identity.founders.keys().copied().collect();
-    let options =
-        Options::new(identity.node_id, &founders).with_election_timeout(settings.election_timeout);
+    let options = Options::new(identity.node_id, &identity.first_voters())
+        .with_election_timeout(settings.election_timeout);
     let consensus = Consensus::start(options, engine, machine, Arc::clone(&group) as Arc<_>);
-    let consensus = consensus.context(shown)?;
+    let consensus = consensus.with_context(|| shown.clone())?;
     group.attach(consensus.clone());
+    expect_members(&settings, &group).with_context(|| shown.clone())?;
 
     let lease = lease(&consensus, clock);
     let leadership = Leadership::new(Standing::NoLeader, Arc::clone(&lease));
@@ -136,26 +138,49 @@ async fn connect(ground: Arc<Ground>, gate: Arc<Gate>) -> anyhow::Result<Parts> 
         .await
         .with_context(|| format!("--bridge-port {port}"))?;
     ground.group.listens_at(listener.address());
-    let dialers = (!ground.group.addresses().is_empty())
-        .then(|| Dialers::start(&ground.group))
-        .transpose()
-        .context("the thread for other masters")?;
+    let dialers = Dialers::start(&ground.group).context("the thread for other masters")?;
+    let steward = tokio::task::spawn_local(steward::serve(Arc::clone(&ground)));
     Ok(Parts {
         throne: Throne::new(Arc::clone(&ground), Arc::clone(&gate))?,
         ground,
         gate,
         listener,
         dialers,
+        steward,
     })
 }
 
-fn identify(settings: &MasterSettings, engine: &SharedEngine) -> anyhow::Result<Identity> {
+/// Whose directory it is; a new one is a founder's, or waits to be let into the group.
+async fn identify(settings: &MasterSettings, engine: &SharedEngine) -> anyhow::Result<Identity> {
+    let shown = || format!("--work-dir {}", settings.work_dir.display());
+    let fresh = uuid::Uuid::new_v4().to_string();
+    let is_stranger = !settings.peers.is_empty() && !settings.peers.contains_key(&settings.name);
+    if is_stranger && !Identity::is_owned(engine).with_context(shown)? {
+        let disk = Identity::draw_disk(engine, &fresh).with_context(shown)?;
+        return join::join(settings, engine, disk).await;
+    }
     let mut founders: Vec<&str> = settings.peers.keys().map(String::as_str).collect();
     if founders.is_empty() {
         founders.push(&settings.name);
     }
-    let disk = uuid::Uuid::new_v4().to_string();
-    Ok(Identity::open(engine, &settings.name, &founders, &disk)?)
+    Identity::open(engine, &settings.name, &founders, &fresh).with_context(shown)
+}
+
+/// Refuses a group in `--peers` that this member cannot be of. A member with others may know less than `--peers`.
+fn expect_members(settings: &MasterSettings, group: &Group) -> anyhow::Result<()> {
+    let Some(status) = group.status() else {
+        return Ok(());
+    };
+    let identity = group.identity();
+    let alone = status.voters == [identity.node_id];
+    let roster = group.roster();
+    let names = || settings.peers.keys().map(String::as_str);
+    let is_founder = identity.founders.contains_key(&identity.node_id);
+    let founding = is_founder && !group.is_founded();
+    if founding || alone && names().any(|name| roster.id_of(name).is_none()) {
+        identity.expect_founders(names())?;
+    }
+    Ok(())
 }
 
 /// How this master presents itself to others.
@@ -166,6 +191,8 @@ fn membership(settings: &MasterSettings, identity: &Identity) -> Membership {
         disk: identity.disk.clone(),
         http: format!("{}:{}", settings.hostname, settings.port),
         bridge: bridge.unwrap_or_default(),
+        id: Some(identity.node_id),
+        last_index: None,
     }
 }
 
@@ -193,6 +220,7 @@ impl Parts {
 
     /// Lets another master lead, where there is one, says farewell and closes what lasts.
     pub(crate) async fn end(self) {
+        self.steward.abort();
         hand_over(&self.ground).await;
         self.throne.end().await;
         self.listener.close("the master ends").await;

@@ -5,45 +5,50 @@
 //! known by its number and dropped: raft-rs 0.7 does not survive reordered appends.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     net::SocketAddr,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak},
 };
 
 use bytes::{Bytes, BytesMut};
 use tepui_bridge::{Hello, Identity, Membership, Peer, Role};
-use tepui_consensus::{Consensus, Transport};
+use tepui_consensus::{Consensus, Role as Part, Status, Transport};
 use tepui_engine::Engine;
 use tepui_kit::Tell;
 use tepui_protocol::node::RaftMessage;
+use tepui_registry::RegistryReader;
 
-use crate::leadership::Leader;
+use crate::{
+    leadership::Leader,
+    roster::{Claim, Roster, Verdict},
+};
 
 /// Bytes of one part; a snapshot has many.
 const PART_BYTES: usize = 1 << 20;
 /// Bytes of one message of Raft put together again: more than any registry has.
 const MAX_MESSAGE_BYTES: usize = 1 << 30;
-
-/// The cluster's id as the registry has it, once it has one.
-pub(crate) type ClusterId = Arc<dyn Fn() -> Option<String> + Send + Sync>;
+/// Others that are spoken with, those included that this master does not know of yet.
+const MAX_OTHERS: usize = 2 * tepui_registry::MAX_MASTERS;
 
 pub(crate) struct Group {
     identity: tepui_consensus::Identity,
     /// Closed with consensus, whatever still knows this group.
     engine: Weak<dyn Engine>,
-    cluster_id: ClusterId,
+    registry: RegistryReader,
     own: Membership,
+    /// Addresses from `--peers`, by name: where others are looked for besides those the group knows.
+    peers: BTreeMap<String, String>,
     /// Where the bridge listens, for a master whose address nobody gave.
     listens_at: OnceLock<String>,
-    others: BTreeMap<u64, Other>,
+    others: RwLock<BTreeMap<u64, Arc<Other>>>,
     consensus: OnceLock<Consensus>,
 }
 
 /// One other master.
 struct Other {
     name: String,
-    /// `host:port` of its bridge, from `--peers`.
-    address: String,
+    /// `host:port` of its bridge, in the order in which they are tried.
+    addresses: Mutex<Vec<String>>,
     /// The connection dialled to it.
     out: Mutex<Option<Peer>>,
     inbound: Mutex<Inbound>,
@@ -52,11 +57,26 @@ struct Other {
     trouble: Mutex<Trouble>,
 }
 
+impl Other {
+    fn named(name: &str) -> Other {
+        Other {
+            name: name.to_owned(),
+            addresses: Mutex::default(),
+            out: Mutex::default(),
+            inbound: Mutex::default(),
+            place: Mutex::default(),
+            trouble: Mutex::default(),
+        }
+    }
+}
+
 /// What keeps a way to another master from standing.
 #[derive(Default)]
 struct Trouble {
     /// Failures since the way last stood.
     failures: u32,
+    /// The last one, told or not.
+    last: Option<String>,
     /// The last text that was told.
     told: Option<String>,
 }
@@ -67,42 +87,32 @@ const FAILURES_BEFORE_NEWS: u32 = 6;
 /// What it dialled here.
 #[derive(Default)]
 struct Inbound {
-    /// Numbers of its connections; only the newest is listened to.
-    open: BTreeSet<u64>,
+    /// Its connections by their numbers; only the newest is listened to.
+    open: BTreeMap<u64, Peer>,
     parts: Parts,
 }
 
 impl Group {
-    /// `addresses` are the others' bridges, by name.
+    /// `peers` are the addresses of bridges, by name.
     pub(crate) fn new(
         identity: tepui_consensus::Identity,
         engine: &tepui_engine::SharedEngine,
-        cluster_id: ClusterId,
+        registry: RegistryReader,
         own: Membership,
-        addresses: &BTreeMap<String, String>,
+        peers: &BTreeMap<String, String>,
     ) -> Group {
-        let others = identity.founders.iter();
-        let others = others.filter(|(id, _)| **id != identity.node_id);
-        let others = others.map(|(id, name)| {
-            let other = Other {
-                name: name.clone(),
-                address: addresses.get(name).cloned().unwrap_or_default(),
-                out: Mutex::default(),
-                inbound: Mutex::default(),
-                place: Mutex::default(),
-                trouble: Mutex::default(),
-            };
-            (*id, other)
-        });
-        Group {
-            others: others.collect(),
+        let group = Group {
+            others: RwLock::default(),
             engine: Arc::downgrade(engine),
             identity,
-            cluster_id,
+            registry,
             own,
+            peers: peers.clone(),
             listens_at: OnceLock::new(),
             consensus: OnceLock::new(),
-        }
+        };
+        group.refresh();
+        group
     }
 
     /// The member this group carries messages for.
@@ -111,23 +121,107 @@ impl Group {
         debug_assert!(attached.is_ok(), "a group serves one member");
     }
 
-    /// Ids and addresses of the others.
-    pub(crate) fn addresses(&self) -> Vec<(u64, String)> {
-        let others = self.others.iter();
-        others
-            .map(|(id, other)| (*id, other.address.clone()))
-            .collect()
+    pub(crate) fn consensus(&self) -> Option<&Consensus> {
+        self.consensus.get()
+    }
+
+    pub(crate) fn identity(&self) -> &tepui_consensus::Identity {
+        &self.identity
+    }
+
+    pub(crate) fn status(&self) -> Option<Status> {
+        let consensus = self.consensus()?;
+        Some(consensus.status().borrow().clone())
+    }
+
+    /// Whether the registry has the members.
+    pub(crate) fn is_founded(&self) -> bool {
+        self.registry.with(|registry| !registry.members.is_empty())
+    }
+
+    pub(crate) fn roster(&self) -> Roster {
+        let read = |registry: &_| Roster::of(registry, &self.identity, &self.peers);
+        self.registry.with(read)
+    }
+
+    /// Brings who is known here to who belongs to the group; gives the ids of the others.
+    pub(crate) fn refresh(&self) -> Vec<u64> {
+        let roster = self.roster();
+        let mut gone = Vec::new();
+        let mut others = self.others.write().unwrap_or_else(PoisonError::into_inner);
+        others.retain(|id, other| {
+            // One that is newer than all that is known here will be known soon.
+            let stays = roster.members.contains_key(id) || *id > roster.last_id;
+            if !stays {
+                gone.push(Arc::clone(other));
+            }
+            stays
+        });
+        for (id, entry) in &roster.members {
+            if *id == self.identity.node_id {
+                continue;
+            }
+            let other = others
+                .entry(*id)
+                .or_insert_with(|| Arc::new(Other::named(&entry.name)));
+            lock(&other.addresses).clone_from(&entry.addresses);
+        }
+        let ids = others.keys().copied().collect();
+        drop(others);
+        for other in gone {
+            tracing::info!(master = other.name, "a master left the group");
+            for peer in lock(&other.inbound).open.values() {
+                peer.close("this master was removed from the group");
+            }
+        }
+        ids
+    }
+
+    fn get(&self, id: u64) -> Option<Arc<Other>> {
+        let others = self.others.read().unwrap_or_else(PoisonError::into_inner);
+        others.get(&id).cloned()
+    }
+
+    /// Where the bridge of the member `id` is looked for.
+    pub(crate) fn addresses(&self, id: u64) -> Vec<String> {
+        self.get(id)
+            .map(|other| lock(&other.addresses).clone())
+            .unwrap_or_default()
     }
 
     /// The other members that can be reached now.
     pub(crate) fn reachable(&self) -> Vec<u64> {
-        let others = self.others.iter();
+        let others = self.others.read().unwrap_or_else(PoisonError::into_inner);
+        let others = others.iter();
         let others = others.filter(|(_, other)| lock(&other.out).is_some());
         others.map(|(id, _)| *id).collect()
     }
 
+    /// The way to the member `id`, where one stands.
+    pub(crate) fn way(&self, id: u64) -> Option<Peer> {
+        let other = self.get(id)?;
+        lock(&other.out).clone()
+    }
+
+    /// Why there is no way to the member `id`, as it was told last.
+    pub(crate) fn last_trouble(&self, id: u64) -> Option<String> {
+        let other = self.get(id)?;
+        lock(&other.trouble).last.clone()
+    }
+
+    /// How the member `id` called itself last.
+    pub(crate) fn place(&self, id: u64) -> Option<Membership> {
+        let other = self.get(id)?;
+        lock(&other.place).clone()
+    }
+
+    pub(crate) fn own(&self) -> &Membership {
+        &self.own
+    }
+
     pub(crate) fn cluster_id(&self) -> Option<String> {
-        (self.cluster_id)()
+        let known = self.registry.with(|registry| registry.cluster_id.clone());
+        known.or_else(|| self.identity.cluster_id.clone())
     }
 
     /// The bridge is open. Of "any address" the name that clients are given.
@@ -156,6 +250,7 @@ impl Group {
         hello.identity.cluster_id = self.cluster_id();
         hello.identity.membership = Some(Membership {
             bridge: self.bridge(),
+            last_index: self.status().map(|status| status.last_index),
             ..self.own.clone()
         });
         hello
@@ -163,7 +258,7 @@ impl Group {
 
     /// Where the member `id` answers, once it has said so.
     pub(crate) fn leader(&self, id: u64, term: u64) -> Option<Leader> {
-        let place = lock(&self.others.get(&id)?.place).clone()?;
+        let place = self.place(id)?;
         Some(Leader {
             http: place.http,
             bridge: place.bridge,
@@ -176,50 +271,81 @@ impl Group {
     /// # Errors
     /// The text of the refusal, for both sides' logs.
     pub(crate) fn check(&self, theirs: &Identity) -> Result<u64, String> {
-        let group = &self.own.group;
-        let name = &theirs.name;
-        if self.others.is_empty() {
+        let name = theirs.name.as_str();
+        let Some(place) = &theirs.membership else {
             return Err(format!(
-                "this master leads alone, and {name} is no agent; start each master of a group with the same --peers"
-            ));
-        }
-        if *name == self.identity.name {
-            return Err(format!(
-                "both masters are named {name}; give each its own --name"
-            ));
-        }
-        let id = self.identity.id_of(name);
-        let (Some(id), Some(place)) = (id, &theirs.membership) else {
-            return Err(format!(
-                "{name} is no master of this group, which is {group}; correct --name or --peers"
+                "{name} is no master of this group and no agent; correct --name or --peers"
             ));
         };
-        // Once both know their cluster, its id says more: the handshake has compared it.
-        let both_know = self.cluster_id().is_some() && theirs.cluster_id.is_some();
-        if !both_know && place.group != *group {
-            return Err(format!(
-                "this master's group is {group}, the one of {name} is {}; start all with the same --peers",
-                place.group
-            ));
-        }
+        let roster = self.roster();
+        let claim = Claim {
+            name,
+            id: place.id,
+            group: &place.group,
+            same_cluster: self.cluster_id().is_some() && theirs.cluster_id.is_some(),
+        };
         let engine = self.engine.upgrade().ok_or("this master is ending")?;
-        self.identity.recognise(&engine, id, &place.disk)?;
-        if let Some(other) = self.others.get(&id) {
+        let id = match roster.judge(&self.identity, claim)? {
+            // It asks for its id next, and the group decides.
+            Verdict::Joiner(id) => return Ok(id),
+            Verdict::Newer(id) => {
+                self.meet(id, name, place);
+                id
+            }
+            Verdict::Member(id) => {
+                let known = roster.members.get(&id).and_then(|it| it.disk.as_ref());
+                if known.is_some_and(|disk| *disk != place.disk) {
+                    return Err(format!(
+                        "{name} (id {id}) comes with another disk than it joined with; give it back the directory it \
+                         had, or put it in its own place as a new master: `tepui cluster add {name}=ADDRESS \
+                         --replace`, and start it with an empty directory and the others in --peers"
+                    ));
+                }
+                id
+            }
+        };
+        let name_of = |_| name.to_owned();
+        tepui_consensus::Identity::recognise(&engine, id, &place.disk, name_of)?;
+        if let Some(last) = place.last_index {
+            let acknowledged = self.acknowledged(id);
+            tepui_consensus::Identity::expect_log(&engine, id, name, acknowledged, last)?;
+        }
+        if let Some(other) = self.get(id) {
             *lock(&other.place) = Some(place.clone());
         }
         Ok(id)
     }
 
-    fn other(&self, peer: &Peer) -> Option<(u64, &Other)> {
-        let id = self.identity.id_of(&peer.remote().name)?;
-        Some((id, self.others.get(&id)?))
+    /// What is committed of what the member `id` acknowledged, as this master knows as the leader. More than that
+    /// a log may lose rightly, to another leader.
+    fn acknowledged(&self, id: u64) -> Option<u64> {
+        let status = self.status().filter(|it| it.role == Part::Leader)?;
+        let mut acknowledged = status.acknowledged.iter();
+        let (_, index) = acknowledged.find(|(it, _)| *it == id)?;
+        Some((*index).min(status.committed_index))
+    }
+
+    /// A master that was added while this one was away: it is answered, until the registry here names it too.
+    fn meet(&self, id: u64, name: &str, place: &Membership) {
+        let mut others = self.others.write().unwrap_or_else(PoisonError::into_inner);
+        if others.len() < MAX_OTHERS {
+            let other = others
+                .entry(id)
+                .or_insert_with(|| Arc::new(Other::named(name)));
+            *lock(&other.addresses) = vec![place.bridge.clone()];
+        }
+    }
+
+    fn other(&self, peer: &Peer) -> Option<(u64, Arc<Other>)> {
+        let id = peer.remote().membership.as_ref()?.id?;
+        Some((id, self.get(id)?))
     }
 
     /// A connection that another master dialled.
     pub(crate) fn came(&self, peer: &Peer) {
         if let Some((_, other)) = self.other(peer) {
             let mut inbound = lock(&other.inbound);
-            inbound.open.insert(peer.id().0);
+            inbound.open.insert(peer.id().0, peer.clone());
             inbound.parts = Parts::default();
         }
     }
@@ -238,7 +364,7 @@ impl Group {
             return;
         };
         let mut inbound = lock(&other.inbound);
-        if inbound.open.last() != Some(&peer.id().0) {
+        if inbound.open.last_key_value().map(|(id, _)| *id) != Some(peer.id().0) {
             return;
         }
         if let (Some(message), Some(consensus)) = (inbound.parts.take(part), self.consensus.get()) {
@@ -249,7 +375,7 @@ impl Group {
 
     /// A connection that this master dialled.
     pub(crate) fn dialled(&self, id: u64, peer: &Peer) {
-        if let Some(other) = self.others.get(&id) {
+        if let Some(other) = self.get(id) {
             tracing::info!(master = other.name, "a way to another master stands");
             *lock(&other.trouble) = Trouble::default();
             *lock(&other.out) = Some(peer.clone());
@@ -257,7 +383,7 @@ impl Group {
     }
 
     pub(crate) fn lost(&self, id: u64, peer: &Peer, reason: &str) {
-        let Some(other) = self.others.get(&id) else {
+        let Some(other) = self.get(id) else {
             return;
         };
         {
@@ -277,16 +403,17 @@ impl Group {
 
     /// Says once what keeps repeating: a refusal at once, the rest (`may_pass`) when it lasts.
     pub(crate) fn trouble(&self, id: u64, may_pass: bool, text: String) {
-        let Some(other) = self.others.get(&id) else {
+        let Some(other) = self.get(id) else {
             return;
         };
         let mut trouble = lock(&other.trouble);
         trouble.failures = trouble.failures.saturating_add(1);
+        trouble.last = Some(text.clone());
         let is_news = !may_pass || trouble.failures >= FAILURES_BEFORE_NEWS;
         if is_news && trouble.told.as_ref() != Some(&text) {
             tracing::warn!(
                 master = other.name,
-                address = other.address,
+                address = lock(&other.addresses).join(","),
                 "no way to another master: {text}"
             );
             trouble.told = Some(text);
@@ -303,7 +430,7 @@ impl Group {
 impl Transport for Group {
     fn send(&self, to: u64, message: Bytes) {
         // Without a connection it is lost; that was told when the connection went.
-        let Some(peer) = self.others.get(&to).and_then(|it| lock(&it.out).clone()) else {
+        let Some(peer) = self.way(to) else {
             return;
         };
         for part in split(&message) {

@@ -1,10 +1,12 @@
-use tepui_consensus::Identity as Owner;
-use tepui_engine::{MemoryEngine, SharedEngine, keys::MASTER_FAMILIES};
+use tepui_consensus::{Identity as Owner, StateMachine};
+use tepui_engine::{Batch, MemoryEngine, SharedEngine, keys::MASTER_FAMILIES};
+use tepui_registry::{Command, RegistryMachine};
 
 use super::*;
 
 struct Scene {
     group: Group,
+    machine: RegistryMachine,
     _engine: SharedEngine,
 }
 
@@ -19,12 +21,38 @@ fn scene(name: &str, peers: &[&str], cluster_id: Option<&'static str>) -> Scene 
         disk: identity.disk.clone(),
         http: format!("{name}:5050"),
         bridge: format!("{name}:5060"),
+        id: Some(identity.node_id),
+        last_index: None,
     };
-    let cluster_id = Arc::new(move || cluster_id.map(str::to_owned));
-    let group = Group::new(identity, &engine, cluster_id, own, &addresses.collect());
-    Scene {
+    let machine = RegistryMachine::new();
+    let registry = machine.reader();
+    let group = Group::new(identity, &engine, registry, own, &addresses.collect());
+    let mut scene = Scene {
         group,
+        machine,
         _engine: engine,
+    };
+    if let Some(id) = cluster_id {
+        scene.apply(&Command::SetClusterId { id: id.to_owned() });
+    }
+    scene
+}
+
+impl Scene {
+    fn apply(&mut self, command: &Command) {
+        let mut batch = Batch::new();
+        self.machine
+            .apply(1, &command.encode(), &mut batch)
+            .unwrap();
+        self.group.refresh();
+    }
+
+    /// Its registry has the founders of [`THREE`].
+    fn found(&mut self) {
+        let founder = |id: u64| (id, format!("m{id}"), format!("m{id}:5060"));
+        self.apply(&Command::FoundMembers {
+            members: (1..=3).map(founder).collect(),
+        });
     }
 }
 
@@ -57,7 +85,7 @@ fn a_stranger_is_told_what_is_wrong() {
         (
             "m4",
             &["m1", "m4"],
-            "m4 is no master of this group, which is m1,m2,m3",
+            "this master's group is m1,m2,m3, the one of m4 is m1,m4",
         ),
         (
             "m2",
@@ -73,7 +101,47 @@ fn a_stranger_is_told_what_is_wrong() {
         );
     }
     let alone = scene("m1", &["m1"], None);
-    assert!(refusal(&alone, &scene("m2", &THREE, None)).contains("leads alone"));
+    let text = refusal(&alone, &scene("m2", &THREE, None));
+    assert!(text.contains("this master's group is m1,"), "{text}");
+    assert!(text.contains("tepui cluster add m2"), "{text}");
+}
+
+#[test]
+fn members_come_and_go_with_the_registry() {
+    let (mut m1, mut m2) = (
+        scene("m1", &THREE, Some("c")),
+        scene("m2", &THREE, Some("c")),
+    );
+    m1.found();
+    m2.found();
+    let add = Command::AddMember {
+        name: "m4".to_owned(),
+        address: "m4:1".to_owned(),
+        replace: false,
+    };
+    m1.apply(&add);
+    assert_eq!(m1.group.addresses(4), ["m4:1"]);
+    m1.apply(&Command::RemoveMember {
+        name: "m2".to_owned(),
+    });
+    assert_eq!(m1.group.refresh(), [3, 4]);
+    let text = refusal(&m1, &m2);
+    assert!(
+        text.contains("m2 (id 2)") && text.contains("removed"),
+        "{text}"
+    );
+}
+
+#[test]
+fn one_that_was_added_while_this_master_was_away_is_answered() {
+    let mut m1 = scene("m1", &THREE, Some("c"));
+    m1.found();
+    let mut m7 = scene("m7", &["m1", "m2", "m3", "m7"], Some("c"));
+    m7.group.own.id = Some(7);
+    m7.group.own.group = "m1,m2,m3".to_owned();
+    assert_eq!(m1.group.check(&m7.group.hello().identity), Ok(7));
+    assert_eq!(m1.group.addresses(7), ["m7:5060"]);
+    assert_eq!(m1.group.refresh(), [2, 3, 7]);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! Owns routes, the order of refusals and the translation between HTTP and messages. Decides nothing:
 //! calls go to the master, questions to the view, and what they answer is passed on.
 
+mod cluster;
 mod discovery;
 mod flags;
 mod leading;
@@ -40,6 +41,7 @@ use tepui_messages::{
 };
 use tepui_protocol::v1::{MasterInfo, VersionInfo};
 
+pub use cluster::{ClusterCall, Refusal};
 pub use flags::MasterFlags;
 
 use crate::leadership::Leadership;
@@ -75,6 +77,8 @@ pub struct MasterHttp {
     pub files: Files,
     pub logging: Logging,
     pub limiter: Arc<Limiter>,
+    /// Shows the group of masters, and takes changes of it.
+    pub cluster: Asker<ClusterCall>,
     /// The cluster's id, once it has one.
     pub cluster_id: Arc<dyn Fn() -> Option<String> + Send + Sync>,
 }

@@ -34,8 +34,11 @@ use tepui_protocol::v1::{
     scheduler::{Event, event},
 };
 
-use super::{Door, Facts, MasterFlags, MasterHttp, configure};
+use super::{ClusterCall, Door, Facts, MasterFlags, MasterHttp, Refusal, configure};
 use crate::leadership::{Leader, Leadership, Standing};
+
+#[path = "http/cluster_tests.rs"]
+mod group;
 
 /// Refuses every subscription, as the master does those with a bad role.
 struct Refuser;
@@ -65,6 +68,16 @@ fn operator(call: &OperatorCall) -> Answer {
             Answer::refused(400, "Failed to remove quota: Role 'qb' has no quota set")
         }
         _ => Answer::OK,
+    }
+}
+
+fn cluster(call: &ClusterCall) -> Result<Bytes, Refusal> {
+    match call {
+        ClusterCall::Remove { .. } => Err(Refusal {
+            status: 409,
+            text: "m9 is no master of this group".to_string(),
+        }),
+        call => Ok(Bytes::from(format!("{call:?}"))),
     }
 }
 
@@ -118,6 +131,7 @@ fn scene_with(standing: Standing, lease: Lease) -> Scene {
         files: Files::new(Attached(BTreeMap::new())),
         logging: Logging::new(tepui_http::Verbosity::default()),
         limiter: Arc::default(),
+        cluster: Answering::asker(|call| Ok(cluster(&call))),
         cluster_id: Arc::new(|| Some("c".to_string())),
     };
     Scene {

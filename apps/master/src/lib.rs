@@ -1,15 +1,21 @@
 //! The master as a program: its settings, its wiring and its HTTP endpoints. Owns who gets which link and what is
 //! told at the start; never what a master decides (`actors/master`).
 
+pub mod backup;
 mod bridge;
+mod cluster;
 mod dial;
 mod gate;
 mod ground;
 mod group;
 pub mod http;
+mod join;
 pub mod leadership;
+pub mod naming;
 mod reign;
+mod roster;
 mod run;
+mod steward;
 mod throne;
 mod unversioned;
 mod wiring;
@@ -31,6 +37,8 @@ pub use tepui_master_actor::RemovalRate;
 use tepui_messages::view::Query;
 
 pub use run::run;
+/// Masters of one group.
+pub use tepui_registry::MAX_MASTERS;
 
 /// How long the others wait at least for a leader, unless told otherwise.
 pub const DEFAULT_ELECTION_TIMEOUT: Duration = tepui_consensus::Options::DEFAULT_ELECTION_TIMEOUT;
@@ -61,8 +69,9 @@ pub struct MasterSettings {
     pub root_submissions: bool,
     /// This master's name in its group.
     pub name: String,
-    /// All masters of the group, this one included: name and `host:port` of the bridge. Empty for one that leads
-    /// alone.
+    /// Masters of the group: name and `host:port` of the bridge. With this one among them it is a founder, without
+    /// it waits to be added; empty for one that leads alone. Where the directory has an owner, only a hint where
+    /// others may be found.
     pub peers: BTreeMap<String, String>,
     /// How long the others wait at least before they elect another leader.
     pub election_timeout: Duration,

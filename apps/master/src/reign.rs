@@ -22,6 +22,7 @@ use tokio::{sync::mpsc, time::sleep};
 
 use crate::{
     bridge::Agents,
+    cluster::Desk,
     ground::Ground,
     http::{Door, Facts, MasterHttp},
 };
@@ -88,6 +89,12 @@ impl Reign {
             files: ground.files.clone(),
             logging: ground.logging.clone(),
             limiter: Arc::clone(&ground.limiter),
+            cluster: Arc::new(Desk {
+                group: Arc::clone(&group),
+                consensus: ground.consensus.clone(),
+                registry: ground.reader.clone(),
+                election_timeout: ground.settings.election_timeout,
+            }),
             cluster_id: Arc::new(move || group.cluster_id()),
         }
     }

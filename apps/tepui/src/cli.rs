@@ -32,6 +32,9 @@ pub(crate) enum Command {
     Frameworks(ListArgs),
     /// List outstanding offers
     Offers(ListArgs),
+    /// See and change the group of masters
+    #[command(subcommand)]
+    Cluster(ClusterCommand),
     /// Start a cluster, run a few tasks on it and show their lives
     Demo(DemoArgs),
     /// The custom executor of the demo; started by an agent
@@ -113,7 +116,8 @@ pub(crate) struct MasterArgs {
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) name: Option<String>,
-    /// All masters of the group with their bridges, the same for each: m1=host:5060,m2=host:5060,…
+    /// All masters of a new group with their bridges, the same for each: m1=host:5060,m2=host:5060,…; for one that
+    /// is to be added to a group, the others
     #[arg(long, value_name = "NAME=HOST:PORT,…")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) peers: Option<String>,
@@ -197,6 +201,80 @@ pub(crate) struct Target {
         default_value = "127.0.0.1:5050"
     )]
     pub(crate) master: Vec<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ClusterCommand {
+    /// Show the masters: who leads, who lags, who cannot be reached
+    Status(ListArgs),
+    /// Let a new master join: start it with an empty directory, --name NAME and the others in --peers
+    Add(AddArgs),
+    /// Let a master leave the group
+    Remove(NameArgs),
+    /// Let another master lead
+    TransferLeader(NameArgs),
+    /// Write the registry to a file
+    Backup(BackupArgs),
+    /// Make a new group of one master from a backup, in an empty directory; no master needs to run
+    Restore(RestoreArgs),
+    /// Check a backup and show what it holds
+    Verify(VerifyArgs),
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct AddArgs {
+    /// Its name, and the address of its bridge: m4=host:5060
+    #[arg(value_name = "NAME=HOST:PORT")]
+    pub(crate) member: String,
+    /// Put it in the place of the master of that name, which is lost
+    #[arg(long, env = "TEPUI_REPLACE")]
+    pub(crate) replace: bool,
+    #[command(flatten)]
+    pub(crate) patience: Patience,
+    #[command(flatten)]
+    pub(crate) target: Target,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct NameArgs {
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) patience: Patience,
+    #[command(flatten)]
+    pub(crate) target: Target,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Patience {
+    /// Seconds to wait until it is done; the change goes on after them
+    #[arg(long, env = "TEPUI_WAIT", value_name = "SECONDS", default_value_t = 60)]
+    pub(crate) wait: u64,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct BackupArgs {
+    pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) target: Target,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct RestoreArgs {
+    pub(crate) file: PathBuf,
+    /// Work directory of the new master: empty or missing
+    #[arg(long, env = "TEPUI_WORK_DIR", value_name = "DIR")]
+    pub(crate) work_dir: PathBuf,
+    /// Name of the new master
+    #[arg(long, env = "TEPUI_NAME", default_value = "m1")]
+    pub(crate) name: String,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct VerifyArgs {
+    pub(crate) file: PathBuf,
+    /// Print JSON
+    #[arg(long, env = "TEPUI_JSON")]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Clone, Args)]

@@ -14,6 +14,11 @@ use figment::{
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+use tepui_master::{
+    MAX_MASTERS,
+    naming::{EXPECTED_NAME, is_address, is_member_name},
+};
+
 use crate::cli::{AgentArgs, MasterArgs};
 
 /// A group that waits longer for a leader is better told that it has none.
@@ -128,20 +133,12 @@ pub(crate) fn master(args: &MasterArgs) -> anyhow::Result<tepui_master::MasterSe
     let ip = file.ip.unwrap_or_else(|| IpAddr::from([127, 0, 0, 1]));
     let name = file.name.unwrap_or_else(|| "m1".to_string());
     if !is_member_name(&name) {
-        bail!(
-            "--name {name}: expected 1 to {MAX_NAME_BYTES} letters, digits, dots, dashes or underscores"
-        );
+        bail!("--name {name}: {EXPECTED_NAME}");
     }
     let peers = file.peers.as_deref().map(peers).transpose()?;
     let peers = peers.unwrap_or_default();
-    let own = match peers.get(&name) {
-        Some(own) => own.rsplit_once(':'),
-        None if peers.is_empty() => None,
-        None => bail!(
-            "--peers {}: {name}, this master's --name, is not among them; expected all masters of the group",
-            file.peers.unwrap_or_default()
-        ),
-    };
+    // A master that is not among them waits to be added to their group.
+    let own = peers.get(&name).and_then(|own| own.rsplit_once(':'));
     let own_port = own.and_then(|(_, port)| port.parse().ok());
     let own_host = own.map(|(host, _)| host.to_string());
     Ok(tepui_master::MasterSettings {
@@ -211,16 +208,6 @@ fn roles(list: &str) -> anyhow::Result<BTreeSet<String>> {
     Ok(roles)
 }
 
-/// Longest name of a master.
-const MAX_NAME_BYTES: usize = 32;
-/// Masters of one group; more only make each write wait for more disks.
-const MAX_MASTERS: usize = 7;
-
-fn is_member_name(name: &str) -> bool {
-    let of_a_name = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-    (1..=MAX_NAME_BYTES).contains(&name.len()) && name.bytes().all(of_a_name)
-}
-
 /// `name=host:port[,name=host:port…]`, checked for form.
 fn peers(list: &str) -> anyhow::Result<BTreeMap<String, String>> {
     let expected = "expected name=host:port of each master's bridge, such as m1=10.0.0.1:5060,m2=10.0.0.2:5060";
@@ -264,14 +251,6 @@ fn election_timeout(given_ms: Option<u64>) -> anyhow::Result<Duration> {
             MAX_ELECTION_TIMEOUT.as_millis()
         ),
     }
-}
-
-fn is_address(address: &str) -> bool {
-    let port = address
-        .rsplit_once(':')
-        .filter(|(host, _)| !host.is_empty())
-        .map(|(_, port)| port.parse::<u16>());
-    matches!(port, Some(Ok(port)) if port != 0)
 }
 
 /// `host:port[,host:port…]`, checked for form.

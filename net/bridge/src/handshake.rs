@@ -30,6 +30,8 @@ const GROUP: u8 = 8;
 const DISK: u8 = 9;
 const HTTP: u8 = 10;
 const BRIDGE: u8 = 11;
+const MEMBER_ID: u8 = 12;
+const LAST_INDEX: u8 = 13;
 
 /// A greeting that cannot be read or written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -100,6 +102,10 @@ pub struct Membership {
     pub http: String,
     /// Where agents and other masters reach its bridge, `host:port`.
     pub bridge: String,
+    /// Its id; a master that waits to be let into a group has none.
+    pub id: Option<u64>,
+    /// The last entry of its log, which tells an older disk.
+    pub last_index: Option<u64>,
 }
 
 /// How a side calls itself. Claimed, not proven.
@@ -319,6 +325,15 @@ fn put_identity(bytes: &mut Vec<u8>, identity: &Identity) -> Result<(), Handshak
             put_field(bytes, tag, text.as_bytes());
         }
     }
+    let numbers = [
+        (MEMBER_ID, membership.and_then(|it| it.id)),
+        (LAST_INDEX, membership.and_then(|it| it.last_index)),
+    ];
+    for (tag, number) in numbers {
+        if let Some(number) = number {
+            put_field(bytes, tag, &number.to_be_bytes());
+        }
+    }
     Ok(())
 }
 
@@ -343,6 +358,8 @@ struct Fields<'a> {
     disk: Option<&'a [u8]>,
     http: Option<&'a [u8]>,
     bridge: Option<&'a [u8]>,
+    member_id: Option<&'a [u8]>,
+    last_index: Option<&'a [u8]>,
 }
 
 impl<'a> Fields<'a> {
@@ -366,6 +383,8 @@ impl<'a> Fields<'a> {
                 DISK => fields.disk = Some(value),
                 HTTP => fields.http = Some(value),
                 BRIDGE => fields.bridge = Some(value),
+                MEMBER_ID => fields.member_id = Some(value),
+                LAST_INDEX => fields.last_index = Some(value),
                 _ => {}
             }
             rest = tail;
@@ -402,12 +421,20 @@ impl<'a> Fields<'a> {
             disk: required("disk", self.disk)?,
             http: required("HTTP address", self.http)?,
             bridge: required("bridge address", self.bridge)?,
+            id: number("member id", self.member_id)?,
+            last_index: number("last index", self.last_index)?,
         }))
     }
 }
 
 fn required(field: &'static str, value: Option<&[u8]>) -> Result<String, HandshakeError> {
     text(field, value)?.ok_or(HandshakeError::Missing(field))
+}
+
+fn number(field: &'static str, value: Option<&[u8]>) -> Result<Option<u64>, HandshakeError> {
+    let bytes = value.map(<[u8; 8]>::try_from).transpose();
+    let bytes = bytes.map_err(|_| HandshakeError::Malformed(field))?;
+    Ok(bytes.map(u64::from_be_bytes))
 }
 
 /// Texts end in logs and terminals: UTF-8 without control characters, or nothing.

@@ -15,6 +15,7 @@ proptest! {
         min in 0..9u16, more in 0..9u16, name in "[a-zA-Zäß€-]{0,60}",
         cluster_id in proptest::option::of("[a-f0-9-]{0,36}"),
         place in proptest::option::of("[a-z0-9:.,]{1,40}"),
+        number in proptest::option::of(any::<u64>()),
         secret in proptest::option::of(proptest::collection::vec(any::<u8>(), 0..200)),
     ) {
         let mut greeting = hello(Role::Agent, min, min + more);
@@ -25,6 +26,8 @@ proptest! {
             disk: text.clone(),
             http: text.clone(),
             bridge: text,
+            id: number,
+            last_index: number.map(u64::reverse_bits),
         });
         greeting.credentials = secret.map(|secret| Credentials(secret.into()));
         let bytes = greeting.encode().unwrap();

@@ -53,6 +53,20 @@ impl Operator {
         self.send(call).await.map(drop)
     }
 
+    /// POSTs JSON to one of our own endpoints; the body of the answer.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn post(&self, path: &str, body: &serde_json::Value) -> Result<bytes::Bytes, Error> {
+        let request = http::Call {
+            address: &self.master,
+            path,
+            body: Some(body.to_string().into()),
+            headers: &[("content-type", "application/json")],
+        };
+        http::read(self.client.send(request).await?).await
+    }
+
     async fn send(&self, call: &Call) -> Result<bytes::Bytes, Error> {
         let body = json::encode(call).map_err(|error| Error::Malformed(error.to_string()))?;
         let headers = [

@@ -37,6 +37,8 @@ catalogue! {
     14 node::AgentLeaves => ();
     15 node::DescribeMailboxes => node::Mailboxes;
     16 node::RaftMessage => ();
+    17 node::JoinGroup => node::JoinedGroup;
+    18 node::DescribeMember => node::MemberState;
 }
 
 #[cfg(test)]

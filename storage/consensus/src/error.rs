@@ -93,7 +93,7 @@ pub enum ConsensusError {
     WrongName { found: String, expected: String },
     #[error(
         "this directory belongs to the group of {found}, but the group of {expected} was named; a group is started \
-         with the members that founded it"
+         with the members that founded it, and grows by `tepui cluster add NAME=ADDRESS`"
     )]
     OtherFounders { found: String, expected: String },
     #[error("the options of consensus are not usable: {0}")]

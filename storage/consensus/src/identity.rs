@@ -1,5 +1,5 @@
 //! Whose disk this is: the member's name and id, a number drawn once for the disk, and the founders of its group.
-//! Owns the rule that a name keeps its id, and what is known of the others' disks.
+//! Owns the rule that a directory keeps its owner, and what is known of the others' disks.
 //!
 //! Founders take their ids from 1 on, in the order of their names, whatever the order in which they were listed:
 //! each of them comes to the same ids without asking. Ids are never given twice: whoever joins later gets one
@@ -17,6 +17,9 @@ use crate::store::stored_member_id;
 const VERSION: u8 = 1;
 const NAME: u8 = b'n';
 const DISK: u8 = b'd';
+const ACKNOWLEDGED: u8 = b'k';
+/// No member has this id.
+const NOBODY: u64 = 0;
 
 /// Who owns a directory; written once, before anything else is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,27 +30,74 @@ pub struct Identity {
     pub disk: String,
     /// The members that founded the group, by id.
     pub founders: BTreeMap<u64, String>,
+    /// The cluster it joined, for the time until its registry says so.
+    #[serde(default)]
+    pub cluster_id: Option<String>,
 }
 
 impl Identity {
-    /// Reads who owns the directory, or makes `name` its owner. `founders` are the names of a new group, with
-    /// `name` among them; `disk` is taken for a directory that has no owner.
+    /// Reads who owns the directory, if anyone does.
     ///
     /// # Errors
-    /// [`ConsensusError::WrongName`] and [`ConsensusError::OtherFounders`] where the directory says otherwise.
+    /// [`ConsensusError::WrongName`] where it is another one than `name`.
+    pub fn read(engine: &SharedEngine, name: &str) -> Result<Option<Self>, ConsensusError> {
+        let Some(sealed) = engine.get(RAFT_META, Key::new(NAME).as_bytes())? else {
+            return Ok(None);
+        };
+        let known: Self = record::decode(VERSION, &sealed)
+            .map_err(|error| ConsensusError::Damaged(format!("the owner: {error}")))?;
+        if known.name == name {
+            return Ok(Some(known));
+        }
+        Err(ConsensusError::WrongName {
+            found: known.name,
+            expected: name.to_owned(),
+        })
+    }
+
+    /// Whether the directory has an owner, with a name or from before there were names.
+    ///
+    /// # Errors
+    /// What reading it gives.
+    pub fn is_owned(engine: &SharedEngine) -> Result<bool, ConsensusError> {
+        let named = engine.get(RAFT_META, Key::new(NAME).as_bytes())?.is_some();
+        Ok(named || stored_member_id(engine)?.is_some())
+    }
+
+    /// The number drawn for a directory without an owner; `fresh` is drawn where none was yet. One that waits to
+    /// join takes its id for this number, and may restart before it has noted that.
+    ///
+    /// # Errors
+    /// What reading and writing give.
+    pub fn draw_disk(engine: &SharedEngine, fresh: &str) -> Result<String, ConsensusError> {
+        let key = Key::new(DISK).number(NOBODY);
+        if let Some(sealed) = engine.get(RAFT_META, key.as_bytes())? {
+            return record::decode(VERSION, &sealed)
+                .map_err(|error| ConsensusError::Damaged(format!("the drawn disk: {error}")));
+        }
+        let mut batch = Batch::new();
+        batch.put(RAFT_META, key, record::encode(VERSION, &fresh));
+        engine.write(&batch, Durability::Synced)?;
+        Ok(fresh.to_owned())
+    }
+
+    /// Reads who owns the directory, or makes `name` its owner. `founders` are the names of a new group, with
+    /// `name` among them, and without meaning for a directory that has an owner; `disk` is taken for one that has
+    /// none.
+    ///
+    /// # Errors
+    /// [`ConsensusError::WrongName`] where the directory says otherwise; [`ConsensusError::OtherFounders`] for one
+    /// from before there were names that is to be of a group.
     pub fn open(
         engine: &SharedEngine,
         name: &str,
         founders: &[&str],
         disk: &str,
     ) -> Result<Self, ConsensusError> {
-        let ids = founder_ids(founders);
-        let key = Key::new(NAME);
-        if let Some(sealed) = engine.get(RAFT_META, key.as_bytes())? {
-            let known: Self = record::decode(VERSION, &sealed)
-                .map_err(|error| ConsensusError::Damaged(format!("the owner: {error}")))?;
-            return known.expect(name, ids);
+        if let Some(known) = Self::read(engine, name)? {
+            return Ok(known);
         }
+        let ids = founder_ids(founders);
         // A directory of a program that knew no names belongs to a master that led alone.
         let node_id = match stored_member_id(engine)? {
             Some(_) if ids.len() > 1 => {
@@ -67,30 +117,57 @@ impl Identity {
             name: name.to_owned(),
             disk: disk.to_owned(),
             founders: ids,
+            cluster_id: None,
         };
-        let mut batch = Batch::new();
-        batch.put(RAFT_META, key, record::encode(VERSION, &identity));
-        engine.write(&batch, Durability::Synced)?;
+        identity.write(engine)?;
         Ok(identity)
     }
 
-    fn expect(self, name: &str, founders: BTreeMap<u64, String>) -> Result<Self, ConsensusError> {
-        if self.name != name {
-            return Err(ConsensusError::WrongName {
-                found: self.name,
-                expected: name.to_owned(),
-            });
-        }
-        if self.founders != founders {
-            return Err(ConsensusError::OtherFounders {
-                found: listed(&self.founders),
-                expected: listed(&founders),
-            });
-        }
-        Ok(self)
+    /// Makes this the owner of a directory that has none: a member that joins a group under an id it was given.
+    ///
+    /// # Errors
+    /// What writing gives.
+    pub fn write(&self, engine: &SharedEngine) -> Result<(), ConsensusError> {
+        let mut batch = Batch::new();
+        self.put(&mut batch);
+        engine.write(&batch, Durability::Synced)?;
+        Ok(())
     }
 
-    /// The founders' names, joined by commas.
+    pub(crate) fn put(&self, batch: &mut Batch) {
+        batch.put(RAFT_META, Key::new(NAME), record::encode(VERSION, self));
+    }
+
+    /// The voters with which its log begins: none for a member that joined.
+    pub fn first_voters(&self) -> Vec<u64> {
+        if self.founders.contains_key(&self.node_id) {
+            return self.founders.keys().copied().collect();
+        }
+        Vec::new()
+    }
+
+    /// Refuses other founders than those this directory knows; for a group that has not begun.
+    ///
+    /// # Errors
+    /// [`ConsensusError::OtherFounders`].
+    pub fn expect_founders<'a>(
+        &self,
+        names: impl Iterator<Item = &'a str>,
+    ) -> Result<(), ConsensusError> {
+        let names: Vec<&str> = names.collect();
+        let same = self.founders.len() == names.len()
+            && names.iter().all(|name| self.id_of(name).is_some());
+        if names.is_empty() || same {
+            return Ok(());
+        }
+        Err(ConsensusError::OtherFounders {
+            found: self.group(),
+            expected: names.join(","),
+        })
+    }
+
+    /// The founders' names, joined by commas; with their ids where those are not the first ones, as after a
+    /// restored backup, so that no two groups of one cluster have the same text.
     pub fn group(&self) -> String {
         listed(&self.founders)
     }
@@ -106,7 +183,12 @@ impl Identity {
     ///
     /// # Errors
     /// The text of the refusal, or of the failed write.
-    pub fn recognise(&self, engine: &SharedEngine, id: u64, disk: &str) -> Result<(), String> {
+    pub fn recognise(
+        engine: &SharedEngine,
+        id: u64,
+        disk: &str,
+        name_of: impl FnOnce(u64) -> String,
+    ) -> Result<(), String> {
         let key = Key::new(DISK).number(id);
         let known = engine
             .get(RAFT_META, key.as_bytes())
@@ -114,13 +196,15 @@ impl Identity {
         if let Some(sealed) = known {
             let known: String =
                 record::decode(VERSION, &sealed).map_err(|error| error.to_string())?;
-            let name = self.founders.get(&id).map_or("?", String::as_str);
+            let name = name_of(id);
             return if known == disk {
                 Ok(())
             } else {
                 Err(format!(
                     "master {name} comes with another disk (it was {known}, it is {disk}): its directory was wiped \
-                     or belongs to another cluster; give it back the directory it had"
+                     or belongs to another cluster; give it back the directory it had, or put it in its own place \
+                     as a new master: `tepui cluster add {name}=ADDRESS --replace`, and start it with an empty \
+                     directory and the others in --peers"
                 ))
             };
         }
@@ -129,6 +213,44 @@ impl Identity {
         engine
             .write(&batch, Durability::Buffered)
             .map_err(|error| error.to_string())
+    }
+
+    /// Whether the member `id` may come with a log that ends at `last`: it must hold what it acknowledged.
+    /// `acknowledged` is what this member knows of that as the leader; the highest is kept in mind, not synced.
+    ///
+    /// # Errors
+    /// The text of the refusal, or of the failed write.
+    pub fn expect_log(
+        engine: &SharedEngine,
+        id: u64,
+        name: &str,
+        acknowledged: Option<u64>,
+        last: u64,
+    ) -> Result<(), String> {
+        let key = Key::new(ACKNOWLEDGED).number(id);
+        let noted = engine.get(RAFT_META, key.as_bytes());
+        let noted = noted.map_err(|error| error.to_string())?;
+        let noted: Option<u64> = noted
+            .map(|sealed| record::decode(VERSION, &sealed))
+            .transpose()
+            .map_err(|error| error.to_string())?;
+        let highest = noted.max(acknowledged);
+        if highest > noted {
+            let mut batch = Batch::new();
+            batch.put(RAFT_META, key, record::encode(VERSION, &highest));
+            engine
+                .write(&batch, Durability::Buffered)
+                .map_err(|error| error.to_string())?;
+        }
+        match highest {
+            Some(highest) if last < highest => Err(format!(
+                "master {name} comes with an older disk: it acknowledged entries up to {highest}, its log ends at \
+                 {last}; its directory was restored from a copy or lost its newest writes. Give it back the \
+                 directory it had, or put it in its own place as a new master: `tepui cluster add {name}=ADDRESS \
+                 --replace`, and start it with an empty directory and the others in --peers"
+            )),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -140,7 +262,13 @@ fn founder_ids(founders: &[&str]) -> BTreeMap<u64, String> {
 }
 
 fn listed(members: &BTreeMap<u64, String>) -> String {
-    let names: Vec<&str> = members.values().map(String::as_str).collect();
+    let names: Vec<String> = (1..)
+        .zip(members)
+        .map(|(rank, (id, name))| match *id == rank {
+            true => name.clone(),
+            false => format!("{name}#{id}"),
+        })
+        .collect();
     names.join(",")
 }
 

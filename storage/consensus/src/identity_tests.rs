@@ -33,8 +33,15 @@ fn a_directory_keeps_its_owner_its_disk_and_its_group() {
         other.to_string().contains("belongs to master m2"),
         "{other}"
     );
-    let grown = Identity::open(&engine, "m2", &["m1", "m2"], "d").unwrap_err();
-    assert!(grown.to_string().contains("m1,m2,m3"), "{grown}");
+    let grown = Identity::open(&engine, "m2", &["m1", "m2", "m3", "m4"], "d2").unwrap();
+    assert_eq!(grown, first);
+    let other = first.expect_founders(["m1", "m2"].into_iter()).unwrap_err();
+    assert!(other.to_string().contains("m1,m2,m3"), "{other}");
+    assert!(
+        first
+            .expect_founders(["m3", "m1", "m2"].into_iter())
+            .is_ok()
+    );
 }
 
 #[test]
@@ -58,10 +65,52 @@ fn a_directory_from_before_there_were_names_belongs_to_a_master_alone() {
 #[test]
 fn another_disk_under_a_known_name_is_refused() {
     let engine = engine();
-    let own = Identity::open(&engine, "m1", &["m1", "m2", "m3"], "d1").unwrap();
-    assert_eq!(own.recognise(&engine, 2, "d2"), Ok(()));
-    assert_eq!(own.recognise(&engine, 2, "d2"), Ok(()));
-    let text = own.recognise(&engine, 2, "wiped").unwrap_err();
-    assert!(text.contains("m2") && text.contains("wiped"), "{text}");
-    assert_eq!(own.recognise(&engine, 3, "wiped"), Ok(()));
+    let recognise = |id, disk| Identity::recognise(&engine, id, disk, |id| format!("m{id}"));
+    assert_eq!(recognise(2, "d2"), Ok(()));
+    assert_eq!(recognise(2, "d2"), Ok(()));
+    let text = recognise(2, "wiped").unwrap_err();
+    for part in ["m2", "wiped", "--replace"] {
+        assert!(text.contains(part), "{text}");
+    }
+    assert_eq!(recognise(3, "wiped"), Ok(()));
+}
+
+#[test]
+fn who_joins_keeps_its_id_and_founds_nothing() {
+    let engine = engine();
+    let joined = Identity {
+        node_id: 4,
+        name: "m4".to_owned(),
+        disk: "d4".to_owned(),
+        founders: founder_ids(&["m1", "m2", "m3"]),
+        cluster_id: Some("c".to_owned()),
+    };
+    assert!(!Identity::is_owned(&engine).unwrap());
+    joined.write(&engine).unwrap();
+    assert!(Identity::is_owned(&engine).unwrap());
+    let again = Identity::open(&engine, "m4", &["m1", "m2"], "d5").unwrap();
+    assert_eq!(again, joined);
+    assert!(again.first_voters().is_empty());
+    let own = Identity::open(&self::engine(), "m1", &["m1", "m2"], "d").unwrap();
+    assert_eq!(own.first_voters(), [1, 2]);
+}
+
+#[test]
+fn the_group_of_a_restored_backup_has_another_text() {
+    let founders = [(6, "m1".to_owned())].into();
+    assert_eq!(listed(&founders), "m1#6");
+}
+
+#[test]
+fn an_older_disk_is_told_by_what_it_acknowledged() {
+    let engine = engine();
+    let check = |acknowledged, last| Identity::expect_log(&engine, 2, "m2", acknowledged, last);
+    assert_eq!(check(None, 10), Ok(()));
+    assert_eq!(check(Some(50), 50), Ok(()));
+    let text = check(None, 49).unwrap_err();
+    for part in ["m2", "50", "49", "older", "--replace"] {
+        assert!(text.contains(part), "{text}");
+    }
+    assert_eq!(check(Some(20), 60), Ok(()));
+    assert!(check(Some(20), 49).is_err());
 }

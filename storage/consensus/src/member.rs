@@ -348,6 +348,16 @@ impl<S: StateMachine> Member<S> {
         })
     }
 
+    fn acknowledged(&self) -> Vec<(u64, u64)> {
+        let others = self.raw.raft.prs().iter();
+        let others = others.filter(|(id, _)| **id != self.options.node_id);
+        let mut acknowledged: Vec<(u64, u64)> = others
+            .map(|(id, progress)| (*id, progress.matched))
+            .collect();
+        acknowledged.sort_unstable();
+        acknowledged
+    }
+
     /// What to show; called when settled.
     pub(crate) fn status(&self) -> Status {
         let raft = &self.raw.raft;
@@ -368,6 +378,11 @@ impl<S: StateMachine> Member<S> {
             last_index: store.last(),
             voters: store.conf_state().voters.clone(),
             learners: store.conf_state().learners.clone(),
+            acknowledged: if leads {
+                self.acknowledged()
+            } else {
+                Vec::new()
+            },
             lease_until: self.reads.lease_until().filter(|_| leads),
             caught_up: leads && raft.apply_to_current_term(),
             counters: self.counters,

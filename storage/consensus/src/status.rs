@@ -42,6 +42,9 @@ pub struct Status {
     pub last_index: u64,
     pub voters: Vec<u64>,
     pub learners: Vec<u64>,
+    /// What each other member has of this leader's log, by id: it acknowledged everything up to there. Empty
+    /// unless this one leads.
+    pub acknowledged: Vec<(u64, u64)>,
     /// Until when no other member can lead, if this one leads and a majority confirmed it.
     pub lease_until: Option<Instant>,
     /// A leader serves when it has applied everything of earlier terms.

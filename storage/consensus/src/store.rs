@@ -406,26 +406,36 @@ pub(crate) fn stored_member_id(engine: &SharedEngine) -> Result<Option<u64>, Con
 
 fn found(engine: &SharedEngine, node_id: u64, founders: &[u64]) -> Result<(), ConsensusError> {
     let mut batch = Batch::new();
+    let position = if founders.is_empty() {
+        Position::default()
+    } else {
+        Position {
+            index: FOUNDING_INDEX,
+            term: FOUNDING_TERM,
+        }
+    };
+    begin(node_id, founders, position, &mut batch);
+    engine.write(&batch, Durability::Synced)?;
+    Ok(())
+}
+
+/// Puts a log that begins behind `position`, with these voters.
+pub(crate) fn begin(node_id: u64, voters: &[u64], position: Position, batch: &mut Batch) {
     let mut hard_state = HardState::default();
     let mut conf_state = ConfState::default();
-    let mut position = Position::default();
-    if !founders.is_empty() {
-        position.index = FOUNDING_INDEX;
-        position.term = FOUNDING_TERM;
-        hard_state.term = FOUNDING_TERM;
-        hard_state.commit = FOUNDING_INDEX;
-        conf_state.voters = founders.to_vec();
+    if !voters.is_empty() {
+        hard_state.term = position.term;
+        hard_state.commit = position.index;
+        conf_state.voters = voters.to_vec();
         conf_state.voters.sort_unstable();
         conf_state.voters.dedup();
     }
     let truncated = [position.index.to_be_bytes(), position.term.to_be_bytes()].concat();
-    put(&mut batch, IDENTITY, &node_id.to_be_bytes());
-    put(&mut batch, APPLIED, &position.index.to_be_bytes());
-    put(&mut batch, TRUNCATED, &truncated);
+    put(batch, IDENTITY, &node_id.to_be_bytes());
+    put(batch, APPLIED, &position.index.to_be_bytes());
+    put(batch, TRUNCATED, &truncated);
     batch.put(RAFT_META, meta_key(HARD_STATE), seal_message(&hard_state));
     batch.put(RAFT_META, meta_key(CONF_STATE), seal_message(&conf_state));
-    engine.write(&batch, Durability::Synced)?;
-    Ok(())
 }
 
 fn entry_key(index: u64) -> Key {

@@ -10,6 +10,8 @@
 //! | `raft_meta`  | `i`    |                                            | id of the node that owns the directory  |
 //! | `raft_meta`  | `n`    |                                            | its name, its disk and its founders     |
 //! | `raft_meta`  | `d`    | member id                                  | the disk that member came with          |
+//! | `raft_meta`  | `d`    | 0                                          | the disk drawn while it had no owner    |
+//! | `raft_meta`  | `k`    | member id                                  | the last entry it acknowledged          |
 //! | `registry`   | see `tepui-registry`, `keys.rs`                  || one record each                         |
 //! | `checkpoint` | see `tepui-checkpoint`, `keys.rs`                || one record each                         |
 //! | `history`    | `c`    | sequence                                   | change                                  |

@@ -53,6 +53,11 @@ impl Registry {
             C::DeleteDocument { collection, name } => {
                 self.delete_document(collection, name, touched)
             }
+            of_members @ (C::FoundMembers { .. }
+            | C::AddMember { .. }
+            | C::RemoveMember { .. }
+            | C::ClaimMember { .. }
+            | C::MoveMember { .. }) => self.apply_to_members(of_members, touched),
             of_framework => self.apply_to_framework(of_framework, touched),
         }
     }

@@ -5,9 +5,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::state::Maintenance;
 
-/// The version this program writes. A new field needs `#[serde(default)]`; a new command needs a new version,
-/// proposed only when every member can read it.
-const VERSION: u8 = 1;
+/// A new field needs `#[serde(default)]`; a new command needs a new version, proposed only when every member can
+/// read it.
+const FIRST_VERSION: u8 = 1;
+/// Brought the commands on masters of the group.
+const MEMBERS_VERSION: u8 = 2;
+const NEWEST_VERSION: u8 = MEMBERS_VERSION;
 const UNCHANGED: u8 = 0;
 const CHANGED: u8 = 1;
 const REFUSED: u8 = 2;
@@ -121,6 +124,30 @@ pub enum Command {
         collection: String,
         name: String,
     },
+    /// Writes down who founded the group: id, name and address. Without effect once there are members.
+    FoundMembers {
+        members: Vec<(u64, String, String)>,
+    },
+    /// A master is to join under the next id. Refused if the name is taken, unless the old one is to be replaced.
+    AddMember {
+        name: String,
+        address: String,
+        replace: bool,
+    },
+    /// A master is to leave; its id is not given again.
+    RemoveMember {
+        name: String,
+    },
+    /// A master that was added takes its id for this disk, and for no other.
+    ClaimMember {
+        id: u64,
+        disk: String,
+    },
+    /// A master has another address.
+    MoveMember {
+        id: u64,
+        address: String,
+    },
 }
 
 /// Why bytes are no command of this version.
@@ -138,10 +165,21 @@ impl std::error::Error for CommandError {}
 impl Command {
     /// The bytes to propose: a version byte, then MessagePack with named fields.
     pub fn encode(&self) -> Bytes {
-        let mut bytes = vec![VERSION];
+        let mut bytes = vec![self.version()];
         rmp_serde::encode::write_named(&mut bytes, self)
             .expect("commands are plain data, which always encodes");
         Bytes::from(bytes)
+    }
+
+    fn version(&self) -> u8 {
+        match self {
+            Self::FoundMembers { .. }
+            | Self::AddMember { .. }
+            | Self::RemoveMember { .. }
+            | Self::ClaimMember { .. }
+            | Self::MoveMember { .. } => MEMBERS_VERSION,
+            _ => FIRST_VERSION,
+        }
     }
 
     /// Reads a command. Errors name a version this program does not know, or what is malformed.
@@ -149,9 +187,9 @@ impl Command {
         let Some((&version, mut payload)) = bytes.split_first() else {
             return Err(CommandError("the command is empty".to_owned()));
         };
-        if version != VERSION {
+        if !(FIRST_VERSION..=NEWEST_VERSION).contains(&version) {
             return Err(CommandError(format!(
-                "the command has version {version}, this program reads {VERSION}; run a newer version"
+                "the command has version {version}, this program reads up to {NEWEST_VERSION}; run a newer version"
             )));
         }
         let command = rmp_serde::from_read(&mut payload)

@@ -14,6 +14,8 @@
 //! | `m`    | machine          | machine                |
 //! | `c`    | capability       | nothing                |
 //! | `d`    | collection, name | document               |
+//! | `M`    | member id        | master of the group    |
+//! | `N`    |                  | highest member id      |
 
 use std::collections::BTreeSet;
 
@@ -44,6 +46,8 @@ pub(crate) enum RecordKey {
     Machine(String),
     Capability(String),
     Document(String, String),
+    Member(u64),
+    LastMemberId,
 }
 
 /// The records a command touched.
@@ -64,6 +68,8 @@ impl RecordKey {
             Self::Machine(name) => Key::new(b'm').text(name),
             Self::Capability(name) => Key::new(b'c').text(name),
             Self::Document(collection, name) => Key::new(b'd').text(collection).text(name),
+            Self::Member(id) => Key::new(b'M').number(*id),
+            Self::LastMemberId => Key::new(b'N'),
         }
     }
 
@@ -82,6 +88,8 @@ impl RecordKey {
             b'm' => Self::Machine(reader.text()?),
             b'c' => Self::Capability(reader.text()?),
             b'd' => Self::Document(reader.text()?, reader.text()?),
+            b'M' => Self::Member(reader.number()?),
+            b'N' => Self::LastMemberId,
             _ => return None,
         };
         reader.end()?;
@@ -103,7 +111,12 @@ impl Registry {
     /// The keys of all records.
     pub(crate) fn all_keys(&self) -> Touched {
         let ids = |id: &String| id.clone();
-        let mut keys = Touched::from([RecordKey::ClusterId, RecordKey::Schedule]);
+        let mut keys = Touched::from([
+            RecordKey::ClusterId,
+            RecordKey::Schedule,
+            RecordKey::LastMemberId,
+        ]);
+        keys.extend(self.members.keys().copied().map(RecordKey::Member));
         keys.extend(self.agents.keys().map(ids).map(RecordKey::Agent));
         keys.extend(self.unreachable.keys().map(ids).map(RecordKey::Unreachable));
         keys.extend(self.gone.keys().map(ids).map(RecordKey::Gone));
@@ -148,6 +161,10 @@ impl Registry {
                 let documents = self.documents.get(collection)?;
                 documents.get(name).map(encode)
             }
+            RecordKey::Member(id) => self.members.get(id).map(encode),
+            RecordKey::LastMemberId => {
+                (self.last_member_id > 0).then(|| encode(&self.last_member_id))
+            }
         }
     }
 
@@ -190,6 +207,8 @@ impl Registry {
                 let documents = self.documents.entry(collection).or_default();
                 documents.insert(name, decode(sealed)?);
             }
+            RecordKey::Member(id) => drop(self.members.insert(id, decode(sealed)?)),
+            RecordKey::LastMemberId => self.last_member_id = decode(sealed)?,
         }
         Ok(())
     }

@@ -7,18 +7,21 @@
 //! sender encoded.
 
 mod agents;
+mod backup;
 mod cluster;
 mod command;
 mod frameworks;
 mod keys;
 mod machine;
+mod members;
 mod state;
 
+pub use backup::{Backup, BackupError, TERM_STEP};
 pub use command::{Command, CommandError, Outcome};
 pub use machine::{RegistryMachine, RegistryReader};
 pub use state::{
-    AdmittedAgent, FrameworkRecord, MachineMode, MachineRecord, Maintenance, Registry,
-    RemovedFramework, UnreachableAgent,
+    AdmittedAgent, FrameworkRecord, MachineMode, MachineRecord, Maintenance, MemberRecord,
+    Registry, RemovedFramework, UnreachableAgent,
 };
 
 /// Agents that may be admitted at one time.
@@ -33,6 +36,8 @@ pub const MAX_REMOVED_FRAMEWORKS: usize = 50;
 pub const MAX_ROLES: usize = 100_000;
 /// Machines with a maintenance mode.
 pub const MAX_MACHINES: usize = 200_000;
+/// Masters of one group; more only make each write wait for more disks.
+pub const MAX_MASTERS: usize = 7;
 /// Documents of all collections.
 pub const MAX_DOCUMENTS: usize = 100_000;
 

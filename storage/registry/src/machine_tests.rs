@@ -266,7 +266,7 @@ fn a_registry_that_needs_more_is_not_opened() {
 fn a_newer_command_stops_the_member_instead_of_letting_it_drift() {
     let mut stage = Stage::new();
     let mut bytes = admit("a").encode().to_vec();
-    bytes[0] = 2;
+    bytes[0] = 3;
     let error = stage.machine.apply(1, &bytes, &mut Batch::new());
     assert!(
         error

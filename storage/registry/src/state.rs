@@ -68,6 +68,17 @@ pub struct Maintenance {
     pub machines: BTreeMap<String, MachineRecord>,
 }
 
+/// A master of the group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemberRecord {
+    pub name: String,
+    /// `host:port` of its bridge, where the others reach it.
+    pub address: String,
+    /// The disk of one that joined, from the moment it took its id. Founders took theirs without asking.
+    #[serde(default)]
+    pub disk: Option<String>,
+}
+
 /// Everything the cluster must not forget.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Registry {
@@ -88,6 +99,12 @@ pub struct Registry {
     /// Small values of modules, by collection and name: credentials, jobs, operator reservations.
     #[serde(default)]
     pub documents: BTreeMap<String, BTreeMap<String, Bytes>>,
+    /// The masters, by id, as the operator wants them; none until the first leader has written the founders.
+    #[serde(default)]
+    pub members: BTreeMap<u64, MemberRecord>,
+    /// The highest id a master ever got: none is given twice.
+    #[serde(default)]
+    pub last_member_id: u64,
 }
 
 impl Registry {
@@ -124,6 +141,7 @@ impl Registry {
         if self.documents.values().any(BTreeMap::is_empty) {
             return Err("an empty collection is kept".to_owned());
         }
+        self.check_members()?;
         Ok(())
     }
 }

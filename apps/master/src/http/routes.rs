@@ -47,6 +47,8 @@ pub(super) enum Route {
     Help,
     Processes,
     Leader,
+    Cluster,
+    ClusterBackup,
 }
 
 /// In the order `/help` shows them.
@@ -88,6 +90,8 @@ pub(super) const TABLE: Table<Route> = Table {
         ("metrics/snapshot", Route::Snapshot),
         ("registrar(1)/registry", Route::Registry),
         ("system/stats.json", Route::Stats),
+        ("tepui/v1/cluster", Route::Cluster),
+        ("tepui/v1/cluster/backup", Route::ClusterBackup),
         ("tepui/v1/leader", Route::Leader),
         ("version", Route::Version),
     ],
@@ -114,6 +118,7 @@ impl Route {
                 | Route::Help
                 | Route::Processes
                 | Route::Leader
+                | Route::Cluster
         )
     }
 }
@@ -159,6 +164,8 @@ impl MasterHttp {
             Route::Help => Ok(pages::help()),
             Route::Processes => Ok(processes::processes(&self.directory, request)),
             Route::Leader => self.leader(request).await,
+            Route::Cluster => self.cluster(request).await,
+            Route::ClusterBackup => self.cluster_backup(request).await,
         }
     }
 

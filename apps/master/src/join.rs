@@ -1,0 +1,194 @@
+//! How a new master gets into a group that runs: it asks for its id until the operator has added it.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use futures_util::future::BoxFuture;
+use tepui_bridge::{Bridge, Disconnect, Hello, Identity, Membership, Peer, Role, Router, Service};
+use tepui_consensus::{Applied, Identity as Owner, ProposeError};
+use tepui_engine::SharedEngine;
+use tepui_protocol::node::{GroupFounder, JoinGroup, JoinedGroup};
+use tepui_registry::{Command, Outcome};
+use tokio::{net::lookup_host, time::sleep};
+
+use crate::{MasterSettings, group::Group};
+
+/// Between two rounds of asking.
+const PAUSE: Duration = Duration::from_millis(500);
+const ANSWER_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Asks the masters of `--peers` in turn until one of them lets this one in, and notes the id it was given.
+///
+/// # Errors
+/// What writing the directory gives.
+pub(crate) async fn join(
+    settings: &MasterSettings,
+    engine: &SharedEngine,
+    disk: String,
+) -> anyhow::Result<Owner> {
+    let names: Vec<&str> = settings.peers.keys().map(String::as_str).collect();
+    tracing::info!(
+        "this master, {}, is not among --peers ({}) and waits to be added to their group: `tepui cluster add \
+         {}=HOST:{}`",
+        settings.name,
+        names.join(","),
+        settings.name,
+        settings.bridge_port
+    );
+    let mut told = String::new();
+    let joined = loop {
+        match ask_all(settings, &disk).await {
+            Ok(joined) => break joined,
+            Err(text) if text != told => {
+                tracing::warn!("not let into the group yet: {text}");
+                told = text;
+            }
+            Err(_) => {}
+        }
+        sleep(PAUSE).await;
+    };
+    let founders = joined.founders.into_iter();
+    let identity = Owner {
+        node_id: joined.id,
+        name: settings.name.clone(),
+        disk,
+        founders: founders.map(|it| (it.id, it.name)).collect(),
+        cluster_id: joined.cluster_id,
+    };
+    identity.write(engine)?;
+    tracing::info!(id = identity.node_id, "let into the group");
+    Ok(identity)
+}
+
+/// The first answer, or what is most worth telling: a refusal before a master that cannot be reached.
+async fn ask_all(settings: &MasterSettings, disk: &str) -> Result<JoinedGroup, String> {
+    let mut refused = None;
+    let mut unreachable = String::new();
+    for address in settings.peers.values() {
+        match ask(settings, disk, address).await {
+            Ok(joined) => return Ok(joined),
+            Err(Trouble::Refused(text)) => refused = Some(text),
+            Err(Trouble::Unreachable(text)) => unreachable = text,
+        }
+    }
+    Err(refused.unwrap_or(unreachable))
+}
+
+enum Trouble {
+    Refused(String),
+    Unreachable(String),
+}
+
+async fn ask(settings: &MasterSettings, disk: &str, address: &str) -> Result<JoinedGroup, Trouble> {
+    let mut found = lookup_host(address)
+        .await
+        .map_err(|error| Trouble::Unreachable(format!("'{address}': {error}")))?;
+    let Some(found) = found.next() else {
+        return Err(Trouble::Unreachable(format!("'{address}' has no address")));
+    };
+    let bridge = Bridge::new(
+        tepui_bridge::Settings::default(),
+        Arc::new(Joiner::new(settings, disk)),
+    );
+    let peer = bridge.connect(found).await.map_err(|error| {
+        let refused = matches!(
+            error,
+            tepui_bridge::Error::RefusedHere(_) | tepui_bridge::Error::RefusedThere(_)
+        );
+        match refused {
+            true => Trouble::Refused(error.to_string()),
+            false => Trouble::Unreachable(error.to_string()),
+        }
+    })?;
+    let answer = peer.ask_within(JoinGroup {}, ANSWER_DEADLINE).await;
+    peer.close("it was answered");
+    answer.map_err(|error| Trouble::Refused(error.to_string()))
+}
+
+/// The asking side.
+struct Joiner {
+    name: String,
+    membership: Membership,
+}
+
+impl Joiner {
+    fn new(settings: &MasterSettings, disk: &str) -> Joiner {
+        Joiner {
+            name: settings.name.clone(),
+            membership: Membership {
+                group: String::new(),
+                disk: disk.to_owned(),
+                http: format!("{}:{}", settings.hostname, settings.port),
+                bridge: String::new(),
+                id: None,
+                last_index: None,
+            },
+        }
+    }
+}
+
+impl Service for Joiner {
+    fn hello(&self) -> Hello {
+        let mut hello = Hello::new(Role::Master, &self.name, env!("CARGO_PKG_VERSION"));
+        hello.identity.membership = Some(self.membership.clone());
+        hello
+    }
+
+    fn router(&self, _peer: &Peer) -> Arc<Router> {
+        Arc::default()
+    }
+
+    fn recognise(&self, theirs: &Identity) -> Result<(), String> {
+        if theirs.role == Role::Master {
+            return Ok(());
+        }
+        Err(format!("{} is no master; correct --peers", theirs.name))
+    }
+
+    fn on_connect(&self, _peer: &Peer) {}
+
+    fn on_disconnect(&self, _peer: &Peer, _end: &Disconnect) {}
+
+    fn on_failed(&self, _address: Option<SocketAddr>, _error: &tepui_bridge::Error) {}
+}
+
+/// Gives a master that was added its id, once the group has noted which disk takes it.
+pub(crate) fn admit(
+    group: &Arc<Group>,
+    peer: &Peer,
+) -> BoxFuture<'static, Result<JoinedGroup, String>> {
+    let name = peer.remote().name.clone();
+    let disk = peer.remote().membership.as_ref().map(|it| it.disk.clone());
+    let group = Arc::clone(group);
+    Box::pin(async move {
+        let id = group.roster().id_of(&name);
+        let (Some(id), Some(disk), Some(consensus)) = (id, disk, group.consensus()) else {
+            return Err(format!("{name} is no master of this group yet"));
+        };
+        let claim = Command::ClaimMember { id, disk }.encode();
+        accepted(consensus.propose(claim).await)?;
+        let founders = group.identity().founders.iter();
+        Ok(JoinedGroup {
+            id,
+            founders: founders
+                .map(|(id, name)| GroupFounder {
+                    id: *id,
+                    name: name.clone(),
+                })
+                .collect(),
+            cluster_id: group.cluster_id(),
+        })
+    })
+}
+
+/// Whether a command to the registry took effect.
+///
+/// # Errors
+/// The text of its refusal, or why nobody knows.
+pub(crate) fn accepted(proposed: Result<Applied, ProposeError>) -> Result<(), String> {
+    let applied = proposed.map_err(|error| error.to_string())?;
+    match Outcome::decode(&applied.outcome) {
+        Ok(Outcome::Applied { .. }) => Ok(()),
+        Ok(Outcome::Refused { reason }) => Err(reason),
+        Err(error) => Err(error.to_string()),
+    }
+}

@@ -1,0 +1,142 @@
+//! Brings Raft's voters to the members that the registry wants, one step at a time, while this master leads. So a
+//! change that an operator asked for goes on under the next leader.
+
+use std::{sync::Arc, time::Duration};
+
+use tepui_consensus::{MembershipChange, Status};
+use tepui_registry::{Command, Registry};
+use tokio::time::{Instant, sleep};
+
+use crate::{ground::Ground, join::accepted};
+
+/// Between two looks.
+const LOOK_INTERVAL: Duration = Duration::from_millis(50);
+/// A learner that lags no more than so many entries gets a vote: it catches up with them in no time.
+const NEARLY_THERE: u64 = 256;
+
+/// What to do next.
+#[derive(Debug, Clone, PartialEq)]
+enum Step {
+    Propose(Command),
+    Change(MembershipChange),
+    /// Lets that member lead, since this one is to leave.
+    GiveAway(u64),
+}
+
+/// What a step is decided by.
+struct Sight<'a> {
+    status: &'a Status,
+    registry: &'a Registry,
+    /// The founders with their addresses: id, name and address.
+    founders: Vec<(u64, String, String)>,
+    /// Where this master's bridge is reached.
+    own_address: String,
+    reachable: Vec<u64>,
+}
+
+/// Runs until aborted.
+pub(crate) async fn serve(ground: Arc<Ground>) {
+    let mut told = String::new();
+    loop {
+        sleep(LOOK_INTERVAL).await;
+        let status = ground.consensus.status().borrow().clone();
+        if !status.may_lead(Instant::now().into_std()) {
+            continue;
+        }
+        let Some(step) = look(&ground, &status) else {
+            continue;
+        };
+        match take(&ground, step.clone()).await {
+            Ok(()) => tracing::info!(?step, "the group has changed by a step"),
+            Err(text) if text != told => {
+                tracing::warn!(?step, "a step of changing the group failed: {text}");
+                told = text;
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+fn look(ground: &Ground, status: &Status) -> Option<Step> {
+    let group = &ground.group;
+    let founders = group.identity().founders.iter().map(|(id, name)| {
+        let address = match *id == status.node_id {
+            true => group.bridge(),
+            false => ground.settings.peers.get(name).cloned().unwrap_or_default(),
+        };
+        (*id, name.clone(), address)
+    });
+    let (founders, own_address) = (founders.collect(), group.bridge());
+    let reachable = group.reachable();
+    ground.reader.with(|registry| {
+        next_step(&Sight {
+            status,
+            registry,
+            founders,
+            own_address,
+            reachable,
+        })
+    })
+}
+
+async fn take(ground: &Ground, step: Step) -> Result<(), String> {
+    match step {
+        Step::Propose(command) => accepted(ground.consensus.propose(command.encode()).await),
+        Step::Change(change) => {
+            let changed = ground.consensus.change_membership(change).await;
+            changed.map(drop).map_err(|error| error.to_string())
+        }
+        Step::GiveAway(to) => {
+            let given = ground.consensus.transfer_leader(to);
+            given.map_err(|error| error.to_string())
+        }
+    }
+}
+
+fn next_step(sight: &Sight<'_>) -> Option<Step> {
+    let Sight {
+        status, registry, ..
+    } = sight;
+    let own = status.node_id;
+    if registry.members.is_empty() {
+        let members = sight.founders.clone();
+        return Some(Step::Propose(Command::FoundMembers { members }));
+    }
+    let moved = |address: &String| *address != sight.own_address && !sight.own_address.is_empty();
+    let known = registry.members.get(&own);
+    if known.is_some_and(|it| moved(&it.address)) {
+        let address = sight.own_address.clone();
+        return Some(Step::Propose(Command::MoveMember { id: own, address }));
+    }
+    let is_wanted = |id: &u64| registry.members.contains_key(id);
+    // Those without a vote first: they cost no majority.
+    let present = || status.learners.iter().chain(&status.voters);
+    if let Some(id) = present().find(|id| **id != own && !is_wanted(id)) {
+        return Some(Step::Change(MembershipChange::Remove(*id)));
+    }
+    if known.is_none() {
+        let mut heirs = status.voters.iter().copied();
+        let heir = heirs.find(|id| is_wanted(id) && is_up_to_date(sight, *id));
+        return heir.map(Step::GiveAway);
+    }
+    let mut wanted = registry.members.keys().copied();
+    let is_present = |id: u64| present().any(|it| *it == id);
+    if let Some(id) = wanted.find(|id| !is_present(*id) && sight.reachable.contains(id)) {
+        return Some(Step::Change(MembershipChange::AddLearner(id)));
+    }
+    let mut learners = status.learners.iter().copied();
+    let ready = learners.find(|id| is_wanted(id) && is_up_to_date(sight, *id));
+    ready.map(|id| Step::Change(MembershipChange::Promote(id)))
+}
+
+fn is_up_to_date(sight: &Sight<'_>, id: u64) -> bool {
+    let mut acknowledged = sight.status.acknowledged.iter();
+    let acknowledged = acknowledged.find(|(it, _)| *it == id);
+    let near = acknowledged
+        .is_some_and(|(_, index)| *index > 0 && index + NEARLY_THERE >= sight.status.last_index);
+    near && sight.reachable.contains(&id)
+}
+
+#[cfg(test)]
+#[path = "steward_tests.rs"]
+mod tests;

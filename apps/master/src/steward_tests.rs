@@ -1,0 +1,112 @@
+use tepui_registry::MemberRecord;
+
+use super::*;
+
+struct Scene {
+    status: Status,
+    registry: Registry,
+    reachable: Vec<u64>,
+}
+
+/// Member 1 leads `voters`; `members` are wanted.
+fn scene(voters: &[u64], learners: &[u64], members: &[u64]) -> Scene {
+    let others = voters.iter().chain(learners).filter(|id| **id != 1);
+    let member = |id: &u64| {
+        let (name, address) = (format!("m{id}"), format!("m{id}:1"));
+        (*id, MemberRecord::new(name, address))
+    };
+    Scene {
+        status: Status {
+            node_id: 1,
+            voters: voters.to_vec(),
+            learners: learners.to_vec(),
+            last_index: 1_000,
+            acknowledged: others.map(|id| (*id, 1_000)).collect(),
+            ..Status::default()
+        },
+        registry: Registry {
+            members: members.iter().map(member).collect(),
+            last_member_id: 9,
+            ..Registry::default()
+        },
+        reachable: (2..=9).collect(),
+    }
+}
+
+fn next(scene: &Scene) -> Option<Step> {
+    next_step(&Sight {
+        status: &scene.status,
+        registry: &scene.registry,
+        founders: vec![(1, "m1".to_owned(), "m1:1".to_owned())],
+        own_address: "m1:1".to_owned(),
+        reachable: scene.reachable.clone(),
+    })
+}
+
+fn change(change: MembershipChange) -> Option<Step> {
+    Some(Step::Change(change))
+}
+
+#[test]
+fn a_group_that_is_as_it_should_be_is_left_alone() {
+    assert_eq!(next(&scene(&[1, 2, 3], &[], &[1, 2, 3])), None);
+}
+
+#[test]
+fn the_founders_are_written_down_first() {
+    let first = next(&scene(&[1, 2, 3], &[], &[]));
+    assert!(matches!(
+        first,
+        Some(Step::Propose(Command::FoundMembers { .. }))
+    ));
+}
+
+#[test]
+fn a_new_member_learns_before_it_votes() {
+    let mut scene = scene(&[1], &[], &[1, 4]);
+    scene.reachable.clear();
+    assert_eq!(next(&scene), None, "it does not run yet");
+    scene.reachable = vec![4];
+    assert_eq!(next(&scene), change(MembershipChange::AddLearner(4)));
+    scene.status.learners = vec![4];
+    for (index, expected) in [
+        (0, None),
+        (100, None),
+        (900, change(MembershipChange::Promote(4))),
+    ] {
+        scene.status.acknowledged = vec![(4, index)];
+        assert_eq!(next(&scene), expected, "{index}");
+    }
+    scene.reachable.clear();
+    assert_eq!(
+        next(&scene),
+        None,
+        "a vote that cannot be given is in the way"
+    );
+}
+
+#[test]
+fn who_leaves_goes_before_who_comes() {
+    let scene = scene(&[1, 2, 3], &[], &[1, 2, 5]);
+    assert_eq!(next(&scene), change(MembershipChange::Remove(3)));
+}
+
+#[test]
+fn a_leader_that_is_to_leave_gives_the_lead_to_one_that_stays() {
+    let mut scene = scene(&[1, 2, 3], &[], &[2, 3]);
+    scene.reachable = vec![3];
+    assert_eq!(next(&scene), Some(Step::GiveAway(3)));
+    scene.status.acknowledged = vec![(2, 1_000), (3, 10)];
+    assert_eq!(next(&scene), None, "nobody could lead at once");
+}
+
+#[test]
+fn a_leader_with_another_address_says_so() {
+    let mut scene = scene(&[1], &[], &[1]);
+    scene.registry.members = [(1, MemberRecord::new("m1".into(), "old:1".into()))].into();
+    let moved = next(&scene);
+    assert!(matches!(
+        moved,
+        Some(Step::Propose(Command::MoveMember { id: 1, .. }))
+    ));
+}
