@@ -52,16 +52,16 @@ unit() {
   # Tests launch the real shim, and cargo builds a program for a test only if it is of the test's own package.
   cargo build --workspace --bin tepui-shim
   if cargo nextest --version >/dev/null 2>&1; then
-    cargo nextest run --workspace
+    cargo nextest run --workspace "$@"
     # nextest keeps its store in the clone, whatever CARGO_TARGET_DIR says
     cp "$root/target/nextest/default/junit.xml" "$results_dir/unit.junit.xml"
   else
-    cargo test --workspace 2>&1 | tee "$results_dir/unit.txt"
+    cargo test --workspace -- ${1:+--include-ignored} 2>&1 | tee "$results_dir/unit.txt"
   fi
 }
 unit_long() {
   export PROPTEST_CASES=${PROPTEST_CASES:-4096} TEPUI_FUZZ_INPUTS=${TEPUI_FUZZ_INPUTS:-1000000}
-  unit
+  unit --run-ignored all
 }
 
 # Benches print one JSON line each; only a bench that cannot run fails here, the figures are for people.

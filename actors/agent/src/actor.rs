@@ -33,6 +33,12 @@ pub trait Memory: Send + Sync {
     /// # Errors
     /// What failed, in words. The agent ends then: it could not keep its promises.
     fn commit(&self, changes: &[Keep], synced: bool) -> Result<(), String>;
+
+    /// Whether a synced commit waits for a device, and so is made on another thread. Not so in a simulation, whose
+    /// order must not depend on threads.
+    fn waits(&self) -> bool {
+        true
+    }
 }
 
 /// What an agent is made of.

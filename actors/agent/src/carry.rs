@@ -56,6 +56,10 @@ impl NodeActor {
             }
             _ => true,
         });
+        if !self.memory.waits() {
+            let kept = self.memory.commit(&changes, true);
+            return self.kept(kept, ctx);
+        }
         self.committing = true;
         let memory = Arc::clone(&self.memory);
         let commit = tokio::task::spawn_blocking(move || memory.commit(&changes, true));

@@ -9,8 +9,9 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use tepui_engine::SharedEngine;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Notify, oneshot, watch};
 
+use crate::driven::Driven;
 use crate::member::{Applied, Input, Member, MembershipChange};
 use crate::service::Service;
 use crate::{
@@ -28,6 +29,8 @@ struct Inner {
     status: watch::Receiver<Status>,
     stop: Arc<AtomicBool>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    /// Told of each input where no thread waits for it.
+    driver: Option<Arc<Notify>>,
 }
 
 impl Consensus {
@@ -39,29 +42,39 @@ impl Consensus {
         machine: S,
         transport: Arc<dyn Transport>,
     ) -> Result<Self, ConsensusError> {
-        let (inbox, receiver) = sync_channel(options.inbox_capacity);
-        let member = Member::open(options, engine, machine, transport, Instant::now())?;
-        let (status_sender, status) = watch::channel(member.status());
-        let stop = Arc::new(AtomicBool::new(false));
-        let service = Service {
-            member,
-            inbox: receiver,
-            stop: stop.clone(),
-            status: status_sender,
-        };
+        let (inner, service) = assemble(options, engine, machine, transport, Instant::now())?;
         let thread = std::thread::Builder::new()
             .name("tepui-consensus".to_owned())
             .spawn(move || service.run())
             .map_err(|error| ConsensusError::Thread(error.to_string()))?;
         let inner = Inner {
-            inbox,
-            status,
-            stop,
             thread: Mutex::new(Some(thread)),
+            ..inner
         };
         Ok(Self {
             inner: Arc::new(inner),
         })
+    }
+
+    /// As [`Consensus::start`], but without a thread: the member works only in the turns its caller gives it, at
+    /// the time the caller says. For simulations.
+    pub fn driven<S: StateMachine>(
+        options: Options,
+        engine: SharedEngine,
+        machine: S,
+        transport: Arc<dyn Transport>,
+        now: Instant,
+    ) -> Result<(Self, Driven), ConsensusError> {
+        let (inner, service) = assemble(options, engine, machine, transport, now)?;
+        let wake = Arc::new(Notify::new());
+        let inner = Inner {
+            driver: Some(wake.clone()),
+            ..inner
+        };
+        let consensus = Self {
+            inner: Arc::new(inner),
+        };
+        Ok((consensus, Driven::new(service, wake)))
     }
 
     /// Proposes a command; the future gives its index and outcome once it is durable and applied here. It is
@@ -124,7 +137,7 @@ impl Consensus {
     pub fn shutdown(&self) {
         self.inner.stop.store(true, Ordering::Release);
         // A full inbox wakes the thread as well.
-        let _ = self.inner.inbox.try_send(Input::Wake);
+        let _ = self.send(Input::Wake);
         let thread = self
             .inner
             .thread
@@ -152,16 +165,44 @@ impl Consensus {
     }
 
     fn send(&self, input: Input) -> Result<(), InboxError> {
-        self.inner
-            .inbox
-            .try_send(input)
-            .map_err(|error| match error {
-                TrySendError::Full(_) => InboxError::Full,
-                TrySendError::Disconnected(_) => {
-                    InboxError::Stopped(stop_reason(&self.inner.status))
-                }
-            })
+        let sent = self.inner.inbox.try_send(input);
+        if let Some(driver) = &self.inner.driver {
+            driver.notify_one();
+        }
+        sent.map_err(|error| match error {
+            TrySendError::Full(_) => InboxError::Full,
+            TrySendError::Disconnected(_) => InboxError::Stopped(stop_reason(&self.inner.status)),
+        })
     }
+}
+
+fn assemble<S: StateMachine>(
+    options: Options,
+    engine: SharedEngine,
+    machine: S,
+    transport: Arc<dyn Transport>,
+    now: Instant,
+) -> Result<(Inner, Service<S>), ConsensusError> {
+    let (inbox, receiver) = sync_channel(options.inbox_capacity);
+    let tick = options.tick;
+    let member = Member::open(options, engine, machine, transport, now)?;
+    let (status_sender, status) = watch::channel(member.status());
+    let stop = Arc::new(AtomicBool::new(false));
+    let service = Service {
+        member,
+        inbox: receiver,
+        stop: stop.clone(),
+        status: status_sender,
+        next_tick: now + tick,
+    };
+    let inner = Inner {
+        inbox,
+        status,
+        stop,
+        thread: Mutex::default(),
+        driver: None,
+    };
+    Ok((inner, service))
 }
 
 fn stop_reason(status: &watch::Receiver<Status>) -> String {

@@ -5,6 +5,7 @@
 //! membership and state share one database, so a crash can never leave them apart. When the disk fails, the
 //! thread stops with the reason in its [`Status`]; the process is expected to exit and recover what lasts.
 
+mod driven;
 mod ending;
 mod error;
 mod handle;
@@ -24,6 +25,7 @@ mod store;
 mod stored;
 mod transport;
 
+pub use driven::Driven;
 pub use error::{ConsensusError, InboxError, ProposeError, ReadError};
 pub use handle::Consensus;
 pub use identity::Identity;

@@ -1,9 +1,9 @@
-//! The thread: takes inputs, ticks from a deadline, and lets the member settle once for all of them, so that
-//! whatever arrived during one sync shares the next.
+//! A member at work: takes inputs, ticks from a deadline, and lets the member settle once for all of them, so that
+//! whatever arrived during one sync shares the next. On a thread of its own, or (`driven`) turn by turn.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::time::Instant;
 
 use tokio::sync::watch;
@@ -17,15 +17,22 @@ pub(crate) struct Service<S> {
     pub(crate) inbox: Receiver<Input>,
     pub(crate) stop: Arc<AtomicBool>,
     pub(crate) status: watch::Sender<Status>,
+    pub(crate) next_tick: Instant,
 }
 
 impl<S: StateMachine> Service<S> {
     /// Runs until told to stop, until all handles are gone, or until the disk or the state fails.
     pub(crate) fn run(mut self) {
-        let reason = match caught(|| self.serve()) {
-            Ok(()) => String::new(),
-            Err(error) => error.to_string(),
-        };
+        let ended = caught(|| self.serve());
+        self.end(
+            ended
+                .err()
+                .map_or_else(String::new, |error| error.to_string()),
+        );
+    }
+
+    /// Tells everybody that nothing more is decided here, and why; an empty reason is an ordinary shutdown.
+    pub(crate) fn end(&mut self, reason: String) {
         if !reason.is_empty() {
             tracing::error!(%reason, "consensus has stopped");
         }
@@ -42,34 +49,58 @@ impl<S: StateMachine> Service<S> {
     }
 
     fn serve(&mut self) -> Result<(), ConsensusError> {
-        let tick = self.member.options.tick;
-        let mut next_tick = Instant::now() + tick;
         loop {
-            let wait = next_tick.saturating_duration_since(Instant::now());
+            let wait = self.next_tick.saturating_duration_since(Instant::now());
             match self.inbox.recv_timeout(wait) {
-                Ok(input) => self.take(input),
+                Ok(input) => self.take(Instant::now(), input),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
             }
             if self.stop.load(Ordering::Acquire) {
                 return Ok(());
             }
-            let now = Instant::now();
-            if now >= next_tick {
-                self.member.tick(now);
-                next_tick += tick;
-                if next_tick <= now {
-                    // Held up for long: missed ticks are not made up for, they would only start elections.
-                    next_tick = now + tick;
-                }
-            }
-            self.member.settle(now)?;
-            self.publish();
+            self.beat(Instant::now())?;
         }
     }
 
-    fn take(&mut self, first: Input) {
-        let now = Instant::now();
+    /// Ticks if it is time to, and settles.
+    fn beat(&mut self, now: Instant) -> Result<(), ConsensusError> {
+        let tick = self.member.options.tick;
+        if now >= self.next_tick {
+            self.member.tick(now);
+            self.next_tick += tick;
+            if self.next_tick <= now {
+                // Held up for long: missed ticks are not made up for, they would only start elections.
+                self.next_tick = now + tick;
+            }
+        }
+        self.member.settle(now)?;
+        self.publish();
+        Ok(())
+    }
+
+    /// Takes what waits, ticks if it is time to, and settles. False once the member has ended.
+    pub(crate) fn turn(&mut self, now: Instant) -> bool {
+        let turned = caught(|| {
+            match self.inbox.try_recv() {
+                Ok(input) => self.take(now, input),
+                Err(TryRecvError::Empty) => {}
+                Err(TryRecvError::Disconnected) => return Ok(false),
+            }
+            if self.stop.load(Ordering::Acquire) {
+                return Ok(false);
+            }
+            self.beat(now).map(|()| true)
+        });
+        match turned {
+            Ok(true) => return true,
+            Ok(false) => self.end(String::new()),
+            Err(error) => self.end(error.to_string()),
+        }
+        false
+    }
+
+    fn take(&mut self, now: Instant, first: Input) {
         self.member.handle(now, first);
         for input in self
             .inbox

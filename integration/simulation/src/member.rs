@@ -1,0 +1,273 @@
+//! A member of the group in virtual time: the real consensus and registry, without their thread.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use tepui_consensus::{
+    Consensus, ConsensusError, Driven, Options, StateError, StateMachine, Transport,
+};
+use tepui_engine::{Batch, Engine, MemoryEngine};
+use tepui_kit::{Clock, Random};
+use tepui_registry::{Command, RegistryMachine, RegistryReader};
+use tokio::{
+    task::AbortHandle,
+    time::{Instant, sleep_until},
+};
+
+use crate::{
+    disk::Disk,
+    history::{History, digest},
+    net::{Net, Pipe, Place},
+    planted::Planted,
+};
+
+pub const MEMBERS: [u64; 3] = [1, 2, 3];
+
+/// Of [`Planted::SkipCommandOnOneMember`].
+const SKIPPING_MEMBER: u64 = 2;
+const SKIPPED_INDEX: u64 = 40;
+
+/// The members that run, for what arrives.
+#[derive(Clone, Default)]
+pub struct Roster(Arc<Mutex<BTreeMap<u64, Running>>>);
+
+/// A life of a member.
+#[derive(Clone)]
+pub struct Running {
+    pub life: u64,
+    pub consensus: Consensus,
+    pub reader: RegistryReader,
+}
+
+impl Roster {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Running>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn running(&self) -> BTreeMap<u64, Running> {
+        self.lock().clone()
+    }
+
+    fn get(&self, id: u64) -> Option<Consensus> {
+        self.lock().get(&id).map(|it| it.consensus.clone())
+    }
+
+    fn life(&self, id: u64) -> Option<u64> {
+        self.lock().get(&id).map(|it| it.life)
+    }
+
+    pub fn leave(&self, id: u64) {
+        self.lock().remove(&id);
+    }
+}
+
+/// One ordered stream for each pair, whatever lives its ends have had.
+pub struct RaftLinks(BTreeMap<(u64, u64), Pipe>);
+
+impl RaftLinks {
+    pub fn new(net: &Net, random: &mut Random) -> RaftLinks {
+        let pairs = MEMBERS
+            .iter()
+            .flat_map(|from| MEMBERS.map(|to| (*from, to)));
+        let pipes = pairs.filter(|(from, to)| from != to).map(|(from, to)| {
+            let (here, there) = (Place::Master(from), Place::Master(to));
+            let pipe = Pipe::open(net, here, there, random.fork(), false);
+            ((from, to), pipe)
+        });
+        RaftLinks(pipes.collect())
+    }
+}
+
+struct Way {
+    from: u64,
+    life: u64,
+    alive: Arc<AtomicBool>,
+    links: Arc<RaftLinks>,
+    roster: Roster,
+    history: History,
+}
+
+impl Transport for Way {
+    fn send(&self, to: u64, message: Bytes) {
+        if !self.alive.load(Ordering::Relaxed) {
+            return;
+        }
+        self.history.observe(|seen| {
+            seen.fail_stop
+                .speaks(self.from, self.life, "a message of Raft")
+        });
+        let Some(pipe) = self.links.0.get(&(self.from, to)) else {
+            return;
+        };
+        let (roster, meant) = (self.roster.clone(), self.roster.life(to));
+        pipe.send(move || {
+            // The connection to an earlier life of the receiver is gone with it.
+            if roster.life(to) == meant
+                && let Some(member) = roster.get(to)
+            {
+                // A full inbox loses it, which raft bears.
+                let _ = member.step(message.clone());
+            }
+        });
+    }
+}
+
+/// The registry's state machine, watched.
+struct Watched {
+    machine: RegistryMachine,
+    history: History,
+    member: u64,
+    planted: Option<Planted>,
+}
+
+impl StateMachine for Watched {
+    fn load(&mut self, engine: &dyn Engine) -> Result<(), StateError> {
+        self.machine.load(engine)
+    }
+
+    fn check(&self, command: &[u8]) -> Result<(), String> {
+        self.machine.check(command)
+    }
+
+    fn apply(
+        &mut self,
+        index: u64,
+        command: &[u8],
+        batch: &mut Batch,
+    ) -> Result<Bytes, StateError> {
+        let skips = self.planted == Some(Planted::SkipCommandOnOneMember)
+            && self.member == SKIPPING_MEMBER
+            && index.is_multiple_of(SKIPPED_INDEX);
+        let outcome = if skips {
+            Bytes::from_static(&[0])
+        } else {
+            self.machine.apply(index, command, batch)?
+        };
+        let (known, state) = (digest(command), digest(&self.machine.snapshot()));
+        let (member, now) = (self.member, self.history.now());
+        self.history
+            .observe(|seen| seen.writes.applied(member, index, known));
+        self.history
+            .observe(|seen| seen.replicas.reached(member, index, state));
+        if let Ok(Command::MarkUnreachable { id, .. }) = Command::decode(command) {
+            self.history
+                .observe(|seen| seen.eviction.given_up(&id, now));
+        }
+        Ok(outcome)
+    }
+
+    fn snapshot(&self) -> Bytes {
+        self.machine.snapshot()
+    }
+
+    fn restore(&mut self, snapshot: &[u8], batch: &mut Batch) -> Result<(), StateError> {
+        self.history
+            .note(format!("master {} installs a snapshot", self.member));
+        self.machine.restore(snapshot, batch)
+    }
+}
+
+/// What a member is started with.
+pub struct Start<'a> {
+    pub id: u64,
+    pub life: u64,
+    pub engine: &'a MemoryEngine,
+    pub alive: &'a Arc<AtomicBool>,
+    pub links: &'a Arc<RaftLinks>,
+    pub roster: &'a Roster,
+    pub history: &'a History,
+    pub planted: Option<Planted>,
+    pub random: Random,
+    /// Nanoseconds of [`Clock::nanos`] until which the disk answers nobody.
+    pub stalled_until: &'a Arc<AtomicU64>,
+    pub clock: &'a Clock,
+}
+
+/// A running member.
+pub struct Member {
+    pub consensus: Consensus,
+    pub reader: RegistryReader,
+    pub driver: AbortHandle,
+}
+
+impl Start<'_> {
+    pub fn start(mut self) -> Result<Member, ConsensusError> {
+        let disk = Disk {
+            engine: self.engine.clone(),
+            alive: Arc::clone(self.alive),
+            history: self.history.clone(),
+            planted: self.planted,
+            member: self.id,
+            life: self.life,
+        };
+        let machine = RegistryMachine::new();
+        let reader = machine.reader();
+        let watched = Watched {
+            machine,
+            history: self.history.clone(),
+            member: self.id,
+            planted: self.planted,
+        };
+        let way = Way {
+            from: self.id,
+            life: self.life,
+            alive: Arc::clone(self.alive),
+            links: Arc::clone(self.links),
+            roster: self.roster.clone(),
+            history: self.history.clone(),
+        };
+        let options = self.options();
+        let now = Instant::now().into_std();
+        let (consensus, driven) =
+            Consensus::driven(options, Arc::new(disk), watched, Arc::new(way), now)?;
+        let running = Running {
+            life: self.life,
+            consensus: consensus.clone(),
+            reader: reader.clone(),
+        };
+        self.roster.lock().insert(self.id, running);
+        let work = drive(driven, self.clock.clone(), Arc::clone(self.stalled_until));
+        Ok(Member {
+            consensus,
+            reader,
+            driver: tokio::task::spawn_local(work).abort_handle(),
+        })
+    }
+
+    /// Small logs, so that snapshots are part of every run.
+    fn options(&mut self) -> Options {
+        let options = Options::new(self.id, &MEMBERS);
+        // Never the same for two members, or they could stand for election together for ever.
+        let wait = options.election_ticks as u64 + self.id + 3 * self.random.below(3);
+        Options {
+            fixed_election_ticks: Some(wait as usize),
+            compact_after_entries: 60,
+            keep_entries: 20,
+            snapshot_timeout: Duration::from_secs(3),
+            ..options
+        }
+    }
+}
+
+/// Stands for the thread: turns when something arrives and when a tick is due.
+async fn drive(mut driven: Driven, clock: Clock, stalled_until: Arc<AtomicU64>) {
+    loop {
+        let due = Instant::from_std(driven.next_tick());
+        tokio::select! {
+            biased;
+            () = driven.arrival() => {}
+            () = sleep_until(due) => {}
+        }
+        sleep_until(clock.instant_at(stalled_until.load(Ordering::Relaxed))).await;
+        if !driven.turn(Instant::now().into_std()) {
+            return;
+        }
+    }
+}
