@@ -59,18 +59,23 @@ pub(crate) async fn join(
     Ok(identity)
 }
 
-/// The first answer, or what is most worth telling: a refusal before a master that cannot be reached.
+/// The first answer, or what is most worth telling: all refusals, since the leader's says most, before a master that
+/// cannot be reached.
 async fn ask_all(settings: &MasterSettings, disk: &str) -> Result<JoinedGroup, String> {
-    let mut refused = None;
+    let mut refused: Vec<String> = Vec::new();
     let mut unreachable = String::new();
     for address in settings.peers.values() {
         match ask(settings, disk, address).await {
             Ok(joined) => return Ok(joined),
-            Err(Trouble::Refused(text)) => refused = Some(text),
+            Err(Trouble::Refused(text)) if refused.contains(&text) => {}
+            Err(Trouble::Refused(text)) => refused.push(text),
             Err(Trouble::Unreachable(text)) => unreachable = text,
         }
     }
-    Err(refused.unwrap_or(unreachable))
+    if refused.is_empty() {
+        return Err(unreachable);
+    }
+    Err(refused.join("; "))
 }
 
 enum Trouble {
