@@ -11,7 +11,7 @@ use tepui_consensus::StateMachine;
 use tepui_engine::Batch;
 use tepui_messages::{
     UnixNanos,
-    allocator::{Proposal, Proposals, WorldChange},
+    allocator::WorldChange,
     change::Change,
     master::{Answer, PeerId},
 };
@@ -19,7 +19,7 @@ use tepui_protocol::{
     codec::{Limits, json as codec},
     node,
     resources::Resources,
-    v1::{AgentId, FrameworkId, MasterInfo, Resource},
+    v1::{AgentId, MasterInfo, Resource},
 };
 use tepui_registry::{Outcome, RegistryMachine};
 
@@ -406,40 +406,6 @@ impl Stage {
         self.propose(&scheduler.id, role, &node.id, resources);
         assert_eq!(self.core.next_offer, before + 1, "no offer was made");
         format!("{}-O{before}", self.core.config.info.id)
-    }
-
-    pub(crate) fn propose(&mut self, framework: &str, role: &str, agent: &str, resources: &str) {
-        self.propose_resources(framework, role, agent, parse(resources));
-    }
-
-    pub(crate) fn propose_resources(
-        &mut self,
-        framework: &str,
-        role: &str,
-        agent: &str,
-        resources: Vec<Resource>,
-    ) {
-        self.ledger.hold(agent, framework, role, &resources);
-        self.propose_seen(self.core.told, framework, role, agent, resources);
-    }
-
-    /// A proposal of an allocator that had been told of `seen` changes; the ledger is not asked.
-    pub(crate) fn propose_seen(
-        &mut self,
-        seen: u64,
-        framework: &str,
-        role: &str,
-        agent: &str,
-        resources: Vec<Resource>,
-    ) {
-        let proposals = vec![Proposal {
-            framework_id: FrameworkId {
-                value: framework.to_string(),
-            },
-            role: role.to_string(),
-            agents: vec![(agent_id(agent), resources)],
-        }];
-        self.input(Input::Proposals(Proposals { proposals, seen }));
     }
 
     pub(crate) fn accept(&mut self, by: &Scheduler, offers: &[&str], tasks: &[Value]) -> Answer {

@@ -1,10 +1,13 @@
-//! Tasks and the agents' side of the [`Stage`].
+//! Tasks, the allocator's and the agents' side of the [`Stage`].
 
 use serde_json::{Value, json};
-use tepui_messages::master::{AgentMessage, Answer, PeerId};
+use tepui_messages::{
+    allocator::{Proposal, Proposals},
+    master::{AgentMessage, Answer, PeerId},
+};
 use tepui_protocol::{
     node,
-    v1::{AgentInfo, FrameworkId, Task, TaskState, TaskStatus},
+    v1::{AgentInfo, FrameworkId, Resource, Task, TaskState, TaskStatus},
 };
 
 use crate::{
@@ -191,6 +194,40 @@ impl Stage {
             .iter()
             .map(show_order)
             .collect()
+    }
+
+    pub(crate) fn propose(&mut self, framework: &str, role: &str, agent: &str, resources: &str) {
+        self.propose_resources(framework, role, agent, parse(resources));
+    }
+
+    pub(crate) fn propose_resources(
+        &mut self,
+        framework: &str,
+        role: &str,
+        agent: &str,
+        resources: Vec<Resource>,
+    ) {
+        self.ledger.hold(agent, framework, role, &resources);
+        self.propose_seen(self.core.told, framework, role, agent, resources);
+    }
+
+    /// A proposal of an allocator that had been told of `seen` changes; the ledger is not asked.
+    pub(crate) fn propose_seen(
+        &mut self,
+        seen: u64,
+        framework: &str,
+        role: &str,
+        agent: &str,
+        resources: Vec<Resource>,
+    ) {
+        let proposals = vec![Proposal {
+            framework_id: FrameworkId {
+                value: framework.to_string(),
+            },
+            role: role.to_string(),
+            agents: vec![(agent_id(agent), resources)],
+        }];
+        self.input(Input::Proposals(Proposals { proposals, seen }));
     }
 
     /// The live task as the agent would report it.
