@@ -119,16 +119,17 @@ class Daemon:
 class House:
     """A master, or a group of them, and agents. Leaves neither processes nor files behind."""
 
-    def __init__(self, agents=1, resources="cpus:4;mem:4096;disk:1000;ports:[31000-32000]", masters=1):
+    def __init__(self, agents=1, resources="cpus:4;mem:4096;disk:1000;ports:[31000-32000]", masters=1, zookeeper=False):
         self.folder = tempfile.mkdtemp(prefix="tepui-acceptance.")
-        ports = free_ranges(1, 2 * masters + agents)
-        http, bridges = ports[:masters], ports[masters:2 * masters]
+        ports = free_ranges(1, 3 * masters + agents)
+        http, bridges, self.zk_ports = (ports[masters * at:masters * (at + 1)] for at in range(3))
         peers = ",".join(f"m{number}=127.0.0.1:{port}" for number, port in enumerate(bridges, 1))
         self.masters = []
-        for number, (port, bridge) in enumerate(zip(http, bridges), 1):
+        for number, (port, bridge, zk) in enumerate(zip(http, bridges, self.zk_ports), 1):
             name = "master" if masters == 1 else f"m{number}"
             group = ["--bridge-port", str(bridge)] if masters == 1 else ["--name", name, "--peers", peers]
-            words = ["master", "--work-dir", self.path(name), "--port", str(port), *group]
+            endpoint = ["--zk-port", str(zk)] if zookeeper else []
+            words = ["master", "--work-dir", self.path(name), "--port", str(port), *group, *endpoint]
             self.masters.append(Daemon(words, port, self.path(f"{name}.log")))
         self.master = self.masters[0]
         self.port = self.master.port
@@ -136,7 +137,7 @@ class House:
         addresses = ",".join(f"127.0.0.1:{port}" for port in http)
         self.agents = [Daemon(["agent", "--work-dir", self.path(f"agent{index}"), "--master", addresses, "--port", str(port),
                                "--resources", resources], port, self.path(f"agent{index}.log"))
-                       for index, port in enumerate(ports[2 * masters:])]
+                       for index, port in enumerate(ports[3 * masters:])]
 
     def path(self, name):
         return os.path.join(self.folder, name)
