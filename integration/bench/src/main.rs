@@ -1,6 +1,7 @@
 //! `tepui-bench NAME --json`: each benchmark beside a bare loop in one run, as a ratio, since machines are noisy.
 
 mod launch;
+mod locality;
 mod mailbox;
 mod wire;
 
@@ -26,6 +27,8 @@ enum Bench {
     Wire(Options),
     /// ACCEPT to TASK_RUNNING on a running cluster, beside spawning and waiting for the same command
     LaunchLatency(launch::LaunchOptions),
+    /// The share of tasks that run where their data is, by how long schedulers wait for it, in simulated time
+    Locality(locality::LocalityOptions),
 }
 
 #[derive(Debug, Clone, Args)]
@@ -46,6 +49,7 @@ fn main() -> anyhow::Result<()> {
             let json = options.json;
             (launch::run(options)?, json)
         }
+        Bench::Locality(options) => (locality::run(&options), options.json),
     };
     if json {
         println!("{result}");

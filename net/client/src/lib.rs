@@ -7,6 +7,7 @@
 pub mod download;
 pub mod executor;
 mod http;
+pub mod locality;
 mod masters;
 pub mod operator;
 pub mod scheduler;
