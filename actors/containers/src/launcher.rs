@@ -7,9 +7,10 @@ use crate::launch::{LaunchSpec, check_id};
 use crate::process::ProcessId;
 use crate::record::{CANCELLED, LaunchFailure, RECORD_FILE, Stage};
 use crate::running::{Recovered, Running, exit_of, kill_all, read_fate, tree};
-use crate::spares::Spares;
+use crate::spares::{self, Spare};
 use crate::spec::{self, MAX_SPEC_BYTES};
 use crate::start::{LAUNCH_DEADLINE, Shim, open_pidfd, start};
+use crate::stock::{REFILL_PAUSE, Stock};
 use std::fs::{DirBuilder, File};
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
@@ -24,10 +25,6 @@ const MAX_LAUNCHES_AT_ONCE: usize = 8;
 
 /// How long a recovering agent pauses before it looks again at a launch that is not decided yet.
 const RECOVER_PAUSE: Duration = Duration::from_millis(2);
-
-/// Between a launch and the making of the next spare shim, so that it does not take the CPU from those who are told of
-/// the launch.
-const REFILL_PAUSE: Duration = Duration::from_millis(5);
 
 /// How often, and with what pause, a cgroup that the kernel still calls busy is tried again: the last process may be
 /// on its way out.
@@ -45,7 +42,7 @@ struct Inner {
     cgroups: Cgroups,
     boot_id: String,
     launches: Semaphore,
-    spares: Spares,
+    spares: Stock<Spare>,
 }
 
 impl Launcher {
@@ -58,7 +55,7 @@ impl Launcher {
             .trim()
             .to_owned();
         let launches = Semaphore::new(MAX_LAUNCHES_AT_ONCE);
-        let spares = Spares::new(shim.clone(), spares);
+        let spares = spares::stock(shim.clone(), spares);
         Ok(Self {
             inner: Arc::new(Inner {
                 shim,
@@ -85,7 +82,7 @@ impl Launcher {
             .await
             .map_err(|_| Error::Runtime)?;
         let launched = self.inner.launch(&spec).await;
-        self.refill(REFILL_PAUSE);
+        self.inner.spares.refill(REFILL_PAUSE);
         launched
     }
 
@@ -94,19 +91,7 @@ impl Launcher {
     /// # Panics
     /// Outside a tokio runtime.
     pub fn warm_up(&self) {
-        self.refill(Duration::ZERO);
-    }
-
-    fn refill(&self, pause: Duration) {
-        if !self.inner.spares.wants_filling() {
-            return;
-        }
-        let inner = Arc::clone(&self.inner);
-        tokio::spawn(async move {
-            tokio::time::sleep(pause).await;
-            // What fails here fails in the next launch too, which tells it.
-            let _ = tokio::task::spawn_blocking(move || inner.spares.fill()).await;
-        });
+        self.inner.spares.refill(Duration::ZERO);
     }
 
     /// Finds a container again after a restart of the agent. A launch that no shim has taken up is cancelled by this,
@@ -205,7 +190,7 @@ impl Inner {
         orders: &[u8],
         cgroup: Option<&ContainerCgroup>,
     ) -> Result<Running, Error> {
-        let shim = match self.spares.take(orders) {
+        let shim = match spares::take(&self.spares, orders) {
             Some(shim) => shim,
             None => Shim::with_orders(&self.shim, orders)?,
         };

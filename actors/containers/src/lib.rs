@@ -42,9 +42,13 @@ mod running;
 #[cfg(feature = "launcher")]
 pub mod sandbox;
 #[cfg(feature = "launcher")]
+pub mod sandboxes;
+#[cfg(feature = "launcher")]
 mod spares;
 #[cfg(feature = "launcher")]
 mod start;
+#[cfg(feature = "launcher")]
+mod stock;
 #[cfg(feature = "launcher")]
 pub mod usage;
 #[cfg(feature = "launcher")]

@@ -18,11 +18,7 @@ const PARENT_MODE: u32 = 0o755;
 /// that exists is taken over, unless its last component is a link. Errors: no right, no space, not a directory.
 pub fn prepare_sandbox(path: &Path, owner: Option<&Credentials>) -> Result<(), Error> {
     if let Some(parent) = path.parent() {
-        let mut parents = DirBuilder::new();
-        parents.recursive(true).mode(PARENT_MODE);
-        parents
-            .create(parent)
-            .map_err(Error::file("make the directory", parent))?;
+        make_parents(parent)?;
     }
     match DirBuilder::new().mode(SANDBOX_MODE).create(path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
@@ -30,15 +26,30 @@ pub fn prepare_sandbox(path: &Path, owner: Option<&Credentials>) -> Result<(), E
     }
     let sandbox = open_directory(path)?;
     if let Some(owner) = owner {
-        let uid = rustix::fs::Uid::from_raw(owner.uid);
-        let gid = rustix::fs::Gid::from_raw(owner.gid);
-        rustix::fs::fchown(&sandbox, Some(uid), Some(gid))
+        rustix::fs::fchown(&sandbox, uid(owner), gid(owner))
             .map_err(|errno| failed("give away the sandbox", path, errno))?;
     }
     // Once more, because the umask may have taken bits from the creation.
     let mode = Mode::from_raw_mode(SANDBOX_MODE);
     rustix::fs::fchmod(&sandbox, mode)
         .map_err(|errno| failed("set the mode of the sandbox", path, errno))
+}
+
+/// Makes a directory that others may look through, and those above it.
+pub(crate) fn make_parents(path: &Path) -> Result<(), Error> {
+    let mut parents = DirBuilder::new();
+    parents.recursive(true).mode(PARENT_MODE);
+    parents
+        .create(path)
+        .map_err(Error::file("make the directory", path))
+}
+
+pub(crate) fn uid(owner: &Credentials) -> Option<rustix::fs::Uid> {
+    Some(rustix::fs::Uid::from_raw(owner.uid))
+}
+
+pub(crate) fn gid(owner: &Credentials) -> Option<rustix::fs::Gid> {
+    Some(rustix::fs::Gid::from_raw(owner.gid))
 }
 
 /// Opens a regular file beneath a sandbox for reading. Links are followed only while they stay beneath it; devices,
@@ -73,7 +84,7 @@ fn open_directory(path: &Path) -> Result<OwnedFd, Error> {
         .map_err(|errno| failed("open the directory", path, errno))
 }
 
-fn failed(action: &'static str, path: &Path, errno: rustix::io::Errno) -> Error {
+pub(crate) fn failed(action: &'static str, path: &Path, errno: rustix::io::Errno) -> Error {
     Error::file(action, path)(errno.into())
 }
 

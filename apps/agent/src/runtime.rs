@@ -16,7 +16,7 @@ use futures_util::future::{BoxFuture, FutureExt};
 use rustix::process::Signal;
 use tepui_containers::{
     Command, Error, Exit, LaunchSpec, Launcher, Limits, ProcessId, Recovered, Running, Usage,
-    sandbox::prepare_sandbox, user,
+    sandboxes::Sandboxes, user,
 };
 use tepui_messages::containers::{
     ContainerExit, ContainerRuntime, LaunchOrder, Limitation, ProcessMark, RecoveredContainer,
@@ -36,6 +36,7 @@ pub(crate) struct Containers(Arc<Inner>);
 
 struct Inner {
     launcher: Launcher,
+    sandboxes: Sandboxes,
     /// Holds one directory a container.
     runtime_dir: PathBuf,
     /// Handles only: they can be made again from the records.
@@ -52,9 +53,15 @@ pub(crate) struct Errors {
 
 impl Containers {
     /// `runtime_dir`: best on a tmpfs, the same after a restart of the agent.
-    pub(crate) fn new(launcher: Launcher, runtime_dir: PathBuf, errors: Arc<Errors>) -> Self {
+    pub(crate) fn new(
+        launcher: Launcher,
+        sandboxes: Sandboxes,
+        runtime_dir: PathBuf,
+        errors: Arc<Errors>,
+    ) -> Self {
         Self(Arc::new(Inner {
             launcher,
+            sandboxes,
             runtime_dir,
             running: Mutex::new(BTreeMap::new()),
             errors,
@@ -103,6 +110,7 @@ impl Inner {
     async fn launch(self: &Arc<Self>, order: LaunchOrder) -> Result<RunningContainer, String> {
         let spec = self.spec(order)?;
         let launched = self.launcher.launch(spec).await;
+        self.sandboxes.refill();
         Ok(self.adopt(launched.map_err(|error| told(&error))?))
     }
 
@@ -136,10 +144,12 @@ impl ContainerRuntime for Containers {
         sandbox: PathBuf,
         user: Option<String>,
     ) -> BoxFuture<'static, Result<(), String>> {
+        let inner = Arc::clone(&self.0);
         // On this thread, as the spawn later: handing it on would cost more.
         async move {
             let owner = credentials(user.as_deref())?;
-            prepare_sandbox(&sandbox, owner.as_ref()).map_err(|error| told(&error))
+            let prepared = inner.sandboxes.prepare(&sandbox, owner.as_ref());
+            prepared.map_err(|error| told(&error))
         }
         .boxed()
     }

@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::{Context, anyhow, bail};
 use sha2::{Digest, Sha256};
-use tepui_containers::{Cgroups, Launcher};
+use tepui_containers::{Cgroups, Launcher, sandboxes::Sandboxes};
 use tepui_engine::{
     DamagedLog, EngineError, Options, RocksEngine, SharedEngine, keys::AGENT_FAMILIES,
 };
@@ -30,6 +30,8 @@ const SHIM_VARIABLE: &str = "TEPUI_SHIM";
 const SHIM: &str = "tepui-shim";
 /// Launches at one moment that find their shim begun. Each idle one holds a few hundred kilobytes.
 const SPARE_SHIMS: usize = 4;
+/// Sandboxes made ahead, below the work directory: as many as shims.
+const SPARE_SANDBOXES: &str = "spare-sandboxes";
 /// Variables of the agent's own environment that no task inherits begin so.
 const OWN_VARIABLES: [&str; 4] = ["LIBPROCESS_", "MESOS_", "TEPUI_", "RUST_"];
 
@@ -40,6 +42,7 @@ pub(crate) struct Prepared {
     pub(crate) engine: SharedEngine,
     pub(crate) listener: TcpListener,
     pub(crate) launcher: Launcher,
+    pub(crate) sandboxes: Sandboxes,
     pub(crate) runtime_dir: PathBuf,
     pub(crate) is_root: bool,
 }
@@ -77,6 +80,8 @@ impl Prepared {
         config.seed = [high, low];
         let launcher = Launcher::new(shim()?, Cgroups::detect(CGROUP_ROOT), SPARE_SHIMS)
             .context("containers cannot be run here")?;
+        let sandboxes = Sandboxes::new(settings.work_dir.join(SPARE_SANDBOXES), SPARE_SHIMS)
+            .with_context(|| format!("--work-dir {}", settings.work_dir.display()))?;
         Ok(Self {
             runtime_dir: runtime_dir(&settings.work_dir)?,
             settings,
@@ -84,6 +89,7 @@ impl Prepared {
             engine,
             listener,
             launcher,
+            sandboxes,
             is_root,
         })
     }

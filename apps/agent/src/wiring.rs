@@ -51,6 +51,7 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
         engine,
         listener,
         launcher,
+        sandboxes,
         runtime_dir,
         is_root,
     } = prepared;
@@ -58,6 +59,7 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
     let directory = Directory::new(config.endpoint(), clock.clone());
     say_isolation(launcher.cgroups(), is_root);
     launcher.warm_up();
+    sandboxes.warm_up();
     let has_cgroups = !matches!(launcher.cgroups(), Cgroups::None { .. });
     let errors = Arc::new(Errors::default());
     let facts = Facts {
@@ -78,7 +80,7 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
         config,
         memory: Arc::new(memory),
         remembered,
-        runtime: Arc::new(Containers::new(launcher, runtime_dir, errors)),
+        runtime: Arc::new(Containers::new(launcher, sandboxes, runtime_dir, errors)),
         fetcher: Fetcher::default(),
         // Nobody waits only if the process is ending already.
         on_end: Box::new(|ending| drop(ended.send(ending))),
