@@ -46,22 +46,23 @@ step() {
 
 clippy() { cargo clippy --workspace --all-targets -- -D warnings; }
 
-# Leaves unit.junit.xml (nextest) or unit.txt (cargo test) for the ledger.
+# unit [PROFILE WORD…]: leaves unit.junit.xml (nextest) or unit.txt (cargo test) for the ledger.
 unit() {
+  local profile=${1:-default}
   rm -f "$results_dir"/unit.*
   # Tests launch the real shim, and cargo builds a program for a test only if it is of the test's own package.
   cargo build --workspace --bin tepui-shim
   if cargo nextest --version >/dev/null 2>&1; then
-    cargo nextest run --workspace "$@"
+    cargo nextest run --workspace --profile "$profile" "${@:2}"
     # nextest keeps its store in the clone, whatever CARGO_TARGET_DIR says
-    cp "$root/target/nextest/default/junit.xml" "$results_dir/unit.junit.xml"
+    cp "$root/target/nextest/$profile/junit.xml" "$results_dir/unit.junit.xml"
   else
     cargo test --workspace -- ${1:+--include-ignored} 2>&1 | tee "$results_dir/unit.txt"
   fi
 }
 unit_long() {
   export PROPTEST_CASES=${PROPTEST_CASES:-4096} TEPUI_FUZZ_INPUTS=${TEPUI_FUZZ_INPUTS:-1000000}
-  unit --run-ignored all
+  unit long --run-ignored all
 }
 
 # Benches print one JSON line each; only a bench that cannot run fails here, the figures are for people.
