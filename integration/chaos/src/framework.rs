@@ -14,7 +14,7 @@ use tepui_protocol::v1::{
     value,
 };
 use tokio::{
-    sync::mpsc,
+    sync::{mpsc, oneshot},
     task::{JoinHandle, spawn_local},
 };
 
@@ -22,6 +22,7 @@ use crate::{
     draw::Draw,
     lead::Lead,
     ledger::{Kind, Ledger},
+    machine,
     seen::Seen,
 };
 
@@ -38,7 +39,8 @@ pub(crate) enum Order {
     /// So many tasks more, as offers come.
     Launch(u64),
     Kill(Vec<(String, AgentId)>),
-    Reconcile(Vec<(String, AgentId)>),
+    /// Ask what became of every task whose end is not known; answered when all is asked.
+    Reconcile(oneshot::Sender<()>),
 }
 
 /// Whoever holds it gives orders.
@@ -84,6 +86,13 @@ impl Framework {
             ledger,
             running: spawn_local(actor.run(events, received)),
         })
+    }
+
+    /// Returns when the master was asked for every task whose end is not known.
+    pub(crate) async fn reconcile(&mut self) -> anyhow::Result<()> {
+        let (asked, all_asked) = oneshot::channel();
+        self.order(Order::Reconcile(asked)).await?;
+        all_asked.await.context("the framework has ended")
     }
 
     pub(crate) fn ledger(&self) -> MutexGuard<'_, Ledger> {
@@ -168,11 +177,15 @@ impl Running {
                     self.lead.unless_lost(&self.leader, kill).await;
                 }
             }
-            Order::Reconcile(tasks) => {
-                for (value, agent_id) in tasks {
+            Order::Reconcile(asked) => {
+                // Chosen now: a master has forgotten a task whose end was acknowledged, and calls it lost.
+                let open = lock(&self.ledger).reconcile();
+                for (value, agent_id) in open {
                     let reconcile = self.scheduler.reconcile(TaskId { value }, Some(agent_id));
                     self.lead.unless_lost(&self.leader, reconcile).await;
                 }
+                // Who asked may have given up.
+                let _ = asked.send(());
             }
         }
         Ok(())
@@ -237,7 +250,7 @@ impl Running {
     fn task(&mut self, agent_id: &AgentId) -> TaskInfo {
         self.launched += 1;
         let id = format!("task-{}", self.launched);
-        let mark = format!("echo $$ >> {}/{id}", self.marks);
+        let mark = machine::mark(&format!("{}/{id}", self.marks));
         let (kind, command) = if self.launched.is_multiple_of(2) {
             let pause = self.draw.pause(100, 3_000).as_secs_f64();
             (Kind::Short, format!("{mark}; exec sleep {pause}"))

@@ -1,5 +1,5 @@
 //! The processes under test. Who started this program owns them: an order goes out as a line on stdout
-//! (`kill 5050 5051`, ports of masters), and `done` comes back on stdin.
+//! (`kill 5050 5051`, ports of daemons), and `done` comes back on stdin.
 
 use std::io::{self, BufRead, Write};
 

@@ -96,6 +96,11 @@ impl Lead {
     }
 }
 
+/// What a master answers, whoever leads; nothing if it takes too long.
+pub(crate) async fn unless_late<T>(answer: impl Future<Output = T>) -> Option<T> {
+    timeout(ANSWER_LIMIT, answer).await.ok()
+}
+
 /// Asks who led a moment ago, then everyone; the leader is who calls itself so.
 async fn look(client: &Client, masters: &[String], known: Option<String>) -> Option<String> {
     if let Some(known) = known

@@ -17,18 +17,18 @@ pub(crate) enum Kind {
     Short,
 }
 
-/// A process is its pid and when it began, in clock ticks since boot.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A process is its pid and when it began, in clock ticks since boot: pids come again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Process {
     pub(crate) pid: u32,
     pub(crate) began: u64,
 }
 
-/// What the machine shows: which pids each task's processes wrote down, and which of these live.
+/// What the machine shows: as which process each task says it was started, and which of these live.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Machine {
-    pub(crate) marks: BTreeMap<String, Vec<u32>>,
-    pub(crate) alive: BTreeMap<u32, Process>,
+    pub(crate) marks: BTreeMap<String, Vec<Process>>,
+    pub(crate) alive: BTreeSet<Process>,
 }
 
 #[derive(Debug, Clone)]
@@ -43,8 +43,6 @@ struct Task {
     state: Option<TaskState>,
     /// Told anything since the last reconciliation began.
     answered: bool,
-    /// As seen first.
-    process: Option<Process>,
 }
 
 #[derive(Debug, Default)]
@@ -90,7 +88,6 @@ impl Ledger {
             kill_asked: false,
             state: None,
             answered: false,
-            process: None,
         };
         self.tasks.insert(id.to_string(), task);
     }
@@ -194,9 +191,9 @@ impl Ledger {
     }
 
     /// What is wrong with the account now that all is quiet; nothing, if no task is lost or doubled.
-    pub(crate) fn audit(&mut self, machine: &Machine) -> Vec<String> {
+    pub(crate) fn audit(&self, machine: &Machine) -> Vec<String> {
         let mut faults = self.faults.clone();
-        for (id, task) in &mut self.tasks {
+        for (id, task) in &self.tasks {
             let marks = machine.marks.get(id).map_or(&[][..], Vec::as_slice);
             if let Err(fault) = audit_one(task, marks, machine) {
                 faults.push(format!("{id} ({:?}): {fault}", task.kind));
@@ -211,42 +208,31 @@ impl Ledger {
     }
 }
 
-fn audit_one(task: &mut Task, marks: &[u32], machine: &Machine) -> Result<(), String> {
+fn audit_one(task: &Task, marks: &[Process], machine: &Machine) -> Result<(), String> {
     let told = task.state.map_or("nothing", |it| it.as_str_name());
     if marks.len() > 1 {
         return Err(format!("started {} times, as {marks:?}", marks.len()));
     }
-    let process = marks
-        .first()
-        .and_then(|pid| machine.alive.get(pid))
-        .copied();
+    let lives = marks.iter().any(|it| machine.alive.contains(it));
     match (task.state, marks.first()) {
-        (None, Some(pid)) if task.refused => Err(format!("refused, and started as {pid}")),
+        (None, Some(process)) if task.refused => {
+            Err(format!("refused, and started as {process:?}"))
+        }
         (Some(_), _) if task.refused => Err(format!("refused, and told to be {told}")),
         (None, None) if task.refused => Ok(()),
         (None, _) => Err("nothing was ever told of it".to_string()),
-        (Some(TaskState::TaskRunning), Some(pid)) => {
-            let Some(process) = process else {
-                return Err(format!("told to be running, and its process {pid} is gone"));
-            };
-            let first = *task.process.get_or_insert(process);
-            if first == process {
-                return Ok(());
-            }
-            Err(format!("was {first:?} and is now {process:?}"))
+        (Some(TaskState::TaskRunning), Some(_)) if lives => Ok(()),
+        (Some(TaskState::TaskRunning), Some(process)) => {
+            Err(format!("told to be running, and {process:?} is gone"))
         }
-        (Some(TaskState::TaskFinished), Some(_)) if task.kind == Kind::Short => gone(process),
-        (Some(TaskState::TaskKilled), Some(_)) if task.kill_asked => gone(process),
+        (Some(TaskState::TaskFinished), Some(_)) if task.kind == Kind::Short && !lives => Ok(()),
+        (Some(TaskState::TaskKilled), Some(_)) if task.kill_asked && !lives => Ok(()),
         (Some(state), None) if says_never_began(state) => Ok(()),
-        (Some(_), Some(pid)) => Err(format!("told to be {told}, and it was started as {pid}")),
+        (Some(_), Some(process)) if lives => {
+            Err(format!("told to be {told}, and {process:?} lives"))
+        }
+        (Some(_), Some(process)) => Err(format!("told to be {told}, and started as {process:?}")),
         (Some(_), None) => Err(format!("told to be {told}, and it never started")),
-    }
-}
-
-fn gone(process: Option<Process>) -> Result<(), String> {
-    match process {
-        None => Ok(()),
-        Some(process) => Err(format!("has ended, and {process:?} lives")),
     }
 }
 

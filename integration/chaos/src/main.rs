@@ -12,7 +12,7 @@ mod registers;
 mod rounds;
 mod seen;
 
-use std::{path::PathBuf, process::exit, time::Duration};
+use std::{collections::BTreeSet, path::PathBuf, process::exit, time::Duration};
 
 use anyhow::Context;
 use clap::Parser;
@@ -26,12 +26,15 @@ struct Cli {
     /// Addresses of the masters' HTTP, HOST:PORT
     #[arg(long, value_delimiter = ',', required = true)]
     masters: Vec<String>,
-    /// Agents of the cluster
-    #[arg(long)]
-    agents: usize,
+    /// Ports of the agents
+    #[arg(long, value_delimiter = ',', required = true)]
+    agents: Vec<String>,
     /// How often the leader is killed
     #[arg(long)]
     kills: usize,
+    /// Do this instead, as often
+    #[arg(long)]
+    only: Option<Fault>,
     /// Decides when
     #[arg(long)]
     seed: u64,
@@ -57,11 +60,13 @@ fn main() -> anyhow::Result<()> {
 }
 
 async fn run(cli: &Cli) -> anyhow::Result<()> {
-    let (masters, marks) = (cli.masters.clone(), cli.marks.clone());
-    let mut rounds = Rounds::prepare(masters, cli.agents, marks, cli.seed).await?;
+    let (masters, agents) = (cli.masters.clone(), cli.agents.clone());
+    let mut rounds = Rounds::prepare(masters, agents, cli.marks.clone(), cli.seed).await?;
     rounds.begin().await.context("before the first round")?;
     let mut outcomes = Vec::new();
-    for (number, fault) in (1..).zip(plan(cli.kills)) {
+    let alone = |fault| vec![fault; cli.kills];
+    let faults = cli.only.map_or_else(|| plan(cli.kills), alone);
+    for (number, fault) in (1..).zip(faults) {
         let outcome = rounds.round(number, fault).await;
         if outcome.is_err() {
             write_down(&rounds.history, &cli.history)?;
@@ -69,7 +74,8 @@ async fn run(cli: &Cli) -> anyhow::Result<()> {
         outcomes.push(outcome.with_context(|| format!("round {number}, {fault}"))?);
     }
     rounds.end().await?;
-    for fault in [Fault::LeaderKilled, Fault::LeaderStopped, Fault::AllKilled] {
+    let kinds: BTreeSet<Fault> = outcomes.iter().map(|it| it.fault).collect();
+    for fault in kinds {
         summary(fault, &outcomes);
     }
     Ok(())
@@ -93,9 +99,6 @@ fn summary(fault: Fault, outcomes: &[Outcome]) {
             quantile(100)
         );
     };
-    if own.is_empty() {
-        return;
-    }
     eprintln!("{fault}, {} times, until", own.len());
     line("a write was acknowledged", &|it| it.gaps.write);
     line("an offer came", &|it| it.gaps.offer);

@@ -1,12 +1,13 @@
 //! Clients that write and read registers through the leader, all the time: a register is the weight of a role.
 //!
 //! Reads are linearizable by promise: the leader answers from its view once that has all that was acknowledged, and
-//! only under a lease. So what a deposed leader answers has to be no answer, or a right one.
+//! only under a lease. So what a deposed leader answers has to be no answer, or a right one: some groups read
+//! through all masters in turn, also through one that is stopped and answers when it goes on.
 
 use std::{
     sync::{
         Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed, Ordering::SeqCst},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst},
     },
     time::Instant,
 };
@@ -24,7 +25,7 @@ use tepui_protocol::v1::{
 
 use crate::{
     history::{Operation, Sitting, What},
-    lead::Lead,
+    lead::{Lead, unless_late},
     seen::Seen,
 };
 
@@ -43,6 +44,9 @@ pub(crate) struct Group {
     lead: Lead,
     client: Client,
     seen: Seen,
+    /// Through which it reads; none for the leader.
+    masters: Vec<String>,
+    turn: AtomicUsize,
     keys: usize,
     next_value: AtomicU64,
     /// The register in use, and its value.
@@ -67,12 +71,14 @@ enum Answer<T> {
 }
 
 impl Group {
-    pub(crate) fn new(name: String, lead: Lead, seen: Seen) -> Group {
+    pub(crate) fn new(name: String, lead: Lead, seen: Seen, masters: Vec<String>) -> Group {
         Group {
             name,
             lead,
             client: Client::default(),
             seen,
+            masters,
+            turn: AtomicUsize::new(0),
             keys: 0,
             next_value: AtomicU64::new(1),
             current: None,
@@ -159,7 +165,7 @@ impl Group {
         while done < count {
             let leader = self.lead.found().await?;
             let invoked = recording.tick();
-            let Answer::Done(value) = self.read(&leader, &recording.key).await? else {
+            let Answer::Done(value) = self.read(leader, &recording.key).await? else {
                 self.lead.found_anew().await?;
                 continue;
             };
@@ -191,9 +197,16 @@ impl Group {
         answer(self.lead.unless_lost(leader, operator.change(&call)).await)
     }
 
-    async fn read(&self, leader: &str, role: &str) -> anyhow::Result<Answer<u64>> {
-        let all = weights(&self.lead, &self.client, leader).await?;
-        Ok(match all {
+    async fn read(&self, leader: String, role: &str) -> anyhow::Result<Answer<u64>> {
+        let turn = self.turn.fetch_add(1, Relaxed);
+        let all = match self.masters.get(turn % self.masters.len().max(1)) {
+            Some(master) => {
+                let operator = Operator::new(self.client.clone(), master);
+                answer(unless_late(operator.get(Type::GetWeights)).await)
+            }
+            None => weights(&self.lead, &self.client, &leader).await,
+        };
+        Ok(match all? {
             Answer::Done(response) => Answer::Done(weight_of(&response, role)),
             Answer::Refused => Answer::Refused,
             Answer::Lost => Answer::Lost,

@@ -45,10 +45,12 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 const RECONCILE_EVERY: Duration = Duration::from_secs(1);
 
 /// What happens in a round.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
 pub(crate) enum Fault {
     LeaderKilled,
     LeaderStopped,
+    /// And one agent with it.
+    LeaderAndAgentKilled,
     AllKilled,
 }
 
@@ -57,17 +59,21 @@ impl fmt::Display for Fault {
         f.write_str(match self {
             Fault::LeaderKilled => "leader killed",
             Fault::LeaderStopped => "leader stopped",
+            Fault::LeaderAndAgentKilled => "leader and agent killed",
             Fault::AllKilled => "all masters killed",
         })
     }
 }
 
-/// So many times the leader is killed; between, now and then, it is stopped, or all masters are killed.
+/// So many times the leader is killed; between, now and then, something else happens.
 pub(crate) fn plan(kills: usize) -> Vec<Fault> {
     let after = |kill: usize| {
         let stopped = kill.is_multiple_of(4).then_some(Fault::LeaderStopped);
+        let agent = kill
+            .is_multiple_of(5)
+            .then_some(Fault::LeaderAndAgentKilled);
         let all = kill.is_multiple_of(10).then_some(Fault::AllKilled);
-        [Some(Fault::LeaderKilled), stopped, all]
+        [Some(Fault::LeaderKilled), stopped, agent, all]
     };
     (1..=kills).flat_map(after).flatten().collect()
 }
@@ -83,7 +89,8 @@ pub(crate) struct Outcome {
 
 pub(crate) struct Rounds {
     masters: Vec<String>,
-    agents: usize,
+    /// Their ports.
+    agents: Vec<String>,
     marks: PathBuf,
     lead: Lead,
     seen: Seen,
@@ -98,12 +105,16 @@ pub(crate) struct Rounds {
 impl Rounds {
     pub(crate) async fn prepare(
         masters: Vec<String>,
-        agents: usize,
+        agents: Vec<String>,
         marks: PathBuf,
         seed: u64,
     ) -> anyhow::Result<Rounds> {
         let (lead, seen) = (Lead::watch(masters.clone()), Seen::new());
-        let group = |number| Group::new(format!("g{number}"), lead.clone(), seen.clone());
+        let group = |number: usize| {
+            let wanders = number.is_multiple_of(2);
+            let through = if wanders { masters.clone() } else { Vec::new() };
+            Group::new(format!("g{number}"), lead.clone(), seen.clone(), through)
+        };
         let groups = (0..GROUPS).map(group).collect();
         let shown = marks.display().to_string();
         let tasks = Draw::new(seed ^ 1);
@@ -179,11 +190,14 @@ impl Rounds {
     async fn strike(&mut self, fault: Fault) -> anyhow::Result<Outcome> {
         let (leader, began) = self.moment().await?;
         let old = [lead::port(&leader).to_string()];
+        let agent = self.draw.between(0, self.agents.len() as u64) as usize;
+        let both = [old[0].clone(), self.agents[agent].clone()];
         let masters = self.masters.iter().map(|it| lead::port(it).to_string());
         let all: Vec<String> = masters.collect();
         let (struck, ports, longest_ms, mended) = match fault {
             Fault::LeaderKilled => (Deed::Kill, &old[..], 3_000, Deed::Start),
             Fault::LeaderStopped => (Deed::Pause, &old[..], 4_000, Deed::Resume),
+            Fault::LeaderAndAgentKilled => (Deed::Kill, &both[..], 3_000, Deed::Start),
             Fault::AllKilled => (Deed::Kill, &all[..], 1_000, Deed::Start),
         };
         house::order(struck, ports).await?;
@@ -232,7 +246,7 @@ impl Rounds {
             .json("/slaves")
             .await?;
         let agents = agents["slaves"].as_array().context("/slaves has a list")?;
-        Ok(agents.iter().filter(|it| it["active"] == true).count() == self.agents)
+        Ok(agents.iter().filter(|it| it["active"] == true).count() == self.agents.len())
     }
 
     /// Waits until every task has ended or runs, as far as the framework is told.
@@ -240,8 +254,7 @@ impl Rounds {
         self.framework.order(Order::Launch(0)).await?;
         let deadline = Instant::now() + HEAL_LIMIT;
         loop {
-            let open = self.framework.ledger().reconcile();
-            self.framework.order(Order::Reconcile(open)).await?;
+            self.framework.reconcile().await?;
             let settled = async || self.framework.ledger().unsettled().is_empty();
             if until(RECONCILE_EVERY, "tasks", settled).await.is_ok() {
                 return Ok(());
