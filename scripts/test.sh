@@ -65,6 +65,13 @@ unit_long() {
   unit long --run-ignored all
 }
 
+# As the cases of the property tests: the same pauses in every run, new ones in make test-long. A failure prints its seed.
+chaos() {
+  local kills=3
+  if [[ $mode == long ]]; then kills=50; else export TEPUI_CHAOS_SEED=${TEPUI_CHAOS_SEED:-20261122}; fi
+  integration/chaos/run.sh --kills "${TEPUI_CHAOS_KILLS:-$kills}"
+}
+
 # Benches print one JSON line each; only a bench that cannot run fails here, the figures are for people.
 benches() {
   local bench name
@@ -81,6 +88,7 @@ if [[ $mode == long ]]; then step unit unit_long; else step unit unit; fi
 step build build_release
 step demo "$root/scripts/demo_check.sh"
 step acceptance integration/acceptance/run.sh
+step chaos chaos
 step conformance integration/conformance/run.sh
 if [[ $mode == long ]]; then
   step conformance-2 integration/conformance/run.sh
