@@ -269,3 +269,4 @@ fn allocation(framework: &str, resources: &[Resource]) -> Allocation {
         resources: without_allocation(resources),
     }
 }
+                partition_aware: Some(self.is_partition_aware(framework)),
