@@ -4,6 +4,8 @@
 //! consensus groups all that wait into one sync. One registrar serves one master actor, which leads at most once:
 //! another election is another pair.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use tepui_consensus::{Applied, Consensus, ProposeError, Status};
 use tepui_kit::{Actor, Answer, Context, Message, Receive, Teller};
@@ -107,6 +109,7 @@ impl Registrar {
         let leads = Leads {
             term,
             registry: Box::new(self.reader.copy()),
+            counted_ago: Duration::ZERO,
         };
         if self.master.tell(leads).is_err() {
             tracing::error!("the master does not take its election");
