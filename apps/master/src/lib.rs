@@ -13,6 +13,7 @@ mod join;
 pub mod leadership;
 pub mod naming;
 mod reign;
+mod room;
 mod roster;
 mod run;
 mod steward;

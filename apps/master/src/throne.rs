@@ -9,6 +9,7 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::anyhow;
 use tepui_consensus::{Role, Status};
+use tepui_engine::DiskFailed;
 use tepui_kit::Tell;
 use tokio::{
     sync::mpsc,
@@ -99,9 +100,12 @@ impl Throne {
         if let Some(reason) = &status.stopped {
             self.ground.leadership.set(Standing::NoLeader);
             let work_dir = self.ground.settings.work_dir.display();
-            return Err(anyhow!(
-                "--work-dir {work_dir}: the registry has stopped: {reason}"
-            ));
+            let text = format!("--work-dir {work_dir}: the registry has stopped: {reason}");
+            return Err(if status.disk_failed {
+                DiskFailed(text).into()
+            } else {
+                anyhow!(text)
+            });
         }
         let gone = self.reign.as_ref().is_none_or(|it| it.master.is_closed());
         let over = self

@@ -133,8 +133,10 @@ impl Reign {
             settle: number > 0,
         };
         let (member, reader) = (ground.consensus.clone(), ground.reader.clone());
-        let registrar = registrar
-            .start_once(move || Registrar::new(member, reader, Arc::new(announce), beginning));
+        let room = ground.disk.room();
+        let registrar = registrar.start_once(move || {
+            Registrar::new(member, reader, Arc::new(announce), beginning).within(room)
+        });
         Ok(Reign {
             number,
             agents: Arc::new(Agents::new(&master, directory)),
