@@ -168,7 +168,8 @@ async fn start(stage: &TestStage, world: &Arc<World>) -> Link<NodeActor> {
         })
         .expect("room");
     settle(stage).await;
-    assert_eq!(world.take(), ["register", "synced 1"]);
+    // Its id and the leader's term.
+    assert_eq!(world.take(), ["register", "synced 2"]);
     agent
 }
 

@@ -76,7 +76,7 @@ impl NodeActor {
             self.waiting.clear();
             let text =
                 format!("the agent cannot remember what it does ({error}); look at its disk");
-            self.carry(Effect::Exit(Ending::Refused(text)), ctx);
+            self.carry(Effect::Exit(Ending::DiskFailed(text)), ctx);
         }
     }
 
@@ -137,7 +137,16 @@ impl NodeActor {
         }
         let asked = peer.ask(request);
         ctx.then(asked, move |actor, answer, ctx| {
+            let known = actor.core.term;
             match &answer {
+                Ok(node::AgentRegistration {
+                    term: Some(term), ..
+                }) if *term < known => tracing::warn!(
+                    term,
+                    known,
+                    "a master of a lower term than this agent has seen does not lead any more and is not obeyed; a \
+                     new cluster needs agents with new work directories"
+                ),
                 Ok(node::AgentRegistration {
                     agent_id: Some(id),
                     term,

@@ -41,7 +41,7 @@ pub struct NodeCore {
     pub(crate) remembered: bool,
     /// With its id, once there is one.
     pub(crate) info: Arc<AgentInfo>,
-    /// The highest term of a leader seen: orders of lower ones are refused.
+    /// The highest term of a leader seen, in this life or an earlier one: orders of lower ones are refused.
     pub(crate) term: u64,
     pub(crate) registration: Registration,
     pub(crate) master: Option<Arc<MasterInfo>>,
@@ -233,7 +233,7 @@ impl NodeCore {
             }
             _ => return,
         }
-        self.term = self.term.max(order.term().unwrap_or(0));
+        self.follow_term(turn, order.term());
         match order {
             Order::RunTask(order) => self.run_task(turn, *order),
             Order::RunTaskGroup(order) => self.run_task_group(turn, *order),

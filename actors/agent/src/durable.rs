@@ -18,6 +18,9 @@ use crate::{
     updates::uuid_of,
 };
 
+/// The document that holds the highest term: eight bytes, big-endian.
+const TERM: &str = "term";
+
 /// A checkpoint as the actor's [`Memory`].
 pub struct DurableMemory {
     checkpoint: Checkpoint,
@@ -73,6 +76,10 @@ impl DurableMemory {
                 boot_id: self.boot_id.clone(),
             }),
             Keep::ForgetAgent => Change::RemoveAgent,
+            Keep::Term(term) => Change::PutDocument {
+                name: TERM.to_owned(),
+                value: Bytes::copy_from_slice(&term.to_be_bytes()),
+            },
             Keep::Framework(info) => Change::PutFramework(FrameworkRecord {
                 framework_id: info
                     .id
@@ -179,11 +186,24 @@ fn remembered(recovered: Recovered) -> Remembered {
     }
     Remembered {
         agent,
+        term: recovered.documents.get(TERM).map_or(0, term),
         frameworks: frameworks.collect(),
         containers: containers.collect(),
         tasks: tasks.collect(),
         streams,
     }
+}
+
+fn term(document: &Bytes) -> u64 {
+    let bytes = document.as_ref().try_into();
+    bytes.map(u64::from_be_bytes).unwrap_or_else(|_| {
+        let length = document.len();
+        tracing::warn!(
+            length,
+            "the record of the leader's term is left out; it has 8 bytes"
+        );
+        0
+    })
 }
 
 fn stream_key(key: &TaskKey) -> StreamKey {

@@ -73,6 +73,7 @@ fn what_is_kept_is_remembered_and_what_is_forgotten_is_gone() {
     let running = status(2, TaskState::TaskRunning);
     let changes = [
         Keep::Agent(Arc::new(info.clone())),
+        Keep::Term(7),
         Keep::Framework(Arc::new(framework.clone())),
         Keep::Container(container.clone()),
         Keep::Task(task.clone()),
@@ -87,6 +88,7 @@ fn what_is_kept_is_remembered_and_what_is_forgotten_is_gone() {
     let (memory, found) = open(Arc::clone(&engine), "boot").expect("opens");
     let expected = Remembered {
         agent: Some((info, "boot".to_owned())),
+        term: 7,
         frameworks: vec![framework],
         containers: vec![container],
         tasks: vec![task],
@@ -111,5 +113,9 @@ fn what_is_kept_is_remembered_and_what_is_forgotten_is_gone() {
     assert!(found.streams.is_empty() && found.tasks.is_empty() && found.containers.is_empty());
     memory.commit(&[Keep::ForgetAgent], true).expect("kept");
     let (_, found) = open(engine, "boot").expect("opens");
-    assert_eq!(found, Remembered::default());
+    let only_the_term = Remembered {
+        term: 7,
+        ..Remembered::default()
+    };
+    assert_eq!(found, only_the_term);
 }

@@ -205,6 +205,8 @@ pub enum Ending {
     Asked,
     /// Someone must act; the text says what.
     Refused(String),
+    /// The agent cannot remember what it does; the text says what to do.
+    DiskFailed(String),
 }
 
 /// A change of what must not be forgotten.
@@ -212,8 +214,10 @@ pub enum Ending {
 pub enum Keep {
     /// With its id.
     Agent(Arc<AgentInfo>),
-    /// All is forgotten: id, frameworks and all of theirs.
+    /// All but the term is forgotten: id, frameworks and all of theirs.
     ForgetAgent,
+    /// The highest term of a leader seen.
+    Term(u64),
     Framework(Arc<FrameworkInfo>),
     /// With its containers, tasks and streams.
     ForgetFramework {
@@ -263,6 +267,8 @@ pub struct KeptTask {
 pub struct Remembered {
     /// With its id, and the boot it was last seen in.
     pub agent: Option<(AgentInfo, String)>,
+    /// The highest term of a leader seen; 0 where none was.
+    pub term: u64,
     pub frameworks: Vec<FrameworkInfo>,
     pub containers: Vec<KeptContainer>,
     pub tasks: Vec<KeptTask>,

@@ -8,6 +8,7 @@ use tepui_messages::{
     containers::ContainerExit,
 };
 use tepui_protocol::{
+    durations::duration_text,
     node,
     v1::{TaskResourceLimitation, TaskState, task_status::Reason},
 };
@@ -15,7 +16,7 @@ use tepui_protocol::{
 use crate::{
     core::{NodeCore, Timer, Turn},
     effect::{Effect, ExecutorKey, Keep},
-    status::{self, Verdict, duration_text},
+    status::{self, Verdict},
     tables::{executor_id, framework_id, push_bounded},
 };
 

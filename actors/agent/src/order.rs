@@ -4,14 +4,16 @@
 use std::{collections::BTreeMap, path::Path};
 
 use tepui_messages::containers::LaunchOrder;
-use tepui_protocol::v1::{
-    CommandInfo, ContainerInfo, ExecutorInfo, Resource, TaskInfo, container_info, executor_info,
-    resource, value,
+use tepui_protocol::{
+    durations::duration_text,
+    v1::{
+        CommandInfo, ContainerInfo, ExecutorInfo, Resource, TaskInfo, container_info,
+        executor_info, resource, value,
+    },
 };
 
 use crate::{
     config::NodeConfig,
-    status::duration_text,
     tables::{Executor, Framework},
 };
 

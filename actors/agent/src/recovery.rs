@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use tepui_messages::agent::{ExecutorPhase, NodePhase};
 use tepui_protocol::{
+    durations::duration_text,
     v1::{AgentInfo, ExecutorInfo, TaskState, task_status::Reason},
     values::same_attributes,
 };
@@ -14,7 +15,7 @@ use crate::{
     effect::{
         Effect, Ending, ExecutorKey, Fate, Keep, KeptContainer, KeptTask, Remembered, TaskKey,
     },
-    status::{self, Verdict, duration_text},
+    status::{self, Verdict},
     tables::{Executor, Framework, Stage, TaskEntry},
 };
 
@@ -24,6 +25,7 @@ impl NodeCore {
             return;
         }
         self.remembered = true;
+        self.term = self.term.max(remembered.term);
         let Some((info, boot_id)) = remembered.agent else {
             return self.finish_recovery(turn);
         };

@@ -6,18 +6,21 @@ use std::{sync::Arc, time::Duration};
 use tepui_messages::agent::NodePhase;
 use tepui_protocol::{
     node,
-    v1::{Task, TaskState, task_status::Reason},
+    v1::{Task, TaskState, framework_info::capability::Type as Capability, task_status::Reason},
 };
 
 use crate::{
     core::{NodeCore, Timer, Turn, task_key},
     effect::{Effect, Ending, Keep},
-    status::{self, Verdict},
+    status::{Verdict, has_capability},
     tables::Stage,
 };
 
 /// Backoff stops doubling here; the cap of the configuration comes earlier.
 const MAX_DOUBLINGS: u32 = 16;
+
+/// Tasks that have ended, told with one registration: a new leader with many agents has enough to do.
+const MAX_COMPLETED_TOLD: usize = 1_000;
 
 /// How far the agent is with the master of the moment.
 #[derive(Debug, Default)]
@@ -105,7 +108,29 @@ impl NodeCore {
             tasks,
             executors,
             frameworks,
+            completed: self.completed_tasks(),
         }
+    }
+
+    /// What ended here and is remembered, framework by framework, the newest executors first.
+    fn completed_tasks(&self) -> Vec<node::CompletedTasks> {
+        let mut room = MAX_COMPLETED_TOLD;
+        let mut told = Vec::new();
+        let completed = self.completed_frameworks.iter().rev();
+        for framework in self.frameworks.values().chain(completed) {
+            let executors = framework.executors.values();
+            let executors = executors.chain(framework.completed.iter().rev());
+            let tasks = executors.flat_map(|executor| executor.completed.iter().rev());
+            let tasks: Vec<Task> = tasks.take(room).map(|task| (**task).clone()).collect();
+            room -= tasks.len();
+            if !tasks.is_empty() {
+                told.push(node::CompletedTasks {
+                    framework_info: (*framework.info).clone(),
+                    tasks,
+                });
+            }
+        }
+        told
     }
 
     pub(crate) fn registration_answered(
@@ -153,7 +178,7 @@ impl NodeCore {
     fn registered(&mut self, turn: &mut Turn<'_>, answer: node::AgentRegistration) {
         self.phase = NodePhase::Running;
         self.registration.attempts = 0;
-        self.term = self.term.max(answer.term.unwrap_or(0));
+        self.follow_term(turn, answer.term);
         self.registered_at = Some(turn.now.unix_nanos);
         self.master = answer.master_info.map(Arc::new);
         for framework in &answer.shutdown_frameworks {
@@ -179,15 +204,29 @@ impl NodeCore {
         if known.is_some() || self.streams.contains(&key) {
             return;
         }
-        let state = framework.map_or(TaskState::TaskLost, |framework| {
-            status::dropped(&framework.info)
+        let told = unknown.partition_aware.unwrap_or(false);
+        let aware = framework.map_or(told, |framework| {
+            has_capability(&framework.info, Capability::PartitionAware)
         });
+        let state = if aware {
+            TaskState::TaskDropped
+        } else {
+            TaskState::TaskLost
+        };
         let verdict = Verdict::agent(
             state,
             Reason::Reconciliation,
             "Task is unknown to the agent",
         );
         self.update(turn, &key.framework_id, None, verdict.status(&key.task_id));
+    }
+
+    /// A leader of a lower term has nothing to say any more, also after a restart: on disk before this one is obeyed.
+    pub(crate) fn follow_term(&mut self, turn: &mut Turn<'_>, term: Option<u64>) {
+        if let Some(term) = term.filter(|term| *term > self.term) {
+            self.term = term;
+            turn.keep_synced(Keep::Term(term));
+        }
     }
 
     fn register_later(&mut self, turn: &mut Turn<'_>) {

@@ -81,6 +81,7 @@ fn tasks_the_master_has_and_the_agent_does_not_are_told() {
     let key = |id| node::TaskKey {
         framework_id: framework_id("f"),
         task_id: task_id(id),
+        partition_aware: None,
     };
     node.answer(node::AgentRegistration {
         reconcile: vec![key("t"), key("x")],
@@ -96,26 +97,38 @@ fn tasks_the_master_has_and_the_agent_does_not_are_told() {
         (told[0].source(), told[0].reason()),
         (Source::Agent, Reason::Reconciliation)
     );
-    // Of a framework the agent does not know.
-    node.on(Input::MasterLost { connection: 1 });
-    node.on(Input::MasterConnected { connection: 1 });
-    let unknown = node::TaskKey {
-        framework_id: framework_id("g"),
-        task_id: task_id("y"),
-    };
-    node.answer(node::AgentRegistration {
-        reconcile: vec![unknown],
-        ..registration()
-    });
-    let told = node.drain();
-    assert_eq!(
-        (told[0].task_id.value.as_str(), told[0].state()),
-        ("y", TaskLost)
-    );
-    assert_eq!(
-        (told[0].source(), told[0].reason()),
-        (Source::Agent, Reason::Reconciliation)
-    );
+}
+
+/// Of a framework the agent does not know; only the master can say what states that one understands.
+#[test]
+fn a_dropped_task_of_an_unknown_framework_is_lost_or_dropped_as_the_framework_knows() {
+    for (aware, state) in [
+        (Some(true), TaskDropped),
+        (Some(false), TaskLost),
+        (None, TaskLost),
+    ] {
+        let mut node = Node::running();
+        node.on(Input::MasterLost { connection: 1 });
+        node.on(Input::MasterConnected { connection: 1 });
+        let unknown = node::TaskKey {
+            framework_id: framework_id("g"),
+            task_id: task_id("y"),
+            partition_aware: aware,
+        };
+        node.answer(node::AgentRegistration {
+            reconcile: vec![unknown],
+            ..registration()
+        });
+        let told = node.drain();
+        assert_eq!(
+            (told[0].task_id.value.as_str(), told[0].state()),
+            ("y", state)
+        );
+        assert_eq!(
+            (told[0].source(), told[0].reason()),
+            (Source::Agent, Reason::Reconciliation)
+        );
+    }
 }
 
 /// MESOS-1696.
@@ -128,6 +141,7 @@ fn a_task_that_overtook_the_answer_is_not_told_as_unknown() {
     let key = node::TaskKey {
         framework_id: framework_id("f"),
         task_id: task_id("t"),
+        partition_aware: Some(true),
     };
     node.answer(node::AgentRegistration {
         reconcile: vec![key],
@@ -200,4 +214,76 @@ fn a_master_of_a_lower_term_does_not_register_an_agent_that_knows_a_higher_one()
     // It asks again; by then another one may lead.
     node.sleep(Duration::from_mins(1));
     assert!(matches!(node.said.as_slice(), [Effect::Register { .. }]));
+}
+
+/// A leader that was stopped may go on and find an agent that was restarted meanwhile.
+#[test]
+fn a_restarted_agent_obeys_no_master_of_a_lower_term_than_it_has_seen() {
+    let mut node = Node::running();
+    node.on(Input::MasterLost { connection: 1 });
+    node.on(Input::MasterConnected { connection: 1 });
+    let mut effects = Vec::new();
+    let answer = Input::RegistrationAnswered {
+        connection: 1,
+        answer: Ok(Box::new(node::AgentRegistration {
+            term: Some(5),
+            ..registration()
+        })),
+    };
+    node.core.on(node.now, answer, &mut effects);
+    let Some(Effect::Keep { changes, synced }) = effects.into_iter().next() else {
+        panic!("what is kept comes first")
+    };
+    assert!(synced && changes == [Keep::Term(5)]);
+    changes.into_iter().for_each(|it| node.kept.apply(it));
+    for boot_id in ["boot", "next boot"] {
+        let mut again = node.restart(boot_id);
+        again.on(Input::MasterConnected { connection: 1 });
+        again.answer_of_term(4);
+        again.run(task("t"));
+        assert!(!again.said.iter().any(|it| matches!(it, Effect::Launch(_))));
+        again.sleep(Duration::from_mins(1));
+        again.answer_of_term(6);
+        assert_eq!(again.kept.term, 6);
+        again.order(Order::RunTask(Box::new(node::RunTask {
+            framework_info: framework(),
+            task: task("t"),
+            launch_executor: true,
+            term: 7,
+        })));
+        let first = again
+            .said
+            .iter()
+            .position(|it| matches!(it, Effect::Launch(_)));
+        assert!(first.is_some(), "{:?}", again.said);
+        assert_eq!(again.kept.term, 7);
+    }
+}
+
+#[test]
+fn an_agent_that_returns_tells_what_ended_while_it_is_remembered() {
+    let mut node = Node::running();
+    for id in ["first", "second"] {
+        node.run(task(id));
+        let container_id = node.start();
+        node.exit(&container_id, 0);
+        assert_eq!(node.states(), [TaskStarting, TaskRunning, TaskFinished]);
+    }
+    node.run(task("runs"));
+    node.on(Input::MasterLost { connection: 1 });
+    node.on(Input::MasterConnected { connection: 2 });
+    let Some(Effect::Register { request, .. }) = node.said.last() else {
+        panic!("{:?}", node.said)
+    };
+    let tasks = request.tasks.iter().map(|task| task.task_id.value.as_str());
+    assert_eq!(tasks.collect::<Vec<_>>(), ["runs"]);
+    let [completed] = request.completed.as_slice() else {
+        panic!("{:?}", request.completed)
+    };
+    assert_eq!(completed.framework_info.id, Some(framework_id("f")));
+    let tasks = completed.tasks.iter();
+    let tasks: Vec<_> = tasks
+        .map(|task| (task.task_id.value.as_str(), task.state()))
+        .collect();
+    assert_eq!(tasks, [("second", TaskFinished), ("first", TaskFinished)]);
 }

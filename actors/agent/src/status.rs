@@ -176,28 +176,6 @@ fn signal_text(signal: i32) -> String {
     )
 }
 
-/// A duration as Mesos prints it: the largest unit that leaves no rest.
-pub(crate) fn duration_text(duration: Duration) -> String {
-    const UNITS: [(u128, &str); 8] = [
-        (604_800_000_000_000, "weeks"),
-        (86_400_000_000_000, "days"),
-        (3_600_000_000_000, "hrs"),
-        (60_000_000_000, "mins"),
-        (1_000_000_000, "secs"),
-        (1_000_000, "ms"),
-        (1_000, "us"),
-        (1, "ns"),
-    ];
-    let nanos = duration.as_nanos();
-    let unit = UNITS
-        .iter()
-        .find(|(size, _)| nanos != 0 && nanos.is_multiple_of(*size));
-    unit.map_or_else(
-        || "0ns".to_owned(),
-        |(size, name)| format!("{}{name}", nanos / size),
-    )
-}
-
 /// A duration of the schema; a negative one is none at all.
 pub(crate) fn duration(info: DurationInfo) -> Duration {
     Duration::from_nanos(u64::try_from(info.nanoseconds).unwrap_or(0))

@@ -37,6 +37,7 @@ pub(crate) struct Node {
 #[derive(Default, Clone)]
 pub(crate) struct Kept {
     pub(crate) agent: Option<AgentInfo>,
+    pub(crate) term: u64,
     pub(crate) frameworks: BTreeMap<String, FrameworkInfo>,
     pub(crate) containers: BTreeMap<String, KeptContainer>,
     pub(crate) tasks: BTreeMap<TaskKey, KeptTask>,
@@ -47,7 +48,13 @@ impl Kept {
     pub(crate) fn apply(&mut self, change: Keep) {
         match change {
             Keep::Agent(info) => self.agent = Some((*info).clone()),
-            Keep::ForgetAgent => *self = Kept::default(),
+            Keep::ForgetAgent => {
+                *self = Kept {
+                    term: self.term,
+                    ..Kept::default()
+                };
+            }
+            Keep::Term(term) => self.term = term,
             Keep::Framework(info) => {
                 let id = info.id.clone().expect("an id").value;
                 self.frameworks.insert(id, (*info).clone());
@@ -138,6 +145,14 @@ impl Node {
         self.on(Input::RegistrationAnswered {
             connection: 1,
             answer: Ok(Box::new(answer)),
+        });
+    }
+
+    /// The leader of this term registers the agent.
+    pub(crate) fn answer_of_term(&mut self, term: u64) {
+        self.answer(node::AgentRegistration {
+            term: Some(term),
+            ..registration()
         });
     }
 
@@ -265,6 +280,7 @@ impl Node {
         let kept = self.kept.clone();
         node.on(Input::Recovered(Box::new(Remembered {
             agent: kept.agent.map(|info| (info, "boot".to_owned())),
+            term: kept.term,
             frameworks: kept.frameworks.into_values().collect(),
             containers: kept.containers.into_values().collect(),
             tasks: kept.tasks.into_values().collect(),

@@ -90,6 +90,11 @@ impl World {
                 allocation,
                 refused_for,
             } => return self.recover(&agent_id, &allocation, refused_for),
+            WorldChange::Refused {
+                agent_id,
+                allocation,
+                refused_for,
+            } => return self.refused_before(&agent_id, &allocation, refused_for),
             WorldChange::Revive {
                 framework_id,
                 roles,
@@ -326,6 +331,25 @@ impl World {
             client,
             agent,
             refused: bundle,
+            refused_for,
+        })
+    }
+
+    /// Nothing is given back: the refusal is all there is.
+    fn refused_before(
+        &mut self,
+        agent_id: &AgentId,
+        allocation: &Allocation,
+        refused_for: Duration,
+    ) -> Option<Refusal> {
+        let agent = self.agent(agent_id)?;
+        let client = self.client(&allocation.framework_id, &allocation.role)?;
+        let refused = self.kinds.bundle(&allocation.resources);
+        let wanted = self.clients[client].subscribed && !refused.is_empty();
+        wanted.then_some(Refusal {
+            client,
+            agent,
+            refused,
             refused_for,
         })
     }

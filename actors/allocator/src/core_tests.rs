@@ -85,6 +85,24 @@ fn what_was_refused_is_offered_again_when_the_refusal_ends_on_an_interval() {
 }
 
 #[test]
+fn what_an_earlier_leader_was_told_is_refused_without_being_given_back() {
+    let mut scene = Scene::new();
+    scene.add_framework("f1", &["*"]);
+    scene.add_agent("a1", "cpus:4;mem:4096");
+    let refused = |resources| WorldChange::Refused {
+        agent_id: agent_id("a1"),
+        allocation: allocation("f1", "*", parse(resources)),
+        refused_for: 2 * SECOND,
+    };
+    scene.tell(refused("cpus:4;mem:4096"));
+    scene.settle();
+    assert_eq!(scene.offers(), []);
+    assert!(invariants::ledger_balances(scene.core.world()));
+    scene.advance(4 * SECOND);
+    assert_eq!(scene.offers(), one("f1", "*", "a1", "cpus:4;mem:4096"));
+}
+
+#[test]
 fn a_bigger_offer_passes_a_filter_and_a_smaller_one_does_not() {
     let mut scene = Scene::new();
     scene.add_agent("a1", "cpus:4;mem:4096");

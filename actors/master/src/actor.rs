@@ -70,6 +70,8 @@ pub struct Master {
     registrations: BTreeMap<Token, Answer<node::AgentRegistration>>,
     next_token: Token,
     effects: Vec<Effect>,
+    /// The clock on the wall and the monotonic one, at the election.
+    began: Option<(UnixNanos, u64)>,
 }
 
 impl Master {
@@ -84,6 +86,7 @@ impl Master {
             registrations: BTreeMap::new(),
             next_token: 0,
             effects: Vec::new(),
+            began: None,
         }
     }
 
@@ -138,8 +141,20 @@ impl Master {
         ctx.stop();
     }
 
+    /// Time since 1970 that does not jump: the clock on the wall at the election, and the monotonic one since then.
+    /// Deadlines are counted by it, so a clock that is set ends nobody's time.
+    fn now(&self, ctx: &Context<Self>) -> UnixNanos {
+        match self.began {
+            Some((wall, at)) => {
+                let since = ctx.clock().nanos().saturating_sub(at);
+                wall.saturating_add(since as i64)
+            }
+            None => ctx.clock().unix_nanos() as UnixNanos,
+        }
+    }
+
     fn act(&mut self, input: Input, ctx: &mut Context<Self>) {
-        let now = ctx.clock().unix_nanos() as UnixNanos;
+        let now = self.now(ctx);
         let mut effects = std::mem::take(&mut self.effects);
         self.core.on(now, input, &mut effects);
         // Whoever is answered below may read at once, and must find what was decided.
@@ -265,7 +280,11 @@ impl Actor for Master {
 
 impl Handler<Leads> for Master {
     fn handle(&mut self, leads: Leads, ctx: &mut Context<Self>) {
-        let recovered = Box::new(Recovered::from_registry(&leads.registry));
+        let mut recovered = Box::new(Recovered::from_registry(&leads.registry));
+        let since = leads.counted_ago.as_nanos() as i64;
+        recovered.counted_nanos = recovered.counted_nanos.saturating_add(since);
+        let clock = ctx.clock();
+        self.began = Some((clock.unix_nanos() as UnixNanos, clock.nanos()));
         self.silence.begin(leads.term);
         // Fills the tables and tells the actors of this process; nothing leaves it.
         self.act(

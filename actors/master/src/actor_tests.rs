@@ -15,6 +15,16 @@ use super::*;
 type Given = Arc<Mutex<Option<u64>>>;
 
 fn master(stage: &TestStage, given: &Given, written: Result<Committed, AskError>) -> Link<Master> {
+    let master = unelected(stage, given, written);
+    elect(&master);
+    master
+}
+
+fn unelected(
+    stage: &TestStage,
+    given: &Given,
+    written: Result<Committed, AskError>,
+) -> Link<Master> {
     let lease = Arc::clone(given);
     let links = MasterLinks {
         allocator: Recorder::new().teller(),
@@ -31,12 +41,21 @@ fn master(stage: &TestStage, given: &Given, written: Result<Committed, AskError>
         removal_rate: None,
         roles: None,
         root_submissions: true,
+        forgetting: Default::default(),
+        rate_limits: Default::default(),
+        traffic: Default::default(),
         agent_silence_timeout: Duration::from_secs(75),
     };
-    let link = stage.spawn().start_once(move || Master::new(config, links));
-    let registry = Box::default();
-    link.tell(Leads { term: 3, registry }).unwrap();
-    link
+    stage.spawn().start_once(move || Master::new(config, links))
+}
+
+fn elect(master: &Link<Master>) {
+    let leads = Leads {
+        term: 3,
+        registry: Box::default(),
+        counted_ago: Duration::ZERO,
+    };
+    master.tell(leads).unwrap();
 }
 
 fn teardown() -> OperatorCall {
@@ -80,6 +99,20 @@ fn a_master_without_its_lease_is_silent_until_it_is_renewed() {
         *given.lock().unwrap() = Some(3);
         assert_eq!(first.await.unwrap().status, 400);
         assert_eq!(second.await.unwrap(), messages::Answer::OK);
+    });
+}
+
+/// What the registry holds comes first.
+#[test]
+fn what_is_asked_for_while_a_master_takes_over_is_written_after_it() {
+    TestStage::run(1, async |stage| {
+        let given: Given = Arc::new(Mutex::new(Some(3)));
+        let master = unelected(stage, &given, Ok(Committed::Applied));
+        let mut early = master.ask(weights());
+        stage.advance(Duration::from_secs(5)).await;
+        assert!(futures_util::poll!(&mut early).is_pending());
+        elect(&master);
+        assert_eq!(early.await.unwrap(), messages::Answer::OK);
     });
 }
 

@@ -264,6 +264,9 @@ impl MasterCore {
         };
         self.agents.insert(id.to_string(), agent);
         self.peers.insert(peer, id.to_string());
+        if back.recovered {
+            self.recall_tasks(request, turn);
+        }
         let used = self.take_over(id, request, back.unreachable, turn);
         self.change(turn, Change::AgentAdded(Arc::new(record.clone())));
         let told_at = turn.allocator(WorldChange::AgentAdded {
@@ -274,6 +277,9 @@ impl MasterCore {
         });
         if let Some(agent) = self.agents.get_mut(id) {
             agent.told_at = told_at;
+        }
+        if back.recovered {
+            self.restore_refusals_on(id, turn);
         }
     }
 

@@ -192,10 +192,27 @@ fn tasks_the_agent_does_not_list_are_asked_about_and_those_it_lists_are_believed
         .map(|key| key.framework_id.value.as_str())
         .collect();
     assert_eq!(missing, [&plain.id]);
+    assert_eq!(registration.reconcile[0].partition_aware, Some(false));
     assert_eq!(stage.state(&aware, "u"), Some(TaskState::TaskRunning));
     assert_eq!(
         stage.ledger.free(&node.id).to_proto(),
         parse("cpus:1;mem:4000")
+    );
+    // The agent need not know the frameworks to say it in their words.
+    stage.lose(&node);
+    let (_, registration) = stage.back(&node, Vec::new());
+    let said = registration.reconcile.iter().map(|key| {
+        let framework = key.framework_id.value.as_str();
+        (framework, key.partition_aware == Some(true))
+    });
+    let said: Vec<_> = said.collect();
+    assert_eq!(
+        said,
+        [
+            (aware.id.as_str(), true),
+            (&aware.id, true),
+            (&plain.id, false)
+        ]
     );
 }
 

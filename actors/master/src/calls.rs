@@ -15,17 +15,15 @@ use crate::{
 };
 
 impl MasterCore {
+    /// A call of a scheduler that may call.
     pub(crate) fn scheduler_call(
         &mut self,
         token: Token,
+        id: &str,
         stream_id: Option<&str>,
         call: Call,
         turn: &mut Turn<'_>,
     ) {
-        let id = call.framework_id.clone().unwrap_or_default().value;
-        if let Err(refused) = self.check_caller(&id, stream_id) {
-            return turn.answer(token, refused);
-        }
         let Ok(kind) = Type::try_from(call.r#type.unwrap_or_default()) else {
             return turn.answer(token, Answer::refused(501, "501 Not Implemented."));
         };
@@ -41,18 +39,18 @@ impl MasterCore {
                     offer_constraints: update.offer_constraints,
                     stream_id: stream_id.unwrap_or_default().to_string(),
                 };
-                return self.update_framework(token, &id, Box::new(request), turn);
+                return self.update_framework(token, id, Box::new(request), turn);
             }
             // Answered when the registry has it, so that whoever reads next finds it gone.
             Type::Teardown => {
-                return self.end_framework(&id, Some((token, Answer::ACCEPTED)), turn);
+                return self.end_framework(id, Some((token, Answer::ACCEPTED)), turn);
             }
             _ => turn.answer(token, Answer::ACCEPTED),
         }
-        self.perform(&id, kind, call, turn);
+        self.perform(id, kind, call, turn);
     }
 
-    fn check_caller(&self, id: &str, stream_id: Option<&str>) -> Result<(), Answer> {
+    pub(crate) fn check_caller(&self, id: &str, stream_id: Option<&str>) -> Result<(), Answer> {
         let framework = self
             .frameworks
             .get(id)
@@ -126,8 +124,7 @@ impl MasterCore {
         revive: bool,
         turn: &mut Turn<'_>,
     ) {
-        let framework = self.frameworks.get_mut(id).expect("the caller was checked");
-        let subscribed = framework.roles();
+        let subscribed = self.frameworks[id].roles();
         if roles
             .iter()
             .any(|role| roles::validate(role).is_err() || !subscribed.contains(role))
@@ -144,6 +141,10 @@ impl MasterCore {
         } else {
             roles.clone()
         };
+        if revive {
+            self.forget_refusals(id, &concerned, turn);
+        }
+        let framework = self.frameworks.get_mut(id).expect("the caller was checked");
         let suppressed = &mut framework.record.suppressed_roles;
         suppressed.retain(|role| !concerned.contains(role));
         let framework_id = framework_id(id);

@@ -6,11 +6,17 @@ use bytes::Bytes;
 use prost::Message;
 use tepui_messages::change::MaintenanceRecord;
 use tepui_protocol::v1::{
-    AgentInfo, FrameworkInfo, MachineInfo, machine_info, maintenance::Schedule, quota::QuotaConfig,
+    AgentInfo, FrameworkId, FrameworkInfo, MachineInfo, machine_info, maintenance::Schedule,
+    quota::QuotaConfig,
 };
-use tepui_registry::{Command, MachineMode, MachineRecord, Maintenance, Registry};
+use tepui_registry::{
+    Command, MachineMode, MachineRecord, Maintenance, Registry, RemovedFramework,
+};
 
-use crate::core::{Recovered, RecoveredFramework};
+use crate::{
+    core::{CompletedFramework, Recovered, RecoveredFramework},
+    refusals::{self, Refusal, Refusals},
+};
 
 fn bytes(message: &impl Message) -> Bytes {
     message.encode_to_vec().into()
@@ -121,10 +127,11 @@ impl Recovered {
                 .map(|(id, at)| (id.clone(), *at))
                 .collect(),
             frameworks: frameworks(registry),
+            counted_nanos: registry.counted_nanos,
             completed_frameworks: registry
                 .removed_frameworks
                 .values()
-                .map(|removed| removed.id.clone())
+                .map(completed_framework)
                 .collect(),
             weights: registry.weights.clone(),
             quota: decode_all("quota", registry.quotas.iter()),
@@ -140,10 +147,44 @@ fn frameworks(registry: &Registry) -> Vec<RecoveredFramework> {
             Some(RecoveredFramework {
                 info: decode("framework", id, &record.info)?,
                 suppressed_roles: record.suppressed.iter().cloned().collect(),
-                deadline: record.failover_deadline_nanos,
+                deadline: record.failover_ends_nanos,
+                refusals: refusals_of(registry, id),
             })
         })
         .collect()
+}
+
+/// Those that cannot be read are left out: they are only offered once more.
+fn refusals_of(registry: &Registry, framework: &str) -> Refusals {
+    let mut refusals = Refusals::new();
+    for (agent, roles) in registry.refusals.get(framework).into_iter().flatten() {
+        for (role, record) in roles {
+            let Some(resources) = refusals::decode(&record.resources) else {
+                continue;
+            };
+            let refusal = Refusal {
+                until: record.until_nanos,
+                resources,
+                untold: true,
+            };
+            refusals.insert((agent.clone(), role.clone()), refusal);
+        }
+    }
+    refusals
+}
+
+/// Its id is remembered also where the rest cannot be read.
+fn completed_framework(removed: &RemovedFramework) -> CompletedFramework {
+    let info: Option<FrameworkInfo> = decode("framework", &removed.id, &removed.info);
+    CompletedFramework {
+        info: FrameworkInfo {
+            id: Some(FrameworkId {
+                value: removed.id.clone(),
+            }),
+            ..info.unwrap_or_default()
+        },
+        at: removed.at_nanos,
+    }
 }
 
 fn maintenance(maintenance: &Maintenance) -> MaintenanceRecord {

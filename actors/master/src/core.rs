@@ -15,6 +15,7 @@ use tepui_messages::{
     allocator::{Proposals, WorldChange},
     change::{Change, MaintenanceRecord, MasterRecord, Numbered},
     master::{AgentMessage, Answer, PeerId},
+    traffic::Traffic,
 };
 use tepui_protocol::{
     node,
@@ -26,12 +27,15 @@ use tepui_protocol::{
 };
 use tepui_registry::Command;
 
-pub use crate::removals::RemovalRate;
 use crate::{
+    forgetting::Bounds,
+    refusals::{Refusals, Unwritten},
     removals::Removals,
     tables::{Agent, Framework, OfferEntry},
+    throttle::Throttle,
     timers::Timers,
 };
+pub use crate::{forgetting::Forgetting, removals::RemovalRate, throttle::RateLimits};
 
 /// What the master is told at its start.
 #[derive(Debug, Clone)]
@@ -49,6 +53,11 @@ pub struct MasterConfig {
     pub roles: Option<BTreeSet<String>>,
     /// Whether frameworks may run as root (Mesos: `--root_submissions`).
     pub root_submissions: bool,
+    pub forgetting: Forgetting,
+    /// How fast calls of schedulers are taken (Mesos: `--rate_limits`).
+    pub rate_limits: RateLimits,
+    /// Where calls are counted; only written.
+    pub traffic: Arc<Traffic>,
 }
 
 /// Who waits for an answer.
@@ -64,7 +73,10 @@ pub struct Recovered {
     pub unreachable: Vec<(String, UnixNanos)>,
     pub gone: Vec<(String, UnixNanos)>,
     pub frameworks: Vec<RecoveredFramework>,
-    pub completed_frameworks: Vec<String>,
+    /// Nanoseconds counted by leaders and, since the last that was written, by this member.
+    pub counted_nanos: i64,
+    /// Oldest first.
+    pub completed_frameworks: Vec<CompletedFramework>,
     pub weights: BTreeMap<String, f64>,
     pub quota: Vec<QuotaConfig>,
     pub maintenance: MaintenanceRecord,
@@ -74,8 +86,18 @@ pub struct Recovered {
 pub struct RecoveredFramework {
     pub info: FrameworkInfo,
     pub suppressed_roles: Vec<String>,
-    /// When its failover time ends; it went on counting. Absent where it was connected when the last leader ended.
-    pub deadline: Option<UnixNanos>,
+    /// When its failover time ends, in counted time. Absent where it was connected when the last leader ended.
+    pub deadline: Option<i64>,
+    /// What it refused for long.
+    pub(crate) refusals: Refusals,
+}
+
+/// One that has ended.
+#[derive(Debug, Clone)]
+pub struct CompletedFramework {
+    /// With its id.
+    pub info: FrameworkInfo,
+    pub at: UnixNanos,
 }
 
 #[derive(Debug)]
@@ -220,6 +242,7 @@ pub(crate) enum Pending {
         token: Token,
         maintenance: MaintenanceRecord,
     },
+    Forgotten(Bounds),
     /// Nobody waits: a deadline, say.
     Nothing,
 }
@@ -230,6 +253,8 @@ pub struct MasterCore {
     pub(crate) config: MasterConfig,
     pub(crate) term: u64,
     pub(crate) elected: bool,
+    /// Counted time at the election, and the time on this master's clock.
+    pub(crate) counted_at: (i64, UnixNanos),
     pub(crate) frameworks: BTreeMap<String, Framework>,
     pub(crate) completed_frameworks: VecDeque<String>,
     /// Subscription to framework id.
@@ -250,6 +275,8 @@ pub struct MasterCore {
     pub(crate) pending: BTreeMap<Ticket, Pending>,
     pub(crate) timers: Timers,
     pub(crate) removals: Removals,
+    pub(crate) throttle: Throttle,
+    pub(crate) unwritten_refusals: Unwritten,
     /// Too many agents are away; said once.
     pub(crate) holds_back: bool,
     pub(crate) next_ticket: Ticket,
@@ -273,10 +300,13 @@ impl MasterCore {
     pub fn new(config: MasterConfig) -> MasterCore {
         MasterCore {
             removals: Removals::new(config.removal_rate),
+            throttle: Throttle::default(),
+            unwritten_refusals: Unwritten::default(),
             holds_back: false,
             config,
             term: 0,
             elected: false,
+            counted_at: (0, 0),
             frameworks: BTreeMap::new(),
             completed_frameworks: VecDeque::new(),
             streams: BTreeMap::new(),
@@ -318,7 +348,7 @@ impl MasterCore {
                 stream_id,
                 call,
             } => {
-                self.scheduler_call(token, stream_id.as_deref(), *call, &mut turn);
+                self.scheduler_calls(token, stream_id, call, &mut turn);
             }
             Input::Operator { token, call } => self.operator_call(token, *call, &mut turn),
             Input::AgentRegisters {
@@ -364,6 +394,7 @@ impl MasterCore {
     fn elected(&mut self, term: u64, recovered: Recovered, turn: &mut Turn<'_>) {
         self.term = term;
         self.elected = true;
+        self.counted_at = (recovered.counted_nanos, turn.now);
         self.change(
             turn,
             Change::Elected(Arc::new(MasterRecord {
@@ -375,7 +406,7 @@ impl MasterCore {
         );
         self.unreachable_agents = recovered.unreachable.into_iter().collect();
         self.gone_agents = recovered.gone.into_iter().collect();
-        self.completed_frameworks = recovered.completed_frameworks.into();
+        self.recall_frameworks(recovered.completed_frameworks, turn);
         self.set_weights(recovered.weights, turn);
         self.set_quota(recovered.quota, turn);
         self.set_maintenance(recovered.maintenance, turn);
@@ -385,6 +416,8 @@ impl MasterCore {
         for framework in recovered.frameworks {
             self.recover_framework(framework, turn);
         }
+        self.note_absent_later(turn.now);
+        self.forget_later(turn.now);
     }
 
     pub(crate) fn write(&mut self, turn: &mut Turn<'_>, command: Command, pending: Pending) {
@@ -439,6 +472,7 @@ impl MasterCore {
                 };
                 turn.answer(token, answer);
             }
+            Pending::Forgotten(bounds) => self.forgotten_written(bounds, refused, turn),
             Pending::Nothing => {}
         }
     }

@@ -6,6 +6,7 @@ use tepui_messages::{
     allocator::WorldChange,
     change::{Change, FrameworkRecord},
     master::Answer,
+    traffic::Counts,
 };
 use tepui_protocol::{
     node, roles,
@@ -19,15 +20,14 @@ use tepui_protocol::{
 use tepui_registry::Command;
 
 use crate::{
+    away::failover_timer,
     commands,
-    core::{MasterCore, Order, Pending, RecoveredFramework, SubscribeRequest, Token, Turn},
+    core::{MasterCore, Order, Pending, SubscribeRequest, Token, Turn},
     tables::{Framework, has_capability},
-    timers::Timer,
 };
 
 /// Heartbeats on scheduler streams (Mesos: a constant, echoed in SUBSCRIBED).
 const HEARTBEAT_INTERVAL_SECONDS: f64 = 15.0;
-const NANOS_PER_SECOND: f64 = 1e9;
 
 impl MasterCore {
     pub(crate) fn subscribe(&mut self, mut request: Box<SubscribeRequest>, turn: &mut Turn<'_>) {
@@ -90,7 +90,7 @@ impl MasterCore {
     }
 
     /// Its subscription waits for the registry.
-    fn subscribes(&self, id: &str) -> bool {
+    pub(crate) fn subscribes(&self, id: &str) -> bool {
         self.pending.values().any(|pending| {
             matches!(pending, Pending::Subscribe { request, .. }
                 if request.info.id.as_ref().is_some_and(|other| other.value == id))
@@ -182,6 +182,7 @@ impl MasterCore {
             offer_constraints: request.offer_constraints.clone(),
         };
         let mut framework = Framework::new(record.clone());
+        framework.traffic = self.traffic_of(&record.info);
         framework.stream_id = Some(request.stream_id.clone());
         self.change(turn, Change::FrameworkAdded(Arc::new(record)));
         self.send_subscribed(&request, turn);
@@ -207,8 +208,10 @@ impl MasterCore {
         }
         self.discard_offers(id, turn);
         self.timers.cancel(&failover_timer(id));
+        self.forget_refusals_outside(id, &request, turn);
         let framework = self.frameworks.get_mut(id).expect("still there");
         framework.registered = true;
+        framework.deadline_is_written = false;
         let record = &mut framework.record;
         record.info = request.info.clone();
         record.active = true;
@@ -223,7 +226,28 @@ impl MasterCore {
             framework_id: framework_id(id),
             active: true,
         });
+        self.restore_refusals_of(id, turn);
         self.tell_agents_of_update(id, turn);
+    }
+
+    /// Roles that it leaves, or wants offers for again: the allocator forgets what was refused under them.
+    fn forget_refusals_outside(
+        &mut self,
+        id: &str,
+        request: &SubscribeRequest,
+        turn: &mut Turn<'_>,
+    ) {
+        let framework = &self.frameworks[id];
+        let new = validate::framework::roles(&request.info);
+        let suppressed = &framework.record.suppressed_roles;
+        let mut roles = framework.roles();
+        roles.retain(|role| {
+            let left = !new.contains(role.as_str());
+            left || suppressed.contains(role) && !request.suppressed_roles.contains(role)
+        });
+        if !roles.is_empty() {
+            self.forget_refusals(id, &roles, turn);
+        }
     }
 
     fn send_subscribed(&self, request: &SubscribeRequest, turn: &mut Turn<'_>) {
@@ -326,9 +350,11 @@ impl MasterCore {
         request: SubscribeRequest,
         turn: &mut Turn<'_>,
     ) {
-        let Some(framework) = self.frameworks.get_mut(id) else {
+        if !self.frameworks.contains_key(id) {
             return;
-        };
+        }
+        self.forget_refusals_outside(id, &request, turn);
+        let framework = self.frameworks.get_mut(id).expect("just looked up");
         framework.record.info = request.info;
         framework.record.suppressed_roles = request.suppressed_roles;
         framework.record.offer_constraints = request.offer_constraints;
@@ -352,63 +378,6 @@ impl MasterCore {
         self.disconnect(&id, turn);
     }
 
-    /// The scheduler is gone for now: offers return, the failover time starts to count and is remembered.
-    fn disconnect(&mut self, id: &str, turn: &mut Turn<'_>) {
-        let Some(framework) = self.frameworks.get_mut(id) else {
-            return;
-        };
-        framework.stream_id = None;
-        framework.record.active = false;
-        framework.record.connected = false;
-        let at = turn.now.saturating_add(
-            (framework.info().failover_timeout().max(0.0) * NANOS_PER_SECOND) as i64,
-        );
-        let record = Arc::new(framework.record.clone());
-        self.timers.set(at, failover_timer(id));
-        turn.allocator(WorldChange::FrameworkActive {
-            framework_id: framework_id(id),
-            active: false,
-        });
-        self.discard_offers(id, turn);
-        self.change(turn, Change::FrameworkUpdated(record));
-        self.write(
-            turn,
-            Command::FrameworkDisconnected {
-                id: id.to_string(),
-                deadline_nanos: at,
-            },
-            Pending::Nothing,
-        );
-    }
-
-    /// A subscription that is under way comes in time: if the registry refuses it, the timer ends the framework.
-    pub(crate) fn failover_over(&mut self, id: &str, turn: &mut Turn<'_>) {
-        let framework = self.frameworks.get(id);
-        if framework.is_none_or(|framework| framework.record.connected) {
-            return;
-        }
-        if self.subscribes(id) {
-            let later = turn.now.saturating_add(SUBSCRIPTION_PATIENCE);
-            return self.timers.set(later, failover_timer(id));
-        }
-        self.end_framework(id, None, turn);
-    }
-
-    /// From the registry, after an election: known, not subscribed; its failover time goes on counting.
-    pub(crate) fn recover_framework(&mut self, recovered: RecoveredFramework, turn: &mut Turn<'_>) {
-        let id = recovered.info.id.clone().unwrap_or_default().value;
-        let timeout = (recovered.info.failover_timeout().max(0.0) * NANOS_PER_SECOND) as i64;
-        let at = recovered.deadline.unwrap_or_else(|| {
-            turn.now
-                .saturating_add(timeout.max(RESUBSCRIBE_AFTER_ELECTION))
-        });
-        self.add_unsubscribed(recovered.info, recovered.suppressed_roles, turn);
-        self.timers.set(
-            at.max(turn.now.saturating_add(RESUBSCRIBE_AFTER_ELECTION)),
-            failover_timer(&id),
-        );
-    }
-
     pub(crate) fn add_unsubscribed(
         &mut self,
         info: FrameworkInfo,
@@ -426,6 +395,7 @@ impl MasterCore {
             offer_constraints: None,
         };
         let mut framework = Framework::new(record.clone());
+        framework.traffic = self.traffic_of(&record.info);
         self.change(turn, Change::FrameworkAdded(Arc::new(record)));
         framework.told_at = turn.allocator(WorldChange::FrameworkAdded {
             info: Arc::new(info),
@@ -438,21 +408,16 @@ impl MasterCore {
             .insert(framework.id().to_string(), framework);
     }
 
+    /// Where its calls are counted; a principal never changes.
+    fn traffic_of(&self, info: &FrameworkInfo) -> Option<Arc<Counts>> {
+        let principal = info.principal.as_ref()?;
+        Some(self.config.traffic.of(principal))
+    }
+
     pub(crate) fn is_partition_aware(&self, framework: &str) -> bool {
         self.frameworks
             .get(framework)
             .is_some_and(|framework| has_capability(framework.info(), Capability::PartitionAware))
-    }
-}
-
-/// How long a subscription may wait for the registry when the failover time ends.
-const SUBSCRIPTION_PATIENCE: i64 = 1_000_000_000;
-/// After an election even a framework without failover time has this long to find the new leader.
-const RESUBSCRIBE_AFTER_ELECTION: i64 = 60 * 1_000_000_000;
-
-pub(crate) fn failover_timer(id: &str) -> Timer {
-    Timer::Failover {
-        framework_id: id.to_string(),
     }
 }
 
@@ -463,7 +428,7 @@ pub(crate) fn framework_id(id: &str) -> FrameworkId {
 }
 
 /// ERROR and the end of the stream.
-fn refuse(stream_id: &str, reason: String, turn: &mut Turn<'_>) {
+pub(crate) fn refuse(stream_id: &str, reason: String, turn: &mut Turn<'_>) {
     turn.event(
         stream_id,
         Event {

@@ -4,10 +4,7 @@ use serde_json::json;
 use tepui_messages::{allocator::WorldChange, change::Change, master::Answer};
 use tepui_protocol::v1::TaskState;
 
-use crate::{
-    stage::{SECOND, Stage},
-    tables::MAX_COMPLETED_FRAMEWORKS,
-};
+use crate::{stage::Stage, tables::MAX_COMPLETED_FRAMEWORKS};
 
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -326,7 +323,8 @@ fn after_a_change_of_leaders_ids_deadlines_and_refusals_go_on() {
     );
     stage.pass(seconds(99));
     assert!(stage.core.frameworks.contains_key(&away.id));
-    stage.pass(seconds(2));
+    // Counted time is written every few seconds.
+    stage.pass(seconds(5));
     assert!(!stage.core.frameworks.contains_key(&away.id));
     let again = stage.resubscribe(&connected.id, json!({}));
     assert_eq!(again.id, connected.id);
@@ -417,21 +415,6 @@ fn update_framework_answers_at_once_and_never_changes_user_checkpoint_or_princip
     );
 }
 
-#[test]
-fn the_registry_remembers_when_a_framework_was_lost() {
-    let mut stage = Stage::new();
-    let fw = stage.subscribe(json!({"failover_timeout": 60.0}));
-    let deadline = |stage: &Stage| {
-        let registry = stage.registry.reader().copy();
-        registry.frameworks[&fw.id].failover_deadline_nanos
-    };
-    assert_eq!(deadline(&stage), None);
-    stage.lose_stream(&fw.stream);
-    assert_eq!(deadline(&stage), Some(stage.now + 60 * SECOND));
-    stage.resubscribe(&fw.id, json!({}));
-    assert_eq!(deadline(&stage), None);
-}
-
 fn one_role(role: &str) -> serde_json::Value {
     json!({"role": role, "failover_timeout": 604_800.0})
 }
@@ -491,4 +474,32 @@ fn roles_change_over_a_failover_though_agents_bring_the_old_ones() {
         next.offer_as(&fw, "s", &node, "cpus:1;mem:32");
         assert_eq!(next.told(&fw), ["OFFERS"]);
     }
+}
+
+#[test]
+fn a_second_subscription_brings_new_offers_and_says_when_it_was() {
+    let mut stage = Stage::new();
+    let node = stage.agent("cpus:4;mem:4096");
+    let fw = stage.subscribe(json!({"failover_timeout": 60.0}));
+    let first = stage.now;
+    let old = stage.offer(&fw, &node, "cpus:1;mem:32");
+    assert_eq!(stage.core.frameworks[&fw.id].record.reregistered_at, None);
+    stage.pass(seconds(10));
+    stage.lose_stream(&fw.stream);
+    stage.pass(seconds(10));
+    stage.world.clear();
+    let fw = stage.resubscribe(&fw.id, json!({"failover_timeout": 60.0}));
+    let record = &stage.core.frameworks[&fw.id].record;
+    assert_eq!(
+        (record.registered_at, record.reregistered_at),
+        (first, Some(stage.now))
+    );
+    let active = stage
+        .world
+        .iter()
+        .any(|change| matches!(change, WorldChange::FrameworkActive { active: true, .. }));
+    assert!(active, "{:?}", stage.world);
+    let new = stage.offer(&fw, &node, "cpus:1;mem:32");
+    assert_ne!(new, old);
+    assert_eq!(stage.told(&fw), ["OFFERS"]);
 }

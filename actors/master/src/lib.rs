@@ -7,9 +7,11 @@
 mod accept;
 pub mod actor;
 mod agents;
+mod away;
 mod calls;
 mod commands;
 pub mod core;
+mod forgetting;
 mod frameworks;
 #[cfg(test)]
 mod histories_tests;
@@ -25,6 +27,7 @@ mod operations;
 mod operator;
 mod quota;
 mod reconcile;
+mod refusals;
 mod removals;
 #[cfg(test)]
 mod replay;
@@ -38,8 +41,9 @@ mod tables;
 mod takeover;
 mod tasks;
 mod teardown;
+mod throttle;
 mod timers;
 mod validation;
 
 pub use actor::{Master, MasterLinks};
-pub use core::{Effect, Input, MasterConfig, MasterCore, RemovalRate};
+pub use core::{Effect, Forgetting, Input, MasterConfig, MasterCore, RateLimits, RemovalRate};

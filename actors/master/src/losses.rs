@@ -77,6 +77,11 @@ impl MasterCore {
     pub(crate) fn timer(&mut self, timer: Timer, turn: &mut Turn<'_>) {
         match timer {
             Timer::Failover { framework_id } => self.failover_over(&framework_id, turn),
+            Timer::CountTime => self.write_counted_time(turn),
+            Timer::NoteAbsent => self.note_absent(turn),
+            Timer::Throttled { lane } => self.take_throttled(lane, turn),
+            Timer::WriteRefusals => self.write_refusals(turn),
+            Timer::Forget => self.forget_absent_agents(turn),
             Timer::Unreachable { agent_id } => {
                 let lost = match self.agents.get(&agent_id) {
                     Some(agent) => agent.peer.is_none(),
@@ -301,7 +306,14 @@ impl MasterCore {
         };
         let task = Arc::clone(&entry.task);
         if is_terminal(task.state()) {
-            return self.remove_task(framework, task_id, TaskKept::Completed, turn);
+            // Nobody has acknowledged its end: if the agent returns, it brings the task and tells the end again.
+            let kept = if end == AgentEnd::Unreachable {
+                self.remember_unreachable(framework, &task);
+                TaskKept::Unreachable
+            } else {
+                TaskKept::Completed
+            };
+            return self.remove_task(framework, task_id, kept, turn);
         }
         let aware = self.is_partition_aware(framework);
         let (state, reason, message) = match (end, aware) {

@@ -193,3 +193,120 @@ fn a_task_that_an_agent_does_not_bring_back_is_nowhere() {
     // Its id can be used again.
     stage.run(&fw, &node, "t", "cpus:1;mem:32");
 }
+
+#[test]
+fn a_task_that_ended_unacknowledged_is_unreachable_with_its_agent_and_completed_after() {
+    let (mut stage, node, fw) = running(aware());
+    stage.update(&node, &fw, "t", TaskState::TaskFinished, 2);
+    stage.told(&fw);
+    stage.changes.clear();
+    let task = stage.task(&fw, "t");
+    give_up(&mut stage, &node);
+    // Its end stays what it was.
+    assert_eq!(stage.told(&fw), ["FAILURE"]);
+    let kept = |stage: &Stage, wanted: TaskKept| {
+        let mut changes = stage.changes.iter();
+        changes.any(|it| matches!(it, Change::TaskRemoved { kept, .. } if *kept == wanted))
+    };
+    assert!(kept(&stage, TaskKept::Unreachable) && !kept(&stage, TaskKept::Completed));
+    assert_eq!(
+        reconcile(&mut stage, &fw, &node)["state"],
+        "TASK_UNREACHABLE"
+    );
+    let (node, _) = stage.back(&node, vec![task]);
+    assert_eq!(stage.state(&fw, "t"), Some(TaskState::TaskFinished));
+    stage.update(&node, &fw, "t", TaskState::TaskFinished, 2);
+    stage.told(&fw);
+    stage.acknowledge(&fw, &node, "t", 2);
+    assert_eq!(stage.state(&fw, "t"), None);
+    assert!(kept(&stage, TaskKept::Completed));
+}
+
+/// A task of a framework that has not found this leader yet.
+#[test]
+fn a_task_may_become_unreachable_before_its_framework_is_back() {
+    let (mut stage, node, fw) = running(aware());
+    let task = stage.task(&fw, "t");
+    stage.fail_over();
+    let (node, _) = stage.back(&node, vec![task]);
+    give_up(&mut stage, &node);
+    assert_eq!(stage.core.frameworks[&fw.id].unreachable.len(), 1);
+    let fw = stage.resubscribe(&fw.id, aware());
+    let status = reconcile(&mut stage, &fw, &node);
+    assert_eq!(status["state"], "TASK_UNREACHABLE");
+}
+
+#[test]
+fn what_ended_under_one_leader_is_remembered_by_the_next() {
+    let (mut stage, mut node, fw) = running(aware());
+    let other = stage.subscribe(plain());
+    let mut completed = Vec::new();
+    for fw in [&fw, &other] {
+        let mut task = stage.core.frameworks[&fw.id].info().clone();
+        task.name = "renamed since".to_owned();
+        completed.push(node::CompletedTasks {
+            framework_info: task,
+            tasks: ["second", "first"]
+                .map(|id| ended(&stage, &fw.id, &node, id))
+                .to_vec(),
+        });
+    }
+    let unknown = node::CompletedTasks {
+        framework_info: json_framework("nobody"),
+        tasks: vec![ended(&stage, "nobody", &node, "t")],
+    };
+    completed.push(unknown);
+    node.request.completed = completed;
+    stage.call(&other, json!({"type": "TEARDOWN"}));
+    let task = stage.task(&fw, "t");
+    stage.changes.clear();
+    stage.fail_over();
+    let recalled = stage.changes.iter().find_map(|change| match change {
+        Change::FrameworkCompleted { record, at } => Some((record.info.id.clone(), *at)),
+        _ => None,
+    });
+    let (id, at) = recalled.expect("the framework that ended");
+    assert_eq!((id.unwrap().value, at), (other.id.clone(), stage.now));
+    stage.changes.clear();
+    let (node, registration) = stage.back(&node, vec![task.clone()]);
+    assert_eq!(registration.refusal, None);
+    let told = |stage: &Stage| {
+        let changes = stage.changes.iter();
+        let ended = changes.filter_map(|change| match change {
+            Change::TaskCompleted(task) => {
+                Some((task.framework_id.value.clone(), task.task_id.value.clone()))
+            }
+            _ => None,
+        });
+        ended.collect::<Vec<_>>()
+    };
+    let of = |id: &String, task: &str| (id.clone(), task.to_owned());
+    assert_eq!(
+        told(&stage),
+        [
+            of(&fw.id, "first"),
+            of(&fw.id, "second"),
+            of(&other.id, "first"),
+            of(&other.id, "second")
+        ]
+    );
+    assert_eq!(stage.state(&fw, "t"), Some(TaskState::TaskRunning));
+    // This leader knows them now.
+    stage.changes.clear();
+    stage.lose(&node);
+    stage.back(&node, vec![task]);
+    assert!(told(&stage).is_empty());
+}
+
+fn json_framework(id: &str) -> tepui_protocol::v1::FrameworkInfo {
+    crate::stage::decode(&json!({"user": "root", "name": "test", "id": {"value": id}}))
+}
+
+fn ended(stage: &Stage, framework: &str, node: &Node, id: &str) -> tepui_protocol::v1::Task {
+    let task = crate::stage::task(id, node, "cpus:1;mem:32");
+    assert!(stage.core.agents.contains_key(&node.id));
+    crate::stage::decode(&json!({
+        "name": id, "task_id": task["task_id"], "agent_id": task["agent_id"],
+        "framework_id": {"value": framework}, "state": "TASK_FINISHED", "resources": task["resources"],
+    }))
+}

@@ -182,6 +182,9 @@ impl MasterCore {
         turn: &mut Turn<'_>,
     ) {
         if let Some(entry) = self.take_offer(number, turn) {
+            if let Some(refused_for) = refused_for {
+                self.note_refusal(&entry, refused_for, turn);
+            }
             turn.allocator(WorldChange::Recovered {
                 agent_id: entry.offer.agent_id.clone(),
                 allocation: entry.allocation(),

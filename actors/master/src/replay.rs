@@ -124,6 +124,7 @@ impl Replay {
                 self.agents.remove(id);
                 bare
             }
+            Change::AgentForgotten { agent_id } => !self.agents.contains_key(&agent_id.value),
             Change::FrameworkAdded(record) => {
                 let id = framework(record);
                 self.frameworks.insert(id, (**record).clone()).is_none()

@@ -106,19 +106,27 @@ impl Stage {
             term: 1,
             next: 0,
         };
-        stage.elect();
+        stage.elect(Duration::ZERO);
         stage
     }
 
-    fn elect(&mut self) {
+    /// `counted_ago`: since when the next leader counts time by itself.
+    fn elect(&mut self, counted_ago: Duration) {
         let registry = self.registry.reader().copy();
-        let recovered = Box::new(Recovered::from_registry(&registry));
+        let mut recovered = Box::new(Recovered::from_registry(&registry));
+        recovered.counted_nanos += counted_ago.as_nanos() as i64;
         let term = self.term;
         self.input(Input::Elected { term, recovered });
     }
 
     /// The leader dies; another one begins with the registry. Connections and subscriptions are gone.
     pub(crate) fn fail_over(&mut self) {
+        self.fail_over_after(Duration::ZERO);
+    }
+
+    /// As [`Self::fail_over`], with so much time without a leader, which a member saw.
+    pub(crate) fn fail_over_after(&mut self, time: Duration) {
+        self.now += time.as_nanos() as i64;
         self.term += 1;
         self.core = core(&format!("M{}", self.term));
         self.ledger = Ledger::default();
@@ -128,7 +136,12 @@ impl Stage {
         for stream in self.streams.values_mut() {
             *stream = Stream::Lost;
         }
-        self.elect();
+        self.elect(time);
+    }
+
+    /// How often the registry was written.
+    pub(crate) fn writes(&self) -> u64 {
+        self.log_index
     }
 
     pub(crate) fn next(&mut self) -> u64 {
@@ -427,6 +440,9 @@ fn core(id: &str) -> MasterCore {
         removal_rate: None,
         roles: None,
         root_submissions: true,
+        forgetting: Default::default(),
+        rate_limits: Default::default(),
+        traffic: Default::default(),
     })
 }
 

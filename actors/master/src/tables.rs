@@ -9,6 +9,7 @@ use tepui_messages::{
     allocator::Allocation,
     change::{AgentRecord, FrameworkRecord},
     master::PeerId,
+    traffic::Counts,
 };
 pub(crate) use tepui_protocol::validate::framework::has_capability;
 use tepui_protocol::{
@@ -18,6 +19,8 @@ use tepui_protocol::{
     },
     validate::framework::roles,
 };
+
+use crate::refusals::Refusals;
 
 /// Tasks a framework's unreachable cache holds (Mesos: `max_unreachable_tasks_per_framework`).
 pub(crate) const MAX_UNREACHABLE_TASKS: usize = 1_000;
@@ -34,6 +37,12 @@ pub(crate) struct Framework {
     pub(crate) stream_id: Option<String>,
     /// In the registry, not only known from an agent.
     pub(crate) registered: bool,
+    /// The registry knows until when it may be away.
+    pub(crate) deadline_is_written: bool,
+    /// Counts its calls with those of its principal.
+    pub(crate) traffic: Option<Arc<Counts>>,
+    /// What it refuses for long.
+    pub(crate) refusals: Refusals,
     pub(crate) tasks: BTreeMap<String, TaskEntry>,
     /// By agent and executor id.
     pub(crate) executors: BTreeMap<(String, String), Arc<ExecutorInfo>>,
@@ -64,6 +73,9 @@ impl Framework {
             told_at: 0,
             stream_id: None,
             registered: true,
+            deadline_is_written: false,
+            traffic: None,
+            refusals: Refusals::new(),
             tasks: BTreeMap::new(),
             executors: BTreeMap::new(),
             offers: BTreeSet::new(),

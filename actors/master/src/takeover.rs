@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use tepui_messages::{
     allocator::Allocation,
-    change::{Change, TaskKept},
+    change::{Change, FrameworkRecord, TaskKept},
 };
 use tepui_protocol::{
     node,
@@ -12,7 +12,7 @@ use tepui_protocol::{
 };
 
 use crate::{
-    core::{MasterCore, Turn},
+    core::{CompletedFramework, MasterCore, Turn},
     frameworks::framework_id,
     status::{MasterStatus, update_event},
     tables::{allocation_role, is_terminal, without_allocation},
@@ -26,6 +26,48 @@ impl MasterCore {
             self.add_unsubscribed(info.clone(), Vec::new(), turn);
             if let Some(framework) = self.frameworks.get_mut(&id) {
                 framework.registered = false;
+            }
+        }
+    }
+
+    /// What ended under earlier leaders is shown and refused again.
+    pub(crate) fn recall_frameworks(
+        &mut self,
+        completed: Vec<CompletedFramework>,
+        turn: &mut Turn<'_>,
+    ) {
+        for CompletedFramework { info, at } in completed {
+            let id = info.id.clone().unwrap_or_default().value;
+            self.completed_frameworks.push_back(id);
+            let record = FrameworkRecord {
+                info,
+                active: false,
+                connected: false,
+                recovered: false,
+                registered_at: 0,
+                reregistered_at: None,
+                suppressed_roles: Vec::new(),
+                offer_constraints: None,
+            };
+            let record = Arc::new(record);
+            self.change(turn, Change::FrameworkCompleted { record, at });
+        }
+    }
+
+    /// Tasks that ended under earlier leaders, from an agent that is back from there.
+    pub(crate) fn recall_tasks(&mut self, request: &node::RegisterAgent, turn: &mut Turn<'_>) {
+        for completed in &request.completed {
+            let id = completed.framework_info.id.clone().unwrap_or_default();
+            let is_known = self.frameworks.contains_key(&id.value)
+                || self.completed_frameworks.contains(&id.value);
+            if !is_known {
+                continue;
+            }
+            // The newest comes last, as everywhere.
+            for task in completed.tasks.iter().rev() {
+                if is_terminal(task.state()) && task.framework_id == id {
+                    self.change(turn, Change::TaskCompleted(Arc::new(task.clone())));
+                }
             }
         }
     }
@@ -56,12 +98,14 @@ impl MasterCore {
             if !self.is_new_task(task) {
                 continue;
             }
-            self.forget_unreachable(&framework, &task.task_id.value, turn);
+            // Its agent may have been forgotten meanwhile.
+            let told_unreachable =
+                self.forget_unreachable(&framework, &task.task_id.value, turn) || was_unreachable;
             if !is_terminal(task.state()) {
                 used.push(allocation(&framework, &task.resources));
             }
             self.add_task(&framework, Arc::new(task.clone()), turn);
-            if was_unreachable {
+            if told_unreachable {
                 self.announce_return(&framework, task, turn);
             }
         }
@@ -164,18 +208,20 @@ impl MasterCore {
         }
     }
 
+    /// Whether the task was unreachable.
     pub(crate) fn forget_unreachable(
         &mut self,
         framework: &str,
         task_id: &str,
         turn: &mut Turn<'_>,
-    ) {
+    ) -> bool {
         let Some(entry) = self.frameworks.get_mut(framework) else {
-            return;
+            return false;
         };
         let before = entry.unreachable.len();
         entry.unreachable.retain(|task| task.task_id != task_id);
-        if entry.unreachable.len() < before {
+        let was_unreachable = entry.unreachable.len() < before;
+        if was_unreachable {
             let task_id = tepui_protocol::v1::TaskId {
                 value: task_id.to_string(),
             };
@@ -188,6 +234,7 @@ impl MasterCore {
                 },
             );
         }
+        was_unreachable
     }
 
     /// A scheduler that was told its task is lost or unreachable hears that it is back, or how it ended. The words are
@@ -245,6 +292,7 @@ impl MasterCore {
                 task_id: tepui_protocol::v1::TaskId {
                     value: task.clone(),
                 },
+                partition_aware: Some(self.is_partition_aware(framework)),
             })
             .collect()
     }

@@ -13,8 +13,9 @@ use tepui_protocol::{
 use tepui_registry::Command;
 
 use crate::{
+    away::failover_timer,
     core::{MasterCore, Order, Pending, Token, Turn},
-    frameworks::{failover_timer, framework_id},
+    frameworks::framework_id,
     status::MasterStatus,
     tables::{MAX_COMPLETED_FRAMEWORKS, is_terminal},
 };

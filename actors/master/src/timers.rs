@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tepui_messages::UnixNanos;
 
+use crate::throttle::Lane;
+
 /// What a timer is for; each runs at most once at a time.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Timer {
@@ -11,6 +13,16 @@ pub(crate) enum Timer {
     Failover { framework_id: String },
     /// A lost agent has not come back.
     Unreachable { agent_id: String },
+    /// Time to write down how much time has been counted.
+    CountTime,
+    /// Schedulers had the time to find this leader: who did not is away.
+    NoteAbsent,
+    /// Time to write down what was refused lately.
+    WriteRefusals,
+    /// The next of the calls that wait for their rate may be taken.
+    Throttled { lane: Lane },
+    /// Time to look for agents that have been away for too long.
+    Forget,
 }
 
 impl Timer {
@@ -19,7 +31,7 @@ impl Timer {
     }
 }
 
-/// As many as there are disconnected frameworks and absent agents.
+/// As many as there are disconnected frameworks and absent agents, and a few.
 #[derive(Debug, Default)]
 pub(crate) struct Timers {
     queue: BTreeSet<(UnixNanos, Timer)>,
@@ -58,6 +70,18 @@ impl Timers {
     /// Agents that are awaited.
     pub(crate) fn absent(&self) -> usize {
         self.absent
+    }
+
+    /// When the timer fires, if it runs.
+    pub(crate) fn due(&self, timer: &Timer) -> Option<UnixNanos> {
+        self.due.get(timer).copied()
+    }
+
+    /// When the next framework's failover time ends.
+    pub(crate) fn next_failover(&self) -> Option<UnixNanos> {
+        let mut queue = self.queue.iter();
+        let failover = queue.find(|(_, timer)| matches!(timer, Timer::Failover { .. }));
+        failover.map(|(at, _)| *at)
     }
 
     pub(crate) fn next(&self) -> Option<UnixNanos> {

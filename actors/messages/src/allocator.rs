@@ -67,6 +67,12 @@ pub enum WorldChange {
         allocation: Allocation,
         refused_for: Option<Duration>,
     },
+    /// What an earlier leader was told: these resources are not offered again for so long.
+    Refused {
+        agent_id: AgentId,
+        allocation: Allocation,
+        refused_for: Duration,
+    },
     /// Roles empty: all roles of the framework.
     Revive {
         framework_id: FrameworkId,

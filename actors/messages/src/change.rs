@@ -33,6 +33,10 @@ pub enum Change {
         end: AgentEnd,
         at: UnixNanos,
     },
+    /// It was unreachable or gone for so long that nothing is known of it any more.
+    AgentForgotten {
+        agent_id: AgentId,
+    },
     FrameworkAdded(Arc<FrameworkRecord>),
     FrameworkUpdated(Arc<FrameworkRecord>),
     /// It moves to the completed ones.
@@ -40,6 +44,13 @@ pub enum Change {
         framework_id: FrameworkId,
         at: UnixNanos,
     },
+    /// It ended under an earlier leader.
+    FrameworkCompleted {
+        record: Arc<FrameworkRecord>,
+        at: UnixNanos,
+    },
+    /// It ended under an earlier leader, its agent says; of a framework that is registered or completed.
+    TaskCompleted(Arc<Task>),
     ExecutorAdded {
         framework_id: FrameworkId,
         agent_id: AgentId,

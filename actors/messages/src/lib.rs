@@ -9,6 +9,7 @@ pub mod containers;
 pub mod framework;
 pub mod master;
 pub mod registrar;
+pub mod traffic;
 pub mod view;
 
 /// Nanoseconds since the Unix epoch.

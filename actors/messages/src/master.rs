@@ -19,6 +19,8 @@ pub type Lease = Arc<dyn Fn() -> Option<u64> + Send + Sync>;
 pub struct Leads {
     pub term: u64,
     pub registry: Box<tepui_registry::Registry>,
+    /// How long ago this member saw that the registry's counted time went on; zero where it does not know.
+    pub counted_ago: std::time::Duration,
 }
 
 impl Message for Leads {
@@ -72,7 +74,7 @@ impl Message for OperatorCall {
 /// What the HTTP client is told: a status code with an empty body, or a refusal with its text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
-    /// 200, 202, 400, 403, 404, 409, 501 or 503.
+    /// 200, 202, 400, 403, 404, 409, 429, 501 or 503.
     pub status: u16,
     /// Empty for 200 and 202.
     pub text: String,

@@ -4,6 +4,8 @@
 //! consensus groups all that wait into one sync. One registrar serves one master actor, which leads at most once:
 //! another election is another pair.
 
+use std::{sync::Arc, time::Duration};
+
 use serde_json::{Value, json};
 use tepui_consensus::{Applied, Consensus, ProposeError, Status};
 use tepui_kit::{Actor, Answer, Context, Message, Receive, Teller};
@@ -14,6 +16,9 @@ use tepui_messages::{
 use tepui_registry::{Command, Outcome, RegistryReader};
 use tokio::sync::watch;
 
+/// Why the disk has no room for anything new, as long as it has none. Cheap: asked before such a write.
+pub type Room = Arc<dyn Fn() -> Option<String> + Send + Sync>;
+
 /// In front of one member of the group.
 pub struct Registrar {
     consensus: Consensus,
@@ -22,6 +27,7 @@ pub struct Registrar {
     master: Teller<Leads>,
     beginning: Beginning,
     progress: Progress,
+    room: Room,
 }
 
 /// What must be true before a member may begin to lead.
@@ -56,7 +62,13 @@ impl Registrar {
             master,
             beginning,
             progress: Progress::Waiting,
+            room: Arc::new(|| None),
         }
+    }
+
+    /// Takes nothing new while there is no room for it.
+    pub fn within(self, room: Room) -> Registrar {
+        Registrar { room, ..self }
     }
 
     /// Follows the status of consensus until this member leads.
@@ -107,6 +119,7 @@ impl Registrar {
         let leads = Leads {
             term,
             registry: Box::new(self.reader.copy()),
+            counted_ago: Duration::ZERO,
         };
         if self.master.tell(leads).is_err() {
             tracing::error!("the master does not take its election");
@@ -143,6 +156,11 @@ impl Receive<Commit> for Registrar {
         answer: Answer<<Commit as Message>::Reply>,
         ctx: &mut Context<Self>,
     ) {
+        if commit.0.grows()
+            && let Some(reason) = (self.room)()
+        {
+            return answer.send(Committed::Refused(reason));
+        }
         let proposed = self.consensus.propose(commit.0.encode());
         ctx.spawn(async move { answer.send(committed(proposed.await)) });
     }

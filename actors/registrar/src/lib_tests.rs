@@ -1,4 +1,7 @@
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use tepui_consensus::{NoPeers, Options};
 use tepui_engine::{MemoryEngine, SharedEngine, keys::MASTER_FAMILIES};
@@ -28,13 +31,25 @@ fn registrar(
     reader: &RegistryReader,
     settle: bool,
 ) -> (Link<Registrar>, Recorder<Leads>) {
+    let room: Room = Arc::new(|| None);
+    registrar_within(stage, consensus, reader, settle, &room)
+}
+
+fn registrar_within(
+    stage: &TestStage,
+    consensus: &Consensus,
+    reader: &RegistryReader,
+    settle: bool,
+    room: &Room,
+) -> (Link<Registrar>, Recorder<Leads>) {
     let told = Recorder::new();
     let (consensus, reader, master) = (consensus.clone(), reader.clone(), told.teller());
     let beginning = Beginning {
         cluster_id: "c1".to_owned(),
         settle,
     };
-    let start = move || Registrar::new(consensus, reader, master, beginning);
+    let room = Arc::clone(room);
+    let start = move || Registrar::new(consensus, reader, master, beginning).within(room);
     (stage.spawn().start_once(start), told)
 }
 
@@ -101,6 +116,40 @@ fn what_a_member_that_does_not_lead_is_asked_to_write_has_an_unknown_outcome() {
         let written = registrar.ask(Commit(Command::RemoveAgent { id: "a".into() }));
         assert_eq!(written.await, Ok(Committed::Unknown));
         assert!(told.take().is_empty());
+    });
+    consensus.shutdown();
+}
+
+#[test]
+fn on_a_disk_that_is_nearly_full_only_what_is_new_is_refused_until_there_is_room() {
+    let (consensus, reader) = member(&engine(), &[1]);
+    TestStage::run(1, async |stage| {
+        let full = Arc::new(AtomicBool::new(false));
+        let shown = Arc::clone(&full);
+        let room: Room = Arc::new(move || {
+            let full = shown.load(Ordering::Relaxed);
+            full.then(|| "free space there".to_owned())
+        });
+        let (registrar, told) = registrar_within(stage, &consensus, &reader, false, &room);
+        until_told(stage, &consensus, &told).await;
+        let admit = |id: &str| {
+            registrar.ask(Commit(Command::AdmitAgent {
+                id: id.to_owned(),
+                info: Default::default(),
+            }))
+        };
+        assert_eq!(admit("a").await, Ok(Committed::Applied));
+        full.store(true, Ordering::Relaxed);
+        let refused = Committed::Refused("free space there".to_owned());
+        assert_eq!(admit("b").await, Ok(refused));
+        let lost = Command::MarkUnreachable {
+            id: "a".to_owned(),
+            at_nanos: 1,
+        };
+        let lost = registrar.ask(Commit(lost));
+        assert_eq!(lost.await, Ok(Committed::Applied));
+        full.store(false, Ordering::Relaxed);
+        assert_eq!(admit("b").await, Ok(Committed::Applied));
     });
     consensus.shutdown();
 }

@@ -69,12 +69,18 @@ impl World {
             Change::AgentRemoved { agent_id, end, .. } => {
                 return self.remove_agent(&agent_id.value, *end);
             }
+            Change::AgentForgotten { agent_id } => {
+                self.unreachable.remove(&agent_id.value);
+                return false;
+            }
             Change::FrameworkAdded(record) | Change::FrameworkUpdated(record) => {
                 self.put_framework(record);
             }
             Change::FrameworkRemoved { framework_id, at } => {
                 return self.remove_framework(&framework_id.value, *at);
             }
+            Change::FrameworkCompleted { record, at } => self.recall_framework(record, *at),
+            Change::TaskCompleted(task) => return self.recall_task(task),
             Change::ExecutorAdded {
                 framework_id,
                 agent_id,

@@ -121,6 +121,14 @@ fn any_change() -> impl Strategy<Value = Change> {
             framework_id: framework_id(number),
             at: 9,
         }),
+        1 => frameworks.clone().prop_map(|number| Change::FrameworkCompleted {
+            record: scene::framework(&framework_id(number).value, &ROLES),
+            at: 9,
+        }),
+        2 => (frameworks.clone(), agents.clone(), numbers.clone(), roles.clone())
+            .prop_map(|(f, a, number, role)| {
+                Change::TaskCompleted(task(f, a, number, TaskState::TaskFinished as i32, role))
+            }),
         8 => (frameworks.clone(), agents.clone(), numbers.clone(), states.clone(), roles.clone())
             .prop_map(|(f, a, number, state, role)| Change::TaskAdded(task(f, a, number, state, role))),
         8 => (frameworks.clone(), agents.clone(), numbers.clone(), states, roles.clone())
@@ -347,4 +355,76 @@ fn only_so_much_of_the_past_is_remembered() {
     assert_eq!(world.completed.len(), MAX_COMPLETED_FRAMEWORKS);
     assert_eq!(world.completed[0].id(), "1");
     world.check().unwrap();
+}
+
+/// Of a framework that waits for its scheduler, and of one that has ended since or before.
+#[test]
+fn state_shows_what_is_unreachable_and_what_ended_before_wherever_its_framework_is() {
+    let unreachable = |framework| {
+        let lost = task(framework, 0, 1, TaskState::TaskUnreachable as i32, 0);
+        [
+            Change::TaskAdded(lost),
+            Change::TaskRemoved {
+                framework_id: framework_id(framework),
+                task_id: task_id(1),
+                kept: TaskKept::Unreachable,
+            },
+        ]
+    };
+    let add =
+        |number| Change::FrameworkAdded(scene::framework(&framework_id(number).value, &ROLES));
+    let finished =
+        |framework| Change::TaskCompleted(task(framework, 1, 2, TaskState::TaskFinished as i32, 0));
+    let mut changes = vec![
+        Change::FrameworkCompleted {
+            record: scene::framework(&framework_id(0).value, &ROLES),
+            at: 5_000_000_000,
+        },
+        finished(0),
+        add(1),
+        add(2),
+        finished(1),
+    ];
+    changes.extend(unreachable(1));
+    changes.extend(unreachable(2));
+    changes.push(Change::FrameworkRemoved {
+        framework_id: framework_id(2),
+        at: 9,
+    });
+    let world = scene::world(changes);
+    answers_agree(&world);
+    let state = ask(&world, Question::State);
+    let ids = |framework: &Value, path: &str| -> Vec<String> {
+        let tasks = list(framework, path).iter();
+        tasks
+            .map(|task| task["id"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    let shown = |framework: &Value| TASK_LISTS.map(|path| ids(framework, path));
+    let none = Vec::<String>::new;
+    let one = |id: &str| vec![id.to_owned()];
+    let live = list(&state, "/frameworks");
+    let ended = list(&state, "/completed_frameworks");
+    assert_eq!((live.len(), ended.len()), (1, 2));
+    assert_eq!(shown(&live[0]), [none(), one("task-1"), one("task-2")]);
+    assert_eq!(shown(&ended[0]), [none(), none(), one("task-2")]);
+    assert_eq!(ended[0]["unregistered_time"], 5.0);
+    assert_eq!(shown(&ended[1]), [none(), one("task-1"), none()]);
+    assert_eq!(state["orphan_tasks"], serde_json::json!([]));
+}
+
+#[test]
+fn state_says_since_when_and_since_when_again_a_framework_is_registered() {
+    let first = scene::framework("framework-0", &ROLES);
+    let again = Arc::new(tepui_messages::change::FrameworkRecord {
+        registered_at: 3_000_000_000,
+        reregistered_at: Some(5_000_000_000),
+        ..(*first).clone()
+    });
+    for (record, shown) in [(first, None), (again, Some(5.0))] {
+        let world = scene::world([Change::FrameworkAdded(record)]);
+        let state = ask(&world, Question::State);
+        let told = state["frameworks"][0].get("reregistered_time");
+        assert_eq!(told.and_then(Value::as_f64), shown);
+    }
 }

@@ -149,7 +149,7 @@ fn open_engine(work_dir: &Path) -> anyhow::Result<SharedEngine> {
             "--work-dir {shown}: what this agent remembers is damaged: {reason}; end what it ran (or restart the machine), \
              move {shown}/{CHECKPOINT} away and start again: it then registers as a new agent"
         ),
-        Err(error) => bail!("--work-dir {shown}: {error}"),
+        Err(error) => Err(error).context(format!("--work-dir {shown}")),
     }
 }
 

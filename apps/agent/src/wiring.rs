@@ -6,6 +6,7 @@ use std::{sync::Arc, time::Duration};
 use anyhow::{Context, anyhow};
 use tepui_bridge::{Bridge, Connector, Settings};
 use tepui_containers::Cgroups;
+use tepui_engine::DiskFailed;
 use tepui_http::{Logging, metrics::Limiter, server, version};
 use tepui_kit::{Arbiter, Clock, Directory, Link, OnPanic, Spawn, System, Tell};
 use tepui_messages::agent::EndNode;
@@ -139,6 +140,7 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
     match ending? {
         Ending::Asked => Ok(()),
         Ending::Refused(text) => Err(anyhow!("{text}")),
+        Ending::DiskFailed(text) => Err(DiskFailed(text).into()),
     }
 }
 

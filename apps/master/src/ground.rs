@@ -22,6 +22,7 @@ use crate::{
     join,
     leadership::{Leadership, Standing},
     reign::CurrentView,
+    room::Disk,
     steward,
     throne::Throne,
     wiring::{Arbiters, start_deadletters},
@@ -51,6 +52,7 @@ pub(crate) struct Ground {
     pub(crate) files: Files,
     pub(crate) logging: Logging,
     pub(crate) limiter: Arc<Limiter>,
+    pub(crate) disk: Arc<Disk>,
 }
 
 /// A master's parts.
@@ -60,7 +62,8 @@ pub(crate) struct Parts {
     pub(crate) throne: Throne,
     pub(crate) listener: Listener,
     dialers: Dialers,
-    steward: JoinHandle<()>,
+    /// Tasks that end with it.
+    tasks: [JoinHandle<()>; 2],
 }
 
 pub(crate) async fn assemble(
@@ -105,6 +108,7 @@ pub(crate) async fn assemble(
         files: Files::new(Attached(attached.collect())),
         logging: Logging::new(settings.verbosity.clone()),
         limiter: Arc::default(),
+        disk: Disk::new(&settings.work_dir),
         new_cluster_id: uuid::Uuid::new_v4().to_string(),
         arbiters: Arbiters::new(),
         settings,
@@ -139,14 +143,17 @@ async fn connect(ground: Arc<Ground>, gate: Arc<Gate>) -> anyhow::Result<Parts> 
         .with_context(|| format!("--bridge-port {port}"))?;
     ground.group.listens_at(listener.address());
     let dialers = Dialers::start(&ground.group).context("the thread for other masters")?;
-    let steward = tokio::task::spawn_local(steward::serve(Arc::clone(&ground)));
+    let tasks = [
+        tokio::task::spawn_local(steward::serve(Arc::clone(&ground))),
+        tokio::task::spawn_local(Arc::clone(&ground.disk).watch()),
+    ];
     Ok(Parts {
         throne: Throne::new(Arc::clone(&ground), Arc::clone(&gate))?,
         ground,
         gate,
         listener,
         dialers,
-        steward,
+        tasks,
     })
 }
 
@@ -220,7 +227,7 @@ impl Parts {
 
     /// Lets another master lead, where there is one, says farewell and closes what lasts.
     pub(crate) async fn end(self) {
-        self.steward.abort();
+        self.tasks.iter().for_each(JoinHandle::abort);
         hand_over(&self.ground).await;
         self.throne.end().await;
         self.listener.close("the master ends").await;

@@ -37,6 +37,7 @@ use tepui_http::{
 use tepui_kit::{Asker, Directory, Teller};
 use tepui_messages::{
     master::{Answer, OperatorCall, SchedulerCall, Subscribe},
+    traffic::Traffic,
     view::{Encoding, Query, Question, Watch},
 };
 use tepui_protocol::v1::{MasterInfo, VersionInfo};
@@ -71,6 +72,8 @@ pub struct MasterHttp {
     pub watch: Teller<Watch>,
     /// The number of the last change.
     pub changes: Arc<AtomicU64>,
+    /// Calls of schedulers, by principal.
+    pub traffic: Arc<Traffic>,
     pub directory: Directory,
     pub leadership: Leadership,
     pub facts: Facts,

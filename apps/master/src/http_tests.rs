@@ -120,6 +120,7 @@ fn scene_with(standing: Standing, lease: Lease) -> Scene {
         view,
         watch: Recorder::new().teller(),
         changes: Arc::new(AtomicU64::new(7)),
+        traffic: Arc::default(),
         directory,
         leadership: Leadership::new(standing, lease),
         facts: Facts {

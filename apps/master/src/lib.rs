@@ -13,6 +13,7 @@ mod join;
 pub mod leadership;
 pub mod naming;
 mod reign;
+mod room;
 mod roster;
 mod run;
 mod steward;
@@ -33,7 +34,7 @@ use futures_util::future::BoxFuture;
 use serde_json::Value;
 use tepui_http::Verbosity;
 use tepui_kit::{Asker, Directory};
-pub use tepui_master_actor::RemovalRate;
+pub use tepui_master_actor::{Forgetting, RateLimits, RemovalRate};
 use tepui_messages::view::Query;
 
 pub use run::run;
@@ -67,6 +68,10 @@ pub struct MasterSettings {
     pub roles: Option<BTreeSet<String>>,
     /// Whether frameworks may run as root.
     pub root_submissions: bool,
+    /// How long absent agents are remembered, and how many of them.
+    pub forgetting: Forgetting,
+    /// How fast calls of schedulers are taken.
+    pub rate_limits: RateLimits,
     /// This master's name in its group.
     pub name: String,
     /// Masters of the group: name and `host:port` of the bridge. With this one among them it is a founder, without

@@ -14,7 +14,7 @@ use tepui_allocator::Allocator;
 use tepui_framework::Proxies;
 use tepui_kit::{Actor, Ask, AskError, Asker, Link, Tell, TellError};
 use tepui_master_actor::Master;
-use tepui_messages::{master::Leads, view::Query};
+use tepui_messages::{master::Leads, traffic::Traffic, view::Query};
 use tepui_protocol::v1::MasterInfo;
 use tepui_registrar::Registrar;
 use tepui_view::View;
@@ -47,6 +47,7 @@ pub(crate) struct Reign {
     pub(crate) registrar: Link<Registrar>,
     pub(crate) proxies: Proxies,
     pub(crate) changes: Arc<AtomicU64>,
+    pub(crate) traffic: Arc<Traffic>,
     pub(crate) info: MasterInfo,
 }
 
@@ -78,6 +79,7 @@ impl Reign {
             view: self.view.asker(),
             watch: self.view.teller(),
             changes: Arc::clone(&self.changes),
+            traffic: Arc::clone(&self.traffic),
             directory: ground.directory.clone(),
             leadership: ground.leadership.clone(),
             facts: Facts {

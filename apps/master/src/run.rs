@@ -68,6 +68,7 @@ async fn serve(
             .as_ref()
             .map(|roles| roles.iter().cloned().collect::<Vec<_>>().join(",")),
         root_submissions: settings.root_submissions,
+        forgetting: settings.forgetting,
         quorum: settings.peers.len().max(1) / 2 + 1,
     };
     let version = version::own();

@@ -9,8 +9,12 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::anyhow;
 use tepui_consensus::{Role, Status};
+use tepui_engine::DiskFailed;
 use tepui_kit::Tell;
-use tokio::{sync::mpsc, time::sleep};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep},
+};
 
 use crate::{
     gate::Gate,
@@ -31,6 +35,8 @@ pub(crate) struct Throne {
     reign: Option<Reign>,
     /// The term in which the reign leads.
     leads: Option<u64>,
+    /// The newest counted time of the registry, and when this member saw it: from then on it counts by itself.
+    counted: (i64, Instant),
     elections: mpsc::UnboundedReceiver<Elected>,
     announce: mpsc::UnboundedSender<Elected>,
 }
@@ -45,6 +51,7 @@ impl Throne {
             gate,
             reign: Some(reign),
             leads: None,
+            counted: (0, Instant::now()),
             elections,
             announce,
         })
@@ -79,13 +86,26 @@ impl Throne {
         }
     }
 
+    /// How long ago the registry's counted time went on (`actors/master`, `away.rs`).
+    fn counted_ago(&mut self) -> Duration {
+        let counted = self.ground.reader.with(|registry| registry.counted_nanos);
+        if counted != self.counted.0 {
+            self.counted = (counted, Instant::now());
+        }
+        self.counted.1.elapsed()
+    }
+
     async fn look(&mut self, status: &Status) -> anyhow::Result<()> {
+        self.counted_ago();
         if let Some(reason) = &status.stopped {
             self.ground.leadership.set(Standing::NoLeader);
             let work_dir = self.ground.settings.work_dir.display();
-            return Err(anyhow!(
-                "--work-dir {work_dir}: the registry has stopped: {reason}"
-            ));
+            let text = format!("--work-dir {work_dir}: the registry has stopped: {reason}");
+            return Err(if status.disk_failed {
+                DiskFailed(text).into()
+            } else {
+                anyhow!(text)
+            });
         }
         let gone = self.reign.as_ref().is_none_or(|it| it.master.is_closed());
         let over = self
@@ -118,7 +138,9 @@ impl Throne {
         leader.map_or(Standing::NoLeader, Standing::Following)
     }
 
-    async fn elect(&mut self, elected: Elected) -> anyhow::Result<()> {
+    async fn elect(&mut self, mut elected: Elected) -> anyhow::Result<()> {
+        // The registry is as it was copied: nobody but this reign could write since.
+        elected.leads.counted_ago = self.counted_ago();
         let Some(reign) = self.reign.as_ref().filter(|it| it.number == elected.reign) else {
             return Ok(());
         };

@@ -54,6 +54,8 @@ fn settings(work_dir: &Path, name: &str, peers: &Peers) -> MasterSettings {
         removal_rate: None,
         roles: None,
         root_submissions: true,
+        forgetting: Default::default(),
+        rate_limits: Default::default(),
         zk_port: None,
         zk_path: "/mesos".to_string(),
         cluster: None,
@@ -201,6 +203,26 @@ fn the_lead_goes_round_and_nothing_of_a_reign_outlives_it() {
         for member in members {
             end(member).await;
         }
+    });
+}
+
+/// Neither the write's success nor its failure is told, and nobody waits for ever.
+#[test]
+fn a_leader_whose_write_comes_to_no_end_leads_no_more() {
+    let work_dir = tempfile::tempdir().unwrap();
+    System::new().block_on(async {
+        let mut members = three(work_dir.path(), &peers()).await;
+        let (index, _) = leader(&members).await;
+        let leading = members.remove(index);
+        let http = leading.door.current();
+        assert_eq!(http.operator.ask(weight(2.0)).await.unwrap().status, 200);
+        for member in members {
+            end(member).await;
+        }
+        let asked = http.operator.ask(weight(3.0)).await;
+        assert_eq!(asked, Err(AskError::Closed));
+        until(|| leading.leads().is_none().then_some(())).await;
+        end(leading).await;
     });
 }
 

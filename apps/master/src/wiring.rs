@@ -109,6 +109,7 @@ impl Reign {
             changes: Arc::clone(&changes),
             lease: Arc::clone(&ground.lease),
         };
+        let traffic = Arc::default();
         let config = MasterConfig {
             info: info.clone(),
             cluster: ground.settings.cluster.clone(),
@@ -118,6 +119,9 @@ impl Reign {
             removal_rate: ground.settings.removal_rate,
             roles: ground.settings.roles.clone(),
             root_submissions: ground.settings.root_submissions,
+            forgetting: ground.settings.forgetting,
+            rate_limits: ground.settings.rate_limits.clone(),
+            traffic: Arc::clone(&traffic),
         };
         let master = master.start_once(move || Master::new(config, links));
         let announce = Announce {
@@ -129,8 +133,10 @@ impl Reign {
             settle: number > 0,
         };
         let (member, reader) = (ground.consensus.clone(), ground.reader.clone());
-        let registrar = registrar
-            .start_once(move || Registrar::new(member, reader, Arc::new(announce), beginning));
+        let room = ground.disk.room();
+        let registrar = registrar.start_once(move || {
+            Registrar::new(member, reader, Arc::new(announce), beginning).within(room)
+        });
         Ok(Reign {
             number,
             agents: Arc::new(Agents::new(&master, directory)),
@@ -144,6 +150,7 @@ impl Reign {
             view,
             registrar,
             changes,
+            traffic,
             info,
         })
     }

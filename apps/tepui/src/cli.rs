@@ -112,6 +112,22 @@ pub(crate) struct MasterArgs {
     #[arg(long, value_name = "true|false")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) root_submissions: Option<bool>,
+    /// How often agents that have been away for long are looked for, to be forgotten [default: 15mins]
+    #[arg(long, value_name = "DURATION")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) registry_gc_interval: Option<String>,
+    /// How long unreachable and gone agents are remembered [default: 2weeks]
+    #[arg(long, value_name = "DURATION")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) registry_max_agent_age: Option<String>,
+    /// How many unreachable agents are remembered, and as many gone ones [default: 102400]
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) registry_max_agent_count: Option<u64>,
+    /// How fast calls of frameworks are taken, by principal: Mesos' RateLimits as JSON, or a file [default: not limited]
+    #[arg(long, value_name = "JSON|PATH")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) rate_limits: Option<String>,
     /// This master's name in its group [default: m1]
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -138,7 +154,7 @@ pub(crate) struct AgentArgs {
     #[arg(long, value_name = "DIR")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) work_dir: Option<PathBuf>,
-    /// HTTP addresses of masters: host:5050[,host:5050…] (required)
+    /// HTTP addresses of masters: host:5050[,host:5050…], or file:// and the path of a file that holds them (required)
     #[arg(long, value_name = "HOST:PORT,…")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) master: Option<String>,

@@ -2,6 +2,7 @@
 
 mod cli;
 mod commands;
+mod exit;
 mod log;
 mod output;
 mod settings;
@@ -14,23 +15,20 @@ use cli::{Cli, Command};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Wrong usage, as clap has it.
-const USAGE: u8 = 2;
-
 fn main() -> ExitCode {
     let cli = match Cli::try_parse_from(arguments(std::env::args_os().collect())) {
         Ok(cli) => cli,
         Err(error) if is_help(&error) => error.exit(),
         Err(error) => {
             eprintln!("tepui: {}", usage(&error.to_string()));
-            return ExitCode::from(USAGE);
+            return ExitCode::from(exit::USAGE);
         }
     };
     match perform(cli.command) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("tepui: {error:#}");
-            ExitCode::from(USAGE)
+            ExitCode::from(exit::status(&error))
         }
     }
 }

@@ -14,6 +14,8 @@ use figment::{
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+use tepui_protocol::codec::{Limits, json};
+
 use tepui_master::{
     MAX_MASTERS,
     naming::{EXPECTED_NAME, is_address, is_member_name},
@@ -34,6 +36,10 @@ const MASTER_TWINS: &[&str] = &[
     "agent_removal_rate_limit",
     "roles",
     "root_submissions",
+    "registry_gc_interval",
+    "registry_max_agent_age",
+    "registry_max_agent_count",
+    "rate_limits",
 ];
 const MASTER_KEYS: &[&str] = &[
     "work_dir",
@@ -47,6 +53,10 @@ const MASTER_KEYS: &[&str] = &[
     "agent_removal_rate_limit",
     "roles",
     "root_submissions",
+    "registry_gc_interval",
+    "registry_max_agent_age",
+    "registry_max_agent_count",
+    "rate_limits",
     "name",
     "peers",
     "election_timeout_ms",
@@ -75,6 +85,10 @@ struct MasterFile {
     agent_removal_rate_limit: Option<String>,
     roles: Option<String>,
     root_submissions: Option<bool>,
+    registry_gc_interval: Option<String>,
+    registry_max_agent_age: Option<String>,
+    registry_max_agent_count: Option<u64>,
+    rate_limits: Option<String>,
     name: Option<String>,
     peers: Option<String>,
     election_timeout_ms: Option<u64>,
@@ -130,6 +144,7 @@ fn one_line(text: &str) -> String {
 
 pub(crate) fn master(args: &MasterArgs) -> anyhow::Result<tepui_master::MasterSettings> {
     let file: MasterFile = load(args.config.as_ref(), args, MASTER_KEYS, MASTER_TWINS)?;
+    let forgetting = forgetting(&file)?;
     let ip = file.ip.unwrap_or_else(|| IpAddr::from([127, 0, 0, 1]));
     let name = file.name.unwrap_or_else(|| "m1".to_string());
     if !is_member_name(&name) {
@@ -157,6 +172,8 @@ pub(crate) fn master(args: &MasterArgs) -> anyhow::Result<tepui_master::MasterSe
             .transpose()?,
         roles: file.roles.as_deref().map(roles).transpose()?,
         root_submissions: file.root_submissions.unwrap_or(true),
+        forgetting,
+        rate_limits: rate_limits(file.rate_limits.as_deref())?,
         name,
         peers,
         election_timeout: election_timeout(file.election_timeout_ms)?,
@@ -168,12 +185,12 @@ pub(crate) fn master(args: &MasterArgs) -> anyhow::Result<tepui_master::MasterSe
 pub(crate) fn agent(args: &AgentArgs) -> anyhow::Result<tepui_agent::AgentSettings> {
     let file: AgentFile = load(args.config.as_ref(), args, AGENT_TWINS, AGENT_TWINS)?;
     let ip = file.ip.unwrap_or_else(|| IpAddr::from([127, 0, 0, 1]));
-    let masters = file
+    let given = file
         .master
         .context("--master is missing: expected the HTTP address of a master, such as --master 127.0.0.1:5050")?;
     Ok(tepui_agent::AgentSettings {
         work_dir: file.work_dir.context("--work-dir is missing: expected a directory for sandboxes, such as --work-dir /var/lib/tepui/agent")?,
-        masters: addresses(&masters)?,
+        masters: masters(&given)?,
         ip,
         port: file.port.unwrap_or(5051),
         hostname: file.hostname.unwrap_or_else(|| ip.to_string()),
@@ -194,6 +211,58 @@ fn removal_rate(text: &str) -> anyhow::Result<tepui_master::RemovalRate> {
     parsed.with_context(|| {
         format!("--agent-removal-rate-limit {text}: expected agents/duration, such as 1/10mins")
     })
+}
+
+/// Mesos' `RateLimits` as JSON, or a file that holds it.
+fn rate_limits(given: Option<&str>) -> anyhow::Result<tepui_master::RateLimits> {
+    let Some(given) = given else {
+        return Ok(tepui_master::RateLimits::default());
+    };
+    let expected = r#"expected JSON such as {"limits": [{"principal": "p", "qps": 10, "capacity": 1000}]}, or the path of a file that holds it"#;
+    let text = if given.trim_start().starts_with('{') {
+        given.to_string()
+    } else {
+        let path = given.strip_prefix("file://").unwrap_or(given);
+        std::fs::read_to_string(path)
+            .map_err(|error| anyhow::anyhow!("--rate-limits {given}: {error}; {expected}"))?
+    };
+    let parsed: tepui_protocol::v1::RateLimits = json::decode(text.as_bytes(), &Limits::HTTP)
+        .map_err(|error| {
+            let reason = one_line(&error.to_string());
+            anyhow::anyhow!("--rate-limits: {reason}; {expected}")
+        })?;
+    parsed
+        .try_into()
+        .map_err(|reason| anyhow::anyhow!("--rate-limits: {reason}; {expected}"))
+}
+
+/// How long absent agents are remembered; Mesos' defaults where nothing is given.
+fn forgetting(file: &MasterFile) -> anyhow::Result<tepui_master::Forgetting> {
+    let mut forgetting = tepui_master::Forgetting::default();
+    for (flag, given, taken) in [
+        (
+            "--registry-gc-interval",
+            &file.registry_gc_interval,
+            &mut forgetting.interval,
+        ),
+        (
+            "--registry-max-agent-age",
+            &file.registry_max_agent_age,
+            &mut forgetting.max_age,
+        ),
+    ] {
+        let Some(text) = given else {
+            continue;
+        };
+        *taken = tepui_http::duration::parse(text)
+            .ok()
+            .filter(|duration| !duration.is_zero())
+            .with_context(|| format!("{flag} {text}: expected a duration, such as 15mins"))?;
+    }
+    if let Some(count) = file.registry_max_agent_count {
+        forgetting.max_agents = count;
+    }
+    Ok(forgetting)
 }
 
 /// `role[,role…]`, checked for form.
@@ -251,6 +320,17 @@ fn election_timeout(given_ms: Option<u64>) -> anyhow::Result<Duration> {
             MAX_ELECTION_TIMEOUT.as_millis()
         ),
     }
+}
+
+/// Where masters are to be found: their addresses, or, behind `file://`, a file that holds them (as Mesos has it).
+fn masters(given: &str) -> anyhow::Result<Vec<String>> {
+    let Some(path) = given.trim().strip_prefix("file://") else {
+        return addresses(given);
+    };
+    let expected = "expected a file that holds host:port[,host:port…] of masters";
+    let list = std::fs::read_to_string(path)
+        .map_err(|error| anyhow::anyhow!("--master {given}: {error}; {expected}"))?;
+    addresses(list.trim()).with_context(|| format!("--master {given}: {expected}"))
 }
 
 /// `host:port[,host:port…]`, checked for form.

@@ -62,6 +62,16 @@ fn what_is_wrong_is_said_in_one_line_with_what_was_expected() {
     .unwrap_err()
     .to_string();
     assert!(rate.contains("expected agents/duration"), "{rate}");
+    let age = master(&MasterArgs {
+        registry_max_agent_age: Some("a year".into()),
+        ..args(Some("/w"))
+    })
+    .unwrap_err()
+    .to_string();
+    assert!(
+        age.contains("--registry-max-agent-age a year: expected a duration"),
+        "{age}"
+    );
     let role = master(&MasterArgs {
         roles: Some("dev,a b".into()),
         ..args(Some("/w"))
@@ -74,6 +84,37 @@ fn what_is_wrong_is_said_in_one_line_with_what_was_expected() {
     );
     let address = addresses("127.0.0.1").unwrap_err().to_string();
     assert!(address.contains("expected host:port"), "{address}");
+}
+
+#[test]
+fn rate_limits_are_json_or_lie_in_a_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("limits.json");
+    let with = |given: &str| {
+        let settings = master(&MasterArgs {
+            rate_limits: Some(given.to_string()),
+            ..args(Some("/w"))
+        });
+        settings.map(|settings| settings.rate_limits)
+    };
+    let json = r#"{"limits": [{"principal": "p", "qps": 2.5}], "aggregate_default_qps": 1}"#;
+    std::fs::write(&path, json).unwrap();
+    let limits = with(json).unwrap();
+    assert_ne!(limits, tepui_master::RateLimits::default());
+    for place in ["", "file://"] {
+        let given = format!("{place}{}", path.display());
+        assert_eq!(with(&given).unwrap(), limits);
+    }
+    for wrong in [
+        "{",
+        r#"{"limits": [{"qps": 1}]}"#,
+        r#"{"aggregate_default_qps": 0}"#,
+        "/none",
+    ] {
+        let text = with(wrong).unwrap_err().to_string();
+        let good = text.contains("--rate-limits") && text.contains("expected JSON");
+        assert!(good && !text.contains('\n'), "{text}");
+    }
 }
 
 fn member(name: &str, peers: &str) -> MasterArgs {
@@ -133,4 +174,30 @@ fn a_wrong_group_is_refused_with_what_was_expected() {
         });
         assert_eq!(settings.is_ok(), fits, "{timeout_ms}");
     }
+}
+
+#[test]
+fn an_agent_finds_its_masters_in_a_file_that_it_is_given() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("masters");
+    let from = |path: &std::path::Path| {
+        agent(&AgentArgs {
+            work_dir: Some("/w".into()),
+            master: Some(format!("file://{}", path.display())),
+            ..Default::default()
+        })
+    };
+    std::fs::write(&path, "127.0.0.1:5050, m2:5051\n").unwrap();
+    assert_eq!(from(&path).unwrap().masters, ["127.0.0.1:5050", "m2:5051"]);
+    std::fs::write(&path, "127.0.0.1\n").unwrap();
+    let wrong = format!("{:#}", from(&path).unwrap_err());
+    assert!(
+        wrong.contains("file://") && wrong.contains("expected host:port"),
+        "{wrong}"
+    );
+    let missing = format!("{:#}", from(&dir.path().join("none")).unwrap_err());
+    assert!(
+        missing.contains("file://") && missing.contains("expected a file"),
+        "{missing}"
+    );
 }

@@ -298,5 +298,8 @@ fn config(ground: &Ground, number: u64) -> MasterConfig {
         removal_rate: None,
         roles: None,
         root_submissions: true,
+        forgetting: Default::default(),
+        rate_limits: Default::default(),
+        traffic: Default::default(),
     }
 }

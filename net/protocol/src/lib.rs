@@ -6,6 +6,7 @@
 pub mod catalogue;
 pub mod codec;
 pub mod descriptor;
+pub mod durations;
 pub mod message;
 pub mod recordio;
 pub mod resources;

@@ -108,6 +108,13 @@ pub enum ConsensusError {
     Thread(String),
 }
 
+impl ConsensusError {
+    /// Whether the disk is to blame: it failed or is full.
+    pub fn is_of_the_disk(&self) -> bool {
+        matches!(self, Self::Engine(error) if error.is_of_the_disk())
+    }
+}
+
 impl From<EngineError> for ConsensusError {
     fn from(error: EngineError) -> Self {
         match error {

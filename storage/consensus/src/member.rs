@@ -387,6 +387,7 @@ impl<S: StateMachine> Member<S> {
             caught_up: leads && raft.apply_to_current_term(),
             counters: self.counters,
             stopped: None,
+            disk_failed: false,
         }
     }
 }

@@ -24,16 +24,13 @@ impl<S: StateMachine> Service<S> {
     /// Runs until told to stop, until all handles are gone, or until the disk or the state fails.
     pub(crate) fn run(mut self) {
         let ended = caught(|| self.serve());
-        self.end(
-            ended
-                .err()
-                .map_or_else(String::new, |error| error.to_string()),
-        );
+        self.end(ended.err().as_ref());
     }
 
-    /// Tells everybody that nothing more is decided here, and why; an empty reason is an ordinary shutdown.
-    pub(crate) fn end(&mut self, reason: String) {
-        if !reason.is_empty() {
+    /// Tells everybody that nothing more is decided here, and why; without an error it is an ordinary shutdown.
+    pub(crate) fn end(&mut self, error: Option<&ConsensusError>) {
+        let reason = error.map_or_else(String::new, ToString::to_string);
+        if error.is_some() {
             tracing::error!(%reason, "consensus has stopped");
         }
         self.status.send_modify(|status| {
@@ -42,6 +39,7 @@ impl<S: StateMachine> Service<S> {
             status.lease_until = None;
             status.caught_up = false;
             status.stopped = Some(reason.clone());
+            status.disk_failed = error.is_some_and(ConsensusError::is_of_the_disk);
         });
         // What is committed may still be unknown to those who wait: a stop decides nothing.
         self.member
@@ -94,8 +92,8 @@ impl<S: StateMachine> Service<S> {
         });
         match turned {
             Ok(true) => return true,
-            Ok(false) => self.end(String::new()),
-            Err(error) => self.end(error.to_string()),
+            Ok(false) => self.end(None),
+            Err(error) => self.end(Some(&error)),
         }
         false
     }

@@ -52,6 +52,8 @@ pub struct Status {
     pub counters: Counters,
     /// Why the thread ended; empty text after an ordinary shutdown.
     pub stopped: Option<String>,
+    /// It ended because its disk failed or is full.
+    pub disk_failed: bool,
 }
 
 impl Status {

@@ -41,3 +41,23 @@ pub enum EngineError {
     )]
     Poisoned { reason: String },
 }
+
+impl EngineError {
+    /// Whether the disk did not do what it must, or has no room: somebody has to look at the machine.
+    pub fn is_of_the_disk(&self) -> bool {
+        matches!(
+            self,
+            Self::DiskFull { .. } | Self::Io { .. } | Self::Poisoned { .. }
+        )
+    }
+}
+
+/// Why a daemon ends whose disk does not do what it must; the text says what to do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct DiskFailed(pub String);
+
+impl DiskFailed {
+    /// The exit status of such a daemon: `EX_IOERR` of `sysexits.h`.
+    pub const EXIT_STATUS: u8 = 74;
+}

@@ -16,7 +16,7 @@ mod rocks;
 
 pub use batch::{Batch, Operation};
 pub use engine::{Counters, Durability, Engine, Pair, SharedEngine, Visit, collect, page};
-pub use error::EngineError;
+pub use error::{DiskFailed, EngineError};
 pub use keys::{Family, Key, KeyRange, KeyReader};
 pub use memory::{Damage, MemoryEngine};
 pub use rocks::{DamagedLog, Options, RocksEngine};

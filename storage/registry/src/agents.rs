@@ -1,7 +1,5 @@
 //! The rules for agents: admitted, unreachable or gone, never two of them.
 
-use std::collections::BTreeMap;
-
 use bytes::Bytes;
 
 use crate::command::Outcome;
@@ -182,19 +180,18 @@ impl Registry {
     }
 
     fn prune_unreachable(&mut self, before_nanos: i64, max: usize, touched: &mut Touched) {
-        let times = self
-            .unreachable
-            .iter()
-            .map(|(id, agent)| (id, agent.at_nanos));
-        for id in outdated(times.collect(), before_nanos, max) {
+        let times = self.unreachable.iter();
+        let times = times.map(|(id, agent)| (id.as_str(), agent.at_nanos));
+        for id in outdated(times, before_nanos, max) {
             self.unreachable.remove(&id);
             touched.insert(RecordKey::Unreachable(id));
         }
     }
 
     fn prune_gone(&mut self, before_nanos: i64, max: usize, touched: &mut Touched) {
-        let times = self.gone.iter().map(|(id, at_nanos)| (id, *at_nanos));
-        for id in outdated(times.collect(), before_nanos, max) {
+        let times = self.gone.iter();
+        let times = times.map(|(id, at_nanos)| (id.as_str(), *at_nanos));
+        for id in outdated(times, before_nanos, max) {
             self.gone.remove(&id);
             touched.insert(RecordKey::Gone(id));
         }
@@ -212,20 +209,24 @@ impl Registry {
     }
 }
 
-/// The ids to forget: those before the time, then the oldest beyond `max`.
-fn outdated(times: BTreeMap<&String, i64>, before_nanos: i64, max: usize) -> Vec<String> {
-    if times.len() <= max && times.values().all(|at| *at >= before_nanos) {
+/// Of agents and since when each is absent, the ids that [`Command::Prune`](crate::Command::Prune) forgets: those
+/// before the time, and the oldest beyond `max`.
+pub fn outdated<'a>(
+    times: impl ExactSizeIterator<Item = (&'a str, i64)> + Clone,
+    before_nanos: i64,
+    max: usize,
+) -> Vec<String> {
+    if times.len() <= max && times.clone().all(|(_, at)| at >= before_nanos) {
         return Vec::new();
     }
-    let mut oldest_first: Vec<(i64, &String)> =
-        times.into_iter().map(|(id, at)| (at, id)).collect();
+    let mut oldest_first: Vec<(i64, &str)> = times.map(|(id, at)| (at, id)).collect();
     oldest_first.sort_unstable();
     let excess = oldest_first.len().saturating_sub(max);
     let outdated = oldest_first
         .iter()
         .enumerate()
         .filter(|(rank, (at, _))| *rank < excess || *at < before_nanos);
-    outdated.map(|(_, (_, id))| (*id).clone()).collect()
+    outdated.map(|(_, (_, id))| (*id).to_owned()).collect()
 }
 
 fn not_admitted(id: &str) -> Outcome {

@@ -80,7 +80,17 @@ impl Registry {
             }),
             C::FrameworkConnected { id } => self.change_framework(&id, touched, |framework| {
                 framework.failover_deadline_nanos = None;
+                framework.failover_ends_nanos = None;
             }),
+            C::FrameworksAway {
+                now_nanos,
+                deadlines,
+            } => self.frameworks_away(now_nanos, deadlines, touched),
+            C::RefuseOffers { now_nanos, refused } => {
+                self.refuse_offers(now_nanos, refused, touched)
+            }
+            C::ForgetRefusals { id, roles } => self.forget_refusals(&id, &roles, touched),
+            C::CountTime { now_nanos } => self.count_time(now_nanos, touched),
             C::FrameworkDisconnected { id, deadline_nanos } => {
                 self.change_framework(&id, touched, |framework| {
                     framework.failover_deadline_nanos = Some(deadline_nanos);

@@ -10,7 +10,9 @@ use crate::state::Maintenance;
 const FIRST_VERSION: u8 = 1;
 /// Brought the commands on masters of the group.
 const MEMBERS_VERSION: u8 = 2;
-const NEWEST_VERSION: u8 = MEMBERS_VERSION;
+/// Brought counted time and the deadlines in it.
+const TIME_VERSION: u8 = 3;
+const NEWEST_VERSION: u8 = TIME_VERSION;
 const UNCHANGED: u8 = 0;
 const CHANGED: u8 = 1;
 const REFUSED: u8 = 2;
@@ -88,9 +90,30 @@ pub enum Command {
     FrameworkConnected {
         id: String,
     },
+    /// Of earlier versions, by the clock on the wall: read from their logs, proposed no more.
     FrameworkDisconnected {
         id: String,
         deadline_nanos: i64,
+    },
+    /// These frameworks are disconnected, each until its deadline. Both in the time of
+    /// [`Registry::counted_nanos`](crate::Registry::counted_nanos).
+    FrameworksAway {
+        now_nanos: i64,
+        deadlines: Vec<(String, i64)>,
+    },
+    /// Frameworks refuse these resources of an agent; one refusal a framework, agent and role. `now_nanos` as above.
+    RefuseOffers {
+        now_nanos: i64,
+        refused: Vec<Refused>,
+    },
+    /// A framework wants to be asked again under these roles, or under all if there are none.
+    ForgetRefusals {
+        id: String,
+        roles: Vec<String>,
+    },
+    /// So much time has been counted.
+    CountTime {
+        now_nanos: i64,
     },
     RemoveFramework {
         id: String,
@@ -150,6 +173,16 @@ pub enum Command {
     },
 }
 
+/// What a framework refuses, and until when in counted time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refused {
+    pub framework: String,
+    pub agent: String,
+    pub role: String,
+    pub until_nanos: i64,
+    pub resources: Bytes,
+}
+
 /// Why bytes are no command of this version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CommandError(pub String);
@@ -178,8 +211,28 @@ impl Command {
             | Self::RemoveMember { .. }
             | Self::ClaimMember { .. }
             | Self::MoveMember { .. } => MEMBERS_VERSION,
+            Self::FrameworksAway { .. }
+            | Self::CountTime { .. }
+            | Self::RefuseOffers { .. }
+            | Self::ForgetRefusals { .. } => TIME_VERSION,
             _ => FIRST_VERSION,
         }
+    }
+
+    /// Whether it takes something new into the registry, rather than bringing the cluster back in order: such a
+    /// command may be refused while disks are nearly full.
+    pub fn grows(&self) -> bool {
+        matches!(
+            self,
+            Self::AdmitAgent { .. }
+                | Self::AdmitFramework { .. }
+                | Self::UpdateWeights { .. }
+                | Self::UpdateQuota { .. }
+                | Self::UpdateSchedule { .. }
+                | Self::PutDocument { .. }
+                | Self::AddMember { .. }
+                | Self::RefuseOffers { .. }
+        )
     }
 
     /// Reads a command. Errors name a version this program does not know, or what is malformed.

@@ -1,7 +1,7 @@
 //! The rules for frameworks. Mesos keeps none in its registry: there a master that failed over learns of them
 //! only when they come back, and forgets their deadlines.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
@@ -31,6 +31,7 @@ impl Registry {
             info,
             failover_deadline_nanos: None,
             suppressed,
+            failover_ends_nanos: None,
         };
         self.frameworks.insert(id.to_owned(), framework);
         touched.insert(RecordKey::Framework(id.to_owned()));
@@ -56,6 +57,36 @@ impl Registry {
         Outcome::CHANGED
     }
 
+    /// Time went on to `now_nanos`; it never goes back.
+    pub(crate) fn count_time(&mut self, now_nanos: i64, touched: &mut Touched) -> Outcome {
+        if now_nanos <= self.counted_nanos {
+            return Outcome::changed(false);
+        }
+        self.counted_nanos = now_nanos;
+        touched.insert(RecordKey::CountedTime);
+        Outcome::CHANGED
+    }
+
+    /// Frameworks that were removed meanwhile are left out.
+    pub(crate) fn frameworks_away(
+        &mut self,
+        now_nanos: i64,
+        deadlines: Vec<(String, i64)>,
+        touched: &mut Touched,
+    ) -> Outcome {
+        let before = touched.len();
+        self.count_time(now_nanos, touched);
+        // One named twice has the last of its deadlines.
+        for (id, deadline) in deadlines.into_iter().collect::<BTreeMap<_, _>>() {
+            // Whoever comes back is asked about everything again.
+            self.forget_refusals(&id, &[], touched);
+            self.change_framework(&id, touched, |framework| {
+                framework.failover_ends_nanos = Some(deadline);
+            });
+        }
+        Outcome::changed(touched.len() > before)
+    }
+
     pub(crate) fn remove_framework(
         &mut self,
         id: &str,
@@ -68,6 +99,7 @@ impl Registry {
             }
             return Outcome::refused(format!("framework {id} is not registered"));
         };
+        self.forget_refusals(id, &[], touched);
         touched.insert(RecordKey::Framework(id.to_owned()));
         let newest = self.removed_frameworks.last_key_value();
         let sequence = newest.map_or(0, |(sequence, _)| sequence + 1);

@@ -16,6 +16,8 @@
 //! | `d`    | collection, name | document               |
 //! | `M`    | member id        | master of the group    |
 //! | `N`    |                  | highest member id      |
+//! | `T`    |                  | counted time           |
+//! | `o`    | framework, agent | refusals, by role      |
 
 use std::collections::BTreeSet;
 
@@ -48,6 +50,8 @@ pub(crate) enum RecordKey {
     Document(String, String),
     Member(u64),
     LastMemberId,
+    CountedTime,
+    Refusals(String, String),
 }
 
 /// The records a command touched.
@@ -70,6 +74,8 @@ impl RecordKey {
             Self::Document(collection, name) => Key::new(b'd').text(collection).text(name),
             Self::Member(id) => Key::new(b'M').number(*id),
             Self::LastMemberId => Key::new(b'N'),
+            Self::CountedTime => Key::new(b'T'),
+            Self::Refusals(framework, agent) => Key::new(b'o').text(framework).text(agent),
         }
     }
 
@@ -90,6 +96,8 @@ impl RecordKey {
             b'd' => Self::Document(reader.text()?, reader.text()?),
             b'M' => Self::Member(reader.number()?),
             b'N' => Self::LastMemberId,
+            b'T' => Self::CountedTime,
+            b'o' => Self::Refusals(reader.text()?, reader.text()?),
             _ => return None,
         };
         reader.end()?;
@@ -115,6 +123,7 @@ impl Registry {
             RecordKey::ClusterId,
             RecordKey::Schedule,
             RecordKey::LastMemberId,
+            RecordKey::CountedTime,
         ]);
         keys.extend(self.members.keys().copied().map(RecordKey::Member));
         keys.extend(self.agents.keys().map(ids).map(RecordKey::Agent));
@@ -129,6 +138,10 @@ impl Registry {
         keys.extend(machines.map(ids).map(RecordKey::Machine));
         let capabilities = self.minimum_capabilities.iter();
         keys.extend(capabilities.map(ids).map(RecordKey::Capability));
+        for (framework, refusals) in &self.refusals {
+            let agents = refusals.keys().map(ids);
+            keys.extend(agents.map(|agent| RecordKey::Refusals(framework.clone(), agent)));
+        }
         for (collection, documents) in &self.documents {
             let names = documents.keys().map(ids);
             keys.extend(names.map(|name| RecordKey::Document(collection.clone(), name)));
@@ -165,6 +178,11 @@ impl Registry {
             RecordKey::LastMemberId => {
                 (self.last_member_id > 0).then(|| encode(&self.last_member_id))
             }
+            RecordKey::Refusals(framework, agent) => {
+                let refusals = self.refusals.get(framework)?;
+                refusals.get(agent).map(encode)
+            }
+            RecordKey::CountedTime => (self.counted_nanos > 0).then(|| encode(&self.counted_nanos)),
         }
     }
 
@@ -209,6 +227,11 @@ impl Registry {
             }
             RecordKey::Member(id) => drop(self.members.insert(id, decode(sealed)?)),
             RecordKey::LastMemberId => self.last_member_id = decode(sealed)?,
+            RecordKey::CountedTime => self.counted_nanos = decode(sealed)?,
+            RecordKey::Refusals(framework, agent) => {
+                let refusals = self.refusals.entry(framework).or_default();
+                refusals.insert(agent, decode(sealed)?);
+            }
         }
         Ok(())
     }

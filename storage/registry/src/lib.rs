@@ -14,14 +14,16 @@ mod frameworks;
 mod keys;
 mod machine;
 mod members;
+mod refusals;
 mod state;
 
+pub use agents::outdated;
 pub use backup::{Backup, BackupError, TERM_STEP};
-pub use command::{Command, CommandError, Outcome};
+pub use command::{Command, CommandError, Outcome, Refused};
 pub use machine::{RegistryMachine, RegistryReader};
 pub use state::{
     AdmittedAgent, FrameworkRecord, MachineMode, MachineRecord, Maintenance, MemberRecord,
-    Registry, RemovedFramework, UnreachableAgent,
+    RefusalRecord, Refusals, Registry, RemovedFramework, UnreachableAgent,
 };
 
 /// Agents that may be admitted at one time.
@@ -40,6 +42,13 @@ pub const MAX_MACHINES: usize = 200_000;
 pub const MAX_MASTERS: usize = 7;
 /// Documents of all collections.
 pub const MAX_DOCUMENTS: usize = 100_000;
+
+/// Refused offers that are remembered, of all frameworks.
+pub const MAX_REFUSALS: usize = 20_000;
+/// And of one.
+pub const MAX_REFUSALS_PER_FRAMEWORK: usize = 2_000;
+/// A refusal of more is not remembered.
+pub const MAX_REFUSED_BYTES: usize = 1_024;
 
 /// Needed of every master while an agent drains or is deactivated.
 pub const AGENT_DRAINING: &str = "AGENT_DRAINING";

@@ -188,6 +188,38 @@ fn pruning_forgets_by_age_and_by_number() {
 }
 
 #[test]
+fn counted_time_never_goes_back_and_a_connected_framework_has_no_deadline() {
+    let mut stage = Stage::new();
+    stage.apply(Command::AdmitFramework {
+        id: id("f"),
+        info: info("info"),
+        suppressed: vec![],
+    });
+    let ends = |stage: &Stage| stage.registry().frameworks["f"].failover_ends_nanos;
+    let away = |now_nanos, deadline| Command::FrameworksAway {
+        now_nanos,
+        deadlines: vec![(id("f"), deadline), (id("unknown"), 1)],
+    };
+    assert_eq!(stage.apply(away(10, 70)), Outcome::CHANGED);
+    assert_eq!(
+        (stage.registry().counted_nanos, ends(&stage)),
+        (10, Some(70))
+    );
+    assert_eq!(
+        stage.apply(Command::CountTime { now_nanos: 9 }),
+        Outcome::changed(false)
+    );
+    assert_eq!(
+        stage.apply(Command::CountTime { now_nanos: 11 }),
+        Outcome::CHANGED
+    );
+    assert_eq!(stage.registry().counted_nanos, 11);
+    stage.apply(Command::FrameworkConnected { id: id("f") });
+    assert_eq!(ends(&stage), None);
+    assert_eq!(stage.reloaded(), stage.registry());
+}
+
+#[test]
 fn a_removed_framework_is_remembered_within_a_bound() {
     let mut stage = Stage::new();
     let admit = |framework: String| Command::AdmitFramework {
@@ -266,7 +298,7 @@ fn a_registry_that_needs_more_is_not_opened() {
 fn a_newer_command_stops_the_member_instead_of_letting_it_drift() {
     let mut stage = Stage::new();
     let mut bytes = admit("a").encode().to_vec();
-    bytes[0] = 3;
+    bytes[0] = u8::MAX;
     let error = stage.machine.apply(1, &bytes, &mut Batch::new());
     assert!(
         error
@@ -290,6 +322,18 @@ fn a_newer_command_stops_the_member_instead_of_letting_it_drift() {
 fn the_bytes_of_a_command_stay_as_they_are() {
     let expected = b"\x01\x81\xaaAdmitAgent\x82\xa2id\xa1a\xa4info\xc4\x04info";
     assert_eq!(admit("a").encode()[..], expected[..]);
+}
+
+fn as_refused(
+    (framework, agent, role, until_nanos, resources): (String, String, String, i64, Bytes),
+) -> crate::Refused {
+    crate::Refused {
+        framework,
+        agent,
+        role,
+        until_nanos,
+        resources,
+    }
 }
 
 fn commands() -> impl Strategy<Value = Command> {
@@ -329,6 +373,24 @@ fn commands() -> impl Strategy<Value = Command> {
         framework().prop_map(|id| Command::FrameworkConnected { id }),
         (framework(), any::<i64>())
             .prop_map(|(id, deadline_nanos)| Command::FrameworkDisconnected { id, deadline_nanos }),
+        (
+            0..9i64,
+            prop::collection::vec((framework(), any::<i64>()), 0..3)
+        )
+            .prop_map(|(now_nanos, deadlines)| Command::FrameworksAway {
+                now_nanos,
+                deadlines,
+            }),
+        (-9..99i64).prop_map(|now_nanos| Command::CountTime { now_nanos }),
+        (
+            0..9i64,
+            prop::collection::vec((framework(), agent(), role(), 0..30i64, bytes()), 0..4)
+        )
+            .prop_map(|(now_nanos, refused)| Command::RefuseOffers {
+                now_nanos,
+                refused: refused.into_iter().map(as_refused).collect(),
+            }),
+        (framework(), suppressed()).prop_map(|(id, roles)| Command::ForgetRefusals { id, roles }),
         (framework(), 0..9i64).prop_map(|(id, at_nanos)| Command::RemoveFramework { id, at_nanos }),
     ];
     let machine = (0..3u8, bytes()).prop_map(|(mode, info)| MachineRecord {

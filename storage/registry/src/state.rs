@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use crate::refusals;
+
 /// An agent that may offer resources. `info` is `mesos.v1.AgentInfo` as protobuf.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AdmittedAgent {
@@ -28,11 +30,27 @@ pub struct UnreachableAgent {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FrameworkRecord {
     pub info: Bytes,
-    /// When a disconnected framework is removed, in nanoseconds since 1970; `None` while it is connected.
+    /// Written by earlier versions, by the clock on the wall, and obeyed by none any more.
     pub failover_deadline_nanos: Option<i64>,
     /// Roles in which it asked for no offers.
     pub suppressed: BTreeSet<String>,
+    /// When a disconnected framework is removed, in the time of [`Registry::counted_nanos`]; `None` while it is
+    /// connected, as far as was written.
+    #[serde(default)]
+    pub failover_ends_nanos: Option<i64>,
 }
+
+/// What a framework refuses of an agent under one role.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusalRecord {
+    /// In the time of [`Registry::counted_nanos`].
+    pub until_nanos: i64,
+    /// The offered `mesos.v1.Resource`s as protobuf, each behind its length.
+    pub resources: Bytes,
+}
+
+/// Of one framework, by agent and role.
+pub type Refusals = BTreeMap<String, BTreeMap<String, RefusalRecord>>;
 
 /// A framework whose id must not be taken again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,6 +123,13 @@ pub struct Registry {
     /// The highest id a master ever got: none is given twice.
     #[serde(default)]
     pub last_member_id: u64,
+    /// Nanoseconds that leaders have counted since the cluster began: a time that no clock on a wall can move. It is
+    /// written while deadlines run, and stands still in between.
+    #[serde(default)]
+    pub counted_nanos: i64,
+    /// What frameworks refuse for long, by framework: as much as fits, since what is lost is only offered once more.
+    #[serde(default)]
+    pub refusals: BTreeMap<String, Refusals>,
 }
 
 impl Registry {
@@ -134,6 +159,18 @@ impl Registry {
         }
         if self.removed_frameworks.len() > MAX_REMOVED {
             return Err("too many removed frameworks are remembered".to_owned());
+        }
+        if let Some(id) = self
+            .refusals
+            .keys()
+            .find(|id| !self.frameworks.contains_key(*id))
+        {
+            return Err(format!(
+                "framework {id} refuses offers and is not registered"
+            ));
+        }
+        if self.refusals.values().map(refusals::count).sum::<usize>() > crate::MAX_REFUSALS {
+            return Err("too many refusals are remembered".to_owned());
         }
         if self.weights.values().any(|weight| !is_weight(*weight)) {
             return Err("a weight is not a positive number".to_owned());

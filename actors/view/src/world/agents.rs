@@ -178,7 +178,7 @@ fn usage<'a>(usage: &'a mut BTreeMap<String, Usage>, agent: &str) -> &'a mut Usa
         .expect("it was there or has just been put there")
 }
 
-fn tally<'a>(counts: &'a mut BTreeMap<String, u64>, key: &str) -> &'a mut u64 {
+pub(super) fn tally<'a>(counts: &'a mut BTreeMap<String, u64>, key: &str) -> &'a mut u64 {
     if !counts.contains_key(key) {
         counts.insert(key.to_owned(), 0);
     }
@@ -187,7 +187,7 @@ fn tally<'a>(counts: &'a mut BTreeMap<String, u64>, key: &str) -> &'a mut u64 {
         .expect("it was there or has just been put there")
 }
 
-fn untally(counts: &mut BTreeMap<String, u64>, key: &str) {
+pub(super) fn untally(counts: &mut BTreeMap<String, u64>, key: &str) {
     let Some(count) = counts.get_mut(key) else {
         return;
     };

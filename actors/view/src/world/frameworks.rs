@@ -15,7 +15,7 @@ use tepui_protocol::{
     v1::{ExecutorInfo, Offer, Task, framework_info::capability::Type as Capability},
 };
 
-use super::{Held, MAX_COMPLETED_FRAMEWORKS, TaskCounts, World};
+use super::{Held, MAX_COMPLETED_FRAMEWORKS, MAX_COMPLETED_TASKS, TaskCounts, World};
 
 /// A framework, registered or completed.
 #[derive(Debug)]
@@ -84,6 +84,14 @@ impl Framework {
         one.into_iter().chain(many.iter().map(String::as_str))
     }
 
+    /// Keeps the task among the completed ones; gives one that is forgotten for it.
+    pub(super) fn complete(&mut self, task: &Arc<Task>) -> Option<Arc<Task>> {
+        let is_full = self.completed.len() == MAX_COMPLETED_TASKS;
+        let forgotten = is_full.then(|| self.completed.pop_front()).flatten();
+        self.completed.push_back(Arc::clone(task));
+        forgotten
+    }
+
     /// Live, unreachable and completed tasks.
     pub fn all_tasks(&self) -> impl Iterator<Item = &Task> {
         let kept = self.unreachable.values().chain(&self.completed);
@@ -133,11 +141,22 @@ impl World {
             ..(*framework.record).clone()
         });
         framework.unregistered_at = at;
+        self.keep_completed(framework);
+        true
+    }
+
+    /// One that ended under an earlier leader.
+    pub(super) fn recall_framework(&mut self, record: &Arc<FrameworkRecord>, at: UnixNanos) {
+        let mut framework = Framework::new(record);
+        framework.unregistered_at = at;
+        self.keep_completed(framework);
+    }
+
+    fn keep_completed(&mut self, framework: Framework) {
         if self.completed.len() == MAX_COMPLETED_FRAMEWORKS {
             self.completed.pop_front();
         }
         self.completed.push_back(framework);
-        true
     }
 
     pub(super) fn add_executor(

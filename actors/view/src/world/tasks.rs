@@ -8,7 +8,10 @@ use tepui_protocol::{
     v1::{Task, TaskState},
 };
 
-use super::{MAX_COMPLETED_TASKS, MAX_UNREACHABLE_TASKS, World};
+use super::{
+    MAX_UNREACHABLE_TASKS, World,
+    agents::{tally, untally},
+};
 
 /// Whether a task in this state never runs again.
 pub(super) fn is_terminal(state: TaskState) -> bool {
@@ -88,12 +91,7 @@ impl World {
         };
         let mut forgotten = None;
         match kept {
-            TaskKept::Completed => {
-                if entry.completed.len() == MAX_COMPLETED_TASKS {
-                    forgotten = entry.completed.pop_front();
-                }
-                entry.completed.push_back(Arc::clone(&task));
-            }
+            TaskKept::Completed => forgotten = entry.complete(&task),
             TaskKept::Unreachable => {
                 if entry.unreachable.len() == MAX_UNREACHABLE_TASKS {
                     forgotten = entry
@@ -110,6 +108,29 @@ impl World {
         }
         if holds_resources(task.state()) {
             self.release(&task);
+        }
+        true
+    }
+
+    /// One that ended under an earlier leader.
+    pub(super) fn recall_task(&mut self, task: &Arc<Task>) -> bool {
+        let id = task.framework_id.value.as_str();
+        if let Some(entry) = self.frameworks.get_mut(id) {
+            let forgotten = entry.complete(task);
+            self.count(id, &task.agent_id.value, task.state());
+            if let Some(task) = forgotten {
+                self.discount(id, &task.agent_id.value, task.state());
+            }
+            return true;
+        }
+        let Some(entry) = self.completed.iter_mut().rev().find(|it| it.id() == id) else {
+            return false;
+        };
+        entry.counts.add(task.state());
+        *tally(&mut entry.agents, &task.agent_id.value) += 1;
+        if let Some(task) = entry.complete(task) {
+            entry.counts.remove(task.state());
+            untally(&mut entry.agents, &task.agent_id.value);
         }
         true
     }

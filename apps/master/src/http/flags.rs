@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use tepui_protocol::durations::duration_text;
+
 /// The settings that differ from master to master.
 #[derive(Debug, Clone, Default)]
 pub struct MasterFlags {
@@ -13,6 +15,7 @@ pub struct MasterFlags {
     pub log_dir: Option<String>,
     pub roles: Option<String>,
     pub root_submissions: bool,
+    pub forgetting: tepui_master_actor::Forgetting,
     /// Masters that must agree.
     pub quorum: usize,
 }
@@ -75,6 +78,18 @@ impl MasterFlags {
             ("quorum", Some(self.quorum.to_string())),
             ("roles", self.roles.clone()),
             ("root_submissions", Some(self.root_submissions.to_string())),
+            (
+                "registry_gc_interval",
+                Some(duration_text(self.forgetting.interval)),
+            ),
+            (
+                "registry_max_agent_age",
+                Some(duration_text(self.forgetting.max_age)),
+            ),
+            (
+                "registry_max_agent_count",
+                Some(self.forgetting.max_agents.to_string()),
+            ),
         ];
         for (name, value) in own {
             if let Some(value) = value {

@@ -189,6 +189,12 @@ impl MasterHttp {
         &self,
     ) -> Result<serde_json::Map<String, serde_json::Value>, Reply> {
         let own = self.question(Question::Metrics).await?;
-        Ok(metrics::all(&own))
+        let mut all = metrics::all(&own);
+        for (principal, received, processed) in self.traffic.all() {
+            let name = |what| format!("frameworks/{principal}/messages_{what}");
+            all.insert(name("received"), (received as f64).into());
+            all.insert(name("processed"), (processed as f64).into());
+        }
+        Ok(all)
     }
 }

@@ -1,0 +1,217 @@
+//! Offers that frameworks refuse for long, so that the next leader does not ask again (Mesos forgets them).
+//!
+//! The allocator holds the filters and obeys them; here is only what outlives this master, and what an earlier one
+//! was told. Refusals shorter than [`MIN_KEPT`] are not kept: they would hardly outlast a failover. The others are
+//! written together a moment later and never more than so many at once, so declining costs no write; what was not
+//! written when a leader died is offered once more, and no harm is done. A REVIVE is written at once: a framework
+//! that wants offers must get them, whoever leads.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use prost::Message;
+use tepui_messages::allocator::{Allocation, WorldChange};
+use tepui_protocol::v1::{AgentId, Resource};
+use tepui_registry::{Command, MAX_REFUSALS_PER_FRAMEWORK, Refused};
+
+use crate::{
+    core::{MasterCore, Pending, Turn},
+    frameworks::framework_id,
+    tables::OfferEntry,
+    timers::Timer,
+};
+
+/// Refusals of less are not kept.
+const MIN_KEPT: Duration = Duration::from_secs(15);
+/// How long they wait for others to be written with.
+const WRITE_DELAY: i64 = 2_000_000_000;
+/// Refusals of one write.
+const MAX_WRITTEN: usize = 1_000;
+
+/// What a framework refuses of an agent under a role.
+#[derive(Debug, Clone)]
+pub(crate) struct Refusal {
+    /// In counted time.
+    pub(crate) until: i64,
+    pub(crate) resources: Vec<Resource>,
+    /// From an earlier leader; the allocator has not been told.
+    pub(crate) untold: bool,
+}
+
+/// By agent and role.
+pub(crate) type Refusals = std::collections::BTreeMap<(String, String), Refusal>;
+
+/// Framework, agent and role of those that wait to be written.
+pub(crate) type Unwritten = BTreeSet<(String, String, String)>;
+
+impl MasterCore {
+    /// An offer came back with a filter.
+    pub(crate) fn note_refusal(
+        &mut self,
+        entry: &OfferEntry,
+        refused_for: Duration,
+        turn: &mut Turn<'_>,
+    ) {
+        if refused_for < MIN_KEPT {
+            return;
+        }
+        let now = self.counted(turn.now);
+        let Some(framework) = self.frameworks.get_mut(&entry.framework_id) else {
+            return;
+        };
+        let refusals = &mut framework.refusals;
+        let key = (entry.agent_id.clone(), entry.role.clone());
+        if refusals.len() >= MAX_REFUSALS_PER_FRAMEWORK && !refusals.contains_key(&key) {
+            refusals.retain(|_, refusal| refusal.until > now);
+            if refusals.len() >= MAX_REFUSALS_PER_FRAMEWORK {
+                return;
+            }
+        }
+        let refusal = Refusal {
+            until: now.saturating_add(refused_for.as_nanos() as i64),
+            resources: entry.resources.clone(),
+            untold: false,
+        };
+        refusals.insert(key.clone(), refusal);
+        let (agent, role) = key;
+        let id = entry.framework_id.clone();
+        self.unwritten_refusals.insert((id, agent, role));
+        self.write_refusals_later(turn);
+    }
+
+    fn write_refusals_later(&mut self, turn: &Turn<'_>) {
+        if self.timers.due(&Timer::WriteRefusals).is_none() {
+            let at = turn.now.saturating_add(WRITE_DELAY);
+            self.timers.set(at, Timer::WriteRefusals);
+        }
+    }
+
+    pub(crate) fn write_refusals(&mut self, turn: &mut Turn<'_>) {
+        let now_nanos = self.counted(turn.now);
+        let mut refused = Vec::new();
+        while refused.len() < MAX_WRITTEN
+            && let Some((framework, agent, role)) = self.unwritten_refusals.pop_first()
+        {
+            let known = self.frameworks.get(&framework);
+            let key = (agent, role);
+            let Some(refusal) = known.and_then(|known| known.refusals.get(&key)) else {
+                continue;
+            };
+            if refusal.until > now_nanos {
+                let (agent, role) = key;
+                refused.push(Refused {
+                    framework,
+                    agent,
+                    role,
+                    until_nanos: refusal.until,
+                    resources: encode(&refusal.resources),
+                });
+            }
+        }
+        if !refused.is_empty() {
+            let command = Command::RefuseOffers { now_nanos, refused };
+            self.write(turn, command, Pending::Nothing);
+        }
+        if !self.unwritten_refusals.is_empty() {
+            self.write_refusals_later(turn);
+        }
+    }
+
+    /// The framework wants to be asked again under these roles.
+    pub(crate) fn forget_refusals(&mut self, id: &str, roles: &[String], turn: &mut Turn<'_>) {
+        let Some(framework) = self.frameworks.get_mut(id) else {
+            return;
+        };
+        let before = framework.refusals.len();
+        framework
+            .refusals
+            .retain(|(_, role), _| !roles.contains(role));
+        if framework.refusals.len() < before {
+            let command = Command::ForgetRefusals {
+                id: id.to_string(),
+                roles: roles.to_vec(),
+            };
+            self.write(turn, command, Pending::Nothing);
+        }
+    }
+
+    /// A framework is back under this leader: the allocator is told what it refuses on agents that are back, too.
+    pub(crate) fn restore_refusals_of(&mut self, id: &str, turn: &mut Turn<'_>) {
+        let now = self.counted(turn.now);
+        let Some(framework) = self.frameworks.get_mut(id) else {
+            return;
+        };
+        for ((agent, role), refusal) in &mut framework.refusals {
+            if refusal.untold && self.agents.contains_key(agent) {
+                tell(id, agent, role, refusal, now, turn);
+            }
+        }
+    }
+
+    /// An agent is back under this leader.
+    pub(crate) fn restore_refusals_on(&mut self, agent: &str, turn: &mut Turn<'_>) {
+        let now = self.counted(turn.now);
+        for (id, framework) in &mut self.frameworks {
+            if !framework.record.connected {
+                continue;
+            }
+            let on_it = (agent.to_string(), String::new())..;
+            let mut refusals = framework.refusals.range_mut(on_it);
+            while let Some(((on, role), refusal)) = refusals.next()
+                && on == agent
+            {
+                if refusal.untold {
+                    tell(id, agent, role, refusal, now, turn);
+                }
+            }
+        }
+    }
+}
+
+fn tell(
+    framework: &str,
+    agent: &str,
+    role: &str,
+    refusal: &mut Refusal,
+    now: i64,
+    turn: &mut Turn<'_>,
+) {
+    refusal.untold = false;
+    let Ok(left) = u64::try_from(refusal.until.saturating_sub(now)) else {
+        return;
+    };
+    if left > 0 {
+        turn.allocator(WorldChange::Refused {
+            agent_id: AgentId {
+                value: agent.to_string(),
+            },
+            allocation: Allocation {
+                framework_id: framework_id(framework),
+                role: role.to_string(),
+                resources: refusal.resources.clone(),
+            },
+            refused_for: Duration::from_nanos(left),
+        });
+    }
+}
+
+/// Each behind its length.
+fn encode(resources: &[Resource]) -> bytes::Bytes {
+    let mut bytes = Vec::new();
+    for resource in resources {
+        bytes.extend(resource.encode_length_delimited_to_vec());
+    }
+    bytes.into()
+}
+
+/// What [`encode`] wrote; nothing where it cannot be read.
+pub(crate) fn decode(mut bytes: &[u8]) -> Option<Vec<Resource>> {
+    let mut resources = Vec::new();
+    while !bytes.is_empty() {
+        resources.push(Resource::decode_length_delimited(&mut bytes).ok()?);
+    }
+    Some(resources)
+}
+
+#[cfg(test)]
+#[path = "refusals_tests.rs"]
+mod tests;
