@@ -29,13 +29,18 @@ use tepui_registry::Command;
 
 use crate::{
     forgetting::Bounds,
-    refusals::{Refusals, Unwritten},
+    refusals::Unwritten,
     removals::Removals,
     tables::{Agent, Framework, OfferEntry},
     throttle::Throttle,
     timers::Timers,
 };
-pub use crate::{forgetting::Forgetting, removals::RemovalRate, throttle::RateLimits};
+pub use crate::{
+    forgetting::Forgetting,
+    recovered::{CompletedFramework, Recovered, RecoveredFramework},
+    removals::RemovalRate,
+    throttle::RateLimits,
+};
 
 /// What the master is told at its start.
 #[derive(Debug, Clone)]
@@ -64,41 +69,6 @@ pub struct MasterConfig {
 pub type Token = u64;
 /// A write to the registry that is under way.
 pub type Ticket = u64;
-
-/// What the registry held when this master was elected.
-#[derive(Debug, Clone, Default)]
-pub struct Recovered {
-    pub agents: Vec<AgentInfo>,
-    /// Agent id and since when.
-    pub unreachable: Vec<(String, UnixNanos)>,
-    pub gone: Vec<(String, UnixNanos)>,
-    pub frameworks: Vec<RecoveredFramework>,
-    /// Nanoseconds counted by leaders and, since the last that was written, by this member.
-    pub counted_nanos: i64,
-    /// Oldest first.
-    pub completed_frameworks: Vec<CompletedFramework>,
-    pub weights: BTreeMap<String, f64>,
-    pub quota: Vec<QuotaConfig>,
-    pub maintenance: MaintenanceRecord,
-}
-
-#[derive(Debug, Clone)]
-pub struct RecoveredFramework {
-    pub info: FrameworkInfo,
-    pub suppressed_roles: Vec<String>,
-    /// When its failover time ends, in counted time. Absent where it was connected when the last leader ended.
-    pub deadline: Option<i64>,
-    /// What it refused for long.
-    pub(crate) refusals: Refusals,
-}
-
-/// One that has ended.
-#[derive(Debug, Clone)]
-pub struct CompletedFramework {
-    /// With its id.
-    pub info: FrameworkInfo,
-    pub at: UnixNanos,
-}
 
 #[derive(Debug)]
 pub enum Input {

@@ -27,6 +27,7 @@ mod operations;
 mod operator;
 mod quota;
 mod reconcile;
+mod recovered;
 mod refusals;
 mod removals;
 #[cfg(test)]

@@ -35,10 +35,32 @@ pub(crate) struct Throne {
     reign: Option<Reign>,
     /// The term in which the reign leads.
     leads: Option<u64>,
-    /// The newest counted time of the registry, and when this member saw it: from then on it counts by itself.
-    counted: (i64, Instant),
+    counted: CountedTime,
     elections: mpsc::UnboundedReceiver<Elected>,
     announce: mpsc::UnboundedSender<Elected>,
+}
+
+/// The newest counted time of the registry, and when this member saw it: from then on it counts by itself.
+struct CountedTime {
+    newest: i64,
+    seen: Instant,
+}
+
+impl CountedTime {
+    fn new(now: Instant) -> Self {
+        Self {
+            newest: 0,
+            seen: now,
+        }
+    }
+
+    /// How long ago the count became `newest`, as far as this member has seen.
+    fn ago(&mut self, newest: i64, now: Instant) -> Duration {
+        if newest != self.newest {
+            *self = Self { newest, seen: now };
+        }
+        now.saturating_duration_since(self.seen)
+    }
 }
 
 impl Throne {
@@ -51,7 +73,7 @@ impl Throne {
             gate,
             reign: Some(reign),
             leads: None,
-            counted: (0, Instant::now()),
+            counted: CountedTime::new(Instant::now()),
             elections,
             announce,
         })
@@ -88,11 +110,8 @@ impl Throne {
 
     /// How long ago the registry's counted time went on (`actors/master`, `away.rs`).
     fn counted_ago(&mut self) -> Duration {
-        let counted = self.ground.reader.with(|registry| registry.counted_nanos);
-        if counted != self.counted.0 {
-            self.counted = (counted, Instant::now());
-        }
-        self.counted.1.elapsed()
+        let newest = self.ground.reader.with(|registry| registry.counted_nanos);
+        self.counted.ago(newest, Instant::now())
     }
 
     async fn look(&mut self, status: &Status) -> anyhow::Result<()> {
