@@ -231,8 +231,13 @@ impl Running {
         self.seen.launching();
         let launch = self.scheduler.launch(&offer.id, tasks, REFUSE_SECONDS);
         match self.lead.unless_lost(&self.leader, launch).await {
-            // A stream of before the change, or nobody leads: the call went nowhere.
-            Some(Err(Error::Refused { status: 403, .. } | Error::NoLeader(_))) => {
+            // A stream of before the change, or nobody read it or leads: the call went nowhere.
+            Some(Err(
+                Error::Refused {
+                    status: 403 | 408, ..
+                }
+                | Error::NoLeader(_),
+            )) => {
                 for id in &ids {
                     lock(&self.ledger).refused(id);
                 }

@@ -39,6 +39,8 @@ struct Task {
     /// The launch was refused, so nothing may come of it.
     refused: bool,
     kill_asked: bool,
+    /// An agent was killed that may have been at its launch.
+    cut: bool,
     /// As told last.
     state: Option<TaskState>,
     /// Told anything since the last reconciliation began.
@@ -86,6 +88,7 @@ impl Ledger {
             launched: now,
             refused: false,
             kill_asked: false,
+            cut: false,
             state: None,
             answered: false,
         };
@@ -96,6 +99,16 @@ impl Ledger {
     pub(crate) fn refused(&mut self, id: &str) {
         if let Some(task) = self.tasks.get_mut(id) {
             task.refused = true;
+        }
+    }
+
+    /// An agent was killed. What it was launching may have come to nothing, which it tells when it is back.
+    pub(crate) fn agent_killed(&mut self) {
+        for task in self.tasks.values_mut() {
+            task.cut |= matches!(
+                task.state,
+                None | Some(TaskState::TaskStaging | TaskState::TaskStarting)
+            );
         }
     }
 
@@ -183,6 +196,7 @@ impl Ledger {
                 Some(TaskState::TaskRunning) => count.running += 1,
                 Some(TaskState::TaskFinished) => count.finished += 1,
                 Some(TaskState::TaskKilled) => count.killed += 1,
+                Some(TaskState::TaskFailed) => count.never_began += 1,
                 Some(state) if says_never_began(state) => count.never_began += 1,
                 _ => {}
             }
@@ -228,6 +242,7 @@ fn audit_one(task: &Task, marks: &[Process], machine: &Machine) -> Result<(), St
         (Some(TaskState::TaskFinished), Some(_)) if task.kind == Kind::Short && !lives => Ok(()),
         (Some(TaskState::TaskKilled), Some(_)) if task.kill_asked && !lives => Ok(()),
         (Some(state), None) if says_never_began(state) => Ok(()),
+        (Some(TaskState::TaskFailed), None) if task.cut => Ok(()),
         (Some(_), Some(process)) if lives => {
             Err(format!("told to be {told}, and {process:?} lives"))
         }

@@ -40,7 +40,7 @@ fn finds(ledger: &Ledger, machine: &Machine, fault: &str) {
     );
 }
 
-use TaskState::{TaskFinished, TaskKilled, TaskLost, TaskRunning, TaskStarting};
+use TaskState::{TaskFailed, TaskFinished, TaskKilled, TaskLost, TaskRunning, TaskStarting};
 
 #[test]
 fn a_task_that_runs_once_is_in_order() {
@@ -126,6 +126,23 @@ fn a_refused_launch_must_have_no_effect() {
     assert_eq!(one.audit(&Machine::default()), Vec::<String>::new());
     assert_eq!(one.unsettled(), Vec::<String>::new());
     finds(&one, &machine(&[10], &[10]), "refused, and started");
+}
+
+#[test]
+fn a_launch_that_failed_is_right_only_if_its_agent_was_killed_meanwhile() {
+    let mut one = ledger(Kind::Long, &[]);
+    one.agent_killed();
+    one.told("one", TaskFailed);
+    assert_eq!(one.audit(&Machine::default()), Vec::<String>::new());
+    assert_eq!(one.count().never_began, 1);
+    finds(&one, &machine(&[10], &[]), "and started as");
+
+    let never = ledger(Kind::Long, &[TaskFailed]);
+    finds(&never, &Machine::default(), "it never started");
+    let mut later = ledger(Kind::Long, &[TaskRunning]);
+    later.agent_killed();
+    later.told("one", TaskFailed);
+    finds(&later, &Machine::default(), "it never started");
 }
 
 #[test]

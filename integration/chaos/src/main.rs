@@ -73,7 +73,8 @@ async fn run(cli: &Cli) -> anyhow::Result<()> {
         }
         outcomes.push(outcome.with_context(|| format!("round {number}, {fault}"))?);
     }
-    rounds.end().await?;
+    let acknowledged = rounds.end().await?;
+    eprintln!("{acknowledged} writes were acknowledged, none was lost");
     let kinds: BTreeSet<Fault> = outcomes.iter().map(|it| it.fault).collect();
     for fault in kinds {
         summary(fault, &outcomes);

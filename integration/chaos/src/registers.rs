@@ -286,6 +286,8 @@ fn answer<T>(answer: Option<Result<T, Error>>) -> anyhow::Result<Answer<T>> {
         Some(Ok(value)) => Answer::Done(value),
         // Each master it went to sent it on.
         Some(Err(Error::NoLeader(_))) => Answer::Refused,
+        // Nor did one read it that went on after it had been stopped for long.
+        Some(Err(Error::Refused { status: 408, .. })) => Answer::Refused,
         Some(Err(Error::Refused { status: 503, text })) => {
             if NOT_LEADING.contains(&text.as_str()) {
                 Answer::Refused

@@ -161,8 +161,10 @@ impl Rounds {
         Ok(outcome)
     }
 
-    pub(crate) async fn end(self) -> anyhow::Result<()> {
-        self.framework.end().await
+    /// Ends the framework; how many writes were acknowledged in all rounds.
+    pub(crate) async fn end(self) -> anyhow::Result<u64> {
+        self.framework.end().await?;
+        Ok(self.seen.acknowledged.load(Relaxed))
     }
 
     /// The fault itself, with clients and launches before, while and after.
@@ -196,12 +198,15 @@ impl Rounds {
         let all: Vec<String> = masters.collect();
         let (struck, ports, longest_ms, mended) = match fault {
             Fault::LeaderKilled => (Deed::Kill, &old[..], 3_000, Deed::Start),
-            Fault::LeaderStopped => (Deed::Pause, &old[..], 4_000, Deed::Resume),
+            Fault::LeaderStopped => (Deed::Pause, &old[..], 6_000, Deed::Resume),
             Fault::LeaderAndAgentKilled => (Deed::Kill, &both[..], 3_000, Deed::Start),
             Fault::AllKilled => (Deed::Kill, &all[..], 1_000, Deed::Start),
         };
         house::order(struck, ports).await?;
         self.seen.fault(began);
+        if fault == Fault::LeaderAndAgentKilled {
+            self.framework.ledger().agent_killed();
+        }
         self.framework.order(Order::Launch(LAUNCHES_AFTER)).await?;
         sleep(self.draw.pause(50, longest_ms)).await;
         house::order(mended, ports).await?;

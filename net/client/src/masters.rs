@@ -143,7 +143,8 @@ impl Error {
     pub fn is_change_of_leader(&self) -> bool {
         match self {
             Error::Unreachable { .. } | Error::NoLeader(_) => true,
-            Error::Refused { status, .. } => *status == 503,
+            // 408 is of a master that was stopped so long that it did not read the request: nothing was done.
+            Error::Refused { status, .. } => matches!(status, 408 | 503),
             Error::Timeout { .. } | Error::Malformed(_) => false,
         }
     }

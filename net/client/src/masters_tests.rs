@@ -96,6 +96,20 @@ async fn what_the_leader_refuses_is_its_answer() {
 }
 
 #[tokio::test]
+async fn a_leader_that_was_stopped_and_did_not_read_the_request_in_time_is_asked_again() {
+    let one = master(vec![names("stopped:1"), names("next:1")]).await;
+    let masters = Masters::new(Client::default(), &[one, nobody().await]);
+    let answer = masters.call(false, async |leader| match leader {
+        "stopped:1" => Err(Error::Refused {
+            status: 408,
+            text: String::new(),
+        }),
+        _ => Ok(leader.to_string()),
+    });
+    assert_eq!(answer.await.unwrap(), "next:1");
+}
+
+#[tokio::test]
 async fn a_cluster_that_is_not_there_is_not_waited_for() {
     for addresses in [vec![nobody().await], vec![nobody().await, nobody().await]] {
         let client = Client::default();
