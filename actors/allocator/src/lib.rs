@@ -15,6 +15,7 @@ pub mod filters;
 pub mod invariants;
 pub mod kinds;
 pub mod order;
+pub mod places;
 pub mod policy;
 pub mod slots;
 pub mod sorter;

@@ -207,7 +207,7 @@ pub(crate) fn allocation(framework: &str, role: &str, resources: Vec<Resource>) 
     Allocation {
         framework_id: framework_id(framework),
         role: role.to_owned(),
-        resources,
+        resources: resources.into(),
     }
 }
 
