@@ -1,5 +1,6 @@
 //! `tepui-bench NAME --json`: each benchmark beside a bare loop in one run, as a ratio, since machines are noisy.
 
+mod alloc_cycle;
 mod launch;
 mod mailbox;
 mod wire;
@@ -26,6 +27,8 @@ enum Bench {
     Wire(Options),
     /// ACCEPT to TASK_RUNNING on a running cluster, beside spawning and waiting for the same command
     LaunchLatency(launch::LaunchOptions),
+    /// An allocation that offers every agent, beside giving the same agents away in a bare loop
+    AllocCycle(alloc_cycle::AllocOptions),
 }
 
 #[derive(Debug, Clone, Args)]
@@ -46,6 +49,7 @@ fn main() -> anyhow::Result<()> {
             let json = options.json;
             (launch::run(options)?, json)
         }
+        Bench::AllocCycle(options) => (alloc_cycle::run(&options)?, options.json),
     };
     if json {
         println!("{result}");
