@@ -24,7 +24,7 @@ const SEED: u64 = 1;
 const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// An offer a framework holds.
-type Offer = (AgentId, Allocation);
+type Offer = (Arc<AgentId>, Allocation);
 
 /// The production core with agents and frameworks, and a master's side of the conversation.
 pub struct Cluster {
@@ -124,7 +124,7 @@ impl Cluster {
 
     fn give_back(&mut self, (agent_id, allocation): Offer, refused_for: Option<Duration>) {
         self.tell(WorldChange::Recovered {
-            agent_id,
+            agent_id: AgentId::clone(&agent_id),
             allocation,
             refused_for,
         });

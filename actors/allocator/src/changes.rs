@@ -126,7 +126,7 @@ impl World {
             fault_domain.is_some_and(|fault_domain| fault_domain.region.name != *here)
         });
         let agent = self.agents.insert(Agent {
-            id: id.clone(),
+            id: Arc::new(id.clone()),
             info,
             active,
             total: Bundle::default(),

@@ -6,7 +6,7 @@
 //! refused once is not asked again before one of these happens. Refusals end on whole intervals, so that
 //! everything that ends within one is one run.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tepui_kit::Random;
 use tepui_messages::allocator::{Proposal, Proposals, WorldChange};
@@ -243,7 +243,7 @@ impl AllocatorCore {
                 });
                 proposals.len() - 1
             });
-            let agent = self.world.agents[grant.agent].id.clone();
+            let agent = Arc::clone(&self.world.agents[grant.agent].id);
             let resources = self.world.kinds.resources(&grant.resources);
             proposals[place].agents.push((agent, resources));
             self.world.take(grant.agent, grant.client, &grant.resources);

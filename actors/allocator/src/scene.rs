@@ -94,7 +94,7 @@ impl Scene {
                 offers.push((
                     proposal.framework_id.value.clone(),
                     proposal.role.clone(),
-                    agent.value,
+                    agent.value.clone(),
                     resources.to_string(),
                 ));
             }

@@ -91,7 +91,7 @@ impl Capabilities {
 /// An agent and its ledger: what is free and what is held make up the total.
 #[derive(Debug)]
 pub struct Agent {
-    pub id: AgentId,
+    pub id: Arc<AgentId>,
     pub info: Arc<AgentInfo>,
     pub active: bool,
     pub total: Bundle,

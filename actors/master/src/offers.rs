@@ -40,7 +40,7 @@ impl MasterCore {
                     Some(offer) => offers.push(offer),
                     None => {
                         turn.allocator(WorldChange::Recovered {
-                            agent_id: agent_id.clone(),
+                            agent_id: AgentId::clone(agent_id),
                             allocation: Allocation {
                                 framework_id: proposal.framework_id.clone(),
                                 role: proposal.role.clone(),

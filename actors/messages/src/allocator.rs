@@ -101,7 +101,7 @@ pub struct Proposal {
     pub framework_id: FrameworkId,
     pub role: String,
     /// Each agent once; resources without `allocation_info`.
-    pub agents: Vec<(AgentId, Arc<[Resource]>)>,
+    pub agents: Vec<(Arc<AgentId>, Arc<[Resource]>)>,
 }
 
 /// All proposals of one allocation run. What the master cannot offer any more it hands back by `Recovered`.
