@@ -76,7 +76,7 @@ chaos() {
 benches() {
   local bench name
   bench=$(dirname "$(tepui_bin)")/tepui-bench
-  for name in mailbox wire launch-latency; do
+  for name in mailbox wire launch-latency alloc-cycle; do
     "$bench" "$name" --json
   done
 }

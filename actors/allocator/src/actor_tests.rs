@@ -28,7 +28,7 @@ fn proposals_follow_changes_and_the_clock() {
         assert_eq!(proposals.len(), 1, "two changes of one moment are one run");
         assert_eq!(
             proposals[0].proposals[0].agents,
-            [(agent_info("a1").id.unwrap(), total)]
+            [(agent_info("a1").id.unwrap().into(), total.into())]
         );
 
         let five = Some(Duration::from_secs(5));

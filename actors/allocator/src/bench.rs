@@ -1,16 +1,19 @@
-//! One whole allocation cycle beside a bare loop that gives the same agents away, for `tepui-bench`.
+//! Whole allocation cycles, and a bare loop that gives the same agents away, for `tepui-bench`.
 //!
 //! Owns both subjects. Only ever called by benchmarks; it reads the wall clock.
 
 use std::{
     cmp::Reverse,
     collections::BinaryHeap,
-    sync::Arc,
+    sync::{
+        Arc,
+        mpsc::{Receiver, Sender, channel},
+    },
     time::{Duration, Instant},
 };
 
 use tepui_kit::Random;
-use tepui_messages::allocator::{Allocation, Proposal, WorldChange};
+use tepui_messages::allocator::{Allocation, Proposals, WorldChange};
 use tepui_protocol::v1::{AgentId, AgentInfo, FrameworkId, FrameworkInfo, Resource, value};
 
 use crate::core::{AllocatorCore, Config, Effect, Input};
@@ -18,96 +21,135 @@ use crate::core::{AllocatorCore, Config, Effect, Input};
 /// What every agent has: thousandths of cpus, mem, disk and gpus.
 const AGENT: [i64; 4] = [24_000, 98_304_000, 1_024_000_000, 0];
 const SEED: u64 = 1;
+const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-/// Times a cycle of the production core that offers every agent, and the bare loop.
-///
-/// The cycle starts at the trigger and ends with the proposals in the master's form; agents and frameworks
-/// were told before. The bare loop: shuffled agents, each given whole to the framework of least dominant
-/// share from a heap, quantities in dense arrays.
-pub fn bench_cycle(agents: usize, frameworks: usize) -> (Duration, Duration) {
-    let mut scene = Scene::new(agents, frameworks);
-    (scene.cycle(), bare_cycle(agents, frameworks))
-}
+/// An offer a framework holds.
+type Offer = (Arc<AgentId>, Allocation);
 
-/// As [`bench_cycle`], but the second cycle: after every agent was offered once and declined for ever.
-pub fn bench_declined(agents: usize, frameworks: usize) -> (Duration, Duration) {
-    let mut scene = Scene::new(agents, frameworks);
-    scene.cycle();
-    scene.decline_all();
-    (scene.cycle(), bare_cycle(agents, frameworks))
-}
-
-struct Scene {
+/// The production core with agents and frameworks, and a master's side of the conversation.
+pub struct Cluster {
     core: AllocatorCore,
-    now: Duration,
-    effects: Vec<Effect>,
-    offered: Vec<Proposal>,
+    random: Random,
+    agents: usize,
+    offers: Vec<Offer>,
+    to_master: Sender<Proposals>,
+    master: Receiver<Proposals>,
 }
 
-impl Scene {
-    fn new(agents: usize, frameworks: usize) -> Self {
+impl Cluster {
+    /// Agents and frameworks of one role; none of them offered anything yet.
+    /// There are `shapes` sizes of agents.
+    pub fn new(agents: usize, frameworks: usize, shapes: usize) -> Self {
         let core = AllocatorCore::new(&Config::default(), Random::seeded(SEED));
-        let mut scene = Self {
+        let (to_master, master) = channel();
+        let mut cluster = Self {
             core: core.expect("the default policy exists"),
-            now: Duration::ZERO,
-            effects: Vec::new(),
-            offered: Vec::new(),
+            random: Random::seeded(SEED),
+            agents,
+            offers: Vec::new(),
+            to_master,
+            master,
         };
         for number in 0..agents {
-            scene.tell(agent(number));
+            cluster.tell(agent(number, shapes));
         }
         for number in 0..frameworks {
-            scene.tell(framework(number));
+            cluster.tell(framework(number));
         }
-        scene
+        cluster
     }
 
-    fn tell(&mut self, change: WorldChange) {
-        self.core
-            .on(self.now, Input::World(change), &mut self.effects);
-    }
-
-    fn cycle(&mut self) -> Duration {
-        self.effects.clear();
+    /// Times one cycle, from the trigger until the master has the proposals.
+    pub fn cycle(&mut self) -> Duration {
+        let mut effects = Vec::new();
         let begun = Instant::now();
-        self.core.on(self.now, Input::Woke, &mut self.effects);
+        self.core.on(Duration::ZERO, Input::Woke, &mut effects);
+        for effect in effects {
+            if let Effect::Propose(proposals) = effect {
+                self.to_master
+                    .send(proposals)
+                    .expect("the other end is beside this one");
+            }
+        }
         let took = begun.elapsed();
-        self.offered = self
-            .effects
-            .drain(..)
-            .filter_map(|effect| match effect {
-                Effect::Propose(proposals) => Some(proposals.proposals),
-                Effect::WakeAt(_) => None,
-            })
-            .flatten()
-            .collect();
-        took
-    }
-
-    fn decline_all(&mut self) {
-        for proposal in std::mem::take(&mut self.offered) {
-            for (agent_id, resources) in proposal.agents {
-                self.tell(WorldChange::Recovered {
-                    agent_id,
-                    allocation: Allocation {
+        while let Ok(run) = self.master.try_recv() {
+            for proposal in run.proposals {
+                for (agent_id, resources) in proposal.agents {
+                    let allocation = Allocation {
                         framework_id: proposal.framework_id.clone(),
                         role: proposal.role.clone(),
                         resources,
-                    },
-                    refused_for: Some(Duration::from_secs(365 * 24 * 60 * 60)),
+                    };
+                    self.offers.push((agent_id, allocation));
+                }
+            }
+        }
+        took
+    }
+
+    /// Offers nobody has answered.
+    pub fn offers(&self) -> usize {
+        self.offers.len()
+    }
+
+    /// Declines every offer for ever.
+    pub fn decline_all(&mut self) {
+        for offer in std::mem::take(&mut self.offers) {
+            self.give_back(offer, Some(FOR_EVER));
+        }
+    }
+
+    /// Gives back some offers, chosen by chance, without a refusal.
+    pub fn give_back_some(&mut self, count: usize) {
+        for _ in 0..count.min(self.offers.len()) {
+            let at = self.random.below(self.offers.len() as u64);
+            let offer = self
+                .offers
+                .swap_remove(usize::try_from(at).unwrap_or_default());
+            self.give_back(offer, None);
+        }
+    }
+
+    /// Makes the next cycle look at every agent, though none has more than before.
+    pub fn touch_all(&mut self) {
+        for number in 0..self.agents {
+            for active in [false, true] {
+                self.tell(WorldChange::AgentActive {
+                    agent_id: agent_id(number),
+                    active,
                 });
             }
         }
     }
+
+    fn give_back(&mut self, (agent_id, allocation): Offer, refused_for: Option<Duration>) {
+        self.tell(WorldChange::Recovered {
+            agent_id: AgentId::clone(&agent_id),
+            allocation,
+            refused_for,
+        });
+    }
+
+    fn tell(&mut self, change: WorldChange) {
+        let change = Input::World(change);
+        self.core.on(Duration::ZERO, change, &mut Vec::new());
+    }
 }
 
-fn agent(number: usize) -> WorldChange {
+fn agent_id(number: usize) -> AgentId {
+    AgentId {
+        value: format!("4f3c9a52-6d7e-4b0e-9f51-0c1d2e3f4a5b-S{number}"),
+    }
+}
+
+fn agent(number: usize, shapes: usize) -> WorldChange {
     let names = ["cpus", "mem", "disk"];
+    let more = (number % shapes.max(1)) as f64;
     let scalars = names.iter().zip(AGENT).map(|(name, thousandths)| Resource {
         name: (*name).to_owned(),
         r#type: value::Type::Scalar.into(),
         scalar: Some(value::Scalar {
-            value: thousandths as f64 / 1000.0,
+            value: thousandths as f64 / 1000.0 + more,
         }),
         ..Resource::default()
     });
@@ -121,11 +163,10 @@ fn agent(number: usize) -> WorldChange {
         ranges: Some(value::Ranges { range: vec![range] }),
         ..Resource::default()
     };
-    let value = format!("4f3c9a52-6d7e-4b0e-9f51-0c1d2e3f4a5b-S{number}");
     WorldChange::AgentAdded {
         info: Arc::new(AgentInfo {
             hostname: format!("host-{number}"),
-            id: Some(AgentId { value }),
+            id: Some(agent_id(number)),
             ..AgentInfo::default()
         }),
         total: scalars.chain([ports]).collect(),
@@ -148,7 +189,9 @@ fn framework(number: usize) -> WorldChange {
     }
 }
 
-fn bare_cycle(agents: usize, frameworks: usize) -> Duration {
+/// Times the bare loop: shuffled agents, each given whole to the framework of least dominant share from a
+/// heap; quantities of 64 bits in dense arrays; no roles, filters, ids or messages.
+pub fn bare_cycle(agents: usize, frameworks: usize) -> Duration {
     let free = vec![AGENT; agents];
     let total = AGENT.map(|amount| amount * i64::try_from(agents).unwrap_or(i64::MAX));
     let mut allocated = vec![[0_i64; 4]; frameworks];

@@ -1,25 +1,53 @@
 //! An amount of resources as the allocator computes with it: integers, no strings, no floats.
 //!
 //! Owns addition, subtraction and containment. Never knows what a kind means: that is [`crate::kinds`].
+//! What is given away whole goes from hand to hand (total, free, granted, held, refused), so a bundle is
+//! shared until it is changed, and so is its protocol form once that was asked for.
 
-use std::{cmp::Ordering, collections::BTreeSet};
+use std::{
+    cmp::Ordering,
+    collections::BTreeSet,
+    fmt,
+    hash::{Hash, Hasher},
+    sync::{Arc, OnceLock},
+};
 
 use smallvec::SmallVec;
-use tepui_protocol::resources::Ranges;
+use tepui_protocol::{resources::Ranges, v1::Resource};
 
 use crate::kinds::KindIx;
 
-/// Resources by kind. Two bundles are equal if they hold the same, whatever way they came about.
-#[derive(Debug, Clone, Default, PartialEq)]
+/// Resources by kind. Two bundles are equal if they hold the same, whatever way they came about. A clone
+/// costs a reference count.
+#[derive(Clone, Default)]
 pub struct Bundle {
+    /// None if there is nothing in it.
+    content: Option<Arc<Content>>,
+}
+
+#[derive(Default)]
+struct Content {
     /// Thousandths, each above zero; ascending by kind.
     scalars: SmallVec<[(KindIx, i64); 4]>,
     /// None of them empty; ascending by kind. Empty on the way of most computations.
     discrete: Vec<(KindIx, Discrete)>,
+    /// The same in the protocol's form.
+    protocol: OnceLock<Arc<[Resource]>>,
+}
+
+impl Clone for Content {
+    /// A copy is made to be changed, so it has no protocol form yet.
+    fn clone(&self) -> Self {
+        Self {
+            scalars: self.scalars.clone(),
+            discrete: self.discrete.clone(),
+            protocol: OnceLock::new(),
+        }
+    }
 }
 
 /// What is counted by its members.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Discrete {
     Ranges(Ranges),
     Set(BTreeSet<String>),
@@ -61,17 +89,18 @@ impl Discrete {
 
 impl Bundle {
     pub fn is_empty(&self) -> bool {
-        self.scalars.is_empty() && self.discrete.is_empty()
+        self.content.is_none()
     }
 
     /// Amounts in thousandths, ascending by kind.
     pub fn scalars(&self) -> impl Iterator<Item = (KindIx, i64)> {
-        self.scalars.iter().copied()
+        self.scalar_list().iter().copied()
     }
 
     /// Ranges and sets, ascending by kind.
     pub fn discrete(&self) -> impl Iterator<Item = (KindIx, &Discrete)> {
-        self.discrete.iter().map(|(kind, value)| (*kind, value))
+        let list = self.discrete_list().iter();
+        list.map(|(kind, value)| (*kind, value))
     }
 
     pub fn kinds(&self) -> impl Iterator<Item = KindIx> {
@@ -80,25 +109,39 @@ impl Bundle {
             .chain(self.discrete().map(|(kind, _)| kind))
     }
 
+    /// The protocol form, made by `make` if nobody asked for it before.
+    pub fn protocol(&self, make: impl FnOnce() -> Arc<[Resource]>) -> Arc<[Resource]> {
+        match &self.content {
+            Some(content) => Arc::clone(content.protocol.get_or_init(make)),
+            None => Arc::default(),
+        }
+    }
+
+    /// Whether `resources` is the protocol form that was given out for it, and not only equal to it.
+    pub fn is_protocol(&self, resources: &Arc<[Resource]>) -> bool {
+        let content = self.content.as_ref();
+        content
+            .and_then(|content| content.protocol.get())
+            .is_some_and(|given| Arc::ptr_eq(given, resources))
+    }
+
+    /// Whether nobody holds a clone of it.
+    pub fn is_alone(&self) -> bool {
+        let content = self.content.as_ref();
+        content.is_none_or(|content| Arc::strong_count(content) == 1)
+    }
+
     /// Adds one scalar; nothing at or below zero is added.
     pub fn add_scalar(&mut self, kind: KindIx, thousandths: i64) {
-        if thousandths <= 0 {
-            return;
-        }
-        match self.scalars.binary_search_by_key(&kind, |(kind, _)| *kind) {
-            Ok(at) => self.scalars[at].1 = self.scalars[at].1.saturating_add(thousandths),
-            Err(at) => self.scalars.insert(at, (kind, thousandths)),
+        if thousandths > 0 {
+            self.change(|content| content.add_scalar(kind, thousandths));
         }
     }
 
     /// Adds one range or set; nothing empty is added.
     pub fn add_discrete(&mut self, kind: KindIx, value: &Discrete) {
-        if value.is_empty() {
-            return;
-        }
-        match self.discrete.binary_search_by_key(&kind, |(kind, _)| *kind) {
-            Ok(at) => self.discrete[at].1.add(value),
-            Err(at) => self.discrete.insert(at, (kind, value.clone())),
+        if !value.is_empty() {
+            self.change(|content| content.add_discrete(kind, value));
         }
     }
 
@@ -107,39 +150,34 @@ impl Bundle {
             self.clone_from(other);
             return;
         }
-        for (kind, amount) in other.scalars() {
-            self.add_scalar(kind, amount);
+        if other.is_empty() {
+            return;
         }
-        for (kind, value) in other.discrete() {
-            self.add_discrete(kind, value);
-        }
+        self.change(|content| {
+            for (kind, amount) in other.scalars() {
+                content.add_scalar(kind, amount);
+            }
+            for (kind, value) in other.discrete() {
+                content.add_discrete(kind, value);
+            }
+        });
     }
 
     /// Takes `other` out; what is not there is ignored, so no amount falls below zero.
     pub fn subtract(&mut self, other: &Self) {
-        let mut theirs = other.scalars.iter().peekable();
-        self.scalars.retain(|(kind, amount)| {
-            while theirs.next_if(|(other, _)| *other < *kind).is_some() {}
-            if let Some((_, taken)) = theirs.next_if(|(other, _)| other == kind) {
-                *amount -= taken;
-            }
-            *amount > 0
-        });
-        if other.discrete.is_empty() {
-            return;
+        if self.is_same(other) {
+            self.content = None;
+        } else if !self.is_empty() && !other.is_empty() {
+            self.change(|content| content.subtract(other));
         }
-        self.discrete.retain_mut(|(kind, value)| {
-            if let Ok(at) = other.discrete.binary_search_by_key(kind, |(kind, _)| *kind) {
-                value.subtract(&other.discrete[at].1);
-            }
-            !value.is_empty()
-        });
     }
 
     /// Whether all of `other` is in `self`. Everything contains nothing.
     pub fn contains(&self, other: &Self) -> bool {
-        covers(&self.scalars, &other.scalars, |mine, theirs| mine >= theirs)
-            && covers(&self.discrete, &other.discrete, Discrete::contains)
+        let (scalars, discrete) = (other.scalar_list(), other.discrete_list());
+        self.is_same(other)
+            || (covers(self.scalar_list(), scalars, |mine, theirs| mine >= theirs)
+                && covers(self.discrete_list(), discrete, Discrete::contains))
     }
 
     /// What is in both.
@@ -156,8 +194,104 @@ impl Bundle {
 
     /// Keeps the kinds that `keep` likes.
     pub fn retain(&mut self, mut keep: impl FnMut(KindIx) -> bool) {
-        self.scalars.retain(|(kind, _)| keep(*kind));
-        self.discrete.retain(|(kind, _)| keep(*kind));
+        if self.kinds().all(&mut keep) {
+            return;
+        }
+        self.change(|content| {
+            content.scalars.retain(|(kind, _)| keep(*kind));
+            content.discrete.retain(|(kind, _)| keep(*kind));
+        });
+    }
+
+    fn scalar_list(&self) -> &[(KindIx, i64)] {
+        let content = self.content.as_ref();
+        content.map_or(&[], |content| &content.scalars)
+    }
+
+    fn discrete_list(&self) -> &[(KindIx, Discrete)] {
+        let content = self.content.as_ref();
+        content.map_or(&[], |content| &content.discrete)
+    }
+
+    /// Whether they share what they hold; those that do not may still be equal.
+    pub fn is_same(&self, other: &Self) -> bool {
+        match (&self.content, &other.content) {
+            (Some(mine), Some(theirs)) => Arc::ptr_eq(mine, theirs),
+            (mine, theirs) => mine.is_none() && theirs.is_none(),
+        }
+    }
+
+    /// Changes what nobody else holds, or a copy of it.
+    fn change(&mut self, change: impl FnOnce(&mut Content)) {
+        let content = Arc::make_mut(self.content.get_or_insert_default());
+        content.protocol = OnceLock::new();
+        change(content);
+        if content.scalars.is_empty() && content.discrete.is_empty() {
+            self.content = None;
+        }
+    }
+}
+
+impl PartialEq for Bundle {
+    fn eq(&self, other: &Self) -> bool {
+        self.is_same(other)
+            || (self.scalar_list() == other.scalar_list()
+                && self.discrete_list() == other.discrete_list())
+    }
+}
+
+impl Eq for Bundle {}
+
+impl Hash for Bundle {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.scalar_list().hash(state);
+        self.discrete_list().hash(state);
+    }
+}
+
+impl fmt::Debug for Bundle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map()
+            .entries(self.scalars())
+            .entries(self.discrete())
+            .finish()
+    }
+}
+
+impl Content {
+    fn add_scalar(&mut self, kind: KindIx, thousandths: i64) {
+        match self.scalars.binary_search_by_key(&kind, |(kind, _)| *kind) {
+            Ok(at) => self.scalars[at].1 = self.scalars[at].1.saturating_add(thousandths),
+            Err(at) => self.scalars.insert(at, (kind, thousandths)),
+        }
+    }
+
+    fn add_discrete(&mut self, kind: KindIx, value: &Discrete) {
+        match self.discrete.binary_search_by_key(&kind, |(kind, _)| *kind) {
+            Ok(at) => self.discrete[at].1.add(value),
+            Err(at) => self.discrete.insert(at, (kind, value.clone())),
+        }
+    }
+
+    fn subtract(&mut self, other: &Bundle) {
+        let mut theirs = other.scalar_list().iter().peekable();
+        self.scalars.retain(|(kind, amount)| {
+            while theirs.next_if(|(other, _)| *other < *kind).is_some() {}
+            if let Some((_, taken)) = theirs.next_if(|(other, _)| other == kind) {
+                *amount -= taken;
+            }
+            *amount > 0
+        });
+        let theirs = other.discrete_list();
+        if theirs.is_empty() {
+            return;
+        }
+        self.discrete.retain_mut(|(kind, value)| {
+            if let Ok(at) = theirs.binary_search_by_key(kind, |(kind, _)| *kind) {
+                value.subtract(&theirs[at].1);
+            }
+            !value.is_empty()
+        });
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
+use smallvec::SmallVec;
 use tepui_messages::allocator::{Allocation, WorldChange};
 use tepui_protocol::{
     roles,
@@ -130,12 +131,12 @@ impl World {
             fault_domain.is_some_and(|fault_domain| fault_domain.region.name != *here)
         });
         let agent = self.agents.insert(Agent {
-            id: id.clone(),
+            id: Arc::new(id.clone()),
             info,
             active,
             total: Bundle::default(),
             free: Bundle::default(),
-            held: Vec::new(),
+            held: SmallVec::new(),
             has_gpus: false,
             is_remote,
             is_plain: false,
@@ -155,6 +156,7 @@ impl World {
 
     fn replace_total(&mut self, agent: AgentIx, total: &[Resource]) {
         let total = self.kinds.bundle(total);
+        let total = self.shape(total);
         let before = std::mem::take(&mut self.agents[agent].total);
         if before != total {
             self.count_totals(&before, -1);
@@ -190,7 +192,7 @@ impl World {
         }
         let total = std::mem::take(&mut self.agents[agent].total);
         self.count_totals(&total, -1);
-        self.offerable.remove(&agent);
+        self.offerable.remove(agent);
         self.agents.remove(agent);
         self.notes.push(Note::AgentRemoved(agent));
     }
@@ -284,12 +286,9 @@ impl World {
         for client in clients {
             self.clients[client].subscribed = false;
             self.settle_active(client);
-            for agent in self.clients[client].agents.clone() {
-                let held = &self.agents[agent].held;
-                let held = held.iter().find(|(holder, _)| *holder == client);
-                if let Some((_, bundle)) = held {
-                    let bundle = bundle.clone();
-                    self.release(agent, client, &bundle);
+            for agent in self.clients[client].agents.clone().iter() {
+                if let Some(held) = self.agents[agent].held_by(client).cloned() {
+                    self.release(agent, client, &held);
                 }
             }
             self.drop_if_idle(client);
@@ -322,7 +321,7 @@ impl World {
     ) -> Option<Refusal> {
         let agent = self.agent(agent_id)?;
         let client = self.client(&allocation.framework_id, &allocation.role)?;
-        let bundle = self.kinds.bundle(&allocation.resources);
+        let bundle = self.recovered(agent, client, &allocation.resources);
         self.release(agent, client, &bundle);
         let subscribed = self.clients[client].subscribed;
         self.drop_if_idle(client);
@@ -352,6 +351,20 @@ impl World {
             refused,
             refused_for,
         })
+    }
+
+    /// What came back. Mostly that is all that was offered, in the very form it was proposed in: then there
+    /// is nothing to translate, and the bundle goes on being one with the agent's total.
+    fn recovered(
+        &mut self,
+        agent: AgentIx,
+        client: ClientIx,
+        resources: &Arc<[Resource]>,
+    ) -> Bundle {
+        match self.agents[agent].held_by(client) {
+            Some(held) if held.is_protocol(resources) => held.clone(),
+            _ => self.kinds.bundle(resources),
+        }
     }
 
     fn revive(&mut self, id: &FrameworkId, roles: &[String]) {
@@ -421,15 +434,8 @@ impl World {
             return *client;
         }
         let role: Arc<str> = role.into();
-        let client = self.clients.insert(Client {
-            framework,
-            role: Arc::clone(&role),
-            subscribed: false,
-            suppressed: false,
-            active: false,
-            allocated: Vec::new(),
-            agents: BTreeSet::new(),
-        });
+        let client = Client::new(framework, Arc::clone(&role));
+        let client = self.clients.insert(client);
         self.frameworks[framework].clients.insert(role, client);
         self.notes.push(Note::ClientAdded(client));
         client
@@ -442,7 +448,10 @@ impl World {
         if place.active != active {
             self.clients[client].active = active;
             self.notes.push(Note::ClientActive(client));
-            if active {
+            if !active {
+                self.active.remove(client);
+            } else {
+                self.active.insert(client);
                 self.notes.push(Note::ClientWants(client));
             }
         }

@@ -6,7 +6,7 @@
 //! refused once is not asked again before one of these happens. Refusals end on whole intervals, so that
 //! everything that ends within one is one run.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use tepui_kit::Random;
 use tepui_messages::allocator::{Proposal, Proposals, WorldChange};
@@ -16,7 +16,8 @@ use crate::{
     filters::MAX_REFUSAL,
     invariants,
     policy::{self, Candidates, Grant, Policy, UnknownPolicy},
-    world::{Note, Rules, World},
+    slots::Column,
+    world::{ClientIx, Note, Rules, World},
 };
 
 /// How the allocator is set up.
@@ -181,13 +182,13 @@ impl AllocatorCore {
                     self.candidates.agents.insert(agent);
                 }
                 Note::AgentRemoved(agent) => {
-                    self.candidates.agents.remove(&agent);
+                    self.candidates.agents.remove(agent);
                 }
                 Note::ClientWants(client) => {
                     self.candidates.clients.insert(client);
                 }
                 Note::ClientRemoved(client) => {
-                    self.candidates.clients.remove(&client);
+                    self.candidates.clients.remove(client);
                 }
                 Note::ClientAdded(_)
                 | Note::ClientActive(_)
@@ -217,33 +218,35 @@ impl AllocatorCore {
         }
         self.counts.grants += grants.len() as u64;
         effects.push(Effect::Propose(Proposals {
-            proposals: self.proposals(&grants),
+            proposals: self.book(&grants),
             seen: self.seen,
         }));
-        for grant in &grants {
-            self.world
-                .take(grant.agent, grant.client, grant.resources.clone());
-        }
         self.last_grants = grants;
         self.follow();
     }
 
-    /// The grants by framework and role, in the order in which each first got something.
-    fn proposals(&self, grants: &[Grant]) -> Vec<Proposal> {
-        let mut places = BTreeMap::new();
+    /// Books the grants, and lists them by framework and role, in the order in which each first got
+    /// something.
+    fn book(&mut self, grants: &[Grant]) -> Vec<Proposal> {
+        let mut sizes: Column<ClientIx, usize> = Column::default();
+        for grant in grants {
+            *sizes.at(grant.client) += 1;
+        }
+        let mut places: Column<ClientIx, Option<usize>> = Column::default();
         let mut proposals: Vec<Proposal> = Vec::new();
         for grant in grants {
-            let place = *places.entry(grant.client).or_insert_with(|| {
+            let place = *places.at(grant.client).get_or_insert_with(|| {
                 proposals.push(Proposal {
                     framework_id: self.world.framework_id(grant.client).clone(),
                     role: self.world.role(grant.client).to_owned(),
-                    agents: Vec::new(),
+                    agents: Vec::with_capacity(*sizes.at(grant.client)),
                 });
                 proposals.len() - 1
             });
-            let agent = self.world.agents[grant.agent].id.clone();
+            let agent = Arc::clone(&self.world.agents[grant.agent].id);
             let resources = self.world.kinds.resources(&grant.resources);
             proposals[place].agents.push((agent, resources));
+            self.world.take(grant.agent, grant.client, &grant.resources);
         }
         proposals
     }

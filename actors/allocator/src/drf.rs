@@ -11,13 +11,15 @@ use tepui_kit::Random;
 
 use crate::{
     eligible,
+    places::PlaceSet,
     policy::{Candidates, Grant, Policy},
     slots::Place,
     sorter::Sorter,
     world::{AgentIx, ClientIx, Note, World},
 };
 
-/// Up to so many candidate clients are sorted among themselves; for more, the order of all is walked.
+/// Up to so many clients are sorted among themselves, if they are few among all; otherwise the order of
+/// all is walked, and finds one of them soon.
 const FEW_CLIENTS: usize = 8;
 
 /// See the module.
@@ -70,18 +72,19 @@ impl Policy for Drf {
     ) -> Vec<Grant> {
         self.sorter.refresh();
         let mut agents: Vec<AgentIx> = if candidates.clients.is_empty() {
-            let agents = candidates.agents.iter().copied();
-            agents
-                .filter(|agent| world.offerable.contains(agent))
-                .collect()
+            candidates.agents.within(&world.offerable).collect()
         } else {
-            world.offerable.iter().copied().collect()
+            world.offerable.iter().collect()
         };
         random.shuffle(&mut agents);
         let mut grants = Vec::with_capacity(agents.len());
         for agent in agents {
-            let open_to_all = candidates.agents.contains(&agent);
-            self.give_away(world, candidates, agent, open_to_all, &mut grants);
+            let asked = if candidates.agents.contains(agent) {
+                &world.active
+            } else {
+                &candidates.clients
+            };
+            self.give_away(world, asked, agent, &mut grants);
         }
         grants
     }
@@ -99,13 +102,12 @@ impl Drf {
         &self.sorter
     }
 
-    /// Gives away what is free on one agent.
+    /// Gives away what is free on one agent, to those of the `asked` who may have it.
     fn give_away(
         &mut self,
         world: &World,
-        candidates: &Candidates,
+        asked: &PlaceSet<ClientIx>,
         agent: AgentIx,
-        open_to_all: bool,
         grants: &mut Vec<Grant>,
     ) {
         let place = &world.agents[agent];
@@ -120,11 +122,7 @@ impl Drf {
                 found = eligible::offer(world, agent, client, &remaining).map(Cow::into_owned);
                 found.is_some()
             };
-            let client = if open_to_all {
-                self.sorter.first(will_do)
-            } else {
-                self.first_of(candidates, will_do)
-            };
+            let client = self.first_of(world, asked, agent, will_do);
             let (Some(client), Some(resources)) = (client, found) else {
                 return;
             };
@@ -146,20 +144,37 @@ impl Drf {
         }
     }
 
-    /// The first of the candidate clients in order for which `will_do` holds.
+    /// The first in order of the `asked` for whom `will_do` holds. For nobody it does who refuses all that
+    /// is free on the agent.
     fn first_of(
         &self,
-        candidates: &Candidates,
+        world: &World,
+        asked: &PlaceSet<ClientIx>,
+        agent: AgentIx,
         mut will_do: impl FnMut(ClientIx) -> bool,
     ) -> Option<ClientIx> {
-        if candidates.clients.len() > FEW_CLIENTS {
-            return self
-                .sorter
-                .first(|client| candidates.clients.contains(&client) && will_do(client));
+        // Mostly the first of all takes it, and nothing need be known of the others.
+        let first = self.sorter.first(|_| true)?;
+        if asked.contains(first) && will_do(first) {
+            return Some(first);
         }
-        let mut clients: SmallVec<[ClientIx; FEW_CLIENTS]> =
-            candidates.clients.iter().copied().collect();
-        self.sorter.sort(&mut clients);
-        clients.into_iter().find(|client| will_do(*client))
+        let refusing = world.filters.refusing(agent, &world.agents[agent].free);
+        let least = asked.len() - refusing.map_or(0, PlaceSet::len).min(asked.len());
+        if least <= FEW_CLIENTS {
+            let nobody = PlaceSet::default();
+            let open = asked.without(refusing.unwrap_or(&nobody));
+            let mut few: SmallVec<[ClientIx; FEW_CLIENTS + 1]> =
+                open.take(FEW_CLIENTS + 1).collect();
+            let are_few = few.len() <= FEW_CLIENTS;
+            if are_few && few.len() * FEW_CLIENTS < world.active.len() {
+                self.sorter.sort(&mut few);
+                return few.into_iter().find(|client| will_do(*client));
+            }
+        }
+        self.sorter.first(|client| {
+            asked.contains(client)
+                && !refusing.is_some_and(|refusing| refusing.contains(client))
+                && will_do(client)
+        })
     }
 }

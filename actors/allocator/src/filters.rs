@@ -3,15 +3,13 @@
 //! Owns the rule of containment and the expiry. Never reads a clock. Source of the rules: Mesos
 //! `src/master/allocator/mesos/hierarchical.cpp`, `RefusedOfferFilter` and `_recoverResources`.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::{collections::BTreeSet, ops::Range, time::Duration};
 
 use smallvec::SmallVec;
 
 use crate::{
     bundle::Bundle,
+    places::PlaceSet,
     slots::Column,
     world::{AgentIx, ClientIx},
 };
@@ -24,130 +22,207 @@ pub const MAX_REFUSAL: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 #[derive(Debug)]
 struct Filter {
-    refused: Box<Bundle>,
+    client: ClientIx,
+    refused: Bundle,
     /// It falls at this moment, which is always one of the interval.
     falls_at: Duration,
 }
 
-/// What one client refuses on one agent.
-type Refusals = (ClientIx, SmallVec<[Filter; 1]>);
+/// What is refused on one agent.
+#[derive(Debug, Default)]
+struct OnAgent {
+    /// Ascending by client; those of one client in the order in which they came.
+    filters: Vec<Filter>,
+    /// What was refused last: mostly what is free, so that many refuse the same.
+    last: Bundle,
+    /// Who refuses `last`.
+    refusing: PlaceSet<ClientIx>,
+    /// No filter falls before. That one may be gone again.
+    next_fall: Option<Duration>,
+}
 
 /// All filters of the cluster.
 #[derive(Debug, Default)]
 pub struct Filters {
-    /// Ascending by client.
-    by_agent: Column<AgentIx, Vec<Refusals>>,
-    by_client: Column<ClientIx, BTreeSet<AgentIx>>,
-    /// How many filters of a pair fall at a moment.
-    falling: BTreeMap<(Duration, AgentIx, ClientIx), u32>,
+    by_agent: Column<AgentIx, OnAgent>,
+    by_client: Column<ClientIx, PlaceSet<AgentIx>>,
+    /// Each agent that has filters, by its next fall.
+    falling: BTreeSet<(Duration, AgentIx)>,
+    count: usize,
+}
+
+impl OnAgent {
+    /// Where the filters of a client are, or would be.
+    fn of(&self, client: ClientIx) -> Range<usize> {
+        let begin = self
+            .filters
+            .partition_point(|filter| filter.client < client);
+        let mine = self.filters[begin..].iter();
+        let count = mine.take_while(|filter| filter.client == client).count();
+        begin..begin + count
+    }
+
+    /// Whether some refusal of the client contains `offer`.
+    fn block(&self, client: ClientIx, offer: &Bundle) -> bool {
+        if self.refusing.contains(client) && self.last.contains(offer) {
+            return true;
+        }
+        let mut mine = self.filters[self.of(client)].iter();
+        mine.any(|filter| filter.refused.contains(offer))
+    }
+
+    /// Remembers who refuses this bundle, until another is refused.
+    fn look_at(&mut self, refused: &Bundle) {
+        if self.last == *refused {
+            return;
+        }
+        self.last = refused.clone();
+        let refusing = self.filters.iter();
+        let refusing = refusing.filter(|filter| filter.refused.contains(refused));
+        self.refusing = refusing.map(|filter| filter.client).collect();
+    }
+
+    /// Settles for a client of whom a filter went; whether it has none left.
+    fn settle(&mut self, client: ClientIx) -> bool {
+        self.refusing.remove(client);
+        if self.block(client, &self.last) {
+            self.refusing.insert(client);
+        }
+        self.of(client).is_empty()
+    }
 }
 
 impl Filters {
     /// Whether some refusal contains `offer`. A bigger offer, or one of another kind, gets through.
     pub fn block(&self, client: ClientIx, agent: AgentIx, offer: &Bundle) -> bool {
-        let Some(pairs) = self.by_agent.get(agent) else {
-            return false;
-        };
-        pairs
-            .binary_search_by_key(&client, |(client, _)| *client)
-            .is_ok_and(|at| {
-                let filters = &pairs[at].1;
-                filters.iter().any(|filter| filter.refused.contains(offer))
-            })
+        let refuses = self.by_client.get(client);
+        refuses.is_some_and(|agents| agents.contains(agent)) && {
+            let place = self.by_agent.get(agent);
+            place.is_some_and(|place| place.block(client, offer))
+        }
+    }
+
+    /// Clients that refuse `free` and so whatever is in it, as far as that is known at a glance.
+    pub fn refusing(&self, agent: AgentIx, free: &Bundle) -> Option<&PlaceSet<ClientIx>> {
+        let place = self.by_agent.get(agent)?;
+        (!place.refusing.is_empty() && place.last.contains(free)).then_some(&place.refusing)
     }
 
     /// Sets a filter until `falls_at`. Refusals that add nothing to others are not kept.
     pub fn set(&mut self, client: ClientIx, agent: AgentIx, refused: Bundle, falls_at: Duration) {
-        let pairs = self.by_agent.at(agent);
-        let at = match pairs.binary_search_by_key(&client, |(client, _)| *client) {
-            Ok(at) => at,
-            Err(at) => {
-                pairs.insert(at, (client, SmallVec::new()));
-                at
-            }
-        };
-        let filters = &mut pairs[at].1;
-        if filters
-            .iter()
-            .any(|filter| filter.falls_at >= falls_at && filter.refused.contains(&refused))
-        {
+        let place = self.by_agent.at(agent);
+        place.look_at(&refused);
+        place.refusing.insert(client);
+        let adds_nothing =
+            |filter: &Filter| filter.falls_at >= falls_at && filter.refused.contains(&refused);
+        let mut mine = place.of(client);
+        if place.filters[mine.clone()].iter().any(adds_nothing) {
             return;
         }
-        let falling = &mut self.falling;
-        filters.retain(|filter| {
-            let needed = filter.falls_at > falls_at || !refused.contains(&filter.refused);
-            if !needed {
-                forget_fall(falling, (filter.falls_at, agent, client));
+        for at in mine.clone().rev() {
+            let filter = &place.filters[at];
+            if filter.falls_at <= falls_at && refused.contains(&filter.refused) {
+                place.filters.remove(at);
+                mine.end -= 1;
+                self.count -= 1;
             }
-            needed
-        });
-        if filters.len() == MAX_FILTERS_PER_PAIR {
-            let first = (0..filters.len())
-                .min_by_key(|at| filters[*at].falls_at)
-                .expect("a full list is not empty");
-            let filter = filters.remove(first);
-            forget_fall(falling, (filter.falls_at, agent, client));
         }
-        filters.push(Filter {
-            refused: Box::new(refused),
+        if mine.len() == MAX_FILTERS_PER_PAIR {
+            let first = mine
+                .clone()
+                .min_by_key(|at| place.filters[*at].falls_at)
+                .expect("a full list is not empty");
+            place.filters.remove(first);
+            mine.end -= 1;
+            self.count -= 1;
+        }
+        let filter = Filter {
+            client,
+            refused,
             falls_at,
-        });
-        *falling.entry((falls_at, agent, client)).or_default() += 1;
+        };
+        place.filters.insert(mine.end, filter);
+        self.count += 1;
         self.by_client.at(client).insert(agent);
+        if place.next_fall.is_none_or(|next| falls_at < next) {
+            self.plan_fall(agent, Some(falls_at));
+        }
     }
 
-    /// The moment at which the next filter falls.
+    /// The moment at which the next filter falls, or one before it.
     pub fn next_fall(&self) -> Option<Duration> {
-        let (&(falls_at, ..), _) = self.falling.first_key_value()?;
-        Some(falls_at)
+        let (falls_at, _) = self.falling.first()?;
+        Some(*falls_at)
     }
 
     /// Lets fall what is due; the agents that may be offered again.
-    pub fn fall(&mut self, now: Duration) -> BTreeSet<AgentIx> {
-        let mut agents = BTreeSet::new();
-        while let Some((&(falls_at, agent, client), _)) = self.falling.first_key_value()
+    pub fn fall(&mut self, now: Duration) -> Vec<AgentIx> {
+        let mut agents = Vec::new();
+        while let Some(&(falls_at, agent)) = self.falling.first()
             && falls_at <= now
         {
-            self.falling.pop_first();
-            agents.insert(agent);
-            let pairs = self.by_agent.at(agent);
-            let Ok(at) = pairs.binary_search_by_key(&client, |(client, _)| *client) else {
-                continue;
-            };
-            pairs[at].1.retain(|filter| filter.falls_at > now);
-            if pairs[at].1.is_empty() {
-                pairs.remove(at);
-                self.by_client.at(client).remove(&agent);
+            let place = self.by_agent.at(agent);
+            let mut fallen: SmallVec<[ClientIx; 8]> = SmallVec::new();
+            place.filters.retain(|filter| {
+                let stands = filter.falls_at > now;
+                if !stands {
+                    fallen.push(filter.client);
+                }
+                stands
+            });
+            self.count -= fallen.len();
+            if !fallen.is_empty() {
+                agents.push(agent);
             }
+            fallen.dedup();
+            for client in fallen {
+                if place.settle(client) {
+                    self.by_client.at(client).remove(agent);
+                }
+            }
+            let next = place.filters.iter().map(|filter| filter.falls_at).min();
+            self.plan_fall(agent, next);
         }
         agents
     }
 
     /// Forgets every refusal of a framework under a role.
     pub fn clear_client(&mut self, client: ClientIx) {
-        for agent in self.by_client.take(client) {
-            let pairs = self.by_agent.at(agent);
-            if let Ok(at) = pairs.binary_search_by_key(&client, |(client, _)| *client) {
-                for filter in pairs.remove(at).1 {
-                    forget_fall(&mut self.falling, (filter.falls_at, agent, client));
-                }
+        for agent in self.by_client.take(client).iter() {
+            let place = self.by_agent.at(agent);
+            let mine = place.of(client);
+            self.count -= mine.len();
+            place.filters.drain(mine);
+            place.refusing.remove(client);
+            if place.filters.is_empty() {
+                self.plan_fall(agent, None);
             }
         }
     }
 
     /// Forgets every refusal on an agent.
     pub fn clear_agent(&mut self, agent: AgentIx) {
-        for (client, filters) in self.by_agent.take(agent) {
-            self.by_client.at(client).remove(&agent);
-            for filter in filters {
-                forget_fall(&mut self.falling, (filter.falls_at, agent, client));
-            }
+        self.plan_fall(agent, None);
+        let place = self.by_agent.take(agent);
+        self.count -= place.filters.len();
+        for filter in place.filters {
+            self.by_client.at(filter.client).remove(agent);
         }
     }
 
-    /// How many filters stand; those of one pair that fall at one moment count as one.
+    fn plan_fall(&mut self, agent: AgentIx, next: Option<Duration>) {
+        let place = self.by_agent.at(agent);
+        if let Some(before) = std::mem::replace(&mut place.next_fall, next) {
+            self.falling.remove(&(before, agent));
+        }
+        if let Some(next) = next {
+            self.falling.insert((next, agent));
+        }
+    }
+
+    /// How many filters stand.
     pub fn count(&self) -> usize {
-        self.falling.len()
+        self.count
     }
 
     /// The refusals for a pair and when they fall; for tests and explanations.
@@ -156,36 +231,15 @@ impl Filters {
         client: ClientIx,
         agent: AgentIx,
     ) -> impl Iterator<Item = (&Bundle, Duration)> {
-        let pairs = self.by_agent.get(agent).map_or(&[][..], Vec::as_slice);
-        pairs
-            .iter()
-            .filter(move |(other, _)| *other == client)
-            .flat_map(|(_, filters)| filters.iter())
-            .map(|filter| (&*filter.refused, filter.falls_at))
+        let place = self.by_agent.get(agent);
+        let mine = place.map_or(&[][..], |place| &place.filters[place.of(client)]);
+        mine.iter().map(|filter| (&filter.refused, filter.falls_at))
     }
 
     /// Every refused bundle.
     pub(crate) fn refused(&self) -> impl Iterator<Item = &Bundle> {
-        let pairs = self
-            .falling
-            .keys()
-            .map(|(_, agent, client)| (*client, *agent))
-            .collect::<BTreeSet<_>>();
-        pairs
-            .into_iter()
-            .flat_map(|(client, agent)| self.of(client, agent).map(|(refused, _)| refused))
-    }
-}
-
-fn forget_fall(
-    falling: &mut BTreeMap<(Duration, AgentIx, ClientIx), u32>,
-    key: (Duration, AgentIx, ClientIx),
-) {
-    if let Some(count) = falling.get_mut(&key) {
-        *count -= 1;
-        if *count == 0 {
-            falling.remove(&key);
-        }
+        let filters = self.by_agent.values().flat_map(|place| &place.filters);
+        filters.map(|filter| &filter.refused)
     }
 }
 

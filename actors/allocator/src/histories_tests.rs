@@ -395,7 +395,7 @@ impl History {
             allocation: Allocation {
                 framework_id: framework_id(&framework),
                 role,
-                resources: returned.to_proto(),
+                resources: returned.to_proto().into(),
             },
             refused_for: refused_ms.map(Duration::from_millis),
         });

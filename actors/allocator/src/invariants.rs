@@ -2,11 +2,12 @@
 //!
 //! Owns these sentences and nothing else. They look at everything, so no production path calls them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::{
     bundle::Bundle,
     eligible,
+    places::PlaceSet,
     policy::Grant,
     world::{AgentIx, World, amount_of},
 };
@@ -31,7 +32,7 @@ pub fn agent_balances(world: &World, agent: AgentIx) -> bool {
 /// cluster are counted with is the sum over agents.
 pub fn ledger_balances(world: &World) -> bool {
     let mut held: BTreeMap<_, Vec<i64>> = BTreeMap::new();
-    let mut places: BTreeMap<_, BTreeSet<AgentIx>> = BTreeMap::new();
+    let mut places: BTreeMap<_, PlaceSet<AgentIx>> = BTreeMap::new();
     let mut totals = Vec::new();
     for (place, agent) in world.agents.iter() {
         for (name, amount) in world.kinds.quantities(&agent.total) {
@@ -70,11 +71,12 @@ pub fn offers_are_possible_where_they_should_be(world: &World) -> bool {
     let mut clients = world.clients.iter();
     agents.all(|(place, agent)| {
         let possible = agent.active && world.is_allocatable(&agent.free);
-        world.offerable.contains(&place) == possible
-    }) && clients.all(|(_, client)| {
+        world.offerable.contains(place) == possible
+    }) && clients.all(|(place, client)| {
         let framework = &world.frameworks[client.framework];
         let there = framework.known && framework.active;
         client.active == (there && client.subscribed && !client.suppressed)
+            && client.active == world.active.contains(place)
             && (client.subscribed || !client.agents.is_empty())
     })
 }

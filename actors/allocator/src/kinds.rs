@@ -3,10 +3,7 @@
 //! Owns the way between protocol resources and [`Bundle`]s. Never decides who may have what, but answers
 //! the questions that are decided by: reserved for whom, revocable, shared, how deeply reserved.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    fmt,
-};
+use std::{collections::HashMap, fmt, sync::Arc};
 
 use tepui_protocol::{
     codec::protobuf,
@@ -17,6 +14,7 @@ use tepui_protocol::{
 
 use crate::{
     bundle::{Bundle, Discrete},
+    places::PlaceSet,
     slots::{Place, Slots, place},
 };
 
@@ -104,8 +102,13 @@ impl Kinds {
         bundle
     }
 
-    /// The protocol form of a bundle, in the order in which the kinds were first seen.
-    pub fn resources(&self, bundle: &Bundle) -> Vec<Resource> {
+    /// The protocol form of a bundle, in the order in which the kinds were first seen. It is made once,
+    /// and kept as long as the bundle.
+    pub fn resources(&self, bundle: &Bundle) -> Arc<[Resource]> {
+        bundle.protocol(|| self.make_resources(bundle).into())
+    }
+
+    fn make_resources(&self, bundle: &Bundle) -> Vec<Resource> {
         let mut resources = Vec::with_capacity(bundle.kinds().count());
         let mut discrete = bundle.discrete().peekable();
         for (kind, thousandths) in bundle.scalars() {
@@ -210,11 +213,11 @@ impl Kinds {
     }
 
     /// Forgets the kinds not in `in_use`. Costs as much as there are kinds, so once in a doubling.
-    pub fn sweep(&mut self, in_use: &BTreeSet<KindIx>) {
-        self.by_identity.retain(|_, kind| in_use.contains(kind));
+    pub fn sweep(&mut self, in_use: &PlaceSet<KindIx>) {
+        self.by_identity.retain(|_, kind| in_use.contains(*kind));
         for kinds in self.plain.values_mut() {
             for kind in kinds {
-                *kind = kind.filter(|kind| in_use.contains(kind));
+                *kind = kind.filter(|kind| in_use.contains(*kind));
             }
         }
         self.plain
@@ -223,7 +226,7 @@ impl Kinds {
             .kinds
             .iter()
             .map(|(kind, _)| kind)
-            .filter(|kind| !in_use.contains(kind))
+            .filter(|kind| !in_use.contains(*kind))
             .collect();
         for kind in unused {
             self.kinds.remove(kind);

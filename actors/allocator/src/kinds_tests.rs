@@ -77,5 +77,5 @@ fn names_are_bounded_and_what_comes_later_is_still_offered() {
     }
     let bundle = kinds.bundle(&parse("one-more:5"));
     assert_eq!(kinds.quantities(&bundle).count(), 0);
-    assert_eq!(kinds.resources(&bundle), parse("one-more:5"));
+    assert_eq!(*kinds.resources(&bundle), *parse("one-more:5"));
 }

@@ -14,6 +14,8 @@ pub mod eligible;
 pub mod filters;
 pub mod invariants;
 pub mod kinds;
+pub mod order;
+pub mod places;
 pub mod policy;
 pub mod slots;
 pub mod sorter;

@@ -3,13 +3,12 @@
 //! Owns the trait and the list of names. A policy is pure: it proposes, and the core books.
 //! To add one, write its file and add its line to [`POLICIES`].
 
-use std::collections::BTreeSet;
-
 use tepui_kit::Random;
 
 use crate::{
     bundle::Bundle,
     drf::Drf,
+    places::PlaceSet,
     world::{AgentIx, ClientIx, Note, World},
 };
 
@@ -25,9 +24,9 @@ pub struct Grant {
 #[derive(Debug, Default, Clone, PartialEq)]
 pub struct Candidates {
     /// Any client may have become able to take something of these agents.
-    pub agents: BTreeSet<AgentIx>,
+    pub agents: PlaceSet<AgentIx>,
     /// These clients may have become able to take something of any agent.
-    pub clients: BTreeSet<ClientIx>,
+    pub clients: PlaceSet<ClientIx>,
 }
 
 impl Candidates {

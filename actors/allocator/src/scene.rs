@@ -94,7 +94,7 @@ impl Scene {
                 offers.push((
                     proposal.framework_id.value.clone(),
                     proposal.role.clone(),
-                    agent.value,
+                    agent.value.clone(),
                     resources.to_string(),
                 ));
             }
@@ -207,7 +207,7 @@ pub(crate) fn allocation(framework: &str, role: &str, resources: Vec<Resource>) 
     Allocation {
         framework_id: framework_id(framework),
         role: role.to_owned(),
-        resources,
+        resources: resources.into(),
     }
 }
 

@@ -132,6 +132,11 @@ impl<P: Place, T: Default> Column<P, T> {
         &mut self.values[index]
     }
 
+    /// What was written, by place.
+    pub fn values(&self) -> impl Iterator<Item = &T> {
+        self.values.iter()
+    }
+
     /// The value that stood there; the default stands there now.
     pub fn take(&mut self, place: P) -> T {
         self.values

@@ -8,8 +8,7 @@
 //! below it compete with those as one sibling named `.`, as Mesos has it; here every role has it.
 
 use std::{
-    cmp::Ordering,
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap},
     sync::Arc,
 };
 
@@ -18,65 +17,31 @@ use tepui_protocol::roles;
 
 use crate::{
     kinds::NameIx,
-    slots::{Column, Place, Slots, place},
+    order::{Names, NodeIx, Order, Rank, Seats},
+    slots::{Column, Place, Slots},
     world::{ClientIx, amount_of},
 };
 
-place!(
-    /// A place in the tree.
-    NodeIx
-);
-
 /// The name of the sibling that stands for the clients of a role itself.
 const OWN_CLIENTS: &str = ".";
-
-/// The place of a node among its siblings: least share first, then fewest allocations, then name.
-#[derive(Debug, Clone)]
-struct Rank {
-    share: f64,
-    allocations: u64,
-    name: Arc<str>,
-    node: NodeIx,
-}
-
-impl Ord for Rank {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.share
-            .total_cmp(&other.share)
-            .then(self.allocations.cmp(&other.allocations))
-            .then_with(|| self.name.cmp(&other.name))
-            .then(self.node.cmp(&other.node))
-    }
-}
-
-impl PartialOrd for Rank {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Rank {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-
-impl Eq for Rank {}
 
 #[derive(Debug)]
 struct Node {
     parent: Option<NodeIx>,
     /// For clients: whose place it is.
     client: Option<ClientIx>,
-    /// For roles: the path, by which weights are kept.
-    path: Option<Arc<str>>,
+    /// For roles the path.
+    name: Arc<str>,
+    is_role: bool,
+    /// Right as long as there are others in the parent's order: nobody asks where the only one stands, and
+    /// mostly the clients of a role are its only part.
     rank: Rank,
     weight: f64,
     allocated: Vec<i64>,
     /// Children that have an active client in or below them, in order.
-    order: BTreeSet<Rank>,
+    order: Order,
     /// All children.
-    children: u32,
+    names: Names,
     /// An active client, or one with an active client below: in the order of its parent.
     listed: bool,
 }
@@ -85,6 +50,7 @@ struct Node {
 #[derive(Debug)]
 pub struct Sorter {
     nodes: Slots<NodeIx, Node>,
+    seats: Seats,
     root: NodeIx,
     role_nodes: BTreeMap<Arc<str>, NodeIx>,
     own_nodes: HashMap<NodeIx, NodeIx>,
@@ -94,6 +60,8 @@ pub struct Sorter {
     inverse_totals: Vec<f64>,
     /// Totals or weights changed, so every share is out of date.
     stale: bool,
+    /// Room for the amounts of a grant.
+    granted: Vec<(NameIx, i64)>,
 }
 
 impl Default for Sorter {
@@ -102,6 +70,7 @@ impl Default for Sorter {
         let root = nodes.insert(Node::new(None, "".into()));
         Self {
             nodes,
+            seats: Seats::default(),
             root,
             role_nodes: BTreeMap::new(),
             own_nodes: HashMap::new(),
@@ -109,6 +78,7 @@ impl Default for Sorter {
             weights: Arc::default(),
             inverse_totals: Vec::new(),
             stale: false,
+            granted: Vec::new(),
         }
     }
 }
@@ -118,17 +88,13 @@ impl Node {
         Self {
             parent,
             client: None,
-            path: None,
-            rank: Rank {
-                share: 0.0,
-                allocations: 0,
-                name,
-                node: NodeIx::at(u32::MAX),
-            },
+            name,
+            is_role: false,
+            rank: Rank::new(NodeIx::at(u32::MAX), 0),
             weight: 1.0,
             allocated: Vec::new(),
-            order: BTreeSet::new(),
-            children: 0,
+            order: Order::default(),
+            names: Names::default(),
             listed: false,
         }
     }
@@ -136,7 +102,9 @@ impl Node {
     fn share(&self, inverse_totals: &[f64]) -> f64 {
         let pairs = self.allocated.iter().zip(inverse_totals);
         let shares = pairs.map(|(amount, inverse)| *amount as f64 * inverse);
-        shares.fold(0.0, f64::max) / self.weight
+        // None of them is not a number, which `f64::max` would look for.
+        let dominant = shares.fold(0.0, |most, share| if share > most { share } else { most });
+        dominant / self.weight
     }
 }
 
@@ -154,7 +122,7 @@ impl Sorter {
         self.weights = weights;
         for node in self.role_nodes.values() {
             let place = &mut self.nodes[*node];
-            place.weight = weight(&self.weights, place.path.as_deref());
+            place.weight = weight(&self.weights, &place.name);
         }
         self.stale = true;
     }
@@ -188,7 +156,7 @@ impl Sorter {
         *self.client_nodes.at(client) = None;
         let mut next = Some(node);
         while let Some(node) = next.filter(|node| *node != self.root) {
-            if self.nodes[node].children > 0 {
+            if self.nodes[node].names.count() > 0 {
                 break;
             }
             let place = self
@@ -196,11 +164,11 @@ impl Sorter {
                 .remove(node)
                 .expect("a node on the way up stands");
             next = place.parent;
-            if let Some(path) = place.path {
-                self.role_nodes.remove(&path);
+            if place.is_role {
+                self.role_nodes.remove(&place.name);
             }
             if let Some(parent) = next {
-                self.nodes[parent].children -= 1;
+                self.nodes[parent].names.remove(place.name, node);
                 if self.own_nodes.get(&parent) == Some(&node) {
                     self.own_nodes.remove(&parent);
                 }
@@ -220,14 +188,16 @@ impl Sorter {
                 break;
             };
             self.nodes[node].listed = listed;
-            let rank = self.nodes[node].rank.clone();
-            let order = &mut self.nodes[parent].order;
             if listed {
-                order.insert(rank);
+                if let Some(only) = self.nodes[parent].order.only() {
+                    self.update(parent, only);
+                }
+                let rank = self.rank(node);
+                self.nodes[parent].order.insert(rank, &mut self.seats);
             } else {
-                order.remove(&rank);
+                self.nodes[parent].order.remove(node, &mut self.seats);
             }
-            listed = !order.is_empty();
+            listed = !self.nodes[parent].order.is_empty();
             node = parent;
         }
     }
@@ -251,8 +221,11 @@ impl Sorter {
     /// Counts an allocation to the client, by name.
     pub fn grant(&mut self, client: ClientIx, amounts: impl Iterator<Item = (NameIx, i64)>) {
         if let Some(node) = self.node(client) {
-            let amounts: SmallVec<[(NameIx, i64); 4]> = amounts.collect();
-            self.change(node, &amounts);
+            let mut granted = std::mem::take(&mut self.granted);
+            granted.clear();
+            granted.extend(amounts);
+            self.change(node, &granted);
+            self.granted = granted;
         }
     }
 
@@ -263,7 +236,7 @@ impl Sorter {
         }
         let all: Vec<NodeIx> = self.nodes.iter().map(|(node, _)| node).collect();
         for node in all {
-            self.reposition(node, 0);
+            self.reposition(node);
         }
     }
 
@@ -277,25 +250,20 @@ impl Sorter {
         node: NodeIx,
         will_do: &mut impl FnMut(ClientIx) -> bool,
     ) -> Option<ClientIx> {
-        for rank in &self.nodes[node].order {
-            let found = match self.nodes[rank.node].client {
-                Some(client) => Some(client).filter(|client| will_do(*client)),
-                None => self.first_below(rank.node, will_do),
-            };
-            if found.is_some() {
-                return found;
-            }
-        }
-        None
+        let order = &self.nodes[node].order;
+        order.find(|child| match self.nodes[child].client {
+            Some(client) => will_do(client).then_some(client),
+            None => self.first_below(child, will_do),
+        })
     }
 
     /// Puts a few clients into the order they have among all.
     pub fn sort(&self, clients: &mut [ClientIx]) {
         clients.sort_by_cached_key(|client| {
-            let mut way: SmallVec<[&Rank; 6]> = SmallVec::new();
+            let mut way: SmallVec<[Rank; 4]> = SmallVec::new();
             let mut next = self.node(*client);
             while let Some(node) = next {
-                way.push(&self.nodes[node].rank);
+                way.push(self.nodes[node].rank);
                 next = self.nodes[node].parent;
             }
             way.reverse();
@@ -305,12 +273,12 @@ impl Sorter {
 
     /// Dominant share over weight among the siblings; for tests and explanations.
     pub fn share(&self, client: ClientIx) -> Option<f64> {
-        Some(self.nodes[self.node(client)?].rank.share)
+        Some(self.nodes[self.node(client)?].share(&self.inverse_totals))
     }
 
     /// Dominant share over weight of a role with all roles below it.
     pub fn role_share(&self, role: &str) -> Option<f64> {
-        Some(self.nodes[*self.role_nodes.get(role)?].rank.share)
+        Some(self.nodes[*self.role_nodes.get(role)?].share(&self.inverse_totals))
     }
 
     fn node(&self, client: ClientIx) -> Option<NodeIx> {
@@ -328,17 +296,40 @@ impl Sorter {
         };
         let path: Arc<str> = role.into();
         let node = self.insert(parent, Arc::clone(&path));
-        self.nodes[node].weight = weight(&self.weights, Some(role));
-        self.nodes[node].path = Some(Arc::clone(&path));
+        self.nodes[node].weight = weight(&self.weights, role);
+        self.nodes[node].is_role = true;
         self.role_nodes.insert(path, node);
         node
     }
 
     fn insert(&mut self, parent: NodeIx, name: Arc<str>) -> NodeIx {
-        let node = self.nodes.insert(Node::new(Some(parent), name));
-        self.nodes[node].rank.node = node;
-        self.nodes[parent].children += 1;
+        let node = self
+            .nodes
+            .insert(Node::new(Some(parent), Arc::clone(&name)));
+        match self.nodes[parent].names.insert(name, node) {
+            Some(label) => self.nodes[node].rank = Rank::new(node, label),
+            None => {
+                self.nodes[node].rank.node = node;
+                self.relabel(parent);
+            }
+        }
         node
+    }
+
+    /// Gives the children of a node new labels for their names, where one more had no room.
+    fn relabel(&mut self, parent: NodeIx) {
+        let labels: Vec<(NodeIx, u64)> = self.nodes[parent].names.relabel().collect();
+        for (node, label) in &labels {
+            self.nodes[*node].rank.name = *label;
+        }
+        // The order stays, but it is made of ranks, and would compare old ones with new ones on the way.
+        let mut order = Order::default();
+        for (node, _) in labels {
+            if self.nodes[node].listed {
+                order.insert(self.nodes[node].rank, &mut self.seats);
+            }
+        }
+        self.nodes[parent].order = order;
     }
 
     /// Adds to what a client holds, and to every role it is in.
@@ -353,43 +344,45 @@ impl Sorter {
             for (name, difference) in differences {
                 *amount_of(&mut place.allocated, *name) += difference;
             }
+            place.rank.allocations += u64::from(is_allocation);
             next = place.parent;
-            self.reposition(node, u64::from(is_allocation));
+            self.reposition(node);
         }
     }
 
-    /// Computes the share of a node anew and moves it to its place among its siblings.
-    fn reposition(&mut self, node: NodeIx, new_allocations: u64) {
+    /// Moves a node to its place among its siblings, if it has one and they are several.
+    fn reposition(&mut self, node: NodeIx) {
         let place = &self.nodes[node];
-        let Some(parent) = place.parent else {
-            return;
-        };
+        if let (true, Some(parent)) = (place.listed, place.parent)
+            && self.nodes[parent].order.len() > 1
+        {
+            self.update(parent, node);
+        }
+    }
+
+    fn update(&mut self, parent: NodeIx, node: NodeIx) {
+        let rank = self.rank(node);
+        self.nodes[parent].order.update(rank, &mut self.seats);
+    }
+
+    /// The rank of a node with its share as it is now.
+    fn rank(&mut self, node: NodeIx) -> Rank {
+        let place = &mut self.nodes[node];
         let share = place.share(&self.inverse_totals);
-        if share.total_cmp(&place.rank.share).is_eq() && new_allocations == 0 {
-            return;
-        }
-        let before = place.rank.clone();
-        let after = Rank {
-            share,
-            allocations: before.allocations + new_allocations,
-            ..before.clone()
-        };
-        if place.listed {
-            let order = &mut self.nodes[parent].order;
-            order.remove(&before);
-            order.insert(after.clone());
-        }
-        self.nodes[node].rank = after;
+        place.rank.set_share(share);
+        place.rank
     }
 
     /// Whether the tree agrees with itself: amounts and lists of each node with those of its children,
     /// ranks with shares. For invariants.
     pub(crate) fn is_consistent(&self) -> bool {
         let mut sums: BTreeMap<NodeIx, Vec<i64>> = BTreeMap::new();
-        let mut children: BTreeMap<NodeIx, u32> = BTreeMap::new();
+        let mut children: BTreeMap<NodeIx, (usize, usize)> = BTreeMap::new();
         for (_, place) in self.nodes.iter() {
             if let Some(parent) = place.parent {
-                *children.entry(parent).or_default() += 1;
+                let (all, listed) = children.entry(parent).or_default();
+                *all += 1;
+                *listed += usize::from(place.listed);
                 for (name, amount) in (0_u32..).zip(&place.allocated) {
                     *amount_of(sums.entry(parent).or_default(), NameIx::at(name)) += amount;
                 }
@@ -401,27 +394,25 @@ impl Sorter {
         };
         self.nodes.iter().all(|(node, place)| {
             let sum = sums.get(&node).map_or(&[][..], Vec::as_slice);
-            let rank_is_right = self.stale
-                || place.parent.is_none()
-                || place
-                    .rank
-                    .share
-                    .total_cmp(&place.share(&self.inverse_totals))
-                    .is_eq();
-            let lists_right = place.parent.is_none_or(|parent| {
-                self.nodes[parent].order.contains(&place.rank) == place.listed
+            let order = place.parent.map(|parent| &self.nodes[parent].order);
+            let lists_right = order.is_none_or(|order| match (place.listed, order.only()) {
+                (false, _) => true,
+                (true, Some(only)) => only == node,
+                (true, None) => {
+                    let share_is_right =
+                        self.stale || place.rank.share() == place.share(&self.inverse_totals);
+                    share_is_right && order.holds(&place.rank, &self.seats)
+                }
             });
             let sum_is_right = place.client.is_some() || trimmed(sum) == trimmed(&place.allocated);
-            place.children == children.get(&node).copied().unwrap_or(0)
-                && rank_is_right
-                && lists_right
-                && sum_is_right
+            let (all, listed) = children.get(&node).copied().unwrap_or_default();
+            (place.names.count(), place.order.len()) == (all, listed) && lists_right && sum_is_right
         })
     }
 }
 
-fn weight(weights: &BTreeMap<String, f64>, path: Option<&str>) -> f64 {
-    let weight = path.and_then(|path| weights.get(path)).copied();
+fn weight(weights: &BTreeMap<String, f64>, path: &str) -> f64 {
+    let weight = weights.get(path).copied();
     // The master refuses others; a share divided by one of those would order nothing.
     weight
         .filter(|weight| weight.is_finite() && *weight > 0.0)

@@ -84,7 +84,7 @@ fn plain_order(sorter: &Sorter, node: NodeIx) -> Vec<ClientIx> {
         share(left)
             .total_cmp(&share(right))
             .then(left.rank.allocations.cmp(&right.rank.allocations))
-            .then(left.rank.name.cmp(&right.rank.name))
+            .then(left.name.cmp(&right.name))
     });
     let below = children.into_iter();
     below

@@ -4,10 +4,11 @@
 //! by what the master tells is in [`crate::changes`].
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
 };
 
+use smallvec::SmallVec;
 use tepui_protocol::v1::{
     AgentId, AgentInfo, FrameworkId, FrameworkInfo, framework_info::capability, quota::QuotaConfig,
     scheduler::OfferConstraints,
@@ -16,7 +17,8 @@ use tepui_protocol::v1::{
 use crate::{
     bundle::Bundle,
     filters::Filters,
-    kinds::{KindIx, Kinds, NameIx},
+    kinds::{Kinds, NameIx},
+    places::PlaceSet,
     slots::{Place, Slots, place},
 };
 
@@ -89,18 +91,27 @@ impl Capabilities {
 /// An agent and its ledger: what is free and what is held make up the total.
 #[derive(Debug)]
 pub struct Agent {
-    pub id: AgentId,
+    pub id: Arc<AgentId>,
     pub info: Arc<AgentInfo>,
     pub active: bool,
     pub total: Bundle,
     /// The total less what is held; shared resources are always in it.
     pub free: Bundle,
     /// Offered or in use, by client, ascending. None of them empty.
-    pub held: Vec<(ClientIx, Bundle)>,
+    pub held: SmallVec<[(ClientIx, Bundle); 1]>,
     pub has_gpus: bool,
     pub is_remote: bool,
     /// Anybody may have anything of it: no reservations, GPUs, revocable or shared resources, and local.
     pub is_plain: bool,
+}
+
+impl Agent {
+    pub fn held_by(&self, client: ClientIx) -> Option<&Bundle> {
+        let at = self
+            .held
+            .binary_search_by_key(&client, |(client, _)| *client);
+        Some(&self.held[at.ok()?].1)
+    }
 }
 
 #[derive(Debug)]
@@ -128,7 +139,25 @@ pub struct Client {
     /// Thousandths held, by name; shared resources count for each holder.
     pub allocated: Vec<i64>,
     /// Where it holds something.
-    pub agents: BTreeSet<AgentIx>,
+    pub agents: PlaceSet<AgentIx>,
+    /// That it holds more or less than before is in the notes.
+    noted: bool,
+}
+
+impl Client {
+    /// One that neither wants nor holds anything.
+    pub(crate) fn new(framework: FrameworkIx, role: Arc<str>) -> Self {
+        Self {
+            framework,
+            role,
+            subscribed: false,
+            suppressed: false,
+            active: false,
+            allocated: Vec::new(),
+            agents: PlaceSet::default(),
+            noted: false,
+        }
+    }
 }
 
 /// What changed in the world, for those who follow it instead of looking everywhere. A note names what
@@ -162,7 +191,9 @@ pub struct World {
     pub(crate) agent_by_id: HashMap<String, AgentIx>,
     pub(crate) framework_by_id: HashMap<String, FrameworkIx>,
     /// Active agents of which enough is free to be offered.
-    pub(crate) offerable: BTreeSet<AgentIx>,
+    pub(crate) offerable: PlaceSet<AgentIx>,
+    /// Clients that take offers.
+    pub(crate) active: PlaceSet<ClientIx>,
     /// Thousandths of the whole cluster by name.
     pub(crate) totals: Vec<i64>,
     pub(crate) weights: Arc<BTreeMap<String, f64>>,
@@ -173,7 +204,12 @@ pub struct World {
     min_allocatable: Vec<Vec<(NameIx, i64)>>,
     pub(crate) excluded: Vec<NameIx>,
     pub(crate) notes: Vec<Note>,
+    /// What agents have in all, each once: most machines are like others, so their totals are one bundle.
+    shapes: HashSet<Bundle>,
 }
+
+/// Fewer shapes than this are not worth looking for those no agent has any more.
+const MIN_SHAPES_TO_SWEEP: usize = 64;
 
 impl World {
     pub fn new(rules: &Rules) -> Self {
@@ -226,15 +262,35 @@ impl World {
 
     /// What changed since this was last called.
     pub fn take_notes(&mut self) -> Vec<Note> {
-        std::mem::take(&mut self.notes)
+        let notes = std::mem::take(&mut self.notes);
+        for note in &notes {
+            if let Note::ClientHolds(client) = note
+                && let Some(place) = self.clients.get_mut(*client)
+            {
+                place.noted = false;
+            }
+        }
+        notes
+    }
+
+    /// Notes that a client holds more or less, once until the notes are taken: a run gives one client much.
+    fn note_holds(&mut self, client: ClientIx) {
+        if !std::mem::replace(&mut self.clients[client].noted, true) {
+            self.notes.push(Note::ClientHolds(client));
+        }
     }
 
     /// Gives a client something of what is free on an agent.
-    pub fn take(&mut self, agent: AgentIx, client: ClientIx, bundle: Bundle) {
+    pub fn take(&mut self, agent: AgentIx, client: ClientIx, bundle: &Bundle) {
         let place = &mut self.agents[agent];
-        subtract_exclusive(&self.kinds, place, &bundle);
+        let taken = if place.is_plain && place.free.is_same(bundle) {
+            std::mem::take(&mut place.free)
+        } else {
+            subtract_exclusive(&self.kinds, place, bundle);
+            bundle.clone()
+        };
         self.settle_offerable(agent);
-        self.hold(agent, client, bundle);
+        self.hold(agent, client, taken);
     }
 
     /// Books what a client holds on an agent, without asking whether it is free.
@@ -252,7 +308,7 @@ impl World {
             Ok(at) => held[at].1.add(&bundle),
             Err(at) => held.insert(at, (client, bundle)),
         }
-        self.notes.push(Note::ClientHolds(client));
+        self.note_holds(client);
     }
 
     /// Takes back from a client what of `bundle` it really holds on the agent, and returns that. The
@@ -271,13 +327,13 @@ impl World {
         let holder = &mut self.clients[client];
         if mine.is_empty() {
             place.held.remove(at);
-            holder.agents.remove(&agent);
+            holder.agents.remove(agent);
         }
         for (name, amount) in self.kinds.quantities(&released) {
             *amount_of(&mut holder.allocated, name) -= amount;
         }
         if !released.is_empty() {
-            self.notes.push(Note::ClientHolds(client));
+            self.note_holds(client);
             self.refresh_free(agent);
         }
         released
@@ -302,8 +358,20 @@ impl World {
         if place.active && self.is_allocatable(&place.free) {
             self.offerable.insert(agent);
         } else {
-            self.offerable.remove(&agent);
+            self.offerable.remove(agent);
         }
+    }
+
+    /// The bundle that other agents have too, if there is an equal one.
+    pub(crate) fn shape(&mut self, total: Bundle) -> Bundle {
+        if let Some(shape) = self.shapes.get(&total) {
+            return shape.clone();
+        }
+        if self.shapes.len() >= MIN_SHAPES_TO_SWEEP.max(2 * self.agents.count()) {
+            self.shapes.retain(|shape| !shape.is_alone());
+        }
+        self.shapes.insert(total.clone());
+        total
     }
 
     /// Adds to (`sign` 1) or takes from (-1) the totals of the cluster.
@@ -341,12 +409,13 @@ impl World {
         if !self.kinds.wants_sweep() {
             return;
         }
-        let mut in_use: BTreeSet<KindIx> = BTreeSet::new();
+        let mut in_use = PlaceSet::default();
         for (_, agent) in self.agents.iter() {
             in_use.extend(agent.total.kinds());
             in_use.extend(agent.held.iter().flat_map(|(_, bundle)| bundle.kinds()));
         }
         in_use.extend(self.filters.refused().flat_map(Bundle::kinds));
+        self.shapes.retain(|shape| !shape.is_alone());
         self.kinds.sweep(&in_use);
     }
 }

@@ -308,7 +308,7 @@ fn pool(offers: &[OfferEntry]) -> Pool {
     let first = offers.first().expect("checked: at least one offer");
     let mut resources: Vec<Resource> = offers
         .iter()
-        .flat_map(|offer| offer.resources.clone())
+        .flat_map(|offer| offer.resources.iter().cloned())
         .collect();
     allocate(&mut resources, &first.role);
     Pool {

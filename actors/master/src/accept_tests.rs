@@ -46,7 +46,7 @@ fn a_launch_takes_its_part_and_the_rest_goes_back_with_the_filter() {
     else {
         panic!("{:?}", stage.world);
     };
-    assert_eq!(allocation.resources, parse("cpus:3;mem:4064"));
+    assert_eq!(*allocation.resources, *parse("cpus:3;mem:4064"));
     assert_eq!(*refused_for, Some(Duration::from_secs(30)));
     let record = stage.task(&fw, "t");
     assert_eq!(record.state(), TaskState::TaskStaging);

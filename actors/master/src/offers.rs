@@ -40,11 +40,11 @@ impl MasterCore {
                     Some(offer) => offers.push(offer),
                     None => {
                         turn.allocator(WorldChange::Recovered {
-                            agent_id: agent_id.clone(),
+                            agent_id: AgentId::clone(agent_id),
                             allocation: Allocation {
                                 framework_id: proposal.framework_id.clone(),
                                 role: proposal.role.clone(),
-                                resources: resources.clone(),
+                                resources: Arc::clone(resources),
                             },
                             refused_for: None,
                         });
@@ -77,7 +77,7 @@ impl MasterCore {
         &mut self,
         proposal: &Proposal,
         agent_id: &AgentId,
-        resources: &[Resource],
+        resources: &Arc<[Resource]>,
         turn: &mut Turn<'_>,
     ) -> Option<Offer> {
         let framework = self
@@ -136,7 +136,7 @@ impl MasterCore {
             framework_id: proposal.framework_id.value.clone(),
             agent_id: agent_id.value.clone(),
             role: proposal.role.clone(),
-            resources: resources.to_vec(),
+            resources: Arc::clone(resources),
         };
         self.offers.insert(number, entry);
         self.change(turn, Change::OfferAdded(full));

@@ -216,7 +216,7 @@ fn a_volume_larger_than_the_disk_leaves_the_offer_as_it_was() {
         let [WorldChange::Recovered { allocation, .. }] = &stage.world[..] else {
             panic!("{:?}", stage.world);
         };
-        assert_eq!(allocation.resources, offered);
+        assert_eq!(*allocation.resources, *offered);
     }
 }
 

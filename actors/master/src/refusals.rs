@@ -187,7 +187,7 @@ fn tell(
             allocation: Allocation {
                 framework_id: framework_id(framework),
                 role: role.to_string(),
-                resources: refusal.resources.clone(),
+                resources: refusal.resources.clone().into(),
             },
             refused_for: Duration::from_nanos(left),
         });

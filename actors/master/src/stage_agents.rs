@@ -225,7 +225,7 @@ impl Stage {
                 value: framework.to_string(),
             },
             role: role.to_string(),
-            agents: vec![(agent_id(agent), resources)],
+            agents: vec![(agent_id(agent).into(), resources.into())],
         }];
         self.input(Input::Proposals(Proposals { proposals, seen }));
     }

@@ -142,7 +142,7 @@ pub(crate) struct OfferEntry {
     pub(crate) agent_id: String,
     pub(crate) role: String,
     /// Without `allocation_info`, as the allocator gave them.
-    pub(crate) resources: Vec<Resource>,
+    pub(crate) resources: Arc<[Resource]>,
 }
 
 impl OfferEntry {
@@ -152,7 +152,7 @@ impl OfferEntry {
                 value: self.framework_id.clone(),
             },
             role: self.role.clone(),
-            resources: self.resources.clone(),
+            resources: Arc::clone(&self.resources),
         }
     }
 }
@@ -181,7 +181,7 @@ pub(crate) fn allocation_role(resources: &[Resource]) -> String {
 }
 
 /// The resources as the allocator counts them.
-pub(crate) fn without_allocation(resources: &[Resource]) -> Vec<Resource> {
+pub(crate) fn without_allocation(resources: &[Resource]) -> Arc<[Resource]> {
     resources
         .iter()
         .map(|resource| Resource {

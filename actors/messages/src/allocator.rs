@@ -97,7 +97,8 @@ impl Message for WorldChange {
 pub struct Allocation {
     pub framework_id: FrameworkId,
     pub role: String,
-    pub resources: Vec<Resource>,
+    /// Where they come back as they were proposed, the very same: the allocator then need not read them.
+    pub resources: Arc<[Resource]>,
 }
 
 /// From the allocator to the master: one framework's and role's share of one allocation run.
@@ -106,7 +107,7 @@ pub struct Proposal {
     pub framework_id: FrameworkId,
     pub role: String,
     /// Each agent once; resources without `allocation_info`.
-    pub agents: Vec<(AgentId, Vec<Resource>)>,
+    pub agents: Vec<(Arc<AgentId>, Arc<[Resource]>)>,
 }
 
 /// All proposals of one allocation run. What the master cannot offer any more it hands back by `Recovered`.

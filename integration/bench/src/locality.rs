@@ -245,7 +245,7 @@ impl Cluster {
             let used = self.launch(job, &agent_id.value, slots);
             if used < slots {
                 self.tell(WorldChange::Recovered {
-                    agent_id: agent_id.clone(),
+                    agent_id: AgentId::clone(agent_id),
                     allocation: allocation(job, slots - used),
                     refused_for: Some(REFUSED_FOR),
                 });
@@ -318,7 +318,7 @@ fn allocation(job: usize, slots: usize) -> Allocation {
             value: framework(job),
         },
         role: ROLE.to_owned(),
-        resources: vec![cpus(slots)],
+        resources: [cpus(slots)].into(),
     }
 }
 

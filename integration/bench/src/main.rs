@@ -1,5 +1,6 @@
 //! `tepui-bench NAME --json`: each benchmark beside a bare loop in one run, as a ratio, since machines are noisy.
 
+mod alloc_cycle;
 mod launch;
 mod locality;
 mod mailbox;
@@ -29,6 +30,8 @@ enum Bench {
     LaunchLatency(launch::LaunchOptions),
     /// The share of tasks that run where their data is, by how long schedulers wait for it, in simulated time
     Locality(locality::LocalityOptions),
+    /// An allocation that offers every agent, beside giving the same agents away in a bare loop
+    AllocCycle(alloc_cycle::AllocOptions),
 }
 
 #[derive(Debug, Clone, Args)]
@@ -50,6 +53,7 @@ fn main() -> anyhow::Result<()> {
             (launch::run(options)?, json)
         }
         Bench::Locality(options) => (locality::run(&options), options.json),
+        Bench::AllocCycle(options) => (alloc_cycle::run(&options)?, options.json),
     };
     if json {
         println!("{result}");

@@ -1,0 +1,220 @@
+//! Siblings in fair order: a heap whose members know where in it they are.
+//!
+//! Owns the order among siblings, and labels that stand for their names. Never computes a share. One grant
+//! moves one member; the rest of the order need not be known, so it is kept only as far as a heap is.
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BinaryHeap},
+    sync::Arc,
+};
+
+use crate::slots::{Column, place};
+
+place!(
+    /// A place in the tree of the sorter.
+    NodeIx
+);
+
+/// The place of a node among its siblings: least share first, then fewest allocations, then name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Rank {
+    /// The bits of the share; doubles at or above zero order like their bits.
+    share: u64,
+    pub(crate) allocations: u64,
+    /// The label of the name, see [`Names`].
+    pub(crate) name: u64,
+    pub(crate) node: NodeIx,
+}
+
+impl Rank {
+    pub(crate) fn new(node: NodeIx, name: u64) -> Self {
+        Self {
+            share: 0,
+            allocations: 0,
+            name,
+            node,
+        }
+    }
+
+    pub(crate) fn share(&self) -> f64 {
+        f64::from_bits(self.share)
+    }
+
+    /// Takes a share at or above zero.
+    pub(crate) fn set_share(&mut self, share: f64) {
+        self.share = share.to_bits();
+    }
+}
+
+/// Where in the heap of its parent each node is.
+pub(crate) type Seats = Column<NodeIx, usize>;
+
+/// Some siblings, ordered by rank.
+#[derive(Debug, Default)]
+pub(crate) struct Order {
+    /// No member is before the one at half its index (counted from one).
+    heap: Vec<Rank>,
+}
+
+impl Order {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.heap.is_empty()
+    }
+
+    pub(crate) fn insert(&mut self, rank: Rank, seats: &mut Seats) {
+        self.heap.push(rank);
+        self.rise(self.heap.len() - 1, rank, seats);
+    }
+
+    /// Takes out a member.
+    pub(crate) fn remove(&mut self, node: NodeIx, seats: &mut Seats) {
+        let seat = *seats.at(node);
+        let last = self.heap.pop().expect("the order holds the member");
+        if seat < self.heap.len() {
+            self.settle(seat, last, seats);
+        }
+    }
+
+    /// Gives a member a new rank.
+    pub(crate) fn update(&mut self, rank: Rank, seats: &mut Seats) {
+        self.settle(*seats.at(rank.node), rank, seats);
+    }
+
+    /// The first answer that `ask` has, asked in order.
+    pub(crate) fn find<T>(&self, mut ask: impl FnMut(NodeIx) -> Option<T>) -> Option<T> {
+        let answer = ask(self.heap.first()?.node);
+        if answer.is_some() {
+            return answer;
+        }
+        // Members whose parents in the heap were asked: the next in order is one of them.
+        let mut next = BinaryHeap::new();
+        let mut asked = 0;
+        loop {
+            for child in [2 * asked + 1, 2 * asked + 2] {
+                if let Some(rank) = self.heap.get(child) {
+                    next.push(Reverse((*rank, child)));
+                }
+            }
+            let Reverse((rank, seat)) = next.pop()?;
+            let answer = ask(rank.node);
+            if answer.is_some() {
+                return answer;
+            }
+            asked = seat;
+        }
+    }
+
+    /// Whether the member is where it is said to be, with this rank, and not before its parent.
+    pub(crate) fn holds(&self, rank: &Rank, seats: &Seats) -> bool {
+        let seat = seats.get(rank.node).copied().unwrap_or(usize::MAX);
+        self.heap.get(seat) == Some(rank)
+            && (seat == 0 || self.heap[(seat - 1) / 2] < self.heap[seat])
+    }
+
+    /// The member, if there is but one.
+    pub(crate) fn only(&self) -> Option<NodeIx> {
+        match &self.heap[..] {
+            [rank] => Some(rank.node),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.heap.len()
+    }
+
+    /// Puts `rank` at an empty seat, or where it belongs from there.
+    fn settle(&mut self, seat: usize, rank: Rank, seats: &mut Seats) {
+        if seat > 0 && rank < self.heap[(seat - 1) / 2] {
+            self.rise(seat, rank, seats);
+        } else {
+            self.sink(seat, rank, seats);
+        }
+    }
+
+    fn rise(&mut self, mut seat: usize, rank: Rank, seats: &mut Seats) {
+        while seat > 0 && rank < self.heap[(seat - 1) / 2] {
+            let parent = (seat - 1) / 2;
+            self.put(seat, self.heap[parent], seats);
+            seat = parent;
+        }
+        self.put(seat, rank, seats);
+    }
+
+    fn sink(&mut self, mut seat: usize, rank: Rank, seats: &mut Seats) {
+        loop {
+            let mut child = 2 * seat + 1;
+            if child + 1 < self.heap.len() && self.heap[child + 1] < self.heap[child] {
+                child += 1;
+            }
+            if child >= self.heap.len() || rank < self.heap[child] {
+                break;
+            }
+            self.put(seat, self.heap[child], seats);
+            seat = child;
+        }
+        self.put(seat, rank, seats);
+    }
+
+    fn put(&mut self, seat: usize, rank: Rank, seats: &mut Seats) {
+        self.heap[seat] = rank;
+        *seats.at(rank.node) = seat;
+    }
+}
+
+/// The names of siblings under labels that order as they do, so that ranks need no strings.
+#[derive(Debug, Default)]
+pub(crate) struct Names {
+    labels: BTreeMap<(Arc<str>, NodeIx), u64>,
+}
+
+/// Between a name and one entered at either end; halving it fits 32 names between two neighbours.
+const LABEL_STEP: u64 = 1 << 32;
+const FIRST_LABEL: u64 = 1 << 63;
+
+impl Names {
+    pub(crate) fn count(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// Enters a name; its label, or none if there is no room: then all must be labelled anew.
+    pub(crate) fn insert(&mut self, name: Arc<str>, node: NodeIx) -> Option<u64> {
+        let key = (name, node);
+        let before = self
+            .labels
+            .range(..&key)
+            .next_back()
+            .map(|(_, label)| *label);
+        let after = self.labels.range(&key..).next().map(|(_, label)| *label);
+        let label = match (before, after) {
+            (None, None) => Some(FIRST_LABEL),
+            (Some(before), None) => before.checked_add(LABEL_STEP),
+            (None, Some(after)) => after.checked_sub(LABEL_STEP),
+            (Some(before), Some(after)) => {
+                let label = before + (after - before) / 2;
+                (label > before).then_some(label)
+            }
+        };
+        self.labels.insert(key, label.unwrap_or_default());
+        label
+    }
+
+    pub(crate) fn remove(&mut self, name: Arc<str>, node: NodeIx) {
+        self.labels.remove(&(name, node));
+    }
+
+    /// Labels all anew, with room between them; the order stays.
+    pub(crate) fn relabel(&mut self) -> impl Iterator<Item = (NodeIx, u64)> {
+        let labels = (1..).map(|number: u64| number * LABEL_STEP);
+        let names = self.labels.iter_mut().zip(labels);
+        names.map(|(((_, node), label), new)| {
+            *label = new;
+            (*node, new)
+        })
+    }
+}
+
+#[cfg(test)]
+#[path = "order_tests.rs"]
+mod tests;
