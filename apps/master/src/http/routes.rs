@@ -189,6 +189,6 @@ impl MasterHttp {
         &self,
     ) -> Result<serde_json::Map<String, serde_json::Value>, Reply> {
         let own = self.question(Question::Metrics).await?;
-        Ok(metrics::all(&own))
+        Ok(metrics::all(&own, (self.registry)()))
     }
 }
