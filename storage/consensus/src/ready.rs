@@ -1,7 +1,5 @@
 //! Carrying out what raft decided. The order is raft's law: a leader's messages may leave first; snapshot, then
-//! entries and hard state in one synced batch; only then a follower answers. What is committed lies on the disks of a
-//! majority, this one's among them: a leader applies it, and answers for it, before it waits for its disk again; a
-//! follower after it has answered.
+//! entries and hard state in one synced batch; then what is committed is applied; only then a follower answers.
 //! Nothing here changes raft between `ready` and `advance`, except for a committed change of membership.
 
 use std::time::Instant;
@@ -49,10 +47,6 @@ impl<S: StateMachine> Member<S> {
             let lease = self.options.lease();
             self.reads.confirm(&read.request_ctx, read.index, lease);
         }
-        let mut committed = ready.take_committed_entries();
-        if self.is_leader() && ready.snapshot().is_empty() {
-            self.apply(std::mem::take(&mut committed))?;
-        }
         let mut batch = Batch::new();
         if !ready.snapshot().is_empty() {
             self.install(ready.snapshot(), &mut batch)?;
@@ -69,8 +63,8 @@ impl<S: StateMachine> Member<S> {
             self.send(now, ready.take_persisted_messages());
         }
         self.write(&batch, ready.must_sync())?;
+        self.apply(ready.take_committed_entries())?;
         self.send(now, ready.take_persisted_messages());
-        self.apply(committed)?;
 
         let mut light = self.raw.advance(ready);
         self.send(now, light.take_messages());
