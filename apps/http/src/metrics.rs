@@ -57,13 +57,20 @@ pub fn check_timeout(request: &Incoming) -> Result<(), Reply> {
         .map_err(|reason| Reply::bad_request(format!("Invalid timeout '{timeout}': {reason}.\n")))
 }
 
-/// The daemon's numbers with those of the machine, by name; all are doubles.
-pub fn all(own: &[u8]) -> Map<String, Value> {
+/// A number and its name.
+pub type Number = (&'static str, f64);
+
+/// The daemon's numbers (`own` as JSON, and `more`) with those of the machine, by name; all are doubles.
+pub fn all(own: &[u8], more: impl IntoIterator<Item = Number>) -> Map<String, Value> {
     let own: Map<String, Value> = serde_json::from_slice(own).unwrap_or_default();
     let mut names: Vec<(String, f64)> = own
         .into_iter()
         .filter_map(|(name, value)| Some((name, value.as_f64()?)))
         .collect();
+    names.extend(
+        more.into_iter()
+            .map(|(name, value)| (name.to_owned(), value)),
+    );
     names.extend(system::metrics());
     names.sort_by(|a, b| a.0.cmp(&b.0));
     names

@@ -351,10 +351,16 @@ impl Group {
     }
 
     pub(crate) fn went(&self, peer: &Peer) {
-        if let Some((_, other)) = self.other(peer) {
+        if let Some((id, other)) = self.other(peer) {
             let mut inbound = lock(&other.inbound);
             inbound.open.remove(&peer.id().0);
             inbound.parts = Parts::default();
+            let silent = inbound.open.is_empty();
+            drop(inbound);
+            if silent {
+                // What it said before is heard by now: nothing follows that could tell of its life.
+                self.unreachable(id);
+            }
         }
     }
 

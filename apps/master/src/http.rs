@@ -32,7 +32,9 @@ use actix_web::{
 use bytes::Bytes;
 use tepui_framework::Proxies;
 use tepui_http::{
-    Files, Incoming, Logging, MediaType, Reply, ask, incoming::read_body, metrics::Limiter,
+    Files, Incoming, Logging, MediaType, Reply, ask,
+    incoming::read_body,
+    metrics::{Limiter, Number},
 };
 use tepui_kit::{Asker, Directory, Teller};
 use tepui_messages::{
@@ -82,6 +84,8 @@ pub struct MasterHttp {
     pub limiter: Arc<Limiter>,
     /// Shows the group of masters, and takes changes of it.
     pub cluster: Asker<ClusterCall>,
+    /// This member's counters of the replicated registry.
+    pub registry: Arc<dyn Fn() -> Vec<Number> + Send + Sync>,
     /// The cluster's id, once it has one.
     pub cluster_id: Arc<dyn Fn() -> Option<String> + Send + Sync>,
 }

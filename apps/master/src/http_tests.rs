@@ -133,6 +133,7 @@ fn scene_with(standing: Standing, lease: Lease) -> Scene {
         logging: Logging::new(tepui_http::Verbosity::default()),
         limiter: Arc::default(),
         cluster: Answering::asker(|call| Ok(cluster(&call))),
+        registry: Arc::new(|| vec![("registry/syncs", 12.0)]),
         cluster_id: Arc::new(|| Some("c".to_string())),
     };
     Scene {
@@ -488,4 +489,11 @@ async fn bodies_are_bounded_also_when_compressed() {
             .status,
         413
     );
+}
+
+#[actix_web::test]
+async fn the_registry_is_counted_in_the_metrics() {
+    let got = send(&leading(), "GET", "/metrics", &[], b"").await;
+    let text = got.text();
+    assert!(text.contains("\nmesos_registry_syncs 12.0\n"), "{text}");
 }

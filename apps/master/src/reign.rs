@@ -11,7 +11,9 @@ use std::{
 
 use futures_util::future::BoxFuture;
 use tepui_allocator::Allocator;
+use tepui_consensus::Consensus;
 use tepui_framework::Proxies;
+use tepui_http::metrics::Number;
 use tepui_kit::{Actor, Ask, AskError, Asker, Link, Tell, TellError};
 use tepui_master_actor::Master;
 use tepui_messages::{master::Leads, traffic::Traffic, view::Query};
@@ -97,6 +99,7 @@ impl Reign {
                 registry: ground.reader.clone(),
                 election_timeout: ground.settings.election_timeout,
             }),
+            registry: registry_numbers(&ground.consensus),
             cluster_id: Arc::new(move || group.cluster_id()),
         }
     }
@@ -121,6 +124,19 @@ async fn ended<A: Actor>(link: &Link<A>) {
     while !link.is_closed() {
         sleep(END_LOOK).await;
     }
+}
+
+/// What this member did since it started, as metrics. Syncs stay far below the rest where many write at once.
+fn registry_numbers(consensus: &Consensus) -> Arc<dyn Fn() -> Vec<Number> + Send + Sync> {
+    let status = consensus.status();
+    Arc::new(move || {
+        let counters = status.borrow().counters;
+        vec![
+            ("registry/proposals", counters.proposals as f64),
+            ("registry/applied", counters.applied as f64),
+            ("registry/syncs", counters.syncs as f64),
+        ]
+    })
 }
 
 /// The view of the moment, for pages that outlive it.

@@ -117,7 +117,8 @@ impl Consensus {
         self.send(Input::Step(message))
     }
 
-    /// Tells that the connection to a member is down.
+    /// Tells that the connection to a member is down. If it leads and is not heard again, it is replaced without the
+    /// part of the election timeout that is drawn.
     pub fn report_unreachable(&self, node_id: u64) -> Result<(), InboxError> {
         self.send(Input::Unreachable(node_id))
     }
@@ -127,7 +128,8 @@ impl Consensus {
         self.send(Input::TransferLeader(to))
     }
 
-    /// The latest status; the receiver also tells of changes.
+    /// The latest status; the receiver also tells of changes, but not of mere progress: positions in the log and counts of
+    /// commands and syncs are there for whoever looks.
     pub fn status(&self) -> watch::Receiver<Status> {
         self.inner.status.clone()
     }

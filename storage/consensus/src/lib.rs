@@ -23,6 +23,7 @@ mod state_machine;
 mod status;
 mod store;
 mod stored;
+mod succession;
 mod transport;
 
 pub use driven::Driven;

@@ -82,6 +82,8 @@ pub(crate) struct Member<S> {
     pub(crate) snapshots_sent: BTreeMap<u64, Instant>,
     /// The term this member led when it last settled.
     pub(crate) led_term: Option<u64>,
+    /// The leader, where the connection to it broke and nothing was heard of it since.
+    pub(crate) lost_leader: Option<u64>,
     pub(crate) counters: Counters,
     started_at: Instant,
     /// Found by an input; the next turn ends with it.
@@ -123,6 +125,7 @@ impl<S: StateMachine> Member<S> {
             reads: Reads::default(),
             snapshots_sent: BTreeMap::new(),
             led_term: None,
+            lost_leader: None,
             counters: Counters::default(),
             started_at: now,
             fault: None,
@@ -154,6 +157,7 @@ impl<S: StateMachine> Member<S> {
             Input::Read { reply } => self.read(now, reply),
             Input::Step(message) => self.step(now, &message),
             Input::Unreachable(id) => {
+                self.note_lost(id);
                 self.raw.report_unreachable(id);
                 if self.snapshots_sent.remove(&id).is_some() {
                     // It went down with the connection: it is sent anew at once, not after its timeout.
@@ -173,6 +177,7 @@ impl<S: StateMachine> Member<S> {
     /// A tick of the clock has passed.
     pub(crate) fn tick(&mut self, now: Instant) {
         self.raw.tick();
+        self.succeed();
         self.reads.expire(now, self.options.read_timeout);
         let timeout = self.options.snapshot_timeout;
         let lost: Vec<u64> = self
@@ -310,6 +315,7 @@ impl<S: StateMachine> Member<S> {
             tracing::debug!(from = message.from, to = message.to, kind = ?message.get_msg_type(), "message dropped");
             return;
         }
+        self.note_heard(message.from);
         if let Some(found) = self.lost_tail(&message) {
             self.fault = Some(found);
             return;

@@ -31,12 +31,12 @@ impl Choice {
     }
 }
 
-struct Group {
-    now: Instant,
+pub(crate) struct Group {
+    pub(crate) now: Instant,
     wire: Arc<Wire>,
     engines: BTreeMap<u64, MemoryEngine>,
-    members: BTreeMap<u64, Member<Journal>>,
-    cut_off: Vec<u64>,
+    pub(crate) members: BTreeMap<u64, Member<Journal>>,
+    pub(crate) cut_off: Vec<u64>,
     /// Those whose disk failed, where that is expected.
     stopped: BTreeMap<u64, ConsensusError>,
     faults_expected: bool,
@@ -48,10 +48,10 @@ struct Group {
     votes: BTreeMap<(u64, u64), u64>,
 }
 
-const TICK: Duration = Duration::from_millis(100);
+pub(crate) const TICK: Duration = Duration::from_millis(100);
 
 impl Group {
-    fn new(founders: &[u64]) -> Self {
+    pub(crate) fn new(founders: &[u64]) -> Self {
         let mut group = Self {
             now: Instant::now(),
             wire: Arc::default(),
@@ -70,7 +70,7 @@ impl Group {
         group
     }
 
-    fn start(&mut self, id: u64, founders: &[u64]) {
+    pub(crate) fn start(&mut self, id: u64, founders: &[u64]) {
         self.try_start(id, founders).unwrap();
     }
 
@@ -99,14 +99,14 @@ impl Group {
         Ok(())
     }
 
-    fn crash(&mut self, id: u64, kept_writes: usize) {
+    pub(crate) fn crash(&mut self, id: u64, kept_writes: usize) {
         self.members.remove(&id);
         self.busy.remove(&id);
         self.engines[&id].crash_keeping(kept_writes);
     }
 
     /// Lets a member do something and settle; one that fails is gone, as its process would be.
-    fn work(&mut self, id: u64, work: impl FnOnce(&mut Member<Journal>, Instant)) {
+    pub(crate) fn work(&mut self, id: u64, work: impl FnOnce(&mut Member<Journal>, Instant)) {
         let now = self.now;
         let Some(member) = self.members.get_mut(&id) else {
             return;
@@ -134,7 +134,7 @@ impl Group {
     }
 
     /// Delivers until nothing is under way; `lose` says which messages are lost.
-    fn deliver(&mut self, mut lose: impl FnMut() -> bool) {
+    pub(crate) fn deliver(&mut self, mut lose: impl FnMut() -> bool) {
         self.awake();
         loop {
             for id in self.members.keys().copied().collect::<Vec<_>>() {
@@ -203,7 +203,7 @@ impl Group {
         }
     }
 
-    fn ticks(&mut self, ticks: u32) {
+    pub(crate) fn ticks(&mut self, ticks: u32) {
         for _ in 0..ticks {
             self.tick();
         }
@@ -217,7 +217,7 @@ impl Group {
         Some(leader.options.node_id)
     }
 
-    fn until_leader(&mut self) -> u64 {
+    pub(crate) fn until_leader(&mut self) -> u64 {
         for _ in 0..100 {
             match self.leader() {
                 Some(id) if self.members[&id].status().may_lead(self.now) => return id,
@@ -227,7 +227,11 @@ impl Group {
         panic!("no leader after 100 ticks");
     }
 
-    fn propose(&mut self, at: u64, line: &str) -> oneshot::Receiver<Result<Applied, ProposeError>> {
+    pub(crate) fn propose(
+        &mut self,
+        at: u64,
+        line: &str,
+    ) -> oneshot::Receiver<Result<Applied, ProposeError>> {
         let (reply, answer) = oneshot::channel();
         let command = Bytes::from(line.to_owned());
         let member = self.members.get_mut(&at).unwrap();
@@ -259,7 +263,7 @@ impl Group {
         }
     }
 
-    fn lines(&self, id: u64) -> &[Vec<u8>] {
+    pub(crate) fn lines(&self, id: u64) -> &[Vec<u8>] {
         &self.members[&id].machine.lines
     }
 }

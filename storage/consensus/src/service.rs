@@ -112,9 +112,9 @@ impl<S: StateMachine> Service<S> {
     fn publish(&self) {
         let latest = self.member.status();
         self.status.send_if_modified(|status| {
-            let changed = *status != latest;
+            let is_news = latest.is_news_after(status);
             *status = latest;
-            changed
+            is_news
         });
     }
 }

@@ -57,6 +57,23 @@ pub struct Status {
 }
 
 impl Status {
+    /// Whether those who follow the status are woken: not for mere progress, which every turn under load brings.
+    pub(crate) fn is_news_after(&self, last: &Status) -> bool {
+        let plain = |status: &Status| {
+            let counters = status.counters;
+            (
+                (status.node_id, status.role, status.term, status.leader),
+                (status.lease_until, status.caught_up),
+                (counters.snapshots_sent, counters.snapshots_installed),
+                counters.compactions,
+            )
+        };
+        plain(self) != plain(last)
+            || self.voters != last.voters
+            || self.learners != last.learners
+            || self.stopped != last.stopped
+    }
+
     /// Whether this member may act as the leader at `now`: it leads, knows all that was decided before, and no
     /// other member can lead yet.
     pub fn may_lead(&self, now: Instant) -> bool {

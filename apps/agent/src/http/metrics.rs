@@ -44,7 +44,7 @@ pub(super) async fn all(api: &Api) -> Result<Map<String, Value>, Reply> {
     own.insert("slave/uptime_secs".into(), as_f64(uptime) / 1e9);
     let own = serde_json::to_vec(&own);
     let own = own.map_err(|error| Reply::text(500, format!("Failed to write metrics: {error}")))?;
-    Ok(common::all(&own))
+    Ok(common::all(&own, []))
 }
 
 /// What follows from the node's state alone.

@@ -189,7 +189,7 @@ impl MasterHttp {
         &self,
     ) -> Result<serde_json::Map<String, serde_json::Value>, Reply> {
         let own = self.question(Question::Metrics).await?;
-        let mut all = metrics::all(&own);
+        let mut all = metrics::all(&own, (self.registry)());
         for (principal, received, processed) in self.traffic.all() {
             let name = |what| format!("frameworks/{principal}/messages_{what}");
             all.insert(name("received"), (received as f64).into());
