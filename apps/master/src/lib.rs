@@ -1,6 +1,7 @@
 //! The master as a program: its settings, its wiring and its HTTP endpoints. Owns who gets which link and what is
 //! told at the start; never what a master decides (`actors/master`).
 
+pub mod actors;
 pub mod backup;
 mod bridge;
 mod cluster;
@@ -15,7 +16,8 @@ pub mod naming;
 mod reign;
 mod roster;
 mod run;
-mod steward;
+pub mod steward;
+pub mod succession;
 mod throne;
 mod unversioned;
 mod wiring;

@@ -1,83 +1,48 @@
-//! The actors of one term: master, allocator, view, registrar and the streams of schedulers. They are made ahead (by
-//! `wiring`), lead at most once, and end together, so that nothing a master believed outlives its lead.
+//! The actors of one term and the ways to them: agents' connections, streams of schedulers, endpoints. They are made
+//! ahead (by `wiring`), lead at most once, and end together, so that nothing a master believed outlives its lead.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::sync::{Arc, atomic::Ordering};
 
 use futures_util::future::BoxFuture;
-use tepui_allocator::Allocator;
 use tepui_framework::Proxies;
-use tepui_kit::{Actor, Ask, AskError, Asker, Link, Tell, TellError};
-use tepui_master_actor::Master;
-use tepui_messages::{master::Leads, view::Query};
+use tepui_kit::{Ask, AskError, Asker};
+use tepui_messages::view::Query;
 use tepui_protocol::v1::MasterInfo;
-use tepui_registrar::Registrar;
-use tepui_view::View;
-use tokio::{sync::mpsc, time::sleep};
 
 use crate::{
+    actors::Actors,
     bridge::Agents,
     cluster::Desk,
     ground::Ground,
     http::{Door, Facts, MasterHttp},
 };
 
-/// How often it is looked whether all actors have ended.
-const END_LOOK: Duration = Duration::from_millis(1);
-
-/// An election, and which reign of this process it is for.
-pub(crate) struct Elected {
-    pub(crate) reign: u64,
-    pub(crate) leads: Leads,
-}
-
 /// See the module.
 pub(crate) struct Reign {
-    /// Counts the reigns of this process, from 0.
-    pub(crate) number: u64,
-    pub(crate) master: Link<Master>,
+    pub(crate) actors: Actors,
     pub(crate) agents: Arc<Agents>,
-    pub(crate) allocator: Link<Allocator>,
-    pub(crate) view: Link<View>,
-    pub(crate) registrar: Link<Registrar>,
     pub(crate) proxies: Proxies,
-    pub(crate) changes: Arc<AtomicU64>,
     pub(crate) info: MasterInfo,
-}
-
-/// The registrar's way to say that this member leads: through the one place that decides on standings.
-pub(crate) struct Announce {
-    pub(crate) reign: u64,
-    pub(crate) elections: mpsc::UnboundedSender<Elected>,
-}
-
-impl Tell<Leads> for Announce {
-    fn tell(&self, leads: Leads) -> Result<(), TellError> {
-        let elected = Elected {
-            reign: self.reign,
-            leads,
-        };
-        self.elections.send(elected).map_err(|_| TellError::Closed)
-    }
 }
 
 impl Reign {
     /// The endpoints that reach these actors.
     pub(crate) fn http(&self, ground: &Ground) -> MasterHttp {
         let group = Arc::clone(&ground.group);
+        let Actors {
+            master,
+            view,
+            changes,
+            ..
+        } = &self.actors;
         MasterHttp {
-            scheduler: self.master.asker(),
-            operator: self.master.asker(),
-            subscribe: self.master.teller(),
+            scheduler: master.asker(),
+            operator: master.asker(),
+            subscribe: master.teller(),
             proxies: self.proxies.clone(),
-            view: self.view.asker(),
-            watch: self.view.teller(),
-            changes: Arc::clone(&self.changes),
+            view: view.asker(),
+            watch: view.teller(),
+            changes: Arc::clone(changes),
             directory: ground.directory.clone(),
             leadership: ground.leadership.clone(),
             facts: Facts {
@@ -104,20 +69,7 @@ impl Reign {
     pub(crate) async fn end(self) {
         self.agents.end();
         self.proxies.end();
-        self.master.stop();
-        self.registrar.stop();
-        self.allocator.stop();
-        self.view.stop();
-        ended(&self.master).await;
-        ended(&self.registrar).await;
-        ended(&self.allocator).await;
-        ended(&self.view).await;
-    }
-}
-
-async fn ended<A: Actor>(link: &Link<A>) {
-    while !link.is_closed() {
-        sleep(END_LOOK).await;
+        self.actors.end().await;
     }
 }
 

@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     net::{IpAddr, Ipv4Addr, TcpListener},
     path::Path,
+    time::Duration,
 };
 
 use futures_util::StreamExt;
@@ -15,6 +16,7 @@ use tepui_protocol::v1::{
     master::{Call, call},
 };
 use tepui_view::ViewConfig;
+use tokio::time::sleep;
 
 use super::*;
 use crate::{MasterSettings, ground::assemble, http::MasterHttp, leadership::Leader};
