@@ -118,7 +118,8 @@ pub fn next_step(sight: &Sight<'_>) -> Option<Step> {
     let is_wanted = |id: &u64| registry.members.contains_key(id);
     // Those without a vote first: they cost no majority.
     let present = || status.learners.iter().chain(&status.voters);
-    if let Some(id) = present().find(|id| **id != own && !is_wanted(id)) {
+    let mut leaving = present().filter(|id| **id != own && !is_wanted(id));
+    if let Some(id) = leaving.find(|id| bears_leaving(sight, **id)) {
         return Some(Step::Change(MembershipChange::Remove(*id)));
     }
     if known.is_none() {
@@ -134,6 +135,15 @@ pub fn next_step(sight: &Sight<'_>) -> Option<Step> {
     let mut learners = status.learners.iter().copied();
     let ready = learners.find(|id| is_wanted(id) && is_up_to_date(sight, *id));
     ready.map(|id| Step::Change(MembershipChange::Promote(id)))
+}
+
+/// Whether those who keep a vote without `id` have a majority that is there: the group could decide nothing otherwise,
+/// nor be changed any more. If not, who comes goes before who leaves.
+fn bears_leaving(sight: &Sight<'_>, id: u64) -> bool {
+    let voters = sight.status.voters.iter().copied();
+    let rest: Vec<u64> = voters.filter(|it| *it != id).collect();
+    let is_there = |it: &&u64| **it == sight.status.node_id || is_up_to_date(sight, **it);
+    2 * rest.iter().filter(is_there).count() > rest.len()
 }
 
 fn is_up_to_date(sight: &Sight<'_>, id: u64) -> bool {
