@@ -85,11 +85,23 @@ benches() {
 # 3: a peer is not installed, as standard error says; all else was measured.
 beside_peers() { "$@" || [[ $? == 3 ]]; }
 
+# Seeds through the simulated cluster, those that failed once first: as many as fit, or so many.
+simulation() {
+  "$(dirname "$(tepui_bin)")/tepui-sim" --seeds "$@"
+}
+# Each planted bug is found. The feature is of the simulation alone: nothing else is built for it.
+planted() {
+  cargo build --release --workspace --features tepui-simulation/planted --bin tepui-sim
+  "$target_dir/release/tepui-sim" --bugs
+}
+
 step setup scripts/setup.sh test
 step fmt cargo fmt --all --check
 step clippy clippy
 if [[ $mode == long ]]; then step unit unit_long; else step unit unit; fi
 step build build_release
+if [[ $mode == long ]]; then step simulation simulation 0..5000; else step simulation simulation 0..1000000 --within 80; fi
+step planted planted
 step demo "$root/scripts/demo_check.sh"
 step acceptance integration/acceptance/run.sh
 step chaos chaos

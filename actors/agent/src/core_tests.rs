@@ -198,6 +198,53 @@ fn a_task_killed_before_it_ran_is_killed_during_launch() {
 }
 
 #[test]
+fn a_task_killed_while_its_command_starts_is_told_of_when_nothing_of_it_runs() {
+    for starts in [true, false] {
+        let mut node = Node::running();
+        node.run(task("t"));
+        let container_id = node.launched().order.container_id;
+        node.prepared(&container_id);
+        assert_eq!(node.states(), [TaskStarting]);
+        node.kill("t", None);
+        let destroy = Effect::Destroy {
+            container_id: container_id.clone(),
+        };
+        // Whoever hears of its end gives its resources away, and its command may run for a moment.
+        assert_eq!(node.said, std::slice::from_ref(&destroy));
+        node.said.clear();
+        node.kill("t", None);
+        assert!(node.said.is_empty(), "another kill changes nothing");
+        if starts {
+            node.on(Input::ContainerStarted {
+                container_id: container_id.clone(),
+                shim: mark(),
+                pid: 42,
+            });
+            assert_eq!(node.said, [destroy]);
+            node.exit(&container_id, 9);
+        } else {
+            node.on(Input::LaunchFailed {
+                container_id,
+                message: "it was killed before it started".to_owned(),
+            });
+        }
+        let statuses = node.drain();
+        let [status] = &statuses[..] else {
+            panic!("{statuses:?}");
+        };
+        assert_eq!(
+            (status.state(), status.reason(), status.message()),
+            (
+                TaskKilled,
+                Reason::TaskKilledDuringLaunch,
+                "Killed before delivery to the executor"
+            )
+        );
+        assert!(node.core.state().frameworks.is_empty());
+    }
+}
+
+#[test]
 fn ends_have_their_reasons() {
     let mut node = Node::running();
     node.run(TaskInfo {

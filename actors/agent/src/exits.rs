@@ -216,7 +216,7 @@ fn command_verdict(
     let message = Some(status::exit_text(wait_status));
     match decided {
         Some(decided) => Verdict {
-            message,
+            message: decided.message.clone().or(message),
             ..decided.clone()
         },
         None if killed => Verdict::executor(TaskState::TaskKilled, message),

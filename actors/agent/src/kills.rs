@@ -59,13 +59,17 @@ impl NodeCore {
         }
     }
 
-    /// A task that its executor never saw.
+    /// A task that its executor never saw. It is told of as killed at once, except where its command may start yet or
+    /// has just started: whoever hears of its end gives its resources away.
     fn kill_queued(&mut self, turn: &mut Turn<'_>, key: &ExecutorKey, task_id: &str) {
         let verdict = Verdict::agent(
             TaskState::TaskKilled,
             Reason::TaskKilledDuringLaunch,
             "Killed before delivery to the executor",
         );
+        if self.is_starting(key, task_id) {
+            return self.kill_starting(turn, key, task_id, verdict);
+        }
         let framework = key.framework_id.clone();
         self.update(
             turn,
@@ -85,6 +89,39 @@ impl NodeCore {
                 self.shutdown_executor(turn, key);
             }
         }
+    }
+
+    /// Whether the files of a command task are there, so that its command comes next.
+    fn is_starting(&self, key: &ExecutorKey, task_id: &str) -> bool {
+        let executor = self.executor(key).filter(|it| it.command_task);
+        let entry = executor.and_then(|it| it.tasks.get(task_id));
+        entry.is_some_and(|it| it.task.state() != TaskState::TaskStaging)
+    }
+
+    /// The end of the container says the rest.
+    fn kill_starting(
+        &mut self,
+        turn: &mut Turn<'_>,
+        key: &ExecutorKey,
+        task_id: &str,
+        verdict: Verdict,
+    ) {
+        let Some(executor) = self.executor_mut(key) else {
+            return;
+        };
+        if executor.phase == ExecutorPhase::Terminating {
+            return;
+        }
+        executor.phase = ExecutorPhase::Terminating;
+        executor.verdict = Some(verdict);
+        let container_id = executor.container_id.clone();
+        let entry = executor.tasks.get(task_id);
+        let (framework, killing) = (&key.framework_id, TaskState::TaskKilling);
+        // A next life of the agent is to know of the kill.
+        if let Some(kept) = entry.map(|it| it.kept(framework, &key.executor_id, killing)) {
+            turn.keep(Keep::Task(kept));
+        }
+        turn.out.push(Effect::Destroy { container_id });
     }
 
     /// Kills the command of a command task; a repeated kill may only shorten the grace of the first.

@@ -1,9 +1,11 @@
 //! The master as a program: its settings, its wiring and its HTTP endpoints. Owns who gets which link and what is
 //! told at the start; never what a master decides (`actors/master`).
 
+pub mod actors;
 pub mod backup;
 mod bridge;
 mod cluster;
+mod counted;
 mod dial;
 mod gate;
 mod ground;
@@ -16,7 +18,8 @@ mod reign;
 mod room;
 mod roster;
 mod run;
-mod steward;
+pub mod steward;
+pub mod succession;
 mod throne;
 mod unversioned;
 mod wiring;

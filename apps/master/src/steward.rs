@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tepui_consensus::{MembershipChange, Status};
+use tepui_consensus::{Consensus, MembershipChange, Status};
 use tepui_registry::{Command, Registry};
 use tokio::time::{Instant, sleep};
 
@@ -16,7 +16,7 @@ const NEARLY_THERE: u64 = 256;
 
 /// What to do next.
 #[derive(Debug, Clone, PartialEq)]
-enum Step {
+pub enum Step {
     Propose(Command),
     Change(MembershipChange),
     /// Lets that member lead, since this one is to leave.
@@ -24,29 +24,35 @@ enum Step {
 }
 
 /// What a step is decided by.
-struct Sight<'a> {
-    status: &'a Status,
-    registry: &'a Registry,
+pub struct Sight<'a> {
+    pub status: &'a Status,
+    pub registry: &'a Registry,
     /// The founders with their addresses: id, name and address.
-    founders: Vec<(u64, String, String)>,
+    pub founders: Vec<(u64, String, String)>,
     /// Where this master's bridge is reached.
-    own_address: String,
-    reachable: Vec<u64>,
+    pub own_address: String,
+    /// The members that have a connection to this one.
+    pub reachable: Vec<u64>,
 }
 
 /// Runs until aborted.
 pub(crate) async fn serve(ground: Arc<Ground>) {
+    take_steps(&ground.consensus, |status| look(&ground, status)).await;
+}
+
+/// Takes one step after the other while this member may lead; `look` says which is next. Runs until aborted.
+pub async fn take_steps(consensus: &Consensus, look: impl Fn(&Status) -> Option<Step>) {
     let mut told = String::new();
     loop {
         sleep(LOOK_INTERVAL).await;
-        let status = ground.consensus.status().borrow().clone();
+        let status = consensus.status().borrow().clone();
         if !status.may_lead(Instant::now().into_std()) {
             continue;
         }
-        let Some(step) = look(&ground, &status) else {
+        let Some(step) = look(&status) else {
             continue;
         };
-        match take(&ground, step.clone()).await {
+        match take(consensus, step.clone()).await {
             Ok(()) => tracing::info!(?step, "the group has changed by a step"),
             Err(text) if text != told => {
                 tracing::warn!(?step, "a step of changing the group failed: {text}");
@@ -79,21 +85,22 @@ fn look(ground: &Ground, status: &Status) -> Option<Step> {
     })
 }
 
-async fn take(ground: &Ground, step: Step) -> Result<(), String> {
+async fn take(consensus: &Consensus, step: Step) -> Result<(), String> {
     match step {
-        Step::Propose(command) => accepted(ground.consensus.propose(command.encode()).await),
+        Step::Propose(command) => accepted(consensus.propose(command.encode()).await),
         Step::Change(change) => {
-            let changed = ground.consensus.change_membership(change).await;
+            let changed = consensus.change_membership(change).await;
             changed.map(drop).map_err(|error| error.to_string())
         }
         Step::GiveAway(to) => {
-            let given = ground.consensus.transfer_leader(to);
+            let given = consensus.transfer_leader(to);
             given.map_err(|error| error.to_string())
         }
     }
 }
 
-fn next_step(sight: &Sight<'_>) -> Option<Step> {
+/// What brings the group nearer to what is wanted, if anything does.
+pub fn next_step(sight: &Sight<'_>) -> Option<Step> {
     let Sight {
         status, registry, ..
     } = sight;
@@ -111,7 +118,8 @@ fn next_step(sight: &Sight<'_>) -> Option<Step> {
     let is_wanted = |id: &u64| registry.members.contains_key(id);
     // Those without a vote first: they cost no majority.
     let present = || status.learners.iter().chain(&status.voters);
-    if let Some(id) = present().find(|id| **id != own && !is_wanted(id)) {
+    let mut leaving = present().filter(|id| **id != own && !is_wanted(id));
+    if let Some(id) = leaving.find(|id| bears_leaving(sight, **id)) {
         return Some(Step::Change(MembershipChange::Remove(*id)));
     }
     if known.is_none() {
@@ -127,6 +135,15 @@ fn next_step(sight: &Sight<'_>) -> Option<Step> {
     let mut learners = status.learners.iter().copied();
     let ready = learners.find(|id| is_wanted(id) && is_up_to_date(sight, *id));
     ready.map(|id| Step::Change(MembershipChange::Promote(id)))
+}
+
+/// Whether those who keep a vote without `id` have a majority that is there: the group could decide nothing otherwise,
+/// nor be changed any more. If not, who comes goes before who leaves.
+fn bears_leaving(sight: &Sight<'_>, id: u64) -> bool {
+    let voters = sight.status.voters.iter().copied();
+    let rest: Vec<u64> = voters.filter(|it| *it != id).collect();
+    let is_there = |it: &&u64| **it == sight.status.node_id || is_up_to_date(sight, **it);
+    2 * rest.iter().filter(is_there).count() > rest.len()
 }
 
 fn is_up_to_date(sight: &Sight<'_>, id: u64) -> bool {

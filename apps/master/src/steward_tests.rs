@@ -92,6 +92,27 @@ fn who_leaves_goes_before_who_comes() {
 }
 
 #[test]
+fn who_is_needed_for_the_majority_leaves_after_another_has_come() {
+    // 2 has lost its disk; without 3 nobody could lead any more.
+    let mut scene = scene(&[1, 2, 3], &[], &[1, 2, 4]);
+    scene.reachable = vec![3, 4];
+    assert_eq!(next(&scene), change(MembershipChange::AddLearner(4)));
+    scene.status.learners = vec![4];
+    scene.status.acknowledged.push((4, 1_000));
+    assert_eq!(next(&scene), change(MembershipChange::Promote(4)));
+    scene.status.learners.clear();
+    scene.status.voters.push(4);
+    assert_eq!(next(&scene), change(MembershipChange::Remove(3)));
+}
+
+#[test]
+fn a_lost_master_leaves_before_one_that_is_needed() {
+    let mut scene = scene(&[1, 2, 3], &[], &[1, 4]);
+    scene.reachable = vec![2];
+    assert_eq!(next(&scene), change(MembershipChange::Remove(3)));
+}
+
+#[test]
 fn a_leader_that_is_to_leave_gives_the_lead_to_one_that_stays() {
     let mut scene = scene(&[1, 2, 3], &[], &[2, 3]);
     scene.reachable = vec![3];

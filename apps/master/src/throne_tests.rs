@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     net::{IpAddr, Ipv4Addr, TcpListener},
     path::Path,
+    time::Duration,
 };
 
 use futures_util::StreamExt;
@@ -15,6 +16,7 @@ use tepui_protocol::v1::{
     master::{Call, call},
 };
 use tepui_view::ViewConfig;
+use tokio::time::sleep;
 
 use super::*;
 use crate::{MasterSettings, ground::assemble, http::MasterHttp, leadership::Leader};
@@ -204,18 +206,6 @@ fn the_lead_goes_round_and_nothing_of_a_reign_outlives_it() {
             end(member).await;
         }
     });
-}
-
-#[test]
-fn a_member_counts_on_from_the_newest_count_it_has_seen() {
-    let start = Instant::now();
-    let at = |seconds| start + Duration::from_secs(seconds);
-    let mut counted = CountedTime::new(start);
-    assert_eq!(counted.ago(0, at(7)), Duration::from_secs(7));
-    // A leader wrote; then there is none.
-    assert_eq!(counted.ago(5, at(9)), Duration::ZERO);
-    assert_eq!(counted.ago(5, at(20)), Duration::from_secs(11));
-    assert_eq!(counted.ago(6, at(21)), Duration::ZERO);
 }
 
 /// Neither the write's success nor its failure is told, and nobody waits for ever.

@@ -1,39 +1,23 @@
 //! Who gets which link, capacity, arbiter and restart policy: every actor of a master is named here.
 
-use std::{
-    sync::{Arc, atomic::AtomicU64},
-    time::Duration,
-};
+use std::sync::Arc;
 
-use tepui_allocator::{Allocator, AllocatorCore};
 use tepui_deadletters::DeadLetters;
 use tepui_framework::Proxies;
 use tepui_kit::{Arbiter, Directory, OnPanic, Random, Spawn};
-use tepui_master_actor::{Master, MasterConfig, MasterLinks};
+use tepui_master_actor::MasterConfig;
 use tepui_protocol::v1::{Address, MasterInfo, master_info};
-use tepui_registrar::{Beginning, Registrar};
-use tepui_view::View;
-use tokio::sync::mpsc;
+use tepui_registrar::Beginning;
 
 use crate::{
     MasterSettings,
+    actors::{AGENT_REREGISTER_TIMEOUT, AGENT_SILENCE_TIMEOUT, Actors, Making, Places},
     bridge::Agents,
     ground::Ground,
-    reign::{Announce, Elected, Reign},
+    reign::Reign,
+    succession::Announce,
 };
 
-/// Calls, updates and proposals that may wait for the master.
-const MASTER_CAPACITY: usize = 100_000;
-/// Changes that may wait for the allocator. It is told of the world only once, so nothing may be refused.
-const ALLOCATOR_CAPACITY: usize = 1_000_000;
-/// Batches of changes and queries that may wait for the view.
-const VIEW_CAPACITY: usize = 100_000;
-const REGISTRAR_CAPACITY: usize = 16_384;
-
-/// Mesos: `--agent_reregister_timeout`.
-const AGENT_REREGISTER_TIMEOUT: Duration = Duration::from_secs(600);
-/// Mesos: five pings of 15 s each.
-const AGENT_SILENCE_TIMEOUT: Duration = Duration::from_secs(75);
 const DEADLETTERS_CAPACITY: usize = 64;
 
 /// Threads.
@@ -66,90 +50,51 @@ pub(crate) fn start_deadletters(directory: &Directory, arbiters: &Arbiters) {
 }
 
 impl Reign {
-    /// Makes the actors; the registrar says on `elections` when they may lead.
-    pub(crate) fn begin(
-        ground: &Ground,
-        number: u64,
-        elections: &mpsc::UnboundedSender<Elected>,
-    ) -> anyhow::Result<Reign> {
+    /// Makes the actors; the registrar tells `announce` when they may lead.
+    pub(crate) fn begin(ground: &Ground, number: u64, announce: Announce) -> anyhow::Result<Reign> {
         let directory = &ground.directory;
         // Ids of offers, frameworks and agents begin with it: no two reigns may give the same.
         let info = master_info(&ground.settings, uuid::Uuid::new_v4().to_string());
-        let changes = Arc::new(AtomicU64::new(0));
-        let master = Spawn::new(directory)
-            .capacity(MASTER_CAPACITY)
-            .on_panic(OnPanic::ExitProcess)
-            .arbiter(&ground.arbiters.master.handle())
-            .prepare::<Master>();
-        let core = AllocatorCore::new(
-            &tepui_allocator::Config::default(),
-            Random::seeded(uuid::Uuid::new_v4().as_u64_pair().0),
-        )?;
-        let proposals = master.link().teller();
-        let allocator = Spawn::new(directory)
-            .capacity(ALLOCATOR_CAPACITY)
-            .on_panic(OnPanic::ExitProcess)
-            .arbiter(&ground.arbiters.allocator.handle())
-            .start_once(move || Allocator::new(core, proposals));
-        let view_config = ground.view_config.clone();
-        let view = Spawn::new(directory)
-            .capacity(VIEW_CAPACITY)
-            .on_panic(OnPanic::ExitProcess)
-            .arbiter(&ground.arbiters.view.handle())
-            .start_once(move || View::new(view_config));
-        let registrar = Spawn::new(directory)
-            .capacity(REGISTRAR_CAPACITY)
-            .on_panic(OnPanic::ExitProcess)
-            .arbiter(&ground.arbiters.master.handle())
-            .prepare::<Registrar>();
-        let links = MasterLinks {
-            allocator: allocator.teller(),
-            view: view.teller(),
-            registrar: registrar.link().asker(),
-            changes: Arc::clone(&changes),
-            lease: Arc::clone(&ground.lease),
-        };
         let traffic = Arc::default();
-        let config = MasterConfig {
-            info: info.clone(),
-            cluster: ground.settings.cluster.clone(),
-            started_at: ground.started_at,
-            agent_reregister_timeout: AGENT_REREGISTER_TIMEOUT,
-            agent_silence_timeout: AGENT_SILENCE_TIMEOUT,
-            removal_rate: ground.settings.removal_rate,
-            roles: ground.settings.roles.clone(),
-            root_submissions: ground.settings.root_submissions,
-            forgetting: ground.settings.forgetting,
-            rate_limits: ground.settings.rate_limits.clone(),
-            traffic: Arc::clone(&traffic),
+        let making = Making {
+            directory: directory.clone(),
+            on_panic: OnPanic::ExitProcess,
+            places: Places {
+                master: Some(ground.arbiters.master.handle()),
+                allocator: Some(ground.arbiters.allocator.handle()),
+                view: Some(ground.arbiters.view.handle()),
+            },
+            master: MasterConfig {
+                info: info.clone(),
+                cluster: ground.settings.cluster.clone(),
+                started_at: ground.started_at,
+                agent_reregister_timeout: AGENT_REREGISTER_TIMEOUT,
+                agent_silence_timeout: AGENT_SILENCE_TIMEOUT,
+                removal_rate: ground.settings.removal_rate,
+                roles: ground.settings.roles.clone(),
+                root_submissions: ground.settings.root_submissions,
+                forgetting: ground.settings.forgetting,
+                rate_limits: ground.settings.rate_limits.clone(),
+                traffic: Arc::clone(&traffic),
+            },
+            view: ground.view_config.clone(),
+            random: Random::seeded(uuid::Uuid::new_v4().as_u64_pair().0),
+            consensus: ground.consensus.clone(),
+            reader: ground.reader.clone(),
+            lease: Arc::clone(&ground.lease),
+            room: ground.disk.room(),
+            beginning: Beginning {
+                cluster_id: ground.new_cluster_id.clone(),
+                settle: number > 0,
+            },
+            elected: Arc::new(announce),
         };
-        let master = master.start_once(move || Master::new(config, links));
-        let announce = Announce {
-            reign: number,
-            elections: elections.clone(),
-        };
-        let beginning = Beginning {
-            cluster_id: ground.new_cluster_id.clone(),
-            settle: number > 0,
-        };
-        let (member, reader) = (ground.consensus.clone(), ground.reader.clone());
-        let room = ground.disk.room();
-        let registrar = registrar.start_once(move || {
-            Registrar::new(member, reader, Arc::new(announce), beginning).within(room)
-        });
+        let actors = Actors::begin(making, |links| links)?;
+        let streams = Some(ground.arbiters.streams.handle());
         Ok(Reign {
-            number,
-            agents: Arc::new(Agents::new(&master, directory)),
-            proxies: Proxies::new(
-                directory.clone(),
-                Some(ground.arbiters.streams.handle()),
-                master.teller(),
-            ),
-            master,
-            allocator,
-            view,
-            registrar,
-            changes,
+            agents: Arc::new(Agents::new(&actors.master, directory)),
+            proxies: Proxies::new(directory.clone(), streams, actors.master.teller()),
+            actors,
             traffic,
             info,
         })

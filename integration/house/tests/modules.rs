@@ -110,10 +110,14 @@ fn rules_stand_in_a_core_with_tests_beside_it() {
 
 #[test]
 fn every_module_is_wired_once_with_a_bound_of_its_own() {
-    let wirings: String = ["apps/master/src/wiring.rs", "apps/agent/src/wiring.rs"]
-        .iter()
-        .map(|path| read(&root().join(path)))
-        .collect();
+    let wirings: String = [
+        "apps/master/src/actors.rs",
+        "apps/master/src/wiring.rs",
+        "apps/agent/src/wiring.rs",
+    ]
+    .iter()
+    .map(|path| read(&root().join(path)))
+    .collect();
     for (name, _) in modules() {
         // The proxy is spawned for each subscription, by the HTTP side.
         if name == "framework" {
@@ -122,7 +126,7 @@ fn every_module_is_wired_once_with_a_bound_of_its_own() {
         let package = package(&name);
         assert!(
             wirings.contains(&package.replace('-', "_")),
-            "actors/{name} ({package}) stands in no wiring.rs"
+            "actors/{name} ({package}) stands in no wiring"
         );
     }
     assert!(

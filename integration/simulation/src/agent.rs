@@ -27,7 +27,7 @@ use crate::{
     history::History,
     invariants::ledger::Share,
     net::{Net, Place},
-    planted::Planted,
+    planted::{Bug, Planted},
 };
 
 pub const RESOURCES: &str = "cpus:4;mem:4096;disk:10000";
@@ -47,14 +47,14 @@ pub struct Field {
     pub net: Net,
     pub doors: Doors,
     pub numbers: Numbers,
-    pub planted: Option<Planted>,
+    pub planted: Planted,
 }
 
 /// The checkpoint as one life of the agent sees it.
 struct Fenced {
     memory: durable::DurableMemory,
     alive: Arc<AtomicBool>,
-    planted: Option<Planted>,
+    planted: Planted,
 }
 
 impl Memory for Fenced {
@@ -62,7 +62,7 @@ impl Memory for Fenced {
         if !self.alive.load(Ordering::Relaxed) {
             return Err("the process is dead".to_owned());
         }
-        if self.planted == Some(Planted::ForgetTasks) {
+        if self.planted.is(Bug::ForgetTasks) {
             let kept = |change: &&Keep| !matches!(change, Keep::Task(_) | Keep::Container(_));
             let kept: Vec<Keep> = changes.iter().filter(kept).cloned().collect();
             return self.memory.commit(&kept, synced);

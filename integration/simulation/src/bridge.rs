@@ -28,7 +28,7 @@ use crate::{
     history::History,
     master::Doorway,
     net::{Net, Pipe, Place},
-    planted::Planted,
+    planted::{Bug, Planted},
 };
 
 /// Beats are 2 s apart, and two are missed.
@@ -47,7 +47,7 @@ pub struct Node {
     /// Its id, once it has registered.
     pub agent_id: Arc<Mutex<Option<String>>>,
     pub history: History,
-    pub planted: Option<Planted>,
+    pub planted: Planted,
 }
 
 struct Parts {
@@ -97,6 +97,7 @@ impl Connection {
             silent_since = since;
             let silent = since.is_some_and(|since| since.elapsed() >= SILENCE);
             let node_dead = !parts.node.alive.load(Ordering::Relaxed);
+            let silent = silent && !parts.node.planted.is(Bug::HalfOpen);
             if silent || node_dead || !parts.door.is_open() {
                 return self.close(silent);
             }
@@ -149,7 +150,7 @@ impl Connection {
                     Ok(())
                 });
             }
-            if node.planted == Some(Planted::IgnoreStaleTerm) {
+            if node.planted.is(Bug::IgnoreStaleTerm) {
                 message.raise(known);
             }
             let _ = node.link.tell(message);

@@ -11,7 +11,7 @@ use tokio::time::{sleep, timeout};
 use crate::{
     history::{History, digest},
     member::{Roster, Running},
-    planted::Planted,
+    planted::{Bug, Planted},
 };
 
 const COLLECTION: &str = "simulation";
@@ -23,7 +23,7 @@ pub struct Client {
     pub key: &'static str,
     pub roster: Roster,
     pub history: History,
-    pub planted: Option<Planted>,
+    pub planted: Planted,
 }
 
 impl Client {
@@ -83,7 +83,7 @@ impl Client {
                 continue;
             };
             let floor = self.history.read(|seen| seen.reads.read_begins(self.key));
-            if self.planted != Some(Planted::ReadWithoutConfirmation) {
+            if !self.planted.is(Bug::ReadWithoutConfirmation) {
                 let granted = timeout(PATIENCE, member.consensus.read()).await;
                 if !matches!(granted, Ok(Ok(_))) {
                     continue;

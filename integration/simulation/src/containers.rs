@@ -15,7 +15,11 @@ use tepui_messages::containers::{
 use tepui_protocol::v1::ResourceStatistics;
 use tokio::{sync::watch, time::sleep};
 
-use crate::{history::History, invariants::ledger::Share, planted::Planted};
+use crate::{
+    history::History,
+    invariants::ledger::{Contained, Share},
+    planted::{Bug, Planted},
+};
 
 /// A command runs so long.
 const RUN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(25));
@@ -26,10 +30,13 @@ const EXECUTOR: Share = Share {
     memory_bytes: 32 << 20,
 };
 const SIGKILL: i32 = 9;
+/// Of [`Bug::ReportExitEarly`].
+const EARLY: Duration = Duration::from_millis(2_500);
 /// Of commands that are asked to end, so many do.
 const OBEDIENT: f64 = 0.7;
 /// The generated executor of a command task has the task's id.
 const TASK_OF: &str = "MESOS_EXECUTOR_ID";
+const FRAMEWORK_OF: &str = "MESOS_FRAMEWORK_ID";
 
 /// Cheap to clone; one a machine.
 #[derive(Clone)]
@@ -38,7 +45,7 @@ pub struct Machine(Arc<Parts>);
 struct Parts {
     name: String,
     history: History,
-    planted: Option<Planted>,
+    planted: Planted,
     containers: Mutex<Containers>,
 }
 
@@ -56,7 +63,7 @@ struct Container {
 }
 
 impl Machine {
-    pub fn new(name: String, history: History, planted: Option<Planted>, random: Random) -> Self {
+    pub fn new(name: String, history: History, planted: Planted, random: Random) -> Self {
         Self(Arc::new(Parts {
             name,
             history,
@@ -80,6 +87,8 @@ impl Machine {
         let id = order.container_id.clone();
         let task = order.env.iter().find(|(name, _)| name == TASK_OF);
         let task = task.map(|(_, task)| task.clone()).unwrap_or_default();
+        let framework = order.env.iter().find(|(name, _)| name == FRAMEWORK_OF);
+        let framework = framework.map(|(_, id)| id.clone()).unwrap_or_default();
         let (cpu, memory) = (
             order.cpu_milli.unwrap_or(0),
             order.memory_bytes.unwrap_or(0),
@@ -89,11 +98,16 @@ impl Machine {
             memory_bytes: memory.saturating_sub(EXECUTOR.memory_bytes),
         };
         let (name, history) = (&self.0.name, &self.0.history);
+        let one = Contained {
+            task: task.clone(),
+            framework,
+            share,
+        };
         history.note(format!("{name} starts {task}"));
         history.observe(|seen| seen.leaders.obeyed(name, &task));
-        history.observe(|seen| seen.ledger.starts(name, &id, &task, share));
-        if self.0.planted == Some(Planted::RunTwice) {
-            history.observe(|seen| seen.ledger.starts(name, &id, &task, share));
+        history.observe(|seen| seen.ledger.starts(name, &id, one.clone()));
+        if self.0.planted.is(Bug::RunTwice) {
+            history.observe(|seen| seen.ledger.starts(name, &id, one.clone()));
         }
         let mut containers = self.lock();
         containers.next_pid += 1;
@@ -126,11 +140,24 @@ impl Machine {
         self.0
             .history
             .note(format!("{} ends {}: {status}", self.0.name, container.task));
+        if self.0.planted.is(Bug::ReportExitEarly) {
+            let (machine, id) = (self.clone(), id.to_owned());
+            tokio::task::spawn_local(async move {
+                sleep(EARLY).await;
+                machine.is_gone(&id);
+            });
+        } else {
+            self.is_gone(id);
+        }
+        container.status.send_replace(Some(status));
+    }
+
+    /// Nothing of it runs any more.
+    fn is_gone(&self, id: &str) {
         self.0.history.observe(|seen| {
             seen.ledger.ends(&self.0.name, id);
             Ok(())
         });
-        container.status.send_replace(Some(status));
     }
 }
 

@@ -7,31 +7,48 @@ use std::sync::{
 
 use tepui_engine::{
     Batch, Counters, Durability, Engine, EngineError, Family, KeyRange, MemoryEngine, Operation,
-    Visit, keys::RAFT_META,
+    Visit,
+    keys::{RAFT_LOG, RAFT_META},
 };
 
-use crate::{history::History, planted::Planted};
+use crate::{
+    history::History,
+    planted::{Bug, Planted},
+};
 
-/// The key of the hard state in `raft_meta`, for the bug that forgets it.
+/// Keys in `raft_meta`, for the bugs that forget what stands there.
 const HARD_STATE: &[u8] = b"h";
+const MEMBERSHIP: &[u8] = b"c";
 
 pub struct Disk {
     pub engine: MemoryEngine,
     /// A dead process writes nothing more.
     pub alive: Arc<AtomicBool>,
     pub history: History,
-    pub planted: Option<Planted>,
+    pub planted: Planted,
     pub member: u64,
     pub life: u64,
 }
 
 impl Disk {
+    fn is_forgotten(&self, key: &[u8], batch: &Batch) -> bool {
+        let installs = || {
+            let whole = KeyRange::all();
+            batch.operations().iter().any(|operation| {
+                matches!(operation, Operation::DeleteRange { family, range }
+                    if *family == RAFT_LOG && *range == whole)
+            })
+        };
+        key == HARD_STATE && self.planted.is(Bug::ForgetVote)
+            || key == MEMBERSHIP && self.planted.is(Bug::ForgetMembership) && installs()
+    }
+
     fn kept(&self, batch: &Batch) -> Batch {
         let mut kept = Batch::new();
         for operation in batch.operations() {
             match operation {
                 Operation::Put { family, key, value } => {
-                    if *family != RAFT_META || key != HARD_STATE {
+                    if *family != RAFT_META || !self.is_forgotten(key, batch) {
                         kept.put(*family, key.clone(), value.clone());
                     }
                 }
@@ -42,6 +59,16 @@ impl Disk {
             }
         }
         kept
+    }
+
+    fn carry_out(&self, batch: &Batch, durability: Durability) -> Result<(), EngineError> {
+        if self.planted.is(Bug::SkipSync) {
+            return self.engine.write(batch, Durability::Buffered);
+        }
+        if self.planted.is(Bug::ForgetVote) || self.planted.is(Bug::ForgetMembership) {
+            return self.engine.write(&self.kept(batch), durability);
+        }
+        self.engine.write(batch, durability)
     }
 }
 
@@ -64,11 +91,7 @@ impl Engine for Disk {
             let reason = "the process is dead".to_owned();
             return Err(EngineError::Poisoned { reason });
         }
-        let written = match self.planted {
-            Some(Planted::SkipSync) => self.engine.write(batch, Durability::Buffered),
-            Some(Planted::ForgetVote) => self.engine.write(&self.kept(batch), durability),
-            _ => self.engine.write(batch, durability),
-        };
+        let written = self.carry_out(batch, durability);
         if let Err(error) = &written {
             self.history
                 .note(format!("disk of master {}: {error}", self.member));
@@ -77,10 +100,10 @@ impl Engine for Disk {
                 Ok(())
             });
         }
-        match self.planted {
-            Some(Planted::GoOnAfterFailedSync) => Ok(()),
-            _ => written,
+        if self.planted.is(Bug::GoOnAfterFailedSync) {
+            return Ok(());
         }
+        written
     }
 
     fn counters(&self) -> Counters {

@@ -26,7 +26,7 @@ pub struct Stage {
     pub history: History,
     pub net: Net,
     pub doors: Doors,
-    pub planted: Option<Planted>,
+    pub planted: Planted,
 }
 
 /// What outlives a scheduler: a framework keeps its id and its tasks somewhere safe.
@@ -104,6 +104,7 @@ impl FrameworkHost {
             kept: Arc::clone(&self.kept),
             alive: Arc::clone(&alive),
             old_offers: Vec::new(),
+            held: Vec::new(),
         };
         self.stage.history.note(format!("{} starts", self.name()));
         tokio::task::spawn_local(scheduler.run());

@@ -19,6 +19,7 @@ pub mod invariants;
 pub mod master;
 pub mod member;
 pub mod net;
+pub mod operator;
 mod panics;
 pub mod planted;
 pub mod reign;
@@ -27,5 +28,5 @@ mod scheduler;
 pub mod world;
 
 pub use history::Violation;
-pub use planted::Planted;
+pub use planted::{Bug, Planted};
 pub use world::{Run, Summary};

@@ -1,5 +1,4 @@
-//! One master's process: a member of the group, and reigns over it. Who leads is decided as in
-//! `apps/master/src/throne.rs`, whose rules are restated here: that file is bound to HTTP, the bridge and threads.
+//! One master's process: a member of the group, and reigns over it, which follow each other by the real rules.
 
 use std::{
     sync::{
@@ -9,24 +8,24 @@ use std::{
     time::Duration,
 };
 
+use anyhow::anyhow;
 use tepui_consensus::{Consensus, ConsensusError, Role, Status};
 use tepui_engine::{MemoryEngine, keys::MASTER_FAMILIES};
-use tepui_kit::{Clock, Directory, Link, Random, Tell};
-use tepui_master_actor::Master;
-use tokio::{
-    sync::{mpsc, watch},
-    task::AbortHandle,
-    time::sleep,
+use tepui_kit::{Clock, Directory, Link, Random};
+use tepui_master::{
+    steward,
+    succession::{Announce, House, Succession},
 };
+use tepui_master_actor::Master;
+use tokio::{sync::watch, task::AbortHandle};
 
 use crate::{
     history::{History, ensure},
     member::{RaftLinks, Roster, Start},
-    planted::Planted,
-    reign::{Elected, Ground, Heard, Reign},
+    operator,
+    planted::{Bug, Planted},
+    reign::{Ground, Heard, Reign},
 };
-
-const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// The way to a master that leads.
 #[derive(Clone)]
@@ -60,7 +59,7 @@ pub struct Realm {
     pub history: History,
     pub links: Arc<RaftLinks>,
     pub roster: Roster,
-    pub planted: Option<Planted>,
+    pub planted: Planted,
     pub reigns: Arc<AtomicU64>,
 }
 
@@ -69,16 +68,32 @@ struct Life {
     consensus: Consensus,
     ground: Arc<Ground>,
     court: Arc<Mutex<Court>>,
-    tasks: [AbortHandle; 2],
+    tasks: [AbortHandle; 3],
+}
+
+/// What became of a master's machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    Well,
+    /// Its disk lost or falsified something it had kept; the process may not have noticed yet.
+    Harmed,
+    /// The process refuses its disk: only another master can take its place.
+    Lost,
+    /// Its operator has taken it away.
+    Retired,
 }
 
 pub struct MasterHost {
     pub id: u64,
     pub engine: MemoryEngine,
+    pub fate: Fate,
+    founders: Vec<u64>,
     realm: Realm,
     random: Random,
     lives: u64,
     life: Option<Life>,
+    /// The last start failed, on a disk that may work again.
+    failed: bool,
     pub stalled_until: Arc<AtomicU64>,
 }
 
@@ -87,9 +102,13 @@ fn lock(court: &Mutex<Court>) -> MutexGuard<'_, Court> {
 }
 
 impl MasterHost {
-    pub fn new(id: u64, realm: Realm, random: Random) -> MasterHost {
+    /// `founders` is empty for one that joins.
+    pub fn new(id: u64, founders: &[u64], realm: Realm, random: Random) -> MasterHost {
         MasterHost {
             id,
+            founders: founders.to_vec(),
+            fate: Fate::Well,
+            failed: false,
             engine: MemoryEngine::new(&MASTER_FAMILIES),
             realm,
             random,
@@ -106,14 +125,19 @@ impl MasterHost {
     /// Whether the process has ended by itself, as after a failed disk.
     pub fn has_ended(&self) -> bool {
         let status = self.life.as_ref().map(|life| life.consensus.status());
-        status.is_some_and(|status| status.borrow().stopped.is_some())
+        self.failed || status.is_some_and(|status| status.borrow().stopped.is_some())
     }
 
     pub fn start(&mut self) {
+        if matches!(self.fate, Fate::Lost | Fate::Retired) {
+            return;
+        }
+        self.failed = false;
         self.lives += 1;
         let alive = Arc::new(AtomicBool::new(true));
         let member = Start {
             id: self.id,
+            founders: &self.founders,
             life: self.lives,
             engine: &self.engine,
             alive: &alive,
@@ -127,7 +151,7 @@ impl MasterHost {
         };
         let member = match member.start() {
             Ok(member) => member,
-            Err(error) => return self.lost(&error),
+            Err(error) => return self.refused(&error),
         };
         self.realm
             .history
@@ -144,9 +168,9 @@ impl MasterHost {
             member,
             lease: Arc::new(move || {
                 let status = status.borrow();
-                let may = match planted {
-                    Some(Planted::ActWithoutLease) => status.role == Role::Leader,
-                    _ => status.may_lead(now.now().into_std()),
+                let may = match planted.is(Bug::ActWithoutLease) {
+                    true => status.role == Role::Leader,
+                    false => status.may_lead(now.now().into_std()),
                 };
                 (may && living.load(Ordering::Relaxed)).then_some(status.term)
             }),
@@ -156,24 +180,71 @@ impl MasterHost {
             reigns: Arc::clone(&self.realm.reigns),
         });
         let court: Arc<Mutex<Court>> = Arc::default();
-        let throne = Throne::new(Arc::clone(&ground), Arc::clone(&court), Arc::clone(&alive));
+        let throne = Throne {
+            ground: Arc::clone(&ground),
+            court: Arc::clone(&court),
+            alive: Arc::clone(&alive),
+            over: Mutex::new(watch::Sender::new(false)),
+        };
         let throne = tokio::task::spawn_local(throne.run()).abort_handle();
+        let steward = self.steward(&ground);
         self.life = Some(Life {
             alive,
             consensus,
             ground,
             court,
-            tasks: [driver, throne],
+            tasks: [driver, throne, steward],
         });
     }
 
-    /// Disks lose only what was not synced here: whoever does not find its own again had not made sure of it.
-    fn lost(&self, error: &ConsensusError) {
+    /// The real steward, with what it knows from this simulation's links.
+    fn steward(&self, ground: &Arc<Ground>) -> AbortHandle {
+        let (founders, realm, id) = (self.founders.clone(), self.realm.clone(), self.id);
+        let ground = Arc::clone(ground);
+        let work = async move {
+            let (consensus, reader) = (&ground.member.consensus, &ground.member.reader);
+            let look = |status: &Status| {
+                let running = realm.roster.running().into_keys();
+                let reachable = running.filter(|other| realm.links.joins(id, *other));
+                let reachable = reachable.collect();
+                let founders = founders.iter().map(|id| operator::founder(*id)).collect();
+                reader.with(|registry| {
+                    let own = registry.members.get(&id);
+                    steward::next_step(&steward::Sight {
+                        status,
+                        registry,
+                        founders,
+                        own_address: own.map(|it| it.address.clone()).unwrap_or_default(),
+                        reachable,
+                    })
+                })
+            };
+            steward::take_steps(consensus, look).await;
+        };
+        tokio::task::spawn_local(work).abort_handle()
+    }
+
+    /// A member that does not start. Disks lose only what was not synced here, unless they were harmed: whoever does
+    /// not find its own again otherwise had not made sure of it.
+    fn refused(&mut self, error: &ConsensusError) {
+        self.realm
+            .history
+            .note(format!("master {} does not start: {error}", self.id));
+        if matches!(error, ConsensusError::Engine(_)) {
+            self.failed = true;
+            return;
+        }
         self.realm.history.observe(|_| {
-            ensure("I2", false, || {
+            ensure("I2", self.fate == Fate::Harmed, || {
                 format!("master {} does not find what it synced: {error}", self.id)
             })
         });
+        if self.realm.planted.is(Bug::ComeBackEmpty) {
+            self.engine = MemoryEngine::new(&MASTER_FAMILIES);
+            self.fate = Fate::Well;
+            return self.start();
+        }
+        self.fate = Fate::Lost;
     }
 
     pub fn start_if_down(&mut self) {
@@ -198,8 +269,51 @@ impl MasterHost {
 
     /// The machine dies; of the unsynced writes the oldest `kept` had reached the disk.
     pub fn crash(&mut self, kept: usize) {
+        self.die();
+        self.engine.crash_keeping(kept);
+    }
+
+    /// The machine dies while it writes: the last unsynced record is torn off.
+    pub fn tear(&mut self, bytes: u64) {
+        if self.die() {
+            match self.engine.unsynced() {
+                0 => self.engine.crash(),
+                _ => self.engine.crash_tearing(bytes),
+            }
+        }
+    }
+
+    /// The machine dies, and so many bytes that it had synced are gone.
+    pub fn lose(&mut self, bytes: u64) {
+        self.die();
+        self.engine.crash();
+        self.engine.crash_tearing(bytes);
+        self.fate = Fate::Harmed;
+    }
+
+    /// A bit of what it has kept flips.
+    pub fn rot(&mut self, choice: u64) {
+        if let Some((family, key)) = self.engine.damage_any(choice) {
+            let (id, key) = (self.id, key.escape_ascii());
+            self.realm.history.note(format!(
+                "master {id}: a bit of {} {key} flips",
+                family.name()
+            ));
+            self.fate = Fate::Harmed;
+        }
+    }
+
+    /// Its operator takes it away for good.
+    pub fn retire(&mut self) {
+        self.crash(0);
+        self.fate = Fate::Retired;
+    }
+
+    /// The process is gone; whether there was one.
+    fn die(&mut self) -> bool {
+        self.failed = false;
         let Some(life) = self.life.take() else {
-            return;
+            return false;
         };
         life.alive.store(false, Ordering::Relaxed);
         self.realm.roster.leave(self.id);
@@ -207,12 +321,13 @@ impl MasterHost {
         let mut court = lock(&life.court);
         court.door = None;
         if let Some(reign) = court.reign.take() {
-            reign.stop();
+            reign.actors.stop();
         }
-        self.engine.crash_keeping(kept);
+        drop(court);
         self.realm
             .history
             .note(format!("master {} crashes", self.id));
+        true
     }
 
     /// The way in, while this master leads and a majority confirms it.
@@ -233,96 +348,86 @@ impl MasterHost {
     }
 }
 
-/// See `apps/master/src/throne.rs`.
+/// What shows of reigns in the simulation; `apps/master/src/throne.rs` stands there for it.
 struct Throne {
     ground: Arc<Ground>,
     court: Arc<Mutex<Court>>,
     alive: Arc<AtomicBool>,
-    reign: Arc<Reign>,
-    over: watch::Sender<bool>,
-    leads: Option<u64>,
-    elections: mpsc::UnboundedReceiver<Elected>,
-    announce: mpsc::UnboundedSender<Elected>,
+    /// Of the reign that leads, or led last.
+    over: Mutex<watch::Sender<bool>>,
 }
 
 impl Throne {
-    fn new(ground: Arc<Ground>, court: Arc<Mutex<Court>>, alive: Arc<AtomicBool>) -> Throne {
-        let (announce, elections) = mpsc::unbounded_channel();
-        let reign = Arc::new(Reign::begin(&ground, true, &announce));
-        lock(&court).reign = Some(Arc::clone(&reign));
-        Throne {
-            ground,
-            court,
-            alive,
-            reign,
-            over: watch::Sender::new(false),
-            leads: None,
-            elections,
-            announce,
+    /// Runs until consensus has failed.
+    async fn run(self) {
+        let member = &self.ground.member;
+        let (consensus, reader) = (member.consensus.clone(), member.reader.clone());
+        let court = Arc::clone(&self.court);
+        let history = self.ground.history.clone();
+        let ended = match Succession::new(self, consensus, reader) {
+            Ok(mut succession) => succession.run().await,
+            Err(error) => error,
+        };
+        history.note(format!("{ended:#}"));
+        if let Some(reign) = lock(&court).reign.take() {
+            reign.actors.stop();
         }
     }
 
-    async fn run(mut self) {
-        let mut status = self.ground.member.consensus.status();
-        loop {
-            let now = status.borrow_and_update().clone();
-            if now.stopped.is_some() {
-                self.close();
-                return self.reign.stop();
-            }
-            let over = |term| now.role != Role::Leader || now.term != term;
-            if self.reign.master.is_closed() || self.leads.is_some_and(over) {
-                self.renew().await;
-            }
-            tokio::select! {
-                biased;
-                Some(elected) = self.elections.recv() => self.elect(elected).await,
-                changed = status.changed() => {
-                    if changed.is_err() {
-                        return;
-                    }
-                }
-                () = sleep(LOOK_INTERVAL) => {}
-            }
-        }
+    fn over(&self) -> MutexGuard<'_, watch::Sender<bool>> {
+        self.over.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn elect(&mut self, elected: Elected) {
-        if self.reign.number != elected.reign {
-            return;
-        }
-        let status: Status = self.ground.member.consensus.status().borrow().clone();
-        let term = elected.leads.term;
-        let stale = status.role != Role::Leader || status.term != term;
-        if stale || self.reign.master.tell(elected.leads).is_err() {
-            return self.renew().await;
-        }
-        self.leads = Some(term);
+    fn close(&self) {
+        lock(&self.court).door = None;
+        self.over().send_replace(true);
+    }
+}
+
+impl House for Throne {
+    type Reign = Arc<Reign>;
+
+    fn begin(&self, number: u64, announce: Announce) -> anyhow::Result<Arc<Reign>> {
+        Reign::begin(&self.ground, number == 0, announce).map(Arc::new)
+    }
+
+    fn master<'a>(&self, reign: &'a Arc<Reign>) -> &'a Link<Master> {
+        &reign.actors.master
+    }
+
+    fn seat(&self, reign: &Arc<Reign>) {
+        lock(&self.court).reign = Some(Arc::clone(reign));
+    }
+
+    fn crown(&self, reign: &Arc<Reign>, term: u64) {
         self.ground.history.note(format!(
             "master {} leads in term {term}, reign {}",
-            self.ground.id, self.reign.number
+            self.ground.id, reign.number
         ));
+        let (over, is_over) = watch::channel(false);
+        *self.over() = over;
         lock(&self.court).door = Some(Doorway {
             member: self.ground.id,
             term,
-            master: self.reign.master.clone(),
-            heard: Arc::clone(&self.reign.heard),
-            over: self.over.subscribe(),
+            master: reign.actors.master.clone(),
+            heard: Arc::clone(&reign.heard),
+            over: is_over,
             alive: Arc::clone(&self.alive),
         });
     }
 
-    fn close(&mut self) {
-        lock(&self.court).door = None;
-        self.over.send_replace(true);
-        self.over = watch::Sender::new(false);
-        self.leads = None;
+    fn depose(&self, _: &Status) {
+        self.close();
     }
 
-    async fn renew(&mut self) {
+    fn stand(&self, _: &Status) {}
+
+    async fn end(&self, reign: Arc<Reign>) {
+        reign.actors.end().await;
+    }
+
+    fn failed(&self, _status: &Status, reason: &str) -> anyhow::Error {
         self.close();
-        self.reign.end().await;
-        self.reign = Arc::new(Reign::begin(&self.ground, false, &self.announce));
-        lock(&self.court).reign = Some(Arc::clone(&self.reign));
+        anyhow!("master {} has stopped: {reason}", self.ground.id)
     }
 }

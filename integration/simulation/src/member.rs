@@ -25,12 +25,14 @@ use crate::{
     disk::Disk,
     history::{History, digest},
     net::{Net, Pipe, Place},
-    planted::Planted,
+    planted::{Bug, Planted},
 };
 
-pub const MEMBERS: [u64; 3] = [1, 2, 3];
+/// The ids that a run gives at most: to founders, and to those that join or take another's place.
+pub const MASTERS: u64 = 64;
 
-/// Of [`Planted::SkipCommandOnOneMember`].
+const STALL_SLICE: Duration = Duration::from_millis(100);
+/// Of [`Bug::SkipCommandOnOneMember`].
 const SKIPPING_MEMBER: u64 = 2;
 const SKIPPED_INDEX: u64 = 40;
 
@@ -69,19 +71,41 @@ impl Roster {
 }
 
 /// One ordered stream for each pair, whatever lives its ends have had.
-pub struct RaftLinks(BTreeMap<(u64, u64), Pipe>);
+pub struct RaftLinks {
+    net: Net,
+    pipes: Mutex<Pipes>,
+}
+
+struct Pipes {
+    /// By sender and receiver.
+    open: BTreeMap<(u64, u64), Pipe>,
+    random: Random,
+}
 
 impl RaftLinks {
     pub fn new(net: &Net, random: &mut Random) -> RaftLinks {
-        let pairs = MEMBERS
-            .iter()
-            .flat_map(|from| MEMBERS.map(|to| (*from, to)));
-        let pipes = pairs.filter(|(from, to)| from != to).map(|(from, to)| {
+        RaftLinks {
+            net: net.clone(),
+            pipes: Mutex::new(Pipes {
+                open: BTreeMap::new(),
+                random: random.fork(),
+            }),
+        }
+    }
+
+    fn get(&self, from: u64, to: u64) -> Pipe {
+        let mut pipes = self.pipes.lock().unwrap_or_else(PoisonError::into_inner);
+        let Pipes { open, random } = &mut *pipes;
+        let fresh = || {
             let (here, there) = (Place::Master(from), Place::Master(to));
-            let pipe = Pipe::open(net, here, there, random.fork(), false);
-            ((from, to), pipe)
-        });
-        RaftLinks(pipes.collect())
+            Pipe::open(&self.net, here, there, random.fork(), false)
+        };
+        open.entry((from, to)).or_insert_with(fresh).clone()
+    }
+
+    /// Whether the two have a connection.
+    pub fn joins(&self, from: u64, to: u64) -> bool {
+        self.net.joins(Place::Master(from), Place::Master(to))
     }
 }
 
@@ -103,9 +127,7 @@ impl Transport for Way {
             seen.fail_stop
                 .speaks(self.from, self.life, "a message of Raft")
         });
-        let Some(pipe) = self.links.0.get(&(self.from, to)) else {
-            return;
-        };
+        let pipe = self.links.get(self.from, to);
         let (roster, meant) = (self.roster.clone(), self.roster.life(to));
         pipe.send(move || {
             // The connection to an earlier life of the receiver is gone with it.
@@ -124,7 +146,7 @@ struct Watched {
     machine: RegistryMachine,
     history: History,
     member: u64,
-    planted: Option<Planted>,
+    planted: Planted,
 }
 
 impl StateMachine for Watched {
@@ -142,7 +164,7 @@ impl StateMachine for Watched {
         command: &[u8],
         batch: &mut Batch,
     ) -> Result<Bytes, StateError> {
-        let skips = self.planted == Some(Planted::SkipCommandOnOneMember)
+        let skips = self.planted.is(Bug::SkipCommandOnOneMember)
             && self.member == SKIPPING_MEMBER
             && index.is_multiple_of(SKIPPED_INDEX);
         let outcome = if skips {
@@ -177,13 +199,15 @@ impl StateMachine for Watched {
 /// What a member is started with.
 pub struct Start<'a> {
     pub id: u64,
+    /// The voters of a new group; none for a member that joins.
+    pub founders: &'a [u64],
     pub life: u64,
     pub engine: &'a MemoryEngine,
     pub alive: &'a Arc<AtomicBool>,
     pub links: &'a Arc<RaftLinks>,
     pub roster: &'a Roster,
     pub history: &'a History,
-    pub planted: Option<Planted>,
+    pub planted: Planted,
     pub random: Random,
     /// Nanoseconds of [`Clock::nanos`] until which the disk answers nobody.
     pub stalled_until: &'a Arc<AtomicU64>,
@@ -243,14 +267,17 @@ impl Start<'_> {
 
     /// Small logs, so that snapshots are part of every run.
     fn options(&mut self) -> Options {
-        let options = Options::new(self.id, &MEMBERS);
+        let options = Options::new(self.id, self.founders);
         // Never the same for two members, or they could stand for election together for ever.
-        let wait = options.election_ticks as u64 + self.id + 3 * self.random.below(3);
+        let wait = options.election_ticks as u64 + 2 * self.id + self.random.below(2);
         Options {
             fixed_election_ticks: Some(wait as usize),
             compact_after_entries: 60,
             keep_entries: 20,
-            snapshot_timeout: Duration::from_secs(3),
+            snapshot_timeout: match self.planted.is(Bug::LoseSnapshot) {
+                true => Duration::from_secs(86_400),
+                false => Duration::from_secs(3),
+            },
             ..options
         }
     }
@@ -265,7 +292,14 @@ async fn drive(mut driven: Driven, clock: Clock, stalled_until: Arc<AtomicU64>) 
             () = driven.arrival() => {}
             () = sleep_until(due) => {}
         }
-        sleep_until(clock.instant_at(stalled_until.load(Ordering::Relaxed))).await;
+        loop {
+            let until = clock.instant_at(stalled_until.load(Ordering::Relaxed));
+            if until <= Instant::now() {
+                break;
+            }
+            // In slices: it may go on earlier.
+            sleep_until(until.min(Instant::now() + STALL_SLICE)).await;
+        }
         if !driven.turn(Instant::now().into_std()) {
             return;
         }

@@ -12,6 +12,8 @@ use std::{
 use tepui_kit::Random;
 use tokio::{sync::mpsc, time::Instant};
 
+const SLICE: Duration = Duration::from_millis(100);
+
 /// Where a process runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Place {
@@ -42,33 +44,53 @@ impl Default for Condition {
 
 /// Cheap to clone; one a run.
 #[derive(Clone, Default)]
-pub struct Net(Arc<Mutex<BTreeMap<(Place, Place), Condition>>>);
+pub struct Net(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    conditions: BTreeMap<(Place, Place), Condition>,
+    /// Processes that were stopped, and until when.
+    stopped: BTreeMap<Place, Instant>,
+}
 
 impl Net {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<(Place, Place), Condition>> {
+    fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn condition(&self, from: Place, to: Place) -> Condition {
-        self.lock().get(&(from, to)).copied().unwrap_or_default()
+        let state = self.lock();
+        let condition = state.conditions.get(&(from, to));
+        condition.copied().unwrap_or_default()
     }
 
     pub fn set(&self, from: Place, to: Place, condition: Condition) {
-        self.lock().insert((from, to), condition);
+        self.lock().conditions.insert((from, to), condition);
     }
 
     pub fn is_cut(&self, from: Place, to: Place) -> bool {
         self.condition(from, to).cut
     }
 
-    /// Neither direction is cut.
+    /// Whether either could notice within a few beats that the other is there: nothing is cut, nobody is stopped.
     pub fn joins(&self, one: Place, other: Place) -> bool {
-        !self.is_cut(one, other) && !self.is_cut(other, one)
+        let awake = |place| self.stopped_until(place).is_none();
+        !self.is_cut(one, other) && !self.is_cut(other, one) && awake(one) && awake(other)
+    }
+
+    /// A process is stopped: what it says and what it is told lies in sockets until then.
+    pub fn stop(&self, place: Place, until: Instant) {
+        self.lock().stopped.insert(place, until);
+    }
+
+    fn stopped_until(&self, place: Place) -> Option<Instant> {
+        let until = self.lock().stopped.get(&place).copied();
+        until.filter(|until| *until > Instant::now())
     }
 
     /// Everything works again.
     pub fn heal(&self) {
-        self.lock().clear();
+        *self.lock() = State::default();
     }
 }
 
@@ -101,6 +123,10 @@ impl Pipe {
         tokio::task::spawn_local(async move {
             while let Some((at, twice, mut parcel)) = queued.recv().await {
                 tokio::time::sleep_until(at).await;
+                while let Some(until) = way.stopped_until(from).max(way.stopped_until(to)) {
+                    // In slices: it may go on earlier.
+                    tokio::time::sleep_until(until.min(Instant::now() + SLICE)).await;
+                }
                 if way.is_cut(from, to) || breaks && over.load(Ordering::Relaxed) {
                     over.store(true, Ordering::Relaxed);
                     continue;

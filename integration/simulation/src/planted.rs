@@ -1,9 +1,33 @@
-//! Bugs planted on purpose, one a run: what the simulation must find; `planted.tsv` lists them. They sit at the seams of the real code (its disk, links, lease, clock and configuration),
-//! so that no production crate holds a bug, not even behind a feature.
+//! Bugs planted on purpose, one a run: what the simulation must find. `PLANTED.md` lists them. They sit at the seams
+//! of the real code (its disk, links, lease, clock and configuration), so that no production crate holds a bug; and
+//! without the feature `planted` none can be chosen.
 
-/// See `planted.tsv` for what each stands for.
+/// What is planted in a run: nothing, unless this crate was built with the feature `planted`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Planted(#[cfg(feature = "planted")] Option<Bug>);
+
+impl Planted {
+    #[cfg(feature = "planted")]
+    pub(crate) fn is(self, bug: Bug) -> bool {
+        self.0 == Some(bug)
+    }
+
+    #[cfg(not(feature = "planted"))]
+    pub(crate) const fn is(self, _: Bug) -> bool {
+        false
+    }
+}
+
+#[cfg(feature = "planted")]
+impl From<Bug> for Planted {
+    fn from(bug: Bug) -> Self {
+        Self(Some(bug))
+    }
+}
+
+/// See `PLANTED.md` for what each stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Planted {
+pub enum Bug {
     SkipSync,
     ForgetVote,
     GoOnAfterFailedSync,
@@ -17,10 +41,16 @@ pub enum Planted {
     ForgetFailoverTimeout,
     RunTwice,
     ForgetTasks,
+    ForgetMembership,
+    ComeBackEmpty,
+    OfferByAgent,
+    HalfOpen,
+    LoseSnapshot,
+    ReportExitEarly,
 }
 
-impl Planted {
-    pub const ALL: [Planted; 13] = [
+impl Bug {
+    pub const ALL: [Bug; 19] = [
         Self::SkipSync,
         Self::ForgetVote,
         Self::GoOnAfterFailedSync,
@@ -34,9 +64,15 @@ impl Planted {
         Self::ForgetFailoverTimeout,
         Self::RunTwice,
         Self::ForgetTasks,
+        Self::ForgetMembership,
+        Self::ComeBackEmpty,
+        Self::OfferByAgent,
+        Self::HalfOpen,
+        Self::LoseSnapshot,
+        Self::ReportExitEarly,
     ];
 
-    /// Its name in `planted.tsv`.
+    /// Its name in `PLANTED.md`.
     pub fn name(self) -> &'static str {
         match self {
             Self::SkipSync => "skip-sync",
@@ -52,11 +88,17 @@ impl Planted {
             Self::ForgetFailoverTimeout => "forget-failover-timeout",
             Self::RunTwice => "run-twice",
             Self::ForgetTasks => "forget-tasks",
+            Self::ForgetMembership => "forget-membership",
+            Self::ComeBackEmpty => "come-back-empty",
+            Self::OfferByAgent => "offer-by-agent",
+            Self::HalfOpen => "half-open",
+            Self::LoseSnapshot => "lose-snapshot",
+            Self::ReportExitEarly => "report-exit-early",
         }
     }
 
     /// The bug with this name.
-    pub fn by_name(name: &str) -> Option<Planted> {
+    pub fn by_name(name: &str) -> Option<Bug> {
         Self::ALL.into_iter().find(|bug| bug.name() == name)
     }
 }

@@ -1,4 +1,4 @@
-//! The real actors of one term, wired as `apps/master` wires them, with the simulation's ears on their links.
+//! The real actors of one term, wired as `tepui_master::actors` wires them, with the simulation's ears on their links.
 
 use std::{
     sync::{
@@ -9,45 +9,32 @@ use std::{
 };
 
 use futures_util::future::BoxFuture;
-use tepui_allocator::{Allocator, AllocatorCore};
-use tepui_kit::{
-    Actor, Ask, AskError, Clock, Directory, Link, OnPanic, Random, Spawn, Tell, TellError, Teller,
+use tepui_kit::{Ask, AskError, Asker, Clock, Directory, OnPanic, Random, Tell, TellError, Teller};
+use tepui_master::{
+    actors::{AGENT_REREGISTER_TIMEOUT, AGENT_SILENCE_TIMEOUT, Actors, Making, Places},
+    succession::Announce,
 };
-use tepui_master_actor::{Master, MasterConfig, MasterLinks};
+use tepui_master_actor::{MasterConfig, MasterLinks};
 use tepui_messages::{
     allocator::WorldChange,
     change::Change,
-    master::{Leads, Lease},
+    master::Lease,
     registrar::{Commit, Committed},
     view::Follow,
 };
 use tepui_protocol::v1::{MasterInfo, Task};
-use tepui_registrar::{Beginning, Registrar};
-use tepui_view::{View, ViewConfig};
-use tokio::{sync::mpsc, time::sleep};
+use tepui_registrar::Beginning;
+use tepui_view::ViewConfig;
 
 use crate::{
     history::{History, digest},
     invariants::{ledger::Books, offers::Standing},
     member::Member,
-    planted::Planted,
+    planted::{Bug, Planted},
 };
 
-/// As in `apps/master`.
-const MASTER_CAPACITY: usize = 100_000;
-const ALLOCATOR_CAPACITY: usize = 1_000_000;
-const VIEW_CAPACITY: usize = 100_000;
-const REGISTRAR_CAPACITY: usize = 16_384;
-const AGENT_REREGISTER_TIMEOUT: Duration = Duration::from_secs(600);
-const AGENT_SILENCE_TIMEOUT: Duration = Duration::from_secs(75);
-/// Of [`Planted::EvictEarly`].
+/// Of [`Bug::EvictEarly`].
 const EARLY: Duration = Duration::from_secs(5);
-
-/// An election, and which reign of this process it is for.
-pub struct Elected {
-    pub reign: u64,
-    pub leads: Leads,
-}
 
 /// What all reigns of one process are made of.
 pub struct Ground {
@@ -58,7 +45,7 @@ pub struct Ground {
     pub member: Member,
     pub lease: Lease,
     pub history: History,
-    pub planted: Option<Planted>,
+    pub planted: Planted,
     pub random: Mutex<Random>,
     /// Numbers reigns over the whole run.
     pub reigns: Arc<AtomicU64>,
@@ -72,11 +59,9 @@ pub struct Heard {
 }
 
 pub struct Reign {
+    /// Counts the reigns of the whole run, so that no two give the same ids.
     pub number: u64,
-    pub master: Link<Master>,
-    allocator: Link<Allocator>,
-    view: Link<View>,
-    registrar: Link<Registrar>,
+    pub actors: Actors,
     pub heard: Arc<Mutex<Heard>>,
 }
 
@@ -112,7 +97,10 @@ impl Tell<Follow> for Ear {
                 Change::FrameworkRemoved { framework_id, .. } => {
                     let (id, now) = (&framework_id.value, self.history.now());
                     self.history.note(format!("{id} is removed"));
-                    self.history.observe(|seen| seen.failover.removed(id, now));
+                    self.history.observe(|seen| {
+                        seen.ledger.removed(id);
+                        seen.failover.removed(id, now)
+                    });
                 }
                 _ => {}
             }
@@ -125,10 +113,10 @@ impl Tell<Follow> for Ear {
 
 /// Hears what becomes of writes.
 struct Clerk {
-    registrar: Link<Registrar>,
+    registrar: Asker<Commit>,
     history: History,
     member: (u64, u64),
-    planted: Option<Planted>,
+    planted: Planted,
 }
 
 impl Ask<Commit> for Clerk {
@@ -136,7 +124,7 @@ impl Ask<Commit> for Clerk {
         let command = digest(&commit.0.encode());
         let (history, (member, life)) = (self.history.clone(), self.member);
         let written = self.registrar.ask(commit);
-        let hasty = self.planted == Some(Planted::AcknowledgeBeforeCommit);
+        let hasty = self.planted.is(Bug::AcknowledgeBeforeCommit);
         Box::pin(async move {
             let written = if hasty {
                 Ok(Committed::Applied)
@@ -155,12 +143,12 @@ impl Ask<Commit> for Clerk {
 /// Passes changes of the world on to the allocator, or forgets some.
 struct Crier {
     allocator: Teller<WorldChange>,
-    planted: Option<Planted>,
+    planted: Planted,
 }
 
 impl Tell<WorldChange> for Crier {
     fn tell(&self, mut change: WorldChange) -> Result<(), TellError> {
-        if self.planted == Some(Planted::ForgetWhatRuns) {
+        if self.planted.is(Bug::ForgetWhatRuns) {
             match &mut change {
                 WorldChange::AgentAdded { used, .. } => used.clear(),
                 WorldChange::FrameworkAdded { used, .. } => used.clear(),
@@ -172,118 +160,69 @@ impl Tell<WorldChange> for Crier {
     }
 }
 
-struct Announce {
-    reign: u64,
-    elections: mpsc::UnboundedSender<Elected>,
-}
-
-impl Tell<Leads> for Announce {
-    fn tell(&self, leads: Leads) -> Result<(), TellError> {
-        let elected = Elected {
-            reign: self.reign,
-            leads,
-        };
-        self.elections.send(elected).map_err(|_| TellError::Closed)
-    }
-}
-
 impl Reign {
-    pub fn begin(ground: &Ground, first: bool, elections: &mpsc::UnboundedSender<Elected>) -> Self {
+    /// `first` is the first one of its process.
+    ///
+    /// # Errors
+    /// As [`Actors::begin`].
+    pub fn begin(ground: &Ground, first: bool, announce: Announce) -> anyhow::Result<Self> {
         let number = ground.reigns.fetch_add(1, Ordering::Relaxed) + 1;
-        let spawn = |capacity| {
-            let spawn = Spawn::new(&ground.directory);
-            spawn.capacity(capacity).on_panic(OnPanic::Stop)
-        };
         let heard: Arc<Mutex<Heard>> = Arc::default();
         heard
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .offers
             .reign = number;
-        let master = spawn(MASTER_CAPACITY).prepare::<Master>();
-        let random = ground
-            .random
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .fork();
-        let core = AllocatorCore::new(&tepui_allocator::Config::default(), random)
-            .expect("the default policy is known");
-        let proposals = master.link().teller();
-        let allocator =
-            spawn(ALLOCATOR_CAPACITY).start_once(move || Allocator::new(core, proposals));
-        let view = spawn(VIEW_CAPACITY).start_once(|| View::new(ViewConfig::default()));
-        let registrar = spawn(REGISTRAR_CAPACITY).prepare::<Registrar>();
-        let links = MasterLinks {
-            allocator: Arc::new(Crier {
-                allocator: allocator.teller(),
-                planted: ground.planted,
-            }),
-            view: Arc::new(Ear {
-                view: view.teller(),
-                heard: Arc::clone(&heard),
-                history: ground.history.clone(),
-            }),
-            registrar: Arc::new(Clerk {
-                registrar: registrar.link(),
-                history: ground.history.clone(),
-                member: (ground.id, ground.life),
-                planted: ground.planted,
-            }),
-            changes: Arc::default(),
+        let random = &mut ground.random.lock().unwrap_or_else(PoisonError::into_inner);
+        let making = Making {
+            directory: ground.directory.clone(),
+            on_panic: OnPanic::Stop,
+            places: Places::default(),
+            master: config(ground, number),
+            view: ViewConfig::default(),
+            random: random.fork(),
+            consensus: ground.member.consensus.clone(),
+            reader: ground.member.reader.clone(),
             lease: Arc::clone(&ground.lease),
+            room: Arc::new(|| None),
+            beginning: Beginning {
+                cluster_id: format!("cluster-{number}"),
+                settle: !first,
+            },
+            elected: Arc::new(announce),
         };
-        let config = config(ground, number);
-        let master = master.start_once(move || Master::new(config, links));
-        let announce = Announce {
-            reign: number,
-            elections: elections.clone(),
-        };
-        let beginning = Beginning {
-            cluster_id: format!("cluster-{number}"),
-            settle: !first,
-        };
-        let (member, reader) = (
-            ground.member.consensus.clone(),
-            ground.member.reader.clone(),
-        );
-        let registrar = registrar
-            .start_once(move || Registrar::new(member, reader, Arc::new(announce), beginning));
-        Self {
+        let actors = Actors::begin(making, |links| tapped(links, ground, &heard))?;
+        Ok(Self {
             number,
-            master,
-            allocator,
-            view,
-            registrar,
+            actors,
             heard,
-        }
-    }
-
-    /// Asks all to end, at once.
-    pub fn stop(&self) {
-        self.master.stop();
-        self.registrar.stop();
-        self.allocator.stop();
-        self.view.stop();
-    }
-
-    /// Ends all, and returns when nothing of it runs any more.
-    pub async fn end(&self) {
-        self.stop();
-        ended(&self.master).await;
-        ended(&self.registrar).await;
-        ended(&self.allocator).await;
-        ended(&self.view).await;
+        })
     }
 }
 
-async fn ended<A: Actor>(link: &Link<A>) {
-    while !link.is_closed() {
-        sleep(Duration::from_millis(1)).await;
+fn tapped(links: MasterLinks, ground: &Ground, heard: &Arc<Mutex<Heard>>) -> MasterLinks {
+    MasterLinks {
+        allocator: Arc::new(Crier {
+            allocator: links.allocator,
+            planted: ground.planted,
+        }),
+        view: Arc::new(Ear {
+            view: links.view,
+            heard: Arc::clone(heard),
+            history: ground.history.clone(),
+        }),
+        registrar: Arc::new(Clerk {
+            registrar: links.registrar,
+            history: ground.history.clone(),
+            member: (ground.id, ground.life),
+            planted: ground.planted,
+        }),
+        ..links
     }
 }
 
 fn config(ground: &Ground, number: u64) -> MasterConfig {
-    let early = ground.planted == Some(Planted::EvictEarly);
+    let early = ground.planted.is(Bug::EvictEarly);
     let or_early = |patience| if early { EARLY } else { patience };
     MasterConfig {
         info: MasterInfo {

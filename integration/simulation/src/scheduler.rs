@@ -3,7 +3,7 @@
 
 use std::{
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -33,11 +33,13 @@ use crate::{
     history::History,
     master::Doorway,
     net::{Pipe, Place},
-    planted::Planted,
+    planted::Bug,
 };
 
 const TASK: &str = "cpus:1;mem:512";
 const MOST_TASKS: u64 = 3;
+/// Of the offers, so many are kept for a while.
+const HOARDS: f64 = 0.15;
 const ACT_INTERVAL: Duration = Duration::from_millis(700);
 /// Heartbeats are 15 s apart on the wire; here a stream that lost something is given up sooner, to fit more into a run.
 const SILENCE: Duration = Duration::from_secs(4);
@@ -92,6 +94,8 @@ pub(crate) struct Scheduler {
     pub(crate) alive: Arc<AtomicBool>,
     /// Accepted once more later, when they are gone.
     pub(crate) old_offers: Vec<Offer>,
+    /// Accepted later, if they still stand.
+    pub(crate) held: Vec<Offer>,
 }
 
 /// One subscription.
@@ -127,9 +131,9 @@ impl Scheduler {
             user: "root".to_owned(),
             name: self.name.clone(),
             id: lock(&self.kept).id.clone(),
-            failover_timeout: match self.stage.planted {
-                Some(Planted::ForgetFailoverTimeout) => None,
-                _ => Some(self.timeout.as_secs_f64()),
+            failover_timeout: match self.stage.planted.is(Bug::ForgetFailoverTimeout) {
+                true => None,
+                false => Some(self.timeout.as_secs_f64()),
             },
             checkpoint: Some(true),
             capabilities: vec![Capability {
@@ -268,6 +272,10 @@ impl Scheduler {
         if self.random.chance(0.2) {
             self.old_offers.push(offer.clone());
         }
+        if self.random.chance(HOARDS) {
+            // It makes up its mind later.
+            return self.held.push(offer);
+        }
         if self.random.chance(0.3) {
             let decline = call::Decline {
                 offer_ids: vec![offer.id],
@@ -385,6 +393,11 @@ impl Scheduler {
         {
             self.accept(session, &offer);
         }
+        if self.random.chance(0.4)
+            && let Some(offer) = self.held.pop()
+        {
+            self.accept(session, &offer);
+        }
     }
 
     /// Each call is a request of its own: they overtake each other, get lost, and are repeated.
@@ -405,14 +418,36 @@ impl Scheduler {
             let delay = self.random.between(least, most);
             let door = session.door.clone();
             let stream_id = Some(session.stream_id.clone());
-            let call = call.clone();
+            let mut call = call.clone();
+            let by_agent = self.stage.planted.is(Bug::OfferByAgent);
             tokio::task::spawn_local(async move {
                 sleep(delay).await;
                 if door.is_open() {
+                    if by_agent {
+                        take_any_offer(&mut call, &door);
+                    }
                     // A refusal is part of the game; the events say what is true.
                     let _ = door.master.ask(SchedulerCall { stream_id, call }).await;
                 }
             });
+        }
+    }
+}
+
+/// [`Bug::OfferByAgent`].
+fn take_any_offer(call: &mut Call, door: &Doorway) {
+    let Some(accept) = &mut call.accept else {
+        return;
+    };
+    let launches = accept.operations.iter().filter_map(|it| it.launch.as_ref());
+    let mut tasks = launches.flat_map(|it| &it.task_infos);
+    let Some(agent) = tasks.next().map(|it| it.agent_id.value.clone()) else {
+        return;
+    };
+    let heard = door.heard.lock().unwrap_or_else(PoisonError::into_inner);
+    for id in &mut accept.offer_ids {
+        if let Some(other) = heard.books.other_offer(&id.value, &agent) {
+            id.value = other;
         }
     }
 }

@@ -21,9 +21,10 @@ use crate::{
     framework::{FrameworkHost, Stage},
     history::{Broken, History, Violation},
     invariants::liveness::Recovery,
-    master::{Doorway, MasterHost, Realm},
-    member::{MEMBERS, RaftLinks, Roster},
+    master::{Doorway, Fate, MasterHost, Realm},
+    member::{MASTERS, RaftLinks, Roster},
     net::{Condition, Net, Place},
+    operator::{self, Wish, Wishes},
     panics,
     planted::Planted,
     schedule::{AGENTS, FRAMEWORKS, Fault, Schedule, TROUBLE},
@@ -41,12 +42,16 @@ const OVERDUE: Duration = Duration::from_secs(60);
 const TIMEOUTS: [Duration; FRAMEWORKS as usize] =
     [Duration::from_secs(3_600), Duration::from_secs(15)];
 const REGISTERS: [&str; 2] = ["a", "b"];
+/// With fewer voters none may lose its disk: the rest would be no majority.
+const VOTERS_THAT_BEAR_A_LOSS: usize = 3;
 
 /// One run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Run {
     pub seed: u64,
-    pub planted: Option<Planted>,
+    pub planted: Planted,
+    /// Ends it at this virtual time, as if something were wrong: to see what happened until then.
+    pub until: Option<Duration>,
 }
 
 /// What a run without a violation did.
@@ -65,11 +70,26 @@ struct World {
     history: History,
     net: Net,
     roster: Roster,
+    realm: Realm,
+    random: Random,
     masters: Arc<Mutex<Vec<MasterHost>>>,
+    wishes: Wishes,
     agents: Vec<AgentHost>,
     frameworks: Vec<FrameworkHost>,
     /// When each master that ended by itself is started again.
     restarts: BTreeMap<u64, Duration>,
+    until: Duration,
+}
+
+/// What was seen since the last fault.
+#[derive(Default)]
+struct Since {
+    /// Tasks of each framework that had run before.
+    ran: Vec<u64>,
+    /// Agents whose books were equal once: tasks come and go all the time.
+    settled: BTreeSet<String>,
+    /// What the first leader had applied.
+    target: Option<u64>,
 }
 
 impl Run {
@@ -94,7 +114,7 @@ impl Run {
     async fn go(self) -> Result<Summary, Box<Violation>> {
         let mut random = Random::seeded(self.seed);
         let schedule = Schedule::drawn(&mut random.fork());
-        let mut world = World::new(self.planted, &mut random);
+        let mut world = World::new(self, &schedule.founders, random);
         let mut due = schedule.faults.iter().peekable();
         while world.history.now() < TROUBLE + Duration::from_secs(1) {
             while let Some((_, fault)) = due.next_if(|(at, _)| *at <= world.history.now()) {
@@ -119,20 +139,22 @@ impl Run {
 }
 
 impl World {
-    fn new(planted: Option<Planted>, random: &mut Random) -> World {
-        let (history, net) = (History::default(), Net::default());
+    fn new(run: Run, founders: &[u64], mut random: Random) -> World {
+        let (history, net, roster) = (History::default(), Net::default(), Roster::default());
+        let planted = run.planted;
         let clock = Clock::simulated(OPENING_UNIX_NANOS);
-        let roster = Roster::default();
         let realm = Realm {
             clock: clock.clone(),
             history: history.clone(),
-            links: Arc::new(RaftLinks::new(&net, random)),
+            links: Arc::new(RaftLinks::new(&net, &mut random)),
             roster: roster.clone(),
             planted,
             reigns: Arc::default(),
         };
-        let masters = MEMBERS.map(|id| MasterHost::new(id, realm.clone(), random.fork()));
-        let masters = Arc::new(Mutex::new(Vec::from(masters)));
+        let masters = founders
+            .iter()
+            .map(|id| MasterHost::new(*id, founders, realm.clone(), random.fork()));
+        let masters = Arc::new(Mutex::new(masters.collect()));
         let known = Arc::downgrade(&masters);
         let doors: Doors = Arc::new(move || {
             let masters = known.upgrade();
@@ -160,26 +182,37 @@ impl World {
             .map(|(it, timeout)| FrameworkHost::new(it, stage.clone(), timeout, random.fork()))
             .collect();
         let mut world = World {
-            roster: roster.clone(),
+            roster,
             net,
             masters,
+            wishes: Wishes::default(),
             agents,
             frameworks,
             restarts: BTreeMap::new(),
-            history: history.clone(),
+            history,
+            realm,
+            until: run.until.unwrap_or(Duration::MAX),
+            random,
         };
+        world.start_clients();
+        world.start_all();
+        world
+    }
+
+    /// Clients of the registry, and the operator.
+    fn start_clients(&mut self) {
         for key in REGISTERS {
             let client = Client {
                 key,
-                roster: roster.clone(),
-                history: history.clone(),
-                planted,
+                roster: self.roster.clone(),
+                history: self.history.clone(),
+                planted: self.realm.planted,
             };
-            tokio::task::spawn_local(client.clone().write(random.fork()));
-            tokio::task::spawn_local(client.read(random.fork()));
+            tokio::task::spawn_local(client.clone().write(self.random.fork()));
+            tokio::task::spawn_local(client.read(self.random.fork()));
         }
-        world.start_all();
-        world
+        let operator = self.wishes.clone();
+        tokio::task::spawn_local(operator.serve(self.roster.clone(), self.random.fork()));
     }
 
     fn start_all(&mut self) {
@@ -203,13 +236,29 @@ impl World {
         self.history.note(format!("{fault:?}"));
         match *fault {
             Fault::CrashMaster { id, kept } => self.master(id, |it| it.crash(kept)),
+            Fault::TearRecord { id, bytes } => self.master(id, |it| it.tear(bytes)),
             Fault::StartMaster { id } => self.master(id, MasterHost::start_if_down),
             Fault::CrashAllMasters => self.hosts().iter_mut().for_each(|it| it.crash(0)),
+            Fault::StopMaster { id, length } => {
+                self.net.stop(Place::Master(id), Instant::now() + length);
+                self.master(id, |it| it.stall(length));
+            }
             Fault::StallDisk { id, length } => self.master(id, |it| it.stall(length)),
             Fault::FailSync { id, after } => self.master(id, |it| it.engine.fail_sync_after(after)),
             Fault::DiskFull { id, after } => {
                 self.master(id, |it| it.engine.disk_full_after(Some(after)));
             }
+            Fault::FlipBit { id, choice } => {
+                if self.bears_a_loss() {
+                    self.master(id, |it| it.rot(choice));
+                }
+            }
+            Fault::LoseSynced { id, bytes } => {
+                if self.bears_a_loss() {
+                    self.master(id, |it| it.lose(bytes));
+                }
+            }
+            Fault::Wish(wish) => self.wishes.add(wish),
             Fault::Link {
                 from,
                 to,
@@ -237,8 +286,19 @@ impl World {
         }
     }
 
+    /// Whether one more disk may lose what it has promised to keep: the group has the majority without it, and no
+    /// other one has lost something.
+    fn bears_a_loss(&self) -> bool {
+        let Some(leader) = operator::leader(&self.roster) else {
+            return false;
+        };
+        let voters = leader.consensus.status().borrow().voters.len();
+        let is_sound = |host: &MasterHost| matches!(host.fate, Fate::Well | Fate::Retired);
+        voters >= VOTERS_THAT_BEAR_A_LOSS && self.hosts().iter().all(is_sound)
+    }
+
     fn link(&self, from: Place, to: Option<Place>, condition: Condition) {
-        let masters = MEMBERS.iter().map(|id| Place::Master(*id));
+        let masters = (1..=MASTERS).map(Place::Master);
         let all = masters
             .chain((0..AGENTS).map(Place::Agent))
             .chain((0..FRAMEWORKS).map(Place::Framework));
@@ -251,10 +311,11 @@ impl World {
     async fn step(&mut self) -> Result<(), Box<Violation>> {
         sleep(STEP).await;
         self.supervise();
+        self.keep_machines();
         let now = Instant::now().into_std();
         let mut acting = Vec::new();
         for (id, member) in self.roster.running() {
-            let status = member.consensus.status().borrow().clone();
+            let mut status = member.consensus.status().borrow().clone();
             if status.role == Role::Leader {
                 self.history
                     .observe(|seen| seen.leaders.elected(status.term, id));
@@ -262,12 +323,20 @@ impl World {
             if status.may_lead(now) {
                 acting.push((id, status.term));
             }
+            status.voters.sort_unstable();
+            status.learners.sort_unstable();
+            let group = (status.voters, status.learners);
+            self.history
+                .observe(|seen| seen.replicas.belongs(id, status.applied_index, group));
         }
         self.history.observe(|seen| seen.leaders.together(&acting));
-        let now = self.history.now();
-        self.history.observe(|seen| seen.ledger.fits(now));
+        self.history.observe(|seen| seen.ledger.fits());
         if let Some(text) = panics::taken() {
             let invariant = "I20";
+            self.history.observe(|_| Err(Broken { invariant, text }));
+        }
+        if self.history.now() >= self.until {
+            let (invariant, text) = ("none", "the run was to end here".to_owned());
             self.history.observe(|_| Err(Broken { invariant, text }));
         }
         self.history
@@ -290,7 +359,47 @@ impl World {
         }
     }
 
-    /// Ends all faults and waits until everybody is back; how long that took.
+    /// There is a machine for each master that the group wants, and none for one that it has let go. Who has lost
+    /// its disk is to be replaced.
+    fn keep_machines(&mut self) {
+        let Some(leader) = operator::leader(&self.roster) else {
+            return;
+        };
+        let wanted: Vec<u64> = leader
+            .reader
+            .with(|it| it.members.keys().copied().collect());
+        let status = leader.consensus.status().borrow().clone();
+        let mut hosts = self.masters.lock().unwrap_or_else(PoisonError::into_inner);
+        if wanted.is_empty() {
+            return;
+        }
+        for id in &wanted {
+            if hosts.iter().all(|it| it.id != *id) {
+                self.history.note(format!("a machine for master {id}"));
+                let realm = self.realm.clone();
+                let mut host = MasterHost::new(*id, &[], realm, self.random.fork());
+                host.start();
+                hosts.push(host);
+            }
+        }
+        for host in hosts.iter_mut() {
+            let is_member = status.voters.contains(&host.id) || status.learners.contains(&host.id);
+            match host.fate {
+                Fate::Retired => {}
+                _ if !wanted.contains(&host.id) => {
+                    if !is_member {
+                        self.history.note(format!("master {} is let go", host.id));
+                        host.retire();
+                    }
+                }
+                Fate::Lost => self.wishes.add(Wish::Replace(host.id)),
+                Fate::Well | Fate::Harmed => {}
+            }
+        }
+    }
+
+    /// Ends all faults and waits until everybody is back; how long that took. Disks that lost something stay as they
+    /// are: their masters are replaced, by the same means as before.
     async fn heal(&mut self) -> Result<Duration, Box<Violation>> {
         self.history.note("all faults end");
         let begin = self.history.now();
@@ -302,11 +411,13 @@ impl World {
             .iter_mut()
             .for_each(FrameworkHost::stop_older);
         self.start_all();
-        let ran: Vec<u64> = self.frameworks.iter().map(FrameworkHost::ran).collect();
-        let mut settled = BTreeSet::new();
+        let mut since = Since {
+            ran: self.frameworks.iter().map(FrameworkHost::ran).collect(),
+            ..Since::default()
+        };
         loop {
             self.step().await?;
-            let recovery = self.recovery(&ran, &mut settled).await;
+            let recovery = self.recovery(&mut since).await;
             let now = self.history.now();
             if recovery.is_whole() || now >= begin + HEAL {
                 self.history.observe(|_| recovery.check());
@@ -318,29 +429,29 @@ impl World {
         }
     }
 
-    async fn recovery(&self, ran: &[u64], settled: &mut BTreeSet<String>) -> Recovery {
+    async fn recovery(&self, since: &mut Since) -> Recovery {
         let door = open_doors(&self.masters).into_values().next();
         let mut recovery = Recovery {
             leader: door.is_some(),
+            wishes: self.wishes.count(),
             ..Recovery::default()
         };
         for agent in &self.agents {
             if !agent.is_registered().await {
                 recovery.agents_missing.push(agent.name());
             }
-            // Tasks come and go all the time: it is enough that the books were equal once.
             if let (Some(door), Some(id)) = (&door, agent.agent_id()) {
                 let heard = door.heard.lock().unwrap_or_else(PoisonError::into_inner);
                 let here = self.history.read(|seen| seen.ledger.running(&agent.name()));
                 if heard.books.running(&id) == here {
-                    settled.insert(agent.name());
+                    since.settled.insert(agent.name());
                 }
             }
-            if !settled.contains(&agent.name()) {
+            if !since.settled.contains(&agent.name()) {
                 recovery.unsettled.push(agent.name());
             }
         }
-        for (framework, before) in self.frameworks.iter().zip(ran) {
+        for (framework, before) in self.frameworks.iter().zip(&since.ran) {
             if !framework.is_subscribed() {
                 recovery.frameworks_missing.push(framework.name());
             }
@@ -349,14 +460,35 @@ impl World {
             }
         }
         if let Some(door) = door {
-            let applied = self.roster.running().get(&door.member).map(|it| {
-                let status = it.consensus.status();
-                status.borrow().applied_index
-            });
-            self.history
-                .observe(|seen| seen.writes.last(applied.unwrap_or(0)));
+            recovery.masters_missing = self.masters_missing(door.member, since);
         }
         recovery
+    }
+
+    /// The masters that are wanted and do not run, have no vote or lag behind, and those that vote and are not
+    /// wanted. `leader` is the member that leads.
+    fn masters_missing(&self, leader: u64, since: &mut Since) -> Vec<u64> {
+        let running = self.roster.running();
+        let Some(leader) = running.get(&leader) else {
+            return Vec::new();
+        };
+        let status = leader.consensus.status().borrow().clone();
+        self.history
+            .observe(|seen| seen.writes.last(status.applied_index));
+        let target = *since.target.get_or_insert(status.applied_index);
+        let mut wanted: Vec<u64> = leader
+            .reader
+            .with(|it| it.members.keys().copied().collect());
+        let is_there = |id: &u64| {
+            let member = running.get(id);
+            let applied = member.map(|it| it.consensus.status().borrow().applied_index);
+            status.voters.contains(id) && applied.is_some_and(|it| it >= target)
+        };
+        let voters = status.voters.iter().chain(&status.learners);
+        let unwanted: Vec<u64> = voters.filter(|id| !wanted.contains(id)).copied().collect();
+        wanted.retain(|id| !is_there(id));
+        wanted.extend(unwanted);
+        wanted
     }
 }
 

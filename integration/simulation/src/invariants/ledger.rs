@@ -1,6 +1,6 @@
 //! I4: what runs and is offered on an agent never exceeds what it has, in the master's books and on the agent.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::{BTreeMap, BTreeSet};
 
 use tepui_messages::change::Change;
 use tepui_protocol::{
@@ -10,9 +10,6 @@ use tepui_protocol::{
 
 use crate::history::{Check, ensure};
 
-/// A container that is not wanted any more is gone within this.
-const MOMENT: Duration = Duration::from_millis(500);
-
 /// In thousandths of a CPU, and in bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Share {
@@ -20,13 +17,23 @@ pub struct Share {
     pub memory_bytes: u64,
 }
 
+/// What a container is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Contained {
+    pub task: String,
+    /// The id of its framework.
+    pub framework: String,
+    pub share: Share,
+}
+
 #[derive(Default)]
 pub struct Ledger {
-    /// By agent, then by container: with the task it runs.
-    containers: BTreeMap<String, BTreeMap<String, (String, Share)>>,
+    /// By agent, then by container.
+    containers: BTreeMap<String, BTreeMap<String, Contained>>,
     totals: BTreeMap<String, Share>,
-    /// Since when an agent runs more than it has.
-    over_since: BTreeMap<String, Duration>,
+    /// A master that removes a framework gives its resources away at once, as Mesos' does, while its tasks end within
+    /// their grace: they are not counted. That they do end is part of I13.
+    removed: BTreeSet<String>,
     /// How often each task was started.
     started: BTreeMap<String, u32>,
 }
@@ -37,36 +44,36 @@ impl Ledger {
         self.totals.insert(agent.to_owned(), total);
     }
 
-    /// A container starts; a task is started once (I10).
-    pub fn starts(&mut self, agent: &str, container: &str, task: &str, share: Share) -> Check {
-        let times = self.started.entry(task.to_owned()).or_default();
+    /// A container starts; a task is started once (I10), and only where there is room for it.
+    pub fn starts(&mut self, agent: &str, container: &str, what: Contained) -> Check {
+        let times = self.started.entry(what.task.clone()).or_default();
         *times += 1;
         let times = *times;
         ensure("I10", times == 1, || {
-            format!("{task} is started {times} times")
+            format!("{} is started {times} times", what.task)
         })?;
         let running = self.containers.entry(agent.to_owned()).or_default();
-        running.insert(container.to_owned(), (task.to_owned(), share));
-        Ok(())
+        running.insert(container.to_owned(), what);
+        self.fits()
     }
 
-    /// No agent runs more than it has for longer than a moment: a task that is killed while its container starts is
-    /// reported as killed at once, and the container is destroyed as soon as it has started.
-    pub fn fits(&mut self, now: Duration) -> Check {
+    /// A master removes a framework.
+    pub fn removed(&mut self, framework: &str) {
+        self.removed.insert(framework.to_owned());
+    }
+
+    /// No agent runs more than it has.
+    pub fn fits(&self) -> Check {
         for (agent, running) in &self.containers {
-            let sum = running
-                .values()
-                .fold(Share::default(), |sum, (_, one)| Share {
-                    cpu_milli: sum.cpu_milli + one.cpu_milli,
-                    memory_bytes: sum.memory_bytes + one.memory_bytes,
-                });
+            let wanted = |one: &&Contained| !self.removed.contains(&one.framework);
+            let counted = running.values().filter(wanted);
+            let sum = counted.fold(Share::default(), |sum, one| Share {
+                cpu_milli: sum.cpu_milli + one.share.cpu_milli,
+                memory_bytes: sum.memory_bytes + one.share.memory_bytes,
+            });
             let total = self.totals.get(agent).copied().unwrap_or_default();
-            if sum.cpu_milli <= total.cpu_milli && sum.memory_bytes <= total.memory_bytes {
-                self.over_since.remove(agent);
-                continue;
-            }
-            let since = *self.over_since.entry(agent.clone()).or_insert(now);
-            ensure("I4", now < since + MOMENT, || {
+            let fits = sum.cpu_milli <= total.cpu_milli && sum.memory_bytes <= total.memory_bytes;
+            ensure("I4", fits, || {
                 format!("{agent} has {total:?} and runs {sum:?}: {running:?}")
             })?;
         }
@@ -86,7 +93,7 @@ impl Ledger {
     /// The tasks that run on an agent, in the order of their ids.
     pub fn running(&self, agent: &str) -> Vec<String> {
         let running = self.containers.get(agent).into_iter().flatten();
-        let mut tasks: Vec<String> = running.map(|(_, (task, _))| task.clone()).collect();
+        let mut tasks: Vec<String> = running.map(|(_, one)| one.task.clone()).collect();
         tasks.sort();
         tasks
     }
@@ -155,6 +162,16 @@ impl Books {
             })?;
         }
         Ok(())
+    }
+
+    /// Another offer of the same agent, for one that stands no more.
+    pub fn other_offer(&self, offer: &str, agent: &str) -> Option<String> {
+        if self.offers.contains_key(offer) {
+            return None;
+        }
+        let mut offers = self.offers.iter();
+        let other = offers.find(|(_, (on, _))| on == agent);
+        other.map(|(id, _)| id.clone())
     }
 
     /// The tasks that live on an agent, in the order of their ids.

@@ -6,6 +6,10 @@ use crate::history::{Check, ensure};
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Recovery {
     pub leader: bool,
+    /// Masters that are wanted and are no voters, do not run, or lag behind.
+    pub masters_missing: Vec<u64>,
+    /// Changes of the group that were asked for and not made.
+    pub wishes: usize,
     /// Agents that are not registered.
     pub agents_missing: Vec<String>,
     /// Frameworks that should live and are not subscribed.
@@ -19,6 +23,8 @@ pub struct Recovery {
 impl Recovery {
     pub fn is_whole(&self) -> bool {
         self.leader
+            && self.masters_missing.is_empty()
+            && self.wishes == 0
             && self.agents_missing.is_empty()
             && self.frameworks_missing.is_empty()
             && self.idle.is_empty()
