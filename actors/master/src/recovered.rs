@@ -103,7 +103,7 @@ fn refusals_of(registry: &Registry, framework: &str) -> Refusals {
             };
             let refusal = Refusal {
                 until: record.until_nanos,
-                resources,
+                resources: resources.into(),
                 untold: true,
             };
             refusals.insert((agent.clone(), role.clone()), refusal);

@@ -6,7 +6,7 @@
 //! written when a leader died is offered once more, and no harm is done. A REVIVE is written at once: a framework
 //! that wants offers must get them, whoever leads.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use prost::Message;
 use tepui_messages::allocator::{Allocation, WorldChange};
@@ -32,7 +32,7 @@ const MAX_WRITTEN: usize = 1_000;
 pub(crate) struct Refusal {
     /// In counted time.
     pub(crate) until: i64,
-    pub(crate) resources: Vec<Resource>,
+    pub(crate) resources: Arc<[Resource]>,
     /// From an earlier leader; the allocator has not been told.
     pub(crate) untold: bool,
 }
@@ -61,14 +61,20 @@ impl MasterCore {
         let refusals = &mut framework.refusals;
         let key = (entry.agent_id.clone(), entry.role.clone());
         if refusals.len() >= MAX_REFUSALS_PER_FRAMEWORK && !refusals.contains_key(&key) {
+            // One that declines many agents comes here with each.
+            if now < framework.refusals_full_until {
+                return;
+            }
             refusals.retain(|_, refusal| refusal.until > now);
             if refusals.len() >= MAX_REFUSALS_PER_FRAMEWORK {
+                let next = refusals.values().map(|refusal| refusal.until).min();
+                framework.refusals_full_until = next.unwrap_or(now);
                 return;
             }
         }
         let refusal = Refusal {
             until: now.saturating_add(refused_for.as_nanos() as i64),
-            resources: entry.resources.clone(),
+            resources: Arc::clone(&entry.resources),
             untold: false,
         };
         refusals.insert(key.clone(), refusal);
@@ -187,7 +193,7 @@ fn tell(
             allocation: Allocation {
                 framework_id: framework_id(framework),
                 role: role.to_string(),
-                resources: refusal.resources.clone().into(),
+                resources: Arc::clone(&refusal.resources),
             },
             refused_for: Duration::from_nanos(left),
         });

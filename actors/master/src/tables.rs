@@ -43,6 +43,8 @@ pub(crate) struct Framework {
     pub(crate) traffic: Option<Arc<Counts>>,
     /// What it refuses for long.
     pub(crate) refusals: Refusals,
+    /// None of as many as may be kept ends before this.
+    pub(crate) refusals_full_until: i64,
     pub(crate) tasks: BTreeMap<String, TaskEntry>,
     /// By agent and executor id.
     pub(crate) executors: BTreeMap<(String, String), Arc<ExecutorInfo>>,
@@ -76,6 +78,7 @@ impl Framework {
             deadline_is_written: false,
             traffic: None,
             refusals: Refusals::new(),
+            refusals_full_until: i64::MIN,
             tasks: BTreeMap::new(),
             executors: BTreeMap::new(),
             offers: BTreeSet::new(),
