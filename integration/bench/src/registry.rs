@@ -162,7 +162,12 @@ async fn connect(ensemble: &Ensemble, system: System, count: usize) -> anyhow::R
             .filter(|_| !clients.len().is_multiple_of(CLIENTS_PER_CONNECTION));
         let client = match shared.and_then(Client::beside) {
             Some(client) => client,
-            None => Client::connect(system, &address).await?,
+            None => {
+                let mut client = Client::connect(system, &address).await?;
+                // A connection that waits long for its first request is given up by an HTTP server.
+                client.write(clients.len() % KEYS, 0).await?;
+                client
+            }
         };
         clients.push(client);
     }
