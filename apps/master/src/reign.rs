@@ -4,7 +4,9 @@
 use std::sync::{Arc, atomic::Ordering};
 
 use futures_util::future::BoxFuture;
+use tepui_consensus::Consensus;
 use tepui_framework::Proxies;
+use tepui_http::metrics::Number;
 use tepui_kit::{Ask, AskError, Asker};
 use tepui_messages::{traffic::Traffic, view::Query};
 use tepui_protocol::v1::MasterInfo;
@@ -62,6 +64,7 @@ impl Reign {
                 registry: ground.reader.clone(),
                 election_timeout: ground.settings.election_timeout,
             }),
+            registry: registry_numbers(&ground.consensus),
             cluster_id: Arc::new(move || group.cluster_id()),
         }
     }
@@ -73,6 +76,19 @@ impl Reign {
         self.proxies.end();
         self.actors.end().await;
     }
+}
+
+/// What this member did since it started, as metrics. Syncs stay far below the rest where many write at once.
+fn registry_numbers(consensus: &Consensus) -> Arc<dyn Fn() -> Vec<Number> + Send + Sync> {
+    let status = consensus.status();
+    Arc::new(move || {
+        let counters = status.borrow().counters;
+        vec![
+            ("registry/proposals", counters.proposals as f64),
+            ("registry/applied", counters.applied as f64),
+            ("registry/syncs", counters.syncs as f64),
+        ]
+    })
 }
 
 /// The view of the moment, for pages that outlive it.
