@@ -125,7 +125,10 @@ pub fn next_step(sight: &Sight<'_>) -> Option<Step> {
     if known.is_none() {
         let mut heirs = status.voters.iter().copied();
         let heir = heirs.find(|id| is_wanted(id) && is_up_to_date(sight, *id));
-        return heir.map(Step::GiveAway);
+        // Without one, who comes is let in first.
+        if let Some(heir) = heir {
+            return Some(Step::GiveAway(heir));
+        }
     }
     let mut wanted = registry.members.keys().copied();
     let is_present = |id: u64| present().any(|it| *it == id);

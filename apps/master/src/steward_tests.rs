@@ -106,6 +106,21 @@ fn who_is_needed_for_the_majority_leaves_after_another_has_come() {
 }
 
 #[test]
+fn a_leader_that_is_to_leave_lets_its_heir_in_first() {
+    let mut scene = scene(&[1], &[], &[5]);
+    assert_eq!(next(&scene), change(MembershipChange::AddLearner(5)));
+    scene.status.learners = vec![5];
+    scene.status.acknowledged = vec![(5, 1_000)];
+    assert_eq!(next(&scene), change(MembershipChange::Promote(5)));
+    scene.status = Status {
+        voters: vec![1, 5],
+        learners: Vec::new(),
+        ..scene.status
+    };
+    assert_eq!(next(&scene), Some(Step::GiveAway(5)));
+}
+
+#[test]
 fn a_lost_master_leaves_before_one_that_is_needed() {
     let mut scene = scene(&[1, 2, 3], &[], &[1, 4]);
     scene.reachable = vec![2];

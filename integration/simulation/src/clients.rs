@@ -67,8 +67,11 @@ impl Client {
             }
             self.history
                 .observe(|seen| seen.writes.acknowledged(applied.index, known));
-            self.history
-                .observe(|seen| seen.fail_stop.speaks(id, member.life, "an acknowledgement"));
+            let now = self.history.now();
+            self.history.observe(|seen| {
+                let what = "an acknowledgement";
+                seen.fail_stop.heard(id, member.life, what, now)
+            });
             self.history.observe(|seen| {
                 seen.reads.write_ends(self.key, value);
                 Ok(())

@@ -95,8 +95,9 @@ impl Engine for Disk {
         if let Err(error) = &written {
             self.history
                 .note(format!("disk of master {}: {error}", self.member));
+            let now = self.history.now();
             self.history.observe(|seen| {
-                seen.fail_stop.failed(self.member, self.life);
+                seen.fail_stop.failed(self.member, self.life, now);
                 Ok(())
             });
         }

@@ -133,7 +133,11 @@ impl Ask<Commit> for Clerk {
             };
             if written == Ok(Committed::Applied) {
                 history.observe(|seen| seen.writes.believed(command));
-                history.observe(|seen| seen.fail_stop.speaks(member, life, "an acknowledgement"));
+                let now = history.now();
+                history.observe(|seen| {
+                    let what = "an acknowledgement";
+                    seen.fail_stop.heard(member, life, what, now)
+                });
             }
             written
         })
