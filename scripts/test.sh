@@ -100,7 +100,7 @@ step fmt cargo fmt --all --check
 step clippy clippy
 if [[ $mode == long ]]; then step unit unit_long; else step unit unit; fi
 step build build_release
-if [[ $mode == long ]]; then step simulation simulation 0..5000; else step simulation simulation 0..1900 --within 80; fi
+if [[ $mode == long ]]; then step simulation simulation 0..5000; else step simulation simulation 0..5000 --within 80; fi
 step planted planted
 step demo "$root/scripts/demo_check.sh"
 step acceptance integration/acceptance/run.sh
