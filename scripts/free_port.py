@@ -2,15 +2,18 @@
 """free_port.py [--span N] [--count M] [--prefer P]: prints M base ports, one a line, each the first of N free neighbours on loopback.
 
 Ports come from 12000-29999: below Linux' ephemeral range, so that no outgoing connection takes one, and away from the
-31000-32000 that agents offer to tasks. A port is probed by binding it; ranges printed by one call never overlap.
+31000-32000 that agents offer to tasks. A port is probed by binding it; no process is given one twice, since it may be free
+only because its daemon has not started yet.
 With --prefer the first is P where P and its neighbours are free.
 """
 import argparse
 import random
 import socket
 import sys
+import threading
 
 LOW, HIGH, TRIES = 12000, 29999, 2000
+given, giving = set(), threading.Lock()
 
 
 def is_free(port):
@@ -25,7 +28,14 @@ def is_free(port):
 
 def free_ranges(span, count, prefer=None):
     """Returns `count` base ports whose `span` neighbours are free; raises RuntimeError if the machine has none."""
-    taken, bases = set(), []
+    with giving:
+        bases = draw(span, count, prefer)
+        given.update(port for base in bases for port in range(base, base + span))
+        return bases
+
+
+def draw(span, count, prefer):
+    taken, bases = set(given), []
     if prefer and all(is_free(port) for port in range(prefer, prefer + span)):
         taken.update(range(prefer, prefer + span))
         bases.append(prefer)

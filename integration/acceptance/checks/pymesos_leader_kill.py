@@ -78,7 +78,7 @@ class Run:
             with House(agents=1, masters=3, zookeeper=True) as house:
                 self.through(house)
         except (OSError, RuntimeError, ValueError) as error:
-            self.problem = repr(error)
+            self.problem = f"{type(error).__name__}: {error}"
         return self
 
     def through(self, house):
@@ -128,7 +128,8 @@ class Run:
         if self.gap_s is not None:
             print(f"     {self.name}: the framework was back {self.gap_s:.1f} s after the kill", flush=True)
         if not passed:
-            print("\n".join(f"       {line}" for line in self.output.splitlines()[-40:]), flush=True)
+            told = [*(self.problem or "").splitlines(), *self.output.splitlines()[-40:]]
+            print("\n".join(f"       {line}" for line in told), flush=True)
 
 
 def main():
