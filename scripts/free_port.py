@@ -36,7 +36,7 @@ def free_ranges(span, count, prefer=None):
 
 def draw(span, count, prefer):
     taken, bases = set(given), []
-    if prefer and all(is_free(port) for port in range(prefer, prefer + span)):
+    if prefer and all(is_free(port) and port not in taken for port in range(prefer, prefer + span)):
         taken.update(range(prefer, prefer + span))
         bases.append(prefer)
         if count == 1:

@@ -61,16 +61,13 @@ pub fn check_timeout(request: &Incoming) -> Result<(), Reply> {
 pub type Number = (&'static str, f64);
 
 /// The daemon's numbers (`own` as JSON, and `more`) with those of the machine, by name; all are doubles.
-pub fn all(own: &[u8], more: impl IntoIterator<Item = Number>) -> Map<String, Value> {
+pub fn all(own: &[u8], more: impl IntoIterator<Item = (String, f64)>) -> Map<String, Value> {
     let own: Map<String, Value> = serde_json::from_slice(own).unwrap_or_default();
     let mut names: Vec<(String, f64)> = own
         .into_iter()
         .filter_map(|(name, value)| Some((name, value.as_f64()?)))
         .collect();
-    names.extend(
-        more.into_iter()
-            .map(|(name, value)| (name.to_owned(), value)),
-    );
+    names.extend(more);
     names.extend(system::metrics());
     names.sort_by(|a, b| a.0.cmp(&b.0));
     names

@@ -181,20 +181,25 @@ impl MasterHttp {
         if rest.is_some() {
             return Err(Reply::bare(404));
         }
-        Ok(metrics::prometheus(&self.metrics().await?, &self.directory))
+        let mut all = self.metrics().await?;
+        let registry = (self.registry)().into_iter();
+        all.extend(registry.map(|(name, value)| (name.to_owned(), value.into())));
+        Ok(metrics::prometheus(&all, &self.directory))
     }
 
-    /// All numbers, by name.
+    /// All numbers that Mesos has too, by name.
     pub(super) async fn metrics(
         &self,
     ) -> Result<serde_json::Map<String, serde_json::Value>, Reply> {
         let own = self.question(Question::Metrics).await?;
-        let mut all = metrics::all(&own, (self.registry)());
-        for (principal, received, processed) in self.traffic.all() {
+        let principals = self.traffic.all().into_iter();
+        let traffic = principals.flat_map(|(principal, received, processed)| {
             let name = |what| format!("frameworks/{principal}/messages_{what}");
-            all.insert(name("received"), (received as f64).into());
-            all.insert(name("processed"), (processed as f64).into());
-        }
-        Ok(all)
+            [
+                (name("received"), received as f64),
+                (name("processed"), processed as f64),
+            ]
+        });
+        Ok(metrics::all(&own, traffic))
     }
 }
