@@ -1,7 +1,7 @@
 //! The actor around the core: messages in, effects out. It decides nothing.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -70,6 +70,8 @@ pub struct Master {
     registrations: BTreeMap<Token, Answer<node::AgentRegistration>>,
     next_token: Token,
     effects: Vec<Effect>,
+    /// What the registry was asked, in that order, with answers that came before those to earlier questions.
+    writes: VecDeque<(Ticket, Option<Result<Committed, AskError>>)>,
     /// The clock on the wall and the monotonic one, at the election.
     began: Option<(UnixNanos, u64)>,
 }
@@ -86,6 +88,7 @@ impl Master {
             registrations: BTreeMap::new(),
             next_token: 0,
             effects: Vec::new(),
+            writes: VecDeque::new(),
             began: None,
         }
     }
@@ -209,9 +212,10 @@ impl Master {
                 }
             }
             Effect::Write { ticket, command } => {
+                self.writes.push_back((ticket, None));
                 let written = self.links.registrar.ask(Commit(command));
                 ctx.then(written, move |master, result, ctx| {
-                    master.written(ticket, result, ctx)
+                    master.answered(ticket, result, ctx)
                 });
             }
             Effect::Change(_) => unreachable!("changes are published before anything is performed"),
@@ -232,6 +236,24 @@ impl Master {
                 let delay = Duration::from_nanos(at.saturating_sub(now).max(0) as u64);
                 ctx.notify_later(Woke { at }, delay);
             }
+        }
+    }
+
+    /// Takes answers in the order of the questions: that is the order of the log, and each builds on those before. They
+    /// can arrive in another one, since what is asked may be answered before its answer is first waited for.
+    fn answered(
+        &mut self,
+        ticket: Ticket,
+        result: Result<Committed, AskError>,
+        ctx: &mut Context<Self>,
+    ) {
+        if let Some((_, answer)) = self.writes.iter_mut().find(|(asked, _)| *asked == ticket) {
+            *answer = Some(result);
+        }
+        while let Some((ticket, Some(_))) = self.writes.front() {
+            let ticket = *ticket;
+            let result = self.writes.pop_front().and_then(|(_, result)| result);
+            self.written(ticket, result.expect("looked at just now"), ctx);
         }
     }
 

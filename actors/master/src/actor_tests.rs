@@ -1,5 +1,6 @@
 use std::sync::Mutex;
 
+use futures_util::future::BoxFuture;
 use tepui_kit::{
     Ask, Link, Tell,
     stage::{Answering, Recorder, TestStage},
@@ -25,11 +26,17 @@ fn unelected(
     given: &Given,
     written: Result<Committed, AskError>,
 ) -> Link<Master> {
+    let registrar = Answering::asker(move |_: Commit| written.clone());
+    before(registrar, stage, given)
+}
+
+/// Not elected, in front of this registrar.
+fn before(registrar: Asker<Commit>, stage: &TestStage, given: &Given) -> Link<Master> {
     let lease = Arc::clone(given);
     let links = MasterLinks {
         allocator: Recorder::new().teller(),
         view: Recorder::new().teller(),
-        registrar: Answering::asker(move |_: Commit| written.clone()),
+        registrar,
         changes: Arc::default(),
         lease: Arc::new(move || *lease.lock().unwrap()),
     };
@@ -143,4 +150,40 @@ fn a_write_of_unknown_outcome_is_not_told_as_a_refusal() {
             assert!(master.is_closed());
         });
     }
+}
+
+/// Answers the first question when it is told to, and all others at once.
+struct SlowOnce(Mutex<Option<BoxFuture<'static, Result<Committed, AskError>>>>);
+
+impl Ask<Commit> for SlowOnce {
+    fn ask(&self, _: Commit) -> BoxFuture<'static, Result<Committed, AskError>> {
+        let first = self.0.lock().unwrap().take();
+        first.unwrap_or_else(|| Box::pin(async { Ok(Committed::Applied) }))
+    }
+}
+
+/// Each write's weights are those of the writes before it and its own.
+#[test]
+fn writes_take_effect_in_their_order_whatever_that_of_their_answers() {
+    TestStage::run(1, async |stage| {
+        let given: Given = Arc::new(Mutex::new(Some(3)));
+        let slow = async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            Ok(Committed::Applied)
+        };
+        let registrar = Arc::new(SlowOnce(Mutex::new(Some(Box::pin(slow)))));
+        let master = before(registrar, stage, &given);
+        elect(&master);
+        let mut first = master.ask(weights());
+        let mut second = master.ask(weights());
+        stage.advance(Duration::from_millis(500)).await;
+        assert!(futures_util::poll!(&mut first).is_pending());
+        assert!(
+            futures_util::poll!(&mut second).is_pending(),
+            "it was told before the one it builds on"
+        );
+        stage.advance(Duration::from_secs(1)).await;
+        assert_eq!(first.await.unwrap(), messages::Answer::OK);
+        assert_eq!(second.await.unwrap(), messages::Answer::OK);
+    });
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 use tepui_consensus::{Consensus, Role, Status};
-use tepui_kit::{Link, Tell, TellError};
+use tepui_kit::{Ask, AskError, Link, Tell, TellError};
 use tepui_master_actor::Master;
 use tepui_messages::master::Leads;
 use tepui_registry::RegistryReader;
@@ -59,7 +59,7 @@ pub trait House {
     /// This reign is the one of the moment.
     fn seat(&self, reign: &Self::Reign);
 
-    /// It leads, and has been told.
+    /// It leads, has been told, and its view knows what the registry holds.
     fn crown(&self, reign: &Self::Reign, term: u64);
 
     /// What leads here leads no more.
@@ -185,17 +185,27 @@ impl<H: House> Succession<H> {
         let Some(reign) = self.reign.as_ref().filter(|_| of_this) else {
             return Ok(());
         };
-        let status = self.consensus.status().borrow().clone();
         let term = elected.leads.term;
-        let stale = status.role != Role::Leader || status.term != term;
-        if stale || self.house.master(reign).tell(elected.leads).is_err() {
+        // Queries pass the master by: before it has told the view what the registry holds, they would find nothing there.
+        let told = if self.leads_in(term) {
+            self.house.master(reign).ask(elected.leads).await
+        } else {
+            Err(AskError::Closed)
+        };
+        if told.is_err() || !self.leads_in(term) {
+            let status = self.consensus.status().borrow().clone();
             // A registrar speaks once.
             return self.renew(&status).await;
         }
         self.leads = Some(term);
-        // Whatever HTTP and agents send comes behind the election in the master's mailbox.
         self.house.crown(reign, term);
         Ok(())
+    }
+
+    fn leads_in(&self, term: u64) -> bool {
+        let status = self.consensus.status();
+        let now = status.borrow();
+        now.role == Role::Leader && now.term == term
     }
 
     /// Ends the reign and seats the next one.
