@@ -202,7 +202,7 @@ pub(crate) enum Pending {
     },
     Weights {
         token: Token,
-        weights: BTreeMap<String, f64>,
+        changed: BTreeMap<String, f64>,
     },
     Quota {
         token: Token,
@@ -388,86 +388,6 @@ impl MasterCore {
         }
         self.note_absent_later(turn.now);
         self.forget_later(turn.now);
-    }
-
-    pub(crate) fn write(&mut self, turn: &mut Turn<'_>, command: Command, pending: Pending) {
-        self.next_ticket += 1;
-        self.pending.insert(self.next_ticket, pending);
-        turn.effects.push(Effect::Write {
-            ticket: self.next_ticket,
-            command,
-        });
-    }
-
-    fn written(&mut self, ticket: Ticket, refused: Option<String>, turn: &mut Turn<'_>) {
-        let Some(pending) = self.pending.remove(&ticket) else {
-            return;
-        };
-        match pending {
-            Pending::Subscribe { request, lost } => {
-                self.subscribe_written(*request, lost, refused, turn)
-            }
-            Pending::AgentAdmission(admission) => self.admission_written(*admission, refused, turn),
-            Pending::AgentUnreachable { agent_id, at } => {
-                self.unreachable_written(&agent_id, at, refused, turn)
-            }
-            Pending::AgentGone {
-                agent_id,
-                token,
-                at,
-            } => self.gone_written(&agent_id, token, at, refused, turn),
-            Pending::AgentRemoved { agent_id, reason } => {
-                self.agent_removed_written(&agent_id, &reason, turn)
-            }
-            Pending::FrameworkRemoved {
-                framework_id,
-                answer,
-                at,
-            } => {
-                self.remove_framework(&framework_id, at, turn);
-                if let Some((token, answer)) = answer {
-                    turn.answer(token, answer);
-                }
-            }
-            Pending::FrameworkUpdated { token, .. }
-            | Pending::Weights { token, .. }
-            | Pending::Quota { token, .. }
-            | Pending::Maintenance { token, .. } => {
-                let answer = match refused {
-                    Some(reason) => Answer::refused(409, reason),
-                    None => {
-                        self.set(pending, turn);
-                        Answer::OK
-                    }
-                };
-                turn.answer(token, answer);
-            }
-            Pending::Forgotten(bounds) => self.forgotten_written(bounds, refused, turn),
-            Pending::Nothing => {}
-        }
-    }
-
-    /// What was asked for is written, so it is true.
-    fn set(&mut self, pending: Pending, turn: &mut Turn<'_>) {
-        match pending {
-            Pending::FrameworkUpdated {
-                framework_id,
-                request,
-                ..
-            } => self.framework_updated(&framework_id, *request, turn),
-            Pending::Weights { weights, .. } => self.set_weights(weights, turn),
-            Pending::Quota { quota, .. } => self.set_quota(quota, turn),
-            Pending::Maintenance { maintenance, .. } => {
-                self.set_maintenance(maintenance, turn);
-                self.end_agents_that_are_down(turn);
-            }
-            _ => {}
-        }
-    }
-
-    /// The newest write under way of one kind: what comes after it builds on it, or it would undo it.
-    pub(crate) fn planned<T>(&self, kind: impl Fn(&Pending) -> Option<&T>) -> Option<&T> {
-        self.pending.values().rev().find_map(kind)
     }
 
     pub(crate) fn change(&mut self, turn: &mut Turn<'_>, change: Change) {

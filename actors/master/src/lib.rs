@@ -45,6 +45,7 @@ mod teardown;
 mod throttle;
 mod timers;
 mod validation;
+mod writes;
 
 pub use actor::{Master, MasterLinks};
 pub use core::{Effect, Forgetting, Input, MasterConfig, MasterCore, RateLimits, RemovalRate};

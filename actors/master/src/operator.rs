@@ -108,11 +108,6 @@ impl MasterCore {
     }
 
     fn update_weights(&mut self, token: Token, infos: Vec<WeightInfo>, turn: &mut Turn<'_>) {
-        let planned = self.planned(|pending| match pending {
-            Pending::Weights { weights, .. } => Some(weights),
-            _ => None,
-        });
-        let mut weights = planned.unwrap_or(&self.weights).clone();
         let mut changed = BTreeMap::new();
         for info in infos {
             let role = info.role.clone().unwrap_or_default();
@@ -129,15 +124,14 @@ impl MasterCore {
                 );
                 return turn.answer(token, Answer::refused(400, text));
             }
-            weights.insert(role.clone(), info.weight);
             changed.insert(role, info.weight);
         }
         self.write(
             turn,
             Command::UpdateWeights {
-                weights: changed.into_iter().collect(),
+                weights: changed.clone().into_iter().collect(),
             },
-            Pending::Weights { token, weights },
+            Pending::Weights { token, changed },
         );
     }
 

@@ -65,6 +65,19 @@ fn weights_add_up_also_when_their_writes_overlap() {
     assert_eq!(stage.core.weights, expected);
 }
 
+#[test]
+fn weights_that_were_refused_do_not_come_with_later_ones() {
+    let mut stage = Stage::new();
+    stage.hold_writes = true;
+    let first = stage.operator_asks(weights(json!([{"role": "a", "weight": 2.0}])));
+    let second = stage.operator_asks(weights(json!([{"role": "b", "weight": 3.0}])));
+    stage.refuse_write("the disk is nearly full");
+    stage.release_writes();
+    assert_eq!(stage.answer(first).unwrap().status, 409);
+    assert_eq!(stage.answer(second), Some(Answer::OK));
+    assert_eq!(stage.core.weights, [("b".to_string(), 3.0)].into());
+}
+
 fn window(machines: Value) -> Value {
     json!({"machine_ids": machines, "unavailability": {"start": {"nanoseconds": 0}}})
 }

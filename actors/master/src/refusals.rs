@@ -157,7 +157,7 @@ impl MasterCore {
     pub(crate) fn restore_refusals_on(&mut self, agent: &str, turn: &mut Turn<'_>) {
         let now = self.counted(turn.now);
         for (id, framework) in &mut self.frameworks {
-            if !framework.record.connected {
+            if framework.refusals.is_empty() || !framework.record.connected {
                 continue;
             }
             let on_it = (agent.to_string(), String::new())..;

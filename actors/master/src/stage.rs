@@ -164,6 +164,13 @@ impl Stage {
         true
     }
 
+    /// The oldest write under way is answered as if the registry had not taken it.
+    pub(crate) fn refuse_write(&mut self, reason: &str) {
+        let (ticket, _) = self.written.pop_front().expect("a write is under way");
+        let refused = Some(reason.to_string());
+        self.take_in(Input::Written { ticket, refused });
+    }
+
     pub(crate) fn release_writes(&mut self) {
         self.hold_writes = false;
         while self.finish_write() {}
