@@ -301,6 +301,10 @@ impl Group {
                          --replace`, and start it with an empty directory and the others in --peers"
                     ));
                 }
+                // The registry may know it a moment before this group was refreshed.
+                if self.get(id).is_none() {
+                    self.meet(id, name, place);
+                }
                 id
             }
         };
@@ -325,7 +329,7 @@ impl Group {
         Some((*index).min(status.committed_index))
     }
 
-    /// A master that was added while this one was away: it is answered, until the registry here names it too.
+    /// A master that was added a moment ago, or while this one was away: it is answered, until a refresh names it too.
     fn meet(&self, id: u64, name: &str, place: &Membership) {
         let mut others = self.others.write().unwrap_or_else(PoisonError::into_inner);
         if others.len() < MAX_OTHERS {
@@ -341,13 +345,22 @@ impl Group {
         Some((id, self.get(id)?))
     }
 
-    /// A connection that another master dialled.
+    /// A connection that another master dialled. A joiner's is only asked over.
     pub(crate) fn came(&self, peer: &Peer) {
-        if let Some((_, other)) = self.other(peer) {
-            let mut inbound = lock(&other.inbound);
-            inbound.open.insert(peer.id().0, peer.clone());
-            inbound.parts = Parts::default();
-        }
+        let membership = peer.remote().membership.as_ref();
+        let Some(id) = membership.and_then(|place| place.id) else {
+            return;
+        };
+        // Held until it is noted: a refresh closes either what it finds noted here or nothing that comes later.
+        let others = self.others.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(other) = others.get(&id) else {
+            // Left since it was let in. It would take its way for a good one, and all it says would be lost.
+            peer.close("this master was removed from the group");
+            return;
+        };
+        let mut inbound = lock(&other.inbound);
+        inbound.open.insert(peer.id().0, peer.clone());
+        inbound.parts = Parts::default();
     }
 
     pub(crate) fn went(&self, peer: &Peer) {

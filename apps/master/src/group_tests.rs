@@ -40,11 +40,16 @@ fn scene(name: &str, peers: &[&str], cluster_id: Option<&'static str>) -> Scene 
 
 impl Scene {
     fn apply(&mut self, command: &Command) {
+        self.commit(command);
+        self.group.refresh();
+    }
+
+    /// Without the refresh that follows in a moment.
+    fn commit(&mut self, command: &Command) {
         let mut batch = Batch::new();
         self.machine
             .apply(1, &command.encode(), &mut batch)
             .unwrap();
-        self.group.refresh();
     }
 
     /// Its registry has the founders of [`THREE`].
@@ -142,6 +147,24 @@ fn one_that_was_added_while_this_master_was_away_is_answered() {
     assert_eq!(m1.group.check(&m7.group.hello().identity), Ok(7));
     assert_eq!(m1.group.addresses(7), ["m7:5060"]);
     assert_eq!(m1.group.refresh(), [2, 3, 7]);
+}
+
+/// What it says would be lost for good: it takes its way for one that stands.
+#[test]
+fn one_that_comes_a_moment_before_the_refresh_is_known() {
+    let mut m1 = scene("m1", &THREE, Some("c"));
+    m1.found();
+    m1.commit(&Command::AddMember {
+        name: "m4".to_owned(),
+        address: "m4:5060".to_owned(),
+        replace: false,
+    });
+    let mut m4 = scene("m4", &["m1", "m2", "m3", "m4"], Some("c"));
+    m4.group.own.id = Some(4);
+    m4.group.own.group = "m1,m2,m3".to_owned();
+    assert_eq!(m1.group.check(&m4.group.hello().identity), Ok(4));
+    assert_eq!(m1.group.leader(4, 1).unwrap().http, "m4:5050");
+    assert_eq!(m1.group.refresh(), [2, 3, 4]);
 }
 
 #[test]
