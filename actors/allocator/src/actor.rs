@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tepui_kit::{Actor, Context, Handler, Message, Teller};
-use tepui_messages::allocator::{Proposals, WorldChange};
+use tepui_messages::{
+    allocator::{Proposals, WorldChange},
+    why::{Explain, Explanation},
+};
 
 use crate::core::{AllocatorCore, Effect, Input};
 
@@ -91,6 +94,13 @@ impl Actor for Allocator {
 impl Handler<WorldChange> for Allocator {
     fn handle(&mut self, change: WorldChange, ctx: &mut Context<Self>) {
         self.input(Input::World(change), ctx);
+    }
+}
+
+impl Handler<Explain> for Allocator {
+    fn handle(&mut self, question: Explain, ctx: &mut Context<Self>) -> Explanation {
+        let now = Duration::from_nanos(ctx.clock().nanos());
+        self.core.explain(now, &question)
     }
 }
 

@@ -9,7 +9,10 @@
 use std::{sync::Arc, time::Duration};
 
 use tepui_kit::Random;
-use tepui_messages::allocator::{Proposal, Proposals, WorldChange};
+use tepui_messages::{
+    allocator::{Proposal, Proposals, WorldChange},
+    why::{Explain, Explanation},
+};
 
 use crate::{
     changes::Refusal,
@@ -17,6 +20,7 @@ use crate::{
     invariants,
     policy::{self, Candidates, Grant, Policy, UnknownPolicy},
     slots::Column,
+    why,
     world::{ClientIx, Note, Rules, World},
 };
 
@@ -136,6 +140,11 @@ impl AllocatorCore {
     /// The copy of the world.
     pub fn world(&self) -> &World {
         &self.world
+    }
+
+    /// What stands between a framework and each agent.
+    pub fn explain(&self, now: Duration, question: &Explain) -> Explanation {
+        why::explain(&self.world, &*self.policy, now, question)
     }
 
     pub fn policy(&self) -> &dyn Policy {

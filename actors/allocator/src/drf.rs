@@ -89,6 +89,19 @@ impl Policy for Drf {
         grants
     }
 
+    fn ahead(&self, world: &World, client: ClientIx) -> Option<usize> {
+        if !world.active.contains(client) {
+            return None;
+        }
+        let mut ahead = 0;
+        self.sorter.first(|other| {
+            let found = other == client;
+            ahead += usize::from(!found);
+            found
+        })?;
+        Some(ahead)
+    }
+
     fn is_consistent(&self, world: &World) -> bool {
         let mut clients = world.clients.iter();
         self.sorter.is_consistent()

@@ -9,7 +9,8 @@ use std::borrow::Cow;
 use crate::{
     bundle::Bundle,
     constraints,
-    world::{Agent, AgentIx, Client, ClientIx, Framework, World},
+    kinds::Kind,
+    world::{Agent, AgentIx, Capabilities, Client, ClientIx, Framework, World},
 };
 
 /// The part of `remaining`, free on the agent, that the client may be offered now, if any.
@@ -39,18 +40,25 @@ pub fn offer<'a>(
 /// Whether the framework cannot handle anything of this agent: GPU machines are kept for those who can
 /// use GPUs, other regions for those who know that there are regions.
 fn is_hidden(agent: &Agent, framework: &Framework) -> bool {
-    let can = framework.capabilities;
-    (agent.has_gpus && !can.gpus) || (agent.is_remote && !can.region_aware)
+    keeps_gpus_from(agent, framework) || is_too_far_for(agent, framework)
 }
 
-fn is_excluded(agent: &Agent, client: &Client, framework: &Framework) -> bool {
+pub(crate) fn keeps_gpus_from(agent: &Agent, framework: &Framework) -> bool {
+    agent.has_gpus && !framework.capabilities.gpus
+}
+
+pub(crate) fn is_too_far_for(agent: &Agent, framework: &Framework) -> bool {
+    agent.is_remote && !framework.capabilities.region_aware
+}
+
+pub(crate) fn is_excluded(agent: &Agent, client: &Client, framework: &Framework) -> bool {
     framework.constraints.as_ref().is_some_and(|constraints| {
         constraints::excluded_by_constraints(constraints, &client.role, &agent.info)
     })
 }
 
 /// What of `remaining` the framework can handle and is not reserved for others.
-fn usable<'a>(
+pub(crate) fn usable<'a>(
     world: &World,
     agent: &Agent,
     client: &Client,
@@ -60,11 +68,7 @@ fn usable<'a>(
     let can = framework.capabilities;
     let fits = |kind| {
         let kind = world.kinds.get(kind);
-        kind.is_plain
-            || (kind.is_open_to(&client.role)
-                && (can.revocable || !kind.is_revocable)
-                && (can.shared || !kind.is_shared)
-                && (can.refined_reservations || !kind.is_refined))
+        kind.is_plain || (kind.is_open_to(&client.role) && lacks(kind, can).is_none())
     };
     if agent.is_plain || remaining.kinds().all(fits) {
         return Cow::Borrowed(remaining);
@@ -72,4 +76,20 @@ fn usable<'a>(
     let mut usable = remaining.clone();
     usable.retain(fits);
     Cow::Owned(usable)
+}
+
+/// The capability without which a framework cannot handle resources of this kind, if it lacks one.
+pub(crate) fn lacks(kind: &Kind, can: Capabilities) -> Option<&'static str> {
+    let needs = [
+        ("REVOCABLE_RESOURCES", kind.is_revocable && !can.revocable),
+        ("SHARED_RESOURCES", kind.is_shared && !can.shared),
+        (
+            "RESERVATION_REFINEMENT",
+            kind.is_refined && !can.refined_reservations,
+        ),
+    ];
+    needs
+        .into_iter()
+        .find(|(_, lacks)| *lacks)
+        .map(|(name, _)| name)
 }

@@ -51,6 +51,10 @@ pub struct Kind {
 }
 
 impl Kind {
+    pub fn resource_name(&self) -> &str {
+        &self.prototype.name
+    }
+
     /// The role it is reserved for, if any.
     pub fn reserved_role(&self) -> Option<&str> {
         let innermost = self.prototype.reservations.last()?;
@@ -160,6 +164,10 @@ impl Kinds {
         Some(NameIx::at(
             u32::try_from(index).expect("MAX_NAMES fits in 32 bits"),
         ))
+    }
+
+    pub(crate) fn name_of(&self, name: NameIx) -> &String {
+        &self.names[name.index()]
     }
 
     fn kind_of(&mut self, resource: &Resource) -> KindIx {

@@ -19,6 +19,7 @@ pub mod places;
 pub mod policy;
 pub mod slots;
 pub mod sorter;
+pub mod why;
 pub mod world;
 
 pub use actor::Allocator;

@@ -53,6 +53,10 @@ pub trait Policy: Send {
         random: &mut Random,
     ) -> Vec<Grant>;
 
+    /// How many takers are asked before this one, were one asked now; none where there is no such order. For people
+    /// who ask, so it may look at all of them.
+    fn ahead(&self, world: &World, client: ClientIx) -> Option<usize>;
+
     /// Whether its own books agree with the world; for invariants, so it may look everywhere.
     fn is_consistent(&self, world: &World) -> bool;
 }

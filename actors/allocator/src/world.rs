@@ -242,6 +242,17 @@ impl World {
         self.min_allocatable.iter().any(|set| set.iter().all(holds))
     }
 
+    /// The sets of which one must be there: thousandths by name.
+    pub(crate) fn least_allocatable(
+        &self,
+    ) -> impl Iterator<Item = impl Iterator<Item = (&String, i64)>> {
+        let sets = self.min_allocatable.iter();
+        sets.map(|set| {
+            let set = set.iter();
+            set.map(|(name, least)| (self.kinds.name_of(*name), *least))
+        })
+    }
+
     pub fn role(&self, client: ClientIx) -> &str {
         &self.clients[client].role
     }

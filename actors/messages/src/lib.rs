@@ -11,6 +11,7 @@ pub mod master;
 pub mod registrar;
 pub mod traffic;
 pub mod view;
+pub mod why;
 
 /// Nanoseconds since the Unix epoch.
 pub type UnixNanos = i64;
