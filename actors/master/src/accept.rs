@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tepui_messages::{
     allocator::{Allocation, WorldChange},
-    change::Change,
+    change::{Change, OfferEnd},
 };
 use tepui_protocol::{
     node,
@@ -48,7 +48,7 @@ impl MasterCore {
             .collect();
         let offers: Vec<OfferEntry> = numbers
             .into_iter()
-            .filter_map(|number| self.take_offer(number, turn))
+            .filter_map(|number| self.take_offer(number, OfferEnd::Accepted, turn))
             .collect();
         let mut pool = pool(&offers);
         for operation in accept.operations {

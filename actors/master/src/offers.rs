@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tepui_messages::{
     allocator::{Allocation, Proposal, Proposals, WorldChange},
-    change::Change,
+    change::{Change, OfferEnd},
 };
 use tepui_protocol::v1::{
     Address, AgentId, Offer, OfferId, Resource, Url,
@@ -139,7 +139,8 @@ impl MasterCore {
             resources: Arc::clone(resources),
         };
         self.offers.insert(number, entry);
-        self.change(turn, Change::OfferAdded(full));
+        let at = turn.now;
+        self.change(turn, Change::OfferAdded { offer: full, at });
         Some(seen)
     }
 
@@ -156,7 +157,12 @@ impl MasterCore {
     }
 
     /// Takes an offer off the tables; what becomes of its resources is the caller's business.
-    pub(crate) fn take_offer(&mut self, number: u64, turn: &mut Turn<'_>) -> Option<OfferEntry> {
+    pub(crate) fn take_offer(
+        &mut self,
+        number: u64,
+        end: OfferEnd,
+        turn: &mut Turn<'_>,
+    ) -> Option<OfferEntry> {
         let entry = self.offers.remove(&number)?;
         if let Some(framework) = self.frameworks.get_mut(&entry.framework_id) {
             framework.offers.remove(&number);
@@ -169,19 +175,20 @@ impl MasterCore {
             Change::OfferRemoved {
                 framework_id: framework_id(&entry.framework_id),
                 offer_id: entry.offer.id.clone(),
+                end,
+                at: turn.now,
             },
         );
         Some(entry)
     }
 
-    /// Takes an offer back; its resources are free, with a filter or without.
-    pub(crate) fn return_offer(
-        &mut self,
-        number: u64,
-        refused_for: Option<std::time::Duration>,
-        turn: &mut Turn<'_>,
-    ) {
-        if let Some(entry) = self.take_offer(number, turn) {
+    /// Takes an offer back; its resources are free, with a filter if they were declined.
+    fn return_offer(&mut self, number: u64, end: OfferEnd, turn: &mut Turn<'_>) {
+        let refused_for = match end {
+            OfferEnd::Declined { refused_for } => Some(refused_for),
+            _ => None,
+        };
+        if let Some(entry) = self.take_offer(number, end, turn) {
             if let Some(refused_for) = refused_for {
                 self.note_refusal(&entry, refused_for, turn);
             }
@@ -199,7 +206,7 @@ impl MasterCore {
             return;
         };
         for number in framework.offers.clone() {
-            self.return_offer(number, None, turn);
+            self.return_offer(number, OfferEnd::Lost, turn);
         }
     }
 
@@ -213,7 +220,7 @@ impl MasterCore {
             .frameworks
             .get(&entry.framework_id)
             .and_then(|framework| framework.stream_id.clone());
-        self.return_offer(number, None, turn);
+        self.return_offer(number, OfferEnd::Rescinded, turn);
         if let Some(stream_id) = stream {
             turn.event(
                 &stream_id,
@@ -260,7 +267,7 @@ impl MasterCore {
         refuse_seconds: Option<f64>,
         turn: &mut Turn<'_>,
     ) {
-        let refused_for = Some(refusal(refuse_seconds));
+        let refused_for = refusal(refuse_seconds);
         for number in ids
             .iter()
             .filter_map(|id| self.offer_number(id))
@@ -271,7 +278,7 @@ impl MasterCore {
                 .get(&number)
                 .is_some_and(|offer| offer.framework_id == framework)
             {
-                self.return_offer(number, refused_for, turn);
+                self.return_offer(number, OfferEnd::Declined { refused_for }, turn);
             }
         }
     }

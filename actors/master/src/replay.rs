@@ -161,7 +161,7 @@ impl Replay {
                 agent_id.value.clone(),
                 executor_id.value.clone(),
             )),
-            Change::OfferAdded(offer) => self.offers.insert(offer.id.value.clone()),
+            Change::OfferAdded { offer, .. } => self.offers.insert(offer.id.value.clone()),
             Change::OfferRemoved { offer_id, .. } => self.offers.remove(&offer_id.value),
             _ => true,
         };

@@ -1,6 +1,6 @@
 //! The change stream: what the master decided, numbered. All that reads follows this one stream.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use tepui_protocol::v1::{
     AgentId, AgentInfo, DrainInfo, ExecutorId, ExecutorInfo, FrameworkId, FrameworkInfo,
@@ -72,10 +72,15 @@ pub enum Change {
         task_id: TaskId,
         kept: TaskKept,
     },
-    OfferAdded(Arc<Offer>),
+    OfferAdded {
+        offer: Arc<Offer>,
+        at: UnixNanos,
+    },
     OfferRemoved {
         framework_id: FrameworkId,
         offer_id: OfferId,
+        end: OfferEnd,
+        at: UnixNanos,
     },
     Weights(Arc<BTreeMap<String, f64>>),
     Quota(Arc<Vec<QuotaConfig>>),
@@ -118,6 +123,19 @@ pub enum AgentEnd {
     Unreachable,
     Gone,
     Removed,
+}
+
+/// How an offer ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OfferEnd {
+    /// Something was done with it, if only with a part.
+    Accepted,
+    /// Refused for so long.
+    Declined { refused_for: Duration },
+    /// The master took it back.
+    Rescinded,
+    /// Its framework went away or left.
+    Lost,
 }
 
 /// A framework as the master knows it.

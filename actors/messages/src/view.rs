@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use tepui_protocol::{message::Message, v1::master};
 
-use crate::change::Numbered;
+use crate::{UnixNanos, change::Numbered, why::Explanation};
 
 /// Changes in order, without a gap.
 #[derive(Debug, Clone)]
@@ -50,6 +50,17 @@ pub enum Question {
     MaintenanceStatus,
     /// Numbers for `/metrics/snapshot`: names and values as a JSON object, in Mesos' names (`master/tasks_running`).
     Metrics,
+    /// Offers that stand and that ended lately, and who holds them, as JSON. Ages are told for the moment `now`.
+    Offers {
+        now: UnixNanos,
+        /// Of each list, at most.
+        most: usize,
+    },
+    /// What the allocator explained, with what is known of agents and offers here, as JSON.
+    Why {
+        now: UnixNanos,
+        explanation: Box<Explanation>,
+    },
     /// A GET_* call of the operator API: the whole `master::Response`.
     Call {
         kind: master::call::Type,

@@ -2,7 +2,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use serde_json::Value;
 use tepui_messages::{
-    change::{Change, MaintenanceRecord},
+    change::{Change, MaintenanceRecord, OfferEnd},
     view::Question,
 };
 use tepui_protocol::{
@@ -209,6 +209,8 @@ fn a_run_of_a_framework_is_shown_as_recorded() {
                 world.apply(&Change::OfferRemoved {
                     framework_id,
                     offer_id,
+                    end: OfferEnd::Accepted,
+                    at: 2,
                 });
             }
         }
@@ -218,7 +220,7 @@ fn a_run_of_a_framework_is_shown_as_recorded() {
         }
         if kind == event::Type::FrameworkAdded {
             for offer in offers {
-                world.apply(&Change::OfferAdded(Arc::new(offer.clone())));
+                world.apply(&scene::offer_added(offer.clone()));
             }
             with_offers(&world);
         }

@@ -9,10 +9,12 @@ mod actor;
 pub mod api;
 mod config;
 mod metrics;
+mod offers;
 mod questions;
 mod roles;
 pub mod v0;
 mod watchers;
+mod why;
 pub mod world;
 
 pub use actor::View;

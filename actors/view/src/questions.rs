@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use tepui_messages::view::Question;
 
-use crate::{ViewConfig, World, api, metrics, v0};
+use crate::{ViewConfig, World, api, metrics, offers, v0, why};
 
 /// Why a question has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +57,10 @@ pub fn answer(
         Question::Quota => serde_json::to_vec(&api::quota_status(world))?,
         Question::MaintenanceSchedule => serde_json::to_vec(&v0::MaintenanceSchedule { world })?,
         Question::MaintenanceStatus => serde_json::to_vec(&v0::MaintenanceStatus { world })?,
+        Question::Offers { now, most } => serde_json::to_vec(&offers::ledger(world, *now, *most))?,
+        Question::Why { now, explanation } => {
+            serde_json::to_vec(&why::told(world, *now, explanation))?
+        }
         Question::Metrics => serde_json::to_vec(&metrics::snapshot(world, watchers))?,
         Question::Call { kind, encoding } => {
             return api::response(world, *kind, *encoding)?

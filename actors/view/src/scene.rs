@@ -193,7 +193,7 @@ pub(crate) fn usage_of(agent: &get_agents::Agent, number: usize) -> Vec<Change> 
 }
 
 fn offer(number: usize, agent_id: tepui_protocol::v1::AgentId, resources: Vec<Resource>) -> Change {
-    Change::OfferAdded(Arc::new(Offer {
+    offer_added(Offer {
         id: tepui_protocol::v1::OfferId {
             value: format!("offer-{number}"),
         },
@@ -201,7 +201,15 @@ fn offer(number: usize, agent_id: tepui_protocol::v1::AgentId, resources: Vec<Re
         agent_id,
         resources,
         ..Offer::default()
-    }))
+    })
+}
+
+/// Made at the first moment.
+pub(crate) fn offer_added(offer: Offer) -> Change {
+    Change::OfferAdded {
+        offer: Arc::new(offer),
+        at: 1,
+    }
 }
 
 fn id(value: &str) -> tepui_protocol::v1::FrameworkId {

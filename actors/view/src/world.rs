@@ -7,6 +7,7 @@ mod agents;
 mod frameworks;
 mod held;
 mod invariants;
+mod offers;
 mod tasks;
 mod totals;
 
@@ -21,6 +22,7 @@ use tepui_protocol::v1::{AgentInfo, quota::QuotaConfig};
 pub use agents::{Agent, Usage};
 pub use frameworks::Framework;
 pub use held::Held;
+pub use offers::{EndedOffer, MAX_ENDED_OFFERS, OfferHabits, OpenOffer};
 pub use totals::{Amount, Amounts, Counters, RoleTotals, Sums, TaskCounts, Totals};
 
 /// Completed frameworks remembered (Mesos `--max_completed_frameworks`).
@@ -51,6 +53,8 @@ pub struct World {
     pub weights: Arc<BTreeMap<String, f64>>,
     pub quota: Arc<Vec<QuotaConfig>>,
     pub maintenance: Arc<MaintenanceRecord>,
+    /// Oldest first.
+    pub ended_offers: VecDeque<EndedOffer>,
     pub totals: Totals,
     pub counters: Counters,
 }
@@ -104,11 +108,13 @@ impl World {
                 task_id,
                 kept,
             } => return self.remove_task(&framework_id.value, &task_id.value, *kept),
-            Change::OfferAdded(offer) => return self.add_offer(offer),
+            Change::OfferAdded { offer, at } => return self.add_offer(offer, *at),
             Change::OfferRemoved {
                 framework_id,
                 offer_id,
-            } => return self.remove_offer(&framework_id.value, &offer_id.value),
+                end,
+                at,
+            } => return self.end_offer(&framework_id.value, &offer_id.value, *end, *at),
             Change::Weights(weights) => self.weights = Arc::clone(weights),
             Change::Quota(quota) => self.quota = Arc::clone(quota),
             Change::Maintenance(record) => self.maintenance = Arc::clone(record),

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 use serde_json::Value;
 use tepui_messages::{
-    change::{AgentEnd, AgentRecord, TaskKept},
+    change::{AgentEnd, AgentRecord, OfferEnd, TaskKept},
     view::{Encoding, Question},
 };
 use tepui_protocol::{
@@ -161,17 +161,19 @@ fn any_change() -> impl Strategy<Value = Change> {
             }
         }),
         3 => (frameworks.clone(), agents, numbers.clone(), roles).prop_map(|(f, a, number, role)| {
-            Change::OfferAdded(Arc::new(Offer {
+            scene::offer_added(Offer {
                 id: offer_id(number),
                 framework_id: framework_id(f),
                 agent_id: agent_id(a),
                 resources: resources(f, number, role),
                 ..Offer::default()
-            }))
+            })
         }),
         2 => (frameworks, numbers).prop_map(|(f, number)| Change::OfferRemoved {
             framework_id: framework_id(f),
             offer_id: offer_id(number),
+            end: OfferEnd::Rescinded,
+            at: 2,
         }),
     ]
 }

@@ -92,7 +92,7 @@ impl Tell<Follow> for Ear {
             match &numbered.change {
                 Change::TaskAdded(task) => self.note_task("has", task),
                 Change::TaskUpdated { task, .. } => self.note_task("believes", task),
-                Change::OfferAdded(offer) => heard.offers.added(&offer.id.value),
+                Change::OfferAdded { offer, .. } => heard.offers.added(&offer.id.value),
                 Change::OfferRemoved { offer_id, .. } => heard.offers.removed(&offer_id.value),
                 Change::FrameworkRemoved { framework_id, .. } => {
                     let (id, now) = (&framework_id.value, self.history.now());

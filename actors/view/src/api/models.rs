@@ -68,7 +68,7 @@ fn shown(entry: &Framework) -> get_frameworks::Framework {
 /// As events show it: an end even if it has none.
 pub(crate) fn framework(framework: &Framework) -> get_frameworks::Framework {
     let record = &*framework.record;
-    let offers = framework.offers.values();
+    let offers = framework.offers.values().map(|open| &open.offer);
     get_frameworks::Framework {
         framework_info: record.info.clone(),
         active: record.active,

@@ -102,7 +102,7 @@ impl Fields for FullFramework<'_> {
             framework
                 .offers
                 .values()
-                .map(|offer| Object(OfferFields(offer)))
+                .map(|open| Object(OfferFields(&open.offer)))
         };
         map.serialize_entry("offers", &List(offers))?;
         let executors = || {

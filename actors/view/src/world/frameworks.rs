@@ -8,14 +8,16 @@ use std::{
 use indexmap::IndexMap;
 use tepui_messages::{
     UnixNanos,
-    change::{FrameworkRecord, TaskKept},
+    change::{FrameworkRecord, OfferEnd, TaskKept},
 };
 use tepui_protocol::{
     resources::Resources,
-    v1::{ExecutorInfo, Offer, Task, framework_info::capability::Type as Capability},
+    v1::{ExecutorInfo, Task, framework_info::capability::Type as Capability},
 };
 
-use super::{Held, MAX_COMPLETED_FRAMEWORKS, MAX_COMPLETED_TASKS, TaskCounts, World};
+use super::{
+    Held, MAX_COMPLETED_FRAMEWORKS, MAX_COMPLETED_TASKS, OfferHabits, OpenOffer, TaskCounts, World,
+};
 
 /// A framework, registered or completed.
 #[derive(Debug)]
@@ -30,7 +32,7 @@ pub struct Framework {
     pub completed: VecDeque<Arc<Task>>,
     /// By agent and executor id.
     pub executors: BTreeMap<(String, String), Arc<ExecutorInfo>>,
-    pub offers: BTreeMap<String, Arc<Offer>>,
+    pub offers: BTreeMap<String, OpenOffer>,
     /// By tasks and executors, as allocated.
     pub used: Held,
     pub offered: Held,
@@ -41,6 +43,8 @@ pub struct Framework {
     /// Tasks that reached each terminal state, forgotten ones too.
     pub ended: TaskCounts,
     pub offers_sent: u64,
+    /// What became of them.
+    pub habits: OfferHabits,
 }
 
 impl Framework {
@@ -59,6 +63,7 @@ impl Framework {
             agents: BTreeMap::new(),
             ended: TaskCounts::default(),
             offers_sent: 0,
+            habits: OfferHabits::default(),
         }
     }
 
@@ -125,7 +130,7 @@ impl World {
             self.remove_executor(id, &agent, &executor);
         }
         for offer in offers {
-            self.remove_offer(id, &offer);
+            self.end_offer(id, &offer, OfferEnd::Lost, at);
         }
         let Some(mut framework) = self.frameworks.remove(id) else {
             return false;
@@ -188,36 +193,6 @@ impl World {
         let resources = Resources::from_proto_unchecked(&executor.resources);
         entry.used.subtract(agent, &resources);
         self.change_used(agent, |used| *used -= &resources);
-        true
-    }
-
-    pub(super) fn add_offer(&mut self, offer: &Arc<Offer>) -> bool {
-        self.remove_offer(&offer.framework_id.value, &offer.id.value);
-        let Some(entry) = self.frameworks.get_mut(&offer.framework_id.value) else {
-            return false;
-        };
-        let resources = Resources::from_proto_unchecked(&offer.resources);
-        entry
-            .offers
-            .insert(offer.id.value.clone(), Arc::clone(offer));
-        entry.offers_sent += 1;
-        entry.offered.add(&offer.agent_id.value, &resources);
-        self.totals.offers += 1;
-        self.change_offered(&offer.agent_id.value, |offered| *offered += &resources);
-        true
-    }
-
-    pub(super) fn remove_offer(&mut self, framework: &str, id: &str) -> bool {
-        let Some(entry) = self.frameworks.get_mut(framework) else {
-            return false;
-        };
-        let Some(offer) = entry.offers.remove(id) else {
-            return false;
-        };
-        let resources = Resources::from_proto_unchecked(&offer.resources);
-        entry.offered.subtract(&offer.agent_id.value, &resources);
-        self.totals.offers -= 1;
-        self.change_offered(&offer.agent_id.value, |offered| *offered -= &resources);
         true
     }
 }

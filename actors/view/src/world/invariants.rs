@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use tepui_protocol::resources::Resources;
 
 use super::{
-    Framework, MAX_COMPLETED_FRAMEWORKS, MAX_COMPLETED_TASKS, MAX_UNREACHABLE_TASKS, TaskCounts,
-    Totals, World, tasks::holds_resources, totals::Put,
+    Framework, MAX_COMPLETED_FRAMEWORKS, MAX_COMPLETED_TASKS, MAX_ENDED_OFFERS,
+    MAX_UNREACHABLE_TASKS, OpenOffer, TaskCounts, Totals, World, tasks::holds_resources,
+    totals::Put,
 };
 
 impl World {
@@ -92,6 +93,7 @@ impl World {
 
     fn bounds_hold(&self) -> Result<(), String> {
         let is_bounded = self.completed.len() <= MAX_COMPLETED_FRAMEWORKS
+            && self.ended_offers.len() <= MAX_ENDED_OFFERS
             && self.all_frameworks().all(|framework| {
                 framework.completed.len() <= MAX_COMPLETED_TASKS
                     && framework.unreachable.len() <= MAX_UNREACHABLE_TASKS
@@ -113,7 +115,7 @@ impl World {
     }
 
     fn offered_to(&self, framework: &Framework, mut add: impl FnMut(&str, Resources)) {
-        for offer in framework.offers.values() {
+        for OpenOffer { offer, .. } in framework.offers.values() {
             let resources = Resources::from_proto_unchecked(&offer.resources);
             add(&offer.agent_id.value, resources);
         }

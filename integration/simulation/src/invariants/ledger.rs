@@ -119,7 +119,7 @@ impl Books {
                 self.totals.insert(id, count(&agent.total));
             }
             Change::AgentRemoved { agent_id, .. } => drop(self.totals.remove(&agent_id.value)),
-            Change::OfferAdded(offer) => {
+            Change::OfferAdded { offer, .. } => {
                 let held = (offer.agent_id.value.clone(), count(&offer.resources));
                 self.offers.insert(offer.id.value.clone(), held);
             }
