@@ -14,6 +14,7 @@ use tepui_protocol::{
 
 use crate::{
     bundle::Bundle,
+    constraints::Constraints,
     world::{Agent, AgentIx, Capabilities, Client, ClientIx, Framework, FrameworkIx, Note, World},
 };
 
@@ -223,7 +224,7 @@ impl World {
         let capabilities = Capabilities::of(info);
         let place = &mut self.frameworks[framework];
         place.capabilities = capabilities;
-        place.constraints.clone_from(&description.constraints);
+        place.constraints = description.constraints.clone().map(Constraints::new);
         let roles: BTreeSet<&str> = if capabilities.multi_role {
             info.roles.iter().map(String::as_str).collect()
         } else {

@@ -3,7 +3,9 @@ use std::collections::BTreeMap;
 use tepui_protocol::v1::{
     Attribute,
     scheduler::{
-        attribute_constraint::predicate::{Exists, NotExists, TextEquals, TextNotEquals},
+        attribute_constraint::predicate::{
+            Exists, NotExists, TextEquals, TextMatches, TextNotEquals, TextNotMatches,
+        },
         offer_constraints::{RoleConstraints, role_constraints::Group},
     },
 };
@@ -73,6 +75,24 @@ fn not_equals(text: &str) -> Predicate {
     }
 }
 
+fn matches(regex: &str) -> Predicate {
+    Predicate {
+        text_matches: Some(TextMatches {
+            regex: regex.into(),
+        }),
+        ..Predicate::default()
+    }
+}
+
+fn not_matches(regex: &str) -> Predicate {
+    Predicate {
+        text_not_matches: Some(TextNotMatches {
+            regex: regex.into(),
+        }),
+        ..Predicate::default()
+    }
+}
+
 fn excluded(groups: Vec<Vec<AttributeConstraint>>) -> bool {
     let groups = groups.into_iter();
     let groups = groups.map(|attribute_constraints| Group {
@@ -84,8 +104,9 @@ fn excluded(groups: Vec<Vec<AttributeConstraint>>) -> bool {
     let constraints = OfferConstraints {
         role_constraints: BTreeMap::from([("r".to_owned(), role_constraints)]),
     };
-    assert!(!excluded_by_constraints(&constraints, "other", &agent()));
-    excluded_by_constraints(&constraints, "r", &agent())
+    let constraints = Constraints::new(constraints.into());
+    assert!(!constraints.exclude("other", &agent()));
+    constraints.exclude("r", &agent())
 }
 
 #[test]
@@ -97,6 +118,10 @@ fn each_predicate_on_texts_other_values_and_nothing() {
         (equals("b"), [false, true, false]),
         (not_equals("a"), [false, true, true]),
         (not_equals("b"), [true, true, true]),
+        (matches("[a-c]"), [true, true, false]),
+        (matches("[b-c]"), [false, true, false]),
+        (not_matches("[a-c]"), [false, true, true]),
+        (not_matches("a."), [true, true, true]),
     ];
     for (predicate, expected) in table {
         for (name, expected) in ["rack", "level", "absent"].into_iter().zip(expected) {
@@ -129,4 +154,42 @@ fn the_hostname_and_the_fault_domain_can_be_selected() {
         ..Selector::default()
     };
     assert!(excluded(vec![vec![constraint(zone, exists())]]));
+}
+
+#[test]
+fn of_attributes_with_one_name_the_first_counts() {
+    let mut agent = agent();
+    let mut second = agent.attributes[0].clone();
+    second.text = Some(value::Text { value: "b".into() });
+    agent.attributes.push(second);
+    for (regex, expected) in [("a", false), ("b", true)] {
+        let group = Group {
+            attribute_constraints: vec![constraint(attribute("rack"), matches(regex))],
+        };
+        let role_constraints = RoleConstraints {
+            groups: vec![group],
+        };
+        let told = OfferConstraints {
+            role_constraints: BTreeMap::from([("r".to_owned(), role_constraints)]),
+        };
+        assert_eq!(Constraints::new(told.into()).exclude("r", &agent), expected);
+    }
+}
+
+#[test]
+fn each_role_has_its_own_and_none_rules_out_nothing() {
+    let only = |regex| RoleConstraints {
+        groups: vec![Group {
+            attribute_constraints: vec![constraint(attribute("rack"), matches(regex))],
+        }],
+    };
+    let roles = [("r".to_owned(), only("a")), ("s".to_owned(), only("b"))];
+    let told = OfferConstraints {
+        role_constraints: BTreeMap::from(roles),
+    };
+    let both = Constraints::new(told.into());
+    assert!(!both.exclude("r", &agent()));
+    assert!(both.exclude("s", &agent()));
+    let none = Constraints::new(OfferConstraints::default().into());
+    assert!(!none.exclude("r", &agent()));
 }

@@ -8,7 +8,6 @@ use std::borrow::Cow;
 
 use crate::{
     bundle::Bundle,
-    constraints,
     kinds::Kind,
     world::{Agent, AgentIx, Capabilities, Client, ClientIx, Framework, World},
 };
@@ -52,9 +51,10 @@ pub(crate) fn is_too_far_for(agent: &Agent, framework: &Framework) -> bool {
 }
 
 pub(crate) fn is_excluded(agent: &Agent, client: &Client, framework: &Framework) -> bool {
-    framework.constraints.as_ref().is_some_and(|constraints| {
-        constraints::excluded_by_constraints(constraints, &client.role, &agent.info)
-    })
+    framework
+        .constraints
+        .as_ref()
+        .is_some_and(|constraints| constraints.exclude(&client.role, &agent.info))
 }
 
 /// What of `remaining` the framework can handle and is not reserved for others.

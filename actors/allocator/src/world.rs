@@ -11,11 +11,11 @@ use std::{
 use smallvec::SmallVec;
 use tepui_protocol::v1::{
     AgentId, AgentInfo, FrameworkId, FrameworkInfo, framework_info::capability, quota::QuotaConfig,
-    scheduler::OfferConstraints,
 };
 
 use crate::{
     bundle::Bundle,
+    constraints::Constraints,
     filters::Filters,
     kinds::{Kinds, NameIx},
     places::PlaceSet,
@@ -121,7 +121,7 @@ pub struct Framework {
     pub known: bool,
     pub active: bool,
     pub capabilities: Capabilities,
-    pub constraints: Option<Arc<OfferConstraints>>,
+    pub constraints: Option<Constraints>,
     /// Under every role it subscribes to or still holds something under.
     pub clients: BTreeMap<Arc<str>, ClientIx>,
 }

@@ -8,6 +8,7 @@ pub mod codec;
 pub mod descriptor;
 pub mod durations;
 pub mod message;
+pub mod pattern;
 pub mod recordio;
 pub mod resources;
 pub mod roles;

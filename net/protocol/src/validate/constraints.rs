@@ -1,14 +1,19 @@
-//! The form of offer constraints. Regular expressions are built, and bounded, where they are used.
+//! The form of offer constraints.
 
 use super::Reason;
+use crate::pattern;
 use crate::v1::scheduler::{AttributeConstraint, OfferConstraints, attribute_constraint};
 use attribute_constraint::selector::PseudoattributeType;
+
+/// More patterns no framework needs, and each costs memory.
+const MAX_PATTERNS: usize = 1000;
 
 /// Groups are non-empty, and each constraint has one selector and one predicate.
 ///
 /// # Errors
 /// The first in order of roles (Mesos' order is that of a hash map).
 pub fn validate(constraints: &OfferConstraints) -> Reason {
+    let mut patterns = 0;
     for (role, role_constraints) in &constraints.role_constraints {
         if role_constraints.groups.is_empty() {
             return Err(format!(
@@ -23,7 +28,9 @@ pub fn validate(constraints: &OfferConstraints) -> Reason {
                 ));
             }
             for constraint in &group.attribute_constraints {
-                validate_one(constraint).map_err(|reason| {
+                let checked = validate_one(constraint)
+                    .and_then(|()| validate_pattern(constraint, &mut patterns));
+                checked.map_err(|reason| {
                     format!("A role {role} has an invalid 'AttributeConstraint': {reason}")
                 })?;
             }
@@ -59,3 +66,20 @@ fn validate_one(constraint: &AttributeConstraint) -> Reason {
         _ => Err("Exactly one predicate must be set".into()),
     }
 }
+
+fn validate_pattern(constraint: &AttributeConstraint, patterns: &mut usize) -> Reason {
+    let Some(pattern) = pattern::of(constraint) else {
+        return Ok(());
+    };
+    *patterns += 1;
+    if *patterns > MAX_PATTERNS {
+        return Err(format!(
+            "There are more than {MAX_PATTERNS} patterns in all; use fewer, or text_equals"
+        ));
+    }
+    pattern::compile(pattern).map(drop)
+}
+
+#[cfg(test)]
+#[path = "constraints_tests.rs"]
+mod tests;
