@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tepui_kit::{Actor, Context, Handler, Message, Teller};
 use tepui_messages::{
     allocator::{Proposals, WorldChange},
-    why::{Explain, Explanation},
+    why::{Exclusions, Explain, Explanation, ListExclusions},
 };
 
 use crate::core::{AllocatorCore, Effect, Input};
@@ -101,6 +101,12 @@ impl Handler<Explain> for Allocator {
     fn handle(&mut self, question: Explain, ctx: &mut Context<Self>) -> Explanation {
         let now = Duration::from_nanos(ctx.clock().nanos());
         self.core.explain(now, &question)
+    }
+}
+
+impl Handler<ListExclusions> for Allocator {
+    fn handle(&mut self, _: ListExclusions, _: &mut Context<Self>) -> Vec<Exclusions> {
+        self.core.exclusions()
     }
 }
 

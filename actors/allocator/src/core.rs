@@ -11,7 +11,7 @@ use std::{sync::Arc, time::Duration};
 use tepui_kit::Random;
 use tepui_messages::{
     allocator::{Proposal, Proposals, WorldChange},
-    why::{Explain, Explanation},
+    why::{Exclusions, Explain, Explanation},
 };
 
 use crate::{
@@ -145,6 +145,11 @@ impl AllocatorCore {
     /// What stands between a framework and each agent.
     pub fn explain(&self, now: Duration, question: &Explain) -> Explanation {
         why::explain(&self.world, &*self.policy, now, question)
+    }
+
+    /// What each framework keeps away from itself.
+    pub fn exclusions(&self) -> Vec<Exclusions> {
+        why::exclusions(&self.world)
     }
 
     pub fn policy(&self) -> &dyn Policy {

@@ -7,7 +7,8 @@
 use std::{cmp::Ordering, collections::BTreeMap, time::Duration};
 
 use tepui_messages::why::{
-    AgentExplanation, Bar, Cause, Explain, Explanation, Holder, RoleExplanation, Thousandths,
+    AgentExplanation, Bar, Cause, Exclusions, Explain, Explanation, Holder, RoleExplanation,
+    Thousandths,
 };
 
 use crate::{
@@ -77,6 +78,32 @@ fn explain_role(
         open,
         agents: agents.collect(),
     }
+}
+
+/// What each framework keeps away from itself.
+pub fn exclusions(world: &World) -> Vec<Exclusions> {
+    let known = world.frameworks.iter();
+    let known = known.filter(|(_, framework)| framework.known);
+    let told = known.map(|(_, framework)| {
+        let clients = framework.clients.iter();
+        let clients = clients.map(|(role, client)| (role, &world.clients[*client]));
+        let suppressed = clients.clone().filter(|(_, client)| client.suppressed);
+        let subscribed = clients.filter(|(_, client)| client.subscribed);
+        Exclusions {
+            framework_id: framework.id.value.clone(),
+            suppressed_roles: suppressed.map(|(role, _)| role.to_string()).collect(),
+            excluded: subscribed
+                .map(|(role, client)| (role.to_string(), ruled_out(world, client, framework)))
+                .collect(),
+        }
+    });
+    told.collect()
+}
+
+fn ruled_out(world: &World, client: &Client, framework: &Framework) -> Vec<String> {
+    let agents = world.agents.iter();
+    let excluded = agents.filter(|(_, agent)| eligible::is_excluded(agent, client, framework));
+    excluded.map(|(_, agent)| agent.id.value.clone()).collect()
 }
 
 /// What keeps the client from every offer.

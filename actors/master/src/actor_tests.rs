@@ -48,6 +48,7 @@ fn before(registrar: Asker<Commit>, stage: &TestStage, given: &Given) -> Link<Ma
         removal_rate: None,
         roles: None,
         root_submissions: true,
+        offer_timeout: None,
         forgetting: Default::default(),
         rate_limits: Default::default(),
         traffic: Default::default(),

@@ -58,6 +58,8 @@ pub struct MasterConfig {
     pub roles: Option<BTreeSet<String>>,
     /// Whether frameworks may run as root (Mesos: `--root_submissions`).
     pub root_submissions: bool,
+    /// How long an offer may stand; `None` is for ever (Mesos: `--offer_timeout`).
+    pub offer_timeout: Option<Duration>,
     pub forgetting: Forgetting,
     /// How fast calls of schedulers are taken (Mesos: `--rate_limits`).
     pub rate_limits: RateLimits,

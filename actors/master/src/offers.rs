@@ -16,7 +16,9 @@ use tepui_protocol::v1::{
 use crate::{
     core::{MasterCore, Turn},
     frameworks::framework_id,
+    removals::nanos,
     tables::OfferEntry,
+    timers::Timer,
 };
 
 /// Declined resources stay away this long unless the scheduler says otherwise (Mesos: `Filters.refuse_seconds`).
@@ -137,11 +139,36 @@ impl MasterCore {
             agent_id: agent_id.value.clone(),
             role: proposal.role.clone(),
             resources: Arc::clone(resources),
+            made_at: turn.now,
         };
         self.offers.insert(number, entry);
+        self.time_offers();
         let at = turn.now;
         self.change(turn, Change::OfferAdded { offer: full, at });
         Some(seen)
+    }
+
+    /// Sees to it that the oldest offer, which has the least number, ends in time.
+    fn time_offers(&mut self) {
+        let running = self.timers.due(&Timer::OfferTimeout).is_some();
+        let (Some(timeout), false) = (self.config.offer_timeout, running) else {
+            return;
+        };
+        if let Some((_, oldest)) = self.offers.first_key_value() {
+            let ends_at = oldest.made_at.saturating_add(nanos(timeout));
+            self.timers.set(ends_at, Timer::OfferTimeout);
+        }
+    }
+
+    /// Takes back what has stood for as long as offers may.
+    pub(crate) fn time_out_offers(&mut self, turn: &mut Turn<'_>) {
+        let timeout = self.config.offer_timeout.map_or(i64::MAX, nanos);
+        while let Some((number, oldest)) = self.offers.first_key_value()
+            && oldest.made_at.saturating_add(timeout) <= turn.now
+        {
+            self.rescind_offer(*number, turn);
+        }
+        self.time_offers();
     }
 
     /// The number in an offer id of this master.

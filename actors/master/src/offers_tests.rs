@@ -164,3 +164,24 @@ fn offers_are_forgotten_when_their_framework_is_lost() {
     assert!(stage.told(&fw).is_empty());
     assert_eq!(stage.ledger.free(&node.id), stage.ledger.totals[&node.id]);
 }
+
+#[test]
+fn offers_that_stand_too_long_are_taken_back_oldest_first() {
+    let mut stage = Stage::new();
+    stage.core.config.offer_timeout = Some(Duration::from_secs(10));
+    let node = stage.agent("cpus:4;mem:4096");
+    let fw = stage.subscribe(json!({}));
+    let first = stage.offer(&fw, &node, "cpus:1");
+    stage.pass(Duration::from_secs(6));
+    let second = stage.offer(&fw, &node, "cpus:1");
+    stage.events_of(&fw.stream);
+    stage.pass(Duration::from_secs(3));
+    assert_eq!(stage.events_of(&fw.stream), [] as [serde_json::Value; 0]);
+    for (seconds, id) in [(1, first), (6, second)] {
+        stage.pass(Duration::from_secs(seconds));
+        let events = stage.events_of(&fw.stream);
+        assert_eq!(events.len(), 1, "{events:?}");
+        assert_eq!(events[0]["rescind"]["offer_id"]["value"], id);
+    }
+    assert!(stage.core.offers.is_empty());
+}

@@ -75,7 +75,7 @@ impl Removals {
     }
 }
 
-fn nanos(duration: Duration) -> UnixNanos {
+pub(crate) fn nanos(duration: Duration) -> UnixNanos {
     UnixNanos::try_from(duration.as_nanos()).unwrap_or(UnixNanos::MAX)
 }
 

@@ -447,6 +447,7 @@ fn core(id: &str) -> MasterCore {
         removal_rate: None,
         roles: None,
         root_submissions: true,
+        offer_timeout: None,
         forgetting: Default::default(),
         rate_limits: Default::default(),
         traffic: Default::default(),

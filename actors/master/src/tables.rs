@@ -146,6 +146,7 @@ pub(crate) struct OfferEntry {
     pub(crate) role: String,
     /// Without `allocation_info`, as the allocator gave them.
     pub(crate) resources: Arc<[Resource]>,
+    pub(crate) made_at: UnixNanos,
 }
 
 impl OfferEntry {

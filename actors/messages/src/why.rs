@@ -131,3 +131,20 @@ pub struct Holder {
     pub role: String,
     pub amounts: Thousandths,
 }
+
+/// Which frameworks suppress which roles, and which agents their own constraints rule out?
+#[derive(Debug, Clone, Copy)]
+pub struct ListExclusions;
+
+impl Message for ListExclusions {
+    type Reply = Vec<Exclusions>;
+}
+
+/// What a framework keeps away from itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exclusions {
+    pub framework_id: String,
+    pub suppressed_roles: Vec<String>,
+    /// Ids of agents, by role.
+    pub excluded: BTreeMap<String, Vec<String>>,
+}

@@ -46,6 +46,7 @@ pub struct Making {
     pub places: Places,
     pub master: MasterConfig,
     pub view: ViewConfig,
+    pub allocation: tepui_allocator::Config,
     /// Of the allocator.
     pub random: Random,
     pub consensus: Consensus,
@@ -71,7 +72,7 @@ impl Actors {
     /// `tap` may put something between the master and those it speaks to.
     ///
     /// # Errors
-    /// If the allocator's default policy is not known.
+    /// If the allocator's policy is not known.
     pub fn begin(
         making: Making,
         tap: impl FnOnce(MasterLinks) -> MasterLinks,
@@ -88,7 +89,7 @@ impl Actors {
         let master = spawn(&places.master)
             .capacity(MASTER_CAPACITY)
             .prepare::<Master>();
-        let core = AllocatorCore::new(&tepui_allocator::Config::default(), making.random)?;
+        let core = AllocatorCore::new(&making.allocation, making.random)?;
         let proposals = master.link().teller();
         let allocator = spawn(&places.allocator)
             .capacity(ALLOCATOR_CAPACITY)

@@ -8,6 +8,7 @@ mod discovery;
 mod flags;
 mod leading;
 mod legacy;
+mod offering;
 mod operator;
 mod pages;
 mod reads;
@@ -41,6 +42,7 @@ use tepui_messages::{
     master::{Answer, OperatorCall, SchedulerCall, Subscribe},
     traffic::Traffic,
     view::{Encoding, Query, Question, Watch},
+    why::{Explain, ListExclusions},
 };
 use tepui_protocol::v1::{MasterInfo, VersionInfo};
 
@@ -71,6 +73,10 @@ pub struct MasterHttp {
     /// Opens event streams, and tells the master of those that are lost.
     pub proxies: Proxies,
     pub view: Asker<Query>,
+    /// Says what stands between a framework and offers.
+    pub allocator: Asker<Explain>,
+    /// Lists what frameworks keep away from themselves.
+    pub exclusions: Asker<ListExclusions>,
     pub watch: Teller<Watch>,
     /// The number of the last change.
     pub changes: Arc<AtomicU64>,

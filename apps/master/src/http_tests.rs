@@ -17,6 +17,7 @@ use actix_web::{
     test::{TestRequest, call_service, init_service},
 };
 use bytes::Bytes;
+use serde_json::json;
 use tepui_framework::Proxies;
 use tepui_http::{Attached, Files, Logging};
 use tepui_kit::{
@@ -27,6 +28,7 @@ use tepui_messages::{
     framework::{Deliver, EndStream},
     master::{Answer, Lease, OperatorCall, Subscribe},
     view::{Query, Question},
+    why::{Exclusions, Explain, Explanation, RoleExplanation},
 };
 use tepui_protocol::v1::{
     MasterInfo, VersionInfo,
@@ -81,6 +83,25 @@ fn cluster(call: &ClusterCall) -> Result<Bytes, Refusal> {
     }
 }
 
+/// Of one framework, "f", under "a".
+fn explanation(question: Explain) -> Explanation {
+    let knows = question.framework_id == "f" && question.role.as_deref() != Some("b");
+    let role = RoleExplanation {
+        role: "a".to_string(),
+        bars: Vec::new(),
+        takers: 1,
+        ahead: Some(0),
+        counts: BTreeMap::new(),
+        open: 0,
+        agents: Vec::new(),
+    };
+    Explanation {
+        question,
+        policy: "drf",
+        roles: if knows { vec![role] } else { Vec::new() },
+    }
+}
+
 struct Scene {
     door: Arc<Door>,
     asked: Arc<Mutex<Vec<Query>>>,
@@ -118,6 +139,14 @@ fn scene_with(standing: Standing, lease: Lease) -> Scene {
         subscribe: Arc::new(Refuser),
         proxies: Proxies::new(directory.clone(), None, Recorder::new().teller()),
         view,
+        allocator: Answering::asker(|explain| Ok(explanation(explain))),
+        exclusions: Answering::asker(|_| {
+            Ok(vec![Exclusions {
+                framework_id: "f".to_string(),
+                suppressed_roles: vec!["b".to_string()],
+                excluded: BTreeMap::from([("a".to_string(), vec!["S0".to_string()])]),
+            }])
+        }),
         watch: Recorder::new().teller(),
         changes: Arc::new(AtomicU64::new(7)),
         traffic: Arc::default(),
@@ -499,4 +528,76 @@ async fn the_registry_is_counted_in_the_metrics() {
     // Who compares the snapshot with that of Mesos finds what Mesos has.
     let snapshot = send(&leading(), "GET", "/metrics/snapshot", &[], b"").await;
     assert!(!snapshot.text().contains("registry/syncs"));
+}
+
+/// LEGACY 5.
+#[actix_web::test]
+async fn what_frameworks_rule_out_is_listed_as_mesos_does() {
+    let path = "/allocator/offer_constraints_debug";
+    let got = send(&leading(), "GET", path, &[], b"").await;
+    let expected = json!({"frameworks": {"f": {
+        "suppressed_roles": ["b"],
+        "excluded_by_attribute_constraints": {"a": ["S0"]},
+    }}});
+    let told: serde_json::Value = serde_json::from_slice(&got.body).unwrap();
+    assert_eq!((got.status, told), (200, expected));
+}
+
+#[actix_web::test]
+async fn why_is_asked_of_the_allocator_and_told_by_the_view() {
+    let scene = leading();
+    let path = "/tepui/v1/why?framework_id=f&role=a&need=cpus:1.5;mem:64&limit=3";
+    assert_eq!(send(&scene, "GET", path, &[], b"").await.status, 200);
+    let asked = scene.asked.lock().unwrap().pop().unwrap();
+    let Question::Why { explanation, .. } = asked.question else {
+        panic!("{asked:?}");
+    };
+    let need = [("cpus".to_string(), 1_500), ("mem".to_string(), 64_000)];
+    assert_eq!(explanation.question.need, BTreeMap::from(need));
+    assert_eq!((explanation.question.most, asked.after), (3, 7));
+    for (path, status, expected) in [
+        ("/tepui/v1/why", 400, "Missing 'framework_id'"),
+        ("/tepui/v1/why?framework_id=g", 404, "No framework 'g'"),
+        ("/tepui/v1/why?framework_id=f&role=b", 404, "under role 'b'"),
+        (
+            "/tepui/v1/why?framework_id=f&need=cpus",
+            400,
+            "cpus:4;mem:512",
+        ),
+        (
+            "/tepui/v1/why?framework_id=f&need=cpus:-1",
+            400,
+            "'need' is",
+        ),
+        (
+            "/tepui/v1/why?framework_id=f&need=cpus:1e300",
+            400,
+            "'need' is",
+        ),
+        (
+            "/tepui/v1/why?framework_id=f&need=ports:[1-2]",
+            400,
+            "no unreserved amount",
+        ),
+        (
+            "/tepui/v1/why?framework_id=f&need=cpus(a):1",
+            400,
+            "no unreserved amount",
+        ),
+        (
+            "/tepui/v1/why?framework_id=f&limit=-1",
+            400,
+            "'limit' is '-1'",
+        ),
+        ("/tepui/v1/offers?limit=10001", 400, "up to 10000"),
+    ] {
+        let got = send(&scene, "GET", path, &[], b"").await;
+        let text = String::from_utf8_lossy(&got.body).into_owned();
+        assert_eq!(got.status, status, "{path}: {text}");
+        assert!(text.contains(expected), "{path}: {text}");
+    }
+    let got = send(&scene, "GET", "/tepui/v1/offers?limit=5", &[], b"").await;
+    assert_eq!(got.status, 200);
+    let asked = scene.asked.lock().unwrap().pop().unwrap();
+    assert!(matches!(asked.question, Question::Offers { most: 5, .. }));
 }

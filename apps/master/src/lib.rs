@@ -35,6 +35,7 @@ use std::{
 
 use futures_util::future::BoxFuture;
 use serde_json::Value;
+pub use tepui_allocator::{Config as AllocationConfig, policy::names as allocation_policies};
 use tepui_http::Verbosity;
 use tepui_kit::{Asker, Directory};
 pub use tepui_master_actor::{Forgetting, RateLimits, RemovalRate};
@@ -71,6 +72,10 @@ pub struct MasterSettings {
     pub roles: Option<BTreeSet<String>>,
     /// Whether frameworks may run as root.
     pub root_submissions: bool,
+    /// How long an offer may stand; `None` is for ever.
+    pub offer_timeout: Option<Duration>,
+    /// Who decides who is offered what, and by which rules.
+    pub allocation: AllocationConfig,
     /// How long absent agents are remembered, and how many of them.
     pub forgetting: Forgetting,
     /// How fast calls of schedulers are taken.

@@ -35,6 +35,7 @@ impl Reign {
         let Actors {
             master,
             view,
+            allocator,
             changes,
             ..
         } = &self.actors;
@@ -44,6 +45,8 @@ impl Reign {
             subscribe: master.teller(),
             proxies: self.proxies.clone(),
             view: view.asker(),
+            allocator: allocator.asker(),
+            exclusions: allocator.asker(),
             watch: view.teller(),
             changes: Arc::clone(changes),
             traffic: Arc::clone(&self.traffic),

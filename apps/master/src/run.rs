@@ -68,6 +68,8 @@ async fn serve(
             .as_ref()
             .map(|roles| roles.iter().cloned().collect::<Vec<_>>().join(",")),
         root_submissions: settings.root_submissions,
+        offer_timeout: settings.offer_timeout,
+        allocation: settings.allocation.clone(),
         forgetting: settings.forgetting,
         quorum: settings.peers.len().max(1) / 2 + 1,
     };

@@ -23,6 +23,8 @@ fn settings(work_dir: &Path) -> MasterSettings {
         removal_rate: None,
         roles: None,
         root_submissions: true,
+        offer_timeout: None,
+        allocation: Default::default(),
         forgetting: Default::default(),
         rate_limits: Default::default(),
         zk_port: None,

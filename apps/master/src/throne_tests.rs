@@ -56,6 +56,8 @@ fn settings(work_dir: &Path, name: &str, peers: &Peers) -> MasterSettings {
         removal_rate: None,
         roles: None,
         root_submissions: true,
+        offer_timeout: None,
+        allocation: Default::default(),
         forgetting: Default::default(),
         rate_limits: Default::default(),
         zk_port: None,

@@ -30,8 +30,10 @@ pub(crate) enum Command {
     Agents(ListArgs),
     /// List frameworks
     Frameworks(ListArgs),
-    /// List outstanding offers
-    Offers(ListArgs),
+    /// List outstanding offers; how long they have stood, and how earlier ones ended
+    Offers(OffersArgs),
+    /// Say why a framework is offered what it is: what stands between it and each agent, nearest miss first
+    Why(WhyArgs),
     /// See and change the group of masters
     #[command(subcommand)]
     Cluster(ClusterCommand),
@@ -112,6 +114,26 @@ pub(crate) struct MasterArgs {
     #[arg(long, value_name = "true|false")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) root_submissions: Option<bool>,
+    /// How long an offer may stand before it is taken back, such as 5mins [default: for ever]
+    #[arg(long, value_name = "DURATION")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) offer_timeout: Option<String>,
+    /// Who decides who is offered what: a policy's name [default: drf]
+    #[arg(long, value_name = "POLICY")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) allocator: Option<String>,
+    /// No refusal of an offer is shorter, and refusals end on multiples of it [default: 1secs]
+    #[arg(long, value_name = "DURATION")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) allocation_interval: Option<String>,
+    /// Less than all of these is offered to nobody, such as cpus:0.01|mem:32 [default: that]
+    #[arg(long, value_name = "RESOURCES|…")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) min_allocatable_resources: Option<String>,
+    /// Resources that do not count for fair shares, separated by commas [default: none]
+    #[arg(long, value_name = "NAME,…")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) fair_sharing_excluded_resource_names: Option<String>,
     /// How often agents that have been away for long are looked for, to be forgotten [default: 15mins]
     #[arg(long, value_name = "DURATION")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -204,6 +226,32 @@ pub(crate) struct ListArgs {
     /// Print JSON, one object a line
     #[arg(long, env = "TEPUI_JSON")]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct OffersArgs {
+    /// Who holds offers for how long, and how the last ones ended
+    #[arg(long, env = "TEPUI_HISTORY")]
+    pub(crate) history: bool,
+    #[command(flatten)]
+    pub(crate) list: ListArgs,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct WhyArgs {
+    /// The framework's id or name
+    pub(crate) framework: String,
+    /// Only under this role
+    #[arg(long, env = "TEPUI_ROLE")]
+    pub(crate) role: Option<String>,
+    /// What one offer should hold, such as 'cpus:4;mem:512' [default: anything worth an offer]
+    #[arg(long, env = "TEPUI_NEED", value_name = "RESOURCES")]
+    pub(crate) need: Option<String>,
+    /// How many agents are told of
+    #[arg(long, env = "TEPUI_LIMIT", default_value_t = 20)]
+    pub(crate) limit: usize,
+    #[command(flatten)]
+    pub(crate) list: ListArgs,
 }
 
 #[derive(Debug, Clone, Args)]

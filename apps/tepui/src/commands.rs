@@ -7,3 +7,4 @@ pub(crate) mod dev;
 pub(crate) mod lists;
 pub(crate) mod run;
 pub(crate) mod tasks;
+pub(crate) mod why;

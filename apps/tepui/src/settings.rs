@@ -1,5 +1,7 @@
 //! A daemon's settings from where users put them: flag, then `TEPUI_…`, then `MESOS_…`, then the TOML file.
 
+mod allocation;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
@@ -36,6 +38,11 @@ const MASTER_TWINS: &[&str] = &[
     "agent_removal_rate_limit",
     "roles",
     "root_submissions",
+    "offer_timeout",
+    "allocator",
+    "allocation_interval",
+    "min_allocatable_resources",
+    "fair_sharing_excluded_resource_names",
     "registry_gc_interval",
     "registry_max_agent_age",
     "registry_max_agent_count",
@@ -53,6 +60,11 @@ const MASTER_KEYS: &[&str] = &[
     "agent_removal_rate_limit",
     "roles",
     "root_submissions",
+    "offer_timeout",
+    "allocator",
+    "allocation_interval",
+    "min_allocatable_resources",
+    "fair_sharing_excluded_resource_names",
     "registry_gc_interval",
     "registry_max_agent_age",
     "registry_max_agent_count",
@@ -85,6 +97,11 @@ struct MasterFile {
     agent_removal_rate_limit: Option<String>,
     roles: Option<String>,
     root_submissions: Option<bool>,
+    offer_timeout: Option<String>,
+    allocator: Option<String>,
+    allocation_interval: Option<String>,
+    min_allocatable_resources: Option<String>,
+    fair_sharing_excluded_resource_names: Option<String>,
     registry_gc_interval: Option<String>,
     registry_max_agent_age: Option<String>,
     registry_max_agent_count: Option<u64>,
@@ -145,6 +162,8 @@ fn one_line(text: &str) -> String {
 pub(crate) fn master(args: &MasterArgs) -> anyhow::Result<tepui_master::MasterSettings> {
     let file: MasterFile = load(args.config.as_ref(), args, MASTER_KEYS, MASTER_TWINS)?;
     let forgetting = forgetting(&file)?;
+    let allocation = allocation::config(&file)?;
+    let offer_timeout = allocation::offer_timeout(file.offer_timeout.as_deref())?;
     let ip = file.ip.unwrap_or_else(|| IpAddr::from([127, 0, 0, 1]));
     let name = file.name.unwrap_or_else(|| "m1".to_string());
     if !is_member_name(&name) {
@@ -172,6 +191,8 @@ pub(crate) fn master(args: &MasterArgs) -> anyhow::Result<tepui_master::MasterSe
             .transpose()?,
         roles: file.roles.as_deref().map(roles).transpose()?,
         root_submissions: file.root_submissions.unwrap_or(true),
+        offer_timeout,
+        allocation,
         forgetting,
         rate_limits: rate_limits(file.rate_limits.as_deref())?,
         name,

@@ -1,6 +1,6 @@
 //! What `/flags` says: Mesos' names where they have a meaning here, with our values.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use tepui_protocol::durations::duration_text;
 
@@ -15,17 +15,17 @@ pub struct MasterFlags {
     pub log_dir: Option<String>,
     pub roles: Option<String>,
     pub root_submissions: bool,
+    pub offer_timeout: Option<Duration>,
+    pub allocation: tepui_allocator::Config,
     pub forgetting: tepui_master_actor::Forgetting,
     /// Masters that must agree.
     pub quorum: usize,
 }
 
 /// Names and values that are the same for every master of this version. Durations as Mesos writes them.
-const FIXED: [(&str, &str); 35] = [
+const FIXED: [(&str, &str); 32] = [
     ("agent_ping_timeout", "15secs"),
     ("agent_reregister_timeout", "10mins"),
-    ("allocation_interval", "1secs"),
-    ("allocator", "hierarchical"),
     ("authenticate_agents", "false"),
     ("authenticate_frameworks", "false"),
     ("authenticate_http_frameworks", "false"),
@@ -45,7 +45,6 @@ const FIXED: [(&str, &str); 35] = [
     ("max_operator_event_stream_subscribers", "1000"),
     ("max_unreachable_tasks_per_framework", "1000"),
     ("memory_profiling", "false"),
-    ("min_allocatable_resources", "cpus:0.01|mem:32"),
     ("offer_constraints_re2_max_mem", "4KB"),
     ("offer_constraints_re2_max_program_size", "100"),
     ("publish_per_framework_metrics", "true"),
@@ -78,6 +77,20 @@ impl MasterFlags {
             ("quorum", Some(self.quorum.to_string())),
             ("roles", self.roles.clone()),
             ("root_submissions", Some(self.root_submissions.to_string())),
+            ("offer_timeout", self.offer_timeout.map(duration_text)),
+            ("allocator", Some(allocator(&self.allocation.policy))),
+            (
+                "allocation_interval",
+                Some(duration_text(self.allocation.interval)),
+            ),
+            (
+                "min_allocatable_resources",
+                Some(least_text(&self.allocation.rules.min_allocatable)),
+            ),
+            (
+                "fair_sharing_excluded_resource_names",
+                listed(&self.allocation.rules.fair_sharing_excluded),
+            ),
             (
                 "registry_gc_interval",
                 Some(duration_text(self.forgetting.interval)),
@@ -98,4 +111,25 @@ impl MasterFlags {
         }
         table
     }
+}
+
+/// Mesos has its fair one by another name.
+fn allocator(policy: &str) -> String {
+    match policy {
+        "drf" => "hierarchical",
+        other => other,
+    }
+    .to_string()
+}
+
+/// `cpus:0.01|mem:32`, as Mesos writes it.
+fn least_text(sets: &[Vec<(String, i64)>]) -> String {
+    let one = |(name, amount): &(String, i64)| format!("{name}:{}", *amount as f64 / 1000.0);
+    let sets = sets.iter();
+    let sets = sets.map(|set| set.iter().map(one).collect::<Vec<_>>().join(";"));
+    sets.collect::<Vec<_>>().join("|")
+}
+
+fn listed(names: &[String]) -> Option<String> {
+    (!names.is_empty()).then(|| names.join(","))
 }

@@ -49,6 +49,9 @@ pub(super) enum Route {
     Leader,
     Cluster,
     ClusterBackup,
+    Offers,
+    Why,
+    Exclusions,
 }
 
 /// In the order `/help` shows them.
@@ -80,6 +83,7 @@ pub(super) const TABLE: Table<Route> = Table {
     ],
     others: &[
         ("__processes__", Route::Processes),
+        ("allocator/offer_constraints_debug", Route::Exclusions),
         ("files/browse", Route::Browse),
         ("files/debug", Route::Debug),
         ("files/download", Route::Download),
@@ -93,6 +97,8 @@ pub(super) const TABLE: Table<Route> = Table {
         ("tepui/v1/cluster", Route::Cluster),
         ("tepui/v1/cluster/backup", Route::ClusterBackup),
         ("tepui/v1/leader", Route::Leader),
+        ("tepui/v1/offers", Route::Offers),
+        ("tepui/v1/why", Route::Why),
         ("version", Route::Version),
     ],
 };
@@ -166,6 +172,9 @@ impl MasterHttp {
             Route::Leader => self.leader(request).await,
             Route::Cluster => self.cluster(request).await,
             Route::ClusterBackup => self.cluster_backup(request).await,
+            Route::Offers => self.offers(request).await,
+            Route::Exclusions => self.exclusions(request).await,
+            Route::Why => self.why(request).await,
         }
     }
 

@@ -5,8 +5,9 @@ use std::process::ExitCode;
 use serde_json::Value;
 use tepui_client::{Client, Masters, operator::Operator};
 
+use super::why;
 use crate::{
-    cli::{ListArgs, Target},
+    cli::{ListArgs, OffersArgs, Target},
     output,
 };
 
@@ -14,7 +15,7 @@ use crate::{
 type Column = (&'static str, fn(&Value) -> String);
 
 /// What the leader answers.
-async fn state(target: &Target, path: &str) -> anyhow::Result<Value> {
+pub(super) async fn state(target: &Target, path: &str) -> anyhow::Result<Value> {
     let client = Client::default();
     let masters = Masters::new(client.clone(), &target.master);
     let ask = async |leader: &str| Operator::new(client.clone(), leader).json(path).await;
@@ -42,11 +43,11 @@ fn print(
     Ok(ExitCode::SUCCESS)
 }
 
-fn list(answer: &Value, key: &str) -> Vec<Value> {
+pub(super) fn list(answer: &Value, key: &str) -> Vec<Value> {
     answer[key].as_array().cloned().unwrap_or_default()
 }
 
-fn text(object: &Value, key: &str) -> String {
+pub(super) fn text(object: &Value, key: &str) -> String {
     match &object[key] {
         Value::String(text) => text.clone(),
         Value::Null => "-".to_string(),
@@ -107,18 +108,73 @@ pub(crate) async fn frameworks(args: ListArgs) -> anyhow::Result<ExitCode> {
     )
 }
 
-pub(crate) async fn offers(args: ListArgs) -> anyhow::Result<ExitCode> {
-    let answer = state(&args.target, "/frameworks").await?;
-    let offers: Vec<Value> = list(&answer, "frameworks")
-        .iter()
-        .flat_map(|framework| list(framework, "offers"))
-        .collect();
+pub(crate) async fn offers(args: OffersArgs) -> anyhow::Result<ExitCode> {
+    let answer = state(&args.list.target, "/tepui/v1/offers?limit=1000").await?;
+    if args.history {
+        return offer_history(&answer, args.list.json);
+    }
     let columns: &[Column] = &[
         ("OFFER", |offer| text(offer, "id")),
         ("FRAMEWORK", |offer| text(offer, "framework_id")),
-        ("AGENT", |offer| text(offer, "slave_id")),
-        ("ROLE", |offer| text(&offer["allocation_info"], "role")),
+        ("AGENT", |offer| text(offer, "agent_id")),
+        ("ROLE", |offer| text(offer, "role")),
         ("RESOURCES", |offer| resources(offer, "resources")),
+        ("AGE", |offer| why::seconds(&offer["age_secs"])),
     ];
-    print(&offers, args.json, columns, "no offers")
+    print(
+        &list(&answer, "offers"),
+        args.list.json,
+        columns,
+        "no offers",
+    )
+}
+
+/// Who holds most for longest, and how the last offers ended.
+fn offer_history(answer: &Value, json: bool) -> anyhow::Result<ExitCode> {
+    if json {
+        output::lines([answer.to_string()])?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let holders: &[Column] = &[
+        ("FRAMEWORK", |holder| text(holder, "framework_id")),
+        ("NAME", |holder| text(holder, "framework")),
+        ("HOLDS", |holder| text(holder, "standing")),
+        ("OLDEST", |holder| age(holder, "oldest_secs")),
+        ("SHARE x AGE", |holder| age(holder, "share_secs")),
+        ("SENT", |holder| text(holder, "sent")),
+        ("ACCEPTED", |holder| text(holder, "accepted")),
+        ("DECLINED", |holder| text(holder, "declined")),
+        ("RESCINDED", |holder| text(holder, "rescinded")),
+        ("LOST", |holder| text(holder, "lost")),
+        ("MEAN HELD", |holder| age(holder, "mean_held_secs")),
+    ];
+    print(
+        &list(answer, "holders"),
+        false,
+        holders,
+        "no framework was offered anything",
+    )?;
+    output::lines([String::new()])?;
+    let ended: &[Column] = &[
+        ("OFFER", |offer| text(offer, "id")),
+        ("FRAMEWORK", |offer| text(offer, "framework")),
+        ("AGENT", |offer| text(offer, "agent_id")),
+        ("RESOURCES", |offer| resources(offer, "resources")),
+        ("HELD", |offer| age(offer, "held_secs")),
+        ("END", |offer| text(offer, "end")),
+        ("REFUSED FOR", |offer| age(offer, "refused_secs")),
+    ];
+    print(
+        &list(answer, "ended"),
+        false,
+        ended,
+        "no offer has ended yet",
+    )
+}
+
+fn age(object: &Value, key: &str) -> String {
+    match &object[key] {
+        Value::Null => "-".to_string(),
+        seconds => why::seconds(seconds),
+    }
 }

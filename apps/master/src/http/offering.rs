@@ -1,0 +1,111 @@
+//! What people ask about offers: `GET /tepui/v1/offers`, `GET /tepui/v1/why`, and Mesos'
+//! `GET /allocator/offer_constraints_debug`.
+
+use serde_json::{Map, Value, json};
+use tepui_http::{Incoming, Reply, ask};
+use tepui_messages::{
+    view::Question,
+    why::{Explain, ListExclusions, Thousandths},
+};
+use tepui_protocol::resources::Resources;
+
+use super::MasterHttp;
+
+/// Of each list, unless the query says otherwise.
+const LIMIT: usize = 100;
+const MAX_LIMIT: usize = 10_000;
+/// More than this of one resource no machine has.
+const MAX_NEED: i64 = 1 << 50;
+
+impl MasterHttp {
+    pub(super) async fn offers(&self, request: &Incoming) -> Result<Reply, Reply> {
+        request.expect_method(&["GET"])?;
+        let question = Question::Offers {
+            now: self.now(),
+            most: limit(request)?,
+        };
+        self.read(request, question).await
+    }
+
+    pub(super) async fn why(&self, request: &Incoming) -> Result<Reply, Reply> {
+        request.expect_method(&["GET"])?;
+        let Some(framework_id) = request.parameter("framework_id") else {
+            return Err(Reply::bad_request(
+                "Missing 'framework_id' query parameter: the framework to explain, as `tepui frameworks` lists it"
+                    .to_string(),
+            ));
+        };
+        let role = request.parameter("role");
+        let explain = Explain {
+            framework_id: framework_id.to_string(),
+            role: role.map(str::to_string),
+            need: need(request)?,
+            most: limit(request)?,
+        };
+        let explanation = ask(&self.allocator, explain).await?;
+        if explanation.roles.is_empty() {
+            let under = role.map_or(String::new(), |role| format!(" under role '{role}'"));
+            return Err(Reply::text(
+                404,
+                format!(
+                    "No framework '{framework_id}' takes offers{under}: `tepui frameworks` lists those known"
+                ),
+            ));
+        }
+        let question = Question::Why {
+            now: self.now(),
+            explanation: Box::new(explanation),
+        };
+        self.read(request, question).await
+    }
+
+    pub(super) async fn exclusions(&self, request: &Incoming) -> Result<Reply, Reply> {
+        let listed = ask(&self.exclusions, ListExclusions).await?.into_iter();
+        let frameworks = listed.map(|framework| {
+            let told = json!({
+                "suppressed_roles": framework.suppressed_roles,
+                "excluded_by_attribute_constraints": framework.excluded,
+            });
+            (framework.framework_id, told)
+        });
+        let frameworks: Map<String, Value> = frameworks.collect();
+        let body = json!({ "frameworks": frameworks }).to_string();
+        Ok(Reply::json(body, request.parameter("jsonp")))
+    }
+
+    fn now(&self) -> i64 {
+        i64::try_from(self.directory.clock().unix_nanos()).unwrap_or(i64::MAX)
+    }
+}
+
+fn limit(request: &Incoming) -> Result<usize, Reply> {
+    let Some(text) = request.parameter("limit") else {
+        return Ok(LIMIT);
+    };
+    let limit = text.parse().ok().filter(|limit| *limit <= MAX_LIMIT);
+    limit.ok_or_else(|| {
+        Reply::bad_request(format!(
+            "'limit' is '{text}'; expected a number up to {MAX_LIMIT}"
+        ))
+    })
+}
+
+/// `cpus:4;mem:512`, amounts only.
+fn need(request: &Incoming) -> Result<Thousandths, Reply> {
+    let Some(text) = request.parameter("need") else {
+        return Ok(Thousandths::new());
+    };
+    let bad = |why: String| {
+        Reply::bad_request(format!(
+            "'need' is '{text}': {why}; expected amounts such as cpus:4;mem:512"
+        ))
+    };
+    let needed = Resources::parse(text, "*").map_err(|error| bad(error.to_string()))?;
+    let amounts = needed.iter().map(|entry| match entry.scalar() {
+        Some(amount) if !entry.is_reserved() && amount.0 <= MAX_NEED => {
+            Ok((entry.name().to_string(), amount.0))
+        }
+        _ => Err(bad(format!("{} is no unreserved amount", entry.name()))),
+    });
+    amounts.collect()
+}
