@@ -108,7 +108,7 @@ impl World {
                 self.weights = weights;
                 self.notes.push(Note::Weights);
             }
-            WorldChange::Quota(quota) => self.quota = quota,
+            WorldChange::Quota(quota) => self.set_quota(&quota),
             WorldChange::Paused(paused) => self.paused = paused,
         }
         None
@@ -437,6 +437,7 @@ impl World {
         let client = Client::new(framework, Arc::clone(&role));
         let client = self.clients.insert(client);
         self.frameworks[framework].clients.insert(role, client);
+        self.enter_quota(client);
         self.notes.push(Note::ClientAdded(client));
         client
     }

@@ -7,6 +7,7 @@ mod actor;
 pub mod bench;
 pub mod bundle;
 mod changes;
+mod charges;
 pub mod constraints;
 pub mod core;
 pub mod drf;
@@ -17,8 +18,10 @@ pub mod kinds;
 pub mod order;
 pub mod places;
 pub mod policy;
+pub mod quota;
 pub mod slots;
 pub mod sorter;
+pub mod standing;
 pub mod world;
 
 pub use actor::Allocator;
