@@ -32,4 +32,8 @@ pub use world::Rules;
 #[cfg(test)]
 mod histories_tests;
 #[cfg(test)]
+mod mirror;
+#[cfg(test)]
+mod mirror_quota;
+#[cfg(test)]
 mod scene;
