@@ -344,6 +344,13 @@ impl World {
         let agent = self.agent(agent_id)?;
         let client = self.client(&allocation.framework_id, &allocation.role)?;
         let refused = self.kinds.bundle(&allocation.resources);
+        // Mostly all that the agent has: then one bundle does for all who refuse it.
+        let total = &self.agents[agent].total;
+        let refused = if refused == *total {
+            total.clone()
+        } else {
+            refused
+        };
         let wanted = self.clients[client].subscribed && !refused.is_empty();
         wanted.then_some(Refusal {
             client,

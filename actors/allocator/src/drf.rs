@@ -184,7 +184,7 @@ impl Drf {
         }
     }
 
-    fn settle_role(&mut self, world: &World, standing: &Standing, role: QuotaIx) {
+    fn settle_role(&mut self, world: &World, standing: &Standing<'_>, role: QuotaIx) {
         if let Some(role) = world.quotas.get(role) {
             for client in role.clients.iter() {
                 self.settle(world, standing, client);
@@ -193,7 +193,7 @@ impl Drf {
     }
 
     /// Puts a client into the orders in which it is to be asked.
-    fn settle(&mut self, world: &World, standing: &Standing, client: ClientIx) {
+    fn settle(&mut self, world: &World, standing: &Standing<'_>, client: ClientIx) {
         let Some(place) = world.clients.get(client) else {
             return self.each_sorter(|sorter| sorter.set_active(client, false));
         };

@@ -18,7 +18,7 @@ use crate::{
 /// told of each grant, so that together they stay within quota.
 pub fn offer<'a>(
     world: &World,
-    standing: &Standing,
+    standing: &Standing<'_>,
     agent: AgentIx,
     client: ClientIx,
     remaining: &'a Bundle,

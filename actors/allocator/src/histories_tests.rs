@@ -1,11 +1,7 @@
 //! Random histories: whatever a master tells, in whatever order, the ledger balances and offers are
 //! allowed, within quota too, and a run leaves nobody what it could have offered.
 
-use std::{
-    collections::BTreeMap,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use proptest::prelude::*;
 use tepui_messages::allocator::{Allocation, WorldChange};

@@ -5,6 +5,7 @@
 
 mod actor;
 pub mod bench;
+pub mod bench_quota;
 pub mod bundle;
 mod changes;
 mod charges;

@@ -387,3 +387,7 @@ pub(crate) fn surplus(required: &Amounts, available: &Amounts, name: NameIx) -> 
 fn thousandths(value: f64) -> i64 {
     Quantity::from_f64(value).unwrap_or_default().thousandths()
 }
+
+#[cfg(test)]
+#[path = "quota_tests.rs"]
+mod tests;
