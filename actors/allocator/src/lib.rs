@@ -38,3 +38,5 @@ mod mirror;
 mod mirror_quota;
 #[cfg(test)]
 mod scene;
+#[cfg(test)]
+mod scene_quota;

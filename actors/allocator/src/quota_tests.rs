@@ -1,75 +1,11 @@
 //! Quota as a master sees it: who is offered what.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
-
-use tepui_messages::allocator::WorldChange;
-use tepui_protocol::{
-    resources::Resources,
-    v1::{quota::QuotaConfig, value::Scalar},
-};
+use std::time::Duration;
 
 use crate::{
-    invariants,
-    scene::{Scene, agent_id, parse},
-    standing::{QuotaRule, Standing},
+    scene::{Scene, framework_id},
+    scene_quota::{AGENT, config, exactly, offers, scene, set_quota, takers},
 };
-
-const AGENT: &str = "cpus:1;mem:512";
-
-fn scalars(resources: &str) -> BTreeMap<String, Scalar> {
-    let resources = Resources::parse(resources, "*").unwrap();
-    let quantities = resources.quantities().into_iter();
-    quantities
-        .map(|(name, amount)| {
-            let value = amount.to_f64();
-            (name.as_str().to_owned(), Scalar { value })
-        })
-        .collect()
-}
-
-fn config(role: &str, guarantees: &str, limits: &str) -> QuotaConfig {
-    QuotaConfig {
-        role: role.to_owned(),
-        guarantees: scalars(guarantees).into_iter().collect(),
-        limits: scalars(limits).into_iter().collect(),
-    }
-}
-
-/// Guaranteed, and no more than that.
-fn exactly(role: &str, amounts: &str) -> QuotaConfig {
-    config(role, amounts, amounts)
-}
-
-fn set_quota(scene: &mut Scene, configs: Vec<QuotaConfig>) {
-    scene.tell(WorldChange::Quota(Arc::new(configs)));
-}
-
-fn scene(frameworks: &[(&str, &[&str])], quota: Vec<QuotaConfig>) -> Scene {
-    let mut scene = Scene::new();
-    set_quota(&mut scene, quota);
-    for (framework, roles) in frameworks {
-        scene.add_framework(framework, roles);
-    }
-    scene
-}
-
-/// What each framework was offered, one line an agent, sorted.
-fn offers(scene: &mut Scene) -> Vec<String> {
-    let offers = scene.offers().into_iter();
-    let mut lines: Vec<String> = offers
-        .map(|(framework, _, agent, resources)| format!("{framework} {agent} {resources}"))
-        .collect();
-    lines.sort();
-    let world = scene.core.world();
-    assert!(invariants::quota_balances(world) && invariants::nothing_is_overlooked(world));
-    lines
-}
-
-fn takers(scene: &mut Scene) -> Vec<String> {
-    let mut takers: Vec<String> = scene.takers().into_iter().map(|(taker, _)| taker).collect();
-    takers.sort();
-    takers
-}
 
 #[test]
 fn a_guarantee_is_kept_for_a_role_that_declines() {
@@ -167,7 +103,7 @@ fn several_guarantees_are_met_before_others_get_anything() {
     scene.add_agent("2", "cpus:1;mem:256");
     let held = |scene: &Scene, framework: &str, role: &str| {
         let world = scene.core.world();
-        let client = world.client(&crate::scene::framework_id(framework), role);
+        let client = world.client(&framework_id(framework), role);
         world.clients[client.unwrap()].allocated[..2].to_vec()
     };
     scene.settle();
@@ -229,63 +165,6 @@ fn a_starving_role_is_offered_what_is_missing_of_a_new_guarantee() {
 }
 
 #[test]
-fn reservations_consume_a_guarantee_given_away_or_not() {
-    let quota = vec![exactly("q", "cpus:2;mem:512")];
-    let mut scene = scene(&[("one", &["q"]), ("other", &["n"])], quota);
-    scene.add_agent("1", "cpus(q):2;mem(q):512");
-    assert_eq!(takers(&mut scene), ["one"]);
-    scene.add_agent("2", AGENT);
-    assert_eq!(
-        takers(&mut scene),
-        ["other"],
-        "the guarantee is met by the reservation"
-    );
-    scene.recover("one", "q", "1", "cpus(q):2;mem(q):512");
-    scene.add_agent("3", AGENT);
-    assert_eq!(takers(&mut scene), ["one", "other"]);
-}
-
-#[test]
-fn reservations_above_a_guarantee_are_no_headroom_of_others() {
-    let quota = vec![
-        exactly("q1", "cpus:1;mem:512"),
-        exactly("q2", "cpus:1;mem:512"),
-    ];
-    let mut scene = scene(&[("other", &["n"])], quota);
-    scene.add_agent("1", "cpus(q1):3;mem(q1):1536");
-    scene.add_agent("2", AGENT);
-    assert!(offers(&mut scene).is_empty(), "kept for the second role");
-    scene.add_agent("3", AGENT);
-    assert_eq!(takers(&mut scene), ["other"]);
-}
-
-#[test]
-fn reservations_of_others_do_not_serve_as_headroom() {
-    let mut scene = scene(&[("other", &["n"])], vec![exactly("q", "cpus:1;mem:512")]);
-    scene.add_agent("1", "cpus:1;mem:512;cpus(n):1;mem(n):512");
-    assert_eq!(offers(&mut scene).len(), 1);
-    scene.recover("other", "n", "1", "cpus(n):1;mem(n):512");
-    let offered = offers(&mut scene);
-    assert_eq!(offered.len(), 1);
-    assert!(
-        offered[0].contains("(reservations"),
-        "only what is reserved for it: {offered:?}"
-    );
-}
-
-#[test]
-fn a_reservation_above_given_to_a_role_below_counts_as_given() {
-    let mut scene = scene(&[("below", &["a/b"])], vec![exactly("q", "cpus:1;mem:512")]);
-    scene.add_agent("1", "cpus(a):1;mem(a):512");
-    assert_eq!(takers(&mut scene), ["below"]);
-    scene.add_framework("other", &["n"]);
-    assert!(offers(&mut scene).is_empty());
-    scene.add_agent("2", AGENT);
-    scene.add_agent("3", AGENT);
-    assert_eq!(takers(&mut scene), ["other"], "one of them is set aside");
-}
-
-#[test]
 fn roles_below_consume_the_quota_of_those_above() {
     let quota = vec![
         exactly("a", "cpus:2;mem:1024"),
@@ -333,52 +212,73 @@ fn a_guarantee_below_is_kept_also_from_the_role_above() {
 }
 
 #[test]
-fn what_is_used_turned_into_a_reservation_is_charged_once() {
-    let quota = vec![config("q", "", "cpus:2;mem:1024")];
-    let mut scene = scene(&[("one", &["q"])], quota);
+fn frameworks_of_a_role_share_its_guarantee_and_may_use_it_up_for_each_other() {
+    let quota = vec![exactly("q", "cpus:4;mem:2048")];
+    let mut scene = scene(&[("a", &["q"]), ("other", &["n"])], quota);
     scene.add_agent("1", AGENT);
-    assert_eq!(offers(&mut scene).len(), 1);
-    let reserved = "cpus(q):1;mem(q):512";
-    scene.tell(WorldChange::AgentTotal {
-        agent_id: agent_id("1"),
-        total: parse(reserved),
-    });
-    scene.recover("one", "q", "1", AGENT);
+    assert_eq!(takers(&mut scene), ["a"]);
+    scene.add_framework("b", &["q"]);
+    scene.add_agent("2", "cpus:2;mem:1024");
     assert_eq!(
-        offers(&mut scene).len(),
-        1,
-        "its reservation comes back to it"
-    );
-    scene.add_agent("2", "cpus:4;mem:4096");
-    assert_eq!(
-        offers(&mut scene),
-        ["one 2 cpus:1; mem:512"],
-        "the other half of the limit"
-    );
-    scene.tell(WorldChange::AgentTotal {
-        agent_id: agent_id("1"),
-        total: parse(AGENT),
-    });
-    scene.recover("one", "q", "1", reserved);
-    assert_eq!(
-        offers(&mut scene),
-        ["one 1 cpus:1; mem:512"],
-        "unreserved again, and allowed again"
+        takers(&mut scene),
+        ["b"],
+        "it has less of what the role has"
     );
     scene.add_agent("3", AGENT);
-    assert!(offers(&mut scene).is_empty());
+    assert_eq!(takers(&mut scene), ["a"]);
+    scene.decline("a", "q", "3", AGENT, Duration::from_secs(10));
+    assert_eq!(
+        takers(&mut scene),
+        ["b"],
+        "nothing is kept for one framework of a role"
+    );
 }
 
 #[test]
-fn the_rule_that_stops_an_offer_has_a_name() {
-    let quota = vec![config("a", "", "cpus:1"), exactly("q", "mem:1024")];
-    let mut scene = scene(&[("below", &["a/b"])], quota);
-    scene.add_agent("1", "cpus:4;mem:512");
-    assert!(offers(&mut scene)[0].contains("cpus:1"));
-    let world = scene.core.world();
-    let client = world.client(&crate::scene::framework_id("below"), "a/b");
-    let (_, agent) = world.agents.iter().next().unwrap();
-    let rules = Standing::new(world).rules_against(client.unwrap(), &agent.total);
-    let rules: Vec<QuotaRule> = rules.into_iter().map(|(_, rule)| rule).collect();
-    assert_eq!(rules, [QuotaRule::Limit("a".into()), QuotaRule::Headroom]);
+fn what_has_no_quota_comes_with_what_has_unless_it_is_kept_for_others() {
+    let mut scene = scene(&[("one", &["q1"])], vec![exactly("q1", "cpus:2")]);
+    let agent = "cpus:1;mem:1024;ports:[31000-32000]";
+    scene.add_agent("1", agent);
+    assert_eq!(
+        offers(&mut scene),
+        ["one 1 cpus:1; mem:1024; ports:[31000-32000]"]
+    );
+    set_quota(
+        &mut scene,
+        vec![exactly("q1", "cpus:2"), exactly("q2", "mem:2048")],
+    );
+    scene.add_agent("2", agent);
+    assert_eq!(offers(&mut scene), ["one 2 cpus:1; ports:[31000-32000]"]);
+}
+
+#[test]
+fn a_limit_of_nothing_stops_a_role_and_a_higher_one_lets_it_go_on() {
+    let quota = vec![config("q", "", "cpus:0;mem:0;disk:0")];
+    let mut scene = scene(&[("one", &["q"])], quota);
+    let agent = "cpus:2;mem:1024;disk:1024";
+    scene.add_agent("1", agent);
+    assert!(offers(&mut scene).is_empty());
+    scene.add_framework("other", &["n"]);
+    assert_eq!(takers(&mut scene), ["other"]);
+    set_quota(&mut scene, vec![config("q", "", "cpus:1;mem:512;disk:512")]);
+    scene.add_agent("2", agent);
+    let half = "cpus:1; mem:512; disk:512";
+    assert_eq!(
+        offers(&mut scene),
+        [format!("one 2 {half}"), format!("other 2 {half}")]
+    );
+}
+
+#[test]
+fn what_is_left_when_guarantees_are_met_goes_by_fair_share() {
+    let quota = vec![exactly("q", "cpus:0.25;mem:128")];
+    let mut scene = scene(&[("one", &["q"]), ("other", &["n"])], quota);
+    scene.add_agent("1", AGENT);
+    assert_eq!(
+        offers(&mut scene),
+        ["one 1 cpus:0.25; mem:128", "other 1 cpus:0.75; mem:384"]
+    );
+    scene.add_framework("late", &["m"]);
+    scene.add_agent("2", AGENT);
+    assert_eq!(takers(&mut scene), ["late"]);
 }

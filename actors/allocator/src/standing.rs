@@ -234,3 +234,7 @@ enum QuotaRuleIx {
     Limit(QuotaIx),
     Headroom,
 }
+
+#[cfg(test)]
+#[path = "standing_tests.rs"]
+mod tests;
