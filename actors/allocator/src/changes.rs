@@ -109,7 +109,7 @@ impl World {
                 self.weights = weights;
                 self.notes.push(Note::Weights);
             }
-            WorldChange::Quota(quota) => self.quota = quota,
+            WorldChange::Quota(quota) => self.set_quota(&quota),
             WorldChange::Paused(paused) => self.paused = paused,
         }
         None
@@ -345,6 +345,13 @@ impl World {
         let agent = self.agent(agent_id)?;
         let client = self.client(&allocation.framework_id, &allocation.role)?;
         let refused = self.kinds.bundle(&allocation.resources);
+        // Mostly all that the agent has: then one bundle does for all who refuse it.
+        let total = &self.agents[agent].total;
+        let refused = if refused == *total {
+            total.clone()
+        } else {
+            refused
+        };
         let wanted = self.clients[client].subscribed && !refused.is_empty();
         wanted.then_some(Refusal {
             client,
@@ -438,6 +445,7 @@ impl World {
         let client = Client::new(framework, Arc::clone(&role));
         let client = self.clients.insert(client);
         self.frameworks[framework].clients.insert(role, client);
+        self.enter_quota(client);
         self.notes.push(Note::ClientAdded(client));
         client
     }

@@ -204,11 +204,20 @@ impl AllocatorCore {
                 Note::ClientRemoved(client) => {
                     self.candidates.clients.remove(client);
                 }
+                Note::QuotaFreed(role) => {
+                    if let Some(role) = self.world.quotas.get(role) {
+                        self.candidates.clients.unite(&role.clients);
+                    }
+                }
+                Note::Quota | Note::HeadroomGrew => {
+                    self.candidates.agents.unite(&self.world.offerable);
+                }
                 Note::ClientAdded(_)
                 | Note::ClientActive(_)
                 | Note::ClientHolds(_)
                 | Note::Totals
-                | Note::Weights => {}
+                | Note::Weights
+                | Note::QuotaPhase(_) => {}
             }
             self.policy.follow(&self.world, note);
         }

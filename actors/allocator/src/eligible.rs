@@ -1,20 +1,24 @@
 //! What of an agent a client may be offered, policy aside: capabilities, reservations, constraints,
-//! the least worth offering, and refusals.
+//! quota, the least worth offering, and refusals.
 //!
 //! Owns these rules for every policy. Never orders clients. Source: Mesos `hierarchical.cpp`,
-//! `isCapableOfReceivingAgent`, `stripIncapableResources`, `allocatable` and `isFiltered`.
+//! `isCapableOfReceivingAgent`, `stripIncapableResources`, `allocatable` and `isFiltered`;
+//! quota is in [`crate::standing`].
 
 use std::borrow::Cow;
 
 use crate::{
     bundle::Bundle,
     kinds::Kind,
+    standing::Standing,
     world::{Agent, AgentIx, Capabilities, Client, ClientIx, Framework, World},
 };
 
-/// The part of `remaining`, free on the agent, that the client may be offered now, if any.
+/// The part of `remaining`, free on the agent, that the client may be offered now, if any. `standing` is
+/// told of each grant, so that together they stay within quota.
 pub fn offer<'a>(
     world: &World,
+    standing: &Standing<'_>,
     agent: AgentIx,
     client: ClientIx,
     remaining: &'a Bundle,
@@ -28,6 +32,7 @@ pub fn offer<'a>(
         return None;
     }
     let offer = usable(world, place, taker, framework, remaining);
+    let offer = standing.shrink(client, offer);
     let worth_it = world.is_allocatable(&offer);
     let refused = || world.filters.block(client, agent, &offer);
     if !worth_it || refused() || is_excluded(place, taker, framework) {

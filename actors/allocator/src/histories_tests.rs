@@ -1,14 +1,10 @@
 //! Random histories: whatever a master tells, in whatever order, the ledger balances and offers are
-//! allowed. A mirror keeps a master's books with the resource algebra of the protocol, not with ours.
+//! allowed, within quota too, and a run leaves nobody what it could have offered.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use proptest::prelude::*;
-use tepui_messages::allocator::{Allocation, Proposal, WorldChange};
+use tepui_messages::allocator::{Allocation, WorldChange};
 use tepui_protocol::{
     resources::Resources,
     v1::{FrameworkInfo, framework_info::capability},
@@ -17,6 +13,8 @@ use tepui_protocol::{
 use crate::{
     core::Config,
     invariants,
+    mirror::{Mirror, MirroredFramework},
+    mirror_quota::Quota,
     scene::{Scene, agent_id, agent_info, allocation, framework_id, framework_info},
 };
 
@@ -53,6 +51,8 @@ enum Step {
     Revive(u8, u8),
     Suppress(u8, u8),
     Weight(usize, u8),
+    /// By role: guarantees and limits of cpus and mem, in half cpus and quarter gigabytes.
+    Quota(Vec<(usize, [u8; 2], [Option<u8>; 2])>),
     Pause(bool),
     Advance(u64),
     /// The proposals of the next run reach nobody.
@@ -79,10 +79,17 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (framework.clone(), bits.clone()).prop_map(|(f, r)| Step::Revive(f, r)),
         1 => (framework, bits).prop_map(|(f, r)| Step::Suppress(f, r)),
         1 => (role, 1_u8..4).prop_map(|(r, w)| Step::Weight(r, w)),
+        2 => quota().prop_map(Step::Quota),
         1 => prop::bool::weighted(0.3).prop_map(Step::Pause),
         4 => (1_u64..4_000).prop_map(Step::Advance),
         1 => Just(Step::Lose),
     ]
+}
+
+fn quota() -> impl Strategy<Value = Vec<(usize, [u8; 2], [Option<u8>; 2])>> {
+    let guarantees = prop::array::uniform2(0_u8..8);
+    let limits = prop::array::uniform2(prop::option::of(0_u8..12));
+    prop::collection::vec((0..ROLES.len(), guarantees, limits), 0..4)
 }
 
 fn roles(bits: u8) -> Vec<&'static str> {
@@ -99,82 +106,6 @@ fn owned(roles: &[&str]) -> Vec<String> {
 
 fn parse(text: &str) -> Resources {
     Resources::parse(text, "*").unwrap()
-}
-
-type Holder = (String, String, String);
-
-#[derive(Debug, Clone)]
-struct MirroredFramework {
-    active: bool,
-    roles: BTreeSet<String>,
-    suppressed: BTreeSet<String>,
-    gpus: bool,
-}
-
-/// A master's own books.
-#[derive(Default)]
-struct Mirror {
-    totals: BTreeMap<String, (Resources, bool)>,
-    frameworks: BTreeMap<String, MirroredFramework>,
-    /// By agent, framework and role.
-    held: BTreeMap<Holder, Resources>,
-    /// What was refused, and a moment before which the refusal surely stands.
-    refused: Vec<(Holder, Resources, Duration)>,
-}
-
-impl Mirror {
-    fn free(&self, agent: &str) -> Option<Resources> {
-        let mut free = self.totals.get(agent)?.0.clone();
-        for ((on, ..), resources) in &self.held {
-            if on == agent {
-                free = free.checked_sub(resources)?;
-            }
-        }
-        Some(free)
-    }
-
-    fn take(&mut self, holder: Holder, resources: &Resources) {
-        *self.held.entry(holder).or_default() += resources;
-    }
-
-    fn forget_refusals(&mut self, framework: &str) {
-        self.refused
-            .retain(|((_, other, _), ..)| other != framework);
-    }
-
-    /// What the master must be able to rely on in each proposal.
-    fn check(&mut self, now: Duration, proposals: &[Proposal]) -> Result<(), TestCaseError> {
-        for Proposal {
-            framework_id,
-            role,
-            agents,
-        } in proposals
-        {
-            let framework = &self.frameworks[&framework_id.value];
-            prop_assert!(framework.active && framework.roles.contains(role));
-            prop_assert!(!framework.suppressed.contains(role));
-            let gpus = framework.gpus;
-            for (agent, resources) in agents {
-                let offer = Resources::from_proto(resources).unwrap();
-                let (total, active) = &self.totals[&agent.value];
-                prop_assert!(*active && (gpus || total.gpus().is_zero()));
-                let free = self.free(&agent.value).unwrap();
-                prop_assert!(free.contains(&offer), "{free} has no {offer}");
-                prop_assert_eq!(&offer.allocatable_to(role), &offer);
-                let holder = (
-                    agent.value.clone(),
-                    framework_id.value.clone(),
-                    role.clone(),
-                );
-                let again = self.refused.iter().any(|(refuser, refused, until)| {
-                    *refuser == holder && now < *until && refused.contains(&offer)
-                });
-                prop_assert!(!again, "{offer} was refused by {holder:?}");
-                self.take(holder, &offer);
-            }
-        }
-        Ok(())
-    }
 }
 
 struct History {
@@ -254,6 +185,16 @@ impl History {
             Step::Weight(role, weight) => {
                 let weights = BTreeMap::from([(ROLES[role].to_owned(), f64::from(weight))]);
                 self.tell(WorldChange::Weights(Arc::new(weights)));
+            }
+            Step::Quota(roles) => {
+                let roles = roles.into_iter();
+                let roles = roles.map(|(role, guarantees, limits)| {
+                    let guarantees = guarantees.map(|amount| Some(amount).filter(|it| *it > 0));
+                    (ROLES[role], guarantees, limits)
+                });
+                self.mirror.quota = Quota::new(roles);
+                let configs = self.mirror.quota.configs();
+                self.tell(WorldChange::Quota(Arc::new(configs)));
             }
             Step::Pause(paused) => {
                 self.paused = paused;
@@ -442,10 +383,12 @@ impl History {
         self.mirror.check(self.scene.now, &proposals)?;
         let (core, world) = (&self.scene.core, self.scene.core.world());
         prop_assert!(invariants::ledger_balances(world));
+        prop_assert!(invariants::quota_balances(world));
         prop_assert!(invariants::offers_are_possible_where_they_should_be(world));
         prop_assert!(core.policy().is_consistent(world));
         if core.counts().runs > runs && core.candidates().is_empty() && !self.paused {
             prop_assert!(invariants::nothing_is_overlooked(world));
+            self.mirror.check_nothing_is_left(world)?;
         }
         for (_, agent) in world.agents.iter() {
             let free = world.kinds.resources(&agent.free);

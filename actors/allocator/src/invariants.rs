@@ -9,6 +9,8 @@ use crate::{
     eligible,
     places::PlaceSet,
     policy::Grant,
+    slots::Place,
+    standing::Standing,
     world::{AgentIx, World, amount_of},
 };
 
@@ -81,19 +83,34 @@ pub fn offers_are_possible_where_they_should_be(world: &World) -> bool {
     })
 }
 
+/// What is consumed of quota, required and available is what comes about by counting everything.
+pub fn quota_balances(world: &World) -> bool {
+    let mut counted = world.quotas.emptied();
+    world.count_all(&mut counted);
+    let mut clients = world.clients.iter();
+    counted.says_the_same(&world.quotas)
+        && clients.all(|(place, client)| {
+            let mut chain = world.quotas.chain(client.quota);
+            client.quota == world.quotas.of(&client.role)
+                && chain.all(|role| world.quotas.roles[role.index()].clients.contains(place))
+        })
+}
+
 /// No grant goes to somebody inactive or suppressed, or from an inactive agent; none is blocked by a
 /// refusal; none holds what its client may not have; and together they are no more than what is free.
 /// To be asked before the grants are booked.
 pub fn grants_are_allowed(world: &World, grants: &[Grant]) -> bool {
     let mut remaining: BTreeMap<AgentIx, Bundle> = BTreeMap::new();
+    let mut standing = Standing::new(world);
     grants.iter().all(|grant| {
         let free = || world.agents[grant.agent].free.clone();
         let remaining = remaining.entry(grant.agent).or_insert_with(free);
-        let offer = eligible::offer(world, grant.agent, grant.client, remaining);
+        let offer = eligible::offer(world, &standing, grant.agent, grant.client, remaining);
         let allowed = offer.is_some_and(|offer| *offer == grant.resources);
         let mut exclusive = grant.resources.clone();
         exclusive.retain(|kind| !world.kinds.get(kind).is_shared);
         remaining.subtract(&exclusive);
+        standing.grant(grant.client, &grant.resources);
         allowed
     })
 }
@@ -101,9 +118,12 @@ pub fn grants_are_allowed(world: &World, grants: &[Grant]) -> bool {
 /// Right after a run of a policy that offers all it can: nobody could be offered anything more. This is
 /// what makes it right to look only at what changed.
 pub fn nothing_is_overlooked(world: &World) -> bool {
+    let standing = Standing::new(world);
     let mut agents = world.agents.iter();
     agents.all(|(place, agent)| {
         let mut clients = world.clients.iter();
-        clients.all(|(client, _)| eligible::offer(world, place, client, &agent.free).is_none())
+        clients.all(|(client, _)| {
+            eligible::offer(world, &standing, place, client, &agent.free).is_none()
+        })
     })
 }

@@ -5,11 +5,15 @@
 
 use std::{collections::HashMap, fmt, sync::Arc};
 
+use smallvec::SmallVec;
 use tepui_protocol::{
     codec::protobuf,
     resources::{Quantity, Ranges},
     roles,
-    v1::{Resource, resource::ReservationInfo, resource::reservation_info, value},
+    v1::{
+        Resource, resource::ReservationInfo, resource::disk_info::source,
+        resource::reservation_info, value,
+    },
 };
 
 use crate::{
@@ -48,11 +52,20 @@ pub struct Kind {
     pub is_refined: bool,
     /// Unreserved and nothing special: anybody may have it.
     pub is_plain: bool,
+    /// A part of it is worth something too: no whole disk.
+    pub is_divisible: bool,
 }
 
 impl Kind {
     pub fn resource_name(&self) -> &str {
         &self.prototype.name
+    }
+
+    /// The name under which it is charged to the quota of whoever holds it: unreserved, non-revocable
+    /// scalars are.
+    pub fn charged_name(&self) -> Option<NameIx> {
+        let is_charged = self.prototype.reservations.is_empty() && !self.is_revocable;
+        self.name.filter(|_| is_charged)
     }
 
     /// The role it is reserved for, if any.
@@ -152,6 +165,25 @@ impl Kinds {
             .filter_map(|(kind, amount)| Some((self.kinds[kind].name?, amount)))
     }
 
+    /// The part of [`Kinds::quantities`] that is charged to the quota of whoever holds it.
+    pub fn charged(&self, bundle: &Bundle) -> impl Iterator<Item = (NameIx, i64)> {
+        bundle
+            .scalars()
+            .filter_map(|(kind, amount)| Some((self.kinds[kind].charged_name()?, amount)))
+    }
+
+    /// As [`Kinds::charged`], each name once.
+    pub fn charged_by_name(&self, bundle: &Bundle) -> SmallVec<[(NameIx, i64); 4]> {
+        let mut amounts: SmallVec<[(NameIx, i64); 4]> = SmallVec::new();
+        for (name, amount) in self.charged(bundle) {
+            match amounts.iter_mut().find(|(other, _)| *other == name) {
+                Some((_, sum)) => *sum += amount,
+                None => amounts.push((name, amount)),
+            }
+        }
+        amounts
+    }
+
     /// The integer of a name, made if there is room for one more.
     pub fn name(&mut self, name: &str) -> Option<NameIx> {
         let known = self.names.iter().position(|known| known == name);
@@ -210,6 +242,7 @@ impl Kinds {
             is_shared,
             is_refined: prototype.reservations.len() > 1,
             is_plain: prototype.reservations.is_empty() && !is_gpus && !is_revocable && !is_shared,
+            is_divisible: is_divisible(&prototype),
             prototype,
         }
     }
@@ -246,6 +279,14 @@ impl Kinds {
     pub fn count(&self) -> usize {
         self.kinds.count()
     }
+}
+
+/// Disks that are mounts, blocks or raw are used as a whole, and so are volumes.
+fn is_divisible(resource: &Resource) -> bool {
+    resource.disk.as_ref().is_none_or(|disk| {
+        let kind = disk.source.as_ref().map(|source| source.r#type());
+        disk.persistence.is_none() && matches!(kind, None | Some(source::Type::Path))
+    })
 }
 
 fn is_reserved_for(role: Option<&String>) -> bool {

@@ -5,8 +5,10 @@
 
 mod actor;
 pub mod bench;
+pub mod bench_quota;
 pub mod bundle;
 mod changes;
+mod charges;
 pub mod constraints;
 pub mod core;
 pub mod drf;
@@ -17,8 +19,10 @@ pub mod kinds;
 pub mod order;
 pub mod places;
 pub mod policy;
+pub mod quota;
 pub mod slots;
 pub mod sorter;
+pub mod standing;
 pub mod why;
 pub mod world;
 
@@ -30,4 +34,10 @@ pub use world::Rules;
 #[cfg(test)]
 mod histories_tests;
 #[cfg(test)]
+mod mirror;
+#[cfg(test)]
+mod mirror_quota;
+#[cfg(test)]
 mod scene;
+#[cfg(test)]
+mod scene_quota;

@@ -51,7 +51,7 @@ impl Rank {
 pub(crate) type Seats = Column<NodeIx, usize>;
 
 /// Some siblings, ordered by rank.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Order {
     /// No member is before the one at half its index (counted from one).
     heap: Vec<Rank>,
@@ -164,7 +164,7 @@ impl Order {
 }
 
 /// The names of siblings under labels that order as they do, so that ranks need no strings.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Names {
     labels: BTreeMap<(Arc<str>, NodeIx), u64>,
 }
@@ -176,6 +176,11 @@ const FIRST_LABEL: u64 = 1 << 63;
 impl Names {
     pub(crate) fn count(&self) -> usize {
         self.labels.len()
+    }
+
+    /// Whose names they are, in the order of the names.
+    pub(crate) fn nodes(&self) -> impl Iterator<Item = NodeIx> {
+        self.labels.keys().map(|(_, node)| *node)
     }
 
     /// Enters a name; its label, or none if there is no room: then all must be labelled anew.

@@ -54,6 +54,18 @@ impl<P: Place> PlaceSet<P> {
         removed
     }
 
+    /// Enters all that are in `other`.
+    pub fn unite(&mut self, other: &Self) {
+        if other.words.len() > self.words.len() {
+            self.words.resize(other.words.len(), 0);
+        }
+        for (mine, theirs) in self.words.iter_mut().zip(&other.words) {
+            let added = (*theirs & !*mine).count_ones();
+            self.count += added as usize;
+            *mine |= theirs;
+        }
+    }
+
     pub fn contains(&self, place: P) -> bool {
         let (word, bit) = split(place);
         self.words.get(word).is_some_and(|word| word & bit != 0)

@@ -34,7 +34,7 @@ macro_rules! place {
 pub(crate) use place;
 
 /// Things of type `T`, each at a place of type `P`; places of removed things are used again.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Slots<P, T> {
     items: Vec<Option<T>>,
     vacant: Vec<P>,
@@ -104,7 +104,7 @@ impl<P: Place, T> IndexMut<P> for Slots<P, T> {
 }
 
 /// One value for each place, grown on demand; places never written hold the default.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Column<P, T> {
     values: Vec<T>,
     place: PhantomData<P>,

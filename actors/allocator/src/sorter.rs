@@ -25,7 +25,7 @@ use crate::{
 /// The name of the sibling that stands for the clients of a role itself.
 const OWN_CLIENTS: &str = ".";
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Node {
     parent: Option<NodeIx>,
     /// For clients: whose place it is.
@@ -47,7 +47,7 @@ struct Node {
 }
 
 /// The tree of roles and clients.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Sorter {
     nodes: Slots<NodeIx, Node>,
     seats: Seats,
@@ -257,18 +257,38 @@ impl Sorter {
         })
     }
 
-    /// Puts a few clients into the order they have among all.
+    /// Puts a few clients, active or not, into the order they have among all.
     pub fn sort(&self, clients: &mut [ClientIx]) {
         clients.sort_by_cached_key(|client| {
             let mut way: SmallVec<[Rank; 4]> = SmallVec::new();
             let mut next = self.node(*client);
             while let Some(node) = next {
-                way.push(self.nodes[node].rank);
-                next = self.nodes[node].parent;
+                let place = &self.nodes[node];
+                let mut rank = place.rank;
+                rank.set_share(place.share(&self.inverse_totals));
+                way.push(rank);
+                next = place.parent;
             }
             way.reverse();
             way
         });
+    }
+
+    /// All clients of a role and of those below it, active or not.
+    pub fn clients_in(&self, role: &str) -> Vec<ClientIx> {
+        let mut clients = Vec::new();
+        let mut nodes: Vec<NodeIx> = self.role_nodes.get(role).copied().into_iter().collect();
+        while let Some(node) = nodes.pop() {
+            clients.extend(self.nodes[node].client);
+            nodes.extend(self.nodes[node].names.nodes());
+        }
+        clients
+    }
+
+    /// Whether the client takes part in the order.
+    pub fn is_active(&self, client: ClientIx) -> bool {
+        self.node(client)
+            .is_some_and(|node| self.nodes[node].listed)
     }
 
     /// Dominant share over weight among the siblings; for tests and explanations.

@@ -4,17 +4,18 @@
 //! bar, that would make an offer; where the causes it names have gone, that would too. Looks at every agent, so it is
 //! for people who ask.
 
-use std::{cmp::Ordering, collections::BTreeMap, time::Duration};
+use std::{borrow::Cow, cmp::Ordering, collections::BTreeMap, time::Duration};
 
 use tepui_messages::why::{
-    AgentExplanation, Bar, Cause, Exclusions, Explain, Explanation, Holder, RoleExplanation,
-    Thousandths,
+    AgentExplanation, Bar, Cause, Exclusions, Explain, Explanation, Holder, QuotaRule,
+    RoleExplanation, Thousandths,
 };
 
 use crate::{
     bundle::Bundle,
     eligible,
     policy::Policy,
+    standing::{self, Standing},
     world::{Agent, AgentIx, Client, ClientIx, Framework, World},
 };
 
@@ -47,11 +48,12 @@ fn explain_role(
     client: ClientIx,
     question: &Explain,
 ) -> RoleExplanation {
+    let standing = Standing::new(world);
     let mut counts: BTreeMap<&'static str, usize> = BTreeMap::new();
     let mut open = 0;
     let mut found: Vec<(Miss, AgentIx, Vec<Cause>)> = Vec::with_capacity(world.agents.count());
     for (agent, _) in world.agents.iter() {
-        let causes = causes(world, now, agent, client, &question.need);
+        let causes = causes(world, &standing, now, agent, client, &question.need);
         for cause in &causes {
             *counts.entry(cause.name()).or_default() += 1;
         }
@@ -123,6 +125,7 @@ pub fn bars(world: &World, client: ClientIx) -> Vec<Bar> {
 /// Everything that has to go before the client is offered what it needs of the agent.
 pub fn causes(
     world: &World,
+    standing: &Standing<'_>,
     now: Duration,
     agent: AgentIx,
     client: ClientIx,
@@ -146,14 +149,16 @@ pub fn causes(
     let mut causes: Vec<Cause> = gates.map(|(cause, _)| cause).collect();
     let matter = Matter {
         world,
+        standing,
         place,
         taker,
         framework,
         need,
     };
     causes.extend(matter.shortage());
-    if let Some(refused) = matter.refusal(now, agent, client) {
-        causes.push(refused);
+    if let Some(offer) = matter.enough() {
+        causes.extend(matter.withheld_by_quota(client, &offer));
+        causes.extend(matter.refusal(now, agent, client, &offer));
     }
     causes
 }
@@ -161,6 +166,7 @@ pub fn causes(
 /// An agent and a taker of what it has.
 struct Matter<'a> {
     world: &'a World,
+    standing: &'a Standing<'a>,
     place: &'a Agent,
     taker: &'a Client,
     framework: &'a Framework,
@@ -193,11 +199,41 @@ impl Matter<'_> {
         }]
     }
 
-    /// The refusal that ends last of those in the way of what there is, or will be once it is given back.
-    fn refusal(&self, now: Duration, agent: AgentIx, client: ClientIx) -> Option<Cause> {
-        let enough = |bundle: &Bundle| self.missing(bundle).is_empty();
+    /// What there is for the client, or will be once it is given back, where that is enough.
+    fn enough(&self) -> Option<Bundle> {
         let offers = [&self.place.free, &self.place.total].map(|bundle| self.usable(bundle));
-        let offer = offers.into_iter().find(enough)?;
+        let mut offers = offers.into_iter();
+        offers.find(|offer| self.missing(offer).is_empty())
+    }
+
+    fn withheld_by_quota(&self, client: ClientIx, offer: &Bundle) -> Option<Cause> {
+        let missing = self.missing(&self.standing.shrink(client, Cow::Borrowed(offer)));
+        if missing.is_empty() {
+            return None;
+        }
+        let rules = self.standing.rules_against(client, offer).into_iter();
+        let rules = rules.map(|(name, rule)| {
+            let rule = match rule {
+                standing::QuotaRule::Limit(role) => QuotaRule::Limit(role.to_string()),
+                standing::QuotaRule::Headroom => QuotaRule::Headroom,
+            };
+            (self.world.kinds.name_of(name).clone(), rule)
+        });
+        Some(Cause::Quota {
+            missing,
+            rules: rules.collect(),
+        })
+    }
+
+    /// The refusal that ends last of those in the way.
+    fn refusal(
+        &self,
+        now: Duration,
+        agent: AgentIx,
+        client: ClientIx,
+        offer: &Bundle,
+    ) -> Option<Cause> {
+        let offer = self.standing.shrink(client, Cow::Borrowed(offer));
         let refusals = self.world.filters.of(client, agent);
         let blocking = refusals.filter(|(refused, _)| refused.contains(&offer));
         let (refused, falls_at) = blocking.max_by_key(|(_, falls_at)| *falls_at)?;
@@ -301,6 +337,10 @@ impl Miss {
                 Cause::Held { missing, .. } => {
                     miss.missing = worst_share(missing, &question.need);
                     2
+                }
+                Cause::Quota { missing, .. } => {
+                    miss.missing = worst_share(missing, &question.need);
+                    3
                 }
                 Cause::Capability { .. } | Cause::Reserved { .. } => 3,
                 Cause::TooSmall { missing } => {

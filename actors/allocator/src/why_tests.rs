@@ -24,6 +24,7 @@ use super::*;
 use crate::{
     core::Config,
     scene::{Scene, agent_id, agent_info, allocation, framework_id, framework_info, parse},
+    scene_quota::{self, config, exactly},
     world::Rules,
 };
 
@@ -278,7 +279,10 @@ fn undo(cause: &Cause, agent: &mut ModelAgent, client: &mut ModelClient) {
             agent.held = Resources::default();
         }
         Cause::Refused { .. } => client.refused.clear(),
-        Cause::TooSmall { .. } | Cause::Reserved { .. } | Cause::Capability { .. } => {
+        Cause::TooSmall { .. }
+        | Cause::Reserved { .. }
+        | Cause::Capability { .. }
+        | Cause::Quota { .. } => {
             panic!("not undone by one step")
         }
     }
@@ -445,4 +449,30 @@ fn a_refusal_says_how_long_it_lasts() {
         refused: need("cpus:4;mem:512"),
     };
     assert_eq!(told.roles[0].agents[0].causes, [refused]);
+}
+
+#[test]
+fn quota_says_whose_limit_it_is_and_what_is_kept_for_others() {
+    let quota = vec![config("a", "", "cpus:1"), exactly("q", "mem:512")];
+    let mut scene = scene_quota::scene(&[("f1", &["a/b"])], quota);
+    scene.add_agent("1", "cpus:4;mem:600");
+    let explain = |scene: &Scene, text: &str| {
+        let question = Explain {
+            framework_id: "f1".to_owned(),
+            role: None,
+            need: need(text),
+            most: 1,
+        };
+        let told = scene.core.explain(scene.now, &question);
+        told.roles[0].agents[0].causes.clone()
+    };
+    let limit = QuotaRule::Limit("a".to_owned());
+    let rules = [("cpus", limit), ("mem", QuotaRule::Headroom)];
+    let rules = rules.map(|(name, rule)| (name.to_owned(), rule));
+    let cause = Cause::Quota {
+        missing: need("cpus:2;mem:12"),
+        rules: BTreeMap::from(rules),
+    };
+    assert_eq!(explain(&scene, "cpus:3;mem:100"), [cause]);
+    assert_eq!(explain(&scene, "cpus:1;mem:88"), []);
 }

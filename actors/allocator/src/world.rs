@@ -10,7 +10,7 @@ use std::{
 
 use smallvec::SmallVec;
 use tepui_protocol::v1::{
-    AgentId, AgentInfo, FrameworkId, FrameworkInfo, framework_info::capability, quota::QuotaConfig,
+    AgentId, AgentInfo, FrameworkId, FrameworkInfo, framework_info::capability,
 };
 
 use crate::{
@@ -19,6 +19,7 @@ use crate::{
     filters::Filters,
     kinds::{Kinds, NameIx},
     places::PlaceSet,
+    quota::{Minimums, QuotaIx, Quotas},
     slots::{Place, Slots, place},
 };
 
@@ -140,6 +141,8 @@ pub struct Client {
     pub allocated: Vec<i64>,
     /// Where it holds something.
     pub agents: PlaceSet<AgentIx>,
+    /// The role, or the nearest above it, that has quota.
+    pub quota: Option<QuotaIx>,
     /// That it holds more or less than before is in the notes.
     noted: bool,
 }
@@ -155,6 +158,7 @@ impl Client {
             active: false,
             allocated: Vec::new(),
             agents: PlaceSet::default(),
+            quota: None,
             noted: false,
         }
     }
@@ -178,6 +182,14 @@ pub enum Note {
     /// The cluster has more or less of something.
     Totals,
     Weights,
+    /// Roles have other quota than before, under other integers.
+    Quota,
+    /// The role has reached its guarantees or limits, or no longer.
+    QuotaPhase(QuotaIx),
+    /// Clients in and below the role may have what quota kept from them.
+    QuotaFreed(QuotaIx),
+    /// Anybody may have what was kept back for guarantees.
+    HeadroomGrew,
 }
 
 /// The copy. Its parts are readable everywhere in this crate; it changes only by its own methods.
@@ -197,11 +209,10 @@ pub struct World {
     /// Thousandths of the whole cluster by name.
     pub(crate) totals: Vec<i64>,
     pub(crate) weights: Arc<BTreeMap<String, f64>>,
-    /// Stored; the policies do not heed it yet.
-    pub(crate) quota: Arc<Vec<QuotaConfig>>,
+    pub(crate) quotas: Quotas,
     pub(crate) paused: bool,
     pub(crate) region: Option<String>,
-    min_allocatable: Vec<Vec<(NameIx, i64)>>,
+    pub(crate) min_allocatable: Minimums,
     pub(crate) excluded: Vec<NameIx>,
     pub(crate) notes: Vec<Note>,
     /// What agents have in all, each once: most machines are like others, so their totals are one bundle.
@@ -218,11 +229,12 @@ impl World {
         for name in ["cpus", "mem", "disk", "gpus"] {
             world.kinds.name(name);
         }
-        for set in &rules.min_allocatable {
+        let sets = rules.min_allocatable.iter().map(|set| {
             let set = set.iter();
             let set = set.filter_map(|(name, least)| Some((world.kinds.name(name)?, *least)));
-            world.min_allocatable.push(set.collect());
-        }
+            set.collect()
+        });
+        world.min_allocatable = sets.collect();
         let excluded = rules.fair_sharing_excluded.iter();
         world.excluded = excluded.filter_map(|name| world.kinds.name(name)).collect();
         world.region.clone_from(&rules.region);
@@ -314,6 +326,7 @@ impl World {
             *amount_of(&mut holder.allocated, name) += amount;
         }
         holder.agents.insert(agent);
+        self.charge(client, &bundle, 1);
         let held = &mut self.agents[agent].held;
         match held.binary_search_by_key(&client, |(client, _)| *client) {
             Ok(at) => held[at].1.add(&bundle),
@@ -344,6 +357,7 @@ impl World {
             *amount_of(&mut holder.allocated, name) -= amount;
         }
         if !released.is_empty() {
+            self.charge(client, &released, -1);
             self.note_holds(client);
             self.refresh_free(agent);
         }
@@ -391,6 +405,7 @@ impl World {
             *amount_of(&mut self.totals, name) += sign * amount;
         }
         self.notes.push(Note::Totals);
+        self.count_for_quota(total, sign);
     }
 
     /// Removes a client that is neither subscribed nor holds anything, and its framework with the last
@@ -403,6 +418,7 @@ impl World {
             return;
         }
         let (framework, role) = (place.framework, Arc::clone(&place.role));
+        self.quotas.leave(place.quota, client);
         self.filters.clear_client(client);
         self.clients.remove(client);
         self.notes.push(Note::ClientRemoved(client));

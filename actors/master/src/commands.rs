@@ -1,5 +1,7 @@
 //! Between the master's tables and the registry, which keeps protocol messages as their bytes.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use prost::Message;
 use tepui_messages::change::MaintenanceRecord;
@@ -55,17 +57,25 @@ pub(crate) fn mark_reachable(info: &AgentInfo) -> Command {
     }
 }
 
-/// What changes `old` into `new`.
-pub(crate) fn change_quota(old: &[QuotaConfig], new: &[QuotaConfig]) -> Command {
-    let set = new.iter().filter(|config| !old.contains(config));
-    let removed = old
+/// Sets these; one without guarantees and limits is removed.
+pub(crate) fn change_quota(changed: &[QuotaConfig]) -> Command {
+    // Of several for one role the last holds.
+    let last: BTreeMap<&str, &QuotaConfig> = changed
         .iter()
-        .filter(|config| new.iter().all(|other| other.role != config.role));
+        .map(|config| (config.role.as_str(), config))
+        .collect();
+    let (set, remove): (Vec<_>, Vec<_>) = last
+        .into_values()
+        .partition(|config| !config.guarantees.is_empty() || !config.limits.is_empty());
     Command::UpdateQuota {
         set: set
+            .into_iter()
             .map(|config| (config.role.clone(), bytes(config)))
             .collect(),
-        remove: removed.map(|config| config.role.clone()).collect(),
+        remove: remove
+            .into_iter()
+            .map(|config| config.role.clone())
+            .collect(),
     }
 }
 

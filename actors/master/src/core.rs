@@ -29,6 +29,7 @@ use tepui_registry::Command;
 
 use crate::{
     forgetting::Bounds,
+    quota::QuotaChange,
     refusals::Unwritten,
     removals::Removals,
     tables::{Agent, Framework, OfferEntry},
@@ -208,7 +209,7 @@ pub(crate) enum Pending {
     },
     Quota {
         token: Token,
-        quota: Vec<QuotaConfig>,
+        changed: QuotaChange,
     },
     Maintenance {
         token: Token,

@@ -10,6 +10,7 @@ mod agents;
 mod away;
 mod calls;
 mod commands;
+mod consumption;
 pub mod core;
 mod forgetting;
 mod frameworks;

@@ -1,7 +1,10 @@
 use serde_json::{Value, json};
 use tepui_messages::master::Answer;
 
-use crate::stage::{Stage, parse, to_json};
+use tepui_protocol::v1::quota::QuotaConfig;
+
+use super::check_hierarchy;
+use crate::stage::{Stage, parse, task, to_json};
 
 fn update(configs: Value) -> Value {
     json!({"type": "UPDATE_QUOTA", "update_quota": {"quota_configs": configs}})
@@ -132,4 +135,136 @@ fn the_deprecated_calls_have_their_own_words() {
     }
     assert_eq!(stage.operator(remove("a")), Answer::OK);
     assert!(stage.core.quota.is_empty());
+}
+
+#[test]
+fn quota_that_was_refused_does_not_come_with_later_ones() {
+    let mut stage = Stage::new();
+    stage.agent("cpus:8");
+    stage.hold_writes = true;
+    let first = stage.operator_asks(update(json!([guarantee("a", 1.0)])));
+    let second = stage.operator_asks(update(json!([guarantee("b", 1.0)])));
+    stage.refuse_write("the disk is nearly full");
+    stage.release_writes();
+    assert_eq!(stage.answer(first).unwrap().status, 409);
+    assert_eq!(stage.answer(second), Some(Answer::OK));
+    assert_eq!(roles(&stage), ["b"]);
+}
+
+#[test]
+fn the_same_quota_again_does_not_rely_on_a_write_that_was_refused() {
+    let mut stage = Stage::new();
+    stage.agent("cpus:8");
+    stage.hold_writes = true;
+    stage.operator_asks(update(json!([guarantee("a", 1.0)])));
+    let again = stage.operator_asks(update(json!([guarantee("a", 1.0), {"role": "b"}])));
+    stage.refuse_write("the disk is nearly full");
+    stage.release_writes();
+    assert_eq!(stage.answer(again), Some(Answer::OK));
+    assert_eq!(roles(&stage), ["a"]);
+}
+
+fn limit(role: &str, cpus: f64) -> Value {
+    json!({"role": role, "limits": {"cpus": {"value": cpus}}})
+}
+
+#[test]
+fn a_limit_below_what_the_role_and_those_below_it_consume_must_be_forced() {
+    let mut stage = Stage::new();
+    let node = stage.agent("cpus:8;mem:1024;cpus(a/c):1");
+    let scheduler = stage.subscribe(json!({
+        "roles": ["a", "a/b"], "capabilities": [{"type": "MULTI_ROLE"}]}));
+    let offer = stage.offer_as(&scheduler, "a/b", &node, "cpus:2;mem:256");
+    stage.accept(&scheduler, &[&offer], &[task("t", &node, "cpus:2;mem:256")]);
+    let answer = stage.operator(update(json!([limit("a", 2.5)])));
+    assert_eq!(
+        answer,
+        Answer::refused(
+            400,
+            "Invalid QuotaConfig: Role 'a' is already consuming 'cpus:3; mem:256'; this is more than \
+             the requested limits 'cpus:2.5' (use 'force' flag to bypass this check)"
+        )
+    );
+    assert_eq!(stage.operator(update(json!([limit("a", 3.0)]))), Answer::OK);
+    assert_eq!(stage.operator(forced(json!([limit("a", 1.0)]))), Answer::OK);
+    assert_eq!(stage.operator(update(json!([limit("b", 0.0)]))), Answer::OK);
+}
+
+#[test]
+fn offers_beyond_a_new_limit_are_taken_back() {
+    let mut stage = Stage::new();
+    let node = stage.agent("cpus:8");
+    let (mine, other) = (subscribe(&mut stage, "a"), subscribe(&mut stage, "b"));
+    stage.offer_as(&mine, "a", &node, "cpus:2");
+    stage.offer_as(&mine, "a", &node, "cpus:1");
+    stage.offer_as(&other, "b", &node, "cpus:4");
+    stage.told(&mine);
+    stage.told(&other);
+    assert_eq!(stage.operator(update(json!([limit("a", 1.0)]))), Answer::OK);
+    assert_eq!(stage.told(&mine), ["RESCIND M1-O0"]);
+    assert!(stage.told(&other).is_empty());
+    assert_eq!(stage.core.offers.len(), 2);
+}
+
+#[test]
+fn offers_of_others_are_taken_back_until_a_guarantee_can_be_met() {
+    let mut stage = Stage::new();
+    let node = stage.agent("cpus:8;mem:1000");
+    let (mine, other) = (subscribe(&mut stage, "a"), subscribe(&mut stage, "b"));
+    stage.offer_as(&mine, "a", &node, "cpus:1");
+    for _ in 0..3 {
+        stage.offer_as(&other, "b", &node, "cpus:2");
+    }
+    stage.told(&mine);
+    stage.told(&other);
+    assert_eq!(
+        stage.operator(update(json!([guarantee("a", 3.0)]))),
+        Answer::OK
+    );
+    assert_eq!(
+        stage.told(&other),
+        ["RESCIND M1-O1"],
+        "two more than the one it is offered are enough"
+    );
+    assert!(stage.told(&mine).is_empty());
+    assert_eq!(stage.operator(set("c", "mem:1")), Answer::OK);
+    assert_eq!(
+        stage.core.offers.len(),
+        0,
+        "no offer had memory, but each might come with it"
+    );
+}
+
+fn subscribe(stage: &mut Stage, role: &str) -> crate::stage::Scheduler {
+    stage.subscribe(json!({"roles": [role], "capabilities": [{"type": "MULTI_ROLE"}]}))
+}
+
+#[test]
+fn what_is_guaranteed_below_a_role_is_part_of_its_own() {
+    let config = |role: &str, guarantee: f64, limit: f64| -> QuotaConfig {
+        crate::stage::decode(&json!({"role": role,
+            "guarantees": {"cpus": {"value": guarantee}}, "limits": {"cpus": {"value": limit}}}))
+    };
+    let check = |configs: &[QuotaConfig]| check_hierarchy(configs);
+    let both = [config("a/b", 1.0, 4.0), config("a/c", 2.0, 4.0)];
+    assert_eq!(
+        check(&[&both[..], &[config("a", 3.0, 4.0)]].concat()),
+        Ok(())
+    );
+    assert_eq!(
+        check(&[&both[..], &[config("a", 2.0, 4.0)]].concat()),
+        Err("Invalid quota configuration. Parent role 'a' with guarantees (cpus:2) does not contain \
+             the sum of its children's guarantees (cpus:3)".to_string())
+    );
+    assert!(
+        check(&both)
+            .unwrap_err()
+            .contains("'a' with guarantees ({})")
+    );
+    let limits = check(&[config("a/b", 1.0, 5.0), config("a", 3.0, 4.0)]);
+    assert!(
+        limits
+            .unwrap_err()
+            .contains("Role 'a/b' with limits (cpus:5)")
+    );
 }

@@ -77,7 +77,7 @@ impl MasterCore {
                 weights.extend(changed);
                 self.set_weights(weights, turn);
             }
-            Pending::Quota { quota, .. } => self.set_quota(quota, turn),
+            Pending::Quota { changed, .. } => self.quota_changed(&changed, turn),
             Pending::Maintenance { maintenance, .. } => {
                 self.set_maintenance(maintenance, turn);
                 self.end_agents_that_are_down(turn);

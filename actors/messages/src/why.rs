@@ -100,6 +100,11 @@ pub enum Cause {
         missing: Thousandths,
         holders: Vec<Holder>,
     },
+    /// Quota lets the framework have less than it needs: by name of resource the rule in the way.
+    Quota {
+        missing: Thousandths,
+        rules: BTreeMap<String, QuotaRule>,
+    },
     /// The framework refused as much, for so long from now.
     Refused {
         lasts: Duration,
@@ -119,9 +124,19 @@ impl Cause {
             Cause::Reserved { .. } => "RESERVED",
             Cause::Capability { .. } => "CAPABILITY",
             Cause::Held { .. } => "HELD",
+            Cause::Quota { .. } => "QUOTA",
             Cause::Refused { .. } => "REFUSED",
         }
     }
+}
+
+/// Why quota lets a framework have no more of something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum QuotaRule {
+    /// The limit of this role: the framework's own or one above it.
+    Limit(String),
+    /// What is free is kept for guarantees of others.
+    Headroom,
 }
 
 /// Who holds something on an agent, offered or in use.

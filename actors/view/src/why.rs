@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 use tepui_messages::{
     UnixNanos,
-    why::{AgentExplanation, Bar, Cause, Explanation, Holder, RoleExplanation, Thousandths},
+    why::{
+        AgentExplanation, Bar, Cause, Explanation, Holder, QuotaRule, RoleExplanation, Thousandths,
+    },
 };
 use tepui_protocol::resources::Quantity;
 
@@ -76,12 +78,25 @@ fn cause_told(world: &World, now: UnixNanos, agent: &str, cause: &Cause) -> Valu
             told["missing"] = json!(amounts(missing));
             told["holders"] = holders.collect();
         }
+        Cause::Quota { missing, rules } => {
+            let rules = rules.iter();
+            let rules = rules.map(|(name, rule)| (name.as_str(), rule_told(rule)));
+            told["missing"] = json!(amounts(missing));
+            told["rules"] = json!(rules.collect::<BTreeMap<_, _>>());
+        }
         Cause::Refused { lasts, refused } => {
             told["lasts_secs"] = json!(lasts.as_secs_f64());
             told["refused"] = json!(amounts(refused));
         }
     }
     told
+}
+
+fn rule_told(rule: &QuotaRule) -> Value {
+    match rule {
+        QuotaRule::Limit(role) => json!({ "rule": "LIMIT", "role": role }),
+        QuotaRule::Headroom => json!({ "rule": "HEADROOM" }),
+    }
 }
 
 /// Who holds what; and how long the oldest of its offers there has stood, where it has one.

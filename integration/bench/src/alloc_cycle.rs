@@ -109,12 +109,12 @@ fn every_filter(cluster: &mut Cluster, options: &AllocOptions) -> anyhow::Result
     Ok(median(&mut filtered))
 }
 
-fn median(samples: &mut [f64]) -> f64 {
+pub(crate) fn median(samples: &mut [f64]) -> f64 {
     crate::quantile(samples, 0.5)
 }
 
 /// The memory this process has, by the kernel's count of its pages.
-fn resident_kib() -> anyhow::Result<f64> {
+pub(crate) fn resident_kib() -> anyhow::Result<f64> {
     let sizes = std::fs::read_to_string("/proc/self/statm")?;
     let pages = sizes.split(' ').nth(1).unwrap_or_default();
     Ok(pages.parse::<f64>()? * KIB_PER_PAGE)

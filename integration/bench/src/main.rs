@@ -1,6 +1,7 @@
 //! `tepui-bench NAME --json`: each benchmark beside a bare loop in one run, as a ratio, since machines are noisy.
 
 mod alloc_cycle;
+mod alloc_quota;
 mod ensemble;
 mod failover;
 mod launch;
@@ -47,6 +48,8 @@ enum Bench {
     Locality(locality::LocalityOptions),
     /// An allocation that offers every agent, beside giving the same agents away in a bare loop
     AllocCycle(alloc_cycle::AllocOptions),
+    /// Allocations where every role has quota, beside giving the same agents away in a bare loop
+    AllocQuota(alloc_quota::QuotaOptions),
     /// Durable writes of 200 bytes to three masters, beside etcd, ZooKeeper and a bare loop of synced appends
     Registry(registry::RegistryOptions),
     /// From killing the leader to the next accepted write, beside etcd and ZooKeeper
@@ -73,6 +76,7 @@ fn main() -> anyhow::Result<ExitCode> {
         }
         Bench::Locality(options) => (locality::run(&options), options.json),
         Bench::AllocCycle(options) => (alloc_cycle::run(&options)?, options.json),
+        Bench::AllocQuota(options) => (alloc_quota::run(&options)?, options.json),
         Bench::Registry(options) => (registry::run(&options)?, options.json),
         Bench::Failover(options) => (failover::run(&options)?, options.json),
     };

@@ -137,6 +137,7 @@ fn cause_summary(cause: &str) -> &str {
         "RESERVED" => "reserved for other roles",
         "CAPABILITY" => "for frameworks with another capability",
         "HELD" => "offered or in use",
+        "QUOTA" => "more than quota allows",
         "REFUSED" => "refused by the framework a while ago",
         other => other,
     }
@@ -164,6 +165,18 @@ fn cause_told(cause: &Value) -> String {
             let holders: Vec<String> = holders.iter().map(holder_told).collect();
             let missing = amounts(&cause["missing"]);
             format!("{summary}: lacks {missing}; {}", holders.join(", "))
+        }
+        "QUOTA" => {
+            let rules = cause["rules"].as_object().into_iter().flatten();
+            let rules = rules.map(|(name, rule)| match rule["role"].as_str() {
+                Some(role) => format!("{name} by the limit of {role}"),
+                None => format!("{name} is kept for guarantees of others"),
+            });
+            let missing = amounts(&cause["missing"]);
+            format!(
+                "{summary}: lacks {missing}; {}",
+                rules.collect::<Vec<_>>().join(", ")
+            )
         }
         "REFUSED" => format!(
             "{summary}: {} for {} more",

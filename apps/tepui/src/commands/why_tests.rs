@@ -22,6 +22,9 @@ fn each_cause_is_a_sentence_and_the_sums_come_first() {
                 ]},
                 {"agent_id": "S2", "hostname": "h2", "causes": [
                     {"cause": "RESERVED", "by_role": {"b": {"cpus": 8.0}}},
+                    {"cause": "QUOTA", "missing": {"cpus": 1.0}, "rules": {
+                        "cpus": {"rule": "LIMIT", "role": "a"}, "mem": {"rule": "HEADROOM"},
+                    }},
                     {"cause": "CAPABILITY", "capability": "REVOCABLE_RESOURCES", "amounts": {"cpus": 1.0}},
                 ]},
             ],
@@ -41,6 +44,8 @@ fn each_cause_is_a_sentence_and_the_sums_come_first() {
          F3 as c has cpus:1.0",
         "  S1 (h1): refused by the framework a while ago: cpus:9.0 for 4.2 s more",
         "  S2 (h2): reserved for other roles: cpus:8.0 for b",
+        "  S2 (h2): more than quota allows: lacks cpus:1.0; cpus by the limit of a, mem is kept for guarantees of \
+         others",
         "  S2 (h2): cpus:1.0 is for frameworks with REVOCABLE_RESOURCES",
     ];
     assert_eq!(told(&answer), expected);

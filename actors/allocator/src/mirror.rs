@@ -1,0 +1,94 @@
+//! A master's own books for tests, kept with the resource algebra of the protocol, not with ours.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use proptest::prelude::*;
+use tepui_messages::allocator::Proposal;
+use tepui_protocol::resources::Resources;
+
+use crate::mirror_quota::Quota;
+
+pub(crate) type Holder = (String, String, String);
+
+#[derive(Debug, Clone)]
+pub(crate) struct MirroredFramework {
+    pub(crate) active: bool,
+    pub(crate) roles: BTreeSet<String>,
+    pub(crate) suppressed: BTreeSet<String>,
+    pub(crate) gpus: bool,
+}
+
+/// A master's own books.
+#[derive(Default)]
+pub(crate) struct Mirror {
+    pub(crate) totals: BTreeMap<String, (Resources, bool)>,
+    pub(crate) frameworks: BTreeMap<String, MirroredFramework>,
+    /// By agent, framework and role.
+    pub(crate) held: BTreeMap<Holder, Resources>,
+    /// What was refused, and a moment before which the refusal surely stands.
+    pub(crate) refused: Vec<(Holder, Resources, Duration)>,
+    pub(crate) quota: Quota,
+}
+
+impl Mirror {
+    pub(crate) fn free(&self, agent: &str) -> Option<Resources> {
+        let mut free = self.totals.get(agent)?.0.clone();
+        for ((on, ..), resources) in &self.held {
+            if on == agent {
+                free = free.checked_sub(resources)?;
+            }
+        }
+        Some(free)
+    }
+
+    pub(crate) fn take(&mut self, holder: Holder, resources: &Resources) {
+        *self.held.entry(holder).or_default() += resources;
+    }
+
+    pub(crate) fn forget_refusals(&mut self, framework: &str) {
+        self.refused
+            .retain(|((_, other, _), ..)| other != framework);
+    }
+
+    /// What the master must be able to rely on in each proposal.
+    pub(crate) fn check(
+        &mut self,
+        now: Duration,
+        proposals: &[Proposal],
+    ) -> Result<(), TestCaseError> {
+        let before = self.standing();
+        for Proposal {
+            framework_id,
+            role,
+            agents,
+        } in proposals
+        {
+            let framework = &self.frameworks[&framework_id.value];
+            prop_assert!(framework.active && framework.roles.contains(role));
+            prop_assert!(!framework.suppressed.contains(role));
+            let gpus = framework.gpus;
+            for (agent, resources) in agents {
+                let offer = Resources::from_proto(resources).unwrap();
+                let (total, active) = &self.totals[&agent.value];
+                prop_assert!(*active && (gpus || total.gpus().is_zero()));
+                let free = self.free(&agent.value).unwrap();
+                prop_assert!(free.contains(&offer), "{free} has no {offer}");
+                prop_assert_eq!(&offer.allocatable_to(role), &offer);
+                let holder = (
+                    agent.value.clone(),
+                    framework_id.value.clone(),
+                    role.clone(),
+                );
+                let again = self.refused.iter().any(|(refuser, refused, until)| {
+                    *refuser == holder && now < *until && refused.contains(&offer)
+                });
+                prop_assert!(!again, "{offer} was refused by {holder:?}");
+                self.take(holder, &offer);
+            }
+        }
+        self.quota.check(&before, &self.standing())
+    }
+}
