@@ -13,6 +13,7 @@ use tokio::{
 };
 
 use crate::{
+    direct::Direct,
     error::{Disconnect, Error, Reason},
     frame::{self, Decoder, Frame, FrameError, FrameType},
     handshake::{self, Hello, Identity, MAX_HANDSHAKE_BYTES, Welcome},
@@ -224,6 +225,9 @@ impl Bridge {
         decoder.set_limit(self.settings.frame_bytes);
         let peer = Peer::new(remote, version, address, self.settings.clone());
         let router = self.service.router(&peer);
+        if self.settings.write_through {
+            peer.shared.outbox.open_direct(Direct::of(&stream));
+        }
         let (read, write) = tokio::io::split(stream);
         let running = Running {
             service: self.service.clone(),
