@@ -101,6 +101,8 @@ async fn dial(group: Arc<Group>, id: u64) {
         silent_after: SILENT_AFTER,
         queue_messages: QUEUE_MESSAGES,
         queue_bytes: QUEUE_BYTES,
+        // Consensus itself writes what it says: who waits for it waits for one thread less.
+        write_through: true,
         ..Settings::default()
     };
     let seed = uuid::Uuid::new_v4().as_u64_pair().0;

@@ -7,8 +7,9 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
 };
 
-use tepui_bridge::{Disconnect, Error, Hello, Peer, Role, Router, Service};
+use tepui_bridge::{Disconnect, Error, Hello, Identity, Peer, Role, Router, Service};
 use tepui_protocol::node;
+use tokio::runtime::Handle;
 
 use crate::{
     AgentsMailboxes,
@@ -108,6 +109,14 @@ impl Service for Gate {
             )),
             _ => Err("no master leads at the moment; try again later".to_owned()),
         }
+    }
+
+    fn place(&self, theirs: &Identity) -> Option<Handle> {
+        // What masters say is nearly all for consensus: it reads it itself.
+        let for_consensus = theirs.role == Role::Master;
+        for_consensus
+            .then(|| self.group.consensus()?.runtime())
+            .flatten()
     }
 
     fn on_connect(&self, peer: &Peer) {

@@ -8,11 +8,13 @@ use bytes::BytesMut;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf},
     net::TcpStream,
+    runtime::Handle,
     task::JoinHandle,
     time::timeout,
 };
 
 use crate::{
+    direct::Direct,
     error::{Disconnect, Error, Reason},
     frame::{self, Decoder, Frame, FrameError, FrameType},
     handshake::{self, Hello, Identity, MAX_HANDSHAKE_BYTES, Welcome},
@@ -53,6 +55,12 @@ pub trait Service: Send + Sync + 'static {
     /// The text of the refusal; the other side sees the connection end.
     fn recognise(&self, _theirs: &Identity) -> Result<(), String> {
         Ok(())
+    }
+
+    /// On which runtime the accepting side serves this peer, if not on that of its listener. For those whose messages
+    /// all go to one thread.
+    fn place(&self, _theirs: &Identity) -> Option<Handle> {
+        None
     }
 
     fn on_connect(&self, _peer: &Peer) {}
@@ -132,18 +140,16 @@ impl Bridge {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        Ok(self.accept(stream, address).await?.spawn())
+        let greeted = self.accept(stream, address).await?;
+        Ok(self.open(greeted, address).spawn())
     }
 
     pub(crate) async fn accept<S: Stream>(
         &self,
         stream: S,
         address: Option<SocketAddr>,
-    ) -> Result<Connection<S>, Error> {
-        let connection = self
-            .within_deadline(self.be_greeted(stream, address))
-            .await?;
-        Ok(connection)
+    ) -> Result<Greeted<S>, Error> {
+        self.within_deadline(self.be_greeted(stream, address)).await
     }
 
     async fn within_deadline<T>(
@@ -176,14 +182,20 @@ impl Bridge {
             .recognise(&welcome.identity)
             .map_err(Error::RefusedHere)?;
         let Welcome { version, identity } = welcome;
-        Ok(self.open(stream, decoder, identity, version, address))
+        let greeted = Greeted {
+            stream,
+            decoder,
+            remote: identity,
+            version,
+        };
+        Ok(self.open(greeted, address))
     }
 
     async fn be_greeted<S: Stream>(
         &self,
         mut stream: S,
         address: Option<SocketAddr>,
-    ) -> Result<Connection<S>, Error> {
+    ) -> Result<Greeted<S>, Error> {
         let mut decoder = Decoder::new(MAX_HANDSHAKE_BYTES);
         let frame = receive(&mut stream, &mut decoder).await?;
         if frame.frame_type != FrameType::Hello {
@@ -200,9 +212,12 @@ impl Bridge {
         match judged {
             Ok((welcome, theirs)) => {
                 send(&mut stream, FrameType::Welcome, &welcome.encode()?).await?;
-                let identity = theirs.identity;
-                let connection = self.open(stream, decoder, identity, welcome.version, address);
-                Ok(connection)
+                Ok(Greeted {
+                    stream,
+                    decoder,
+                    remote: theirs.identity,
+                    version: welcome.version,
+                })
             }
             Err(text) => {
                 send(&mut stream, FrameType::Refusal, text.as_bytes()).await?;
@@ -213,17 +228,24 @@ impl Bridge {
         }
     }
 
-    fn open<S: Stream>(
+    /// Must be called where the connection is to run.
+    pub(crate) fn open<S: Stream>(
         &self,
-        stream: S,
-        mut decoder: Decoder,
-        remote: Identity,
-        version: u16,
+        greeted: Greeted<S>,
         address: Option<SocketAddr>,
     ) -> Connection<S> {
+        let Greeted {
+            stream,
+            mut decoder,
+            remote,
+            version,
+        } = greeted;
         decoder.set_limit(self.settings.frame_bytes);
         let peer = Peer::new(remote, version, address, self.settings.clone());
         let router = self.service.router(&peer);
+        if self.settings.write_through {
+            peer.shared.outbox.open_direct(Direct::of(&stream));
+        }
         let (read, write) = tokio::io::split(stream);
         let running = Running {
             service: self.service.clone(),
@@ -238,6 +260,24 @@ impl Bridge {
             router,
             running,
         }
+    }
+}
+
+/// Both sides know each other.
+pub(crate) struct Greeted<S> {
+    stream: S,
+    decoder: Decoder,
+    pub(crate) remote: Identity,
+    version: u16,
+}
+
+impl Greeted<TcpStream> {
+    /// Moves the stream to another runtime.
+    pub(crate) fn move_to(self, place: &Handle) -> Result<Self, Error> {
+        let stream = self.stream.into_std()?;
+        let _entered = place.enter();
+        let stream = TcpStream::from_std(stream)?;
+        Ok(Greeted { stream, ..self })
     }
 }
 

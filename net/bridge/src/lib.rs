@@ -13,6 +13,7 @@
 mod backoff;
 mod connection;
 mod connector;
+mod direct;
 mod error;
 pub mod frame;
 pub mod handshake;

@@ -14,7 +14,7 @@ use tokio::{
 };
 
 use crate::{
-    connection::Bridge,
+    connection::{Bridge, Greeted},
     error::Error,
     peer::{Peer, PeerId},
     stats::PeerStats,
@@ -113,17 +113,26 @@ async fn serve(stream: TcpStream, address: SocketAddr, bridge: Bridge, slot: Slo
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%address, "cannot set TCP_NODELAY: {error}");
     }
-    match bridge.accept(stream, Some(address)).await {
-        Ok(connection) => {
-            let peer = connection.peer().clone();
-            if !slot.open.enter(&peer) {
-                peer.close("this side is closing");
-            }
-            connection.run().await;
-            slot.open.leave(peer.id());
-        }
+    let greeted = match bridge.accept(stream, Some(address)).await {
+        Ok(greeted) => greeted,
+        Err(error) => return bridge.service.on_failed(Some(address), &error),
+    };
+    let Some(place) = bridge.service.place(&greeted.remote) else {
+        return attend(greeted, address, bridge, slot).await;
+    };
+    match greeted.move_to(&place) {
+        Ok(greeted) => drop(place.spawn(attend(greeted, address, bridge, slot))),
         Err(error) => bridge.service.on_failed(Some(address), &error),
     }
+}
+
+async fn attend(greeted: Greeted<TcpStream>, address: SocketAddr, bridge: Bridge, mut slot: Slot) {
+    let connection = bridge.open(greeted, Some(address));
+    let peer = connection.peer();
+    if !slot.enter(peer) {
+        peer.close("this side is closing");
+    }
+    connection.run().await;
 }
 
 /// The connections of one listener.
@@ -147,17 +156,6 @@ impl Open {
             .expect("nothing panics while it holds the list of peers")
     }
 
-    /// False where the listener has closed meanwhile.
-    fn enter(&self, peer: &Peer) -> bool {
-        let mut state = self.lock();
-        state.peers.insert(peer.id(), peer.clone());
-        !state.closed
-    }
-
-    fn leave(&self, id: PeerId) {
-        self.lock().peers.remove(&id);
-    }
-
     fn shut(&self) -> Vec<Peer> {
         let mut state = self.lock();
         state.closed = true;
@@ -169,6 +167,7 @@ impl Open {
 struct Slot {
     open: Arc<Open>,
     ip: IpAddr,
+    peer: Option<PeerId>,
 }
 
 impl Slot {
@@ -194,13 +193,25 @@ impl Slot {
         Ok(Slot {
             open: open.clone(),
             ip,
+            peer: None,
         })
+    }
+
+    /// Lists the peer. False where the listener has closed meanwhile.
+    fn enter(&mut self, peer: &Peer) -> bool {
+        let mut state = self.open.lock();
+        state.peers.insert(peer.id(), peer.clone());
+        self.peer = Some(peer.id());
+        !state.closed
     }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
         let mut state = self.open.lock();
+        if let Some(peer) = self.peer {
+            state.peers.remove(&peer);
+        }
         state.total -= 1;
         if let Some(count) = state.per_ip.get_mut(&self.ip) {
             *count -= 1;

@@ -1,7 +1,11 @@
+use std::sync::Arc;
+
+use futures_util::FutureExt;
 use tepui_protocol::message::{Ask, Tell};
+use tokio::{runtime::Handle, sync::oneshot};
 
 use crate::{
-    Error, Reason, Settings,
+    Bridge, Error, Hello, Identity, Peer, Reason, Role, Router, Service, Settings,
     testing::{Double, Event, Note, next, settings, sides},
 };
 
@@ -56,4 +60,58 @@ async fn connections_are_bounded() {
     while agent.connect(listener.address()).await.is_err() {
         tokio::task::yield_now().await;
     }
+}
+
+/// Has its peers served elsewhere, and answers whether that is so.
+struct Elsewhere {
+    place: Handle,
+    router: Arc<Router>,
+}
+
+impl Service for Elsewhere {
+    fn hello(&self) -> Hello {
+        Hello::new(Role::Master, "master-1", "0.1.0")
+    }
+
+    fn router(&self, _peer: &Peer) -> Arc<Router> {
+        Arc::clone(&self.router)
+    }
+
+    fn place(&self, _theirs: &Identity) -> Option<Handle> {
+        Some(self.place.clone())
+    }
+}
+
+#[tokio::test]
+async fn a_peer_is_served_in_its_place_and_its_connection_ends_with_that() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let place = runtime.handle().clone();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let thread = std::thread::spawn(move || drop(runtime.block_on(stopped)));
+    let there = thread.thread().id();
+    let router = Router::builder().on_ask(move |_, Double(number)| {
+        let is_there = std::thread::current().id() == there;
+        async move {
+            is_there
+                .then_some(2 * number)
+                .ok_or_else(|| "not there".to_owned())
+        }
+        .boxed()
+    });
+    let elsewhere = Elsewhere {
+        place,
+        router: Arc::new(router.build()),
+    };
+    let master = Bridge::new(settings(), Arc::new(elsewhere));
+    let listener = master.listen(ANY_PORT.parse().unwrap()).await.unwrap();
+    let ((agent, _events), _) = sides(settings());
+    let peer = agent.connect(listener.address()).await.unwrap();
+    assert_eq!(peer.ask(Double(4)).await, Ok(8));
+    stop.send(()).unwrap();
+    thread.join().unwrap();
+    assert!(matches!(peer.closed().await.reason, Reason::Lost(_)));
+    assert!(listener.peers().is_empty());
 }

@@ -9,11 +9,13 @@ use std::{
     sync::{Mutex, MutexGuard, atomic::Ordering::Relaxed},
 };
 
+use bytes::Bytes;
 use serde::Serialize;
 use tepui_protocol::{codec::msgpack, message::TellError};
 use tokio::{sync::Notify, time::Instant};
 
 use crate::{
+    direct::Direct,
     error::Reason,
     frame::FrameType,
     settings::{Overflow, Settings},
@@ -37,6 +39,8 @@ impl<T: Serialize + Send> Encode for T {
 pub(crate) enum Body {
     Message(Box<dyn Encode>),
     Text(String),
+    /// What is left of a frame that was begun, as it goes on.
+    Rest(Bytes),
 }
 
 /// One frame to be.
@@ -65,6 +69,8 @@ struct State {
     /// Encoded bytes that the socket has not taken.
     buffered: usize,
     closing: Option<Closing>,
+    /// For tellers that need not wait for the writer.
+    direct: Option<Direct>,
     /// The connection is over.
     shut: bool,
 }
@@ -74,6 +80,7 @@ pub(crate) struct Outbox {
     wake: Notify,
     messages: usize,
     bytes: usize,
+    frame_bytes: usize,
     overflow: Overflow,
 }
 
@@ -84,6 +91,7 @@ impl Outbox {
             wake: Notify::new(),
             messages: settings.queue_messages,
             bytes: settings.queue_bytes,
+            frame_bytes: settings.frame_bytes,
             overflow: settings.overflow,
         }
     }
@@ -94,7 +102,12 @@ impl Outbox {
             .expect("nothing panics while it holds the outbox")
     }
 
-    /// Queues one frame.
+    /// Lets tellers write by themselves while nothing else is on its way.
+    pub(crate) fn open_direct(&self, direct: Option<Direct>) {
+        self.lock().direct = direct;
+    }
+
+    /// Queues one frame, or writes it at once.
     pub(crate) fn push(&self, item: Outgoing, stats: &Stats) -> Result<(), TellError> {
         let factor = match item.frame_type {
             FrameType::Answer | FrameType::Failure => ANSWER_FACTOR,
@@ -112,10 +125,23 @@ impl Outbox {
             }
             return Err(TellError::Full);
         }
-        if state.depth == 0 {
+        add(&stats.accepted, 1);
+        let idle = state.depth == 0;
+        let item = match &state.direct {
+            Some(direct) if idle && state.buffered == 0 => {
+                match direct.send(item, self.frame_bytes, stats) {
+                    Some(left) => left,
+                    None => {
+                        add(&stats.finished, 1);
+                        return Ok(());
+                    }
+                }
+            }
+            _ => item,
+        };
+        if idle {
             stats.oldest_ms.store(item.queued_ms, Relaxed);
         }
-        add(&stats.accepted, 1);
         state.depth += 1;
         state.waiting.push_back(item);
         // A writer that found something waiting looks again by itself.
@@ -138,6 +164,7 @@ impl Outbox {
     pub(crate) fn shut(&self, stats: &Stats) {
         let mut state = self.lock();
         state.shut = true;
+        state.direct = None;
         let dropped = std::mem::take(&mut state.waiting);
         add(&stats.finished, state.depth);
         state.depth = 0;
@@ -155,6 +182,16 @@ impl Outbox {
 
     pub(crate) fn closing(&self) -> Option<Closing> {
         self.lock().closing.clone()
+    }
+
+    /// Whether the writer may make `bytes` of its own; no teller writes before they have left. Not while messages wait.
+    pub(crate) fn reserve(&self, bytes: usize) -> bool {
+        let mut state = self.lock();
+        let idle = state.depth == 0;
+        if idle {
+            state.buffered = bytes;
+        }
+        idle
     }
 
     /// The writer's accounts: messages that left since the last call, bytes it still holds, and when the oldest

@@ -93,7 +93,9 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
                 () = heartbeat.as_mut() => {
                     let due = self.progress + interval;
                     if Instant::now() >= due {
-                        self.put(FrameType::Heartbeat, 0, 0, &[]);
+                        if self.peer.shared.outbox.reserve(HEADER_BYTES) {
+                            self.put(FrameType::Heartbeat, 0, 0, &[]);
+                        }
                         heartbeat.as_mut().reset(Instant::now() + interval);
                     } else {
                         heartbeat.as_mut().reset(due);
@@ -129,6 +131,7 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
         } = item;
         let limit = self.peer.shared.settings.frame_bytes;
         let encoded = match &body {
+            Body::Rest(bytes) => return self.go_on(bytes, queued_ms),
             Body::Text(text) => Ok(clip(text).as_bytes().to_vec()),
             Body::Message(message) => message
                 .encode()
@@ -143,13 +146,27 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
         match encoded {
             Ok(bytes) => {
                 self.put(frame_type, kind, correlation, &bytes);
-                self.spans.push_back(Span {
-                    end: self.encoded,
-                    queued_ms,
-                });
+                self.note_span(queued_ms);
             }
             Err(text) => self.give_up(frame_type, kind, correlation, text),
         }
+    }
+
+    /// The rest of a frame that its teller began.
+    fn go_on(&mut self, bytes: &[u8], queued_ms: u64) {
+        if self.buffer.is_empty() {
+            self.progress = Instant::now();
+        }
+        self.buffer.extend_from_slice(bytes);
+        self.encoded += bytes.len() as u64;
+        self.note_span(queued_ms);
+    }
+
+    fn note_span(&mut self, queued_ms: u64) {
+        self.spans.push_back(Span {
+            end: self.encoded,
+            queued_ms,
+        });
     }
 
     /// A message that cannot be sent is nobody's but its sender's fault: the connection lives on.

@@ -1,6 +1,5 @@
 //! A member without a thread: a simulation gives it its turns and tells it the time.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::sync::Notify;
@@ -12,12 +11,12 @@ use crate::service::Service;
 /// process does: nobody is answered, nothing more is written.
 pub struct Driven {
     service: Box<dyn Turns>,
-    wake: Arc<Notify>,
 }
 
 trait Turns {
     fn turn(&mut self, now: Instant) -> bool;
     fn next_tick(&self) -> Instant;
+    fn wake(&self) -> &Notify;
 }
 
 impl<S: StateMachine> Turns for Service<S> {
@@ -28,13 +27,16 @@ impl<S: StateMachine> Turns for Service<S> {
     fn next_tick(&self) -> Instant {
         self.next_tick
     }
+
+    fn wake(&self) -> &Notify {
+        &self.wake
+    }
 }
 
 impl Driven {
-    pub(crate) fn new<S: StateMachine>(service: Service<S>, wake: Arc<Notify>) -> Self {
+    pub(crate) fn new<S: StateMachine>(service: Service<S>) -> Self {
         Self {
             service: Box::new(service),
-            wake,
         }
     }
 
@@ -52,7 +54,7 @@ impl Driven {
 
     /// Resolves when something has arrived since it last did.
     pub async fn arrival(&self) {
-        self.wake.notified().await;
+        self.service.wake().notified().await;
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use tepui_engine::SharedEngine;
+use tokio::runtime::{Builder, Handle};
 use tokio::sync::{Notify, oneshot, watch};
 
 use crate::driven::Driven;
@@ -29,8 +30,10 @@ struct Inner {
     status: watch::Receiver<Status>,
     stop: Arc<AtomicBool>,
     thread: Mutex<Option<JoinHandle<()>>>,
-    /// Told of each input where no thread waits for it.
-    driver: Option<Arc<Notify>>,
+    /// Told of each input.
+    wake: Arc<Notify>,
+    /// Of the thread.
+    runtime: Option<Handle>,
 }
 
 impl Consensus {
@@ -43,12 +46,20 @@ impl Consensus {
         transport: Arc<dyn Transport>,
     ) -> Result<Self, ConsensusError> {
         let (inner, service) = assemble(options, engine, machine, transport, Instant::now())?;
+        let failed = |error: std::io::Error| ConsensusError::Thread(error.to_string());
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(failed)?;
+        let handle = runtime.handle().clone();
         let thread = std::thread::Builder::new()
             .name("tepui-consensus".to_owned())
-            .spawn(move || service.run())
-            .map_err(|error| ConsensusError::Thread(error.to_string()))?;
+            // A task, which others on this runtime wake without a system call.
+            .spawn(move || drop(runtime.block_on(runtime.spawn(service.run()))))
+            .map_err(failed)?;
         let inner = Inner {
             thread: Mutex::new(Some(thread)),
+            runtime: Some(handle),
             ..inner
         };
         Ok(Self {
@@ -66,15 +77,10 @@ impl Consensus {
         now: Instant,
     ) -> Result<(Self, Driven), ConsensusError> {
         let (inner, service) = assemble(options, engine, machine, transport, now)?;
-        let wake = Arc::new(Notify::new());
-        let inner = Inner {
-            driver: Some(wake.clone()),
-            ..inner
-        };
         let consensus = Self {
             inner: Arc::new(inner),
         };
-        Ok((consensus, Driven::new(service, wake)))
+        Ok((consensus, Driven::new(service)))
     }
 
     /// Proposes a command; the future gives its index and outcome once it is durable and applied here. It is
@@ -134,6 +140,12 @@ impl Consensus {
         self.inner.status.clone()
     }
 
+    /// The thread's own runtime, where there is a thread: what brings the messages of other members runs there, so that
+    /// none of them waits for another thread. It must not block, and it waits for each sync. It ends with the thread.
+    pub fn runtime(&self) -> Option<Handle> {
+        self.inner.runtime.clone()
+    }
+
     /// Stops the thread and waits for its end. The database may be closed afterwards. Blocks for at most one
     /// turn of the thread; further calls return at once.
     pub fn shutdown(&self) {
@@ -168,9 +180,7 @@ impl Consensus {
 
     fn send(&self, input: Input) -> Result<(), InboxError> {
         let sent = self.inner.inbox.try_send(input);
-        if let Some(driver) = &self.inner.driver {
-            driver.notify_one();
-        }
+        self.inner.wake.notify_one();
         sent.map_err(|error| match error {
             TrySendError::Full(_) => InboxError::Full,
             TrySendError::Disconnected(_) => InboxError::Stopped(stop_reason(&self.inner.status)),
@@ -190,19 +200,23 @@ fn assemble<S: StateMachine>(
     let member = Member::open(options, engine, machine, transport, now)?;
     let (status_sender, status) = watch::channel(member.status());
     let stop = Arc::new(AtomicBool::new(false));
+    let wake = Arc::new(Notify::new());
     let service = Service {
         member,
         inbox: receiver,
         stop: stop.clone(),
         status: status_sender,
         next_tick: now + tick,
+        wake: Arc::clone(&wake),
+        more_waits: false,
     };
     let inner = Inner {
         inbox,
         status,
         stop,
         thread: Mutex::default(),
-        driver: None,
+        wake,
+        runtime: None,
     };
     Ok((inner, service))
 }

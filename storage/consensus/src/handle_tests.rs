@@ -73,3 +73,37 @@ async fn the_lease_is_renewed_without_traffic() {
     let renewed = status.wait_for(|status| status.lease_until > Some(first));
     assert!(renewed.await.is_ok());
 }
+
+#[tokio::test]
+async fn what_a_turn_leaves_behind_waits_for_no_tick() {
+    let options = Options {
+        max_batch: 2,
+        tick: Duration::from_secs(3_600),
+        ..Options::new(1, &[1])
+    };
+    let engine = Arc::new(MemoryEngine::new(&MASTER_FAMILIES));
+    let machine = Journal::default();
+    let consensus = Consensus::start(options, engine, machine, Arc::new(NoPeers)).unwrap();
+    for round in 0..100 {
+        let commands: Vec<_> = (0..7)
+            .map(|line| consensus.propose(Bytes::from(format!("{round} {line}"))))
+            .collect();
+        for command in commands {
+            let answered = tokio::time::timeout(Duration::from_secs(60), command).await;
+            assert!(answered.unwrap().is_ok());
+        }
+    }
+    consensus.shutdown();
+}
+
+#[tokio::test]
+async fn what_runs_beside_the_member_ends_with_it() {
+    let consensus = start(Arc::new(MemoryEngine::new(&MASTER_FAMILIES)));
+    let beside = consensus.runtime().unwrap();
+    let member = consensus.clone();
+    let written = beside.spawn(async move { member.propose(Bytes::from_static(b"line")).await });
+    assert!(written.await.unwrap().is_ok());
+    let endless = beside.spawn(std::future::pending::<()>());
+    consensus.shutdown();
+    assert!(endless.await.unwrap_err().is_cancelled());
+}

@@ -112,6 +112,9 @@ impl Options {
             max_inflight_msgs: self.max_inflight_messages,
             check_quorum: true,
             pre_vote: true,
+            // Followers hear of a commit with the next entries or the next heartbeat: nobody waits for them to apply, and
+            // telling them at once is two more messages and a turn of each member for every write.
+            skip_bcast_commit: true,
             min_election_tick,
             max_election_tick,
             max_uncommitted_size: self.max_uncommitted_bytes,

@@ -62,18 +62,20 @@ impl<S: StateMachine> Member<S> {
         if planted(Bug::AnswerBeforeSync) {
             self.send(now, ready.take_persisted_messages());
         }
-        self.write(&batch, ready.must_sync())?;
-        self.apply(ready.take_committed_entries())?;
+        if ready.must_sync() {
+            self.write(&batch, true)?;
+            batch = Batch::new();
+        }
+        self.apply(ready.take_committed_entries(), batch)?;
         self.send(now, ready.take_persisted_messages());
 
         let mut light = self.raw.advance(ready);
         self.send(now, light.take_messages());
+        let mut batch = Batch::new();
         if let Some(commit) = light.commit_index() {
-            let mut batch = Batch::new();
             self.raw.mut_store().set_commit(commit, &mut batch);
-            self.write(&batch, false)?;
         }
-        self.apply(light.take_committed_entries())?;
+        self.apply(light.take_committed_entries(), batch)?;
         self.raw.advance_apply();
         Ok(())
     }
@@ -94,13 +96,12 @@ impl<S: StateMachine> Member<S> {
         }
     }
 
-    /// Applies committed entries. State, applied index and membership land in one batch, unsynced: the entries
-    /// are synced before it in the same database, so a lost tail is applied again.
-    fn apply(&mut self, entries: Vec<Entry>) -> Result<(), ConsensusError> {
+    /// Applies committed entries. State, applied index and membership land in one batch, behind what it holds already
+    /// and unsynced: the entries are synced before it in the same database, so a lost tail is applied again.
+    fn apply(&mut self, entries: Vec<Entry>, mut batch: Batch) -> Result<(), ConsensusError> {
         let Some(last) = entries.last().map(|entry| entry.index) else {
-            return Ok(());
+            return self.write(&batch, false);
         };
-        let mut batch = Batch::new();
         let mut answers: Vec<(ProposeReply, Result<Applied, ProposeError>)> = Vec::new();
         for entry in entries {
             let outcome = self.apply_entry(&entry, &mut batch)?;

@@ -1,12 +1,15 @@
 //! A member at work: takes inputs, ticks from a deadline, and lets the member settle once for all of them, so that
 //! whatever arrived during one sync shares the next. On a thread of its own, or (`driven`) turn by turn.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
+use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::Instant;
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
+use tokio::task::yield_now;
+use tokio::time::sleep_until;
 
 use crate::ending::caught;
 use crate::member::{Input, Member};
@@ -18,13 +21,32 @@ pub(crate) struct Service<S> {
     pub(crate) stop: Arc<AtomicBool>,
     pub(crate) status: watch::Sender<Status>,
     pub(crate) next_tick: Instant,
+    /// Told of each input.
+    pub(crate) wake: Arc<Notify>,
+    /// The last turn took as much as one may: more can wait that nobody tells of.
+    pub(crate) more_waits: bool,
 }
 
 impl<S: StateMachine> Service<S> {
     /// Runs until told to stop, until all handles are gone, or until the disk or the state fails.
-    pub(crate) fn run(mut self) {
-        let ended = caught(|| self.serve());
-        self.end(ended.err().as_ref());
+    pub(crate) async fn run(mut self) {
+        let wake = Arc::clone(&self.wake);
+        let mut tick = pin!(sleep_until(self.next_tick.into()));
+        while self.turn(Instant::now()) {
+            if self.more_waits {
+                // Whatever else runs on this thread brings messages.
+                yield_now().await;
+                continue;
+            }
+            if tick.deadline() != self.next_tick.into() {
+                tick.as_mut().reset(self.next_tick.into());
+            }
+            tokio::select! {
+                biased;
+                () = wake.notified() => {}
+                () = tick.as_mut() => {}
+            }
+        }
     }
 
     /// Tells everybody that nothing more is decided here, and why; without an error it is an ordinary shutdown.
@@ -46,21 +68,6 @@ impl<S: StateMachine> Service<S> {
             .abandon(&ProposeError::OutcomeUnknown, &ReadError::Stopped(reason));
     }
 
-    fn serve(&mut self) -> Result<(), ConsensusError> {
-        loop {
-            let wait = self.next_tick.saturating_duration_since(Instant::now());
-            match self.inbox.recv_timeout(wait) {
-                Ok(input) => self.take(Instant::now(), input),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return Ok(()),
-            }
-            if self.stop.load(Ordering::Acquire) {
-                return Ok(());
-            }
-            self.beat(Instant::now())?;
-        }
-    }
-
     /// Ticks if it is time to, and settles.
     fn beat(&mut self, now: Instant) -> Result<(), ConsensusError> {
         let tick = self.member.options.tick;
@@ -79,6 +86,7 @@ impl<S: StateMachine> Service<S> {
 
     /// Takes what waits, ticks if it is time to, and settles. False once the member has ended.
     pub(crate) fn turn(&mut self, now: Instant) -> bool {
+        self.more_waits = false;
         let turned = caught(|| {
             match self.inbox.try_recv() {
                 Ok(input) => self.take(now, input),
@@ -99,14 +107,14 @@ impl<S: StateMachine> Service<S> {
     }
 
     fn take(&mut self, now: Instant, first: Input) {
+        let most = self.member.options.max_batch;
         self.member.handle(now, first);
-        for input in self
-            .inbox
-            .try_iter()
-            .take(self.member.options.max_batch - 1)
-        {
+        let mut taken = 1;
+        for input in self.inbox.try_iter().take(most - 1) {
             self.member.handle(now, input);
+            taken += 1;
         }
+        self.more_waits = taken == most;
     }
 
     fn publish(&self) {
