@@ -9,7 +9,7 @@ use regex_syntax::ast::{ErrorKind, parse::Parser};
 use crate::v1::scheduler::AttributeConstraint;
 
 /// Bytes of a pattern.
-pub const MAX_PATTERN_BYTES: usize = 1024;
+pub const MAX_PATTERN_BYTES: usize = 256;
 /// Bytes of a compiled pattern.
 const MAX_PROGRAM_BYTES: usize = 16 << 10;
 /// Bytes that one thread keeps of what it found out while matching.
@@ -60,7 +60,10 @@ fn in_words(pattern: &str, error: &regex_syntax::ast::Error) -> String {
         ErrorKind::GroupUnclosed => format!("missing ): {pattern}"),
         ErrorKind::GroupUnopened => format!("unexpected ): {pattern}"),
         ErrorKind::ClassUnclosed => format!("missing ]: {from}"),
-        ErrorKind::RepetitionMissing => format!("no argument for repetition operator: {here}"),
+        ErrorKind::RepetitionMissing => {
+            let operator: String = from.chars().take(1).collect();
+            format!("no argument for repetition operator: {operator}")
+        }
         ErrorKind::ClassRangeInvalid => format!("invalid character class range: {here}"),
         ErrorKind::EscapeUnexpectedEof => "trailing \\".to_owned(),
         ErrorKind::EscapeUnrecognized => format!("invalid escape sequence: {here}"),
