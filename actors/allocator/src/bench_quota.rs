@@ -159,7 +159,7 @@ impl QuotaCluster {
 
 /// A pair by the hash of its numbers, so that the bare loop has the same ones.
 fn is_refused(framework: usize, agent: usize) -> bool {
-    let pair = (framework as u64) << 32 | agent as u64;
+    let pair = ((framework as u64) << 32) | agent as u64;
     (pair.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40).is_multiple_of(REFUSED_EVERY)
 }
 
