@@ -10,13 +10,17 @@ mod agents;
 mod away;
 mod calls;
 mod commands;
+mod conversions;
 pub mod core;
+mod feedback;
 mod forgetting;
 mod frameworks;
 #[cfg(test)]
 mod histories_tests;
 #[cfg(test)]
 mod history;
+#[cfg(test)]
+mod history_operations;
 #[cfg(test)]
 mod history_tasks;
 #[cfg(test)]
@@ -25,6 +29,7 @@ mod losses;
 mod offers;
 mod operations;
 mod operator;
+mod operator_operations;
 mod quota;
 mod reconcile;
 mod recovered;
@@ -37,6 +42,8 @@ mod silence;
 mod stage;
 #[cfg(test)]
 mod stage_agents;
+#[cfg(test)]
+mod stage_operations;
 mod status;
 mod tables;
 mod takeover;

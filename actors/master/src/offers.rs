@@ -36,7 +36,11 @@ impl MasterCore {
                 if agent.is_some_and(|agent| agent.told_at > run.seen) {
                     continue;
                 }
-                match self.make_offer(&proposal, agent_id, resources, turn) {
+                let is_void = agent.is_some_and(|agent| agent.converted_at > run.seen);
+                let offer = (!is_void)
+                    .then(|| self.make_offer(&proposal, agent_id, resources, turn))
+                    .flatten();
+                match offer {
                     Some(offer) => offers.push(offer),
                     None => {
                         turn.allocator(WorldChange::Recovered {
@@ -205,6 +209,16 @@ impl MasterCore {
 
     /// Takes back an offer and tells its framework.
     pub(crate) fn rescind_offer(&mut self, number: u64, turn: &mut Turn<'_>) {
+        self.rescind_offer_for(number, None, turn);
+    }
+
+    /// As if the framework had refused it for so long.
+    pub(crate) fn rescind_offer_for(
+        &mut self,
+        number: u64,
+        refused_for: Option<std::time::Duration>,
+        turn: &mut Turn<'_>,
+    ) {
         let Some(entry) = self.offers.get(&number) else {
             return;
         };
@@ -213,7 +227,7 @@ impl MasterCore {
             .frameworks
             .get(&entry.framework_id)
             .and_then(|framework| framework.stream_id.clone());
-        self.return_offer(number, None, turn);
+        self.return_offer(number, refused_for, turn);
         if let Some(stream_id) = stream {
             turn.event(
                 &stream_id,
