@@ -47,7 +47,7 @@ impl MasterCore {
         // What it takes and gives as a whole: a later conversion may use what an earlier one made.
         let consumed = &pool.remaining - &applied;
         let converted = &applied - &pool.remaining;
-        self.rescind_destroyed(&pool.agent_id.value, conversions, turn);
+        let destroys_shared = self.rescind_destroyed(&pool.agent_id.value, conversions, turn);
         turn.allocator(WorldChange::Converted {
             agent_id: pool.agent_id.clone(),
             consumed: Allocation {
@@ -58,6 +58,9 @@ impl MasterCore {
             converted: without_allocation(&converted.to_proto()),
             total: total.to_proto(),
         });
+        if destroys_shared {
+            self.forbid_earlier_proposals(&pool.agent_id.value, turn);
+        }
         // Mesos does not let the same call use a volume that was resized.
         if matches!(operation.r#type(), Type::GrowVolume | Type::ShrinkVolume) {
             pool.remaining -= &consumed;
@@ -96,20 +99,20 @@ impl MasterCore {
         Ok(total)
     }
 
-    /// Shared volumes may be in several offers; those that are destroyed must be in none.
+    /// Shared volumes may be in several offers; those that are destroyed must be in none. True if there are any.
     fn rescind_destroyed(
         &mut self,
         agent_id: &str,
         conversions: &[Conversion],
         turn: &mut Turn<'_>,
-    ) {
+    ) -> bool {
         let shared = |conversion: &Conversion| {
             let gone = conversion.unallocated().gone;
             gone.filter(|volume| volume.is_shared())
         };
         let gone: Vec<_> = conversions.iter().filter_map(shared).collect();
         if gone.is_empty() {
-            return;
+            return false;
         }
         for number in self.agents[agent_id].offers.clone() {
             let offered = Resources::from_proto_unchecked(&self.offers[&number].resources);
@@ -117,7 +120,7 @@ impl MasterCore {
                 self.rescind_offer(number, turn);
             }
         }
-        self.forbid_earlier_proposals(agent_id, turn);
+        true
     }
 
     /// What the allocator proposes of the agent before it has heard of the last change may not be there any more.

@@ -131,7 +131,10 @@ fn a_resized_volume_is_not_for_the_same_call() {
     let (offered_again, _) = returned(&world);
     assert_eq!(offered_again, "disk(reservations: [(STATIC,r)])[v:c]:600");
     let shrink = json!({"type": "SHRINK_VOLUME", "shrink_volume": {"volume": volume(600.0), "subtract": {"value": 100.0}}});
-    let world = stage.operate(&fw, &node, json!([shrink]));
+    let uses = launch(task_of("t", &node, &[cpus.clone(), volume(500.0)]));
+    let world = stage.operate(&fw, &node, json!([shrink, uses]));
+    assert_eq!(stage.ordered(&node), ["SHRINK_VOLUME"]);
+    assert!(stage.told(&fw)[0].contains("TASK_ERROR"));
     let (offered_again, _) = returned(&world);
     assert_eq!(
         offered_again,
@@ -140,6 +143,68 @@ fn a_resized_volume_is_not_for_the_same_call() {
     let operations = json!([launch(task_of("t", &node, &[cpus, volume(500.0)]))]);
     stage.operate(&fw, &node, operations);
     assert!(stage.state(&fw, "t").is_some());
+}
+
+#[test]
+fn what_is_reserved_in_parts_of_a_cpu_adds_up_exactly() {
+    let (mut stage, node, fw) = able();
+    stage.operate(&fw, &node, json!([reserve(reserved("cpus", 0.1))]));
+    stage.operate(&fw, &node, json!([reserve(reserved("cpus", 0.2))]));
+    let offered = stage.ledger.free(&node.id).to_string();
+    assert!(
+        offered.contains("cpus:3.7") && offered.contains("(DYNAMIC,r,p)]):0.3"),
+        "{offered}"
+    );
+    stage.operate(&fw, &node, json!([unreserve(reserved("cpus", 0.3))]));
+    assert_eq!(
+        stage.ledger.free(&node.id).cpus(),
+        stage.ledger.totals[&node.id].cpus()
+    );
+    assert!(!stage.total(&node).contains("DYNAMIC"));
+}
+
+#[test]
+fn frameworks_without_a_principal_reserve_without_one() {
+    let (mut stage, node, _) = able();
+    let mut info = crate::stage_operations::framework();
+    info.as_object_mut().unwrap().remove("principal");
+    let fw = stage.subscribe(info);
+    let mut nobodys = reserved("cpus", 1.0);
+    nobodys["reservations"][0]
+        .as_object_mut()
+        .unwrap()
+        .remove("principal");
+    stage.operate(&fw, &node, json!([reserve(nobodys.clone())]));
+    assert!(
+        stage
+            .total(&node)
+            .contains("cpus(reservations: [(DYNAMIC,r)]):1")
+    );
+    stage.operate(&fw, &node, json!([unreserve(nobodys)]));
+    assert!(!stage.total(&node).contains("DYNAMIC"));
+    assert_eq!(stage.ordered(&node), ["RESERVE", "UNRESERVE"]);
+}
+
+#[test]
+fn what_was_reserved_for_others_is_not_unreserved() {
+    let (mut stage, node, fw) = able();
+    let mut alien = reserved("cpus", 1.0);
+    alien["reservations"][0]["role"] = json!("s");
+    let reserve = json!({"type": "RESERVE_RESOURCES", "reserve_resources": {
+        "agent_id": {"value": node.id}, "resources": [alien]}});
+    stage.operator(reserve);
+    let total = stage.total(&node);
+    let offer = stage.offer_as(&fw, "r", &node, "cpus:3");
+    stage.told(&fw);
+    let theft = named(unreserve(alien), "o");
+    stage.call(&fw, crate::stage::accept(&[&offer], json!([theft])));
+    let told = stage.operations_told(&fw);
+    assert!(
+        told[0].0.contains("OPERATION_ERROR") && told[0].0.contains("does not contain"),
+        "{told:?}"
+    );
+    assert_eq!(stage.total(&node), total);
+    assert_eq!(stage.ordered(&node), ["RESERVE"]);
 }
 
 #[test]
@@ -196,7 +261,6 @@ fn a_shared_volume_that_is_destroyed_is_in_no_offer_any_more() {
         let offer = stage.core.offers.values().next_back().unwrap();
         ids.push(offer.offer.id.value.clone());
     }
-    let seen = stage.core.told;
     stage.ordered(&node);
     stage.told(&fw);
     let operations = json!([destroy(shared.clone())]);
@@ -204,7 +268,13 @@ fn a_shared_volume_that_is_destroyed_is_in_no_offer_any_more() {
     assert_eq!(stage.ordered(&node), ["DESTROY"]);
     assert!(stage.core.offers.is_empty());
     assert_eq!(stage.told(&fw), [format!("RESCIND {}", ids[1])]);
-    // What the allocator proposed before it heard of it comes back to it.
+    // What the allocator proposed before it heard of it (and of the offers that went back) comes back to it.
+    let heard_later = stage
+        .world
+        .iter()
+        .rev()
+        .position(|change| matches!(change, WorldChange::Converted { .. }));
+    let seen = stage.core.told - 1 - heard_later.unwrap() as u64;
     stage.ledger.hold(&node.id, &fw.id, "r", &offered);
     stage.propose_seen(seen, &fw.id, "r", &node.id, offered.to_vec());
     assert!(stage.core.offers.is_empty());

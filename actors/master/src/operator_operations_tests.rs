@@ -83,6 +83,8 @@ fn what_is_wrong_is_400_and_what_is_not_there_409_in_mesos_words() {
         resource["allocation_info"] = json!({"role": "r"});
         resource
     };
+    let mut of_role_s = volume(5.0);
+    of_role_s["reservations"][0]["role"] = json!("s");
     let total = "cpus:4; mem:4096; disk(reservations: [(STATIC,r)]):1024; disk:1024";
     let table = [
         (
@@ -137,6 +139,16 @@ fn what_is_wrong_is_400_and_what_is_not_there_409_in_mesos_words() {
             ),
             400,
             format!("Invalid CREATE operation on agent {on}: Persistence ID 'v' is not unique"),
+        ),
+        (
+            call("create_volumes", &node, "volumes", json!([volume(5000.0)])),
+            409,
+            format!("{total} does not contain disk(reservations: [(STATIC,r)]):5000"),
+        ),
+        (
+            call("create_volumes", &node, "volumes", json!([of_role_s])),
+            409,
+            format!("{total} does not contain disk(reservations: [(STATIC,s)]):5"),
         ),
         (
             call("destroy_volumes", &node, "volumes", json!([volume(5.0)])),
@@ -234,6 +246,59 @@ fn what_the_allocator_proposed_before_it_heard_goes_back() {
 }
 
 #[test]
+fn what_is_reserved_and_offered_or_free_is_unreserved() {
+    let (mut stage, node, fw) = able();
+    stage.operator(reserve_of(&node, reserved("cpus", 3.0)));
+    let part = [crate::stage::decode(&reserved("cpus", 2.0))];
+    stage.propose_resources(&fw.id, "r", &node.id, part.to_vec());
+    stage.told(&fw);
+    let undo = call(
+        "unreserve_resources",
+        &node,
+        "resources",
+        json!([reserved("cpus", 3.0)]),
+    );
+    assert_eq!(stage.operator(undo), Answer::ACCEPTED);
+    assert!(stage.told(&fw)[0].starts_with("RESCIND "));
+    assert!(!stage.total(&node).contains("DYNAMIC"));
+    stage.operator(reserve_of(&node, reserved("cpus", 3.0)));
+    let all = [crate::stage::decode(&reserved("cpus", 3.0))];
+    stage.propose_resources(&fw.id, "r", &node.id, all.to_vec());
+    let undo = call(
+        "unreserve_resources",
+        &node,
+        "resources",
+        json!([reserved("cpus", 3.0)]),
+    );
+    assert_eq!(stage.operator(undo), Answer::ACCEPTED);
+    assert!(stage.core.offers.is_empty());
+}
+
+#[test]
+fn reservations_with_other_labels_are_others() {
+    let (mut stage, node, _) = able();
+    let labelled = |value: &str| {
+        let mut resource = reserved("cpus", 1.0);
+        resource["reservations"][0]["labels"] = json!({"labels": [{"key": "k", "value": value}]});
+        resource
+    };
+    assert_eq!(
+        stage.operator(reserve_of(&node, labelled("a"))),
+        Answer::ACCEPTED
+    );
+    let unreserve = |value: &str| {
+        call(
+            "unreserve_resources",
+            &node,
+            "resources",
+            json!([labelled(value)]),
+        )
+    };
+    assert_eq!(stage.operator(unreserve("b")).status, 409);
+    assert_eq!(stage.operator(unreserve("a")), Answer::ACCEPTED);
+}
+
+#[test]
 fn an_operator_may_move_a_reservation_to_another_role() {
     let (mut stage, node, _) = able();
     stage.operator(reserve_of(&node, reserved("cpus", 1.0)));
@@ -259,6 +324,13 @@ fn what_a_framework_made_an_operator_may_remove_and_the_other_way_round() {
         "resources",
         json!([reserved("cpus", 1.0)]),
     );
+    assert_eq!(stage.operator(undo), Answer::ACCEPTED);
+    stage.operate(
+        &fw,
+        &node,
+        json!([crate::stage_operations::create(volume(5.0))]),
+    );
+    let undo = call("destroy_volumes", &node, "volumes", json!([volume(5.0)]));
     assert_eq!(stage.operator(undo), Answer::ACCEPTED);
     let create = call("create_volumes", &node, "volumes", json!([volume(5.0)]));
     assert_eq!(stage.operator(create), Answer::ACCEPTED);
