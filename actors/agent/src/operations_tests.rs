@@ -223,6 +223,12 @@ fn reservations_volumes_and_answers_outlive_the_process_and_are_told_at_registra
     assert_eq!(operations, [&answers[1].status.operation_id]);
     node.answer(registration());
     assert_eq!(updates(&mut node), [answers[1].clone()]);
+    // Of what an earlier life was acknowledged nothing is left to acknowledge.
+    acknowledge(&mut node, &answers[0]);
+    acknowledge(&mut node, &answers[1]);
+    acknowledge(&mut node, &answers[1]);
+    assert!(node.core.state().operations.is_empty());
+    assert!(node.kept.operations.is_empty());
 }
 
 #[test]
