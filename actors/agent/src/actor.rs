@@ -69,6 +69,7 @@ pub struct NodeActor {
     pub(crate) timer: Option<TimerHandle>,
     /// Effects behind a change that is on its way to the disk.
     pub(crate) waiting: VecDeque<Effect>,
+    /// Nothing is carried out until the disk is done.
     pub(crate) committing: bool,
 }
 
@@ -185,6 +186,8 @@ orders! {
     UpdateFramework => |it| Order::UpdateFramework(Box::new(it));
     ShutdownAgent => Order::ShutdownAgent;
     AcknowledgeUpdate => Order::AcknowledgeUpdate;
+    ApplyOperation => |it| Order::ApplyOperation(Box::new(it));
+    AcknowledgeOperation => Order::AcknowledgeOperation;
     ToExecutor => Order::ToExecutor;
 }
 

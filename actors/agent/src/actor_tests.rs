@@ -2,7 +2,8 @@ use std::sync::Mutex;
 
 use tepui_kit::{Link, stage::TestStage};
 use tepui_messages::containers::{
-    ContainerExit, LaunchOrder, ProcessMark, RecoveredContainer, RunningContainer,
+    ContainerExit, LaunchOrder, ProcessMark, RecoveredContainer, RunningContainer, VolumeDirectory,
+    VolumeLink,
 };
 use tepui_protocol::{
     message::{Ask, AskError, Tell, TellError},
@@ -64,7 +65,7 @@ macro_rules! heard {
         }
     )*};
 }
-heard!(ExecutorExited ToFramework AgentLeaves);
+heard!(OperationUpdate ExecutorExited ToFramework AgentLeaves);
 
 impl Ask<node::RegisterAgent> for FakeMaster {
     fn ask(&self, _: node::RegisterAgent) -> Future<Result<node::AgentRegistration, AskError>> {
@@ -95,6 +96,25 @@ struct FakeRuntime(Arc<World>);
 
 impl ContainerRuntime for FakeRuntime {
     fn prepare(&self, _: std::path::PathBuf, _: Option<String>) -> Future<Result<(), String>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn change_volumes(
+        &self,
+        _: Vec<VolumeDirectory>,
+        _: Vec<VolumeDirectory>,
+    ) -> Future<Result<(), String>> {
+        self.0.note("volumes");
+        Box::pin(async { Ok(()) })
+    }
+
+    fn link_volumes(
+        &self,
+        _: std::path::PathBuf,
+        _: Option<String>,
+        _: Vec<VolumeLink>,
+    ) -> Future<Result<(), String>> {
+        self.0.note("link");
         Box::pin(async { Ok(()) })
     }
 

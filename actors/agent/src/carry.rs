@@ -13,7 +13,10 @@ use std::{
 use tepui_kit::Context;
 use tepui_messages::{
     agent::{DeliverExecutorEvent, EndExecutorStream},
-    containers::{ContainerRuntime, LaunchOrder, RecoveredContainer, RunningContainer},
+    containers::{
+        ContainerRuntime, LaunchOrder, RecoveredContainer, RunningContainer, VolumeDirectory,
+        VolumeLink,
+    },
 };
 use tepui_protocol::{
     message::{Tell, TellError},
@@ -38,6 +41,12 @@ impl NodeActor {
         {
             match effect {
                 Effect::Keep { changes, synced } => self.keep(changes, synced, ctx),
+                Effect::ChangeVolumes { make, remove } => self.change_volumes(make, remove, ctx),
+                Effect::LinkVolumes {
+                    sandbox,
+                    user,
+                    volumes,
+                } => self.link_volumes(sandbox, user, volumes, ctx),
                 other => self.carry(other, ctx),
             }
         }
@@ -70,6 +79,49 @@ impl NodeActor {
         });
     }
 
+    /// One that cannot be made or removed would be believed in by the master: the agent ends and tries again after its
+    /// restart.
+    fn change_volumes(
+        &mut self,
+        make: Vec<VolumeDirectory>,
+        remove: Vec<VolumeDirectory>,
+        ctx: &mut Context<Self>,
+    ) {
+        self.committing = true;
+        let changed = self.runtime.change_volumes(make, remove);
+        ctx.then(changed, |actor, changed, ctx| {
+            actor.committing = false;
+            if let Err(error) = changed {
+                let text = format!(
+                    "a persistent volume could not be made or removed ({error}); look at the disk and restart the agent"
+                );
+                actor.waiting.clear();
+                actor.carry(Effect::Exit(Ending::DiskFailed(text)), ctx);
+            }
+            actor.carry_on(ctx);
+        });
+    }
+
+    fn link_volumes(
+        &mut self,
+        sandbox: PathBuf,
+        user: Option<String>,
+        volumes: Vec<VolumeLink>,
+        ctx: &mut Context<Self>,
+    ) {
+        self.committing = true;
+        let shown = sandbox.display().to_string();
+        let linked = self.runtime.link_volumes(sandbox, user, volumes);
+        ctx.then(linked, move |actor, linked, ctx| {
+            actor.committing = false;
+            if let Err(error) = linked {
+                // The executor runs; it finds out when it looks for the volume.
+                tracing::warn!(sandbox = shown, error, "a volume is not shown in a sandbox");
+            }
+            actor.carry_on(ctx);
+        });
+    }
+
     fn kept(&mut self, kept: Result<(), String>, ctx: &mut Context<Self>) {
         if let Err(error) = kept {
             // What it promised it could not keep: containers run on, and a restart goes on from the last that was.
@@ -82,12 +134,15 @@ impl NodeActor {
 
     fn carry(&mut self, effect: Effect, ctx: &mut Context<Self>) {
         match effect {
-            Effect::Keep { .. } => unreachable!("changes are carried by `keep`"),
+            Effect::Keep { .. } | Effect::ChangeVolumes { .. } | Effect::LinkVolumes { .. } => {
+                unreachable!("what others wait for is carried by `carry_on`")
+            }
             Effect::Register {
                 connection,
                 request,
             } => self.register(connection, *request, ctx),
             Effect::SendUpdate(update) => self.tell_master(*update),
+            Effect::SendOperationUpdate(update) => self.tell_master(*update),
             Effect::SendExited(exited) => self.tell_master(exited),
             Effect::SendToFramework(message) => self.tell_master(message),
             Effect::SendLeaves(leaves) => self.tell_master(leaves),
@@ -305,6 +360,11 @@ async fn prepare(
     runtime
         .prepare(order.sandbox.clone(), order.user.clone())
         .await?;
+    if !order.volumes.is_empty() {
+        let (sandbox, user) = (order.sandbox.clone(), order.user.clone());
+        let linked = runtime.link_volumes(sandbox, user, order.volumes.clone());
+        linked.await?;
+    }
     if !uris.is_empty() {
         let fetched = fetcher
             .fetch(&uris, &order.sandbox, order.user.as_deref())

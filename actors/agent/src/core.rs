@@ -16,6 +16,7 @@ use tepui_messages::{
 };
 use tepui_protocol::{
     node,
+    resources::Resources,
     v1::{AgentInfo, ExecutorId, FrameworkId, MasterInfo, TaskId, executor},
 };
 
@@ -23,6 +24,7 @@ use crate::{
     config::NodeConfig,
     effect::{Effect, Ending, ExecutorKey, Input, Keep, Now, Order, TaskKey},
     ids::Ids,
+    operations::{OperationKey, Operations},
     registration::Registration,
     tables::{Executor, Framework},
     updates::Streams,
@@ -49,6 +51,9 @@ pub struct NodeCore {
     pub(crate) frameworks: BTreeMap<String, Framework>,
     pub(crate) completed_frameworks: VecDeque<Framework>,
     pub(crate) streams: Streams,
+    /// As configured, with what was reserved and created since.
+    pub(crate) total: Resources,
+    pub(crate) operations: Operations,
     /// Containers that have not ended.
     pub(crate) containers: BTreeMap<String, ExecutorKey>,
     /// Containers of an earlier life whose fate is not known yet.
@@ -71,6 +76,7 @@ pub(crate) enum Timer {
     /// The executors' time to subscribe again is over.
     RecoveryWindow,
     Update(TaskKey),
+    Operation(OperationKey),
     /// [`Executor::deadline`] of a container.
     Executor(String),
     Kill(String),
@@ -119,6 +125,8 @@ impl NodeCore {
             frameworks: BTreeMap::new(),
             completed_frameworks: VecDeque::new(),
             streams: Streams::new(config.update_retry_min, config.update_retry_max),
+            total: Resources::from_proto_unchecked(&config.info.resources),
+            operations: Operations::default(),
             containers: BTreeMap::new(),
             recovering: BTreeSet::new(),
             window_open: false,
@@ -248,6 +256,8 @@ impl NodeCore {
             Order::UpdateFramework(order) => self.update_framework(turn, order.framework_info),
             Order::ShutdownAgent(_) => self.shut_down(turn, Ending::Asked),
             Order::AcknowledgeUpdate(order) => self.acknowledge(turn, &order),
+            Order::ApplyOperation(order) => self.apply_operation(turn, *order),
+            Order::AcknowledgeOperation(order) => self.acknowledge_operation(turn, &order),
             Order::ToExecutor(order) => self.message_to_executor(turn, order),
         }
     }
@@ -321,6 +331,7 @@ impl NodeCore {
                 Timer::Register => self.register(turn),
                 Timer::RecoveryWindow => self.recovery_window_closed(turn),
                 Timer::Update(key) => self.forward(turn, &key),
+                Timer::Operation(key) => self.forward_operation(turn, key),
                 Timer::Executor(container_id) => self.executor_overdue(turn, &container_id, at),
                 Timer::Kill(container_id) => self.kill_overdue(turn, &container_id, at),
                 Timer::MaxCompletion(container_id) => {

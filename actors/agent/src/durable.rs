@@ -10,7 +10,10 @@ use tepui_checkpoint::{
 };
 use tepui_engine::{Durability, SharedEngine};
 use tepui_messages::containers::ProcessMark;
-use tepui_protocol::v1::{AgentInfo, TaskState, TaskStatus};
+use tepui_protocol::{
+    node::CheckpointedResources,
+    v1::{AgentInfo, Operation, Resource, TaskState, TaskStatus},
+};
 
 use crate::{
     actor::Memory,
@@ -20,6 +23,10 @@ use crate::{
 
 /// The document that holds the highest term: eight bytes, big-endian.
 const TERM: &str = "term";
+/// The document that holds reservations and volumes.
+const RESOURCES: &str = "resources";
+/// The documents that hold operations: then the uuid in hexadecimal.
+const OPERATION: &str = "operation/";
 
 /// A checkpoint as the actor's [`Memory`].
 pub struct DurableMemory {
@@ -79,6 +86,19 @@ impl DurableMemory {
             Keep::Term(term) => Change::PutDocument {
                 name: TERM.to_owned(),
                 value: Bytes::copy_from_slice(&term.to_be_bytes()),
+            },
+            Keep::Resources(resources) => Change::PutDocument {
+                name: RESOURCES.to_owned(),
+                value: encode(&CheckpointedResources {
+                    resources: resources.clone(),
+                }),
+            },
+            Keep::Operation(operation) => Change::PutDocument {
+                name: operation_name(&operation.uuid.value),
+                value: encode(&**operation),
+            },
+            Keep::ForgetOperation(key) => Change::RemoveDocument {
+                name: operation_name(key),
             },
             Keep::Framework(info) => Change::PutFramework(FrameworkRecord {
                 framework_id: info
@@ -187,11 +207,34 @@ fn remembered(recovered: Recovered) -> Remembered {
     Remembered {
         agent,
         term: recovered.documents.get(TERM).map_or(0, term),
+        resources: recovered
+            .documents
+            .get(RESOURCES)
+            .map_or_else(Vec::new, resources),
+        operations: operations(&recovered.documents),
         frameworks: frameworks.collect(),
         containers: containers.collect(),
         tasks: tasks.collect(),
         streams,
     }
+}
+
+fn operation_name(uuid: &[u8]) -> String {
+    let digits = uuid.iter().map(|byte| format!("{byte:02x}"));
+    OPERATION.to_owned() + &digits.collect::<String>()
+}
+
+/// In the order of their names, which is that of the orders of one leader.
+fn operations(documents: &BTreeMap<String, Bytes>) -> Vec<Operation> {
+    let from = documents.range(OPERATION.to_owned()..);
+    from.take_while(|(name, _)| name.starts_with(OPERATION))
+        .filter_map(|(_, document)| decode("operation", document))
+        .collect()
+}
+
+fn resources(document: &Bytes) -> Vec<Resource> {
+    let kept: Option<CheckpointedResources> = decode("reserved resources", document);
+    kept.unwrap_or_default().resources
 }
 
 fn term(document: &Bytes) -> u64 {

@@ -65,6 +65,16 @@ fn what_is_kept_is_remembered_and_what_is_forgotten_is_gone() {
         framework_id: "f".to_owned(),
         task_id: "t".to_owned(),
     };
+    let reserved = Resource {
+        name: "cpus".to_owned(),
+        ..Resource::default()
+    };
+    let operation = Operation {
+        uuid: tepui_protocol::v1::Uuid {
+            value: vec![5; 16].into(),
+        },
+        ..Operation::default()
+    };
     let update = |status| Keep::Update {
         framework_id: "f".to_owned(),
         status: Arc::new(status),
@@ -74,6 +84,8 @@ fn what_is_kept_is_remembered_and_what_is_forgotten_is_gone() {
     let changes = [
         Keep::Agent(Arc::new(info.clone())),
         Keep::Term(7),
+        Keep::Resources(vec![reserved.clone()]),
+        Keep::Operation(Arc::new(operation.clone())),
         Keep::Framework(Arc::new(framework.clone())),
         Keep::Container(container.clone()),
         Keep::Task(task.clone()),
@@ -89,6 +101,8 @@ fn what_is_kept_is_remembered_and_what_is_forgotten_is_gone() {
     let expected = Remembered {
         agent: Some((info, "boot".to_owned())),
         term: 7,
+        resources: vec![reserved.clone()],
+        operations: vec![operation],
         frameworks: vec![framework],
         containers: vec![container],
         tasks: vec![task],
@@ -101,6 +115,7 @@ fn what_is_kept_is_remembered_and_what_is_forgotten_is_gone() {
         executor_id: "t".to_owned(),
     };
     let forget = [
+        Keep::ForgetOperation([5; 16]),
         Keep::ForgetStream(key.clone()),
         Keep::ForgetTask(key),
         Keep::ForgetContainer {
@@ -113,9 +128,10 @@ fn what_is_kept_is_remembered_and_what_is_forgotten_is_gone() {
     assert!(found.streams.is_empty() && found.tasks.is_empty() && found.containers.is_empty());
     memory.commit(&[Keep::ForgetAgent], true).expect("kept");
     let (_, found) = open(engine, "boot").expect("opens");
-    let only_the_term = Remembered {
+    let expected = Remembered {
         term: 7,
+        resources: vec![reserved],
         ..Remembered::default()
     };
-    assert_eq!(found, only_the_term);
+    assert_eq!(found, expected, "what was reserved outlives the agent's id");
 }

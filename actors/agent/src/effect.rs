@@ -4,13 +4,13 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use tepui_messages::{
     UnixNanos,
-    containers::{ContainerExit, LaunchOrder, ProcessMark},
+    containers::{ContainerExit, LaunchOrder, ProcessMark, VolumeDirectory, VolumeLink},
 };
 use tepui_protocol::{
     node,
     v1::{
-        AgentInfo, ExecutorId, ExecutorInfo, FrameworkId, FrameworkInfo, TaskInfo, TaskState,
-        TaskStatus, command_info, executor,
+        AgentInfo, ExecutorId, ExecutorInfo, FrameworkId, FrameworkInfo, Operation, Resource,
+        TaskInfo, TaskState, TaskStatus, command_info, executor,
     },
 };
 
@@ -111,6 +111,8 @@ pub enum Order {
     UpdateFramework(Box<node::UpdateFramework>),
     ShutdownAgent(node::ShutdownAgent),
     AcknowledgeUpdate(node::AcknowledgeUpdate),
+    ApplyOperation(Box<node::ApplyOperation>),
+    AcknowledgeOperation(node::AcknowledgeOperation),
     ToExecutor(node::ToExecutor),
 }
 
@@ -126,6 +128,8 @@ impl Order {
             Self::UpdateFramework(order) => Some(order.term),
             Self::ShutdownAgent(order) => Some(order.term),
             Self::AcknowledgeUpdate(order) => Some(order.term),
+            Self::ApplyOperation(order) => Some(order.term),
+            Self::AcknowledgeOperation(order) => Some(order.term),
             Self::ToExecutor(_) => None,
         }
     }
@@ -166,9 +170,21 @@ pub enum Effect {
         request: Box<node::RegisterAgent>,
     },
     SendUpdate(Box<node::StatusUpdate>),
+    SendOperationUpdate(Box<node::OperationUpdate>),
     SendExited(node::ExecutorExited),
     SendToFramework(node::ToFramework),
     SendLeaves(node::AgentLeaves),
+    /// Must have succeeded before any later effect is carried out, as [`Self::Keep`].
+    ChangeVolumes {
+        make: Vec<VolumeDirectory>,
+        remove: Vec<VolumeDirectory>,
+    },
+    /// Shows volumes of a task in the sandbox of its executor, which runs already; before any later effect.
+    LinkVolumes {
+        sandbox: PathBuf,
+        user: Option<String>,
+        volumes: Vec<VolumeLink>,
+    },
     Launch(Box<Launch>),
     /// Look for it; answered by [`Input::ContainerRecovered`].
     Recover {
@@ -214,10 +230,15 @@ pub enum Ending {
 pub enum Keep {
     /// With its id.
     Agent(Arc<AgentInfo>),
-    /// All but the term is forgotten: id, frameworks and all of theirs.
+    /// Id, frameworks and all of theirs are forgotten; term, reservations and volumes are not.
     ForgetAgent,
     /// The highest term of a leader seen.
     Term(u64),
+    /// All that was reserved and created at run time.
+    Resources(Vec<Resource>),
+    /// Applied, not acknowledged.
+    Operation(Arc<Operation>),
+    ForgetOperation([u8; 16]),
     Framework(Arc<FrameworkInfo>),
     /// With its containers, tasks and streams.
     ForgetFramework {
@@ -269,6 +290,9 @@ pub struct Remembered {
     pub agent: Option<(AgentInfo, String)>,
     /// The highest term of a leader seen; 0 where none was.
     pub term: u64,
+    /// Reservations and volumes made at run time.
+    pub resources: Vec<Resource>,
+    pub operations: Vec<Operation>,
     pub frameworks: Vec<FrameworkInfo>,
     pub containers: Vec<KeptContainer>,
     pub tasks: Vec<KeptTask>,

@@ -10,8 +10,10 @@ use crate::{
     core::{NodeCore, Timer, Turn, executor_key},
     effect::{Effect, ExecutorKey},
     kills::shutdown_event,
+    order,
     status::{self, Verdict},
     tables::Stage,
+    volumes,
 };
 
 impl NodeCore {
@@ -114,6 +116,7 @@ impl NodeCore {
 
     /// Hands queued tasks to an executor that is there.
     pub(crate) fn deliver_queued(&mut self, turn: &mut Turn<'_>, key: &ExecutorKey) {
+        turn.out.extend(self.links_of_queued(key));
         let Some(executor) = self.executor_mut(key) else {
             return;
         };
@@ -145,6 +148,27 @@ impl NodeCore {
                 },
             );
         }
+    }
+
+    /// The volumes of tasks that are about to be handed to a running executor: each task expects its own in the sandbox.
+    fn links_of_queued(&self, key: &ExecutorKey) -> Vec<Effect> {
+        let framework = self.frameworks.get(&key.framework_id);
+        let executor =
+            framework.and_then(|known| Some((known, known.executors.get(&key.executor_id)?)));
+        let Some((framework, executor)) = executor.filter(|(_, it)| it.stream_id.is_some()) else {
+            return Vec::new();
+        };
+        let command = executor.info.command.clone().unwrap_or_default();
+        let queued = executor.at(Stage::Queued).into_iter();
+        let links = queued.filter_map(|entry| {
+            let volumes = volumes::links(&self.config.work_dir, entry.info.resources.iter());
+            (!volumes.is_empty()).then(|| Effect::LinkVolumes {
+                sandbox: executor.sandbox.clone(),
+                user: order::user_of(&self.config, framework, &command),
+                volumes,
+            })
+        });
+        links.collect()
     }
 
     pub(crate) fn executor_called(&mut self, turn: &mut Turn<'_>, call: executor::Call) {

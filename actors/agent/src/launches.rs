@@ -39,6 +39,16 @@ impl NodeCore {
             );
             return self.refuse(turn, &framework_id, &task, verdict, launch_executor);
         }
+        if self.lacks_resources_of(&task) {
+            let state = self.frameworks.get(&framework_id);
+            let state = state.map_or(TaskState::TaskLost, |known| status::dropped(&known.info));
+            let verdict = Verdict::agent(
+                state,
+                Reason::ResourcesUnknown,
+                "The checkpointed resources being used by the task are unknown to the agent",
+            );
+            return self.refuse(turn, &framework_id, &task, verdict, launch_executor);
+        }
         if task.executor.is_none() {
             self.run_command_task(turn, &framework_id, task);
         } else {

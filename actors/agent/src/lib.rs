@@ -24,10 +24,12 @@ mod executors;
 mod exits;
 mod kills;
 mod launches;
+mod operations;
 mod recovery;
 mod registration;
 mod reporting;
 mod snapshot;
+mod volumes;
 
 #[cfg(test)]
 mod storms_tests;

@@ -15,6 +15,7 @@ use tepui_protocol::{
 use crate::{
     config::NodeConfig,
     tables::{Executor, Framework},
+    volumes,
 };
 
 /// What the command executor of Mesos takes for itself; only the agent knows of it.
@@ -58,15 +59,6 @@ pub(crate) fn unsupported(task: &TaskInfo) -> Option<String> {
         if let Some(problem) = unsupported_container(container) {
             return Some(problem);
         }
-    }
-    let executor = task.executor.iter().flat_map(|it| &it.resources);
-    let mut disks = task.resources.iter().chain(executor);
-    if disks.any(|it| {
-        it.disk
-            .as_ref()
-            .is_some_and(|disk| disk.persistence.is_some())
-    }) {
-        return Some("This agent does not mount persistent volumes yet".to_owned());
     }
     None
 }
@@ -207,15 +199,13 @@ pub(crate) fn launch_order(
     let cpus = sum("cpus");
     let cpus_limit = limit("cpus").map(|it| it + OVERHEAD_CPUS);
     let cpus_limit = cpus_limit.or_else(|| cpus.filter(|_| config.limit_cpus));
-    let user = command.user.clone();
-    let user = user.unwrap_or_else(|| framework.info.user.clone());
     LaunchOrder {
         container_id: executor.container_id.clone(),
         sandbox: executor.sandbox.clone(),
         program,
         argv,
         env: env.into_iter().collect(),
-        user: Some(user).filter(|user| config.switch_user && !user.is_empty()),
+        user: user_of(config, framework, command),
         cpu_milli: cpus.map(|it| whole(it * 1000.0)),
         cpu_limit_milli: cpus_limit
             .filter(|it| it.is_finite())
@@ -228,7 +218,19 @@ pub(crate) fn launch_order(
                 u64::MAX
             }
         }),
+        volumes: volumes::links(&config.work_dir, resources()),
     }
+}
+
+/// Whom the command runs as; `None`: as the agent does.
+pub(crate) fn user_of(
+    config: &NodeConfig,
+    framework: &Framework,
+    command: &CommandInfo,
+) -> Option<String> {
+    let user = command.user.clone();
+    let user = user.unwrap_or_else(|| framework.info.user.clone());
+    Some(user).filter(|user| config.switch_user && !user.is_empty())
 }
 
 fn command_line(command: &CommandInfo) -> (String, Vec<String>) {

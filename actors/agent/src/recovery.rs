@@ -26,6 +26,9 @@ impl NodeCore {
         }
         self.remembered = true;
         self.term = self.term.max(remembered.term);
+        if !self.restore_resources(turn, &remembered.resources) {
+            return;
+        }
         let Some((info, boot_id)) = remembered.agent else {
             return self.finish_recovery(turn);
         };
@@ -33,6 +36,12 @@ impl NodeCore {
         if let Some(what) = difference(&info, &self.config.info) {
             if rebooted {
                 turn.keep_synced(Keep::ForgetAgent);
+                // They were ordered of the agent that is forgotten; what came of them stays.
+                for operation in remembered.operations {
+                    if let Ok(key) = operation.uuid.value.as_ref().try_into() {
+                        turn.keep(Keep::ForgetOperation(key));
+                    }
+                }
                 return self.finish_recovery(turn);
             }
             let text = format!(
@@ -44,6 +53,9 @@ impl NodeCore {
         Arc::make_mut(&mut self.info).id = info.id;
         if rebooted {
             turn.keep_synced(Keep::Agent(Arc::clone(&self.info)));
+        }
+        for operation in remembered.operations {
+            self.restore_operation(turn, operation);
         }
         for info in remembered.frameworks {
             self.restore_framework(info);

@@ -104,11 +104,17 @@ impl NodeCore {
             version: self.config.version.clone(),
             capabilities: self.config.capabilities.clone(),
             pid: self.config.pid(),
-            checkpointed_resources: Vec::new(),
+            checkpointed_resources: self.kept_resources(),
             tasks,
             executors,
             frameworks,
             completed: self.completed_tasks(),
+            operations: self
+                .operations
+                .open
+                .values()
+                .map(|entry| (*entry.operation).clone())
+                .collect(),
         }
     }
 
@@ -187,6 +193,7 @@ impl NodeCore {
         for key in self.streams.resume() {
             self.forward(turn, &key);
         }
+        self.forward_all_operations(turn);
         // First: what overtook the answer is not unknown any more (MESOS-1696).
         for order in std::mem::take(&mut self.early_orders) {
             self.order(turn, order);

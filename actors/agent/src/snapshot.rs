@@ -20,6 +20,13 @@ impl NodeCore {
             phase: self.phase,
             master: self.master.clone(),
             registered_at: self.registered_at,
+            total: self.total.to_proto(),
+            operations: self
+                .operations
+                .open
+                .values()
+                .map(|entry| Arc::clone(&entry.operation))
+                .collect(),
             frameworks: live.collect(),
             completed_frameworks: completed.collect(),
         }

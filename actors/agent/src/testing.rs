@@ -7,8 +7,8 @@ pub(crate) use tepui_protocol::{
     node,
     v1::{
         AgentId, AgentInfo, CommandInfo, ContainerInfo, DurationInfo, ExecutorId, ExecutorInfo,
-        FrameworkInfo, KillPolicy, TaskGroupInfo, TaskId, TaskInfo, TaskState, TaskStatus,
-        container_info, executor, framework_info,
+        FrameworkInfo, KillPolicy, Operation, Resource, TaskGroupInfo, TaskId, TaskInfo, TaskState,
+        TaskStatus, container_info, executor, framework_info,
         task_status::{Reason, Source},
     },
 };
@@ -38,6 +38,8 @@ pub(crate) struct Node {
 pub(crate) struct Kept {
     pub(crate) agent: Option<AgentInfo>,
     pub(crate) term: u64,
+    pub(crate) resources: Vec<Resource>,
+    pub(crate) operations: BTreeMap<Vec<u8>, Operation>,
     pub(crate) frameworks: BTreeMap<String, FrameworkInfo>,
     pub(crate) containers: BTreeMap<String, KeptContainer>,
     pub(crate) tasks: BTreeMap<TaskKey, KeptTask>,
@@ -51,10 +53,18 @@ impl Kept {
             Keep::ForgetAgent => {
                 *self = Kept {
                     term: self.term,
+                    resources: std::mem::take(&mut self.resources),
+                    operations: std::mem::take(&mut self.operations),
                     ..Kept::default()
                 };
             }
             Keep::Term(term) => self.term = term,
+            Keep::Resources(resources) => self.resources = resources,
+            Keep::Operation(operation) => {
+                let uuid = operation.uuid.value.to_vec();
+                self.operations.insert(uuid, (*operation).clone());
+            }
+            Keep::ForgetOperation(uuid) => drop(self.operations.remove(&uuid.to_vec())),
             Keep::Framework(info) => {
                 let id = info.id.clone().expect("an id").value;
                 self.frameworks.insert(id, (*info).clone());
@@ -281,6 +291,8 @@ impl Node {
         node.on(Input::Recovered(Box::new(Remembered {
             agent: kept.agent.map(|info| (info, "boot".to_owned())),
             term: kept.term,
+            resources: kept.resources,
+            operations: kept.operations.into_values().collect(),
             frameworks: kept.frameworks.into_values().collect(),
             containers: kept.containers.into_values().collect(),
             tasks: kept.tasks.into_values().collect(),

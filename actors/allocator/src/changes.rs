@@ -87,6 +87,12 @@ impl World {
                 agent_id,
                 allocation,
             } => self.book_used(&agent_id, &allocation),
+            WorldChange::Converted {
+                agent_id,
+                consumed,
+                converted,
+                total,
+            } => self.convert(&agent_id, &consumed, converted, &total),
             WorldChange::Recovered {
                 agent_id,
                 allocation,
@@ -312,6 +318,29 @@ impl World {
         let framework = self.framework(&allocation.framework_id);
         let client = self.client_under(framework, &allocation.role);
         self.hold(agent, client, bundle);
+    }
+
+    /// The client must not be dropped in between: what it holds only changes its form.
+    fn convert(
+        &mut self,
+        agent_id: &AgentId,
+        consumed: &Allocation,
+        converted: Arc<[Resource]>,
+        total: &[Resource],
+    ) {
+        let Some(agent) = self.agent(agent_id) else {
+            return;
+        };
+        if let Some(client) = self.client(&consumed.framework_id, &consumed.role) {
+            let bundle = self.kinds.bundle(&consumed.resources);
+            self.release(agent, client, &bundle);
+        }
+        let converted = Allocation {
+            resources: converted,
+            ..consumed.clone()
+        };
+        self.book(agent, &converted);
+        self.replace_total(agent, total);
     }
 
     fn recover(

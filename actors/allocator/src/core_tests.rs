@@ -103,6 +103,39 @@ fn what_an_earlier_leader_was_told_is_refused_without_being_given_back() {
 }
 
 #[test]
+fn what_a_framework_reserves_stays_in_its_hands_and_is_offered_when_it_comes_back() {
+    let mut scene = Scene::new();
+    scene.add_agent("a1", "cpus:4;mem:4096");
+    scene.add_framework("f1", &["dev"]);
+    scene.settle();
+    scene.take_proposals();
+    scene.tell(WorldChange::Converted {
+        agent_id: agent_id("a1"),
+        consumed: allocation("f1", "dev", parse("cpus:1")),
+        converted: parse("cpus(dev):1").into(),
+        total: parse("cpus:3;mem:4096;cpus(dev):1"),
+    });
+    assert!(invariants::ledger_balances(scene.core.world()));
+    scene.advance(2 * SECOND);
+    assert_eq!(scene.offers(), [], "all of it is still in its hands");
+    scene.decline("f1", "dev", "a1", "cpus:3;mem:4096", 1000 * SECOND);
+    scene.tell(WorldChange::Recovered {
+        agent_id: agent_id("a1"),
+        allocation: allocation("f1", "dev", parse("cpus(dev):1")),
+        refused_for: None,
+    });
+    let offers = scene.offers();
+    let [(_, _, _, resources)] = &offers[..] else {
+        panic!("{offers:?}");
+    };
+    assert!(
+        resources.contains("cpus(reservations: [(STATIC,dev)]):1"),
+        "{resources}"
+    );
+    assert!(invariants::ledger_balances(scene.core.world()));
+}
+
+#[test]
 fn a_bigger_offer_passes_a_filter_and_a_smaller_one_does_not() {
     let mut scene = Scene::new();
     scene.add_agent("a1", "cpus:4;mem:4096");

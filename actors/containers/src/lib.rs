@@ -53,6 +53,8 @@ mod stock;
 pub mod usage;
 #[cfg(feature = "launcher")]
 pub mod user;
+#[cfg(feature = "launcher")]
+pub mod volumes;
 
 #[cfg(feature = "launcher")]
 pub use cgroups::{Cgroups, ContainerCgroup};

@@ -32,6 +32,8 @@ pub(crate) struct Pool {
     pub(crate) role: String,
     /// With `allocation_info`, as tasks ask for them.
     pub(crate) remaining: Resources,
+    /// Volumes that were resized: not for this call.
+    pub(crate) resized: Resources,
 }
 
 impl MasterCore {
@@ -51,20 +53,26 @@ impl MasterCore {
             .filter_map(|number| self.take_offer(number, OfferEnd::Accepted, turn))
             .collect();
         let mut pool = pool(&offers);
+        let offered = pool.remaining.clone();
         for operation in accept.operations {
             self.operation(id, operation, &mut pool, turn);
         }
-        let left = pool.remaining.to_proto();
-        if !left.is_empty() {
-            turn.allocator(WorldChange::Recovered {
-                agent_id: pool.agent_id,
-                allocation: Allocation {
-                    framework_id: framework_id(id),
-                    role: pool.role,
-                    resources: without_allocation(&left),
-                },
-                refused_for: Some(refusal(refuse)),
-            });
+        // What was reserved or created is offered again at once; the rest is declined.
+        let converted = &pool.remaining - &offered;
+        let declined = &pool.remaining - &converted;
+        let converted = converted + &pool.resized;
+        for (left, refused_for) in [(converted, None), (declined, Some(refusal(refuse)))] {
+            if !left.is_empty() {
+                turn.allocator(WorldChange::Recovered {
+                    agent_id: pool.agent_id.clone(),
+                    allocation: Allocation {
+                        framework_id: framework_id(id),
+                        role: pool.role.clone(),
+                        resources: without_allocation(&left.to_proto()),
+                    },
+                    refused_for,
+                });
+            }
         }
     }
 
@@ -122,7 +130,7 @@ impl MasterCore {
             if let (Some(_), true) = (&operation.id, tasks_of(operation).is_empty()) {
                 self.refuse_operation(
                     id,
-                    operation,
+                    operation.id.as_ref(),
                     &format!("Operation attempted with invalid offers: {reason}"),
                     turn,
                 );
@@ -157,9 +165,12 @@ impl MasterCore {
                 self.launch_group(id, group, has_id, pool, turn);
             }
             Some(kind) => self.offer_operation(id, kind, operation, pool, turn),
-            None => {
-                self.refuse_operation(id, &operation, "The operation's type is not known", turn)
-            }
+            None => self.refuse_operation(
+                id,
+                operation.id.as_ref(),
+                "The operation's type is not known",
+                turn,
+            ),
         }
     }
 
@@ -315,6 +326,7 @@ fn pool(offers: &[OfferEntry]) -> Pool {
         agent_id: first.offer.agent_id.clone(),
         role: first.role.clone(),
         remaining: Resources::from_proto_unchecked(&resources),
+        resized: Resources::new(),
     }
 }
 

@@ -287,6 +287,8 @@ impl Master {
             Order::UpdateFramework(order) => handle.tell(*order),
             Order::ShutdownAgent(order) => handle.tell(order),
             Order::AcknowledgeUpdate(order) => handle.tell(order),
+            Order::ApplyOperation(order) => handle.tell(*order),
+            Order::AcknowledgeOperation(order) => handle.tell(order),
             Order::ToExecutor(order) => handle.tell(order),
         };
         if let Err(error) = sent {

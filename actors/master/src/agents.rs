@@ -1,6 +1,10 @@
 //! Agents: admission and return (INTERNALS 4.1).
 
-use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    sync::Arc,
+};
 
 use tepui_messages::{
     allocator::WorldChange,
@@ -12,6 +16,7 @@ use tepui_protocol::{node, v1::AgentId, validate};
 use crate::{
     commands,
     core::{Effect, MasterCore, Pending, Token, Turn},
+    feedback::total_of,
     tables::Agent,
     timers::Timer,
 };
@@ -44,6 +49,14 @@ impl MasterCore {
         turn: &mut Turn<'_>,
     ) {
         if let Err(reason) = validate::registration::registration(&request) {
+            tracing::warn!(%address, reason, "agent refused");
+            return self.refuse_agent(token, &reason, false, turn);
+        }
+        let total = total_of(
+            &request.agent_info.resources,
+            &request.checkpointed_resources,
+        );
+        if let Err(reason) = total {
             tracing::warn!(%address, reason, "agent refused");
             return self.refuse_agent(token, &reason, false, turn);
         }
@@ -224,6 +237,7 @@ impl MasterCore {
             token,
             registration: Box::new(registration),
         });
+        self.repeat_operations(&id, peer, turn);
         self.repeat_kills(&id, turn);
         self.kill_copies(&id, &request, turn);
         if lost {
@@ -239,6 +253,11 @@ impl MasterCore {
         back: Back,
         turn: &mut Turn<'_>,
     ) {
+        let total = total_of(
+            &request.agent_info.resources,
+            &request.checkpointed_resources,
+        );
+        let total = total.map_or_else(|_| Vec::new(), |total| total.to_proto());
         let record = AgentRecord {
             info: request.agent_info.clone(),
             pid: request.pid.clone(),
@@ -249,13 +268,15 @@ impl MasterCore {
             deactivated: false,
             registered_at: turn.now,
             reregistered_at: (back.recovered || back.unreachable).then_some(turn.now),
-            total: request.agent_info.resources.clone(),
+            total,
             drain_info: None,
             drain_started_at: None,
         };
         let agent = Agent {
             record: record.clone(),
             told_at: 0,
+            converted_at: 0,
+            operations: BTreeMap::new(),
             peer: Some(peer),
             tasks: BTreeSet::new(),
             executors: BTreeSet::new(),
@@ -269,6 +290,7 @@ impl MasterCore {
         }
         let used = self.take_over(id, request, back.unreachable, turn);
         self.change(turn, Change::AgentAdded(Arc::new(record.clone())));
+        self.take_over_operations(id, request, turn);
         let told_at = turn.allocator(WorldChange::AgentAdded {
             info: Arc::new(record.info),
             total: record.total,
@@ -300,6 +322,11 @@ impl MasterCore {
                 allocation,
             });
         }
+        let total = self.take_over_operations(id, request, turn).to_proto();
+        if self.agents[id].record.total != total {
+            // What they offer may not be there any more.
+            self.rescind_offers_of_agent(id, turn);
+        }
         let agent = self
             .agents
             .get_mut(id)
@@ -308,7 +335,6 @@ impl MasterCore {
             self.peers.remove(&old);
         }
         self.peers.insert(peer, id.to_string());
-        let total = request.agent_info.resources.clone();
         let resized = agent.record.total != total;
         let record = &mut agent.record;
         record.info = request.agent_info.clone();
@@ -328,6 +354,7 @@ impl MasterCore {
                 agent_id: agent_id.clone(),
                 total,
             });
+            self.forbid_earlier_proposals(id, turn);
         }
         turn.allocator(WorldChange::AgentActive {
             agent_id,

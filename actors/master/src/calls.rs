@@ -3,10 +3,7 @@
 use tepui_messages::{allocator::WorldChange, master::Answer};
 use tepui_protocol::{
     node, roles,
-    v1::{
-        OperationState, OperationStatus,
-        scheduler::{Call, Event, call, call::Type, event},
-    },
+    v1::scheduler::{Call, call, call::Type},
 };
 
 use crate::{
@@ -104,11 +101,14 @@ impl MasterCore {
             }
             Type::Message => self.to_executor(id, call.message.unwrap_or_default(), turn),
             Type::Shutdown => self.shutdown_executor(id, call.shutdown.unwrap_or_default(), turn),
-            // REQUEST is counted and ignored by Mesos' allocator; no inverse offers and no operations are sent yet.
+            Type::AcknowledgeOperationStatus => {
+                let acknowledge = call.acknowledge_operation_status.unwrap_or_default();
+                self.acknowledge_operation(id, &acknowledge, turn);
+            }
+            // REQUEST is counted and ignored by Mesos' allocator; no inverse offers are sent yet.
             Type::Request
             | Type::AcceptInverseOffers
             | Type::DeclineInverseOffers
-            | Type::AcknowledgeOperationStatus
             | Type::Unknown
             | Type::Subscribe
             | Type::Teardown
@@ -199,54 +199,6 @@ impl MasterCore {
                 }),
             );
         }
-    }
-
-    /// No operation outlives its call yet, so none is known (SCHEDULER_API 2.9).
-    fn reconcile_operations(
-        &self,
-        id: &str,
-        reconcile: &call::ReconcileOperations,
-        turn: &mut Turn<'_>,
-    ) {
-        let Some(stream_id) = self.frameworks[id].stream_id.clone() else {
-            return;
-        };
-        for operation in &reconcile.operations {
-            let agent = operation.agent_id.as_ref().map(|id| id.value.as_str());
-            let (state, message) = match agent {
-                None => (
-                    OperationState::OperationUnknown,
-                    Some("Reconciliation: Operation is unknown and no 'agent_id' was provided"),
-                ),
-                Some(id) if self.recovered_agents.contains_key(id) => {
-                    (OperationState::OperationRecovering, None)
-                }
-                Some(id) if self.unreachable_agents.contains_key(id) => {
-                    (OperationState::OperationUnreachable, None)
-                }
-                Some(id) if self.gone_agents.contains_key(id) => {
-                    (OperationState::OperationGoneByOperator, None)
-                }
-                Some(_) => (OperationState::OperationUnknown, None),
-            };
-            let status = OperationStatus {
-                operation_id: Some(operation.operation_id.clone()),
-                state: state as i32,
-                message: message.map(str::to_string),
-                agent_id: operation.agent_id.clone(),
-                resource_provider_id: operation.resource_provider_id.clone(),
-                ..Default::default()
-            };
-            turn.event(&stream_id, operation_event(status));
-        }
-    }
-}
-
-pub(crate) fn operation_event(status: OperationStatus) -> Event {
-    Event {
-        r#type: Some(event::Type::UpdateOperationStatus as i32),
-        update_operation_status: Some(event::UpdateOperationStatus { status }),
-        ..Default::default()
     }
 }
 

@@ -13,7 +13,7 @@ use std::{
 use tepui_messages::{
     UnixNanos,
     allocator::{Proposals, WorldChange},
-    change::{Change, MaintenanceRecord, MasterRecord, Numbered},
+    change::{Change, MaintenanceRecord, MasterRecord, Numbered, OperationKey},
     master::{AgentMessage, Answer, PeerId},
     traffic::Traffic,
 };
@@ -137,6 +137,8 @@ pub enum Order {
     UpdateFramework(Box<node::UpdateFramework>),
     ShutdownAgent(node::ShutdownAgent),
     AcknowledgeUpdate(node::AcknowledgeUpdate),
+    ApplyOperation(Box<node::ApplyOperation>),
+    AcknowledgeOperation(node::AcknowledgeOperation),
     ToExecutor(node::ToExecutor),
 }
 
@@ -242,6 +244,8 @@ pub struct MasterCore {
     /// Agents with a write to the registry under way: conflicting requests wait for the peer's retry.
     pub(crate) agents_in_transition: BTreeSet<String>,
     pub(crate) offers: BTreeMap<u64, OfferEntry>,
+    /// Framework, agent and uuid of the operations whose frameworks want to hear of them, known frameworks or not.
+    pub(crate) operations_of_frameworks: BTreeSet<(String, String, OperationKey)>,
     pub(crate) weights: BTreeMap<String, f64>,
     pub(crate) quota: Vec<QuotaConfig>,
     pub(crate) maintenance: MaintenanceRecord,
@@ -256,6 +260,7 @@ pub struct MasterCore {
     pub(crate) next_framework: u64,
     pub(crate) next_agent: u64,
     pub(crate) next_offer: u64,
+    pub(crate) next_operation: u64,
     pub(crate) changes: u64,
     /// Changes the allocator was told of ever.
     pub(crate) told: u64,
@@ -290,6 +295,7 @@ impl MasterCore {
             gone_agents: BTreeMap::new(),
             agents_in_transition: BTreeSet::new(),
             offers: BTreeMap::new(),
+            operations_of_frameworks: BTreeSet::new(),
             weights: BTreeMap::new(),
             quota: Vec::new(),
             maintenance: MaintenanceRecord::default(),
@@ -299,6 +305,7 @@ impl MasterCore {
             next_framework: 0,
             next_agent: 0,
             next_offer: 0,
+            next_operation: 0,
             changes: 0,
             told: 0,
             woken_at: None,
@@ -411,6 +418,11 @@ impl Turn<'_> {
     pub(crate) fn allocator(&mut self, change: WorldChange) -> u64 {
         self.effects.push(Effect::Allocator(change));
         self.told += 1;
+        self.told
+    }
+
+    /// The number of the last change the allocator was told of.
+    pub(crate) fn told(&self) -> u64 {
         self.told
     }
 

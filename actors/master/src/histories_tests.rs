@@ -29,6 +29,12 @@ fn step() -> impl Strategy<Value = Step> {
         5 => (0..64usize).prop_map(Step::Acknowledge),
         1 => index.clone().prop_map(Step::ExecutorExits),
         2 => (0..64usize).prop_map(Step::Kill),
+        4 => (index.clone(), any::<u16>(), any::<bool>()).prop_map(|(framework, operations, named)| Step::Operate {
+                framework, operations, named }),
+        2 => (index.clone(), any::<u8>()).prop_map(|(agent, operation)| Step::OperatorOperates { agent, operation }),
+        4 => (index.clone(), any::<bool>()).prop_map(|(agent, told)| Step::AgentObeys { agent, told }),
+        2 => index.clone().prop_map(Step::AcknowledgeOperations),
+        1 => index.clone().prop_map(Step::ReconcileOperations),
         1 => index.clone().prop_map(Step::Reconcile),
         1 => (index.clone(), any::<bool>()).prop_map(|(framework, revive)| Step::Suppress { framework, revive }),
     ];
@@ -61,6 +67,7 @@ proptest! {
         }
         // Whatever was under way comes to an end, and all time runs out.
         world.stage.release_writes();
+        world.all_agents_agree();
         let peers: Vec<PeerId> = world.stage.core.peers.keys().copied().collect();
         for peer in peers {
             world.stage.input(Input::AgentLost { peer, silent: false });

@@ -1,7 +1,7 @@
 //! The world around the master in tests of its histories: schedulers, agents and an allocator, each with a memory
 //! of its own that may differ from what the master believes.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::{Value, json};
 use tepui_messages::master::{AgentMessage, PeerId};
@@ -11,9 +11,10 @@ use tepui_protocol::{
 };
 
 use crate::{
-    core::Input,
+    core::{Input, Token},
     history_tasks::Proposed,
     stage::{Node, Scheduler, Stage, parse},
+    stage_operations::Applied,
 };
 
 /// What happens; indices are taken modulo what there is.
@@ -62,6 +63,23 @@ pub(crate) enum Step {
         executor: bool,
     },
     Decline(usize),
+    /// Accepts with some operations, and a task that may use what they make.
+    Operate {
+        framework: usize,
+        operations: u16,
+        named: bool,
+    },
+    OperatorOperates {
+        agent: usize,
+        operation: u8,
+    },
+    /// The agent does what it was ordered, and its answer arrives or not.
+    AgentObeys {
+        agent: usize,
+        told: bool,
+    },
+    AcknowledgeOperations(usize),
+    ReconcileOperations(usize),
     Status {
         task: usize,
         state: u8,
@@ -91,6 +109,10 @@ pub(crate) struct World {
     /// What ran on each agent, whatever the master thinks of it.
     pub(crate) ran: Vec<(String, Task)>,
     pub(crate) executors: Vec<(String, ExecutorInfo)>,
+    /// What each agent has done of what it was ordered.
+    pub(crate) applied: BTreeMap<String, Applied>,
+    /// The last registration of each agent that came back.
+    pub(crate) asked: BTreeMap<String, Token>,
     pub(crate) on_their_way: Vec<Proposed>,
     pub(crate) next_task: u64,
     pub(crate) next_uuid: u8,
@@ -104,6 +126,8 @@ impl World {
             nodes: Vec::new(),
             ran: Vec::new(),
             executors: Vec::new(),
+            applied: BTreeMap::new(),
+            asked: BTreeMap::new(),
             on_their_way: Vec::new(),
             next_task: 0,
             next_uuid: 0,
@@ -220,6 +244,19 @@ impl World {
                 state,
                 behind,
             } => self.status(task, state, behind),
+            Step::Operate {
+                framework,
+                operations,
+                named,
+            } => self.operate(framework, operations, named),
+            Step::OperatorOperates { agent, operation } => self.operator_operates(agent, operation),
+            Step::AgentObeys { agent, told } => self.agent_obeys(agent, told),
+            Step::AcknowledgeOperations(agent) => self.acknowledge_operations(agent),
+            Step::ReconcileOperations(framework) => {
+                if let Some(scheduler) = self.scheduler(framework) {
+                    self.stage.reconcile_operations(&scheduler, json!([]));
+                }
+            }
             Step::Acknowledge(task) => self.acknowledge(task),
             Step::ExecutorExits(index) => self.executor_exits(index),
             Step::Kill(task) => {
@@ -307,8 +344,11 @@ impl World {
         if self.stage.hold_writes || self.nodes.len() >= 3 {
             return;
         }
-        self.nodes
-            .push(self.stage.agent("cpus:4;mem:4096;ports:[31000-31099]"));
+        let node = self
+            .stage
+            .agent("cpus:4;mem:4096;disk:1024;ports:[31000-31099]");
+        self.applied.insert(node.id.clone(), Applied::new(&node));
+        self.nodes.push(node);
     }
 
     fn agent_back(&mut self, agent: usize, keep: u8, grow: bool, same_connection: bool) {
@@ -341,13 +381,15 @@ impl World {
         });
         request.frameworks = frameworks.collect();
         if grow {
-            request.agent_info.resources = parse("cpus:5;mem:4096;ports:[31000-31099]");
+            request.agent_info.resources = parse("cpus:5;mem:4096;disk:1024;ports:[31000-31099]");
         }
+        self.tell_of_operations(&node.id, &mut request);
         let peer = match same_connection && self.stage.is_connected(node.peer) {
             true => node.peer,
             false => PeerId(self.stage.next()),
         };
-        self.stage.begin_registration(peer, request);
+        let token = self.stage.begin_registration(peer, request);
+        self.asked.insert(node.id, token);
         self.nodes[index].peer = peer;
     }
 }

@@ -7,6 +7,7 @@ use tepui_messages::allocator::{Allocation, WorldChange};
 use tepui_protocol::{resources::Resources, v1::Resource};
 
 use crate::{
+    conversions::MAX_OPERATIONS,
     core::MasterCore,
     tables::{MAX_COMPLETED_FRAMEWORKS, MAX_UNREACHABLE_TASKS, allocation_role, is_terminal},
 };
@@ -24,6 +25,7 @@ pub(crate) fn check_tables(core: &MasterCore) -> Result<(), String> {
     agents_refer_to_what_exists(core)?;
     offers_refer_to_what_exists(core)?;
     connections_are_unique(core)?;
+    operations_are_indexed(core)?;
     an_agent_has_one_standing(core)
 }
 
@@ -153,6 +155,24 @@ fn connections_are_unique(core: &MasterCore) -> Result<(), String> {
     )
 }
 
+/// Those of which a framework wants to hear stand in its index, and none else; there are not too many.
+fn operations_are_indexed(core: &MasterCore) -> Result<(), String> {
+    let mut wanted = BTreeSet::new();
+    for (id, agent) in &core.agents {
+        ensure(agent.operations.len() <= MAX_OPERATIONS, || {
+            format!("{id} has too many operations")
+        })?;
+        for (key, operation) in &agent.operations {
+            if let (Some(framework), Some(_)) = (&operation.framework_id, &operation.info.id) {
+                wanted.insert((framework.value.clone(), id.clone(), *key));
+            }
+        }
+    }
+    ensure(wanted == core.operations_of_frameworks, || {
+        "the index of operations differs from the agents' tables".to_string()
+    })
+}
+
 /// Registered, recovered, unreachable or gone: one of them.
 fn an_agent_has_one_standing(core: &MasterCore) -> Result<(), String> {
     let mut seen = BTreeSet::new();
@@ -263,6 +283,20 @@ impl Ledger {
                 agent_id,
                 allocation,
             } => self.take(&agent_id.value, allocation),
+            WorldChange::Converted {
+                agent_id,
+                consumed,
+                converted,
+                total,
+            } => {
+                self.free_again(&agent_id.value, consumed)?;
+                let converted = Allocation {
+                    resources: std::sync::Arc::clone(converted),
+                    ..consumed.clone()
+                };
+                self.take(&agent_id.value, &converted);
+                self.totals.insert(agent_id.value.clone(), count(total));
+            }
             WorldChange::Recovered {
                 agent_id,
                 allocation,
@@ -316,6 +350,13 @@ impl Ledger {
         })?;
         ensure(self.totals.keys().eq(core.agents.keys()), || {
             "the allocator knows other agents".to_string()
-        })
+        })?;
+        for (id, agent) in &core.agents {
+            let total = count(&agent.record.total);
+            ensure(self.totals[id] == total, || {
+                format!("{id} has {total}, the allocator counts {}", self.totals[id])
+            })?;
+        }
+        Ok(())
     }
 }

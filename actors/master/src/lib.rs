@@ -11,13 +11,17 @@ mod away;
 mod calls;
 mod commands;
 mod consumption;
+mod conversions;
 pub mod core;
+mod feedback;
 mod forgetting;
 mod frameworks;
 #[cfg(test)]
 mod histories_tests;
 #[cfg(test)]
 mod history;
+#[cfg(test)]
+mod history_operations;
 #[cfg(test)]
 mod history_tasks;
 #[cfg(test)]
@@ -26,6 +30,7 @@ mod losses;
 mod offers;
 mod operations;
 mod operator;
+mod operator_operations;
 mod quota;
 mod reconcile;
 mod recovered;
@@ -38,6 +43,8 @@ mod silence;
 mod stage;
 #[cfg(test)]
 mod stage_agents;
+#[cfg(test)]
+mod stage_operations;
 mod status;
 mod tables;
 mod takeover;

@@ -261,6 +261,7 @@ impl MasterCore {
             for (framework, task) in self.agents[id].tasks.clone() {
                 self.lose_task(&framework, &task, end, at, turn);
             }
+            self.lose_operations(id, end, turn);
             for (framework, executor) in self.agents[id].executors.clone() {
                 self.remove_executor(&framework, id, &executor, turn);
             }

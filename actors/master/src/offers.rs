@@ -1,6 +1,6 @@
 //! Offers: made from proposals, taken back, declined (SCHEDULER_API 2.4, 3.2).
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tepui_messages::{
     allocator::{Allocation, Proposal, Proposals, WorldChange},
@@ -38,7 +38,11 @@ impl MasterCore {
                 if agent.is_some_and(|agent| agent.told_at > run.seen) {
                     continue;
                 }
-                match self.make_offer(&proposal, agent_id, resources, turn) {
+                let is_void = agent.is_some_and(|agent| agent.converted_at > run.seen);
+                let offer = (!is_void)
+                    .then(|| self.make_offer(&proposal, agent_id, resources, turn))
+                    .flatten();
+                match offer {
                     Some(offer) => offers.push(offer),
                     None => {
                         turn.allocator(WorldChange::Recovered {
@@ -209,12 +213,14 @@ impl MasterCore {
         Some(entry)
     }
 
-    /// Takes an offer back; its resources are free, with a filter if they were declined.
-    fn return_offer(&mut self, number: u64, end: OfferEnd, turn: &mut Turn<'_>) {
-        let refused_for = match end {
-            OfferEnd::Declined { refused_for } => Some(refused_for),
-            _ => None,
-        };
+    /// Takes an offer back; its resources are free, with a filter or without.
+    fn return_offer(
+        &mut self,
+        number: u64,
+        end: OfferEnd,
+        refused_for: Option<Duration>,
+        turn: &mut Turn<'_>,
+    ) {
         if let Some(entry) = self.take_offer(number, end, turn) {
             if let Some(refused_for) = refused_for {
                 self.note_refusal(&entry, refused_for, turn);
@@ -233,12 +239,22 @@ impl MasterCore {
             return;
         };
         for number in framework.offers.clone() {
-            self.return_offer(number, OfferEnd::Lost, turn);
+            self.return_offer(number, OfferEnd::Lost, None, turn);
         }
     }
 
     /// Takes back an offer and tells its framework.
     pub(crate) fn rescind_offer(&mut self, number: u64, turn: &mut Turn<'_>) {
+        self.rescind_offer_for(number, None, turn);
+    }
+
+    /// As if the framework had refused it for so long.
+    pub(crate) fn rescind_offer_for(
+        &mut self,
+        number: u64,
+        refused_for: Option<Duration>,
+        turn: &mut Turn<'_>,
+    ) {
         let Some(entry) = self.offers.get(&number) else {
             return;
         };
@@ -247,7 +263,7 @@ impl MasterCore {
             .frameworks
             .get(&entry.framework_id)
             .and_then(|framework| framework.stream_id.clone());
-        self.return_offer(number, OfferEnd::Rescinded, turn);
+        self.return_offer(number, OfferEnd::Rescinded, refused_for, turn);
         if let Some(stream_id) = stream {
             turn.event(
                 &stream_id,
@@ -305,7 +321,8 @@ impl MasterCore {
                 .get(&number)
                 .is_some_and(|offer| offer.framework_id == framework)
             {
-                self.return_offer(number, OfferEnd::Declined { refused_for }, turn);
+                let end = OfferEnd::Declined { refused_for };
+                self.return_offer(number, end, Some(refused_for), turn);
             }
         }
     }
@@ -313,12 +330,12 @@ impl MasterCore {
 
 /// How long resources are refused: default where unset, negative or not a number; at most a year. Zero is until the
 /// allocator's next interval: at once would play the offer back and forth.
-pub(crate) fn refusal(refuse_seconds: Option<f64>) -> std::time::Duration {
+pub(crate) fn refusal(refuse_seconds: Option<f64>) -> Duration {
     let seconds = match refuse_seconds {
         Some(seconds) if seconds >= 0.0 => seconds.min(MAX_REFUSE_SECONDS),
         _ => DEFAULT_REFUSE_SECONDS,
     };
-    std::time::Duration::from_secs_f64(seconds)
+    Duration::from_secs_f64(seconds)
 }
 
 /// Where an agent's HTTP endpoints are, from its pid `slave(1)@ip:port`.

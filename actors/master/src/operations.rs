@@ -1,12 +1,13 @@
 //! Offer operations other than LAUNCH inside ACCEPT: whether they are valid, in Mesos' order and words
-//! (SCHEDULER_API 2.3, 4.9, 4.10). What is valid is refused as not built.
+//! (SCHEDULER_API 2.3, 4.9, 4.10). What is valid is booked by [`crate::conversions`]; disks of resource providers are
+//! refused as not built.
 
 use std::collections::BTreeSet;
 
 use tepui_protocol::{
-    resources::{self, Resources},
+    resources::{self, Conversion, Resources},
     v1::{
-        ExecutorInfo, OperationState, OperationStatus, Resource, TaskInfo, TaskState,
+        ExecutorInfo, OperationId, OperationState, OperationStatus, Resource, TaskInfo, TaskState,
         framework_info::capability::Type as FrameworkCapability,
         offer::{
             Operation,
@@ -14,15 +15,21 @@ use tepui_protocol::{
         },
         task_status::Reason,
     },
-    validate::{disk, operation as rules},
+    validate::{
+        disk,
+        operation::{self as rules, Asker},
+    },
 };
 
 use crate::{
     accept::{Pool, allocate},
-    calls::operation_event,
     core::{MasterCore, Turn},
+    feedback::operation_event,
     tables::Agent,
 };
+
+/// Resources one operation may name.
+const MAX_RESOURCES: usize = 500;
 
 impl MasterCore {
     /// LAUNCH_GROUP: all of its tasks or none.
@@ -63,11 +70,11 @@ impl MasterCore {
 
     /// RESERVE, UNRESERVE, CREATE, DESTROY, GROW_VOLUME, SHRINK_VOLUME, CREATE_DISK, DESTROY_DISK.
     pub(crate) fn offer_operation(
-        &self,
+        &mut self,
         id: &str,
         kind: Type,
         mut operation: Operation,
-        pool: &Pool,
+        pool: &mut Pool,
         turn: &mut Turn<'_>,
     ) {
         let agent = match self.agents.get(&pool.agent_id.value) {
@@ -75,10 +82,11 @@ impl MasterCore {
             _ => {
                 let away = self.agent_away(&pool.agent_id);
                 let message = away.map_or("Agent removed", |(_, message)| message);
-                return self.refuse_operation(id, &operation, message, turn);
+                return self.refuse_operation(id, operation.id.as_ref(), message, turn);
             }
         };
-        let checked = match well_formed(&mut operation, agent) {
+        let roles: BTreeSet<String> = self.frameworks[id].roles().into_iter().collect();
+        let checked = match well_formed(&mut operation, agent, Asker::Framework(&roles)) {
             Err(reason) => Err(reason),
             Ok(()) => {
                 for resource in resources_of(&mut operation) {
@@ -87,24 +95,30 @@ impl MasterCore {
                 self.check_operation(id, &operation, agent, pool)
             }
         };
-        let message = checked.err().unwrap_or_else(|| {
-            let name = kind.as_str_name();
-            format!("{name} is not supported by this version of Tepui")
+        let named = operation.id.clone();
+        let booked = checked.and_then(|conversions| match kind {
+            Type::CreateDisk | Type::DestroyDisk | Type::Unknown => Err(format!(
+                "{} is not supported by this version of Tepui",
+                kind.as_str_name()
+            )),
+            _ => self.convert_offered(id, operation, &conversions, pool, turn),
         });
-        self.refuse_operation(id, &operation, &message, turn);
+        if let Err(message) = booked {
+            self.refuse_operation(id, named.as_ref(), &message, turn);
+        }
     }
 
     /// Without an id a failed operation is silent for the scheduler.
     pub(crate) fn refuse_operation(
         &self,
         id: &str,
-        operation: &Operation,
+        operation: Option<&OperationId>,
         message: &str,
         turn: &mut Turn<'_>,
     ) {
         tracing::info!(framework = id, message, "operation refused");
         let stream = self.frameworks[id].stream_id.as_deref();
-        if let (Some(stream_id), Some(operation_id)) = (stream, &operation.id) {
+        if let (Some(stream_id), Some(operation_id)) = (stream, operation) {
             let status = OperationStatus {
                 operation_id: Some(operation_id.clone()),
                 state: OperationState::OperationError as i32,
@@ -122,7 +136,7 @@ impl MasterCore {
         operation: &Operation,
         agent: &Agent,
         pool: &Pool,
-    ) -> Result<(), String> {
+    ) -> Result<Vec<Conversion>, String> {
         let kind = operation.r#type();
         let able = rules::Abilities::of(&agent.record.capabilities);
         let is_disk = matches!(kind, Type::CreateDisk | Type::DestroyDisk);
@@ -132,7 +146,7 @@ impl MasterCore {
                 shown(agent)
             ));
         }
-        self.check_rules(id, operation, agent, able)
+        self.check_rules(Some(id), operation, agent)
             .map_err(|reason| format!("{reason}; on agent {}", shown(agent)))?;
         let consumed = match kind {
             Type::CreateDisk => operation.create_disk.as_ref().map(|body| &body.source),
@@ -141,45 +155,45 @@ impl MasterCore {
         };
         if let Some(source) = consumed {
             let source = Resources::from_proto_unchecked(std::slice::from_ref(source));
-            return contained(&pool.remaining, &source, kind, "Operation");
+            contained(&pool.remaining, &source, kind, "Operation")?;
+            return Ok(Vec::new());
         }
         let conversions = resources::conversions(operation).map_err(|error| error.to_string())?;
         if matches!(kind, Type::GrowVolume | Type::ShrinkVolume) {
-            return conversions.iter().try_for_each(|conversion| {
+            conversions.iter().try_for_each(|conversion| {
                 contained(&pool.remaining, &conversion.consumed, kind, "operation")
-            });
+            })?;
         }
-        let applied = pool.remaining.apply_all(&conversions);
-        applied.map(drop).map_err(|error| error.to_string())
+        Ok(conversions)
     }
 
-    fn check_rules(
+    /// Of a framework, or of an operator.
+    pub(crate) fn check_rules(
         &self,
-        id: &str,
+        id: Option<&str>,
         operation: &Operation,
         agent: &Agent,
-        able: rules::Abilities,
     ) -> Result<(), String> {
-        let framework = &self.frameworks[id];
-        let principal = framework.info().principal.as_deref();
+        let able = rules::Abilities::of(&agent.record.capabilities);
+        let framework = id.map(|id| &self.frameworks[id]);
+        let principal = framework.and_then(|framework| framework.info().principal.as_deref());
+        let roles: Option<BTreeSet<String>> =
+            framework.map(|framework| framework.roles().into_iter().collect());
+        let asker = roles.as_ref().map_or(Asker::Operator, Asker::Framework);
         let missing = || "The operation has no body".to_string();
         match operation.r#type() {
             Type::Reserve => {
                 let body = operation.reserve.as_ref().ok_or_else(missing)?;
-                let roles: BTreeSet<String> = framework.roles().into_iter().collect();
-                rules::reserve(body, principal, able, rules::Asker::Framework(&roles))
+                rules::reserve(body, principal, able, asker)
             }
             Type::Unreserve => rules::unreserve(operation.unreserve.as_ref().ok_or_else(missing)?),
             Type::Create => {
                 let body = operation.create.as_ref().ok_or_else(missing)?;
-                let shares = framework.has(FrameworkCapability::SharedResources);
-                rules::create(
-                    body,
-                    &volumes_of(agent),
-                    principal,
-                    able,
-                    Some((id, shares)),
-                )
+                let shares = framework.map(|framework| {
+                    let shares = framework.has(FrameworkCapability::SharedResources);
+                    (framework.id(), shares)
+                });
+                rules::create(body, &volumes_of(agent), principal, able, shares)
             }
             Type::Destroy => {
                 let body = operation.destroy.as_ref().ok_or_else(missing)?;
@@ -200,7 +214,7 @@ impl MasterCore {
     }
 
     /// What tasks and executors on the agent use.
-    fn used_on(&self, agent: &Agent) -> Resources {
+    pub(crate) fn used_on(&self, agent: &Agent) -> Resources {
         let tasks = agent.tasks.iter().filter_map(|(framework, task)| {
             let entry = self.frameworks.get(framework)?.tasks.get(task)?;
             entry.holds_resources.then_some(&entry.task.resources)
@@ -219,8 +233,21 @@ impl MasterCore {
 
 /// What is refused before any rule of the operation is asked: resources that are none, and feedback that the
 /// agent cannot give.
-fn well_formed(operation: &mut Operation, agent: &Agent) -> Result<(), String> {
+pub(crate) fn well_formed(
+    operation: &mut Operation,
+    agent: &Agent,
+    asker: Asker<'_>,
+) -> Result<(), String> {
     let invalid = |reason: String| format!("Operation attempted with invalid resources: {reason}");
+    let named = resources_of(operation).len();
+    if named > MAX_RESOURCES {
+        return Err(format!(
+            "The operation names {named} resources; at most {MAX_RESOURCES} are taken at once: send it in parts"
+        ));
+    }
+    if matches!(asker, Asker::Operator) {
+        return Ok(());
+    }
     for resource in resources_of(operation) {
         resources::validate_all(std::slice::from_ref(resource))
             .map_err(|error| invalid(error.to_string()))?;
@@ -318,7 +345,7 @@ fn volumes_of(agent: &Agent) -> Resources {
 }
 
 /// As Mesos' log and messages name an agent.
-fn shown(agent: &Agent) -> String {
+pub(crate) fn shown(agent: &Agent) -> String {
     let record = &agent.record;
     format!(
         "{} at {} ({})",

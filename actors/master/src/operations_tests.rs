@@ -1,47 +1,11 @@
 use serde_json::{Value, json};
 use tepui_messages::allocator::WorldChange;
-use tepui_protocol::v1::agent_info::{Capability, capability::Type as Ability};
+use tepui_protocol::v1::agent_info::capability::Type as Ability;
 
-use crate::stage::{Node, Scheduler, Stage, accept, parse, task, to_json};
-
-const TOTAL: &str = "cpus:4;mem:4096;disk(r):1024;disk:1024";
-
-/// An agent that can do `abilities`, and a framework of role `r` with principal `p`.
-fn with_agent(abilities: &[Ability]) -> (Stage, Node, Scheduler) {
-    let mut stage = Stage::new();
-    let mut request = stage.agent(TOTAL).request;
-    let capability = |kind: &Ability| Capability {
-        r#type: Some(*kind as i32),
-    };
-    request.capabilities = abilities.iter().map(capability).collect();
-    let (node, _) = stage.register(request);
-    let fw = stage.subscribe(json!({
-        "roles": ["r"], "capabilities": [{"type": "MULTI_ROLE"}], "principal": "p",
-    }));
-    (stage, node, fw)
-}
-
-fn able() -> (Stage, Node, Scheduler) {
-    with_agent(&[
-        Ability::HierarchicalRole,
-        Ability::ReservationRefinement,
-        Ability::ResizeVolume,
-        Ability::ResourceProvider,
-        Ability::AgentOperationFeedback,
-        Ability::TaskResourceLimits,
-    ])
-}
-
-fn reserved(name: &str, amount: f64) -> Value {
-    json!({"name": name, "type": "SCALAR", "scalar": {"value": amount},
-        "reservations": [{"type": "DYNAMIC", "role": "r", "principal": "p"}]})
-}
-
-fn volume(amount: f64) -> Value {
-    json!({"name": "disk", "type": "SCALAR", "scalar": {"value": amount},
-        "reservations": [{"type": "STATIC", "role": "r"}],
-        "disk": {"persistence": {"id": "v", "principal": "p"}, "volume": {"mode": "RW", "container_path": "c"}}})
-}
+use crate::{
+    stage::{Node, Scheduler, Stage, accept, parse, task, to_json},
+    stage_operations::{TOTAL, able, create, reserve, reserved, volume, with_agent},
+};
 
 /// Accepts an offer of everything with one operation; the message of its refusal.
 fn refusal(stage: &mut Stage, node: &Node, fw: &Scheduler, mut operation: Value) -> String {
@@ -58,27 +22,6 @@ fn refusal(stage: &mut Stage, node: &Node, fw: &Scheduler, mut operation: Value)
     assert_eq!(status["operation_id"]["value"], "o");
     assert_eq!(stage.ledger.free(&node.id).to_proto(), parse(TOTAL));
     status["message"].as_str().unwrap().to_string()
-}
-
-fn reserve(resource: Value) -> Value {
-    json!({"type": "RESERVE", "reserve": {"resources": [resource]}})
-}
-
-fn create(volume: Value) -> Value {
-    json!({"type": "CREATE", "create": {"volumes": [volume]}})
-}
-
-#[test]
-fn what_is_valid_says_that_it_is_not_built() {
-    let (mut stage, node, fw) = able();
-    for (operation, name) in [
-        (reserve(reserved("cpus", 1.0)), "RESERVE"),
-        (create(volume(512.0)), "CREATE"),
-    ] {
-        let said = refusal(&mut stage, &node, &fw, operation);
-        let expected = format!("{name} is not supported by this version of Tepui");
-        assert_eq!(said, expected);
-    }
 }
 
 #[test]
@@ -468,4 +411,15 @@ fn allocated(mut resources: Value) -> Value {
         resource["allocation_info"] = json!({"role": "r"});
     }
     resources
+}
+
+#[test]
+fn thousands_of_resources_at_once_are_refused_in_words() {
+    let (mut stage, node, fw) = able();
+    let many: Vec<Value> = (0..3_000).map(|_| reserved("cpus", 0.001)).collect();
+    let many = json!({"type": "RESERVE", "reserve": {"resources": many}});
+    assert_eq!(
+        refusal(&mut stage, &node, &fw, many),
+        "The operation names 3000 resources; at most 500 are taken at once: send it in parts"
+    );
 }

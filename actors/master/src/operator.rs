@@ -22,6 +22,7 @@ use crate::{
     agents::ip_of,
     commands,
     core::{MasterCore, Pending, Token, Turn},
+    operator_operations::operation_of,
 };
 
 impl MasterCore {
@@ -67,7 +68,10 @@ impl MasterCore {
                 let machines = call.stop_maintenance.unwrap_or_default().machines;
                 self.move_machines(token, &machines, machine_info::Mode::Up, turn);
             }
-            kind => self.not_built(token, kind, &call, turn),
+            kind => match operation_of(kind, call.clone()) {
+                Some((agent_id, operation)) => self.operate(token, &agent_id, operation, turn),
+                None => self.not_built(token, kind, &call, turn),
+            },
         }
     }
 
@@ -330,12 +334,6 @@ impl MasterCore {
 
 fn target_agent(kind: Type, call: &Call) -> Option<&str> {
     let id = match kind {
-        Type::ReserveResources => &call.reserve_resources.as_ref()?.agent_id,
-        Type::UnreserveResources => &call.unreserve_resources.as_ref()?.agent_id,
-        Type::CreateVolumes => &call.create_volumes.as_ref()?.agent_id,
-        Type::DestroyVolumes => &call.destroy_volumes.as_ref()?.agent_id,
-        Type::GrowVolume => call.grow_volume.as_ref()?.agent_id.as_ref()?,
-        Type::ShrinkVolume => call.shrink_volume.as_ref()?.agent_id.as_ref()?,
         Type::DrainAgent => &call.drain_agent.as_ref()?.agent_id,
         Type::DeactivateAgent => &call.deactivate_agent.as_ref()?.agent_id,
         _ => return None,

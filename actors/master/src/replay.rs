@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tepui_messages::change::{
-    AgentRecord, Change, FrameworkRecord, MaintenanceRecord, Numbered, TaskKept,
+    AgentRecord, Change, FrameworkRecord, MaintenanceRecord, Numbered, OperationKey, TaskKept,
 };
-use tepui_protocol::v1::{Task, quota::QuotaConfig};
+use tepui_protocol::v1::{Operation, Task, quota::QuotaConfig};
 
 use crate::{core::MasterCore, invariants::ensure, tables::is_terminal};
 
@@ -20,6 +20,7 @@ pub(crate) struct Replay {
     unreachable: BTreeSet<(String, String)>,
     executors: BTreeSet<(String, String, String)>,
     offers: BTreeSet<String>,
+    operations: BTreeMap<(String, OperationKey), Operation>,
     weights: BTreeMap<String, f64>,
     quota: Vec<QuotaConfig>,
     maintenance: MaintenanceRecord,
@@ -119,7 +120,8 @@ impl Replay {
             Change::AgentRemoved { agent_id, .. } => {
                 let id = &agent_id.value;
                 let bare = self.tasks.values().all(|task| task.agent_id.value != *id)
-                    && self.executors.iter().all(|(_, agent, _)| agent != id);
+                    && self.executors.iter().all(|(_, agent, _)| agent != id)
+                    && self.operations.keys().all(|(agent, _)| agent != id);
                 self.recovered.remove(id);
                 self.agents.remove(id);
                 bare
@@ -161,6 +163,18 @@ impl Replay {
                 agent_id.value.clone(),
                 executor_id.value.clone(),
             )),
+            Change::OperationAdded(operation) => self
+                .operations
+                .insert(operation_key(operation), (**operation).clone())
+                .is_none(),
+            Change::OperationUpdated(operation) => self
+                .operations
+                .insert(operation_key(operation), (**operation).clone())
+                .is_some(),
+            Change::OperationRemoved { agent_id, uuid } => {
+                let key = (agent_id.value.clone(), *uuid);
+                self.operations.remove(&key).is_some()
+            }
             Change::OfferAdded { offer, .. } => self.offers.insert(offer.id.value.clone()),
             Change::OfferRemoved { offer_id, .. } => self.offers.remove(&offer_id.value),
             _ => true,
@@ -204,6 +218,12 @@ impl Replay {
             })
             .collect();
         ensure(self.executors == executors, || "executors".to_string())?;
+        let operations = core.agents.iter().flat_map(|(id, agent)| {
+            let operations = agent.operations.iter();
+            operations.map(move |(key, operation)| ((id.clone(), *key), &**operation))
+        });
+        let mine = self.operations.iter().map(|(key, it)| (key.clone(), it));
+        ensure(mine.eq(operations), || "operations".to_string())?;
         let offers: BTreeSet<_> = core
             .offers
             .values()
@@ -222,6 +242,11 @@ impl Replay {
 
 fn key(framework: &str, task: &str) -> (String, String) {
     (framework.to_string(), task.to_string())
+}
+
+fn operation_key(operation: &Operation) -> (String, OperationKey) {
+    let uuid = operation.uuid.value.as_ref().try_into();
+    (id_of(operation.agent_id.as_ref()), uuid.expect("16 bytes"))
 }
 
 fn id_of(id: Option<&tepui_protocol::v1::AgentId>) -> String {

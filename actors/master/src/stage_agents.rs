@@ -250,6 +250,8 @@ fn show_order(order: &Order) -> String {
         Order::AcknowledgeUpdate(acknowledge) => {
             format!("acknowledge {}", acknowledge.task_id.value)
         }
+        Order::ApplyOperation(apply) => apply.operation.r#type().as_str_name().to_string(),
+        Order::AcknowledgeOperation(_) => "acknowledge operation".to_string(),
         Order::ToExecutor(message) => format!("message {}", message.executor_id.value),
     }
 }

@@ -6,15 +6,16 @@ use std::{
 };
 
 use tepui_messages::{
+    UnixNanos,
     allocator::Allocation,
-    change::{AgentRecord, FrameworkRecord},
+    change::{AgentRecord, FrameworkRecord, OperationKey},
     master::PeerId,
     traffic::Counts,
 };
 pub(crate) use tepui_protocol::validate::framework::has_capability;
 use tepui_protocol::{
     v1::{
-        ExecutorInfo, FrameworkId, FrameworkInfo, Offer, Resource, Task, TaskState,
+        ExecutorInfo, FrameworkId, FrameworkInfo, Offer, Operation, Resource, Task, TaskState,
         framework_info::capability::Type as Capability,
     },
     validate::framework::roles,
@@ -117,12 +118,16 @@ pub(crate) struct Agent {
     pub(crate) record: AgentRecord,
     /// The number of the change by which the allocator was told of it.
     pub(crate) told_at: u64,
+    /// The number of the change since when its total is what it is: proposals of earlier ones may not fit.
+    pub(crate) converted_at: u64,
     pub(crate) peer: Option<PeerId>,
     /// Framework and task ids.
     pub(crate) tasks: BTreeSet<(String, String)>,
     /// Framework and executor ids.
     pub(crate) executors: BTreeSet<(String, String)>,
     pub(crate) offers: BTreeSet<u64>,
+    /// Not answered yet, or the answer not acknowledged; oldest first.
+    pub(crate) operations: BTreeMap<OperationKey, Arc<Operation>>,
     /// Tasks whose kill was asked for; told again when the agent returns.
     pub(crate) killed: BTreeSet<(String, String)>,
 }

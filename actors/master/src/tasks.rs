@@ -33,6 +33,9 @@ impl MasterCore {
         };
         match what {
             AgentMessage::StatusUpdate(update) => self.status_update(&agent_id, *update, turn),
+            AgentMessage::OperationUpdate(update) => {
+                self.operation_update(&agent_id, *update, turn);
+            }
             AgentMessage::ExecutorExited(exited) => self.executor_exited(&agent_id, &exited, turn),
             AgentMessage::ToFramework(message) => {
                 self.message_to_framework(&agent_id, message, turn)

@@ -75,6 +75,7 @@ impl MasterCore {
         if self.completed_frameworks.len() > MAX_COMPLETED_FRAMEWORKS {
             self.completed_frameworks.pop_front();
         }
+        self.end_operations_of(id, turn);
         self.change(
             turn,
             Change::FrameworkRemoved {

@@ -8,7 +8,7 @@ use tepui_protocol::{
     node,
     v1::{
         AgentInfo, ContainerId, ExecutorId, ExecutorInfo, FrameworkId, FrameworkInfo, MasterInfo,
-        Resource, ResourceStatistics, Task, TaskInfo, TaskStatus, executor,
+        Operation, Resource, ResourceStatistics, Task, TaskInfo, TaskStatus, executor,
     },
 };
 
@@ -18,6 +18,7 @@ pub use crate::master::Answer;
 /// What the agent says to the leading master.
 pub trait MasterPeer:
     Tell<node::StatusUpdate>
+    + Tell<node::OperationUpdate>
     + Tell<node::ExecutorExited>
     + Tell<node::ToFramework>
     + Tell<node::AgentLeaves>
@@ -27,6 +28,7 @@ pub trait MasterPeer:
 
 impl<T> MasterPeer for T where
     T: Tell<node::StatusUpdate>
+        + Tell<node::OperationUpdate>
         + Tell<node::ExecutorExited>
         + Tell<node::ToFramework>
         + Tell<node::AgentLeaves>
@@ -157,6 +159,10 @@ pub struct NodeState {
     /// The master of the last registration.
     pub master: Option<Arc<MasterInfo>>,
     pub registered_at: Option<UnixNanos>,
+    /// As configured, with what was reserved and created since.
+    pub total: Vec<Resource>,
+    /// Applied here and not acknowledged.
+    pub operations: Vec<Arc<Operation>>,
     pub frameworks: Vec<FrameworkState>,
     pub completed_frameworks: Vec<FrameworkState>,
 }

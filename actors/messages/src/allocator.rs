@@ -61,6 +61,15 @@ pub enum WorldChange {
         agent_id: AgentId,
         allocation: Allocation,
     },
+    /// What a framework holds became something else, and the agent's total with it, in one step.
+    Converted {
+        agent_id: AgentId,
+        /// What it held.
+        consumed: Allocation,
+        /// What it holds instead, under the same role.
+        converted: Arc<[Resource]>,
+        total: Vec<Resource>,
+    },
     /// Offered or used resources are free again; with a filter (refused for that long) or without.
     Recovered {
         agent_id: AgentId,

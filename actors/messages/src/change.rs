@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use tepui_protocol::v1::{
     AgentId, AgentInfo, DrainInfo, ExecutorId, ExecutorInfo, FrameworkId, FrameworkInfo,
-    MachineInfo, MasterInfo, Offer, OfferId, Resource, Task, TaskId, TaskStatus, agent_info,
-    maintenance, quota::QuotaConfig, scheduler::OfferConstraints,
+    MachineInfo, MasterInfo, Offer, OfferId, Operation, Resource, Task, TaskId, TaskStatus,
+    agent_info, maintenance, quota::QuotaConfig, scheduler::OfferConstraints,
 };
 
 use crate::UnixNanos;
@@ -82,10 +82,21 @@ pub enum Change {
         end: OfferEnd,
         at: UnixNanos,
     },
+    /// Ordered of an agent, or told by one that came back.
+    OperationAdded(Arc<Operation>),
+    OperationUpdated(Arc<Operation>),
+    /// Acknowledged, or its agent is gone.
+    OperationRemoved {
+        agent_id: AgentId,
+        uuid: OperationKey,
+    },
     Weights(Arc<BTreeMap<String, f64>>),
     Quota(Arc<Vec<QuotaConfig>>),
     Maintenance(Arc<MaintenanceRecord>),
 }
+
+/// The uuid of an operation; those of one leader are in the order of its orders.
+pub type OperationKey = [u8; 16];
 
 /// Who leads.
 #[derive(Debug, Clone)]

@@ -29,6 +29,25 @@ pub struct LaunchOrder {
     pub memory_bytes: Option<u64>,
     /// Hard limit of memory; `None`: the request.
     pub memory_limit_bytes: Option<u64>,
+    /// Shown in the sandbox before files are fetched into it.
+    pub volumes: Vec<VolumeLink>,
+}
+
+/// The directory of a persistent volume: it outlives the tasks that write to it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct VolumeDirectory {
+    pub path: PathBuf,
+    /// A whole disk is mounted there: at its end it is emptied, not removed.
+    pub is_mount: bool,
+}
+
+/// A volume as a container sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VolumeLink {
+    /// Its directory.
+    pub source: PathBuf,
+    /// Where it appears, relative to the sandbox.
+    pub container_path: String,
 }
 
 /// A process told apart from a later one with the same number.
@@ -84,6 +103,21 @@ pub trait ContainerRuntime: Send + Sync {
         &self,
         sandbox: PathBuf,
         user: Option<String>,
+    ) -> BoxFuture<'static, Result<(), String>>;
+
+    /// Makes and removes directories of persistent volumes; what is done already is no error.
+    fn change_volumes(
+        &self,
+        make: Vec<VolumeDirectory>,
+        remove: Vec<VolumeDirectory>,
+    ) -> BoxFuture<'static, Result<(), String>>;
+
+    /// Shows volumes in a sandbox and gives them to `user`.
+    fn link_volumes(
+        &self,
+        sandbox: PathBuf,
+        user: Option<String>,
+        volumes: Vec<VolumeLink>,
     ) -> BoxFuture<'static, Result<(), String>>;
 
     /// Starts the command. The error is a text for people; nothing of the container is left then.

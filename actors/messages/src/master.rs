@@ -112,6 +112,8 @@ pub trait AgentPeer:
     + Tell<node::UpdateFramework>
     + Tell<node::ShutdownAgent>
     + Tell<node::AcknowledgeUpdate>
+    + Tell<node::ApplyOperation>
+    + Tell<node::AcknowledgeOperation>
     + Tell<node::ToExecutor>
 {
 }
@@ -125,6 +127,8 @@ impl<T> AgentPeer for T where
         + Tell<node::UpdateFramework>
         + Tell<node::ShutdownAgent>
         + Tell<node::AcknowledgeUpdate>
+        + Tell<node::ApplyOperation>
+        + Tell<node::AcknowledgeOperation>
         + Tell<node::ToExecutor>
 {
 }
@@ -152,6 +156,7 @@ pub struct AgentSays {
 #[derive(Debug, Clone)]
 pub enum AgentMessage {
     StatusUpdate(Box<node::StatusUpdate>),
+    OperationUpdate(Box<node::OperationUpdate>),
     ExecutorExited(node::ExecutorExited),
     ToFramework(node::ToFramework),
     Leaves(node::AgentLeaves),

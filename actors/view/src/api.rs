@@ -15,7 +15,7 @@ use tepui_messages::view::Encoding;
 use tepui_protocol::{
     codec,
     v1::{
-        MachineInfo, WeightInfo,
+        MachineInfo, Operation, WeightInfo,
         machine_info::Mode,
         maintenance::{ClusterStatus, cluster_status::DrainingMachine},
         master::{Response, call, response},
@@ -57,9 +57,10 @@ pub fn response(
             answer.get_executors = Some(models::executors(world));
             Type::GetExecutors
         }
-        // The change stream does not tell operations.
         call::Type::GetOperations => {
-            answer.get_operations = Some(response::GetOperations::default());
+            let operations = world.operations.values();
+            let operations = operations.map(|it| Operation::clone(it)).collect();
+            answer.get_operations = Some(response::GetOperations { operations });
             Type::GetOperations
         }
         call::Type::GetRoles => {

@@ -313,3 +313,44 @@ fn afterwards(world: &World) {
         assert!(!is_told || recorded == Some(&value), "{name} {value}");
     }
 }
+
+#[test]
+fn operations_are_listed_until_they_are_acknowledged() {
+    let mut world = scene::world([scene::elected("491")]);
+    let operations = |world: &World| {
+        let question = Question::Call {
+            kind: call::Type::GetOperations,
+            encoding: Encoding::Json,
+        };
+        let answer: Value =
+            serde_json::from_slice(&ask(world, &ViewConfig::default(), question)).unwrap();
+        answer["get_operations"].clone()
+    };
+    let agent_id = tepui_protocol::v1::AgentId {
+        value: "a".to_string(),
+    };
+    let uuid = [7; 16];
+    let mut operation = Operation {
+        agent_id: Some(agent_id.clone()),
+        uuid: tepui_protocol::v1::Uuid {
+            value: uuid.to_vec().into(),
+        },
+        ..Operation::default()
+    };
+    assert_eq!(operations(&world), serde_json::json!({}));
+    for state in [1, 2] {
+        operation.latest_status.state = state;
+        let change = Arc::new(operation.clone());
+        world.apply(&match state {
+            1 => Change::OperationAdded(change),
+            _ => Change::OperationUpdated(change),
+        });
+        let listed = operations(&world);
+        assert_eq!(listed["operations"].as_array().unwrap().len(), 1);
+        let shown = &listed["operations"][0]["latest_status"]["state"];
+        let expected = ["OPERATION_PENDING", "OPERATION_FINISHED"];
+        assert_eq!(shown, expected[state as usize - 1]);
+    }
+    world.apply(&Change::OperationRemoved { agent_id, uuid });
+    assert_eq!(operations(&world), serde_json::json!({}));
+}

@@ -17,7 +17,7 @@ use std::{
 };
 
 use tepui_messages::change::{Change, MaintenanceRecord, MasterRecord};
-use tepui_protocol::v1::{AgentInfo, quota::QuotaConfig};
+use tepui_protocol::v1::{AgentInfo, Operation, quota::QuotaConfig};
 
 pub use agents::{Agent, Usage};
 pub use frameworks::Framework;
@@ -50,6 +50,8 @@ pub struct World {
     pub frameworks: BTreeMap<String, Framework>,
     /// Oldest first.
     pub completed: VecDeque<Framework>,
+    /// By agent and uuid: what agents were ordered to reserve or create, until it is acknowledged.
+    pub operations: BTreeMap<(String, Vec<u8>), Arc<Operation>>,
     pub weights: Arc<BTreeMap<String, f64>>,
     pub quota: Arc<Vec<QuotaConfig>>,
     pub maintenance: Arc<MaintenanceRecord>,
@@ -115,6 +117,15 @@ impl World {
                 end,
                 at,
             } => return self.end_offer(&framework_id.value, &offer_id.value, *end, *at),
+            Change::OperationAdded(operation) | Change::OperationUpdated(operation) => {
+                let agent = operation.agent_id.clone().unwrap_or_default().value;
+                let key = (agent, operation.uuid.value.to_vec());
+                self.operations.insert(key, Arc::clone(operation));
+            }
+            Change::OperationRemoved { agent_id, uuid } => {
+                let key = (agent_id.value.clone(), uuid.to_vec());
+                return self.operations.remove(&key).is_some();
+            }
             Change::Weights(weights) => self.weights = Arc::clone(weights),
             Change::Quota(quota) => self.quota = Arc::clone(quota),
             Change::Maintenance(record) => self.maintenance = Arc::clone(record),

@@ -102,6 +102,8 @@ fn router<N: Orders + Clone>(node: &N, directory: &Directory) -> Router {
     let builder = order::<node::UpdateFramework, N>(builder, node);
     let builder = order::<node::ShutdownAgent, N>(builder, node);
     let builder = order::<node::AcknowledgeUpdate, N>(builder, node);
+    let builder = order::<node::ApplyOperation, N>(builder, node);
+    let builder = order::<node::AcknowledgeOperation, N>(builder, node);
     let builder = order::<node::ToExecutor, N>(builder, node);
     let directory = directory.clone();
     let builder = builder.on_ask(move |_, _: node::DescribeMailboxes| {

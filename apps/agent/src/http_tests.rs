@@ -45,6 +45,8 @@ impl Idle {
             ..MasterInfo::default()
         };
         Self(Arc::new(NodeState {
+            total: info.resources.clone(),
+            operations: Vec::new(),
             info: Arc::new(info),
             phase: NodePhase::Running,
             master: Some(Arc::new(master)),

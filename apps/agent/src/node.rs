@@ -38,6 +38,8 @@ pub(crate) trait Orders:
     + Tell<node::UpdateFramework>
     + Tell<node::ShutdownAgent>
     + Tell<node::AcknowledgeUpdate>
+    + Tell<node::ApplyOperation>
+    + Tell<node::AcknowledgeOperation>
     + Tell<node::ToExecutor>
     + 'static
 {
@@ -54,6 +56,8 @@ impl<T> Orders for T where
         + Tell<node::UpdateFramework>
         + Tell<node::ShutdownAgent>
         + Tell<node::AcknowledgeUpdate>
+        + Tell<node::ApplyOperation>
+        + Tell<node::AcknowledgeOperation>
         + Tell<node::ToExecutor>
         + 'static
 {

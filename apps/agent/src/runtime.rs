@@ -16,11 +16,11 @@ use futures_util::future::{BoxFuture, FutureExt};
 use rustix::process::Signal;
 use tepui_containers::{
     Command, Error, Exit, LaunchSpec, Launcher, Limits, ProcessId, Recovered, Running, Usage,
-    sandboxes::Sandboxes, user,
+    sandboxes::Sandboxes, user, volumes,
 };
 use tepui_messages::containers::{
     ContainerExit, ContainerRuntime, LaunchOrder, Limitation, ProcessMark, RecoveredContainer,
-    RunningContainer,
+    RunningContainer, VolumeDirectory, VolumeLink,
 };
 use tepui_protocol::v1::{Resource, ResourceStatistics, task_status::Reason, value};
 
@@ -150,6 +150,48 @@ impl ContainerRuntime for Containers {
             let owner = credentials(user.as_deref())?;
             let prepared = inner.sandboxes.prepare(&sandbox, owner.as_ref());
             prepared.map_err(|error| told(&error))
+        }
+        .boxed()
+    }
+
+    fn change_volumes(
+        &self,
+        make: Vec<VolumeDirectory>,
+        remove: Vec<VolumeDirectory>,
+    ) -> BoxFuture<'static, Result<(), String>> {
+        // A volume may hold much: its removal takes its time.
+        let changed = tokio::task::spawn_blocking(move || {
+            let make = make.iter().map(|it| volumes::make(&it.path));
+            let remove = remove.iter().map(|it| match it.is_mount {
+                true => volumes::empty(&it.path),
+                false => volumes::remove(&it.path),
+            });
+            make.chain(remove).collect::<Result<(), Error>>()
+        });
+        async move {
+            let changed = changed.await.map_err(|error| error.to_string())?;
+            changed.map_err(|error| told(&error))
+        }
+        .boxed()
+    }
+
+    fn link_volumes(
+        &self,
+        sandbox: PathBuf,
+        user: Option<String>,
+        links: Vec<VolumeLink>,
+    ) -> BoxFuture<'static, Result<(), String>> {
+        async move {
+            let owner = credentials(user.as_deref())?;
+            for VolumeLink {
+                source,
+                container_path,
+            } in links
+            {
+                let linked = volumes::link(&sandbox, owner.as_ref(), &source, &container_path);
+                linked.map_err(|error| told(&error))?;
+            }
+            Ok(())
         }
         .boxed()
     }

@@ -227,7 +227,10 @@ macro_rules! orders {
     )*};
 }
 
-orders! { RunTaskGroup KillTask ShutdownExecutor ShutdownFramework UpdateFramework ShutdownAgent AcknowledgeUpdate }
+orders! {
+    RunTaskGroup KillTask ShutdownExecutor ShutdownFramework UpdateFramework ShutdownAgent AcknowledgeUpdate
+    ApplyOperation AcknowledgeOperation
+}
 
 impl Termed for node::RunTask {
     fn term(&self) -> Option<u64> {
@@ -275,6 +278,13 @@ impl Tell<node::StatusUpdate> for AgentEnd {
     fn tell(&self, update: node::StatusUpdate) -> Result<(), TellError> {
         self.0
             .to_master(AgentMessage::StatusUpdate(Box::new(update)))
+    }
+}
+
+impl Tell<node::OperationUpdate> for AgentEnd {
+    fn tell(&self, update: node::OperationUpdate) -> Result<(), TellError> {
+        self.0
+            .to_master(AgentMessage::OperationUpdate(Box::new(update)))
     }
 }
 

@@ -10,7 +10,8 @@ use std::{
 use futures_util::future::BoxFuture;
 use tepui_kit::Random;
 use tepui_messages::containers::{
-    ContainerExit, ContainerRuntime, LaunchOrder, ProcessMark, RecoveredContainer, RunningContainer,
+    ContainerExit, ContainerRuntime, LaunchOrder, ProcessMark, RecoveredContainer,
+    RunningContainer, VolumeDirectory, VolumeLink,
 };
 use tepui_protocol::v1::ResourceStatistics;
 use tokio::{sync::watch, time::sleep};
@@ -182,6 +183,23 @@ fn running(container: &Container) -> RunningContainer {
 
 impl ContainerRuntime for Machine {
     fn prepare(&self, _: PathBuf, _: Option<String>) -> BoxFuture<'static, Result<(), String>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn change_volumes(
+        &self,
+        _: Vec<VolumeDirectory>,
+        _: Vec<VolumeDirectory>,
+    ) -> BoxFuture<'static, Result<(), String>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn link_volumes(
+        &self,
+        _: PathBuf,
+        _: Option<String>,
+        _: Vec<VolumeLink>,
+    ) -> BoxFuture<'static, Result<(), String>> {
         Box::pin(async { Ok(()) })
     }
 

@@ -39,6 +39,9 @@ catalogue! {
     16 node::RaftMessage => ();
     17 node::JoinGroup => node::JoinedGroup;
     18 node::DescribeMember => node::MemberState;
+    19 node::ApplyOperation => ();
+    20 node::AcknowledgeOperation => ();
+    21 node::OperationUpdate => ();
 }
 
 #[cfg(test)]

@@ -101,7 +101,9 @@ fn of_node(kind: call::Type, node: &NodeState) -> Option<Response> {
         },
         call::Type::GetOperations => Response {
             r#type: Some(response::Type::GetOperations as i32),
-            get_operations: Some(response::GetOperations::default()),
+            get_operations: Some(response::GetOperations {
+                operations: node.operations.iter().map(|it| (**it).clone()).collect(),
+            }),
             ..Response::default()
         },
         call::Type::GetResourceProviders => Response {

@@ -54,7 +54,7 @@ pub(super) fn of_node(state: &NodeState) -> BTreeMap<String, f64> {
         .map(|name| ((*name).to_owned(), 0.0))
         .collect();
     let executors = || state.frameworks.iter().flat_map(|it| &it.executors);
-    let total = parsed(&state.info.resources);
+    let total = parsed(&state.total);
     let used = parsed(executors().flat_map(ExecutorState::resources));
     let revocable = (total.revocable(), used.revocable());
     let (total, used) = (total.non_revocable(), used.non_revocable());

@@ -32,7 +32,7 @@ pub(super) struct Around<'a> {
 /// `/state`.
 pub(super) fn state(node: &NodeState, around: Around<'_>) -> Value {
     let info = &node.info;
-    let total = parsed(&info.resources);
+    let total = parsed(&node.total);
     let executors = node.frameworks.iter().flat_map(|it| &it.executors);
     let allocated = parsed(executors.flat_map(ExecutorState::resources));
     let capabilities = around.capabilities.iter();

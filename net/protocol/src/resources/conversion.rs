@@ -21,9 +21,26 @@ impl Conversion {
             gone: None,
         }
     }
+
+    /// The same of what an agent has, which is allocated to nobody.
+    #[must_use]
+    pub fn unallocated(&self) -> Self {
+        let gone = self.gone.as_ref();
+        Self {
+            consumed: self.consumed.unallocated(),
+            converted: self.converted.unallocated(),
+            gone: gone.map(|entry| entry.with_terms(|terms| terms.allocation_role = None)),
+        }
+    }
 }
 
 impl Resources {
+    /// What an agent must not forget: what was reserved or created at run time.
+    #[must_use]
+    pub fn to_checkpoint(&self) -> Self {
+        self.filter(|entry| entry.is_dynamically_reserved() || entry.is_persistent_volume())
+    }
+
     /// This collection after `conversion`.
     ///
     /// # Errors

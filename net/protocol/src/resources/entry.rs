@@ -98,7 +98,8 @@ fn same_labels(left: Option<&v1::Labels>, right: Option<&v1::Labels>) -> bool {
         pairs.sort_unstable();
         pairs
     };
-    left == right || left.labels.len() == right.labels.len() && sorted(left) == sorted(right)
+    let may_differ_in_order = left.labels.len() == right.labels.len() && left.labels.len() > 1;
+    left == right || may_differ_in_order && sorted(left) == sorted(right)
 }
 
 /// What keeps two entries of one name apart.

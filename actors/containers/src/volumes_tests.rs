@@ -1,0 +1,65 @@
+use super::{empty, link, make, remove};
+use std::fs;
+use std::os::unix::fs::symlink;
+
+#[test]
+fn data_of_a_volume_outlives_the_sandboxes_that_show_it() {
+    let root = tempfile::tempdir().unwrap();
+    let volume = root.path().join("volumes/roles/r/v");
+    make(&volume).unwrap();
+    make(&volume).unwrap();
+    for (sandbox, path) in [("one", "data"), ("two", "deep/er/data"), ("two", "./data")] {
+        let sandbox = root.path().join(sandbox);
+        fs::create_dir_all(&sandbox).unwrap();
+        link(&sandbox, None, &volume, path).unwrap();
+        // The same again, as for a second task of one executor.
+        link(&sandbox, None, &volume, path).unwrap();
+        let file = sandbox.join(path).join("file");
+        if sandbox.ends_with("one") {
+            fs::write(&file, "kept").unwrap();
+        }
+        assert_eq!(fs::read_to_string(&file).unwrap(), "kept");
+    }
+    fs::remove_dir_all(root.path().join("one")).unwrap();
+    assert_eq!(fs::read_to_string(volume.join("file")).unwrap(), "kept");
+    remove(&volume).unwrap();
+    assert!(!volume.exists());
+    remove(&volume).unwrap();
+}
+
+#[test]
+fn a_disk_that_is_mounted_is_emptied_and_stays() {
+    let root = tempfile::tempdir().unwrap();
+    fs::create_dir(root.path().join("lost+found")).unwrap();
+    fs::write(root.path().join("file"), "x").unwrap();
+    empty(root.path()).unwrap();
+    assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn no_link_is_made_outside_the_sandbox_nor_over_a_file() {
+    let root = tempfile::tempdir().unwrap();
+    let (sandbox, volume) = (root.path().join("sandbox"), root.path().join("v"));
+    let outside = root.path().join("outside");
+    for directory in [&sandbox, &volume, &outside] {
+        fs::create_dir(directory).unwrap();
+    }
+    symlink(&outside, sandbox.join("way")).unwrap();
+    fs::write(sandbox.join("file"), "mine").unwrap();
+    for path in [
+        "/data",
+        "../data",
+        "a/../../data",
+        "",
+        ".",
+        "way/data",
+        "file",
+    ] {
+        let linked = link(&sandbox, None, &volume, path);
+        assert!(linked.is_err(), "{path}");
+    }
+    assert_eq!(fs::read_dir(&outside).unwrap().count(), 0);
+    assert_eq!(fs::read_to_string(sandbox.join("file")).unwrap(), "mine");
+    let missing = link(&sandbox, None, &root.path().join("gone"), "data");
+    assert!(missing.is_err(), "a volume that was removed by hand");
+}
