@@ -64,7 +64,7 @@ impl Kept {
                 let uuid = operation.uuid.value.to_vec();
                 self.operations.insert(uuid, (*operation).clone());
             }
-            Keep::ForgetOperation(uuid) => drop(self.operations.remove(&uuid.to_vec())),
+            Keep::ForgetOperation(uuid) => drop(self.operations.remove(uuid.as_slice())),
             Keep::Framework(info) => {
                 let id = info.id.clone().expect("an id").value;
                 self.frameworks.insert(id, (*info).clone());

@@ -171,7 +171,7 @@ fn an_order_that_was_lost_is_given_again_and_one_that_arrived_is_not() {
     let mut applied = Applied::new(&node);
     let node = back(&mut stage, &node, &applied);
     assert_eq!(stage.total(&node), total, "it will have it");
-    assert_eq!(stage.operations_ordered(&node), [lost.clone()]);
+    assert_eq!(stage.operations_ordered(&node), std::slice::from_ref(&lost));
     applied.apply(&node, &lost);
     let node = back(&mut stage, &node, &applied);
     assert!(stage.operations_ordered(&node).is_empty());
@@ -293,7 +293,7 @@ fn operations_of_a_framework_nobody_knows_are_kept_for_ten_minutes() {
 #[test]
 fn an_agent_whose_configuration_lacks_what_it_keeps_is_refused() {
     let (mut stage, node, _) = ordered();
-    let mut request: node::RegisterAgent = node.request.clone();
+    let mut request: node::RegisterAgent = node.request;
     let kept = json!([reserved("cpus", 100.0)]);
     let kept: Vec<Value> = serde_json::from_value(kept).unwrap();
     request.checkpointed_resources = kept.iter().map(crate::stage::decode).collect();
