@@ -19,7 +19,7 @@ pub(crate) enum Command {
     /// Start a whole cluster on this machine, on loopback
     Dev(DevArgs),
     /// Start a master
-    Master(MasterArgs),
+    Master(Box<MasterArgs>),
     /// Start an agent
     Agent(AgentArgs),
     /// Run a command as a task, stream its output, exit with its exit status
