@@ -19,6 +19,7 @@ use crate::{
     filters::MAX_REFUSAL,
     invariants,
     policy::{self, Candidates, Grant, Policy, UnknownPolicy},
+    shadow::Shadow,
     slots::Column,
     why,
     world::{ClientIx, Note, Rules, World},
@@ -29,6 +30,8 @@ use crate::{
 pub struct Config {
     /// One of [`policy::names`].
     pub policy: String,
+    /// Another of them, to be compared and never obeyed.
+    pub shadow: Option<String>,
     /// No refusal is shorter, and refusals end on multiples of it (Mesos `--allocation_interval`).
     pub interval: Duration,
     pub rules: Rules,
@@ -38,6 +41,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             policy: "drf".to_owned(),
+            shadow: None,
             interval: Duration::from_secs(1),
             rules: Rules::default(),
         }
@@ -77,6 +81,7 @@ pub struct Counts {
 pub struct AllocatorCore {
     world: World,
     policy: Box<dyn Policy>,
+    shadow: Option<Shadow>,
     random: Random,
     interval: Duration,
     candidates: Candidates,
@@ -100,6 +105,10 @@ impl AllocatorCore {
         Ok(Self {
             world: World::new(&config.rules),
             policy: policy::by_name(&config.policy)?,
+            shadow: match &config.shadow {
+                Some(name) => Some(Shadow::new(policy::by_name(name)?)),
+                None => None,
+            },
             random,
             interval: config.interval.max(Duration::from_millis(1)),
             candidates: Candidates::default(),
@@ -150,6 +159,46 @@ impl AllocatorCore {
     /// What each framework keeps away from itself.
     pub fn exclusions(&self) -> Vec<Exclusions> {
         why::exclusions(&self.world)
+    }
+
+    /// Lets another policy decide from now on.
+    ///
+    /// # Errors
+    /// [`UnknownPolicy`]; then nothing has changed.
+    pub fn choose(&mut self, name: &str) -> Result<(), UnknownPolicy> {
+        self.policy = self.briefed(name)?;
+        Ok(())
+    }
+
+    /// Compares with another policy from now on, or with none.
+    ///
+    /// # Errors
+    /// [`UnknownPolicy`]; then nothing has changed.
+    pub fn choose_shadow(&mut self, name: Option<&str>) -> Result<(), UnknownPolicy> {
+        self.shadow = match name {
+            Some(name) => Some(Shadow::new(self.briefed(name)?)),
+            None => None,
+        };
+        Ok(())
+    }
+
+    /// A policy that knows the world as it is.
+    fn briefed(&self, name: &str) -> Result<Box<dyn Policy>, UnknownPolicy> {
+        let mut policy = policy::by_name(name)?;
+        let clients = || self.world.clients.iter().map(|(client, _)| client);
+        let added = clients().map(Note::ClientAdded);
+        let holding = clients().map(Note::ClientHolds);
+        let active = clients().map(Note::ClientActive);
+        let whole = [Note::Totals, Note::Weights, Note::Quota];
+        for note in added.chain(holding).chain(active).chain(whole) {
+            policy.follow(&self.world, note);
+        }
+        Ok(policy)
+    }
+
+    /// The policy that is only compared, if there is one.
+    pub fn shadow(&self) -> Option<&Shadow> {
+        self.shadow.as_ref()
     }
 
     pub fn policy(&self) -> &dyn Policy {
@@ -220,6 +269,9 @@ impl AllocatorCore {
                 | Note::QuotaPhase(_) => {}
             }
             self.policy.follow(&self.world, note);
+            if let Some(shadow) = &mut self.shadow {
+                shadow.follow(&self.world, note);
+            }
         }
     }
 
@@ -228,6 +280,9 @@ impl AllocatorCore {
             return;
         }
         let candidates = std::mem::take(&mut self.candidates);
+        let random = self.random.clone();
+        let shadow = self.shadow.as_mut();
+        let imagined = shadow.map(|shadow| shadow.imagine(&self.world, &candidates, random));
         let grants = self
             .policy
             .allocate(&self.world, &candidates, &mut self.random);
@@ -236,16 +291,20 @@ impl AllocatorCore {
             "a policy gives only what is free to those who may and want to have it"
         );
         self.counts.runs += 1;
-        if grants.is_empty() {
-            return;
-        }
         self.counts.grants += grants.len() as u64;
-        effects.push(Effect::Propose(Proposals {
-            proposals: self.book(&grants),
-            seen: self.seen,
-        }));
-        self.last_grants = grants;
-        self.follow();
+        if !grants.is_empty() {
+            effects.push(Effect::Propose(Proposals {
+                proposals: self.book(&grants),
+                seen: self.seen,
+            }));
+            self.follow();
+        }
+        if let (Some(shadow), Some(imagined)) = (&mut self.shadow, imagined) {
+            shadow.compare(&self.world, &imagined, &grants);
+        }
+        if !grants.is_empty() {
+            self.last_grants = grants;
+        }
     }
 
     /// Books the grants, and lists them by framework and role, in the order in which each first got

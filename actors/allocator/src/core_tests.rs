@@ -11,7 +11,7 @@ use tepui_protocol::{
 
 use crate::{
     core::{AllocatorCore, Config},
-    invariants,
+    invariants, policy,
     scene::{
         Scene, agent_added, agent_id, agent_info, allocation, framework_added, framework_id,
         framework_info, parse, recovered,
@@ -467,6 +467,9 @@ fn an_unknown_policy_is_refused_with_the_names_of_those_there_are() {
         .unwrap();
     assert_eq!(
         error.to_string(),
-        "there is no allocation policy `fifo`; choose one of: drf"
+        format!(
+            "there is no allocation policy `fifo`; choose one of: {}",
+            policy::names().join(", ")
+        )
     );
 }

@@ -29,9 +29,14 @@ use crate::{
 /// all is walked, and finds one of them soon.
 const FEW_CLIENTS: usize = 8;
 
-/// See the module.
-#[derive(Debug, Default)]
+/// Puts the agents of a run into the order in which they are given away.
+pub(crate) type Arrange = fn(&World, &mut [AgentIx], &mut Random);
+
+/// See the module. Other policies are this one with another order of clients or agents.
+#[derive(Debug)]
 pub struct Drf {
+    name: &'static str,
+    arrange: Arrange,
     /// Active clients whose limits leave room for an offer.
     sorter: Sorter,
     /// With the same shares, active clients whose guarantees are not met. None without guarantees.
@@ -57,7 +62,7 @@ struct Left {
 
 impl Policy for Drf {
     fn name(&self) -> &'static str {
-        "drf"
+        self.name
     }
 
     fn follow(&mut self, world: &World, note: Note) {
@@ -107,7 +112,7 @@ impl Policy for Drf {
         } else {
             world.offerable.iter().collect()
         };
-        random.shuffle(&mut agents);
+        (self.arrange)(world, &mut agents, random);
         let mut run = Run {
             world,
             candidates,
@@ -119,7 +124,7 @@ impl Policy for Drf {
             for agent in &agents {
                 self.satisfy(&mut run, *agent);
             }
-            random.shuffle(&mut agents);
+            (self.arrange)(world, &mut agents, random);
         }
         for agent in agents {
             self.give_away(&mut run, agent);
@@ -175,7 +180,28 @@ impl<'w> Run<'w> {
     }
 }
 
+impl Default for Drf {
+    fn default() -> Self {
+        Self::with("drf", Sorter::default(), shuffled)
+    }
+}
+
+/// Agents in random order, so that nobody gets the same ones each time.
+pub(crate) fn shuffled(_: &World, agents: &mut [AgentIx], random: &mut Random) {
+    random.shuffle(agents);
+}
+
 impl Drf {
+    /// A policy that differs from the default by its order of clients or agents.
+    pub(crate) fn with(name: &'static str, sorter: Sorter, arrange: Arrange) -> Self {
+        Self {
+            name,
+            arrange,
+            sorter,
+            unsatisfied: None,
+        }
+    }
+
     /// All the sorter knows; for tests and explanations.
     pub fn sorter(&self) -> &Sorter {
         &self.sorter

@@ -15,6 +15,7 @@ use crate::{
     invariants,
     mirror::{Mirror, MirroredFramework},
     mirror_quota::Quota,
+    policy,
     scene::{Scene, agent_id, agent_info, allocation, framework_id, framework_info},
 };
 
@@ -57,6 +58,8 @@ enum Step {
     Advance(u64),
     /// The proposals of the next run reach nobody.
     Lose,
+    /// Another policy decides from now on, and another one or none is compared.
+    Choose(usize, usize),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -83,6 +86,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => prop::bool::weighted(0.3).prop_map(Step::Pause),
         4 => (1_u64..4_000).prop_map(Step::Advance),
         1 => Just(Step::Lose),
+        1 => (any::<usize>(), any::<usize>()).prop_map(|(p, s)| Step::Choose(p, s)),
     ]
 }
 
@@ -202,6 +206,13 @@ impl History {
             }
             Step::Advance(ms) => self.scene.advance(Duration::from_millis(ms)),
             Step::Lose => self.scene.lose_next = true,
+            Step::Choose(policy, shadow) => {
+                let names = policy::names();
+                let core = &mut self.scene.core;
+                core.choose(names[policy % names.len()]).unwrap();
+                let shadow = names.get(shadow % (names.len() + 1));
+                core.choose_shadow(shadow.copied()).unwrap();
+            }
         }
     }
 
@@ -386,6 +397,10 @@ impl History {
         prop_assert!(invariants::quota_balances(world));
         prop_assert!(invariants::offers_are_possible_where_they_should_be(world));
         prop_assert!(core.policy().is_consistent(world));
+        prop_assert!(
+            core.shadow()
+                .is_none_or(|shadow| shadow.policy().is_consistent(world))
+        );
         if core.counts().runs > runs && core.candidates().is_empty() && !self.paused {
             prop_assert!(invariants::nothing_is_overlooked(world));
             self.mirror.check_nothing_is_left(world)?;

@@ -6,6 +6,7 @@
 mod actor;
 pub mod bench;
 pub mod bench_quota;
+mod best_fit;
 pub mod bundle;
 mod changes;
 mod charges;
@@ -19,7 +20,9 @@ pub mod kinds;
 pub mod order;
 pub mod places;
 pub mod policy;
+mod priority;
 pub mod quota;
+pub mod shadow;
 pub mod slots;
 pub mod sorter;
 pub mod standing;

@@ -19,8 +19,8 @@ place!(
 /// The place of a node among its siblings: least share first, then fewest allocations, then name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Rank {
-    /// The bits of the share; doubles at or above zero order like their bits.
-    share: u64,
+    /// What the sorter makes of share and weight.
+    pub(crate) key: u64,
     pub(crate) allocations: u64,
     /// The label of the name, see [`Names`].
     pub(crate) name: u64,
@@ -30,20 +30,11 @@ pub(crate) struct Rank {
 impl Rank {
     pub(crate) fn new(node: NodeIx, name: u64) -> Self {
         Self {
-            share: 0,
+            key: 0,
             allocations: 0,
             name,
             node,
         }
-    }
-
-    pub(crate) fn share(&self) -> f64 {
-        f64::from_bits(self.share)
-    }
-
-    /// Takes a share at or above zero.
-    pub(crate) fn set_share(&mut self, share: f64) {
-        self.share = share.to_bits();
     }
 }
 

@@ -37,7 +37,7 @@ proptest! {
             match step {
                 Step::Put(node, share, allocations) => {
                     let mut rank = Rank::new(NodeIx::at(node), u64::from(node % 7));
-                    rank.set_share(f64::from(share) / 3.0);
+                    rank.key = u64::from(share);
                     rank.allocations = allocations;
                     match plain.insert(rank.node, rank) {
                         None => order.insert(rank, &mut seats),

@@ -6,9 +6,11 @@
 use tepui_kit::Random;
 
 use crate::{
+    best_fit,
     bundle::Bundle,
     drf::Drf,
     places::PlaceSet,
+    priority,
     world::{AgentIx, ClientIx, Note, World},
 };
 
@@ -65,7 +67,11 @@ pub trait Policy: Send {
 pub type Make = fn() -> Box<dyn Policy>;
 
 /// The policies by name; the first is the default.
-pub const POLICIES: &[(&str, Make)] = &[("drf", || Box::<Drf>::default())];
+pub const POLICIES: &[(&str, Make)] = &[
+    ("drf", || Box::<Drf>::default()),
+    ("priority", priority::make),
+    ("best-fit", best_fit::make),
+];
 
 /// Why there is no such policy.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -122,6 +122,20 @@ impl Scene {
         self.tell(recovered(framework, role, agent, resources, None));
     }
 
+    pub(crate) fn tell_suppressed(&mut self, framework: &str) {
+        self.tell(WorldChange::Suppress {
+            framework_id: framework_id(framework),
+            roles: Vec::new(),
+        });
+    }
+
+    pub(crate) fn tell_revived(&mut self, framework: &str) {
+        self.tell(WorldChange::Revive {
+            framework_id: framework_id(framework),
+            roles: Vec::new(),
+        });
+    }
+
     pub(crate) fn decline(
         &mut self,
         framework: &str,

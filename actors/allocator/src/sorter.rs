@@ -62,6 +62,31 @@ pub struct Sorter {
     stale: bool,
     /// Room for the amounts of a grant.
     granted: Vec<(NameIx, i64)>,
+    measure: Measure,
+}
+
+/// What puts siblings in order.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Measure {
+    /// Least share over weight first.
+    #[default]
+    Fair,
+    /// Greatest weight first, whatever it has; among equals, least share.
+    Strict,
+}
+
+impl Measure {
+    /// Less comes first. Numbers at or above zero order like their bits.
+    fn key(self, node: &Node, inverse_totals: &[f64]) -> u64 {
+        let share = node.share(inverse_totals);
+        match self {
+            Self::Fair => share.to_bits(),
+            Self::Strict => {
+                let weight = !(node.weight as f32).to_bits();
+                u64::from(weight) << 32 | u64::from((share as f32).to_bits())
+            }
+        }
+    }
 }
 
 impl Default for Sorter {
@@ -79,6 +104,7 @@ impl Default for Sorter {
             inverse_totals: Vec::new(),
             stale: false,
             granted: Vec::new(),
+            measure: Measure::Fair,
         }
     }
 }
@@ -109,6 +135,15 @@ impl Node {
 }
 
 impl Sorter {
+    /// One in which a greater weight goes before any share. Weights that differ by less than a part in ten million
+    /// are equal.
+    pub fn strict() -> Self {
+        Self {
+            measure: Measure::Strict,
+            ..Self::default()
+        }
+    }
+
     /// The amounts that shares are shares of, by name; names at 0 do not count.
     pub fn set_totals(&mut self, totals: impl Iterator<Item = i64>) {
         self.inverse_totals.clear();
@@ -265,7 +300,7 @@ impl Sorter {
             while let Some(node) = next {
                 let place = &self.nodes[node];
                 let mut rank = place.rank;
-                rank.set_share(place.share(&self.inverse_totals));
+                rank.key = self.measure.key(place, &self.inverse_totals);
                 way.push(rank);
                 next = place.parent;
             }
@@ -385,11 +420,10 @@ impl Sorter {
         self.nodes[parent].order.update(rank, &mut self.seats);
     }
 
-    /// The rank of a node with its share as it is now.
+    /// The rank of a node as it is now.
     fn rank(&mut self, node: NodeIx) -> Rank {
         let place = &mut self.nodes[node];
-        let share = place.share(&self.inverse_totals);
-        place.rank.set_share(share);
+        place.rank.key = self.measure.key(place, &self.inverse_totals);
         place.rank
     }
 
@@ -419,9 +453,8 @@ impl Sorter {
                 (false, _) => true,
                 (true, Some(only)) => only == node,
                 (true, None) => {
-                    let share_is_right =
-                        self.stale || place.rank.share() == place.share(&self.inverse_totals);
-                    share_is_right && order.holds(&place.rank, &self.seats)
+                    let key = self.measure.key(place, &self.inverse_totals);
+                    (self.stale || place.rank.key == key) && order.holds(&place.rank, &self.seats)
                 }
             });
             let sum_is_right = place.client.is_some() || trimmed(sum) == trimmed(&place.allocated);

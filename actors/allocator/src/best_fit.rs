@@ -1,0 +1,41 @@
+//! Packs: clients are asked in fair order, and agents are given away fullest first. What is begun fills up before what
+//! is empty is broken into, so that large requests find whole machines and idle ones can be switched off.
+//!
+//! A framework that takes the first offer that will do packs by itself: its offers come in this order.
+
+use tepui_kit::Random;
+
+use crate::{
+    drf::Drf,
+    policy::Policy,
+    slots::Place,
+    sorter::Sorter,
+    world::{AgentIx, World},
+};
+
+pub(crate) fn make() -> Box<dyn Policy> {
+    Box::new(Drf::with("best-fit", Sorter::default(), fullest_first))
+}
+
+/// By the largest part of the agent itself that is free; equals in random order.
+fn fullest_first(world: &World, agents: &mut [AgentIx], random: &mut Random) {
+    random.shuffle(agents);
+    agents.sort_by_cached_key(|agent| {
+        let place = &world.agents[*agent];
+        let mut totals: Vec<i64> = Vec::new();
+        for (name, amount) in world.kinds.quantities(&place.total) {
+            *crate::world::amount_of(&mut totals, name) += amount;
+        }
+        let free = world.kinds.quantities(&place.free);
+        let shares = free.map(|(name, amount)| {
+            let total = totals.get(name.index()).copied().unwrap_or(0).max(1);
+            amount as f64 / total as f64
+        });
+        // Numbers at or above zero order like their bits.
+        shares.fold(0.0, f64::max).to_bits()
+    });
+}
+
+#[cfg(test)]
+#[path = "best_fit_tests.rs"]
+mod tests;
