@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tepui_kit::{Actor, Context, Handler, Message, Teller};
 use tepui_messages::{
-    allocator::{Proposals, WorldChange},
+    allocator::{Policies, PolicyStatus, Proposals, WorldChange},
     why::{Exclusions, Explain, Explanation, ListExclusions},
 };
 
@@ -75,8 +75,16 @@ impl Actor for Allocator {
     fn observe(&self) -> Value {
         let world = self.core.world();
         let counts = self.core.counts();
+        let shadow = self.core.policy_status().shadow.map(|shadow| {
+            json!({
+                "policy": shadow.policy,
+                "grants": shadow.grants,
+                "differences": shadow.differences,
+            })
+        });
         json!({
             "policy": self.core.policy().name(),
+            "shadow": shadow,
             "agents": world.agents.count(),
             "offerable_agents": world.offerable.len(),
             "frameworks": world.frameworks.count(),
@@ -101,6 +109,22 @@ impl Handler<Explain> for Allocator {
     fn handle(&mut self, question: Explain, ctx: &mut Context<Self>) -> Explanation {
         let now = Duration::from_nanos(ctx.clock().nanos());
         self.core.explain(now, &question)
+    }
+}
+
+impl Handler<Policies> for Allocator {
+    fn handle(&mut self, change: Policies, _: &mut Context<Self>) -> Result<PolicyStatus, String> {
+        let changes = change != Policies::default();
+        let told = self.core.policies(&change);
+        if changes && let Ok(status) = &told {
+            let shadow = status.shadow.map(|shadow| shadow.policy);
+            tracing::info!(
+                policy = status.policy,
+                shadow,
+                "the allocation policy was chosen"
+            );
+        }
+        told.map_err(|error| error.to_string())
     }
 }
 

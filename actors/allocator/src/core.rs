@@ -10,7 +10,7 @@ use std::{sync::Arc, time::Duration};
 
 use tepui_kit::Random;
 use tepui_messages::{
-    allocator::{Proposal, Proposals, WorldChange},
+    allocator::{Policies, PolicyStatus, Proposal, Proposals, ShadowStatus, WorldChange},
     why::{Exclusions, Explain, Explanation},
 };
 
@@ -180,6 +180,43 @@ impl AllocatorCore {
             None => None,
         };
         Ok(())
+    }
+
+    /// Changes the policies where something is named, all or nothing, and tells of them.
+    ///
+    /// # Errors
+    /// [`UnknownPolicy`]; then nothing has changed.
+    pub fn policies(&mut self, change: &Policies) -> Result<PolicyStatus, UnknownPolicy> {
+        let shadow = change.shadow.as_ref().and_then(Option::as_deref);
+        for name in change.policy.as_deref().into_iter().chain(shadow) {
+            policy::by_name(name)?;
+        }
+        if let Some(name) = &change.policy {
+            self.choose(name)?;
+        }
+        if let Some(shadow) = &change.shadow {
+            self.choose_shadow(shadow.as_deref())?;
+        }
+        Ok(self.policy_status())
+    }
+
+    /// The policies of the moment, and what they did.
+    pub fn policy_status(&self) -> PolicyStatus {
+        PolicyStatus {
+            policy: self.policy.name(),
+            known: policy::names(),
+            runs: self.counts.runs,
+            grants: self.counts.grants,
+            shadow: self.shadow.as_ref().map(|shadow| {
+                let counts = shadow.counts();
+                ShadowStatus {
+                    policy: shadow.policy().name(),
+                    runs: counts.runs,
+                    grants: counts.grants,
+                    differences: counts.differences,
+                }
+            }),
+        }
     }
 
     /// A policy that knows the world as it is.

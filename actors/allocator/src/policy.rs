@@ -96,3 +96,7 @@ pub fn by_name(name: &str) -> Result<Box<dyn Policy>, UnknownPolicy> {
     })?;
     Ok(make())
 }
+
+#[cfg(test)]
+#[path = "policy_tests.rs"]
+mod tests;

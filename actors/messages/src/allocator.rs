@@ -131,3 +131,37 @@ pub struct Proposals {
 impl Message for Proposals {
     type Reply = ();
 }
+
+/// Which policy decides, and which is only compared? Changes them first, where something is named.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Policies {
+    pub policy: Option<String>,
+    /// None inside: nothing is compared any more.
+    pub shadow: Option<Option<String>>,
+}
+
+impl Message for Policies {
+    /// Or why nothing was changed.
+    type Reply = Result<PolicyStatus, String>;
+}
+
+/// The policies of the moment, and what they did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PolicyStatus {
+    pub policy: &'static str,
+    pub known: Vec<&'static str>,
+    pub runs: u64,
+    pub grants: u64,
+    pub shadow: Option<ShadowStatus>,
+}
+
+/// The policy that is compared and never obeyed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ShadowStatus {
+    pub policy: &'static str,
+    pub runs: u64,
+    /// Pairs of agent and client that it would have given something.
+    pub grants: u64,
+    /// Pairs that only one of both policies gave something.
+    pub differences: u64,
+}

@@ -39,6 +39,7 @@ use tepui_http::{
 };
 use tepui_kit::{Asker, Directory, Teller};
 use tepui_messages::{
+    allocator::Policies,
     master::{Answer, OperatorCall, SchedulerCall, Subscribe},
     traffic::Traffic,
     view::{Encoding, Query, Question, Watch},
@@ -75,6 +76,8 @@ pub struct MasterHttp {
     pub view: Asker<Query>,
     /// Says what stands between a framework and offers.
     pub allocator: Asker<Explain>,
+    /// Shows and changes the policies.
+    pub policies: Asker<Policies>,
     /// Lists what frameworks keep away from themselves.
     pub exclusions: Asker<ListExclusions>,
     pub watch: Teller<Watch>,

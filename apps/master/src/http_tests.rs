@@ -25,6 +25,7 @@ use tepui_kit::{
     stage::{Answering, Recorder, TestStage},
 };
 use tepui_messages::{
+    allocator::{Policies, PolicyStatus, ShadowStatus},
     framework::{Deliver, EndStream},
     master::{Answer, Lease, OperatorCall, Subscribe},
     view::{Query, Question},
@@ -81,6 +82,25 @@ fn cluster(call: &ClusterCall) -> Result<Bytes, Refusal> {
         }),
         call => Ok(Bytes::from(format!("{call:?}"))),
     }
+}
+
+fn policies(change: &Policies) -> Result<PolicyStatus, String> {
+    if change.policy.as_deref() == Some("fifo") {
+        return Err("there is no allocation policy `fifo`".to_string());
+    }
+    let shadow = change.shadow.clone().flatten().map(|_| ShadowStatus {
+        policy: "priority",
+        runs: 0,
+        grants: 0,
+        differences: 0,
+    });
+    Ok(PolicyStatus {
+        policy: "drf",
+        known: vec!["drf", "priority"],
+        runs: 2,
+        grants: 3,
+        shadow,
+    })
 }
 
 /// Of one framework, "f", under "a".
@@ -140,6 +160,7 @@ fn scene_with(standing: Standing, lease: Lease) -> Scene {
         proxies: Proxies::new(directory.clone(), None, Recorder::new().teller()),
         view,
         allocator: Answering::asker(|explain| Ok(explanation(explain))),
+        policies: Answering::asker(|change| Ok(policies(&change))),
         exclusions: Answering::asker(|_| {
             Ok(vec![Exclusions {
                 framework_id: "f".to_string(),
@@ -541,6 +562,33 @@ async fn what_frameworks_rule_out_is_listed_as_mesos_does() {
     }}});
     let told: serde_json::Value = serde_json::from_slice(&got.body).unwrap();
     assert_eq!((got.status, told), (200, expected));
+}
+
+#[actix_web::test]
+async fn the_policies_are_shown_and_changed() {
+    let path = "/tepui/v1/allocator";
+    let got = send(&leading(), "GET", path, &[], b"").await;
+    let told: serde_json::Value = serde_json::from_slice(&got.body).unwrap();
+    let expected = json!({
+        "policy": "drf", "policies": ["drf", "priority"], "runs": 2, "grants": 3, "shadow": null,
+    });
+    assert_eq!((got.status, told), (200, expected));
+    for (body, status, expected) in [
+        (r#"{"shadow":"priority"}"#, 200, r#""differences":0"#),
+        (r#"{"shadow":null}"#, 200, r#""shadow":null"#),
+        (
+            r#"{"policy":"fifo"}"#,
+            400,
+            "there is no allocation policy `fifo`",
+        ),
+        (r#"{"polcy":"drf"}"#, 400, "Failed to read the policies"),
+        ("drf", 400, "Failed to read the policies"),
+    ] {
+        let got = send(&leading(), "POST", path, &[], body.as_bytes()).await;
+        let text = String::from_utf8_lossy(&got.body).into_owned();
+        assert_eq!(got.status, status, "{body}: {text}");
+        assert!(text.contains(expected), "{body}: {text}");
+    }
 }
 
 #[actix_web::test]

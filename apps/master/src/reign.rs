@@ -47,6 +47,7 @@ impl Reign {
             view: view.asker(),
             allocator: allocator.asker(),
             exclusions: allocator.asker(),
+            policies: allocator.asker(),
             watch: view.teller(),
             changes: Arc::clone(changes),
             traffic: Arc::clone(&self.traffic),

@@ -34,6 +34,8 @@ pub(crate) enum Command {
     Offers(OffersArgs),
     /// Say why a framework is offered what it is: what stands between it and each agent, nearest miss first
     Why(WhyArgs),
+    /// Show or change who decides who is offered what
+    Allocator(AllocatorArgs),
     /// See and change the group of masters
     #[command(subcommand)]
     Cluster(ClusterCommand),
@@ -122,6 +124,10 @@ pub(crate) struct MasterArgs {
     #[arg(long, value_name = "POLICY")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) allocator: Option<String>,
+    /// Another policy that sees the same, is never obeyed, and is compared [default: none]
+    #[arg(long, value_name = "POLICY")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) shadow_allocator: Option<String>,
     /// No refusal of an offer is shorter, and refusals end on multiples of it [default: 1secs]
     #[arg(long, value_name = "DURATION")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -233,6 +239,18 @@ pub(crate) struct OffersArgs {
     /// Who holds offers for how long, and how the last ones ended
     #[arg(long, env = "TEPUI_HISTORY")]
     pub(crate) history: bool,
+    #[command(flatten)]
+    pub(crate) list: ListArgs,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct AllocatorArgs {
+    /// Let this policy decide from now on
+    #[arg(long, env = "TEPUI_POLICY")]
+    pub(crate) policy: Option<String>,
+    /// Compare this policy from now on; none: compare nothing
+    #[arg(long, env = "TEPUI_SHADOW")]
+    pub(crate) shadow: Option<String>,
     #[command(flatten)]
     pub(crate) list: ListArgs,
 }

@@ -1,5 +1,6 @@
 //! What the command line does.
 
+pub(crate) mod allocator;
 pub(crate) mod cluster;
 pub(crate) mod demo;
 pub(crate) mod demo_executor;

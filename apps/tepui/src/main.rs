@@ -93,6 +93,7 @@ fn perform(command: Command) -> anyhow::Result<ExitCode> {
         Command::Agents(args) => on_tokio(commands::lists::agents(args)),
         Command::Frameworks(args) => on_tokio(commands::lists::frameworks(args)),
         Command::Offers(args) => on_tokio(commands::lists::offers(args)),
+        Command::Allocator(args) => on_tokio(commands::allocator::allocator(args)),
         Command::Why(args) => on_tokio(commands::why::why(args)),
         Command::Cluster(command) => on_tokio(commands::cluster::run(command)),
         Command::Demo(args) => on_tokio(commands::demo::run(args)),

@@ -77,6 +77,13 @@ def main():
             report.check("how offers ended is kept", {("holder", "ACCEPTED"), ("waiting", "DECLINED")} <= ends, ended)
             code, text = asking.tepui("why", "nobody")
             report.check("an unknown framework is told", code != 0 and "`tepui frameworks` lists them" in text, text)
+            code, text = asking.tepui("allocator", "--policy", "best-fit", "--shadow", "priority", "--json")
+            told = json.loads(text) if code == 0 else {"failed": text}
+            report.equal("another policy decides, and one is compared", (told.get("policy"), told.get("shadow", {}).get("policy")), ("best-fit", "priority"))
+            code, text = asking.tepui("allocator", "--policy", "fifo")
+            report.check("one that is none is refused with the names", code != 0 and "drf, priority, best-fit" in text, text)
+            code, text = asking.tepui("allocator", "--policy", "drf", "--shadow", "none")
+            report.check("and back", code == 0 and text.startswith("drf decides") and "compared" not in text, text)
             holder.teardown()
             waiting.teardown()
 

@@ -1,9 +1,11 @@
-//! What people ask about offers: `GET /tepui/v1/offers`, `GET /tepui/v1/why`, and Mesos'
-//! `GET /allocator/offer_constraints_debug`.
+//! What people ask about offers, `/tepui/v1/offers`, `/tepui/v1/why` and Mesos' `/allocator/offer_constraints_debug`,
+//! and who decides on them, `/tepui/v1/allocator`.
 
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value, json};
 use tepui_http::{Incoming, Reply, ask};
 use tepui_messages::{
+    allocator::Policies,
     view::Question,
     why::{Explain, ListExclusions, Thousandths},
 };
@@ -59,6 +61,40 @@ impl MasterHttp {
         self.read(request, question).await
     }
 
+    /// `POST` changes the policies of this leader; the next one begins with those of its own flags.
+    pub(super) async fn allocator(&self, request: &Incoming) -> Result<Reply, Reply> {
+        request.expect_method(&["GET", "POST"])?;
+        let mut change = Policies::default();
+        if request.method == "POST" {
+            let wanted: Wanted = serde_json::from_slice(&request.body).map_err(|error| {
+                Reply::bad_request(format!(
+                    "Failed to read the policies: {error}; expected {{\"policy\": \"drf\", \"shadow\": null}}, or one \
+                     of the two"
+                ))
+            })?;
+            change.policy = wanted.policy;
+            change.shadow = wanted.shadow;
+        }
+        let told = ask(&self.policies, change).await?;
+        let status = told.map_err(Reply::bad_request)?;
+        let shadow = status.shadow.map(|shadow| {
+            json!({
+                "policy": shadow.policy,
+                "runs": shadow.runs,
+                "grants": shadow.grants,
+                "differences": shadow.differences,
+            })
+        });
+        let body = json!({
+            "policy": status.policy,
+            "policies": status.known,
+            "runs": status.runs,
+            "grants": status.grants,
+            "shadow": shadow,
+        });
+        Ok(Reply::json(body.to_string(), request.parameter("jsonp")))
+    }
+
     pub(super) async fn exclusions(&self, request: &Incoming) -> Result<Reply, Reply> {
         let listed = ask(&self.exclusions, ListExclusions).await?.into_iter();
         let frameworks = listed.map(|framework| {
@@ -76,6 +112,20 @@ impl MasterHttp {
     fn now(&self) -> i64 {
         i64::try_from(self.directory.clock().unix_nanos()).unwrap_or(i64::MAX)
     }
+}
+
+/// The body of a `POST`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wanted {
+    policy: Option<String>,
+    /// `null` ends the comparison, which is another thing than not being there.
+    #[serde(default, deserialize_with = "there")]
+    shadow: Option<Option<String>>,
+}
+
+fn there<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Option<String>>, D::Error> {
+    Option::deserialize(from).map(Some)
 }
 
 fn limit(request: &Incoming) -> Result<usize, Reply> {

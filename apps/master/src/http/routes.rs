@@ -52,6 +52,7 @@ pub(super) enum Route {
     Offers,
     Why,
     Exclusions,
+    Allocator,
 }
 
 /// In the order `/help` shows them.
@@ -94,6 +95,7 @@ pub(super) const TABLE: Table<Route> = Table {
         ("metrics/snapshot", Route::Snapshot),
         ("registrar(1)/registry", Route::Registry),
         ("system/stats.json", Route::Stats),
+        ("tepui/v1/allocator", Route::Allocator),
         ("tepui/v1/cluster", Route::Cluster),
         ("tepui/v1/cluster/backup", Route::ClusterBackup),
         ("tepui/v1/leader", Route::Leader),
@@ -173,6 +175,7 @@ impl MasterHttp {
             Route::Cluster => self.cluster(request).await,
             Route::ClusterBackup => self.cluster_backup(request).await,
             Route::Offers => self.offers(request).await,
+            Route::Allocator => self.allocator(request).await,
             Route::Exclusions => self.exclusions(request).await,
             Route::Why => self.why(request).await,
         }

@@ -11,7 +11,10 @@ use super::MasterFile;
 pub(super) fn config(file: &MasterFile) -> anyhow::Result<AllocationConfig> {
     let mut config = AllocationConfig::default();
     if let Some(name) = &file.allocator {
-        config.policy = policy(name)?;
+        config.policy = policy("--allocator", name)?;
+    }
+    if let Some(name) = &file.shadow_allocator {
+        config.shadow = Some(policy("--shadow-allocator", name)?);
     }
     if let Some(text) = &file.allocation_interval {
         config.interval = duration("--allocation-interval", text)?;
@@ -33,7 +36,7 @@ pub(super) fn offer_timeout(given: Option<&str>) -> anyhow::Result<Option<Durati
 }
 
 /// Mesos' names of its fair one are understood.
-fn policy(name: &str) -> anyhow::Result<String> {
+fn policy(flag: &str, name: &str) -> anyhow::Result<String> {
     let known = match name {
         "hierarchical" | "HierarchicalDRF" => "drf",
         other => other,
@@ -41,7 +44,7 @@ fn policy(name: &str) -> anyhow::Result<String> {
     let policies = allocation_policies();
     if !policies.contains(&known) {
         bail!(
-            "--allocator {name}: there is no such policy; expected one of {}",
+            "{flag} {name}: there is no such policy; expected one of {}",
             policies.join(", ")
         );
     }

@@ -3,9 +3,9 @@ use super::*;
 #[test]
 fn policies_go_by_our_names_and_the_fair_one_by_mesos_too() {
     for name in ["drf", "hierarchical", "HierarchicalDRF"] {
-        assert_eq!(policy(name).unwrap(), "drf");
+        assert_eq!(policy("--allocator", name).unwrap(), "drf");
     }
-    let refused = policy("fair").unwrap_err().to_string();
+    let refused = policy("--allocator", "fair").unwrap_err().to_string();
     assert!(refused.contains("--allocator fair") && refused.contains("drf"));
 }
 
