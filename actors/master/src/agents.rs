@@ -303,6 +303,7 @@ impl MasterCore {
         if back.recovered {
             self.restore_refusals_on(id, turn);
         }
+        self.look_at_hold(turn);
     }
 
     /// An agent this master never gave up is back on a new connection.

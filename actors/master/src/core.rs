@@ -248,6 +248,8 @@ pub struct MasterCore {
     pub(crate) operations_of_frameworks: BTreeSet<(String, String, OperationKey)>,
     pub(crate) weights: BTreeMap<String, f64>,
     pub(crate) quota: Vec<QuotaConfig>,
+    /// Nothing is offered until so many agents are there.
+    pub(crate) offers_wait_for: Option<usize>,
     pub(crate) maintenance: MaintenanceRecord,
     pub(crate) pending: BTreeMap<Ticket, Pending>,
     pub(crate) timers: Timers,
@@ -298,6 +300,7 @@ impl MasterCore {
             operations_of_frameworks: BTreeSet::new(),
             weights: BTreeMap::new(),
             quota: Vec::new(),
+            offers_wait_for: None,
             maintenance: MaintenanceRecord::default(),
             pending: BTreeMap::new(),
             timers: Timers::default(),
@@ -396,6 +399,7 @@ impl MasterCore {
         for framework in recovered.frameworks {
             self.recover_framework(framework, turn);
         }
+        self.hold_offers(turn);
         self.note_absent_later(turn.now);
         self.forget_later(turn.now);
     }

@@ -24,6 +24,7 @@ mod history;
 mod history_operations;
 #[cfg(test)]
 mod history_tasks;
+mod hold;
 #[cfg(test)]
 mod invariants;
 mod losses;

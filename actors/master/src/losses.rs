@@ -81,6 +81,7 @@ impl MasterCore {
             Timer::NoteAbsent => self.note_absent(turn),
             Timer::Throttled { lane } => self.take_throttled(lane, turn),
             Timer::WriteRefusals => self.write_refusals(turn),
+            Timer::Hold => self.end_hold(turn),
             Timer::OfferTimeout => self.time_out_offers(turn),
             Timer::Forget => self.forget_absent_agents(turn),
             Timer::Unreachable { agent_id } => {

@@ -21,6 +21,8 @@ pub(crate) enum Timer {
     WriteRefusals,
     /// The next of the calls that wait for their rate may be taken.
     Throttled { lane: Lane },
+    /// Offers have waited long enough for agents to come back.
+    Hold,
     /// The oldest offer has stood for as long as offers may.
     OfferTimeout,
     /// Time to look for agents that have been away for too long.
