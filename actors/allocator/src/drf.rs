@@ -106,7 +106,10 @@ impl Policy for Drf {
         candidates: &Candidates,
         random: &mut Random,
     ) -> Vec<Grant> {
-        self.each_sorter(Sorter::refresh);
+        self.each_sorter(|sorter| {
+            sorter.reseed(random);
+            sorter.refresh();
+        });
         let mut agents: Vec<AgentIx> = if candidates.clients.is_empty() {
             candidates.agents.within(&world.offerable).collect()
         } else {

@@ -10,7 +10,7 @@ use crate::{
     bundle::Bundle,
     drf::Drf,
     places::PlaceSet,
-    priority,
+    priority, random,
     world::{AgentIx, ClientIx, Note, World},
 };
 
@@ -70,6 +70,7 @@ pub type Make = fn() -> Box<dyn Policy>;
 pub const POLICIES: &[(&str, Make)] = &[
     ("drf", || Box::<Drf>::default()),
     ("priority", priority::make),
+    ("random", random::make),
     ("best-fit", best_fit::make),
 ];
 

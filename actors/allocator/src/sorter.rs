@@ -13,10 +13,12 @@ use std::{
 };
 
 use smallvec::SmallVec;
+use tepui_kit::Random;
 use tepui_protocol::roles;
 
 use crate::{
     kinds::NameIx,
+    lottery::Lottery,
     order::{Names, NodeIx, Order, Rank, Seats},
     slots::{Column, Place, Slots},
     world::{ClientIx, amount_of},
@@ -63,6 +65,7 @@ pub struct Sorter {
     /// Room for the amounts of a grant.
     granted: Vec<(NameIx, i64)>,
     measure: Measure,
+    lottery: Lottery,
 }
 
 /// What puts siblings in order.
@@ -73,20 +76,8 @@ enum Measure {
     Fair,
     /// Greatest weight first, whatever it has; among equals, least share.
     Strict,
-}
-
-impl Measure {
-    /// Less comes first. Numbers at or above zero order like their bits.
-    fn key(self, node: &Node, inverse_totals: &[f64]) -> u64 {
-        let share = node.share(inverse_totals);
-        match self {
-            Self::Fair => share.to_bits(),
-            Self::Strict => {
-                let weight = !(node.weight as f32).to_bits();
-                u64::from(weight) << 32 | u64::from((share as f32).to_bits())
-            }
-        }
-    }
+    /// At random by weight.
+    Lottery,
 }
 
 impl Default for Sorter {
@@ -105,6 +96,7 @@ impl Default for Sorter {
             stale: false,
             granted: Vec::new(),
             measure: Measure::Fair,
+            lottery: Lottery::default(),
         }
     }
 }
@@ -160,6 +152,36 @@ impl Sorter {
             place.weight = weight(&self.weights, &place.name);
         }
         self.stale = true;
+    }
+
+    /// One that draws who is next, by weight.
+    pub fn random() -> Self {
+        Self {
+            measure: Measure::Lottery,
+            ..Self::default()
+        }
+    }
+
+    /// Draws from `random` from now on, if it draws at all.
+    pub fn reseed(&mut self, random: &mut Random) {
+        if self.measure == Measure::Lottery {
+            self.lottery.reseed(random.fork());
+        }
+    }
+
+    /// What puts the node in order among its siblings: less comes first. Numbers at or above zero order like their
+    /// bits.
+    fn key(&self, node: NodeIx) -> u64 {
+        let place = &self.nodes[node];
+        match self.measure {
+            Measure::Fair => place.share(&self.inverse_totals).to_bits(),
+            Measure::Strict => {
+                let share = place.share(&self.inverse_totals) as f32;
+                let weight = !(place.weight as f32).to_bits();
+                u64::from(weight) << 32 | u64::from(share.to_bits())
+            }
+            Measure::Lottery => self.lottery.turn(node).to_bits(),
+        }
     }
 
     /// Enters a client of `role`, inactive and with nothing allocated. `name` settles ties.
@@ -226,6 +248,10 @@ impl Sorter {
             if listed {
                 if let Some(only) = self.nodes[parent].order.only() {
                     self.update(parent, only);
+                }
+                if self.measure == Measure::Lottery {
+                    let weight = self.nodes[node].weight;
+                    self.lottery.draw(parent, node, weight);
                 }
                 let rank = self.rank(node);
                 self.nodes[parent].order.insert(rank, &mut self.seats);
@@ -300,7 +326,7 @@ impl Sorter {
             while let Some(node) = next {
                 let place = &self.nodes[node];
                 let mut rank = place.rank;
-                rank.key = self.measure.key(place, &self.inverse_totals);
+                rank.key = self.key(node);
                 way.push(rank);
                 next = place.parent;
             }
@@ -401,6 +427,10 @@ impl Sorter {
             }
             place.rank.allocations += u64::from(is_allocation);
             next = place.parent;
+            if let (Measure::Lottery, true, Some(parent)) = (self.measure, is_allocation, next) {
+                let weight = place.weight;
+                self.lottery.take(parent, node, weight);
+            }
             self.reposition(node);
         }
     }
@@ -422,8 +452,9 @@ impl Sorter {
 
     /// The rank of a node as it is now.
     fn rank(&mut self, node: NodeIx) -> Rank {
+        let key = self.key(node);
         let place = &mut self.nodes[node];
-        place.rank.key = self.measure.key(place, &self.inverse_totals);
+        place.rank.key = key;
         place.rank
     }
 
@@ -453,8 +484,8 @@ impl Sorter {
                 (false, _) => true,
                 (true, Some(only)) => only == node,
                 (true, None) => {
-                    let key = self.measure.key(place, &self.inverse_totals);
-                    (self.stale || place.rank.key == key) && order.holds(&place.rank, &self.seats)
+                    (self.stale || place.rank.key == self.key(node))
+                        && order.holds(&place.rank, &self.seats)
                 }
             });
             let sum_is_right = place.client.is_some() || trimmed(sum) == trimmed(&place.allocated);
