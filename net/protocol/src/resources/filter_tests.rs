@@ -104,6 +104,14 @@ fn quantities_are_names_and_sums_of_scalars_without_any_terms() {
             parse("cpus:1;mem:512").allocated("role"),
             vec![quantity("cpus", 1), quantity("mem", 512)],
         ),
+        (
+            parse("cpus:1;mem:512;disk:800"),
+            vec![
+                quantity("cpus", 1),
+                quantity("mem", 512),
+                quantity("disk", 800),
+            ],
+        ),
         (cpus(1, DYNAMIC), vec![quantity("cpus", 1)]),
         (
             cpus(1, r#""provider_id":{"value":"p"}"#),
