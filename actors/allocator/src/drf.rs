@@ -385,3 +385,7 @@ fn first_of(
             && will_do(client)
     })
 }
+
+#[cfg(test)]
+#[path = "drf_tests.rs"]
+mod tests;

@@ -20,6 +20,7 @@ pub mod order;
 pub mod places;
 pub mod policy;
 pub mod quota;
+mod shares;
 pub mod slots;
 pub mod sorter;
 pub mod standing;

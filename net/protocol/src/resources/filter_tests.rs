@@ -26,11 +26,11 @@ fn each_filter_leaves_its_part_and_its_opposite_the_rest() {
         (revocable.revocable(), revocable.clone()),
         (revocable.non_revocable(), Resources::new()),
         (plain.revocable(), Resources::new()),
-        (plain.non_revocable(), plain.clone()),
+        (plain.non_revocable(), plain),
         (shared.shared(), shared.clone()),
         (shared.non_shared(), Resources::new()),
         (other.shared(), Resources::new()),
-        (other.non_shared(), other.clone()),
+        (other.non_shared(), other),
     ];
     for (number, (part, expected)) in cases.iter().enumerate() {
         assert_eq!(part, expected, "case {number}");
