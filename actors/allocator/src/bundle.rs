@@ -103,6 +103,13 @@ impl Bundle {
         list.map(|(kind, value)| (*kind, value))
     }
 
+    /// The amount of one kind; None if there is nothing of it.
+    pub fn scalar(&self, kind: KindIx) -> Option<i64> {
+        let list = self.scalar_list();
+        let at = list.binary_search_by_key(&kind, |(kind, _)| *kind);
+        Some(list[at.ok()?].1)
+    }
+
     pub fn kinds(&self) -> impl Iterator<Item = KindIx> {
         self.scalars()
             .map(|(kind, _)| kind)

@@ -164,6 +164,11 @@ impl World {
     fn replace_total(&mut self, agent: AgentIx, total: &[Resource]) {
         let total = self.kinds.bundle(total);
         let total = self.shape(total);
+        let has_shared =
+            self.kinds.has_shared(&self.agents[agent].total) || self.kinds.has_shared(&total);
+        if has_shared {
+            self.count_holders(agent, -1);
+        }
         let before = std::mem::take(&mut self.agents[agent].total);
         if before != total {
             self.count_totals(&before, -1);
@@ -176,6 +181,9 @@ impl World {
         place.has_gpus = has_gpus;
         place.is_plain = is_plain && !place.is_remote;
         place.total = total;
+        if has_shared {
+            self.count_holders(agent, 1);
+        }
         self.refresh_free(agent);
     }
 

@@ -414,3 +414,7 @@ fn first_of(
             && will_do(client)
     })
 }
+
+#[cfg(test)]
+#[path = "drf_tests.rs"]
+mod tests;

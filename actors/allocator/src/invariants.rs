@@ -42,7 +42,7 @@ pub fn ledger_balances(world: &World) -> bool {
         }
         for (client, bundle) in &agent.held {
             places.entry(*client).or_default().insert(place);
-            for (name, amount) in world.kinds.quantities(bundle) {
+            for (name, amount) in world.kinds.shares(bundle, &agent.total) {
                 *amount_of(held.entry(*client).or_default(), name) += amount;
             }
         }

@@ -165,6 +165,26 @@ impl Kinds {
             .filter_map(|(kind, amount)| Some((self.kinds[kind].name?, amount)))
     }
 
+    /// As [`Kinds::quantities`], but of what is shared only as much as there is in `total`: however many
+    /// copies one holds, it has that much to use.
+    pub fn shares<'a>(
+        &'a self,
+        held: &'a Bundle,
+        total: &'a Bundle,
+    ) -> impl Iterator<Item = (NameIx, i64)> + 'a {
+        held.scalars().filter_map(|(kind, amount)| {
+            let Kind {
+                name, is_shared, ..
+            } = self.kinds[kind];
+            let one = total.scalar(kind).filter(|_| is_shared);
+            Some((name?, one.map_or(amount, |one| amount.min(one))))
+        })
+    }
+
+    pub fn has_shared(&self, bundle: &Bundle) -> bool {
+        bundle.kinds().any(|kind| self.kinds[kind].is_shared)
+    }
+
     /// The part of [`Kinds::quantities`] that is charged to the quota of whoever holds it.
     pub fn charged(&self, bundle: &Bundle) -> impl Iterator<Item = (NameIx, i64)> {
         bundle

@@ -25,6 +25,7 @@ mod priority;
 pub mod quota;
 mod random;
 pub mod shadow;
+mod shares;
 pub mod slots;
 pub mod sorter;
 pub mod standing;

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use super::*;
 use crate::{
-    scene::{Scene, framework_id},
+    scene::{Scene, framework_id, parse},
     scene_quota::{AGENT, config, exactly, offers, scene, set_quota, takers},
 };
 
@@ -281,4 +282,37 @@ fn what_is_left_when_guarantees_are_met_goes_by_fair_share() {
     scene.add_framework("late", &["m"]);
     scene.add_agent("2", AGENT);
     assert_eq!(takers(&mut scene), ["late"]);
+}
+
+#[test]
+fn limits_leave_what_is_not_consumed_and_never_less_than_nothing() {
+    // Limits, what is consumed, and what is left of cpus, mem and disk; None where there is no limit.
+    let cases: [(&str, &str, [Option<i64>; 3]); 8] = [
+        ("", "", [None, None, None]),
+        ("", "cpus:10", [None, None, None]),
+        ("cpus:1", "", [Some(1), None, None]),
+        ("cpus:1", "cpus:1", [Some(0), None, None]),
+        ("cpus:1", "cpus:2", [Some(0), None, None]),
+        ("cpus:1;mem:10", "cpus:1", [Some(0), Some(10), None]),
+        ("cpus:1;mem:10", "cpus:1;disk:10", [Some(0), Some(10), None]),
+        (
+            "cpus:1;mem:10",
+            "cpus:1;mem:5;disk:10",
+            [Some(0), Some(5), None],
+        ),
+    ];
+    for (limits, consumed, left) in cases {
+        let mut kinds = Kinds::default();
+        let names = ["cpus", "mem", "disk"].map(|name| kinds.name(name).unwrap());
+        let mut quotas = Quotas::new(&[config("q", "", limits)], &mut kinds, Minimums::default());
+        let role = quotas.of("q").unwrap();
+        let bundle = kinds.bundle(&parse(consumed));
+        for (name, amount) in kinds.charged_by_name(&bundle) {
+            quotas.change(Some(role), name, (amount, -amount), &mut Vec::new());
+        }
+        let place = quotas.get(role).unwrap();
+        let rest = names.map(|name| place.rest(quotas.account(role), name));
+        let expected = left.map(|units| units.map_or(i64::MAX, |units| units * 1000));
+        assert_eq!(rest, expected, "{limits} less {consumed}");
+    }
 }

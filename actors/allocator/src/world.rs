@@ -137,7 +137,7 @@ pub struct Client {
     pub suppressed: bool,
     /// Takes offers: its framework is active, it is subscribed and not suppressed.
     pub active: bool,
-    /// Thousandths held, by name; shared resources count for each holder.
+    /// Thousandths held, by name; shared resources count once for each holder.
     pub allocated: Vec<i64>,
     /// Where it holds something.
     pub agents: PlaceSet<AgentIx>,
@@ -297,7 +297,7 @@ impl World {
     }
 
     /// Notes that a client holds more or less, once until the notes are taken: a run gives one client much.
-    fn note_holds(&mut self, client: ClientIx) {
+    pub(crate) fn note_holds(&mut self, client: ClientIx) {
         if !std::mem::replace(&mut self.clients[client].noted, true) {
             self.notes.push(Note::ClientHolds(client));
         }
@@ -321,41 +321,37 @@ impl World {
         if bundle.is_empty() {
             return;
         }
-        let holder = &mut self.clients[client];
-        for (name, amount) in self.kinds.quantities(&bundle) {
-            *amount_of(&mut holder.allocated, name) += amount;
-        }
-        holder.agents.insert(agent);
+        self.clients[client].agents.insert(agent);
         self.charge(client, &bundle, 1);
-        let held = &mut self.agents[agent].held;
-        match held.binary_search_by_key(&client, |(client, _)| *client) {
-            Ok(at) => held[at].1.add(&bundle),
-            Err(at) => held.insert(at, (client, bundle)),
-        }
+        self.count_change((agent, client), &bundle, 1, |world| {
+            let held = &mut world.agents[agent].held;
+            match held.binary_search_by_key(&client, |(client, _)| *client) {
+                Ok(at) => held[at].1.add(&bundle),
+                Err(at) => held.insert(at, (client, bundle.clone())),
+            }
+        });
         self.note_holds(client);
     }
 
     /// Takes back from a client what of `bundle` it really holds on the agent, and returns that. The
     /// client stays, even if nothing keeps it: see [`World::drop_if_idle`].
     pub fn release(&mut self, agent: AgentIx, client: ClientIx, bundle: &Bundle) -> Bundle {
-        let place = &mut self.agents[agent];
+        let place = &self.agents[agent];
         let Ok(at) = place
             .held
             .binary_search_by_key(&client, |(client, _)| *client)
         else {
             return Bundle::default();
         };
-        let mine = &mut place.held[at].1;
-        let released = mine.intersection(bundle);
-        mine.subtract(&released);
-        let holder = &mut self.clients[client];
-        if mine.is_empty() {
-            place.held.remove(at);
-            holder.agents.remove(agent);
-        }
-        for (name, amount) in self.kinds.quantities(&released) {
-            *amount_of(&mut holder.allocated, name) -= amount;
-        }
+        let released = place.held[at].1.intersection(bundle);
+        self.count_change((agent, client), &released, -1, |world| {
+            let held = &mut world.agents[agent].held;
+            held[at].1.subtract(&released);
+            if held[at].1.is_empty() {
+                held.remove(at);
+                world.clients[client].agents.remove(agent);
+            }
+        });
         if !released.is_empty() {
             self.charge(client, &released, -1);
             self.note_holds(client);
@@ -449,7 +445,7 @@ impl World {
 
 /// Takes from the agent's free resources what nobody else may hold beside the holder.
 fn subtract_exclusive(kinds: &Kinds, agent: &mut Agent, bundle: &Bundle) {
-    if agent.is_plain || !bundle.kinds().any(|kind| kinds.get(kind).is_shared) {
+    if agent.is_plain || !kinds.has_shared(bundle) {
         agent.free.subtract(bundle);
         return;
     }

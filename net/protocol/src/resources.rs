@@ -12,6 +12,8 @@ mod name;
 mod quantity;
 mod ranges;
 mod rules;
+#[cfg(test)]
+mod scene;
 mod text;
 
 use std::collections::BTreeSet;

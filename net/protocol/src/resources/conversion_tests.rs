@@ -93,6 +93,75 @@ fn a_volume_comes_and_goes() {
 }
 
 #[test]
+fn a_volume_takes_the_whole_of_a_mount() {
+    let mount = |size: u32, rest: &str| {
+        let info =
+            format!(r#","disk":{{"source":{{"type":"MOUNT","mount":{{"root":"mnt"}}}}{rest}}}"#);
+        disk(size, &info)
+    };
+    let all = |text: String| {
+        let resource = json::decode(text.as_bytes(), &Limits::HTTP).expect(&text);
+        Resources::from_proto(&[resource]).expect(&text)
+    };
+    let info = r#","persistence":{"id":"v"},"volume":{"mode":"RW","container_path":"data"}"#;
+    let create = |size: u32| {
+        let volume = mount(size, info);
+        operation(&format!(
+            r#"{{"type":"CREATE","create":{{"volumes":[{volume}]}}}}"#
+        ))
+    };
+    let total = all(mount(200, ""));
+    let created = total.apply_all(&create(200)).expect("the whole");
+    assert_eq!(created, all(mount(200, info)));
+    let error = total.apply_all(&create(50)).expect_err("a part");
+    assert!(
+        matches!(error, ResourceError::NotContained { .. }),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_shared_volume_is_made_of_the_disk_it_gives_back() {
+    let step = |what: &str, size: u32| {
+        let volume = disk(size, &format!(r#"{VOLUME},"shared":{{}}"#));
+        let (kind, field) = (what.to_uppercase(), what);
+        operation(&format!(
+            r#"{{"type":"{kind}","{field}":{{"volumes":[{volume}]}}}}"#
+        ))
+    };
+    let reserved: v1::Resource =
+        json::decode(disk(1000, "").as_bytes(), &Limits::HTTP).expect("disk");
+    let total = Resources::parse("cpus:1;mem:512", "*").expect("text")
+        + Resources::from_proto(&[reserved]).expect("valid");
+    let created = total.apply_all(&step("create", 200)).expect("enough");
+    assert_eq!(
+        created.to_string(),
+        "cpus:1; mem:512; disk(reservations: [(DYNAMIC,ops)]):800; disk(reservations: [(DYNAMIC,ops)])[v:data]<SHARED>:200<1>"
+    );
+    assert_eq!(
+        created.apply_all(&step("destroy", 200)).expect("made"),
+        total
+    );
+    let error = total
+        .apply_all(&step("create", 2000))
+        .expect_err("too large");
+    assert!(
+        matches!(error, ResourceError::NotContained { .. }),
+        "{error}"
+    );
+}
+
+#[test]
+fn what_is_reserved_leaves_the_rest_as_it_was() {
+    let free = Resources::parse("cpus:1;mem:512", "*").expect("text");
+    let text = r#"{"type":"RESERVE","reserve":{"resources":[{"name":"cpus","type":"SCALAR","scalar":{"value":1},"reservations":[{"type":"DYNAMIC","role":"role","principal":"p"}]}]}}"#;
+    let after = free.apply_all(&operation(text)).expect("free");
+    assert_eq!(after.named("mem"), free.named("mem"));
+    assert_eq!(after.reserved_to("role"), after.named("cpus"));
+    assert_eq!((after.cpus(), after.len()), (Quantity::from_units(1), 2));
+}
+
+#[test]
 fn a_shared_volume_in_use_stays() {
     let shared = disk(5, &format!(r#"{VOLUME},"shared":{{}}"#));
     let volume =

@@ -411,3 +411,7 @@ impl PartialEq for Entry {
         self.same_kind(other) && self.value == other.value && self.copies == other.copies
     }
 }
+
+#[cfg(test)]
+#[path = "entry_tests.rs"]
+mod tests;

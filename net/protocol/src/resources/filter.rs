@@ -258,3 +258,7 @@ impl Entry {
 fn within(role: &str, tree: &str) -> bool {
     role == tree || roles::is_strict_subrole_of(role, tree)
 }
+
+#[cfg(test)]
+#[path = "filter_tests.rs"]
+mod tests;

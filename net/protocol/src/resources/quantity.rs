@@ -100,3 +100,7 @@ impl fmt::Display for Quantity {
         write!(f, "{sign}{units}.{}", rest.trim_end_matches('0'))
     }
 }
+
+#[cfg(test)]
+#[path = "quantity_tests.rs"]
+mod tests;

@@ -6,6 +6,34 @@ fn read(text: &str) -> v1::Resource {
     json::decode(text.as_bytes(), &Limits::HTTP).expect(text)
 }
 
+/// Nothing is wrong with these.
+#[test]
+fn reservations_and_disks_that_are_whole_are_valid() {
+    let disk =
+        |rest: &str| format!(r#"{{"name":"disk","type":"SCALAR","scalar":{{"value":10}},{rest}}}"#);
+    let role = r#""reservations":[{"type":"STATIC","role":"role"}]"#;
+    let volume = r#""persistence":{"id":"1"},"volume":{"mode":"RW","container_path":"path"}"#;
+    let cases = [
+        r#"{"name":"cpus","type":"SCALAR","scalar":{"value":8}}"#.into(),
+        scalar(role),
+        scalar(r#""reservations":[{"type":"DYNAMIC","role":"role","principal":"p"}]"#),
+        scalar(
+            r#""reservations":[{"type":"DYNAMIC","role":"role","principal":"p","labels":{"labels":[{"key":"foo","value":"bar"}]}}]"#,
+        ),
+        disk(&format!(r#"{role},"disk":{{{volume}}}"#)),
+        disk(r#""disk":{"volume":{"mode":"RW","container_path":"path"}}"#),
+        disk(&format!(
+            r#"{role},"disk":{{"source":{{"type":"PATH","path":{{"root":"mnt"}}}},{volume}}}"#
+        )),
+        disk(&format!(
+            r#"{role},"disk":{{"source":{{"type":"MOUNT","mount":{{"root":"mnt"}}}},{volume}}}"#
+        )),
+    ];
+    for text in &cases {
+        assert_eq!(validate(&read(text)), Ok(()), "{text}");
+    }
+}
+
 fn scalar(rest: &str) -> String {
     format!(r#"{{"name":"cpus","type":"SCALAR","scalar":{{"value":1}},{rest}}}"#)
 }

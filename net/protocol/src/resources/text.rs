@@ -74,6 +74,11 @@ fn parse_token(token: &str, default_role: &str) -> Result<Entry, ResourceError> 
     };
     let (name, role) = (name.trim(), role.trim());
     let value = match values::parse_value(text) {
+        Ok(values::Value::Scalar(amount)) if amount.is_zero() && !is_zero(text) => {
+            return Err(ResourceError::Text(
+                "Invalid scalar resource: value <= 0".into(),
+            ));
+        }
         Ok(values::Value::Scalar(amount)) => Value::Scalar(amount),
         Ok(values::Value::Ranges(ranges)) => Value::Ranges(ranges),
         Ok(values::Value::Set(items)) => Value::Set(items),
@@ -100,6 +105,11 @@ fn parse_token(token: &str, default_role: &str) -> Result<Entry, ResourceError> 
     let entry = Entry::new(name, value, terms);
     validate(&entry.to_proto()).map_err(ResourceError::Text)?;
     Ok(entry)
+}
+
+/// Zero itself; what only rounds to it is refused, on the command line as in the API.
+fn is_zero(scalar: &str) -> bool {
+    scalar.replace(' ', "").parse() == Ok(0.0_f64)
 }
 
 fn parse_json(text: &str, default_role: &str) -> Result<Vec<Entry>, ResourceError> {

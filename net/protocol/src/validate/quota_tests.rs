@@ -71,8 +71,33 @@ fn a_guarantee_is_within_the_limit_of_its_resource() {
         check("role", &more, &less),
         "'QuotaConfig.guarantees' { cpus: 20, mem: 40 } is not contained within the 'QuotaConfig.limits' { cpus: 10, mem: 20 }"
     );
+    let one_less = [("cpus", 20.0), ("mem", 20.0)];
+    assert_eq!(
+        check("role", &more, &one_less),
+        "'QuotaConfig.guarantees' { cpus: 20, mem: 40 } is not contained within the 'QuotaConfig.limits' { cpus: 20, mem: 20 }"
+    );
     assert_eq!(check("role", &less, &less), "");
     assert_eq!(check("role", &less, &more), "");
+    let names = |list: &[&'static str]| -> Vec<(&str, f64)> {
+        list.iter().map(|name| (*name, 1.0)).collect()
+    };
+    let cases: [(&[&str], &[&str]); 7] = [
+        (&[], &[]),
+        (&[], &["cpus"]),
+        (&["cpus", "mem"], &["cpus", "mem"]),
+        (&["cpus", "mem"], &["cpus", "mem", "disk"]),
+        (&["cpus", "mem", "disk"], &["cpus", "mem"]),
+        (&["cpus", "disk"], &["cpus", "mem"]),
+        (&["gpus", "disk"], &["cpus", "mem"]),
+    ];
+    for (guaranteed, limited) in cases {
+        let (guarantees, limits) = (names(guaranteed), names(limited));
+        assert_eq!(
+            check("role", &guarantees, &limits),
+            "",
+            "{guaranteed:?} {limited:?}"
+        );
+    }
     let disk = [("cpus", 10.0), ("mem", 20.0), ("disk", 10.0)];
     let gpus = [("cpus", 10.0), ("mem", 20.0), ("gpus", 1.0)];
     assert_eq!(

@@ -1,0 +1,56 @@
+//! How what clients hold comes into their fair shares.
+//!
+//! Owns the amounts a client is counted with; the order that follows from them is [`crate::sorter`]'s. Of
+//! what is shared a client has one copy to use, however many it holds, so that counts once on each agent.
+
+use smallvec::SmallVec;
+
+use crate::{
+    bundle::Bundle,
+    world::{AgentIx, ClientIx, World, amount_of},
+};
+
+impl World {
+    /// Does `change`, by which a client holds `bundle` more (`sign` 1) or less (-1), and counts that.
+    pub(crate) fn count_change(
+        &mut self,
+        (agent, client): (AgentIx, ClientIx),
+        bundle: &Bundle,
+        sign: i64,
+        change: impl FnOnce(&mut Self),
+    ) {
+        if self.agents[agent].is_plain || !self.kinds.has_shared(bundle) {
+            change(self);
+            let allocated = &mut self.clients[client].allocated;
+            for (name, amount) in self.kinds.quantities(bundle) {
+                *amount_of(allocated, name) += sign * amount;
+            }
+            return;
+        }
+        self.count_all_of(agent, client, -1);
+        change(self);
+        self.count_all_of(agent, client, 1);
+    }
+
+    /// Counts (`sign` 1) all that anybody holds on an agent, or no longer (-1): how much a copy is depends
+    /// on the agent's total.
+    pub(crate) fn count_holders(&mut self, agent: AgentIx, sign: i64) {
+        let held = self.agents[agent].held.iter();
+        let clients: SmallVec<[ClientIx; 4]> = held.map(|(client, _)| *client).collect();
+        for client in clients {
+            self.count_all_of(agent, client, sign);
+            self.note_holds(client);
+        }
+    }
+
+    fn count_all_of(&mut self, agent: AgentIx, client: ClientIx, sign: i64) {
+        let place = &self.agents[agent];
+        let Some(held) = place.held_by(client) else {
+            return;
+        };
+        let allocated = &mut self.clients[client].allocated;
+        for (name, amount) in self.kinds.shares(held, &place.total) {
+            *amount_of(allocated, name) += sign * amount;
+        }
+    }
+}
