@@ -22,6 +22,7 @@ use std::ops::{Add, AddAssign, Sub, SubAssign};
 use smallvec::SmallVec;
 
 pub use conversion::{Conversion, conversions};
+pub use convert::downgrade;
 pub use entry::{Entry, Reservation, ReservationType, Terms, Value};
 pub use name::Name;
 pub use quantity::Quantity;

@@ -148,22 +148,51 @@ impl Entry {
     /// With `role` and `reservation` beside the stack, where these can say it.
     fn to_endpoint(&self) -> v1::Resource {
         let mut resource = self.to_proto();
-        match self.terms().reservations.as_slice() {
-            [] => resource.role = Some(roles::ANY.into()),
-            [single] => {
-                resource.role = Some(single.role.clone());
-                resource.reservation =
-                    (single.kind == ReservationType::Dynamic).then(|| ReservationInfo {
-                        r#type: None,
-                        role: None,
-                        principal: single.principal.clone(),
-                        labels: single.labels.clone(),
-                    });
-            }
-            _ => {}
-        }
+        add_old_format(&mut resource);
         resource
     }
+}
+
+/// Sets `role` and `reservation` by the stack, unless the stack says more than they can.
+fn add_old_format(resource: &mut v1::Resource) {
+    match resource.reservations.as_slice() {
+        [] => {
+            let role = resource.role.take();
+            resource.role = role.or_else(|| Some(roles::ANY.into()));
+        }
+        [single] => {
+            let is_dynamic = single.r#type() == reservation_info::Type::Dynamic;
+            resource.reservation = is_dynamic.then(|| ReservationInfo {
+                r#type: None,
+                role: None,
+                principal: single.principal.clone(),
+                labels: single.labels.clone(),
+            });
+            resource.role.clone_from(&single.role);
+        }
+        _ => {}
+    }
+}
+
+/// Puts resources into pre-refinement format, for frameworks without RESERVATION_REFINEMENT. What is
+/// refined stays as it is.
+///
+/// # Errors
+/// [`ResourceError::Unsupported`] names the first that stayed; the others are converted all the same.
+pub fn downgrade(resources: &mut [v1::Resource]) -> Result<(), ResourceError> {
+    for resource in resources.iter_mut() {
+        add_old_format(resource);
+        if resource.reservations.len() < 2 {
+            resource.reservations.clear();
+        }
+    }
+    let refined = resources.iter().find(|r| !r.reservations.is_empty());
+    refined.map_or(Ok(()), |resource| {
+        Err(ResourceError::Unsupported(format!(
+            "{} has refined reservations, which the pre-reservation-refinement format cannot express",
+            DisplayProto(resource)
+        )))
+    })
 }
 
 /// The stack, whatever the format.
@@ -226,17 +255,9 @@ impl Resources {
     /// [`ResourceError::Unsupported`] where a reservation is refined: such resources are not shown to
     /// them.
     pub fn to_pre_refinement(&self) -> Result<Vec<v1::Resource>, ResourceError> {
-        let old = |entry: &Entry| {
-            if entry.is_refined() {
-                return Err(ResourceError::Unsupported(format!(
-                    "{entry} has refined reservations, which the pre-reservation-refinement format cannot express"
-                )));
-            }
-            let mut resource = entry.to_endpoint();
-            resource.reservations.clear();
-            Ok(resource)
-        };
-        self.iter().map(old).collect()
+        let mut resources = self.to_proto();
+        downgrade(&mut resources)?;
+        Ok(resources)
     }
 }
 

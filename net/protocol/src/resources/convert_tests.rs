@@ -33,3 +33,44 @@ fn formats() {
         r#"[{"name":"cpus","type":"SCALAR","scalar":{"value":1.0},"role":"*"}]"#
     );
 }
+
+#[test]
+fn what_is_not_refined_goes_into_the_older_format_and_what_is_stays() {
+    const BAR: &str = r#"{"type":"DYNAMIC","role":"bar","principal":"p1"}"#;
+    let refined =
+        format!(r#""reservations":[{BAR},{{"type":"DYNAMIC","role":"bar/baz","principal":"p2"}}]"#);
+    let cases = [
+        (
+            String::from(r#""reservations":[]"#),
+            String::from(r#""role":"*""#),
+        ),
+        (
+            r#""reservations":[{"type":"STATIC","role":"foo"}]"#.into(),
+            r#""role":"foo""#.into(),
+        ),
+        (
+            format!(r#""reservations":[{BAR}]"#),
+            r#""role":"bar","reservation":{"principal":"p1"}"#.into(),
+        ),
+        (refined.clone(), refined),
+    ];
+    let read_all = |texts: [&String; 4]| texts.map(|text| read(&scalar(text)));
+    let mut all = read_all(cases.each_ref().map(|(before, _)| before));
+    let expected = read_all(cases.each_ref().map(|(_, after)| after));
+    let error = downgrade(&mut all).expect_err("one is refined").to_string();
+    assert!(
+        error.starts_with("cpus(reservations: [(DYNAMIC,bar,p1),(DYNAMIC,bar/baz,p2)]):1 has"),
+        "{error}"
+    );
+    assert_eq!(all, expected);
+    assert_eq!(
+        downgrade(&mut all[..3]),
+        Ok(()),
+        "what is old stays as it is"
+    );
+    assert_eq!(all, expected);
+    let resources = Resources::from_proto(&all).expect("each format is understood");
+    let unrefined = resources.filter(|entry| !entry.is_refined());
+    assert!(resources.to_pre_refinement().is_err());
+    assert_eq!(unrefined.to_pre_refinement().expect("old").len(), 3);
+}

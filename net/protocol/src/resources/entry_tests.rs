@@ -228,6 +228,11 @@ fn shared_volumes_that_differ_leave_each_other_alone() {
     assert_eq!(&both - &one, two);
     assert_eq!(&one - &two, one);
 
+    // Of one id too: a copy is the whole volume.
+    let larger = disk(100, &shared_volume("1"));
+    let both = &one + &larger;
+    assert_eq!((copies(&both, &one), copies(&both, &larger)), (1, 1));
+
     // The same volume, shared and not.
     let (shared, own) = (disk(100, &shared_volume("1")), disk(100, &volume("1")));
     let with = |volume: &Resources| parse("cpus:1;mem:5") + volume;
