@@ -6,11 +6,14 @@ use tepui_messages::{
     allocator::{Allocation, Proposal, Proposals, WorldChange},
     change::{Change, OfferEnd},
 };
-use tepui_protocol::v1::{
-    Address, AgentId, Offer, OfferId, Resource, Url,
-    framework_info::capability::Type as Capability,
-    resource::AllocationInfo,
-    scheduler::{Event, event},
+use tepui_protocol::{
+    resources,
+    v1::{
+        Address, AgentId, Offer, OfferId, Resource, Url,
+        framework_info::capability::Type as Capability,
+        resource::AllocationInfo,
+        scheduler::{Event, event},
+    },
 };
 
 use crate::{
@@ -131,11 +134,18 @@ impl MasterCore {
             unavailability: None,
             allocation_info: Some(allocation),
         };
-        let seen = if framework.has(Capability::MultiRole) {
+        let mut seen = if framework.has(Capability::MultiRole) {
             full.clone()
         } else {
             single_role(full.clone())
         };
+        if !framework.has(Capability::ReservationRefinement) {
+            let downgraded = resources::downgrade(&mut seen.resources);
+            debug_assert!(
+                downgraded.is_ok(),
+                "refined reservations are offered only to frameworks that know them"
+            );
+        }
         let full = Arc::new(full);
         let entry = OfferEntry {
             offer: Arc::clone(&full),

@@ -185,3 +185,21 @@ fn offers_that_stand_too_long_are_taken_back_oldest_first() {
     }
     assert!(stage.core.offers.is_empty());
 }
+
+#[test]
+fn only_those_who_know_refined_reservations_see_their_form() {
+    let mut stage = Stage::new();
+    let node = stage.agent("cpus:4;mem(dev):512");
+    let old = stage.subscribe(json!({"roles": ["dev"], "capabilities": [{"type": "MULTI_ROLE"}]}));
+    let new = stage.subscribe(json!({"roles": ["dev"],
+        "capabilities": [{"type": "MULTI_ROLE"}, {"type": "RESERVATION_REFINEMENT"}]}));
+    for (scheduler, cpus_role, mem_role) in [(&old, Some("*"), Some("dev")), (&new, None, None)] {
+        stage.offer_as(scheduler, "dev", &node, "cpus:1;mem(dev):256");
+        let offers = &stage.events_of(&scheduler.stream)[0]["offers"]["offers"];
+        let resources = &offers[0]["resources"];
+        assert_eq!(resources[0]["role"].as_str(), cpus_role);
+        assert_eq!(resources[1]["role"].as_str(), mem_role);
+        let is_new = resources[1].get("reservations").is_some();
+        assert_eq!(is_new, mem_role.is_none(), "{resources}");
+    }
+}
