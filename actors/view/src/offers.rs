@@ -108,7 +108,8 @@ fn held_share_secs(world: &World, framework: &Framework, now: UnixNanos) -> f64 
         let age = seconds(now.saturating_sub(open.since).max(0));
         dominant_share(world, &open.offer) * age
     });
-    held.sum()
+    // A sum of nothing would be below zero in print.
+    held.fold(0.0, |sum, held| sum + held)
 }
 
 fn dominant_share(world: &World, offer: &Offer) -> f64 {
