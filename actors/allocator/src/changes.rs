@@ -3,19 +3,16 @@
 //! Owns the meaning of each [`WorldChange`]. Whatever names something unknown changes nothing: the
 //! master may speak of a framework or an agent that has left in the meantime.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use smallvec::SmallVec;
 use tepui_messages::allocator::{Allocation, WorldChange};
-use tepui_protocol::{
-    roles,
-    v1::{AgentId, AgentInfo, FrameworkId, FrameworkInfo, Resource, scheduler::OfferConstraints},
-};
+use tepui_protocol::v1::{AgentId, AgentInfo, Resource};
 
 use crate::{
     bundle::Bundle,
-    constraints::Constraints,
-    world::{Agent, AgentIx, Capabilities, Client, ClientIx, Framework, FrameworkIx, Note, World},
+    subscribers::Description,
+    world::{Agent, AgentIx, ClientIx, Note, World},
 };
 
 /// Resources that came back with a refusal: the core sets the filter, since it knows the time.
@@ -25,13 +22,6 @@ pub(crate) struct Refusal {
     pub(crate) agent: AgentIx,
     pub(crate) refused: Bundle,
     pub(crate) refused_for: Duration,
-}
-
-/// A framework as the master describes it.
-struct Description {
-    info: Arc<FrameworkInfo>,
-    suppressed_roles: Vec<String>,
-    constraints: Option<Arc<OfferConstraints>>,
 }
 
 impl World {
@@ -212,105 +202,7 @@ impl World {
         self.notes.push(Note::AgentRemoved(agent));
     }
 
-    fn add_framework(
-        &mut self,
-        description: Description,
-        active: bool,
-        used: &[(AgentId, Allocation)],
-    ) {
-        let Some(id) = description.info.id.clone() else {
-            return;
-        };
-        // What agents told about it before is in `used` again.
-        self.remove_framework(&id);
-        let framework = self.framework(&id);
-        self.frameworks[framework].known = true;
-        self.frameworks[framework].active = active;
-        self.describe_framework(framework, &description);
-        for (agent_id, allocation) in used {
-            self.book_used(agent_id, allocation);
-        }
-    }
-
-    /// Roles, suppression, capabilities and constraints as a whole.
-    fn describe_framework(&mut self, framework: FrameworkIx, description: &Description) {
-        let info = &description.info;
-        let capabilities = Capabilities::of(info);
-        let place = &mut self.frameworks[framework];
-        place.capabilities = capabilities;
-        place.constraints = description.constraints.clone().map(Constraints::new);
-        let roles: BTreeSet<&str> = if capabilities.multi_role {
-            info.roles.iter().map(String::as_str).collect()
-        } else {
-            BTreeSet::from([info.role.as_deref().unwrap_or(roles::ANY)])
-        };
-        let before: Vec<(Arc<str>, ClientIx)> = place
-            .clients
-            .iter()
-            .map(|(role, client)| (Arc::clone(role), *client))
-            .collect();
-        for (role, client) in before {
-            if !roles.contains(&*role) {
-                self.clients[client].subscribed = false;
-                self.filters.clear_client(client);
-                self.settle_active(client);
-                self.drop_if_idle(client);
-            }
-        }
-        for role in roles {
-            let client = self.client_under(framework, role);
-            let suppressed = description
-                .suppressed_roles
-                .iter()
-                .any(|other| other == role);
-            let place = &mut self.clients[client];
-            place.subscribed = true;
-            if std::mem::replace(&mut place.suppressed, suppressed) && !suppressed {
-                self.filters.clear_client(client);
-            }
-            self.settle_active(client);
-            self.notes.push(Note::ClientWants(client));
-        }
-    }
-
-    fn set_framework_active(&mut self, id: &FrameworkId, active: bool) {
-        let Some(framework) = self.known_framework(id) else {
-            return;
-        };
-        self.frameworks[framework].active = active;
-        for client in self.clients_of(framework) {
-            if !active {
-                // A framework that comes back is asked about everything again.
-                self.filters.clear_client(client);
-            }
-            self.settle_active(client);
-        }
-    }
-
-    fn remove_framework(&mut self, id: &FrameworkId) {
-        let Some(&framework) = self.framework_by_id.get(&id.value) else {
-            return;
-        };
-        // With nothing known of it, the framework goes with its last client, or here if it has none.
-        self.frameworks[framework].known = false;
-        let clients = self.clients_of(framework);
-        if clients.is_empty() {
-            self.frameworks.remove(framework);
-            self.framework_by_id.remove(&id.value);
-        }
-        for client in clients {
-            self.clients[client].subscribed = false;
-            self.settle_active(client);
-            for agent in self.clients[client].agents.clone().iter() {
-                if let Some(held) = self.agents[agent].held_by(client).cloned() {
-                    self.release(agent, client, &held);
-                }
-            }
-            self.drop_if_idle(client);
-        }
-    }
-
-    fn book_used(&mut self, agent_id: &AgentId, allocation: &Allocation) {
+    pub(crate) fn book_used(&mut self, agent_id: &AgentId, allocation: &Allocation) {
         if let Some(agent) = self.agent(agent_id) {
             self.book(agent, allocation);
             self.refresh_free(agent);
@@ -409,97 +301,6 @@ impl World {
         match self.agents[agent].held_by(client) {
             Some(held) if held.is_protocol(resources) => held.clone(),
             _ => self.kinds.bundle(resources),
-        }
-    }
-
-    fn revive(&mut self, id: &FrameworkId, roles: &[String]) {
-        for client in self.clients_named(id, roles) {
-            self.clients[client].suppressed = false;
-            self.filters.clear_client(client);
-            self.settle_active(client);
-            self.notes.push(Note::ClientWants(client));
-        }
-    }
-
-    fn suppress(&mut self, id: &FrameworkId, roles: &[String]) {
-        for client in self.clients_named(id, roles) {
-            self.clients[client].suppressed = true;
-            self.settle_active(client);
-        }
-    }
-
-    fn known_framework(&self, id: &FrameworkId) -> Option<FrameworkIx> {
-        let framework = *self.framework_by_id.get(&id.value)?;
-        self.frameworks[framework].known.then_some(framework)
-    }
-
-    fn clients_of(&self, framework: FrameworkIx) -> Vec<ClientIx> {
-        self.frameworks[framework]
-            .clients
-            .values()
-            .copied()
-            .collect()
-    }
-
-    /// Of the roles, or all if none are named.
-    fn clients_named(&self, id: &FrameworkId, roles: &[String]) -> Vec<ClientIx> {
-        let Some(framework) = self.known_framework(id) else {
-            return Vec::new();
-        };
-        if roles.is_empty() {
-            return self.clients_of(framework);
-        }
-        let clients = &self.frameworks[framework].clients;
-        roles
-            .iter()
-            .filter_map(|role| clients.get(role.as_str()).copied())
-            .collect()
-    }
-
-    /// The framework of an id, made if need be as one nobody told of.
-    fn framework(&mut self, id: &FrameworkId) -> FrameworkIx {
-        if let Some(framework) = self.framework_by_id.get(&id.value) {
-            return *framework;
-        }
-        let framework = self.frameworks.insert(Framework {
-            id: id.clone(),
-            known: false,
-            active: false,
-            capabilities: Capabilities::default(),
-            constraints: None,
-            clients: std::collections::BTreeMap::new(),
-        });
-        self.framework_by_id.insert(id.value.clone(), framework);
-        framework
-    }
-
-    /// The framework's client under a role, made if need be as one that is not subscribed.
-    fn client_under(&mut self, framework: FrameworkIx, role: &str) -> ClientIx {
-        if let Some(client) = self.frameworks[framework].clients.get(role) {
-            return *client;
-        }
-        let role: Arc<str> = role.into();
-        let client = Client::new(framework, Arc::clone(&role));
-        let client = self.clients.insert(client);
-        self.frameworks[framework].clients.insert(role, client);
-        self.enter_quota(client);
-        self.notes.push(Note::ClientAdded(client));
-        client
-    }
-
-    fn settle_active(&mut self, client: ClientIx) {
-        let place = &self.clients[client];
-        let framework = &self.frameworks[place.framework];
-        let active = framework.known && framework.active && place.subscribed && !place.suppressed;
-        if place.active != active {
-            self.clients[client].active = active;
-            self.notes.push(Note::ClientActive(client));
-            if !active {
-                self.active.remove(client);
-            } else {
-                self.active.insert(client);
-                self.notes.push(Note::ClientWants(client));
-            }
         }
     }
 }

@@ -29,6 +29,7 @@ mod shares;
 pub mod slots;
 pub mod sorter;
 pub mod standing;
+mod subscribers;
 pub mod why;
 pub mod world;
 

@@ -14,6 +14,7 @@ pub mod http;
 mod join;
 pub mod leadership;
 pub mod naming;
+mod parts;
 mod reign;
 mod room;
 mod roster;
