@@ -20,18 +20,59 @@ use crate::core::{AllocatorCore, Config, Effect, Input};
 
 /// What every agent has: thousandths of cpus, mem, disk and gpus.
 const AGENT: [i64; 4] = [24_000, 98_304_000, 1_024_000_000, 0];
-const SEED: u64 = 1;
-const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+pub(crate) const SEED: u64 = 1;
+pub(crate) const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// An offer a framework holds.
-type Offer = (Arc<AgentId>, Allocation);
+pub(crate) type Offer = (Arc<AgentId>, Allocation);
+
+/// Offers that frameworks hold, as a master's tables have them.
+#[derive(Default)]
+pub(crate) struct Offers(pub(crate) Vec<Offer>);
+
+impl Offers {
+    pub(crate) fn add(&mut self, run: Proposals) {
+        for proposal in run.proposals {
+            for (agent_id, resources) in proposal.agents {
+                let allocation = Allocation {
+                    framework_id: proposal.framework_id.clone(),
+                    role: proposal.role.clone(),
+                    resources,
+                };
+                self.0.push((agent_id, allocation));
+            }
+        }
+    }
+
+    /// Takes out some, chosen by chance.
+    pub(crate) fn draw(&mut self, count: usize, random: &mut Random) -> Vec<Offer> {
+        let count = count.min(self.0.len());
+        let drawn = (0..count).map(|_| {
+            let at = random.below(self.0.len() as u64);
+            self.0.swap_remove(usize::try_from(at).unwrap_or_default())
+        });
+        drawn.collect()
+    }
+}
+
+/// What comes back, refused or not.
+pub(crate) fn recovered(
+    (agent_id, allocation): Offer,
+    refused_for: Option<Duration>,
+) -> WorldChange {
+    WorldChange::Recovered {
+        agent_id: AgentId::clone(&agent_id),
+        allocation,
+        refused_for,
+    }
+}
 
 /// The production core with agents and frameworks, and a master's side of the conversation.
 pub struct Cluster {
     core: AllocatorCore,
     random: Random,
     agents: usize,
-    offers: Vec<Offer>,
+    offers: Offers,
     to_master: Sender<Proposals>,
     master: Receiver<Proposals>,
 }
@@ -46,7 +87,7 @@ impl Cluster {
             core: core.expect("the default policy exists"),
             random: Random::seeded(SEED),
             agents,
-            offers: Vec::new(),
+            offers: Offers::default(),
             to_master,
             master,
         };
@@ -73,40 +114,27 @@ impl Cluster {
         }
         let took = begun.elapsed();
         while let Ok(run) = self.master.try_recv() {
-            for proposal in run.proposals {
-                for (agent_id, resources) in proposal.agents {
-                    let allocation = Allocation {
-                        framework_id: proposal.framework_id.clone(),
-                        role: proposal.role.clone(),
-                        resources,
-                    };
-                    self.offers.push((agent_id, allocation));
-                }
-            }
+            self.offers.add(run);
         }
         took
     }
 
     /// Offers nobody has answered.
     pub fn offers(&self) -> usize {
-        self.offers.len()
+        self.offers.0.len()
     }
 
     /// Declines every offer for ever.
     pub fn decline_all(&mut self) {
-        for offer in std::mem::take(&mut self.offers) {
-            self.give_back(offer, Some(FOR_EVER));
+        for offer in std::mem::take(&mut self.offers.0) {
+            self.tell(recovered(offer, Some(FOR_EVER)));
         }
     }
 
     /// Gives back some offers, chosen by chance, without a refusal.
     pub fn give_back_some(&mut self, count: usize) {
-        for _ in 0..count.min(self.offers.len()) {
-            let at = self.random.below(self.offers.len() as u64);
-            let offer = self
-                .offers
-                .swap_remove(usize::try_from(at).unwrap_or_default());
-            self.give_back(offer, None);
+        for offer in self.offers.draw(count, &mut self.random) {
+            self.tell(recovered(offer, None));
         }
     }
 
@@ -122,21 +150,13 @@ impl Cluster {
         }
     }
 
-    fn give_back(&mut self, (agent_id, allocation): Offer, refused_for: Option<Duration>) {
-        self.tell(WorldChange::Recovered {
-            agent_id: AgentId::clone(&agent_id),
-            allocation,
-            refused_for,
-        });
-    }
-
     fn tell(&mut self, change: WorldChange) {
         let change = Input::World(change);
         self.core.on(Duration::ZERO, change, &mut Vec::new());
     }
 }
 
-fn agent_id(number: usize) -> AgentId {
+pub(crate) fn agent_id(number: usize) -> AgentId {
     AgentId {
         value: format!("4f3c9a52-6d7e-4b0e-9f51-0c1d2e3f4a5b-S{number}"),
     }

@@ -13,7 +13,7 @@ use std::{
 use tepui_kit::Random;
 use tepui_messages::allocator::{Allocation, WorldChange};
 use tepui_protocol::v1::{
-    AgentId, AgentInfo, FrameworkId, FrameworkInfo, Resource,
+    AgentInfo, FrameworkId, FrameworkInfo, Resource,
     framework_info::{Capability, capability},
     quota::QuotaConfig,
     resource::{ReservationInfo, reservation_info},
@@ -21,14 +21,13 @@ use tepui_protocol::v1::{
 };
 
 use crate::{
+    bench::{FOR_EVER, Offers, SEED, agent_id, recovered},
     core::{AllocatorCore, Config, Effect, Input},
     invariants,
 };
 
 const CPUS: f64 = 24.0;
 const MEM: f64 = 96_000.0;
-const SEED: u64 = 1;
-const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// Each tenth agent has a quarter of what it has reserved for a role.
 const RESERVED_EVERY: usize = 10;
 const RESERVED_PART: f64 = 0.25;
@@ -45,7 +44,7 @@ pub struct QuotaCluster {
     agents: usize,
     frameworks: usize,
     random: Random,
-    offers: Vec<(Arc<AgentId>, Allocation)>,
+    offers: Offers,
 }
 
 impl QuotaCluster {
@@ -57,7 +56,7 @@ impl QuotaCluster {
             agents,
             frameworks,
             random: Random::seeded(SEED),
-            offers: Vec::new(),
+            offers: Offers::default(),
         };
         for number in 0..agents {
             cluster.tell(agent(number, frameworks));
@@ -104,18 +103,8 @@ impl QuotaCluster {
         self.core.on(Duration::ZERO, Input::Woke, &mut effects);
         let took = begun.elapsed();
         for effect in effects {
-            let Effect::Propose(proposals) = effect else {
-                continue;
-            };
-            for proposal in proposals.proposals {
-                for (agent_id, resources) in proposal.agents {
-                    let allocation = Allocation {
-                        framework_id: proposal.framework_id.clone(),
-                        role: proposal.role.clone(),
-                        resources,
-                    };
-                    self.offers.push((agent_id, allocation));
-                }
+            if let Effect::Propose(proposals) = effect {
+                self.offers.add(proposals);
             }
         }
         took
@@ -123,20 +112,13 @@ impl QuotaCluster {
 
     /// Offers nobody has answered.
     pub fn offers(&self) -> usize {
-        self.offers.len()
+        self.offers.0.len()
     }
 
     /// Gives back so many offers, chosen by chance, without a refusal.
     pub fn give_back(&mut self, count: usize) {
-        for _ in 0..count.min(self.offers.len()) {
-            let at = self.random.below(self.offers.len() as u64);
-            let at = usize::try_from(at).unwrap_or_default();
-            let (agent_id, allocation) = self.offers.swap_remove(at);
-            self.tell(WorldChange::Recovered {
-                agent_id: AgentId::clone(&agent_id),
-                allocation,
-                refused_for: None,
-            });
+        for offer in self.offers.draw(count, &mut self.random) {
+            self.tell(recovered(offer, None));
         }
     }
 
@@ -161,12 +143,6 @@ impl QuotaCluster {
 fn is_refused(framework: usize, agent: usize) -> bool {
     let pair = ((framework as u64) << 32) | agent as u64;
     (pair.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40).is_multiple_of(REFUSED_EVERY)
-}
-
-fn agent_id(number: usize) -> AgentId {
-    AgentId {
-        value: format!("4f3c9a52-6d7e-4b0e-9f51-0c1d2e3f4a5b-S{number}"),
-    }
 }
 
 fn framework_id(number: usize) -> FrameworkId {

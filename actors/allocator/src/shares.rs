@@ -10,26 +10,35 @@ use crate::{
     world::{AgentIx, ClientIx, World, amount_of},
 };
 
+/// Whether all that the client holds on the agent has to be counted anew.
+#[must_use]
+pub(crate) struct Recount(bool);
+
 impl World {
-    /// Does `change`, by which a client holds `bundle` more (`sign` 1) or less (-1), and counts that.
+    /// Counts that a client is about to hold `bundle` more (`sign` 1) or less (-1) on an agent; to be followed by
+    /// [`World::count_changed`] once it does.
     pub(crate) fn count_change(
         &mut self,
-        (agent, client): (AgentIx, ClientIx),
+        agent: AgentIx,
+        client: ClientIx,
         bundle: &Bundle,
         sign: i64,
-        change: impl FnOnce(&mut Self),
-    ) {
-        if self.agents[agent].is_plain || !self.kinds.has_shared(bundle) {
-            change(self);
-            let allocated = &mut self.clients[client].allocated;
-            for (name, amount) in self.kinds.quantities(bundle) {
-                *amount_of(allocated, name) += sign * amount;
-            }
-            return;
+    ) -> Recount {
+        if !self.agents[agent].is_plain && self.kinds.has_shared(bundle) {
+            self.count_all_of(agent, client, -1);
+            return Recount(true);
         }
-        self.count_all_of(agent, client, -1);
-        change(self);
-        self.count_all_of(agent, client, 1);
+        let allocated = &mut self.clients[client].allocated;
+        for (name, amount) in self.kinds.quantities(bundle) {
+            *amount_of(allocated, name) += sign * amount;
+        }
+        Recount(false)
+    }
+
+    pub(crate) fn count_changed(&mut self, agent: AgentIx, client: ClientIx, recount: Recount) {
+        if recount.0 {
+            self.count_all_of(agent, client, 1);
+        }
     }
 
     /// Counts (`sign` 1) all that anybody holds on an agent, or no longer (-1): how much a copy is depends

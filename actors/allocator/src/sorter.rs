@@ -7,6 +7,8 @@
 //! The tree is root, roles by path, and under each role its clients. The clients of a role that has roles
 //! below it compete with those as one sibling named `.`, as Mesos has it; here every role has it.
 
+mod invariants;
+
 use std::{
     collections::{BTreeMap, HashMap},
     sync::Arc,
@@ -78,6 +80,21 @@ enum Measure {
     Strict,
     /// At random by weight.
     Lottery,
+}
+
+impl Measure {
+    /// Of a node that has a rank; less comes first. Numbers at or above zero order like their bits.
+    fn key(self, place: &Node, inverse_totals: &[f64], lottery: &Lottery) -> u64 {
+        match self {
+            Self::Fair => place.share(inverse_totals).to_bits(),
+            Self::Strict => {
+                let share = place.share(inverse_totals) as f32;
+                let weight = !(place.weight as f32).to_bits();
+                u64::from(weight) << 32 | u64::from(share.to_bits())
+            }
+            Self::Lottery => lottery.turn(place.rank.node).to_bits(),
+        }
+    }
 }
 
 impl Default for Sorter {
@@ -166,21 +183,6 @@ impl Sorter {
     pub fn reseed(&mut self, random: &mut Random) {
         if self.measure == Measure::Lottery {
             self.lottery.reseed(random.fork());
-        }
-    }
-
-    /// What puts the node in order among its siblings: less comes first. Numbers at or above zero order like their
-    /// bits.
-    fn key(&self, node: NodeIx) -> u64 {
-        let place = &self.nodes[node];
-        match self.measure {
-            Measure::Fair => place.share(&self.inverse_totals).to_bits(),
-            Measure::Strict => {
-                let share = place.share(&self.inverse_totals) as f32;
-                let weight = !(place.weight as f32).to_bits();
-                u64::from(weight) << 32 | u64::from(share.to_bits())
-            }
-            Measure::Lottery => self.lottery.turn(node).to_bits(),
         }
     }
 
@@ -326,7 +328,7 @@ impl Sorter {
             while let Some(node) = next {
                 let place = &self.nodes[node];
                 let mut rank = place.rank;
-                rank.key = self.key(node);
+                rank.key = self.measure.key(place, &self.inverse_totals, &self.lottery);
                 way.push(rank);
                 next = place.parent;
             }
@@ -452,46 +454,9 @@ impl Sorter {
 
     /// The rank of a node as it is now.
     fn rank(&mut self, node: NodeIx) -> Rank {
-        let key = self.key(node);
         let place = &mut self.nodes[node];
-        place.rank.key = key;
+        place.rank.key = self.measure.key(place, &self.inverse_totals, &self.lottery);
         place.rank
-    }
-
-    /// Whether the tree agrees with itself: amounts and lists of each node with those of its children,
-    /// ranks with shares. For invariants.
-    pub(crate) fn is_consistent(&self) -> bool {
-        let mut sums: BTreeMap<NodeIx, Vec<i64>> = BTreeMap::new();
-        let mut children: BTreeMap<NodeIx, (usize, usize)> = BTreeMap::new();
-        for (_, place) in self.nodes.iter() {
-            if let Some(parent) = place.parent {
-                let (all, listed) = children.entry(parent).or_default();
-                *all += 1;
-                *listed += usize::from(place.listed);
-                for (name, amount) in (0_u32..).zip(&place.allocated) {
-                    *amount_of(sums.entry(parent).or_default(), NameIx::at(name)) += amount;
-                }
-            }
-        }
-        let trimmed = |amounts: &[i64]| {
-            let used = amounts.iter().rposition(|amount| *amount != 0);
-            amounts[..used.map_or(0, |last| last + 1)].to_vec()
-        };
-        self.nodes.iter().all(|(node, place)| {
-            let sum = sums.get(&node).map_or(&[][..], Vec::as_slice);
-            let order = place.parent.map(|parent| &self.nodes[parent].order);
-            let lists_right = order.is_none_or(|order| match (place.listed, order.only()) {
-                (false, _) => true,
-                (true, Some(only)) => only == node,
-                (true, None) => {
-                    (self.stale || place.rank.key == self.key(node))
-                        && order.holds(&place.rank, &self.seats)
-                }
-            });
-            let sum_is_right = place.client.is_some() || trimmed(sum) == trimmed(&place.allocated);
-            let (all, listed) = children.get(&node).copied().unwrap_or_default();
-            (place.names.count(), place.order.len()) == (all, listed) && lists_right && sum_is_right
-        })
     }
 }
 

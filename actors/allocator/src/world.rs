@@ -323,13 +323,13 @@ impl World {
         }
         self.clients[client].agents.insert(agent);
         self.charge(client, &bundle, 1);
-        self.count_change((agent, client), &bundle, 1, |world| {
-            let held = &mut world.agents[agent].held;
-            match held.binary_search_by_key(&client, |(client, _)| *client) {
-                Ok(at) => held[at].1.add(&bundle),
-                Err(at) => held.insert(at, (client, bundle.clone())),
-            }
-        });
+        let recount = self.count_change(agent, client, &bundle, 1);
+        let held = &mut self.agents[agent].held;
+        match held.binary_search_by_key(&client, |(client, _)| *client) {
+            Ok(at) => held[at].1.add(&bundle),
+            Err(at) => held.insert(at, (client, bundle)),
+        }
+        self.count_changed(agent, client, recount);
         self.note_holds(client);
     }
 
@@ -344,14 +344,14 @@ impl World {
             return Bundle::default();
         };
         let released = place.held[at].1.intersection(bundle);
-        self.count_change((agent, client), &released, -1, |world| {
-            let held = &mut world.agents[agent].held;
-            held[at].1.subtract(&released);
-            if held[at].1.is_empty() {
-                held.remove(at);
-                world.clients[client].agents.remove(agent);
-            }
-        });
+        let recount = self.count_change(agent, client, &released, -1);
+        let held = &mut self.agents[agent].held;
+        held[at].1.subtract(&released);
+        if held[at].1.is_empty() {
+            held.remove(at);
+            self.clients[client].agents.remove(agent);
+        }
+        self.count_changed(agent, client, recount);
         if !released.is_empty() {
             self.charge(client, &released, -1);
             self.note_holds(client);

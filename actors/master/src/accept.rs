@@ -36,6 +36,17 @@ pub(crate) struct Pool {
     pub(crate) resized: Resources,
 }
 
+impl Pool {
+    /// Something of it, as the allocator knows it.
+    pub(crate) fn allocation(&self, framework: &str, resources: &Resources) -> Allocation {
+        Allocation {
+            framework_id: framework_id(framework),
+            role: self.role.clone(),
+            resources: without_allocation(&resources.to_proto()),
+        }
+    }
+}
+
 impl MasterCore {
     pub(crate) fn accept(&mut self, id: &str, accept: call::Accept, turn: &mut Turn<'_>) {
         let refuse = accept.filters.and_then(|filters| filters.refuse_seconds);
@@ -65,11 +76,7 @@ impl MasterCore {
             if !left.is_empty() {
                 turn.allocator(WorldChange::Recovered {
                     agent_id: pool.agent_id.clone(),
-                    allocation: Allocation {
-                        framework_id: framework_id(id),
-                        role: pool.role.clone(),
-                        resources: without_allocation(&left.to_proto()),
-                    },
+                    allocation: pool.allocation(id, &left),
                     refused_for,
                 });
             }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use tepui_messages::{
-    allocator::{Allocation, WorldChange},
+    allocator::WorldChange,
     change::{Change, OperationKey},
 };
 use tepui_protocol::{
@@ -50,11 +50,7 @@ impl MasterCore {
         let destroys_shared = self.rescind_destroyed(&pool.agent_id.value, conversions, turn);
         turn.allocator(WorldChange::Converted {
             agent_id: pool.agent_id.clone(),
-            consumed: Allocation {
-                framework_id: framework_id(framework),
-                role: pool.role.clone(),
-                resources: without_allocation(&consumed.to_proto()),
-            },
+            consumed: pool.allocation(framework, &consumed),
             converted: without_allocation(&converted.to_proto()),
             total: total.to_proto(),
         });
