@@ -3,9 +3,11 @@
 use std::process::ExitCode;
 
 use serde_json::{Value, json};
-use tepui_client::{Client, Masters, operator::Operator};
 
-use super::lists::{list, text};
+use super::{
+    lists::{list, text},
+    of_leader,
+};
 use crate::{cli::AllocatorArgs, output};
 
 const PATH: &str = "/tepui/v1/allocator";
@@ -18,20 +20,14 @@ pub(crate) async fn allocator(args: AllocatorArgs) -> anyhow::Result<ExitCode> {
     if let Some(shadow) = args.shadow {
         change["shadow"] = Some(shadow).filter(|it| it != "none").into();
     }
-    let client = Client::default();
-    let masters = Masters::new(client.clone(), &args.list.target.master);
     let is_change = change != json!({});
-    let ask = async |leader: &str| {
-        let operator = Operator::new(client.clone(), leader);
+    let answer = of_leader(&args.list.target, async |operator| {
         if is_change {
             operator.post(PATH, &change).await?;
         }
         operator.json(PATH).await
-    };
-    let answer = masters.call(false, ask).await;
-    let answer = answer.map_err(|error| {
-        anyhow::anyhow!("--master {}: {error}", args.list.target.master.join(","))
-    })?;
+    })
+    .await?;
     if args.list.json {
         output::lines([answer.to_string()])?;
     } else {

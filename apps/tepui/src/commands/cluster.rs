@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use tepui_client::{Client, Masters, operator::Operator};
 use tepui_master::backup::{self, Contents};
 
+use super::of_leader;
 use crate::{
     cli::{
         AddArgs, BackupArgs, ClusterCommand, ListArgs, NameArgs, RestoreArgs, Target, VerifyArgs,
@@ -141,16 +142,7 @@ fn text(object: &Value, key: &str) -> String {
 
 /// Asks the leader for a change.
 async fn change(target: &Target, call: &Value) -> anyhow::Result<Value> {
-    let client = Client::default();
-    let masters = Masters::new(client.clone(), &target.master);
-    let ask = async |leader: &str| Operator::new(client.clone(), leader).post(PATH, call).await;
-    let answer = masters
-        .call(false, ask)
-        .await
-        .map_err(|error| match error {
-            tepui_client::Error::Refused { status, text } if status < 500 => anyhow!("{text}"),
-            error => anyhow!("--master {}: {error}", target.master.join(",")),
-        })?;
+    let answer = of_leader(target, async |operator| operator.post(PATH, call).await).await?;
     serde_json::from_slice(&answer).context("the answer is no JSON")
 }
 

@@ -3,9 +3,8 @@
 use std::process::ExitCode;
 
 use serde_json::Value;
-use tepui_client::{Client, Masters, operator::Operator};
 
-use super::why;
+use super::{of_leader, why};
 use crate::{
     cli::{ListArgs, OffersArgs, Target},
     output,
@@ -16,11 +15,7 @@ type Column = (&'static str, fn(&Value) -> String);
 
 /// What the leader answers.
 pub(super) async fn state(target: &Target, path: &str) -> anyhow::Result<Value> {
-    let client = Client::default();
-    let masters = Masters::new(client.clone(), &target.master);
-    let ask = async |leader: &str| Operator::new(client.clone(), leader).json(path).await;
-    let answer = masters.call(false, ask).await;
-    answer.map_err(|error| anyhow::anyhow!("--master {}: {error}", target.master.join(",")))
+    of_leader(target, async |operator| operator.json(path).await).await
 }
 
 /// Prints the objects: as JSON lines, or the named columns as a table.
