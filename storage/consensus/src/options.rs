@@ -115,6 +115,8 @@ impl Options {
             // Followers hear of a commit with the next entries or the next heartbeat: nobody waits for them to apply, and
             // telling them at once is two more messages and a turn of each member for every write.
             skip_bcast_commit: true,
+            // What is proposed together leaves together, and is answered once.
+            batch_append: true,
             min_election_tick,
             max_election_tick,
             max_uncommitted_size: self.max_uncommitted_bytes,
