@@ -423,14 +423,35 @@ proptest! {
         seed in any::<u64>(),
         steps in prop::collection::vec((step(), any::<bool>()), 100..200),
     ) {
-        let mut history = History {
-            scene: Scene::with(&Config::default(), seed),
-            mirror: Mirror::default(),
-            paused: false,
-        };
-        for (step, settle) in steps {
-            history.take_step(step);
-            history.check(settle)?;
-        }
+        live(seed, steps)?;
     }
+}
+
+proptest! {
+    // What slowly piles up shows in no short history. Nobody could read what a shrunk long one says.
+    #![proptest_config(ProptestConfig { cases: 1, max_shrink_iters: 0, ..ProptestConfig::default() })]
+
+    #[test]
+    fn and_so_they_do_in_a_long_one(
+        seed in any::<u64>(),
+        steps in prop::collection::vec((step(), any::<bool>()), LONG..=LONG),
+    ) {
+        live(seed, steps)?;
+    }
+}
+
+/// Steps of a long history.
+const LONG: usize = 20_000;
+
+fn live(seed: u64, steps: Vec<(Step, bool)>) -> Result<(), TestCaseError> {
+    let mut history = History {
+        scene: Scene::with(&Config::default(), seed),
+        mirror: Mirror::default(),
+        paused: false,
+    };
+    for (step, settle) in steps {
+        history.take_step(step);
+        history.check(settle)?;
+    }
+    Ok(())
 }

@@ -59,23 +59,43 @@ proptest! {
 
     #[test]
     fn no_history_breaks_an_invariant(steps in vec(step(), 1..120)) {
-        let mut world = World::new();
-        world.new_agent();
-        world.subscribe(60, true, false);
-        for step in steps {
-            world.take(step);
-        }
-        // Whatever was under way comes to an end, and all time runs out.
-        world.stage.release_writes();
-        world.all_agents_agree();
-        let peers: Vec<PeerId> = world.stage.core.peers.keys().copied().collect();
-        for peer in peers {
-            world.stage.input(Input::AgentLost { peer, silent: false });
-        }
-        world.stage.pass(Duration::from_secs(7200));
-        prop_assert!(world.stage.core.pending.is_empty());
-        prop_assert!(world.stage.core.agents_in_transition.is_empty());
-        prop_assert!(world.stage.core.agents.is_empty());
-        prop_assert!(world.stage.core.offers.is_empty());
+        live(steps);
     }
+}
+
+proptest! {
+    // What slowly piles up shows in no short history. Nobody could read what a shrunk long one says.
+    #![proptest_config(ProptestConfig { cases: 1, max_shrink_iters: 0, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_long_history_does_either(steps in vec(step(), LONG..=LONG)) {
+        live(steps);
+    }
+}
+
+/// Steps of a long history.
+const LONG: usize = 20_000;
+
+fn live(steps: Vec<Step>) {
+    let mut world = World::new();
+    world.new_agent();
+    world.subscribe(60, true, false);
+    for step in steps {
+        world.take(step);
+    }
+    // Whatever was under way comes to an end, and all time runs out.
+    world.stage.release_writes();
+    world.all_agents_agree();
+    let peers: Vec<PeerId> = world.stage.core.peers.keys().copied().collect();
+    for peer in peers {
+        world.stage.input(Input::AgentLost {
+            peer,
+            silent: false,
+        });
+    }
+    world.stage.pass(Duration::from_secs(7200));
+    assert!(world.stage.core.pending.is_empty());
+    assert!(world.stage.core.agents_in_transition.is_empty());
+    assert!(world.stage.core.agents.is_empty());
+    assert!(world.stage.core.offers.is_empty());
 }
