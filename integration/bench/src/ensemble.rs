@@ -131,10 +131,21 @@ impl Ensemble {
         }
         ensemble.settle().await?;
         if system == System::Zookeeper {
-            let leader = ensemble.leader().await?;
-            zookeeper::make_keys(ensemble.address(leader)).await?;
+            ensemble.make_keys().await?;
         }
         Ok(ensemble)
+    }
+
+    /// A leader of ZooKeeper that says it leads may still close a session or two: they are made when it takes them.
+    async fn make_keys(&self) -> anyhow::Result<()> {
+        let deadline = Instant::now() + READY_TIMEOUT;
+        loop {
+            let leader = self.leader().await?;
+            match zookeeper::make_keys(self.address(leader)).await {
+                Err(_) if Instant::now() < deadline => tokio::time::sleep(READY_LOOK).await,
+                made => return made,
+            }
+        }
     }
 
     pub(crate) fn address(&self, node: usize) -> String {

@@ -46,7 +46,7 @@ pub struct Options {
 
 impl Options {
     /// Followers wait for a leader at least this long, at most twice as long.
-    pub const DEFAULT_ELECTION_TIMEOUT: Duration = Duration::from_millis(500);
+    pub const DEFAULT_ELECTION_TIMEOUT: Duration = Duration::from_millis(350);
     /// The shortest election timeout that leaves room for a sync and a turn of a busy machine.
     pub const MIN_ELECTION_TIMEOUT: Duration = Duration::from_millis(300);
     const TICKS_OF_AN_ELECTION: u32 = 10;
