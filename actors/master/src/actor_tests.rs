@@ -49,6 +49,7 @@ fn before(registrar: Asker<Commit>, stage: &TestStage, given: &Given) -> Link<Ma
         roles: None,
         root_submissions: true,
         offer_timeout: None,
+        allocation_interval: Duration::from_secs(1),
         forgetting: Default::default(),
         rate_limits: Default::default(),
         traffic: Default::default(),

@@ -63,7 +63,10 @@ impl MasterCore {
         if let Some(reason) = self.engaged(peer, request.agent_info.id.as_ref()) {
             return self.refuse_agent(token, &reason, false, turn);
         }
-        if self.is_down(&request.agent_info.hostname, &request.pid) {
+        if self
+            .machines
+            .is_down(&request.agent_info.hostname, &request.pid)
+        {
             return self.refuse_agent(token, "Machine is `DOWN`", true, turn);
         }
         let Some(id) = request.agent_info.id.clone() else {
@@ -284,6 +287,7 @@ impl MasterCore {
             killed: BTreeSet::new(),
         };
         self.agents.insert(id.to_string(), agent);
+        self.look_up_schedule(id, turn);
         self.peers.insert(peer, id.to_string());
         if back.recovered {
             self.recall_tasks(request, turn);
@@ -347,6 +351,7 @@ impl MasterCore {
         record.reregistered_at = Some(turn.now);
         record.total = total.clone();
         let record = Arc::new(record.clone());
+        self.inverse.mark(id);
         let agent_id = AgentId {
             value: id.to_string(),
         };

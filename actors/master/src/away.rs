@@ -61,6 +61,7 @@ impl MasterCore {
             active: false,
         });
         self.discard_offers(id, turn);
+        self.discard_inverse_offers(id, turn);
         self.change(turn, Change::FrameworkUpdated(record));
         self.write_deadlines(&[id.to_string()], turn);
     }

@@ -3,7 +3,10 @@
 use tepui_messages::{allocator::WorldChange, master::Answer};
 use tepui_protocol::{
     node, roles,
-    v1::scheduler::{Call, call, call::Type},
+    v1::{
+        allocator::inverse_offer_status::Status,
+        scheduler::{Call, call, call::Type},
+    },
 };
 
 use crate::{
@@ -105,10 +108,20 @@ impl MasterCore {
                 let acknowledge = call.acknowledge_operation_status.unwrap_or_default();
                 self.acknowledge_operation(id, &acknowledge, turn);
             }
-            // REQUEST is counted and ignored by Mesos' allocator; no inverse offers are sent yet.
+            Type::AcceptInverseOffers => {
+                let accept = call.accept_inverse_offers.unwrap_or_default();
+                let refuse = accept.filters.and_then(|filters| filters.refuse_seconds);
+                let answer = (Status::Accept, accept.inverse_offer_ids.as_slice());
+                self.answer_inverse_offers(id, answer, refuse, turn);
+            }
+            Type::DeclineInverseOffers => {
+                let decline = call.decline_inverse_offers.unwrap_or_default();
+                let refuse = decline.filters.and_then(|filters| filters.refuse_seconds);
+                let answer = (Status::Decline, decline.inverse_offer_ids.as_slice());
+                self.answer_inverse_offers(id, answer, refuse, turn);
+            }
+            // REQUEST is counted and ignored by Mesos' allocator.
             Type::Request
-            | Type::AcceptInverseOffers
-            | Type::DeclineInverseOffers
             | Type::Unknown
             | Type::Subscribe
             | Type::Teardown
@@ -142,6 +155,7 @@ impl MasterCore {
             roles.clone()
         };
         if revive {
+            self.ask_again(id);
             self.forget_refusals(id, &concerned, turn);
         }
         let framework = self.frameworks.get_mut(id).expect("the caller was checked");

@@ -29,6 +29,8 @@ use tepui_registry::Command;
 
 use crate::{
     forgetting::Bounds,
+    inverse::Inverse,
+    maintenance::Machines,
     quota::QuotaChange,
     refusals::Unwritten,
     removals::Removals,
@@ -61,6 +63,8 @@ pub struct MasterConfig {
     pub root_submissions: bool,
     /// How long an offer may stand; `None` is for ever (Mesos: `--offer_timeout`).
     pub offer_timeout: Option<Duration>,
+    /// Nobody is asked twice within it for the same agent (Mesos: `--allocation_interval`).
+    pub allocation_interval: Duration,
     pub forgetting: Forgetting,
     /// How fast calls of schedulers are taken (Mesos: `--rate_limits`).
     pub rate_limits: RateLimits,
@@ -251,6 +255,10 @@ pub struct MasterCore {
     /// Nothing is offered until so many agents are there.
     pub(crate) offers_wait_for: Option<usize>,
     pub(crate) maintenance: MaintenanceRecord,
+    /// The same by machine.
+    pub(crate) machines: Machines,
+    /// Who was asked to leave agents whose machines are in the schedule.
+    pub(crate) inverse: Inverse,
     pub(crate) pending: BTreeMap<Ticket, Pending>,
     pub(crate) timers: Timers,
     pub(crate) removals: Removals,
@@ -302,6 +310,8 @@ impl MasterCore {
             quota: Vec::new(),
             offers_wait_for: None,
             maintenance: MaintenanceRecord::default(),
+            machines: Machines::default(),
+            inverse: Inverse::default(),
             pending: BTreeMap::new(),
             timers: Timers::default(),
             next_ticket: 0,
@@ -355,6 +365,7 @@ impl MasterCore {
         while let Some(timer) = self.timers.pop_due(now) {
             self.timer(timer, &mut turn);
         }
+        self.ask_for_agents(&mut turn);
         self.wake(&mut turn);
         self.told = turn.told;
     }

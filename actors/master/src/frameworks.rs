@@ -207,6 +207,7 @@ impl MasterCore {
             refuse(&old, "Framework failed over".to_string(), turn);
         }
         self.discard_offers(id, turn);
+        self.discard_inverse_offers(id, turn);
         self.timers.cancel(&failover_timer(id));
         self.forget_refusals_outside(id, &request, turn);
         let framework = self.frameworks.get_mut(id).expect("still there");
@@ -227,6 +228,7 @@ impl MasterCore {
             active: true,
         });
         self.restore_refusals_of(id, turn);
+        self.ask_returned_framework();
         self.tell_agents_of_update(id, turn);
     }
 

@@ -93,6 +93,16 @@ pub(crate) enum Step {
         framework: usize,
         revive: bool,
     },
+    /// The agent's machine enters the schedule, goes down, or is up again.
+    Maintain {
+        agent: usize,
+        mode: u8,
+    },
+    AnswerInverse {
+        framework: usize,
+        accept: bool,
+        seconds: u8,
+    },
     HoldWrites,
     FinishWrite,
     ReleaseWrites,
@@ -187,6 +197,12 @@ impl World {
                     self.stage.says(&node, leaves);
                 }
             }
+            Step::Maintain { agent, mode } => self.maintain(agent, mode),
+            Step::AnswerInverse {
+                framework,
+                accept,
+                seconds,
+            } => self.answer_inverse(framework, accept, seconds),
             Step::MarkGone(agent) => {
                 if let Some((_, node)) = self.node(agent) {
                     self.stage.operator_asks(json!({"type": "MARK_AGENT_GONE",

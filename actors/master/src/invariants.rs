@@ -25,6 +25,7 @@ pub(crate) fn check_tables(core: &MasterCore) -> Result<(), String> {
     agents_refer_to_what_exists(core)?;
     offers_refer_to_what_exists(core)?;
     connections_are_unique(core)?;
+    inverse_offers_refer_to_what_exists(core)?;
     operations_are_indexed(core)?;
     an_agent_has_one_standing(core)
 }
@@ -128,6 +129,52 @@ fn offers_refer_to_what_exists(core: &MasterCore) -> Result<(), String> {
         )?;
     }
     Ok(())
+}
+
+/// Whoever is asked is there and active, of agents that are active; agents are scheduled as their machines are.
+fn inverse_offers_refer_to_what_exists(core: &MasterCore) -> Result<(), String> {
+    let inverse = &core.inverse;
+    for (id, agent) in &core.agents {
+        let (hostname, pid) = (&agent.record.info.hostname, &agent.record.pid);
+        let scheduled = core.machines.unavailability(hostname, pid);
+        ensure(inverse.unavailability(id) == scheduled, || {
+            format!("{id} is scheduled otherwise than its machine")
+        })?;
+    }
+    let known = inverse.agents.keys();
+    ensure(known.clone().all(|id| core.agents.contains_key(id)), || {
+        "an agent is scheduled that is not there".to_string()
+    })?;
+    let asked: BTreeSet<u64> = inverse
+        .agents
+        .values()
+        .flat_map(|agent| agent.asked.values().copied())
+        .collect();
+    ensure(
+        inverse.offers.keys().copied().collect::<BTreeSet<_>>() == asked,
+        || "the tables of inverse offers differ".to_string(),
+    )?;
+    for (number, standing) in &inverse.offers {
+        let agent = &inverse.agents[&standing.agent_id];
+        let framework = core.frameworks.get(&standing.framework_id);
+        ensure(
+            agent.asked.get(&standing.framework_id) == Some(number)
+                && core.agents[&standing.agent_id].record.active
+                && framework.is_some_and(|framework| framework.record.active),
+            || format!("inverse offer {number} asks nobody"),
+        )?;
+    }
+    let refusing: BTreeSet<_> = inverse
+        .agents
+        .iter()
+        .flat_map(|(id, agent)| {
+            let refusing = agent.refusing.iter();
+            refusing.map(move |(framework, at)| (*at, id.clone(), framework.clone()))
+        })
+        .collect();
+    ensure(inverse.refusals == refusing, || {
+        "the tables of refused inverse offers differ".to_string()
+    })
 }
 
 fn connections_are_unique(core: &MasterCore) -> Result<(), String> {

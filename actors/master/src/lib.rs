@@ -21,13 +21,17 @@ mod histories_tests;
 #[cfg(test)]
 mod history;
 #[cfg(test)]
+mod history_maintenance;
+#[cfg(test)]
 mod history_operations;
 #[cfg(test)]
 mod history_tasks;
 mod hold;
 #[cfg(test)]
 mod invariants;
+mod inverse;
 mod losses;
+mod maintenance;
 mod offers;
 mod operations;
 mod operator;

@@ -60,6 +60,7 @@ impl MasterCore {
             active: false,
         });
         self.rescind_offers_of_agent(&id, turn);
+        self.end_inverse_offers_of_agent(&id, turn);
         self.change(turn, Change::AgentUpdated(record));
     }
 
@@ -83,6 +84,7 @@ impl MasterCore {
             Timer::WriteRefusals => self.write_refusals(turn),
             Timer::Hold => self.end_hold(turn),
             Timer::OfferTimeout => self.time_out_offers(turn),
+            Timer::InverseRefusal => self.end_inverse_refusals(turn.now),
             Timer::Forget => self.forget_absent_agents(turn),
             Timer::Unreachable { agent_id } => {
                 let lost = match self.agents.get(&agent_id) {
@@ -259,6 +261,7 @@ impl MasterCore {
         });
         if self.agents.contains_key(id) {
             self.rescind_offers_of_agent(id, turn);
+            self.unschedule_agent(id, turn);
             for (framework, task) in self.agents[id].tasks.clone() {
                 self.lose_task(&framework, &task, end, at, turn);
             }

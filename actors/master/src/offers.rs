@@ -131,7 +131,7 @@ impl MasterCore {
                 .collect(),
             attributes: info.attributes.clone(),
             executor_ids,
-            unavailability: None,
+            unavailability: self.inverse.unavailability(&agent_id.value),
             allocation_info: Some(allocation),
         };
         let mut seen = if framework.has(Capability::MultiRole) {
@@ -156,20 +156,27 @@ impl MasterCore {
             made_at: turn.now,
         };
         self.offers.insert(number, entry);
+        self.inverse.mark(&agent_id.value);
         self.time_offers();
         let at = turn.now;
         self.change(turn, Change::OfferAdded { offer: full, at });
         Some(seen)
     }
 
-    /// Sees to it that the oldest offer, which has the least number, ends in time.
-    fn time_offers(&mut self) {
+    /// Sees to it that the oldest offer, which has the least number, ends in time; inverse offers too.
+    pub(crate) fn time_offers(&mut self) {
         let running = self.timers.due(&Timer::OfferTimeout).is_some();
         let (Some(timeout), false) = (self.config.offer_timeout, running) else {
             return;
         };
-        if let Some((_, oldest)) = self.offers.first_key_value() {
-            let ends_at = oldest.made_at.saturating_add(nanos(timeout));
+        let offer = self.offers.first_key_value();
+        let inverse = self.inverse.offers.first_key_value();
+        let made_at = [
+            offer.map(|(_, oldest)| oldest.made_at),
+            inverse.map(|(_, oldest)| oldest.made_at),
+        ];
+        if let Some(oldest) = made_at.into_iter().flatten().min() {
+            let ends_at = oldest.saturating_add(nanos(timeout));
             self.timers.set(ends_at, Timer::OfferTimeout);
         }
     }
@@ -182,17 +189,23 @@ impl MasterCore {
         {
             self.rescind_offer(*number, turn);
         }
+        while let Some((number, oldest)) = self.inverse.offers.first_key_value()
+            && oldest.made_at.saturating_add(timeout) <= turn.now
+        {
+            self.rescind_inverse_offer(*number, turn);
+        }
         self.time_offers();
     }
 
-    /// The number in an offer id of this master.
+    /// The number in an id of an offer or inverse offer of this master, which may be gone.
+    pub(crate) fn number_of(&self, id: &OfferId) -> Option<u64> {
+        let number = id.value.strip_prefix(&self.config.info.id)?;
+        number.strip_prefix("-O")?.parse().ok()
+    }
+
+    /// The number of an offer that stands.
     pub(crate) fn offer_number(&self, id: &OfferId) -> Option<u64> {
-        let number = id
-            .value
-            .strip_prefix(&self.config.info.id)?
-            .strip_prefix("-O")?
-            .parse()
-            .ok()?;
+        let number = self.number_of(id)?;
         let known = self.offers.get(&number)?;
         (known.offer.id == *id).then_some(number)
     }
@@ -349,7 +362,7 @@ pub(crate) fn refusal(refuse_seconds: Option<f64>) -> Duration {
 }
 
 /// Where an agent's HTTP endpoints are, from its pid `slave(1)@ip:port`.
-fn agent_url(pid: &str, hostname: &str) -> Url {
+pub(crate) fn agent_url(pid: &str, hostname: &str) -> Url {
     let (process, address) = pid.split_once('@').unwrap_or(("slave(1)", pid));
     let (ip, port) = address.rsplit_once(':').unwrap_or((address, "0"));
     Url {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tepui_messages::change::{
     AgentRecord, Change, FrameworkRecord, MaintenanceRecord, Numbered, OperationKey, TaskKept,
 };
-use tepui_protocol::v1::{Operation, Task, quota::QuotaConfig};
+use tepui_protocol::v1::{Operation, Task, allocator::InverseOfferStatus, quota::QuotaConfig};
 
 use crate::{core::MasterCore, invariants::ensure, tables::is_terminal};
 
@@ -20,6 +20,8 @@ pub(crate) struct Replay {
     unreachable: BTreeSet<(String, String)>,
     executors: BTreeSet<(String, String, String)>,
     offers: BTreeSet<String>,
+    inverse_offers: BTreeSet<String>,
+    answers: BTreeMap<String, Vec<InverseOfferStatus>>,
     operations: BTreeMap<(String, OperationKey), Operation>,
     weights: BTreeMap<String, f64>,
     quota: Vec<QuotaConfig>,
@@ -177,10 +179,44 @@ impl Replay {
             }
             Change::OfferAdded { offer, .. } => self.offers.insert(offer.id.value.clone()),
             Change::OfferRemoved { offer_id, .. } => self.offers.remove(&offer_id.value),
+            Change::InverseOfferAdded(offer) => self.inverse_offers.insert(offer.id.value.clone()),
+            Change::InverseOfferRemoved { offer_id, .. } => {
+                self.inverse_offers.remove(&offer_id.value)
+            }
+            Change::InverseOffersAnswered { agent_id, answers } => {
+                let before = if answers.is_empty() {
+                    self.answers.remove(&agent_id.value)
+                } else {
+                    self.answers
+                        .insert(agent_id.value.clone(), answers.to_vec())
+                };
+                before.as_deref() != Some(&**answers)
+            }
             _ => true,
         };
         ensure(fits, || {
             "the change does not fit what was there".to_string()
+        })
+    }
+
+    fn check_inverse(&self, core: &MasterCore) -> Result<(), String> {
+        let standing = core.inverse.offers.values();
+        let standing = standing.map(|it| &it.offer.id.value);
+        ensure(
+            self.inverse_offers
+                .iter()
+                .eq(standing.collect::<BTreeSet<_>>()),
+            || "inverse offers".to_string(),
+        )?;
+        let agents = core.inverse.agents.iter();
+        let answered = agents.filter(|(_, agent)| !agent.answers.is_empty());
+        let answered = answered.map(|(id, agent)| (id, agent.answers.values().collect::<Vec<_>>()));
+        let mine = self
+            .answers
+            .iter()
+            .map(|(id, told)| (id, told.iter().collect::<Vec<_>>()));
+        ensure(mine.eq(answered), || {
+            "answers to inverse offers".to_string()
         })
     }
 
@@ -230,6 +266,7 @@ impl Replay {
             .map(|o| o.offer.id.value.clone())
             .collect();
         ensure(self.offers == offers, || "offers".to_string())?;
+        self.check_inverse(core)?;
         ensure(
             self.weights == core.weights
                 && self.quota == core.quota

@@ -55,6 +55,7 @@ impl MasterCore {
             turn.order(peer, Order::ShutdownFramework(order.clone()));
         }
         self.discard_offers(id, turn);
+        self.forget_inverse_offers(id, turn);
         self.end_tasks_of(id, turn);
         let executors: Vec<(String, String)> =
             self.frameworks[id].executors.keys().cloned().collect();

@@ -25,6 +25,8 @@ pub(crate) enum Timer {
     Hold,
     /// The oldest offer has stood for as long as offers may.
     OfferTimeout,
+    /// Frameworks that refused to be asked for an agent may be asked again.
+    InverseRefusal,
     /// Time to look for agents that have been away for too long.
     Forget,
 }

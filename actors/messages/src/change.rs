@@ -4,8 +4,9 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use tepui_protocol::v1::{
     AgentId, AgentInfo, DrainInfo, ExecutorId, ExecutorInfo, FrameworkId, FrameworkInfo,
-    MachineInfo, MasterInfo, Offer, OfferId, Operation, Resource, Task, TaskId, TaskStatus,
-    agent_info, maintenance, quota::QuotaConfig, scheduler::OfferConstraints,
+    InverseOffer, MachineInfo, MasterInfo, Offer, OfferId, Operation, Resource, Task, TaskId,
+    TaskStatus, agent_info, allocator::InverseOfferStatus, maintenance, quota::QuotaConfig,
+    scheduler::OfferConstraints,
 };
 
 use crate::UnixNanos;
@@ -89,6 +90,18 @@ pub enum Change {
     OperationRemoved {
         agent_id: AgentId,
         uuid: OperationKey,
+    },
+    /// A framework is asked to leave an agent.
+    InverseOfferAdded(Arc<InverseOffer>),
+    /// Answered, or void.
+    InverseOfferRemoved {
+        framework_id: FrameworkId,
+        offer_id: OfferId,
+    },
+    /// All that frameworks answered about this agent; none where it is not scheduled any more.
+    InverseOffersAnswered {
+        agent_id: AgentId,
+        answers: Arc<[InverseOfferStatus]>,
     },
     Weights(Arc<BTreeMap<String, f64>>),
     Quota(Arc<Vec<QuotaConfig>>),

@@ -15,7 +15,7 @@ use tepui_messages::view::Encoding;
 use tepui_protocol::{
     codec,
     v1::{
-        MachineInfo, Operation, WeightInfo,
+        Operation, WeightInfo,
         machine_info::Mode,
         maintenance::{ClusterStatus, cluster_status::DrainingMachine},
         master::{Response, call, response},
@@ -28,7 +28,7 @@ pub use events::{HEARTBEAT_INTERVAL, event, heartbeat, subscribed};
 use crate::{
     roles::{role_messages, scalar},
     v0::seconds,
-    world::World,
+    world::{World, machine_key},
 };
 
 /// The body of the answer to a GET_* call; `None` if the world does not know it.
@@ -146,22 +146,21 @@ pub(crate) fn quota_status(world: &World) -> QuotaStatus {
     }
 }
 
-/// Machines that are draining or down. What frameworks say to inverse offers is not in the stream.
+/// Machines that are draining, with what frameworks said to inverse offers of their agents, and machines that are down.
 pub(crate) fn cluster_status(world: &World) -> ClusterStatus {
-    let machines = || world.maintenance.machines.iter();
-    let is = |mode: Mode| move |machine: &&MachineInfo| machine.mode() == mode;
-    let draining = machines().filter(is(Mode::Draining));
+    let machines = world.maintenance.machines.iter();
+    let draining = machines.filter(|machine| machine.mode() == Mode::Draining);
+    let mut answers = world.answers_by_machine();
     ClusterStatus {
         draining_machines: draining
             .map(|machine| DrainingMachine {
                 id: machine.id.clone(),
-                statuses: Vec::new(),
+                statuses: answers
+                    .remove(&machine_key(&machine.id))
+                    .unwrap_or_default(),
             })
             .collect(),
-        down_machines: machines()
-            .filter(is(Mode::Down))
-            .map(|machine| machine.id.clone())
-            .collect(),
+        down_machines: world.machines_down().cloned().collect(),
     }
 }
 

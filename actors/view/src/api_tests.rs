@@ -153,7 +153,7 @@ fn quota_weights_and_maintenance_are_shown_as_recorded() {
     let schedule = golden::response("219");
     let schedule = schedule.get_maintenance_schedule.unwrap().schedule;
     let id = schedule.windows[0].machine_ids[0].clone();
-    let machine = |mode: Mode| MachineInfo {
+    let machine = |mode: Mode| tepui_protocol::v1::MachineInfo {
         id: id.clone(),
         mode: Some(mode as i32),
         unavailability: None,

@@ -26,4 +26,6 @@ pub use world::World;
 #[cfg(test)]
 mod golden;
 #[cfg(test)]
+mod maintenance_tests;
+#[cfg(test)]
 mod scene;

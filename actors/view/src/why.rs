@@ -9,9 +9,9 @@ use tepui_messages::{
         AgentExplanation, Bar, Cause, Explanation, Holder, QuotaRule, RoleExplanation, Thousandths,
     },
 };
-use tepui_protocol::resources::Quantity;
+use tepui_protocol::{resources::Quantity, v1::Unavailability};
 
-use crate::world::World;
+use crate::world::{World, machine_key_of};
 
 pub(crate) fn told(world: &World, now: UnixNanos, explanation: &Explanation) -> Value {
     let id = &explanation.question.framework_id;
@@ -22,11 +22,22 @@ pub(crate) fn told(world: &World, now: UnixNanos, explanation: &Explanation) -> 
         "policy": explanation.policy,
         "need": amounts(&explanation.question.need),
         "roles": roles.map(|role| role_told(world, now, role)).collect::<Vec<_>>(),
+        // Their agents are not let in, so that the allocator knows none of them.
+        "machines_down": world.machines_down().take(explanation.question.most).collect::<Vec<_>>(),
     })
 }
 
 fn role_told(world: &World, now: UnixNanos, role: &RoleExplanation) -> Value {
-    let agents = role.agents.iter();
+    let scheduled = world.unavailability_by_machine();
+    let agents = role.agents.iter().map(|agent| {
+        let mut told = agent_told(world, now, agent);
+        let known = world.agents.get(&agent.agent_id);
+        let away = known.and_then(|known| scheduled.get(&machine_key_of(&known.record)));
+        if let Some(away) = away {
+            told["maintenance"] = maintenance_told(now, away);
+        }
+        told
+    });
     json!({
         "role": role.role,
         "bars": role.bars.iter().map(|bar| bar_name(*bar)).collect::<Vec<_>>(),
@@ -34,7 +45,16 @@ fn role_told(world: &World, now: UnixNanos, role: &RoleExplanation) -> Value {
         "ahead": role.ahead,
         "open_agents": role.open,
         "agents_by_cause": role.counts,
-        "agents": agents.map(|agent| agent_told(world, now, agent)).collect::<Vec<_>>(),
+        "agents": agents.collect::<Vec<_>>(),
+    })
+}
+
+/// In how many seconds the agent's machine will be away, below zero if it should be by now, and for how long.
+fn maintenance_told(now: UnixNanos, away: &Unavailability) -> Value {
+    let seconds = |nanos: i64| nanos as f64 / 1e9;
+    json!({
+        "begins_in_secs": seconds(away.start.nanoseconds.saturating_sub(now)),
+        "lasts_secs": away.duration.as_ref().map(|duration| seconds(duration.nanoseconds)),
     })
 }
 

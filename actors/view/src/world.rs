@@ -7,6 +7,7 @@ mod agents;
 mod frameworks;
 mod held;
 mod invariants;
+mod maintenance;
 mod offers;
 mod tasks;
 mod totals;
@@ -17,11 +18,12 @@ use std::{
 };
 
 use tepui_messages::change::{Change, MaintenanceRecord, MasterRecord};
-use tepui_protocol::v1::{AgentInfo, Operation, quota::QuotaConfig};
+use tepui_protocol::v1::{AgentInfo, Operation, allocator::InverseOfferStatus, quota::QuotaConfig};
 
 pub use agents::{Agent, Usage};
 pub use frameworks::Framework;
 pub use held::Held;
+pub(crate) use maintenance::{key as machine_key, key_of as machine_key_of};
 pub use offers::{EndedOffer, MAX_ENDED_OFFERS, OfferHabits, OpenOffer};
 pub use totals::{Amount, Amounts, Counters, RoleTotals, Sums, TaskCounts, Totals};
 
@@ -55,6 +57,8 @@ pub struct World {
     pub weights: Arc<BTreeMap<String, f64>>,
     pub quota: Arc<Vec<QuotaConfig>>,
     pub maintenance: Arc<MaintenanceRecord>,
+    /// By agent: what frameworks said when they were asked to leave it.
+    pub answers: BTreeMap<String, Arc<[InverseOfferStatus]>>,
     /// Oldest first.
     pub ended_offers: VecDeque<EndedOffer>,
     pub totals: Totals,
@@ -125,6 +129,14 @@ impl World {
             Change::OperationRemoved { agent_id, uuid } => {
                 let key = (agent_id.value.clone(), uuid.to_vec());
                 return self.operations.remove(&key).is_some();
+            }
+            Change::InverseOfferAdded(offer) => return self.add_inverse_offer(offer),
+            Change::InverseOfferRemoved {
+                framework_id,
+                offer_id,
+            } => return self.end_inverse_offer(&framework_id.value, &offer_id.value),
+            Change::InverseOffersAnswered { agent_id, answers } => {
+                self.note_answers(&agent_id.value, answers);
             }
             Change::Weights(weights) => self.weights = Arc::clone(weights),
             Change::Quota(quota) => self.quota = Arc::clone(quota),

@@ -74,6 +74,7 @@ impl Reign {
                 roles: ground.settings.roles.clone(),
                 root_submissions: ground.settings.root_submissions,
                 offer_timeout: ground.settings.offer_timeout,
+                allocation_interval: ground.settings.allocation.interval,
                 forgetting: ground.settings.forgetting,
                 rate_limits: ground.settings.rate_limits.clone(),
                 traffic: Arc::clone(&traffic),

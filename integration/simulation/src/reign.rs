@@ -243,6 +243,7 @@ fn config(ground: &Ground, number: u64) -> MasterConfig {
         roles: None,
         root_submissions: true,
         offer_timeout: None,
+        allocation_interval: Duration::from_secs(1),
         forgetting: Default::default(),
         rate_limits: Default::default(),
         traffic: Default::default(),

@@ -2,7 +2,7 @@
 
 use tepui_messages::UnixNanos;
 use tepui_protocol::v1::{
-    AgentId, Offer, TimeInfo,
+    AgentId, InverseOffer, Offer, TimeInfo,
     master::response::{
         GetAgents, GetExecutors, GetFrameworks, get_agents, get_executors, get_frameworks,
     },
@@ -69,6 +69,7 @@ fn shown(entry: &Framework) -> get_frameworks::Framework {
 pub(crate) fn framework(framework: &Framework) -> get_frameworks::Framework {
     let record = &*framework.record;
     let offers = framework.offers.values().map(|open| &open.offer);
+    let inverse = framework.inverse_offers.values();
     get_frameworks::Framework {
         framework_info: record.info.clone(),
         active: record.active,
@@ -78,7 +79,7 @@ pub(crate) fn framework(framework: &Framework) -> get_frameworks::Framework {
         reregistered_time: Some(time(record.reregistered_at.unwrap_or(record.registered_at))),
         unregistered_time: Some(time(framework.unregistered_at)),
         offers: offers.map(|offer| Offer::clone(offer)).collect(),
-        inverse_offers: Vec::new(),
+        inverse_offers: inverse.map(|offer| InverseOffer::clone(offer)).collect(),
         allocated_resources: framework.used.sum().to_endpoint(),
         offered_resources: framework.offered.sum().to_endpoint(),
         offer_constraints: record.offer_constraints.clone(),

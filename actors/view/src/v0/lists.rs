@@ -1,7 +1,10 @@
 //! `/roles`, `/weights` and `/maintenance/*`.
 
 use serde::{Serialize, Serializer, ser::SerializeMap};
-use tepui_protocol::v1::{MachineId, Unavailability, quota::QuotaConfig, value};
+use tepui_protocol::v1::{
+    MachineId, Unavailability, allocator::InverseOfferStatus,
+    maintenance::cluster_status::DrainingMachine, quota::QuotaConfig, value,
+};
 
 use super::values::{Entries, Fields, List, Object, Plain, optional};
 use crate::{
@@ -135,8 +138,34 @@ impl Serialize for MaintenanceStatus<'_> {
             map.serialize_entry("down_machines", &status.down_machines)?;
         }
         if !status.draining_machines.is_empty() {
-            map.serialize_entry("draining_machines", &status.draining_machines)?;
+            let machines = || status.draining_machines.iter();
+            let machines = || machines().map(|machine| Object(DrainingFields(machine)));
+            map.serialize_entry("draining_machines", &List(machines))?;
         }
         map.end()
+    }
+}
+
+struct DrainingFields<'a>(&'a DrainingMachine);
+
+impl Fields for DrainingFields<'_> {
+    fn write<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
+        map.serialize_entry("id", &self.0.id)?;
+        if self.0.statuses.is_empty() {
+            return Ok(());
+        }
+        let statuses = || self.0.statuses.iter();
+        let statuses = || statuses().map(|status| Object(StatusFields(status)));
+        map.serialize_entry("statuses", &List(statuses))
+    }
+}
+
+struct StatusFields<'a>(&'a InverseOfferStatus);
+
+impl Fields for StatusFields<'_> {
+    fn write<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
+        map.serialize_entry("framework_id", &self.0.framework_id)?;
+        map.serialize_entry("status", self.0.status().as_str_name())?;
+        map.serialize_entry("timestamp", &self.0.timestamp)
     }
 }

@@ -12,7 +12,7 @@ use tepui_messages::{
 };
 use tepui_protocol::{
     resources::Resources,
-    v1::{ExecutorInfo, Task, framework_info::capability::Type as Capability},
+    v1::{ExecutorInfo, InverseOffer, Task, framework_info::capability::Type as Capability},
 };
 
 use super::{
@@ -33,6 +33,8 @@ pub struct Framework {
     /// By agent and executor id.
     pub executors: BTreeMap<(String, String), Arc<ExecutorInfo>>,
     pub offers: BTreeMap<String, OpenOffer>,
+    /// That ask it to leave an agent.
+    pub inverse_offers: BTreeMap<String, Arc<InverseOffer>>,
     /// By tasks and executors, as allocated.
     pub used: Held,
     pub offered: Held,
@@ -57,6 +59,7 @@ impl Framework {
             completed: VecDeque::new(),
             executors: BTreeMap::new(),
             offers: BTreeMap::new(),
+            inverse_offers: BTreeMap::new(),
             used: Held::default(),
             offered: Held::default(),
             counts: TaskCounts::default(),

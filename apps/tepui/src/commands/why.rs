@@ -74,6 +74,11 @@ fn told(answer: &Value) -> Vec<String> {
         lines.push(String::new());
         lines.extend(role_told(&role));
     }
+    let down = list(answer, "machines_down");
+    lines.extend(down.iter().map(|machine| {
+        let (hostname, ip) = (text(machine, "hostname"), text(machine, "ip"));
+        format!("machine {hostname} ({ip}) is down for maintenance: its agents are not let in")
+    }));
     lines
 }
 
@@ -106,8 +111,24 @@ fn role_told(role: &Value) -> Vec<String> {
         for cause in &causes {
             lines.push(format!("  {name}: {}", cause_told(cause)));
         }
+        if agent["maintenance"].is_object() {
+            let told = maintenance_told(&agent["maintenance"]);
+            lines.push(format!("  {name}: {told}"));
+        }
     }
     lines
+}
+
+fn maintenance_told(maintenance: &Value) -> String {
+    let begins = match maintenance["begins_in_secs"].as_f64() {
+        Some(left) if left > 0.0 => format!("in {}", seconds(&left.into())),
+        _ => "now".to_string(),
+    };
+    let lasts = match &maintenance["lasts_secs"] {
+        Value::Null => String::new(),
+        lasts => format!(" for {}", seconds(lasts)),
+    };
+    format!("its machine is scheduled for maintenance {begins}{lasts}")
 }
 
 fn agents(count: u64) -> String {

@@ -10,7 +10,8 @@ fn each_cause_is_a_sentence_and_the_sums_come_first() {
             "role": "a", "bars": ["SUPPRESSED"], "takers": 3, "ahead": 1, "open_agents": 1,
             "agents_by_cause": {"HELD": 1, "TOO_SMALL": 2},
             "agents": [
-                {"agent_id": "S0", "hostname": "h0", "causes": []},
+                {"agent_id": "S0", "hostname": "h0", "causes": [],
+                 "maintenance": {"begins_in_secs": 600.0, "lasts_secs": 7200.0}},
                 {"agent_id": "S1", "hostname": "h1", "causes": [
                     {"cause": "HELD", "missing": {"cpus": 2.5}, "holders": [
                         {"framework_id": "F2", "framework": "chronos", "role": "b",
@@ -29,6 +30,7 @@ fn each_cause_is_a_sentence_and_the_sums_come_first() {
                 ]},
             ],
         }],
+        "machines_down": [{"hostname": "h9", "ip": "10.0.0.9"}],
     });
     let expected = [
         "spark (F1) needs cpus:4.0; the policy is drf",
@@ -40,6 +42,7 @@ fn each_cause_is_a_sentence_and_the_sums_come_first() {
         "  offered or in use on 1 agent",
         "  too small, even if all were free on 2 agents",
         "  S0 (h0): nothing; offered when it is its turn",
+        "  S0 (h0): its machine is scheduled for maintenance in 10 min for 2 h",
         "  S1 (h1): offered or in use: lacks cpus:2.5; chronos as b has cpus:3.0;mem:64.0, offered since 10 min, \
          F3 as c has cpus:1.0",
         "  S1 (h1): refused by the framework a while ago: cpus:9.0 for 4.2 s more",
@@ -47,6 +50,7 @@ fn each_cause_is_a_sentence_and_the_sums_come_first() {
         "  S2 (h2): more than quota allows: lacks cpus:1.0; cpus by the limit of a, mem is kept for guarantees of \
          others",
         "  S2 (h2): cpus:1.0 is for frameworks with REVOCABLE_RESOURCES",
+        "machine h9 (10.0.0.9) is down for maintenance: its agents are not let in",
     ];
     assert_eq!(told(&answer), expected);
 }
