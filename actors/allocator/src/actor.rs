@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tepui_kit::{Actor, Context, Handler, Message, Teller};
 use tepui_messages::{
-    allocator::{Policies, PolicyStatus, Proposals, WorldChange},
+    allocator::{Policies, PolicyStatus, Proposals, Whitelist, WorldChange},
     why::{Exclusions, Explain, Explanation, ListExclusions},
 };
 
@@ -102,6 +102,12 @@ impl Actor for Allocator {
 impl Handler<WorldChange> for Allocator {
     fn handle(&mut self, change: WorldChange, ctx: &mut Context<Self>) {
         self.input(Input::World(change), ctx);
+    }
+}
+
+impl Handler<Whitelist> for Allocator {
+    fn handle(&mut self, list: Whitelist, ctx: &mut Context<Self>) {
+        self.input(Input::Whitelist(list), ctx);
     }
 }
 

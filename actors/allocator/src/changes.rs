@@ -127,10 +127,12 @@ impl World {
         let is_remote = self.region.as_ref().is_some_and(|here| {
             fault_domain.is_some_and(|fault_domain| fault_domain.region.name != *here)
         });
+        let listed = self.lists(&info);
         let agent = self.agents.insert(Agent {
             id: Arc::new(id.clone()),
             info,
             active,
+            listed,
             total: Bundle::default(),
             free: Bundle::default(),
             held: SmallVec::new(),

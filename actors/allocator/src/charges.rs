@@ -2,8 +2,6 @@
 //!
 //! Owns what is charged to whom; the books are [`crate::quota`]'s. Without quota it costs one look.
 
-use std::sync::Arc;
-
 use tepui_protocol::v1::quota::QuotaConfig;
 
 use crate::{
@@ -64,7 +62,7 @@ impl World {
 
     /// Replaces all quota. Costs as much as there are agents and clients, and comes from an operator.
     pub(crate) fn set_quota(&mut self, configs: &[QuotaConfig]) {
-        let minimums = Arc::clone(&self.min_allocatable);
+        let minimums = self.min_allocatable.clone();
         self.quotas = Quotas::new(configs, &mut self.kinds, minimums);
         let clients: Vec<ClientIx> = self.clients.iter().map(|(client, _)| client).collect();
         for client in clients {

@@ -10,7 +10,9 @@ use std::{sync::Arc, time::Duration};
 
 use tepui_kit::Random;
 use tepui_messages::{
-    allocator::{Policies, PolicyStatus, Proposal, Proposals, ShadowStatus, WorldChange},
+    allocator::{
+        Policies, PolicyStatus, Proposal, Proposals, ShadowStatus, Whitelist, WorldChange,
+    },
     why::{Exclusions, Explain, Explanation},
 };
 
@@ -52,6 +54,7 @@ impl Default for Config {
 #[derive(Debug, Clone)]
 pub enum Input {
     World(WorldChange),
+    Whitelist(Whitelist),
     /// A moment asked for by [`Effect::WakeAt`] has come.
     Woke,
     /// The proposals just made reached nobody; must follow on them at once.
@@ -134,6 +137,11 @@ impl AllocatorCore {
                 }
                 self.follow();
                 self.world.sweep_kinds();
+            }
+            Input::Whitelist(Whitelist(list)) => {
+                self.last_grants.clear();
+                self.world.set_whitelist(list);
+                self.follow();
             }
             Input::Woke => {
                 if self.wake_at.is_some_and(|at| at <= now) {

@@ -319,10 +319,17 @@ impl Drf {
             found.is_some()
         };
         let asked = run.asked(agent);
+        if !run.world.is_allocatable(remaining) {
+            let client = self.first_choosy(run, asked, will_do);
+            return Some((client?, found?));
+        }
         let is_plain = run.world.agents[agent].is_plain;
         let mut client = None;
         if run.standing.has_surplus() && (is_plain || is_worth_asking_all(run.world, remaining)) {
             client = first_of(&self.sorter, run.world, asked, agent, &mut will_do);
+        }
+        if client.is_none() {
+            client = self.first_choosy(run, asked, &mut will_do);
         }
         if client.is_none() && !is_plain {
             let takers = self.takers_of_the_special(run, remaining);
@@ -330,6 +337,23 @@ impl Drf {
             client = takers.find(|client| will_do(*client));
         }
         Some((client?, found?))
+    }
+
+    /// The first in fair order of those who have minimums of their own, and may take what is little to others.
+    fn first_choosy(
+        &self,
+        run: &Run<'_>,
+        asked: &PlaceSet<ClientIx>,
+        mut will_do: impl FnMut(ClientIx) -> bool,
+    ) -> Option<ClientIx> {
+        let choosy = &run.world.choosy;
+        if choosy.is_empty() {
+            return None;
+        }
+        let takers = choosy.within(&run.world.active);
+        let mut takers: Vec<ClientIx> = takers.filter(|client| asked.contains(*client)).collect();
+        self.sorter.sort(&mut takers);
+        takers.into_iter().find(|client| will_do(*client))
     }
 
     /// Whom reservations and revocable resources may go to whatever quota says, in fair order.

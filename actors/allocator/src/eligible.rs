@@ -24,7 +24,7 @@ pub fn offer<'a>(
     remaining: &'a Bundle,
 ) -> Option<Cow<'a, Bundle>> {
     let (place, taker) = (&world.agents[agent], &world.clients[client]);
-    if !taker.active || !place.active {
+    if !taker.active || !place.is_open() {
         return None;
     }
     let framework = &world.frameworks[taker.framework];
@@ -33,7 +33,7 @@ pub fn offer<'a>(
     }
     let offer = usable(world, place, taker, framework, remaining);
     let offer = standing.shrink(client, offer);
-    let worth_it = world.is_allocatable(&offer);
+    let worth_it = world.is_worth_offering(taker, &offer);
     let refused = || world.filters.block(client, agent, &offer);
     if !worth_it || refused() || is_excluded(place, taker, framework) {
         return None;

@@ -4,19 +4,21 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use proptest::prelude::*;
-use tepui_messages::allocator::{Allocation, WorldChange};
+use tepui_messages::allocator::{Allocation, Whitelist, WorldChange};
 use tepui_protocol::{
     resources::Resources,
     v1::{FrameworkInfo, framework_info::capability},
 };
 
 use crate::{
-    core::Config,
+    core::{Config, Input},
     invariants,
-    mirror::{Mirror, MirroredFramework},
+    mirror::{Mirror, MirroredAgent, MirroredFramework},
     mirror_quota::Quota,
     policy,
-    scene::{Scene, agent_id, agent_info, allocation, framework_id, framework_info},
+    scene::{
+        Scene, agent_id, agent_info, allocation, domain, framework_id, framework_info, minimum,
+    },
 };
 
 const ROLES: [&str; 4] = ["*", "a", "a/b", "c"];
@@ -31,6 +33,10 @@ const TOTALS: [&str; 5] = [
 ];
 /// What runs that nobody was offered.
 const USED: [&str; 3] = ["cpus:0.5;mem:16", "mem:64", "cpus(a):1"];
+/// Of another region than the master.
+const REMOTE: &str = "a4";
+/// Takes agents of any region.
+const AWARE: &str = "f2";
 const INTERVAL_MS: u64 = 1_000;
 /// 160 histories of about 150 steps.
 const CASES: u32 = 160;
@@ -55,6 +61,8 @@ enum Step {
     /// By role: guarantees and limits of cpus and mem, in half cpus and quarter gigabytes.
     Quota(Vec<(usize, [u8; 2], [Option<u8>; 2])>),
     Pause(bool),
+    /// Agents as bits; all if there are none.
+    Whitelist(Option<u8>),
     Advance(u64),
     /// The proposals of the next run reach nobody.
     Lose,
@@ -83,6 +91,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (framework, bits).prop_map(|(f, r)| Step::Suppress(f, r)),
         1 => (role, 1_u8..4).prop_map(|(r, w)| Step::Weight(r, w)),
         2 => quota().prop_map(Step::Quota),
+        1 => prop::option::weighted(0.6, 0_u8..32).prop_map(Step::Whitelist),
         1 => prop::bool::weighted(0.3).prop_map(Step::Pause),
         4 => (1_u64..4_000).prop_map(Step::Advance),
         1 => Just(Step::Lose),
@@ -108,8 +117,20 @@ fn owned(roles: &[&str]) -> Vec<String> {
     roles.iter().map(|role| (*role).to_owned()).collect()
 }
 
+fn regional() -> Config {
+    let mut config = Config::default();
+    config.rules.region = Some("here".to_owned());
+    config
+}
+
 fn parse(text: &str) -> Resources {
     Resources::parse(text, "*").unwrap()
+}
+
+/// What one framework wants of an offer at least: by role, in thousandths of a name.
+fn least(framework: &str) -> impl Iterator<Item = (&'static str, &'static str, i64)> {
+    let all = [("a", "mem", 8_000), ("c", "cpus", 3_000)];
+    all.into_iter().filter(move |_| framework == "f3")
 }
 
 struct History {
@@ -124,16 +145,15 @@ impl History {
     }
 
     fn info(framework: u8, bits: u8, gpus: bool) -> Arc<FrameworkInfo> {
-        let capabilities: &[_] = if gpus {
-            &[capability::Type::GpuResources]
-        } else {
-            &[]
-        };
-        Arc::new(framework_info(
-            &format!("f{framework}"),
-            &roles(bits),
-            capabilities,
-        ))
+        let id = format!("f{framework}");
+        let gpus = gpus.then_some(capability::Type::GpuResources);
+        let aware = (id == AWARE).then_some(capability::Type::RegionAware);
+        let capabilities: Vec<_> = gpus.into_iter().chain(aware).collect();
+        let mut info = framework_info(&id, &roles(bits), &capabilities);
+        let filters = least(&id);
+        let filters = filters.map(|(role, name, amount)| (role.to_owned(), minimum(name, amount)));
+        info.offer_filters = filters.collect();
+        Arc::new(info)
     }
 
     fn take_step(&mut self, step: Step) {
@@ -143,7 +163,7 @@ impl History {
             Step::AgentActive(agent, active) => {
                 let agent = format!("a{agent}");
                 if let Some(known) = self.mirror.totals.get_mut(&agent) {
-                    known.1 = active;
+                    known.active = active;
                 }
                 let agent_id = agent_id(&agent);
                 self.tell(WorldChange::AgentActive { agent_id, active });
@@ -204,6 +224,7 @@ impl History {
                 self.paused = paused;
                 self.tell(WorldChange::Paused(paused));
             }
+            Step::Whitelist(bits) => self.whitelist(bits),
             Step::Advance(ms) => self.scene.advance(Duration::from_millis(ms)),
             Step::Lose => self.scene.lose_next = true,
             Step::Choose(policy, shadow) => {
@@ -216,15 +237,30 @@ impl History {
         }
     }
 
+    fn whitelist(&mut self, bits: Option<u8>) {
+        let listed = |bits: u8| (0..AGENTS).filter(move |agent| bits & (1 << agent) != 0);
+        let agents = bits.map(|bits| listed(bits).map(|agent| format!("a{agent}")).collect());
+        let hosts = bits.map(|bits| listed(bits).map(|agent| format!("host-a{agent}")).collect());
+        self.mirror.whitelist = agents;
+        let list = Whitelist(hosts.map(Arc::new));
+        self.scene.input(Input::Whitelist(list));
+    }
+
     fn add_agent(&mut self, agent: &str, total: &str) {
         let resources = parse(total);
+        let remote = agent == REMOTE;
+        let mut info = agent_info(agent);
+        info.domain = remote.then(|| domain("far"));
+        let known = MirroredAgent {
+            total: resources.clone(),
+            active: true,
+            remote,
+        };
         self.mirror.held.retain(|(on, ..), _| on != agent);
         self.mirror.refused.retain(|((on, ..), ..)| on != agent);
-        self.mirror
-            .totals
-            .insert(agent.to_owned(), (resources.clone(), true));
+        self.mirror.totals.insert(agent.to_owned(), known);
         self.tell(WorldChange::AgentAdded {
-            info: Arc::new(agent_info(agent)),
+            info: Arc::new(info),
             total: resources.to_proto(),
             used: Vec::new(),
             active: true,
@@ -237,10 +273,11 @@ impl History {
             return;
         };
         let resources = parse(total);
-        let active = known.1;
-        self.mirror
-            .totals
-            .insert(agent.to_owned(), (resources.clone(), active));
+        let changed = MirroredAgent {
+            total: resources.clone(),
+            ..known
+        };
+        self.mirror.totals.insert(agent.to_owned(), changed);
         if self.mirror.free(agent).is_none() {
             self.mirror.totals.insert(agent.to_owned(), known);
             return;
@@ -292,6 +329,10 @@ impl History {
             roles: owned(&roles(bits)).into_iter().collect(),
             suppressed: owned(&roles(suppressed)).into_iter().collect(),
             gpus,
+            region_aware: id == AWARE,
+            least: least(id)
+                .map(|(role, name, amount)| (role.to_owned(), (name, amount)))
+                .collect(),
         };
         self.mirror.frameworks.insert(id.to_owned(), described);
     }
@@ -445,7 +486,7 @@ const LONG: usize = 20_000;
 
 fn live(seed: u64, steps: Vec<(Step, bool)>) -> Result<(), TestCaseError> {
     let mut history = History {
-        scene: Scene::with(&Config::default(), seed),
+        scene: Scene::with(&regional(), seed),
         mirror: Mirror::default(),
         paused: false,
     };

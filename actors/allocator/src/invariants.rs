@@ -72,14 +72,16 @@ pub fn offers_are_possible_where_they_should_be(world: &World) -> bool {
     let mut agents = world.agents.iter();
     let mut clients = world.clients.iter();
     agents.all(|(place, agent)| {
-        let possible = agent.active && world.is_allocatable(&agent.free);
-        world.offerable.contains(place) == possible
+        let listed = agent.listed == world.lists(&agent.info);
+        let possible = agent.is_open() && world.may_be_offered(&agent.free);
+        listed && world.offerable.contains(place) == possible
     }) && clients.all(|(place, client)| {
         let framework = &world.frameworks[client.framework];
         let there = framework.known && framework.active;
         client.active == (there && client.subscribed && !client.suppressed)
             && client.active == world.active.contains(place)
             && (client.subscribed || !client.agents.is_empty())
+            && client.minimums.is_some() == world.choosy.contains(place)
     })
 }
 

@@ -17,6 +17,7 @@ pub mod eligible;
 pub mod filters;
 pub mod invariants;
 pub mod kinds;
+mod least;
 mod lottery;
 pub mod order;
 pub mod places;

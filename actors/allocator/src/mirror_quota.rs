@@ -10,7 +10,7 @@ use tepui_protocol::{
 };
 
 use crate::{
-    mirror::Mirror,
+    mirror::{Mirror, MirroredAgent},
     scene::{agent_id, framework_id},
     world::World,
 };
@@ -160,7 +160,7 @@ impl Quota {
 impl Mirror {
     pub(crate) fn standing(&self) -> Standing {
         let mut available = Amounts::new();
-        for (total, _) in self.totals.values() {
+        for MirroredAgent { total, .. } in self.totals.values() {
             add(&mut available, &total.unreserved().scalars(), 1);
         }
         for held in self.held.values() {
@@ -168,7 +168,7 @@ impl Mirror {
         }
         let consumed = self.quota.roles.keys().map(|above| {
             let mut consumed = Amounts::new();
-            for (total, _) in self.totals.values() {
+            for MirroredAgent { total, .. } in self.totals.values() {
                 add(
                     &mut consumed,
                     &total.reserved_to_subtree(above).scalars(),
@@ -191,10 +191,10 @@ impl Mirror {
     /// Whom nothing is refused by may have nothing more on any agent.
     pub(crate) fn check_nothing_is_left(&self, world: &World) -> Result<(), TestCaseError> {
         let standing = self.standing();
-        for (agent, (total, active)) in &self.totals {
+        for agent in self.totals.keys() {
             let free = self.free(agent).unwrap();
             for (framework, known) in &self.frameworks {
-                let takes = *active && known.active && (known.gpus || total.gpus().is_zero());
+                let takes = known.active && self.may_be_offered(agent, known);
                 let roles: BTreeSet<&String> = known.roles.difference(&known.suppressed).collect();
                 for role in roles.into_iter().filter(|_| takes) {
                     let mut offer = Amounts::new();
@@ -207,7 +207,7 @@ impl Mirror {
                         &free.allocatable_to(role).reserved().scalars(),
                         1,
                     );
-                    let is_worth_it = of(&offer, "cpus") >= 10 || of(&offer, "mem") >= 32_000;
+                    let is_worth_it = known.is_worth(role, |name| of(&offer, name));
                     let client = world.client(&framework_id(framework), role).unwrap();
                     let place = world.agent(&agent_id(agent)).unwrap();
                     let is_refused = world.filters.of(client, place).next().is_some();

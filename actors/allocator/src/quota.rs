@@ -12,6 +12,7 @@ use tepui_protocol::{resources::Quantity, roles, v1::quota::QuotaConfig};
 
 use crate::{
     kinds::{Kinds, NameIx},
+    least::Minimums,
     places::PlaceSet,
     slots::{Place, place},
     world::{ClientIx, Note},
@@ -103,9 +104,6 @@ pub(crate) struct Phase {
     pub(crate) is_full: bool,
     pub(crate) is_unsatisfied: bool,
 }
-
-/// The least worth offering, as in [`crate::world::Rules`].
-pub(crate) type Minimums = Arc<[Vec<(NameIx, i64)>]>;
 
 /// All quota of the cluster. Empty and without cost where none is set.
 #[derive(Debug, Default)]
@@ -236,7 +234,7 @@ impl Quotas {
             roles: roles.collect(),
             by_role: self.by_role.clone(),
             accounts: vec![Account::default(); self.accounts.len()],
-            minimums: Arc::clone(&self.minimums),
+            minimums: self.minimums.clone(),
             ..Self::default()
         };
         quotas.require();
@@ -370,9 +368,7 @@ impl Quotas {
 
     /// Whether no offer of so little can be worth making.
     pub(crate) fn is_less_than_any_offer(&self, rest: impl Fn(NameIx) -> i64) -> bool {
-        let mut sets = self.minimums.iter();
-        !self.minimums.is_empty()
-            && !sets.any(|set| set.iter().all(|(name, least)| rest(*name) >= *least))
+        self.minimums.are_above(rest)
     }
 }
 

@@ -7,8 +7,14 @@ use tepui_messages::allocator::{Allocation, Proposal, WorldChange};
 use tepui_protocol::{
     resources::Resources,
     v1::{
-        AgentId, AgentInfo, FrameworkId, FrameworkInfo, Resource,
+        AgentId, AgentInfo, DomainInfo, FrameworkId, FrameworkInfo, OfferFilters, Resource,
+        domain_info::{
+            FaultDomain,
+            fault_domain::{RegionInfo, ZoneInfo},
+        },
         framework_info::{Capability, capability},
+        offer_filters::{MinAllocatableResources, ResourceQuantities},
+        value::Scalar,
     },
 };
 
@@ -175,6 +181,28 @@ pub(crate) fn agent_info(agent: &str) -> AgentInfo {
         hostname: format!("host-{agent}"),
         id: Some(agent_id(agent)),
         ..AgentInfo::default()
+    }
+}
+
+/// A fault domain of the region.
+pub(crate) fn domain(region: &str) -> DomainInfo {
+    let name = |name: &str| name.to_owned();
+    DomainInfo {
+        fault_domain: Some(FaultDomain {
+            region: RegionInfo { name: name(region) },
+            zone: ZoneInfo { name: name("z") },
+        }),
+    }
+}
+
+/// Offers of less than so many thousandths of a name are not wanted.
+pub(crate) fn minimum(resource: &str, thousandths: i64) -> OfferFilters {
+    let value = thousandths as f64 / 1_000.0;
+    let quantities = [(resource.to_owned(), Scalar { value })].into();
+    OfferFilters {
+        min_allocatable_resources: Some(MinAllocatableResources {
+            quantities: vec![ResourceQuantities { quantities }],
+        }),
     }
 }
 

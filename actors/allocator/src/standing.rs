@@ -165,8 +165,12 @@ impl<'w> Standing<'w> {
         }
     }
 
-    /// Whether the client's limits leave so little that no offer of unreserved resources can be worth it.
+    /// Whether the client's limits leave so little that no offer of unreserved resources can be worth it. Of one with
+    /// minimums of its own nobody knows that.
     pub fn is_full(&self, client: ClientIx) -> bool {
+        if self.world.choosy.contains(client) {
+            return false;
+        }
         let mut phases = self.phases(client);
         phases.any(|phase| phase.is_full)
     }

@@ -12,6 +12,7 @@ use tepui_protocol::{
 
 use crate::{
     constraints::Constraints,
+    least::Minimums,
     world::{Capabilities, Client, ClientIx, Framework, FrameworkIx, Note, World},
 };
 
@@ -63,6 +64,7 @@ impl World {
         for (role, client) in before {
             if !roles.contains(&*role) {
                 self.clients[client].subscribed = false;
+                self.set_minimums(client, None);
                 self.filters.clear_client(client);
                 self.settle_active(client);
                 self.drop_if_idle(client);
@@ -74,6 +76,7 @@ impl World {
                 .suppressed_roles
                 .iter()
                 .any(|other| other == role);
+            self.set_minimums(client, Minimums::of_role(info.offer_filters.get(role)));
             let place = &mut self.clients[client];
             place.subscribed = true;
             if std::mem::replace(&mut place.suppressed, suppressed) && !suppressed {

@@ -135,6 +135,7 @@ pub fn causes(
     let framework = &world.frameworks[taker.framework];
     let gates = [
         (Cause::AgentInactive, !place.active),
+        (Cause::NotWhitelisted, !place.listed),
         (Cause::GpusKept, eligible::keeps_gpus_from(place, framework)),
         (
             Cause::OtherRegion,
@@ -273,11 +274,15 @@ impl Matter<'_> {
     fn missing(&self, bundle: &Bundle) -> Thousandths {
         let has = amounts(self.world, bundle);
         let missing = lacking(&has, self.need.iter().map(|(name, amount)| (name, *amount)));
-        if !missing.is_empty() || self.world.is_allocatable(bundle) {
+        if !missing.is_empty() || self.world.is_worth_offering(self.taker, bundle) {
             return missing;
         }
-        let sets = self.world.least_allocatable();
-        let missing = sets.map(|set| lacking(&has, set));
+        let minimums = self.world.minimums(self.taker);
+        let sets = minimums.missing(&self.world.kinds, bundle).map(|set| {
+            let set = set.into_iter();
+            set.map(|(name, amount)| (name.clone(), amount)).collect()
+        });
+        let missing = sets.filter(|set: &Thousandths| !set.is_empty());
         let by_sum = |lacks: &Thousandths| lacks.values().sum::<i64>();
         // Nothing at all is never worth an offer, whatever the least is.
         let nothing = || Thousandths::from([("cpus".to_owned(), 1)]);
@@ -326,7 +331,11 @@ impl Miss {
         };
         for cause in causes {
             let class = match cause {
-                Cause::AgentInactive | Cause::GpusKept | Cause::OtherRegion | Cause::Constraint => {
+                Cause::AgentInactive
+                | Cause::NotWhitelisted
+                | Cause::GpusKept
+                | Cause::OtherRegion
+                | Cause::Constraint => {
                     miss.gates += 1;
                     0
                 }

@@ -1,10 +1,10 @@
 //! Generated clusters, and a model of the rules in the protocol's own algebra: whoever is told that nothing stands in
 //! the way would be offered, each cause is true, and where all of them are undone nothing is left.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use tepui_kit::Random;
-use tepui_messages::allocator::WorldChange;
+use tepui_messages::allocator::{Whitelist, WorldChange};
 use tepui_protocol::{
     resources::{Quantity, Resources},
     v1::{
@@ -22,8 +22,10 @@ use tepui_protocol::{
 
 use super::*;
 use crate::{
-    core::Config,
-    scene::{Scene, agent_id, agent_info, allocation, framework_id, framework_info, parse},
+    core::{Config, Input},
+    scene::{
+        Scene, agent_id, agent_info, allocation, framework_id, framework_info, minimum, parse,
+    },
     scene_quota::{self, config, exactly},
     world::Rules,
 };
@@ -43,6 +45,7 @@ const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 #[derive(Clone)]
 struct ModelAgent {
     active: bool,
+    listed: bool,
     remote: bool,
     rack: &'static str,
     total: Resources,
@@ -58,6 +61,8 @@ struct ModelClient {
     /// Wants this rack only.
     rack: Option<&'static str>,
     suppressed: bool,
+    /// What is worth an offer to it, in thousandths, if not what is worth one to all.
+    least: Option<(&'static str, i64)>,
     refused: Vec<(usize, Resources)>,
 }
 
@@ -65,6 +70,8 @@ struct Cluster {
     scene: Scene,
     agents: Vec<ModelAgent>,
     clients: Vec<ModelClient>,
+    /// Hostnames.
+    listed: BTreeSet<String>,
 }
 
 fn quantities(resources: &Resources) -> Thousandths {
@@ -85,11 +92,15 @@ fn would_offer(agent: &ModelAgent, at: usize, client: &ModelClient, need: &Thous
     let offer = offer.allocatable_to(client.role);
     let has = quantities(&offer);
     let amount = |name: &str| has.get(name).copied().unwrap_or(0);
-    let worth_it = amount("cpus") >= 10 || amount("mem") >= 32_000;
+    let worth_it = match client.least {
+        Some((name, least)) => amount(name) >= least,
+        None => amount("cpus") >= 10 || amount("mem") >= 32_000,
+    };
     let has_gpus = quantities(&agent.total).contains_key("gpus");
     let refused = client.refused.iter();
     let mut refused = refused.filter(|(on, _)| *on == at);
     agent.active
+        && agent.listed
         && (client.gpus || !has_gpus)
         && (client.region_aware || !agent.remote)
         && client.rack.is_none_or(|rack| rack == agent.rack)
@@ -139,12 +150,15 @@ fn cluster(seed: u64) -> Cluster {
         scene: Scene::with(&config, seed),
         agents: Vec::new(),
         clients: Vec::new(),
+        listed: BTreeSet::new(),
     };
     // Nothing is offered, so that what is held is only what is said here.
     cluster.scene.tell(WorldChange::Paused(true));
     for at in 0..1 + random.below(4) as usize {
         cluster.add_agent(at, &mut random);
     }
+    let list = Arc::new(cluster.listed.clone());
+    cluster.scene.input(Input::Whitelist(Whitelist(Some(list))));
     for at in 0..1 + random.below(4) {
         cluster.add_client(&format!("f{at}"), &mut random);
     }
@@ -158,6 +172,10 @@ impl Cluster {
     fn add_agent(&mut self, at: usize, random: &mut Random) {
         let (total, remote) = (one_of(random, &TOTALS), random.below(5) == 0);
         let (rack, active) = (one_of(random, &["r1", "r2"]), random.below(5) > 0);
+        let listed = random.below(5) > 0;
+        if listed {
+            self.listed.insert(format!("host-a{at}"));
+        }
         let mut info = agent_info(&format!("a{at}"));
         info.attributes = vec![Attribute {
             name: "rack".to_owned(),
@@ -180,6 +198,7 @@ impl Cluster {
         });
         self.agents.push(ModelAgent {
             active,
+            listed,
             remote,
             rack,
             total: Resources::parse(total, "*").unwrap(),
@@ -195,6 +214,10 @@ impl Cluster {
             region_aware: random.below(2) == 0,
             rack: one_of(random, &[None, None, Some("r1"), Some("r2")]),
             suppressed: random.below(6) == 0,
+            least: one_of(
+                random,
+                &[None, None, Some(("cpus", 2_000)), Some(("mem", 1_000))],
+            ),
             refused: Vec::new(),
         };
         let mut capabilities = Vec::new();
@@ -210,8 +233,13 @@ impl Cluster {
             &[]
         };
         let rack = client.rack;
+        let mut info = framework_info(framework, &[client.role], &capabilities);
+        if let Some((name, amount)) = client.least {
+            let filters = minimum(name, amount);
+            info.offer_filters.insert(client.role.to_owned(), filters);
+        }
         self.scene.tell(WorldChange::FrameworkAdded {
-            info: Arc::new(framework_info(framework, &[client.role], &capabilities)),
+            info: Arc::new(info),
             suppressed_roles: suppressed.iter().map(|role| (*role).to_owned()).collect(),
             offer_constraints: rack.map(|rack| Arc::new(constraints(client.role, rack))),
             active: true,
@@ -267,6 +295,7 @@ impl Cluster {
 fn undo(cause: &Cause, agent: &mut ModelAgent, client: &mut ModelClient) {
     match cause {
         Cause::AgentInactive => agent.active = true,
+        Cause::NotWhitelisted => agent.listed = true,
         Cause::GpusKept => client.gpus = true,
         Cause::OtherRegion => client.region_aware = true,
         Cause::Constraint => client.rack = None,
@@ -343,6 +372,7 @@ fn every_cause_is_true_and_undone_all_of_them_lead_to_an_offer() {
     }
     for name in [
         "AGENT_INACTIVE",
+        "NOT_WHITELISTED",
         "GPUS_KEPT",
         "OTHER_REGION",
         "CONSTRAINT",

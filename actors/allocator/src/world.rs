@@ -4,7 +4,7 @@
 //! by what the master tells is in [`crate::changes`].
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -18,8 +18,9 @@ use crate::{
     constraints::Constraints,
     filters::Filters,
     kinds::{Kinds, NameIx},
+    least::Minimums,
     places::PlaceSet,
-    quota::{Minimums, QuotaIx, Quotas},
+    quota::{QuotaIx, Quotas},
     slots::{Place, Slots, place},
 };
 
@@ -95,6 +96,8 @@ pub struct Agent {
     pub id: Arc<AgentId>,
     pub info: Arc<AgentInfo>,
     pub active: bool,
+    /// On the operator's list, or there is none (Mesos: `--whitelist`).
+    pub listed: bool,
     pub total: Bundle,
     /// The total less what is held; shared resources are always in it.
     pub free: Bundle,
@@ -107,6 +110,11 @@ pub struct Agent {
 }
 
 impl Agent {
+    /// Takes part in offers.
+    pub fn is_open(&self) -> bool {
+        self.active && self.listed
+    }
+
     pub fn held_by(&self, client: ClientIx) -> Option<&Bundle> {
         let at = self
             .held
@@ -135,6 +143,8 @@ pub struct Client {
     /// False if the framework left the role and still holds something under it.
     pub subscribed: bool,
     pub suppressed: bool,
+    /// Worth an offer to it, if other things than to the rest of the cluster.
+    pub(crate) minimums: Option<Minimums>,
     /// Takes offers: its framework is active, it is subscribed and not suppressed.
     pub active: bool,
     /// Thousandths held, by name; shared resources count once for each holder.
@@ -155,6 +165,7 @@ impl Client {
             role,
             subscribed: false,
             suppressed: false,
+            minimums: None,
             active: false,
             allocated: Vec::new(),
             agents: PlaceSet::default(),
@@ -202,10 +213,14 @@ pub struct World {
     pub(crate) filters: Filters,
     pub(crate) agent_by_id: HashMap<String, AgentIx>,
     pub(crate) framework_by_id: HashMap<String, FrameworkIx>,
-    /// Active agents of which enough is free to be offered.
+    /// Agents that take part, of which enough is free to be offered to somebody.
     pub(crate) offerable: PlaceSet<AgentIx>,
     /// Clients that take offers.
     pub(crate) active: PlaceSet<ClientIx>,
+    /// Clients with minimums of their own.
+    pub(crate) choosy: PlaceSet<ClientIx>,
+    /// Hostnames of the agents that are offered; all, if there is no list.
+    pub(crate) whitelist: Option<Arc<BTreeSet<String>>>,
     /// Thousandths of the whole cluster by name.
     pub(crate) totals: Vec<i64>,
     pub(crate) weights: Arc<BTreeMap<String, f64>>,
@@ -229,40 +244,75 @@ impl World {
         for name in ["cpus", "mem", "disk", "gpus"] {
             world.kinds.name(name);
         }
-        let sets = rules.min_allocatable.iter().map(|set| {
-            let set = set.iter();
-            let set = set.filter_map(|(name, least)| Some((world.kinds.name(name)?, *least)));
-            set.collect()
-        });
-        world.min_allocatable = sets.collect();
+        world.min_allocatable = Minimums::of_cluster(&rules.min_allocatable, &mut world.kinds);
         let excluded = rules.fair_sharing_excluded.iter();
         world.excluded = excluded.filter_map(|name| world.kinds.name(name)).collect();
         world.region.clone_from(&rules.region);
         world
     }
 
-    /// Whether it is worth an offer.
+    /// Whether it is worth an offer to those without minimums of their own.
     pub fn is_allocatable(&self, bundle: &Bundle) -> bool {
-        let holds = |(name, least): &(NameIx, i64)| {
-            let quantities = self.kinds.quantities(bundle);
-            let amounts = quantities.filter(|(other, _)| other == name);
-            amounts.map(|(_, amount)| amount).sum::<i64>() >= *least
-        };
-        if self.min_allocatable.is_empty() {
-            return !bundle.is_empty();
-        }
-        self.min_allocatable.iter().any(|set| set.iter().all(holds))
+        self.min_allocatable.are_met(&self.kinds, bundle)
     }
 
-    /// The sets of which one must be there: thousandths by name.
-    pub(crate) fn least_allocatable(
-        &self,
-    ) -> impl Iterator<Item = impl Iterator<Item = (&String, i64)>> {
-        let sets = self.min_allocatable.iter();
-        sets.map(|set| {
-            let set = set.iter();
-            set.map(|(name, least)| (self.kinds.name_of(*name), *least))
-        })
+    /// Whether it is worth an offer to this client.
+    pub fn is_worth_offering(&self, client: &Client, bundle: &Bundle) -> bool {
+        self.minimums(client).are_met(&self.kinds, bundle)
+    }
+
+    /// What must be there to be worth an offer to this client.
+    pub(crate) fn minimums<'a>(&'a self, client: &'a Client) -> &'a Minimums {
+        let own = client.minimums.as_ref();
+        own.unwrap_or(&self.min_allocatable)
+    }
+
+    /// Whether it may be worth an offer to anybody.
+    pub(crate) fn may_be_offered(&self, free: &Bundle) -> bool {
+        self.is_allocatable(free) || (!self.choosy.is_empty() && !free.is_empty())
+    }
+
+    /// The list of hostnames that are offered changed.
+    pub(crate) fn set_whitelist(&mut self, whitelist: Option<Arc<BTreeSet<String>>>) {
+        self.whitelist = whitelist;
+        let agents = self.agents.iter();
+        let changed = agents.filter(|(_, agent)| self.lists(&agent.info) != agent.listed);
+        for agent in changed.map(|(agent, _)| agent).collect::<Vec<_>>() {
+            let place = &mut self.agents[agent];
+            place.listed = !place.listed;
+            self.settle_offerable(agent);
+            self.notes.push(Note::AgentOffersMore(agent));
+        }
+    }
+
+    pub(crate) fn lists(&self, info: &AgentInfo) -> bool {
+        let list = self.whitelist.as_ref();
+        list.is_none_or(|list| list.contains(&info.hostname))
+    }
+
+    /// What is worth an offer to a client changed.
+    pub(crate) fn set_minimums(&mut self, client: ClientIx, minimums: Option<Minimums>) {
+        if self.clients[client].minimums == minimums {
+            return;
+        }
+        let had_none = self.choosy.is_empty();
+        if minimums.is_some() {
+            self.choosy.insert(client);
+        } else {
+            self.choosy.remove(client);
+        }
+        self.clients[client].minimums = minimums;
+        self.notes.push(Note::ClientActive(client));
+        if self.choosy.is_empty() != had_none {
+            self.settle_all_offerable();
+        }
+    }
+
+    fn settle_all_offerable(&mut self) {
+        let agents: Vec<AgentIx> = self.agents.iter().map(|(agent, _)| agent).collect();
+        for agent in agents {
+            self.settle_offerable(agent);
+        }
     }
 
     pub fn role(&self, client: ClientIx) -> &str {
@@ -376,7 +426,7 @@ impl World {
 
     pub(crate) fn settle_offerable(&mut self, agent: AgentIx) {
         let place = &self.agents[agent];
-        if place.active && self.is_allocatable(&place.free) {
+        if place.is_open() && self.may_be_offered(&place.free) {
             self.offerable.insert(agent);
         } else {
             self.offerable.remove(agent);
@@ -415,6 +465,7 @@ impl World {
         }
         let (framework, role) = (place.framework, Arc::clone(&place.role));
         self.quotas.leave(place.quota, client);
+        self.set_minimums(client, None);
         self.filters.clear_client(client);
         self.clients.remove(client);
         self.notes.push(Note::ClientRemoved(client));

@@ -48,6 +48,7 @@ fn before(registrar: Asker<Commit>, stage: &TestStage, given: &Given) -> Link<Ma
         removal_rate: None,
         roles: None,
         root_submissions: true,
+        require_agent_domain: false,
         offer_timeout: None,
         allocation_interval: Duration::from_secs(1),
         forgetting: Default::default(),

@@ -11,7 +11,11 @@ use tepui_messages::{
     change::{AgentRecord, Change},
     master::PeerId,
 };
-use tepui_protocol::{node, v1::AgentId, validate};
+use tepui_protocol::{
+    node,
+    v1::{AgentId, AgentInfo},
+    validate,
+};
 
 use crate::{
     commands,
@@ -59,6 +63,10 @@ impl MasterCore {
         if let Err(reason) = total {
             tracing::warn!(%address, reason, "agent refused");
             return self.refuse_agent(token, &reason, false, turn);
+        }
+        if let Err(reason) = self.check_domain(&request.agent_info) {
+            tracing::warn!(%address, reason, "agent refused");
+            return self.refuse_agent(token, reason, false, turn);
         }
         if let Some(reason) = self.engaged(peer, request.agent_info.id.as_ref()) {
             return self.refuse_agent(token, &reason, false, turn);
@@ -114,6 +122,19 @@ impl MasterCore {
             );
         }
         self.write_admission_of(token, peer, *request, was_unreachable, turn);
+    }
+
+    /// A cluster has domains, or it has none. The agent asks again: the masters may be on their way to have some.
+    fn check_domain(&self, info: &AgentInfo) -> Result<(), &'static str> {
+        match (&info.domain, &self.config.info.domain) {
+            (Some(_), None) => Err(
+                "the agent has a domain and the master has none; start the master with --domain",
+            ),
+            (None, _) if self.config.require_agent_domain => {
+                Err("the agent has no domain; start it with --domain, which the master requires")
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Why this connection cannot register now: it stands for one agent, and asks one thing at a time.

@@ -9,7 +9,7 @@ use tepui_protocol::{node, v1::TaskState};
 
 use crate::{
     core::Input,
-    stage::{Node, Scheduler, Stage, parse},
+    stage::{Node, Scheduler, Stage, decode, parse},
 };
 
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -501,4 +501,55 @@ fn resources_of_an_agent_may_change_when_it_returns() {
     let registry = stage.registry.reader().copy();
     let recovered = crate::core::Recovered::from_registry(&registry);
     assert_eq!(recovered.agents[0].resources, parse("cpus:8;mem:4096"));
+}
+
+/// Registers with this region, or none; what the agent is told, if it is not let in.
+fn refused_with(stage: &mut Stage, region: Option<&str>) -> Option<(String, bool)> {
+    let name = |name: &str| json!({"name": name});
+    let domain = region.map(|region| {
+        decode(&json!({"fault_domain": {"region": name(region), "zone": name("z")}}))
+    });
+    let mut request = node::RegisterAgent {
+        version: "1.11.0".to_string(),
+        pid: format!("slave(1)@127.0.0.1:{}", stage.next()),
+        ..Default::default()
+    };
+    request.agent_info.domain = domain;
+    let (_, told) = stage.register(request);
+    let shutdown = told.shutdown();
+    told.refusal.map(|reason| (reason, shutdown))
+}
+
+#[test]
+fn agents_have_domains_where_the_master_has_one_and_only_there() {
+    let mut stage = Stage::new();
+    assert_eq!(refused_with(&mut stage, None), None);
+    let (reason, shutdown) = refused_with(&mut stage, Some("here")).unwrap();
+    assert!(reason.contains("start the master with --domain") && !shutdown);
+    let name = |name: &str| json!({"name": name});
+    let domain = json!({"fault_domain": {"region": name("here"), "zone": name("z")}});
+    stage.core.config.info.domain = Some(decode(&domain));
+    for region in [None, Some("here"), Some("there")] {
+        assert_eq!(refused_with(&mut stage, region), None, "{region:?}");
+    }
+    stage.core.config.require_agent_domain = true;
+    let (reason, shutdown) = refused_with(&mut stage, None).unwrap();
+    assert!(reason.contains("the master requires") && !shutdown);
+    assert_eq!(refused_with(&mut stage, Some("there")), None);
+}
+
+#[test]
+fn offers_say_where_their_agent_is() {
+    let mut stage = Stage::new();
+    let name = |name: &str| json!({"name": name});
+    let domain = json!({"fault_domain": {"region": name("here"), "zone": name("z")}});
+    stage.core.config.info.domain = Some(decode(&domain));
+    let mut request = stage.agent("cpus:1").request;
+    request.agent_info.id = None;
+    request.agent_info.domain = Some(decode(&domain));
+    let (node, _) = stage.register(request);
+    let fw = stage.subscribe(json!({}));
+    stage.offer(&fw, &node, "cpus:1");
+    let events = stage.events_of(&fw.stream);
+    assert_eq!(events[0]["offers"]["offers"][0]["domain"], domain);
 }

@@ -61,6 +61,8 @@ pub struct MasterConfig {
     pub roles: Option<BTreeSet<String>>,
     /// Whether frameworks may run as root (Mesos: `--root_submissions`).
     pub root_submissions: bool,
+    /// Whether agents without a domain are refused (Mesos: `--require_agent_domain`).
+    pub require_agent_domain: bool,
     /// How long an offer may stand; `None` is for ever (Mesos: `--offer_timeout`).
     pub offer_timeout: Option<Duration>,
     /// Nobody is asked twice within it for the same agent (Mesos: `--allocation_interval`).

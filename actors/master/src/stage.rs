@@ -448,6 +448,7 @@ fn core(id: &str) -> MasterCore {
         removal_rate: None,
         roles: None,
         root_submissions: true,
+        require_agent_domain: false,
         offer_timeout: None,
         allocation_interval: Duration::from_secs(1),
         forgetting: Default::default(),

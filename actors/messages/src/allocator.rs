@@ -3,7 +3,11 @@
 //! The allocator keeps its own copy of the world; the master tells it each change, in order. Resources
 //! are protocol resources without `allocation_info`; the role stands beside them.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use tepui_protocol::{
     message::Message,
@@ -129,6 +133,15 @@ pub struct Proposals {
 }
 
 impl Message for Proposals {
+    type Reply = ();
+}
+
+/// The hostnames of the agents that are offered; all, if there is no list (Mesos: `--whitelist`). Not of the master's
+/// changes: those are counted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Whitelist(pub Option<Arc<BTreeSet<String>>>);
+
+impl Message for Whitelist {
     type Reply = ();
 }
 

@@ -78,6 +78,8 @@ pub struct AgentExplanation {
 pub enum Cause {
     /// Deactivated, draining or away.
     AgentInactive,
+    /// Not on the list of agents that are offered.
+    NotWhitelisted,
     /// Its GPUs are kept for frameworks that can use some.
     GpusKept,
     /// It is in another region than the master, and the framework knows of none.
@@ -117,6 +119,7 @@ impl Cause {
     pub fn name(&self) -> &'static str {
         match self {
             Cause::AgentInactive => "AGENT_INACTIVE",
+            Cause::NotWhitelisted => "NOT_WHITELISTED",
             Cause::GpusKept => "GPUS_KEPT",
             Cause::OtherRegion => "OTHER_REGION",
             Cause::Constraint => "CONSTRAINT",

@@ -81,7 +81,11 @@ fn agent_told(world: &World, now: UnixNanos, agent: &AgentExplanation) -> Value 
 fn cause_told(world: &World, now: UnixNanos, agent: &str, cause: &Cause) -> Value {
     let mut told = json!({ "cause": cause.name() });
     match cause {
-        Cause::AgentInactive | Cause::GpusKept | Cause::OtherRegion | Cause::Constraint => {}
+        Cause::AgentInactive
+        | Cause::NotWhitelisted
+        | Cause::GpusKept
+        | Cause::OtherRegion
+        | Cause::Constraint => {}
         Cause::TooSmall { missing } => told["missing"] = json!(amounts(missing)),
         Cause::Reserved { by_role } => {
             let by_role = by_role.iter();

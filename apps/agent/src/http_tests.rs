@@ -107,6 +107,7 @@ pub(super) fn api() -> Api {
         hostname: "localhost".to_owned(),
         resources: Some("cpus:4".to_owned()),
         attributes: Some("rack:r1".to_owned()),
+        domain: None,
         log_file: Some("/nowhere/log/tepui-agent.log".into()),
         verbosity: Default::default(),
     };

@@ -14,6 +14,7 @@ mod wiring;
 use std::{net::IpAddr, path::PathBuf};
 
 use tepui_http::Verbosity;
+use tepui_protocol::v1::DomainInfo;
 
 /// What an agent is started with.
 #[derive(Debug, Clone)]
@@ -30,6 +31,8 @@ pub struct AgentSettings {
     pub resources: Option<String>,
     /// As Mesos' `--attributes`.
     pub attributes: Option<String>,
+    /// Region and zone.
+    pub domain: Option<DomainInfo>,
     /// What `/files/*` shows as `/slave/log`.
     pub log_file: Option<PathBuf>,
     /// How SET_LOGGING_LEVEL takes effect.

@@ -66,6 +66,7 @@ impl Prepared {
             port: Some(i32::from(settings.port)),
             resources: detect::resources(&given, &settings.work_dir),
             attributes,
+            domain: settings.domain.clone(),
             // As every agent since Mesos 1.10 says.
             checkpoint: Some(true),
             ..AgentInfo::default()

@@ -11,6 +11,7 @@ fn what_is_wrong_with_the_settings_is_said_in_one_line() {
         hostname: "here".to_owned(),
         resources: None,
         attributes: None,
+        domain: None,
         log_file: None,
         verbosity: Default::default(),
     };

@@ -25,6 +25,7 @@ use crate::{
     room::Disk,
     steward,
     throne::Throne,
+    whitelist::{self, Listed},
     wiring::{Arbiters, start_deadletters},
 };
 
@@ -53,6 +54,8 @@ pub(crate) struct Ground {
     pub(crate) logging: Logging,
     pub(crate) limiter: Arc<Limiter>,
     pub(crate) disk: Arc<Disk>,
+    /// Agents that are offered, if not all are.
+    pub(crate) listed: Option<Listed>,
 }
 
 /// A master's parts.
@@ -83,6 +86,8 @@ pub(crate) async fn assemble(
     let machine = RegistryMachine::new();
     let reader = machine.reader();
 
+    let listed = settings.whitelist.as_deref().map(whitelist::watch);
+    let listed = listed.transpose()?;
     let identity = identify(&settings, &engine).await?;
     let group = Arc::new(Group::new(
         identity.clone(),
@@ -109,6 +114,7 @@ pub(crate) async fn assemble(
         logging: Logging::new(settings.verbosity.clone()),
         limiter: Arc::default(),
         disk: Disk::new(&settings.work_dir),
+        listed,
         new_cluster_id: uuid::Uuid::new_v4().to_string(),
         arbiters: Arbiters::new(),
         settings,

@@ -23,6 +23,7 @@ pub mod steward;
 pub mod succession;
 mod throne;
 mod unversioned;
+mod whitelist;
 mod wiring;
 mod zookeeper;
 
@@ -41,6 +42,7 @@ use tepui_http::Verbosity;
 use tepui_kit::{Asker, Directory};
 pub use tepui_master_actor::{Forgetting, RateLimits, RemovalRate};
 use tepui_messages::view::Query;
+use tepui_protocol::v1::DomainInfo;
 
 pub use run::run;
 /// Masters of one group.
@@ -75,6 +77,12 @@ pub struct MasterSettings {
     pub root_submissions: bool,
     /// How long an offer may stand; `None` is for ever.
     pub offer_timeout: Option<Duration>,
+    /// Where this master is; `None`: nobody has a domain.
+    pub domain: Option<DomainInfo>,
+    /// Whether agents without a domain are refused.
+    pub require_agent_domain: bool,
+    /// A file of the hostnames of agents that are offered; `None` is all.
+    pub whitelist: Option<PathBuf>,
     /// Who decides who is offered what, and by which rules.
     pub allocation: AllocationConfig,
     /// How long absent agents are remembered, and how many of them.

@@ -10,6 +10,7 @@ use tepui_http::metrics::Number;
 use tepui_kit::{Ask, AskError, Asker};
 use tepui_messages::{traffic::Traffic, view::Query};
 use tepui_protocol::v1::MasterInfo;
+use tokio::task::JoinHandle;
 
 use crate::{
     actors::Actors,
@@ -26,6 +27,8 @@ pub(crate) struct Reign {
     pub(crate) proxies: Proxies,
     pub(crate) traffic: Arc<Traffic>,
     pub(crate) info: MasterInfo,
+    /// Tells the allocator of the list of agents that are offered.
+    pub(crate) lists: Option<JoinHandle<()>>,
 }
 
 impl Reign {
@@ -78,6 +81,9 @@ impl Reign {
     pub(crate) async fn end(self) {
         self.agents.end();
         self.proxies.end();
+        if let Some(lists) = self.lists {
+            lists.abort();
+        }
         self.actors.end().await;
     }
 }

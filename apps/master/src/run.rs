@@ -69,6 +69,12 @@ async fn serve(
             .map(|roles| roles.iter().cloned().collect::<Vec<_>>().join(",")),
         root_submissions: settings.root_submissions,
         offer_timeout: settings.offer_timeout,
+        domain: settings.domain.clone(),
+        require_agent_domain: settings.require_agent_domain,
+        whitelist: settings
+            .whitelist
+            .as_ref()
+            .map(|path| path.display().to_string()),
         allocation: settings.allocation.clone(),
         forgetting: settings.forgetting,
         quorum: settings.peers.len().max(1) / 2 + 1,

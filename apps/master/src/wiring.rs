@@ -16,6 +16,7 @@ use crate::{
     ground::Ground,
     reign::Reign,
     succession::Announce,
+    whitelist,
 };
 
 const DEADLETTERS_CAPACITY: usize = 64;
@@ -73,6 +74,7 @@ impl Reign {
                 removal_rate: ground.settings.removal_rate,
                 roles: ground.settings.roles.clone(),
                 root_submissions: ground.settings.root_submissions,
+                require_agent_domain: ground.settings.require_agent_domain,
                 offer_timeout: ground.settings.offer_timeout,
                 allocation_interval: ground.settings.allocation.interval,
                 forgetting: ground.settings.forgetting,
@@ -97,6 +99,8 @@ impl Reign {
         Ok(Reign {
             agents: Arc::new(Agents::new(&actors.master, directory)),
             proxies: Proxies::new(directory.clone(), streams, actors.master.teller()),
+            lists: (ground.listed.clone())
+                .map(|listed| whitelist::tell(listed, actors.allocator.teller())),
             actors,
             traffic,
             info,
@@ -126,7 +130,7 @@ fn master_info(settings: &MasterSettings, id: String) -> MasterInfo {
             ip: Some(settings.ip.to_string()),
             port: i32::from(settings.port),
         }),
-        domain: None,
+        domain: settings.domain.clone(),
         // Mesos 1.11.0 writes its third capability, QUOTA_V2, as an empty object.
         capabilities: vec![
             capability(Some(Type::AgentUpdate)),

@@ -120,6 +120,19 @@ pub(crate) struct MasterArgs {
     #[arg(long, value_name = "DURATION")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) offer_timeout: Option<String>,
+    /// Where this master is, as JSON or a file of it; agents of another region are only offered to frameworks that are
+    /// REGION_AWARE [default: none]
+    #[arg(long, value_name = "JSON|PATH")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) domain: Option<String>,
+    /// Whether agents without a domain are refused [default: false]
+    #[arg(long, value_name = "true|false")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) require_agent_domain: Option<bool>,
+    /// File of the hostnames of agents that are offered, one a line, read again every 5 s [default: all are]
+    #[arg(long, value_name = "PATH")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) whitelist: Option<String>,
     /// Who decides who is offered what: a policy's name [default: drf]
     #[arg(long, value_name = "POLICY")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -206,6 +219,10 @@ pub(crate) struct AgentArgs {
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) attributes: Option<String>,
+    /// Region and zone, as JSON or a file of it [default: none]
+    #[arg(long, value_name = "JSON|PATH")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) domain: Option<String>,
 }
 
 #[derive(Debug, Clone, Args)]

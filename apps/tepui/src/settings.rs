@@ -1,6 +1,7 @@
 //! A daemon's settings from where users put them: flag, then `TEPUI_…`, then `MESOS_…`, then the TOML file.
 
 mod allocation;
+mod domain;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -39,6 +40,9 @@ const MASTER_TWINS: &[&str] = &[
     "roles",
     "root_submissions",
     "offer_timeout",
+    "domain",
+    "require_agent_domain",
+    "whitelist",
     "allocator",
     "allocation_interval",
     "min_allocatable_resources",
@@ -61,6 +65,9 @@ const MASTER_KEYS: &[&str] = &[
     "roles",
     "root_submissions",
     "offer_timeout",
+    "domain",
+    "require_agent_domain",
+    "whitelist",
     "allocator",
     "shadow_allocator",
     "allocation_interval",
@@ -82,6 +89,7 @@ const AGENT_TWINS: &[&str] = &[
     "master",
     "resources",
     "attributes",
+    "domain",
 ];
 
 #[derive(Debug, Deserialize)]
@@ -99,6 +107,9 @@ struct MasterFile {
     roles: Option<String>,
     root_submissions: Option<bool>,
     offer_timeout: Option<String>,
+    domain: Option<String>,
+    require_agent_domain: Option<bool>,
+    whitelist: Option<String>,
     allocator: Option<String>,
     shadow_allocator: Option<String>,
     allocation_interval: Option<String>,
@@ -123,6 +134,7 @@ struct AgentFile {
     hostname: Option<String>,
     resources: Option<String>,
     attributes: Option<String>,
+    domain: Option<String>,
 }
 
 fn load<T: DeserializeOwned>(
@@ -164,7 +176,8 @@ fn one_line(text: &str) -> String {
 pub(crate) fn master(args: &MasterArgs) -> anyhow::Result<tepui_master::MasterSettings> {
     let file: MasterFile = load(args.config.as_ref(), args, MASTER_KEYS, MASTER_TWINS)?;
     let forgetting = forgetting(&file)?;
-    let allocation = allocation::config(&file)?;
+    let domain = domain::parse(file.domain.as_deref())?;
+    let allocation = allocation::config(&file, domain.as_ref())?;
     let offer_timeout = allocation::offer_timeout(file.offer_timeout.as_deref())?;
     let ip = file.ip.unwrap_or_else(|| IpAddr::from([127, 0, 0, 1]));
     let name = file.name.unwrap_or_else(|| "m1".to_string());
@@ -194,6 +207,9 @@ pub(crate) fn master(args: &MasterArgs) -> anyhow::Result<tepui_master::MasterSe
         roles: file.roles.as_deref().map(roles).transpose()?,
         root_submissions: file.root_submissions.unwrap_or(true),
         offer_timeout,
+        domain,
+        require_agent_domain: file.require_agent_domain.unwrap_or(false),
+        whitelist: file.whitelist.as_deref().and_then(allocation::whitelist),
         allocation,
         forgetting,
         rate_limits: rate_limits(file.rate_limits.as_deref())?,
@@ -219,6 +235,7 @@ pub(crate) fn agent(args: &AgentArgs) -> anyhow::Result<tepui_agent::AgentSettin
         hostname: file.hostname.unwrap_or_else(|| ip.to_string()),
         resources: file.resources,
         attributes: file.attributes,
+        domain: domain::parse(file.domain.as_deref())?,
         log_file: None,
         verbosity: Default::default(),
     })
@@ -236,19 +253,23 @@ fn removal_rate(text: &str) -> anyhow::Result<tepui_master::RemovalRate> {
     })
 }
 
+/// What a flag takes as JSON, or as the path of a file that holds it.
+fn json_or_file(flag: &str, given: &str, expected: &str) -> anyhow::Result<String> {
+    if given.trim_start().starts_with('{') {
+        return Ok(given.to_string());
+    }
+    let path = given.strip_prefix("file://").unwrap_or(given);
+    std::fs::read_to_string(path)
+        .map_err(|error| anyhow::anyhow!("{flag} {given}: {error}; {expected}"))
+}
+
 /// Mesos' `RateLimits` as JSON, or a file that holds it.
 fn rate_limits(given: Option<&str>) -> anyhow::Result<tepui_master::RateLimits> {
     let Some(given) = given else {
         return Ok(tepui_master::RateLimits::default());
     };
     let expected = r#"expected JSON such as {"limits": [{"principal": "p", "qps": 10, "capacity": 1000}]}, or the path of a file that holds it"#;
-    let text = if given.trim_start().starts_with('{') {
-        given.to_string()
-    } else {
-        let path = given.strip_prefix("file://").unwrap_or(given);
-        std::fs::read_to_string(path)
-            .map_err(|error| anyhow::anyhow!("--rate-limits {given}: {error}; {expected}"))?
-    };
+    let text = json_or_file("--rate-limits", given, expected)?;
     let parsed: tepui_protocol::v1::RateLimits = json::decode(text.as_bytes(), &Limits::HTTP)
         .map_err(|error| {
             let reason = one_line(&error.to_string());

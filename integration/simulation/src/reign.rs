@@ -242,6 +242,7 @@ fn config(ground: &Ground, number: u64) -> MasterConfig {
         removal_rate: None,
         roles: None,
         root_submissions: true,
+        require_agent_domain: false,
         offer_timeout: None,
         allocation_interval: Duration::from_secs(1),
         forgetting: Default::default(),

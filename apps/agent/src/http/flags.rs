@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use tepui_protocol::codec::json;
+
 use crate::AgentSettings;
 
 /// What is the same for every agent.
@@ -58,9 +60,12 @@ pub(crate) fn flags(
     set("master", settings.masters.join(","));
     set("work_dir", settings.work_dir.display().to_string());
     set("runtime_dir", runtime_dir.display().to_string());
+    let domain = settings.domain.as_ref();
+    let domain = domain.and_then(|domain| String::from_utf8(json::encode(domain).ok()?).ok());
     let optional = [
         ("resources", &settings.resources),
         ("attributes", &settings.attributes),
+        ("domain", &domain),
     ];
     for (name, value) in optional {
         if let Some(value) = value {

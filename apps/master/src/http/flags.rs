@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use tepui_protocol::durations::duration_text;
+use tepui_protocol::{codec::json, durations::duration_text, v1::DomainInfo};
 
 /// The settings that differ from master to master.
 #[derive(Debug, Clone, Default)]
@@ -16,6 +16,9 @@ pub struct MasterFlags {
     pub roles: Option<String>,
     pub root_submissions: bool,
     pub offer_timeout: Option<Duration>,
+    pub domain: Option<DomainInfo>,
+    pub require_agent_domain: bool,
+    pub whitelist: Option<String>,
     pub allocation: tepui_allocator::Config,
     pub forgetting: tepui_master_actor::Forgetting,
     /// Masters that must agree.
@@ -23,7 +26,7 @@ pub struct MasterFlags {
 }
 
 /// Names and values that are the same for every master of this version. Durations as Mesos writes them.
-const FIXED: [(&str, &str); 32] = [
+const FIXED: [(&str, &str); 31] = [
     ("agent_ping_timeout", "15secs"),
     ("agent_reregister_timeout", "10mins"),
     ("authenticate_agents", "false"),
@@ -53,7 +56,6 @@ const FIXED: [(&str, &str); 32] = [
     ("registry", "replicated_log"),
     ("registry_store_timeout", "20secs"),
     ("registry_strict", "false"),
-    ("require_agent_domain", "false"),
     ("role_sorter", "drf"),
     ("version", "false"),
 ];
@@ -78,6 +80,12 @@ impl MasterFlags {
             ("roles", self.roles.clone()),
             ("root_submissions", Some(self.root_submissions.to_string())),
             ("offer_timeout", self.offer_timeout.map(duration_text)),
+            ("domain", self.domain.as_ref().and_then(domain_text)),
+            (
+                "require_agent_domain",
+                Some(self.require_agent_domain.to_string()),
+            ),
+            ("whitelist", self.whitelist.clone()),
             ("allocator", Some(allocator(&self.allocation.policy))),
             (
                 "allocation_interval",
@@ -111,6 +119,11 @@ impl MasterFlags {
         }
         table
     }
+}
+
+fn domain_text(domain: &DomainInfo) -> Option<String> {
+    let bytes = json::encode(domain).ok()?;
+    String::from_utf8(bytes).ok()
 }
 
 /// Mesos has its fair one by another name.

@@ -151,6 +151,7 @@ fn bar_told(bar: &str) -> &str {
 fn cause_summary(cause: &str) -> &str {
     match cause {
         "AGENT_INACTIVE" => "deactivated, draining or away",
+        "NOT_WHITELISTED" => "not on the master's --whitelist",
         "GPUS_KEPT" => "has GPUs, kept for frameworks with GPU_RESOURCES",
         "OTHER_REGION" => "in another region, for frameworks with REGION_AWARE",
         "CONSTRAINT" => "ruled out by the framework's own offer constraints",

@@ -1,15 +1,20 @@
 //! The flags of a master on who is offered what, and for how long.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use anyhow::{Context, bail};
 use tepui_master::{AllocationConfig, allocation_policies};
-use tepui_protocol::resources::Resources;
+use tepui_protocol::{resources::Resources, v1::DomainInfo};
 
 use super::MasterFile;
 
-pub(super) fn config(file: &MasterFile) -> anyhow::Result<AllocationConfig> {
+pub(super) fn config(
+    file: &MasterFile,
+    domain: Option<&DomainInfo>,
+) -> anyhow::Result<AllocationConfig> {
     let mut config = AllocationConfig::default();
+    let fault_domain = domain.and_then(|domain| domain.fault_domain.as_ref());
+    config.rules.region = fault_domain.map(|fault_domain| fault_domain.region.name.clone());
     if let Some(name) = &file.allocator {
         config.policy = policy("--allocator", name)?;
     }
@@ -33,6 +38,12 @@ pub(super) fn offer_timeout(given: Option<&str>) -> anyhow::Result<Option<Durati
     given
         .map(|text| duration("--offer-timeout", text))
         .transpose()
+}
+
+/// A path, as a URL too; `*` is the old way to say all agents.
+pub(super) fn whitelist(given: &str) -> Option<PathBuf> {
+    let path = given.strip_prefix("file://").unwrap_or(given);
+    (path != "*").then(|| PathBuf::from(path))
 }
 
 /// Mesos' names of its fair one are understood.

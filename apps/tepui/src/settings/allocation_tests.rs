@@ -22,3 +22,11 @@ fn the_least_worth_an_offer_is_sets_of_amounts() {
         );
     }
 }
+
+#[test]
+fn a_whitelist_is_a_path_and_a_star_is_none() {
+    let path = Some(PathBuf::from("/etc/agents"));
+    assert_eq!(whitelist("/etc/agents"), path);
+    assert_eq!(whitelist("file:///etc/agents"), path);
+    assert_eq!(whitelist("*"), None);
+}
