@@ -288,8 +288,8 @@ impl MasterCore {
             version: request.version.clone(),
             capabilities: request.capabilities.clone(),
             connected: true,
-            active: true,
-            deactivated: false,
+            active: !self.deactivated.contains(id),
+            deactivated: self.deactivated.contains(id),
             registered_at: turn.now,
             reregistered_at: (back.recovered || back.unreachable).then_some(turn.now),
             total,
@@ -320,7 +320,7 @@ impl MasterCore {
             info: Arc::new(record.info),
             total: record.total,
             used,
-            active: true,
+            active: record.active,
         });
         if let Some(agent) = self.agents.get_mut(id) {
             agent.told_at = told_at;

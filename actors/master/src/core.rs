@@ -197,6 +197,12 @@ pub(crate) enum Pending {
         token: Token,
         at: UnixNanos,
     },
+    Deactivated {
+        token: Token,
+        agent_id: String,
+        /// Or active again.
+        deactivated: bool,
+    },
     AgentRemoved {
         agent_id: String,
         reason: String,
@@ -247,6 +253,8 @@ pub struct MasterCore {
     pub(crate) recovered_agents: BTreeMap<String, AgentInfo>,
     pub(crate) unreachable_agents: BTreeMap<String, UnixNanos>,
     pub(crate) gone_agents: BTreeMap<String, UnixNanos>,
+    /// Of all these but the gone ones: those that an operator took out of offers.
+    pub(crate) deactivated: BTreeSet<String>,
     /// Agents with a write to the registry under way: conflicting requests wait for the peer's retry.
     pub(crate) agents_in_transition: BTreeSet<String>,
     pub(crate) offers: BTreeMap<u64, OfferEntry>,
@@ -305,6 +313,7 @@ impl MasterCore {
             recovered_agents: BTreeMap::new(),
             unreachable_agents: BTreeMap::new(),
             gone_agents: BTreeMap::new(),
+            deactivated: BTreeSet::new(),
             agents_in_transition: BTreeSet::new(),
             offers: BTreeMap::new(),
             operations_of_frameworks: BTreeSet::new(),
@@ -402,6 +411,7 @@ impl MasterCore {
         );
         self.unreachable_agents = recovered.unreachable.into_iter().collect();
         self.gone_agents = recovered.gone.into_iter().collect();
+        self.deactivated = recovered.deactivated;
         self.recall_frameworks(recovered.completed_frameworks, turn);
         self.set_weights(recovered.weights, turn);
         self.set_quota(recovered.quota, turn);

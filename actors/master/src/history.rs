@@ -93,6 +93,11 @@ pub(crate) enum Step {
         framework: usize,
         revive: bool,
     },
+    Deactivate {
+        agent: usize,
+        /// Or active again.
+        off: bool,
+    },
     /// The agent's machine enters the schedule, goes down, or is up again.
     Maintain {
         agent: usize,
@@ -197,6 +202,7 @@ impl World {
                     self.stage.says(&node, leaves);
                 }
             }
+            Step::Deactivate { agent, off } => self.deactivate(agent, off),
             Step::Maintain { agent, mode } => self.maintain(agent, mode),
             Step::AnswerInverse {
                 framework,

@@ -1,4 +1,4 @@
-//! What operators and schedulers do about maintenance in the histories.
+//! What operators and schedulers do about maintenance and deactivation in the histories.
 
 use serde_json::json;
 
@@ -22,6 +22,19 @@ impl World {
             }
         };
         self.stage.operator_asks(call);
+    }
+
+    pub(crate) fn deactivate(&mut self, agent: usize, off: bool) {
+        let Some((_, node)) = self.node(agent) else {
+            return;
+        };
+        let (kind, field) = if off {
+            ("DEACTIVATE_AGENT", "deactivate_agent")
+        } else {
+            ("REACTIVATE_AGENT", "reactivate_agent")
+        };
+        let id = json!({"agent_id": {"value": node.id}});
+        self.stage.operator_asks(json!({"type": kind, field: id}));
     }
 
     /// All that it was asked, so far as it knows.

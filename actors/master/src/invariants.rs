@@ -75,6 +75,12 @@ fn frameworks_refer_to_what_exists(core: &MasterCore) -> Result<(), String> {
 fn agents_refer_to_what_exists(core: &MasterCore) -> Result<(), String> {
     for (id, agent) in &core.agents {
         ensure(agent.id() == id, || format!("{id} has another id"))?;
+        let record = &agent.record;
+        ensure(
+            record.deactivated == core.deactivated.contains(id)
+                && record.active == (record.connected && !record.deactivated),
+            || format!("{id}: deactivated or not, and active or not"),
+        )?;
         ensure(agent.record.connected == agent.peer.is_some(), || {
             format!("{id}: connected, yet no peer, or the reverse")
         })?;

@@ -13,6 +13,7 @@ mod commands;
 mod consumption;
 mod conversions;
 pub mod core;
+mod deactivation;
 mod feedback;
 mod forgetting;
 mod frameworks;

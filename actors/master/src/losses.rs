@@ -256,6 +256,9 @@ impl MasterCore {
         turn: &mut Turn<'_>,
     ) {
         self.recovered_agents.remove(id);
+        if end != AgentEnd::Unreachable {
+            self.deactivated.remove(id);
+        }
         self.timers.cancel(&Timer::Unreachable {
             agent_id: id.to_string(),
         });

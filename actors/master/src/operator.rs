@@ -60,6 +60,14 @@ impl MasterCore {
                 let machines = call.stop_maintenance.unwrap_or_default().machines;
                 self.move_machines(token, &machines, machine_info::Mode::Up, turn);
             }
+            Type::DeactivateAgent => {
+                let id = call.deactivate_agent.unwrap_or_default().agent_id.value;
+                self.deactivate_agent(token, &id, turn);
+            }
+            Type::ReactivateAgent => {
+                let id = call.reactivate_agent.unwrap_or_default().agent_id.value;
+                self.reactivate_agent(token, &id, turn);
+            }
             kind => match operation_of(kind, call.clone()) {
                 Some((agent_id, operation)) => self.operate(token, &agent_id, operation, turn),
                 None => self.not_built(token, kind, &call, turn),
@@ -71,14 +79,8 @@ impl MasterCore {
     fn not_built(&self, token: Token, kind: Type, call: &Call, turn: &mut Turn<'_>) {
         let target = target_agent(kind, call);
         let refused = match (kind, target) {
-            (Type::DrainAgent | Type::DeactivateAgent, Some(id))
-                if !self.agents.contains_key(id) =>
-            {
+            (Type::DrainAgent, Some(id)) if !self.agents.contains_key(id) => {
                 Answer::refused(400, "Unknown agent")
-            }
-            (Type::ReactivateAgent, _) => Answer::refused(400, "Agent is not deactivated"),
-            (_, Some(id)) if !self.agents.contains_key(id) => {
-                Answer::refused(400, "No agent found with specified ID")
             }
             (Type::Unknown, _) => Answer::refused(501, "501 Not Implemented."),
             _ => Answer::refused(
@@ -144,7 +146,6 @@ impl MasterCore {
 fn target_agent(kind: Type, call: &Call) -> Option<&str> {
     let id = match kind {
         Type::DrainAgent => &call.drain_agent.as_ref()?.agent_id,
-        Type::DeactivateAgent => &call.deactivate_agent.as_ref()?.agent_id,
         _ => return None,
     };
     Some(&id.value)

@@ -1,6 +1,6 @@
 //! What a newly elected master begins with, read from the registry.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use prost::Message;
@@ -19,6 +19,8 @@ pub struct Recovered {
     /// Agent id and since when.
     pub unreachable: Vec<(String, UnixNanos)>,
     pub gone: Vec<(String, UnixNanos)>,
+    /// Of the admitted and the unreachable, those that are out of offers.
+    pub deactivated: BTreeSet<String>,
     pub frameworks: Vec<RecoveredFramework>,
     /// Nanoseconds counted by leaders and, since the last that was written, by this member.
     pub counted_nanos: i64,
@@ -65,6 +67,7 @@ impl Recovered {
                 .iter()
                 .map(|(id, at)| (id.clone(), *at))
                 .collect(),
+            deactivated: deactivated(registry),
             frameworks: frameworks(registry),
             counted_nanos: registry.counted_nanos,
             completed_frameworks: registry
@@ -77,6 +80,15 @@ impl Recovered {
             maintenance: maintenance(&registry.maintenance),
         }
     }
+}
+
+fn deactivated(registry: &Registry) -> BTreeSet<String> {
+    let admitted = registry.agents.iter();
+    let admitted = admitted.filter(|(_, agent)| agent.deactivated);
+    let unreachable = registry.unreachable.iter();
+    let unreachable = unreachable.filter(|(_, agent)| agent.deactivated);
+    let ids = admitted.map(|(id, _)| id);
+    ids.chain(unreachable.map(|(id, _)| id)).cloned().collect()
 }
 
 fn frameworks(registry: &Registry) -> Vec<RecoveredFramework> {

@@ -33,6 +33,11 @@ impl MasterCore {
                 token,
                 at,
             } => self.gone_written(&agent_id, token, at, refused, turn),
+            Pending::Deactivated {
+                token,
+                agent_id,
+                deactivated,
+            } => self.deactivation_written(token, &agent_id, deactivated, refused, turn),
             Pending::AgentRemoved { agent_id, reason } => {
                 self.agent_removed_written(&agent_id, &reason, turn)
             }

@@ -1,0 +1,112 @@
+//! DEACTIVATE_AGENT and REACTIVATE_AGENT: an agent that is there, runs what it runs, and is offered to nobody
+//! (OPERATOR_API B.4). Written first; it outlives the leader, and the agent's absence.
+
+use std::sync::Arc;
+
+use tepui_messages::{allocator::WorldChange, change::Change, master::Answer};
+use tepui_protocol::v1::AgentId;
+use tepui_registry::Command;
+
+use crate::core::{MasterCore, Pending, Token, Turn};
+
+impl MasterCore {
+    pub(crate) fn deactivate_agent(&mut self, token: Token, id: &str, turn: &mut Turn<'_>) {
+        let known = self.agents.contains_key(id)
+            || self.recovered_agents.contains_key(id)
+            || self.unreachable_agents.contains_key(id);
+        if !known {
+            return turn.answer(token, Answer::refused(400, "Unknown agent"));
+        }
+        if self.is_being_marked_gone(id) {
+            let text = "Agent is currently being marked gone";
+            return turn.answer(token, Answer::refused(409, text));
+        }
+        let command = Command::DeactivateAgent { id: id.to_string() };
+        self.write_deactivation(token, id, (command, true), turn);
+    }
+
+    pub(crate) fn reactivate_agent(&mut self, token: Token, id: &str, turn: &mut Turn<'_>) {
+        if !self.deactivated.contains(id) {
+            return turn.answer(token, Answer::refused(400, "Agent is not deactivated"));
+        }
+        let command = Command::ReactivateAgent { id: id.to_string() };
+        self.write_deactivation(token, id, (command, false), turn);
+    }
+
+    fn write_deactivation(
+        &mut self,
+        token: Token,
+        id: &str,
+        (command, deactivated): (Command, bool),
+        turn: &mut Turn<'_>,
+    ) {
+        let pending = Pending::Deactivated {
+            token,
+            agent_id: id.to_string(),
+            deactivated,
+        };
+        self.write(turn, command, pending);
+    }
+
+    fn is_being_marked_gone(&self, id: &str) -> bool {
+        let mut pending = self.pending.values();
+        pending.any(|it| matches!(it, Pending::AgentGone { agent_id, .. } if agent_id == id))
+    }
+
+    pub(crate) fn deactivation_written(
+        &mut self,
+        token: Token,
+        id: &str,
+        deactivated: bool,
+        refused: Option<String>,
+        turn: &mut Turn<'_>,
+    ) {
+        if let Some(reason) = refused {
+            tracing::info!(
+                agent = id,
+                reason,
+                "the agent is neither in nor out of offers"
+            );
+            let text = "Agent removed while processing the call";
+            return turn.answer(token, Answer::refused(409, text));
+        }
+        if deactivated {
+            self.deactivated.insert(id.to_string());
+        } else {
+            self.deactivated.remove(id);
+        }
+        self.settle_deactivation(id, turn);
+        turn.answer(token, Answer::OK);
+    }
+
+    fn settle_deactivation(&mut self, id: &str, turn: &mut Turn<'_>) {
+        let deactivated = self.deactivated.contains(id);
+        let Some(agent) = self.agents.get_mut(id) else {
+            return;
+        };
+        if agent.record.deactivated == deactivated {
+            return;
+        }
+        let record = &mut agent.record;
+        record.deactivated = deactivated;
+        record.active = record.connected && !deactivated;
+        let record = Arc::new(record.clone());
+        turn.allocator(WorldChange::AgentActive {
+            agent_id: AgentId {
+                value: id.to_string(),
+            },
+            active: record.active,
+        });
+        if deactivated {
+            self.rescind_offers_of_agent(id, turn);
+            self.end_inverse_offers_of_agent(id, turn);
+        } else {
+            self.inverse.mark(id);
+        }
+        self.change(turn, Change::AgentUpdated(record));
+    }
+}
+
+#[cfg(test)]
+#[path = "deactivation_tests.rs"]
+mod tests;
