@@ -162,3 +162,16 @@ fn agents_that_are_not_listed_are_not_offered_and_why_says_so() {
     list(&mut scene, None);
     assert_eq!(offered(&mut scene), [pair("b"), pair("c")]);
 }
+
+#[test]
+fn an_empty_list_of_minimums_takes_anything() {
+    let mut scene = Scene::new();
+    scene.add_agent("a", "cpus:0.005;mem:16;disk:128");
+    let mut info = framework_info("f", &["r"], &[]);
+    let mut filters = minimum("cpus", 1);
+    let own = filters.min_allocatable_resources.as_mut();
+    own.unwrap().quantities.clear();
+    info.offer_filters.insert("r".to_owned(), filters);
+    scene.tell(framework_added(info));
+    assert_eq!(offered(&mut scene).len(), 1);
+}

@@ -40,6 +40,8 @@ pub use policy::UnknownPolicy;
 pub use world::Rules;
 
 #[cfg(test)]
+mod fairness_tests;
+#[cfg(test)]
 mod histories_tests;
 #[cfg(test)]
 mod mirror;

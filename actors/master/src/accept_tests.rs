@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tepui_messages::{allocator::WorldChange, master::Answer};
-use tepui_protocol::v1::TaskState;
+use tepui_protocol::{resources::Resources, v1::TaskState};
 
 use crate::stage::{Node, Scheduler, Stage, accept, parse, task, to_json};
 
@@ -190,6 +190,13 @@ fn a_bad_task_does_not_stop_the_others() {
         "good TASK_ERROR REASON_TASK_INVALID Task has duplicate ID: good"
     );
     assert!(told[2].starts_with("none-left TASK_ERROR"), "{}", told[2]);
+    // What no task took is free: half of the offered memory less what two tasks have.
+    let free = stage.world.iter().rev().find_map(|change| match change {
+        WorldChange::Recovered { allocation, .. } => Some(allocation.resources.clone()),
+        _ => None,
+    });
+    let free = Resources::from_proto(&free.unwrap()).unwrap();
+    assert_eq!(free.to_string(), "mem:192");
 }
 
 #[test]
@@ -293,4 +300,15 @@ fn operations_that_are_not_built_fail_loudly_and_only_themselves() {
         "a failed operation without an id is silent"
     );
     assert_eq!(stage.ordered(&node), ["run good"]);
+}
+
+#[test]
+fn a_task_may_need_only_cpus_or_only_memory() {
+    for resources in ["cpus:2", "mem:4096"] {
+        let mut stage = Stage::new();
+        let node = stage.agent(resources);
+        let fw = stage.subscribe(json!({}));
+        stage.run(&fw, &node, "t", resources);
+        assert_eq!(stage.ordered(&node).len(), 1, "{resources}");
+    }
 }

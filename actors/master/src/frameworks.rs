@@ -113,6 +113,12 @@ impl MasterCore {
             .map_or(Ok(()), validate::constraints::validate)
     }
 
+    /// Whether the operator allows the role (Mesos: `--roles`).
+    pub(crate) fn allows_role(&self, role: &str) -> bool {
+        let allowed = self.config.roles.as_ref();
+        role == roles::ANY || allowed.is_none_or(|allowed| allowed.contains(role))
+    }
+
     /// The description alone, and what this master's operator allows.
     fn check_framework_info(
         &self,
@@ -120,16 +126,14 @@ impl MasterCore {
         suppressed: &[String],
     ) -> Result<(), String> {
         validate::framework::validate(info)?;
-        if let Some(allowed) = &self.config.roles {
-            let mut asked = validate::framework::roles(info);
-            asked.retain(|role| *role != roles::ANY && !allowed.contains(*role));
-            if !asked.is_empty() {
-                let list: Vec<&str> = asked.into_iter().collect();
-                let list = list.join(", ");
-                return Err(format!(
-                    "Roles {{ {list} }} are not present in the master's --roles"
-                ));
-            }
+        let mut asked = validate::framework::roles(info);
+        asked.retain(|role| !self.allows_role(role));
+        if !asked.is_empty() {
+            let list: Vec<&str> = asked.into_iter().collect();
+            let list = list.join(", ");
+            return Err(format!(
+                "Roles {{ {list} }} are not present in the master's --roles"
+            ));
         }
         validate::framework::suppressed_roles(info, suppressed)?;
         if info.user == "root" && !self.config.root_submissions {

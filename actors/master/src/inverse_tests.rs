@@ -255,8 +255,14 @@ fn the_schedule_outlives_the_leader_and_agents_that_come_back_are_scheduled() {
     stage.fail_over();
     let fw = stage.resubscribe(&fw.id, json!({"failover_timeout": 600.0}));
     assert!(asked(&mut stage, &fw).is_empty(), "the agent is not back");
-    stage.back(&node, vec![task]);
+    stage.back(&node, vec![task.clone()]);
     assert_eq!(agents(&asked(&mut stage, &fw)), [&node.id]);
+    // The agent before the framework: there is nobody to be asked yet.
+    stage.fail_over();
+    stage.back(&node, vec![task]);
+    assert!(stage.core.inverse.offers.is_empty());
+    stage.resubscribe(&fw.id, json!({"failover_timeout": 600.0}));
+    assert_eq!(stage.core.inverse.offers.len(), 1);
 }
 
 #[test]

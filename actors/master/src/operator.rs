@@ -115,6 +115,12 @@ impl MasterCore {
                 );
                 return turn.answer(token, Answer::refused(400, text));
             }
+            if !self.allows_role(&role) {
+                let text = format!(
+                    "Failed to validate update weights request JSON: Unknown role '{role}'"
+                );
+                return turn.answer(token, Answer::refused(400, text));
+            }
             if info.weight.is_nan() || info.weight <= 0.0 {
                 let text = format!(
                     "Failed to validate update weights request JSON for role '{role}': Invalid weight '{}': Weights must be positive",
@@ -131,6 +137,28 @@ impl MasterCore {
             },
             Pending::Weights { token, changed },
         );
+    }
+
+    /// What is written is true. Where it concerns frameworks that are here all offers are taken back, so that the
+    /// next ones are by the new weights.
+    pub(crate) fn weights_changed(&mut self, changed: &BTreeMap<String, f64>, turn: &mut Turn<'_>) {
+        let mut weights = self.weights.clone();
+        weights.extend(changed.iter().map(|(role, weight)| (role.clone(), *weight)));
+        let differs = |role: &String| weights.get(role) != self.weights.get(role);
+        let concerns = |role: &String| {
+            let mut frameworks = self.frameworks.values();
+            frameworks.any(|framework| {
+                let mut roles = framework.roles().into_iter();
+                roles.any(|own| own == *role || roles::is_strict_subrole_of(&own, role))
+            })
+        };
+        let rebalances = changed.keys().any(|role| differs(role) && concerns(role));
+        self.set_weights(weights, turn);
+        if rebalances {
+            for number in self.offers.keys().copied().collect::<Vec<_>>() {
+                self.rescind_offer(number, turn);
+            }
+        }
     }
 
     pub(crate) fn set_weights(&mut self, weights: BTreeMap<String, f64>, turn: &mut Turn<'_>) {

@@ -87,3 +87,75 @@ fn what_is_not_built_says_so_after_it_has_looked_at_the_agent() {
     assert_eq!(answer, Answer::refused(400, "Unknown agent"));
     assert_eq!(stage.operator(drain(&node.id)).status, 501);
 }
+
+#[test]
+fn offers_are_made_anew_by_the_new_weights_of_roles_that_have_frameworks() {
+    let mut stage = Stage::new();
+    let node = stage.agent("cpus:4;mem:4096");
+    let fw = stage.subscribe(json!({"roles": ["a/b"], "capabilities": [{"type": "MULTI_ROLE"}]}));
+    let other = stage.subscribe(json!({}));
+    let offer = stage.offer_as(&fw, "a/b", &node, "cpus:1");
+    let theirs = stage.offer(&other, &node, "cpus:1");
+    stage.told(&fw);
+    stage.told(&other);
+    assert_eq!(
+        stage.operator(weights(json!([{"role": "nobody", "weight": 2.0}]))),
+        Answer::OK
+    );
+    assert!(stage.told(&fw).is_empty());
+    let call = weights(json!([{"role": "a", "weight": 2.0}]));
+    assert_eq!(stage.operator(call.clone()), Answer::OK);
+    assert_eq!(stage.told(&fw), [format!("RESCIND {offer}")]);
+    assert_eq!(stage.told(&other), [format!("RESCIND {theirs}")]);
+    // The allocator hears of the weights before anything is free again.
+    let told = stage.world.iter().rev().take(3);
+    let told: Vec<_> = told
+        .map(|change| matches!(change, WorldChange::Weights(_)))
+        .collect();
+    assert_eq!(told, [false, false, true]);
+    stage.offer_as(&fw, "a/b", &node, "cpus:1");
+    stage.told(&fw);
+    assert_eq!(stage.operator(call), Answer::OK);
+    assert!(stage.told(&fw).is_empty(), "nothing changed");
+}
+
+#[test]
+fn weights_and_quota_are_for_roles_that_the_operator_allows() {
+    let mut stage = Stage::new();
+    stage.agent("cpus:8");
+    stage.core.config.roles = Some(["dev".to_string()].into());
+    let scalar = json!({"name": "cpus", "type": "SCALAR", "scalar": {"value": 1.0}});
+    let quota = |role: &str| {
+        json!({"type": "UPDATE_QUOTA", "update_quota": {"quota_configs": [
+            {"role": role, "guarantees": {"cpus": {"value": 1.0}}}]}})
+    };
+    let set = |role: &str| {
+        json!({"type": "SET_QUOTA", "set_quota": {"quota_request": {
+            "role": role, "guarantee": [scalar]}}})
+    };
+    let prefix = "Failed to validate update weights request JSON";
+    let table = [
+        (
+            weights(json!([{"role": "x", "weight": 2.0}])),
+            format!("{prefix}: Unknown role 'x'"),
+        ),
+        (
+            quota("x"),
+            "Invalid QuotaConfig: 'x' is not on the roles whitelist".to_string(),
+        ),
+        (
+            set("x"),
+            "Failed to validate set quota request: Unknown role 'x'".to_string(),
+        ),
+    ];
+    for (call, text) in table {
+        assert_eq!(refused(&mut stage, call), text);
+    }
+    for call in [
+        weights(json!([{"role": "dev", "weight": 2.0}])),
+        quota("dev"),
+        set("*"),
+    ] {
+        assert_eq!(stage.operator(call.clone()), Answer::OK, "{call}");
+    }
+}

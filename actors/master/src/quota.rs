@@ -42,10 +42,16 @@ impl MasterCore {
 
     /// All or nothing for the list.
     fn check_update(&self, update: &call::UpdateQuota) -> Result<(), String> {
+        let invalid = |reason| format!("Invalid QuotaConfig: {reason}");
         for config in &update.quota_configs {
+            if !self.allows_role(&config.role) {
+                return Err(invalid(format!(
+                    "'{}' is not on the roles whitelist",
+                    config.role
+                )));
+            }
             check_config(config)?;
         }
-        let invalid = |reason| format!("Invalid QuotaConfig: {reason}");
         let hint = "(use 'force' flag to bypass this check)";
         let force = update.force == Some(true);
         for config in update.quota_configs.iter().filter(|_| !force) {
@@ -100,6 +106,9 @@ impl MasterCore {
             return Err(invalid("QuotaInfo with empty 'guarantee'".to_string()));
         }
         let guarantees = guarantee(&request.guarantee).map_err(invalid)?;
+        if !self.allows_role(role) {
+            return Err(invalid(format!("Unknown role '{role}'")));
+        }
         let mut quota = self.planned_quota();
         if quota.iter().any(|config| config.role == role) {
             return Err(invalid(format!(

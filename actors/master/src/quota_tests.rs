@@ -94,6 +94,9 @@ fn quota_is_set_forced_removed_and_outlives_the_leader() {
     );
     stage.fail_over();
     assert_eq!(roles(&stage), ["a", "b"]);
+    // Of a cluster without agents, too, quota can be removed.
+    assert_eq!(stage.operator(remove("a")), Answer::OK);
+    assert_eq!(roles(&stage), ["b"]);
 }
 
 #[test]
@@ -104,6 +107,8 @@ fn quotas_of_writes_that_overlap_add_up() {
     stage.operator_asks(update(json!([guarantee("a", 1.0)])));
     stage.operator_asks(update(json!([guarantee("b", 1.0)])));
     stage.operator_asks(remove("a"));
+    // Whoever comes second is told so.
+    assert_eq!(stage.operator(remove("a")).status, 400);
     stage.release_writes();
     assert_eq!(roles(&stage), ["b"]);
     stage.fail_over();
@@ -266,5 +271,29 @@ fn what_is_guaranteed_below_a_role_is_part_of_its_own() {
         limits
             .unwrap_err()
             .contains("Role 'a/b' with limits (cpus:5)")
+    );
+}
+
+#[test]
+fn capacity_is_what_all_registered_agents_have_reserved_or_away() {
+    let mut stage = Stage::new();
+    let away = stage.agent("cpus:2;cpus(other):1");
+    stage.agent("cpus:2");
+    stage.lose(&away);
+    let answer = stage.operator(update(json!([guarantee("a", 6.0)])));
+    let text = "Invalid QuotaConfig: total quota guarantees 'cpus:6' exceed cluster capacity 'cpus:5' (use 'force' \
+                flag to bypass this check)";
+    assert_eq!(answer, Answer::refused(400, text));
+    assert_eq!(stage.operator(set("a", "cpus:6")).status, 409);
+    // More than any agent has alone.
+    assert_eq!(stage.operator(set("a", "cpus:5")), Answer::OK);
+    assert_eq!(stage.operator(remove("a")), Answer::OK);
+    assert_eq!(
+        stage.operator(update(json!([guarantee("a", 5.0)]))),
+        Answer::OK
+    );
+    assert_eq!(
+        stage.operator(forced(json!([guarantee("a", 6.0)]))),
+        Answer::OK
     );
 }

@@ -78,9 +78,7 @@ impl MasterCore {
                 ..
             } => self.framework_updated(&framework_id, *request, turn),
             Pending::Weights { changed, .. } => {
-                let mut weights = self.weights.clone();
-                weights.extend(changed);
-                self.set_weights(weights, turn);
+                self.weights_changed(&changed, turn);
             }
             Pending::Quota { changed, .. } => self.quota_changed(&changed, turn),
             Pending::Maintenance { maintenance, .. } => {
