@@ -41,6 +41,7 @@ use tepui_kit::{Asker, Directory, Teller};
 use tepui_messages::{
     allocator::Policies,
     master::{Answer, OperatorCall, SchedulerCall, Subscribe},
+    registrar::Commit,
     traffic::Traffic,
     view::{Encoding, Query, Question, Watch},
     why::{Explain, ListExclusions},
@@ -78,6 +79,8 @@ pub struct MasterHttp {
     pub allocator: Asker<Explain>,
     /// Shows and changes the policies.
     pub policies: Asker<Policies>,
+    /// Writes what was chosen to the registry.
+    pub commit: Asker<Commit>,
     /// Lists what frameworks keep away from themselves.
     pub exclusions: Asker<ListExclusions>,
     pub watch: Teller<Watch>,

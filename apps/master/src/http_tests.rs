@@ -28,6 +28,7 @@ use tepui_messages::{
     allocator::{Policies, PolicyStatus, ShadowStatus},
     framework::{Deliver, EndStream},
     master::{Answer, Lease, OperatorCall, Subscribe},
+    registrar::{Commit, Committed},
     view::{Query, Question},
     why::{Exclusions, Explain, Explanation, RoleExplanation},
 };
@@ -36,6 +37,7 @@ use tepui_protocol::v1::{
     master::call::Type,
     scheduler::{Event, event},
 };
+use tepui_registry::Command;
 
 use super::{ClusterCall, Door, Facts, MasterFlags, MasterHttp, Refusal, configure};
 use crate::leadership::{Leader, Leadership, Standing};
@@ -103,6 +105,20 @@ fn policies(change: &Policies) -> Result<PolicyStatus, String> {
     })
 }
 
+/// Takes only documents that name what was chosen; no shadow does not fit any more.
+fn written(commit: &Commit) -> Committed {
+    let Commit(Command::PutDocument { value, .. }) = commit else {
+        return Committed::Unknown;
+    };
+    let chosen: serde_json::Value = serde_json::from_slice(value).unwrap();
+    assert_eq!(chosen["policy"], "drf");
+    if chosen["shadow"] == "priority" {
+        Committed::Applied
+    } else {
+        Committed::Refused("the disk is nearly full".to_string())
+    }
+}
+
 /// Of one framework, "f", under "a".
 fn explanation(question: Explain) -> Explanation {
     let knows = question.framework_id == "f" && question.role.as_deref() != Some("b");
@@ -161,6 +177,7 @@ fn scene_with(standing: Standing, lease: Lease) -> Scene {
         view,
         allocator: Answering::asker(|explain| Ok(explanation(explain))),
         policies: Answering::asker(|change| Ok(policies(&change))),
+        commit: Answering::asker(move |commit| Ok(written(&commit))),
         exclusions: Answering::asker(|_| {
             Ok(vec![Exclusions {
                 framework_id: "f".to_string(),
@@ -575,7 +592,11 @@ async fn the_policies_are_shown_and_changed() {
     assert_eq!((got.status, told), (200, expected));
     for (body, status, expected) in [
         (r#"{"shadow":"priority"}"#, 200, r#""differences":0"#),
-        (r#"{"shadow":null}"#, 200, r#""shadow":null"#),
+        (
+            r#"{"shadow":null}"#,
+            503,
+            "the next one may not know of them: the disk is nearly full",
+        ),
         (
             r#"{"policy":"fifo"}"#,
             400,

@@ -4,6 +4,7 @@
 pub mod actors;
 pub mod backup;
 mod bridge;
+mod chosen;
 mod cluster;
 mod counted;
 mod dial;

@@ -40,7 +40,7 @@ impl Reign {
             view,
             allocator,
             changes,
-            ..
+            registrar,
         } = &self.actors;
         MasterHttp {
             scheduler: master.asker(),
@@ -51,6 +51,7 @@ impl Reign {
             allocator: allocator.asker(),
             exclusions: allocator.asker(),
             policies: allocator.asker(),
+            commit: registrar.asker(),
             watch: view.teller(),
             changes: Arc::clone(changes),
             traffic: Arc::clone(&self.traffic),

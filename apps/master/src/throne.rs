@@ -13,6 +13,7 @@ use tepui_kit::Link;
 use tepui_master_actor::Master;
 
 use crate::{
+    chosen,
     gate::Gate,
     ground::Ground,
     http::Door,
@@ -83,6 +84,10 @@ impl House for Court {
     }
 
     fn crown(&self, reign: &Reign, term: u64) {
+        if let Some(chosen) = self.ground.reader.with(chosen::kept) {
+            let allocator = reign.actors.allocator.asker();
+            tokio::task::spawn_local(chosen::obey(allocator, chosen));
+        }
         self.gate.set(Some(Arc::clone(&reign.agents)));
         self.show(Standing::Leading { term });
     }

@@ -86,6 +86,11 @@ def main():
             report.check("and back", code == 0 and text.startswith("drf decides") and "compared" not in text, text)
             holder.teardown()
             waiting.teardown()
+            asking.tepui("allocator", "--policy", "best-fit")
+            house.master.kill()
+            house.master.start()
+            kept = wait(lambda: asking.tepui("allocator")[1].startswith("best-fit decides"), LIMIT_S)
+            report.check("what was chosen outlives the leader", kept, asking.tepui("allocator")[1])
 
         report.run(example)
         holder.close()

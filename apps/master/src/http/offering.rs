@@ -5,13 +5,15 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value, json};
 use tepui_http::{Incoming, Reply, ask};
 use tepui_messages::{
-    allocator::Policies,
+    allocator::{Policies, PolicyStatus},
+    registrar::{Commit, Committed},
     view::Question,
     why::{Explain, ListExclusions, Thousandths},
 };
 use tepui_protocol::resources::Resources;
 
 use super::MasterHttp;
+use crate::chosen;
 
 /// Of each list, unless the query says otherwise.
 const LIMIT: usize = 100;
@@ -61,7 +63,7 @@ impl MasterHttp {
         self.read(request, question).await
     }
 
-    /// `POST` changes the policies of this leader; the next one begins with those of its own flags.
+    /// `POST` changes the policies of this leader and of those that follow it.
     pub(super) async fn allocator(&self, request: &Incoming) -> Result<Reply, Reply> {
         request.expect_method(&["GET", "POST"])?;
         let mut change = Policies::default();
@@ -75,8 +77,12 @@ impl MasterHttp {
             change.policy = wanted.policy;
             change.shadow = wanted.shadow;
         }
+        let changes = change != Policies::default();
         let told = ask(&self.policies, change).await?;
         let status = told.map_err(Reply::bad_request)?;
+        if changes {
+            self.keep(&status).await?;
+        }
         let shadow = status.shadow.map(|shadow| {
             json!({
                 "policy": shadow.policy,
@@ -93,6 +99,19 @@ impl MasterHttp {
             "shadow": shadow,
         });
         Ok(Reply::json(body.to_string(), request.parameter("jsonp")))
+    }
+
+    /// What was chosen holds here already; if it cannot be kept, whoever chose must know.
+    async fn keep(&self, status: &PolicyStatus) -> Result<(), Reply> {
+        let why = match ask(&self.commit, Commit(chosen::keep(status))).await? {
+            Committed::Applied => return Ok(()),
+            Committed::Refused(reason) => reason,
+            Committed::Unknown => "this master leads no more".to_string(),
+        };
+        let text = format!(
+            "The policies are chosen as long as this master leads, but the next one may not know of them: {why}"
+        );
+        Err(Reply::text(503, text))
     }
 
     pub(super) async fn exclusions(&self, request: &Incoming) -> Result<Reply, Reply> {
