@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use tepui_messages::{
     UnixNanos,
-    containers::{ContainerExit, LaunchOrder, ProcessMark, VolumeDirectory, VolumeLink},
+    containers::{
+        Amounts, ContainerExit, LaunchOrder, NestedSandbox, ProcessMark, VolumeDirectory,
+        VolumeLink,
+    },
 };
 use tepui_protocol::{
     node,
@@ -153,6 +156,8 @@ pub enum Fate {
 pub struct Launch {
     pub order: LaunchOrder,
     pub uris: Vec<command_info::Uri>,
+    /// The sandbox of a container within another one.
+    pub nested: Option<NestedSandbox>,
 }
 
 /// What is to be done, in this order.
@@ -184,6 +189,11 @@ pub enum Effect {
         sandbox: PathBuf,
         user: Option<String>,
         volumes: Vec<VolumeLink>,
+    },
+    /// Changes what a running container may use; before any later effect.
+    UpdateLimits {
+        container_id: String,
+        amounts: Amounts,
     },
     Launch(Box<Launch>),
     /// Look for it; answered by [`Input::ContainerRecovered`].
@@ -281,6 +291,10 @@ pub struct KeptTask {
     pub info: Arc<TaskInfo>,
     /// `TASK_KILLING` also where the framework was not told of it.
     pub state: TaskState,
+    /// The container of its own within the executor's, once its launch is decided.
+    pub container_id: Option<String>,
+    /// The group it was launched in.
+    pub group: Option<u64>,
 }
 
 /// Everything that was kept.

@@ -44,6 +44,12 @@ impl NodeCore {
             return;
         };
         let command_task = executor.command_task;
+        if self.awaits_children(turn, &key, exit) {
+            return;
+        }
+        let Some(executor) = self.executor(&key) else {
+            return;
+        };
         let verdict = if command_task {
             command_verdict(executor.verdict.as_ref(), executor.kill.is_some(), exit)
         } else {
@@ -199,7 +205,7 @@ impl NodeCore {
 }
 
 /// How a command task ended.
-fn command_verdict(
+pub(crate) fn command_verdict(
     decided: Option<&Verdict>,
     killed: bool,
     exit: Option<&ContainerExit>,

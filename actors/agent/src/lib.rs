@@ -20,11 +20,13 @@ mod status;
 mod tables;
 pub mod updates;
 
+mod children;
 mod executors;
 mod exits;
 mod kills;
 mod launches;
 mod operations;
+mod pods;
 mod recovery;
 mod registration;
 mod reporting;
