@@ -26,8 +26,9 @@ use tepui_protocol::{
 
 use crate::{
     actor::{NodeActor, Wake},
-    effect::{Effect, Ending, Fate, Input, Keep, Launch},
+    effect::{Effect, Ending, Fate, Input, Keep, Launch, Probe},
     fetcher::Fetcher,
+    prober,
 };
 
 /// Between two tries to destroy a container whose processes hang in the kernel.
@@ -171,6 +172,7 @@ impl NodeActor {
             Effect::SendToFramework(message) => self.tell_master(message),
             Effect::SendLeaves(leaves) => self.tell_master(leaves),
             Effect::Launch(launch) => self.launch(*launch, ctx),
+            Effect::Probe(probe) => self.probe(probe, ctx),
             Effect::Recover { container_id } => self.recover(container_id, ctx),
             Effect::Signal {
                 container_id,
@@ -362,6 +364,19 @@ impl NodeActor {
                     actor.input(Input::ContainerExited { container_id, exit }, ctx);
                 });
             }
+        });
+    }
+
+    fn probe(&self, probe: Probe, ctx: &mut Context<Self>) {
+        let (container_id, kind) = (probe.container_id.clone(), probe.kind);
+        let tried = Box::pin(prober::probe(Arc::clone(&self.runtime), probe));
+        ctx.then(tried, move |actor, outcome, ctx| {
+            let input = Input::Probed {
+                container_id,
+                kind,
+                outcome,
+            };
+            actor.input(input, ctx);
         });
     }
 

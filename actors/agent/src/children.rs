@@ -23,7 +23,7 @@ impl NodeCore {
         self.children.get(container_id).cloned()
     }
 
-    fn entry_mut(&mut self, key: &ExecutorKey, task_id: &str) -> Option<&mut TaskEntry> {
+    pub(crate) fn entry_mut(&mut self, key: &ExecutorKey, task_id: &str) -> Option<&mut TaskEntry> {
         self.executor_mut(key)?.tasks.get_mut(task_id)
     }
 
@@ -94,6 +94,7 @@ impl NodeCore {
         }
         let running = Verdict::executor(TaskState::TaskRunning, None);
         self.child_update(turn, key, running.status(task_id));
+        self.begin_checks(now, key, task_id);
     }
 
     pub(crate) fn child_launch_failed(
@@ -147,6 +148,7 @@ impl NodeCore {
         let completion = child.completion_deadline.take();
         let verdict = exits::command_verdict(child.verdict.as_ref(), kill.is_some(), exit);
         let ran = std::mem::replace(&mut child.started, false);
+        self.end_checks(&key, &task_id);
         self.clear_timer(kill, Timer::Kill(container_id.to_owned()));
         self.clear_timer(completion, Timer::MaxCompletion(container_id.to_owned()));
         if self.executor(&key).is_some_and(|it| it.ended.is_some()) {
@@ -223,6 +225,7 @@ impl NodeCore {
             deadline,
         });
         let (container_id, started) = (child.container_id.clone(), child.started);
+        self.end_checks(key, task_id);
         if !self.children.contains_key(&container_id) {
             return;
         }
@@ -405,6 +408,7 @@ impl NodeCore {
             return;
         };
         let left = status::completion_left(entry, now.unix_nanos);
+        let untold = is_new(entry);
         let Some(child) = &mut entry.child else {
             return;
         };
@@ -416,14 +420,15 @@ impl NodeCore {
             turn.out.push(Effect::Destroy { container_id });
             return;
         }
-        if is_new(entry) {
+        if untold {
             self.tell_running(turn, &key, &task_id);
-        } else if let Some(left) = left {
-            let deadline = now.monotonic + left;
-            if let Some(child) = self.child_mut(&key, &task_id) {
+        } else {
+            if let Some(left) = left {
+                let deadline = now.monotonic + left;
                 child.completion_deadline = Some(deadline);
+                self.set_timer(deadline, Timer::MaxCompletion(container_id.to_owned()));
             }
-            self.set_timer(deadline, Timer::MaxCompletion(container_id.to_owned()));
+            self.begin_checks(now.monotonic, &key, &task_id);
         }
         if killed {
             self.kill_child(turn, &key, &task_id, None);
@@ -443,8 +448,7 @@ impl NodeCore {
             executor.and_then(|it| Some((it, it.tasks.get(&status.task_id.value)?)))
         {
             status.container_status = shown(executor, entry, &ip);
-            let check = entry.info.check.as_ref();
-            status.check_status = check.map(status::empty_check_status);
+            status::complete(&mut status, entry);
         }
         let framework = key.framework_id.clone();
         self.update(turn, &framework, Some(&key.executor_id), status);

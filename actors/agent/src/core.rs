@@ -21,6 +21,7 @@ use tepui_protocol::{
 };
 
 use crate::{
+    checks::ProbeKind,
     config::NodeConfig,
     effect::{Effect, Ending, ExecutorKey, Input, Keep, Now, Order, TaskKey},
     ids::Ids,
@@ -83,6 +84,8 @@ pub(crate) enum Timer {
     Executor(String),
     Kill(String),
     MaxCompletion(String),
+    /// The next try of a check of the task in that container.
+    Probe(String, ProbeKind),
 }
 
 /// One input's worth of effects.
@@ -214,6 +217,11 @@ impl NodeCore {
             Input::ContainerExited { container_id, exit } => {
                 self.container_exited(turn, &container_id, &exit);
             }
+            Input::Probed {
+                container_id,
+                kind,
+                outcome,
+            } => self.probed(turn, &container_id, kind, &outcome),
             Input::ExecutorSubscribed {
                 framework_id,
                 executor_id,
@@ -352,6 +360,7 @@ impl NodeCore {
                 Timer::Update(key) => self.forward(turn, &key),
                 Timer::Operation(key) => self.forward_operation(turn, key),
                 Timer::Executor(container_id) => self.executor_overdue(turn, &container_id, at),
+                Timer::Probe(container_id, kind) => self.probe_due(turn, &container_id, kind, at),
                 Timer::Kill(id) if self.children.contains_key(&id) => {
                     self.child_kill_overdue(turn, &id, at);
                 }

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
+use crate::checks::{Outcome, ProbeKind};
 use tepui_messages::{
     UnixNanos,
     containers::{
@@ -79,6 +80,12 @@ pub enum Input {
     ContainerExited {
         container_id: String,
         exit: ContainerExit,
+    },
+    /// The answer to [`Effect::Probe`].
+    Probed {
+        container_id: String,
+        kind: ProbeKind,
+        outcome: Outcome,
     },
     /// [`crate::core::NodeCore::refusal`] had nothing against it.
     ExecutorSubscribed {
@@ -160,6 +167,33 @@ pub struct Launch {
     pub nested: Option<NestedSandbox>,
 }
 
+/// One try of a check or a health check.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Probe {
+    /// The task's.
+    pub container_id: String,
+    pub kind: ProbeKind,
+    pub what: Try,
+    /// `None`: it may take as long as it takes.
+    pub timeout: Option<Duration>,
+}
+
+/// What is tried. Addresses are the loopback's.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Try {
+    /// In a container within the task's.
+    Command(Box<LaunchOrder>),
+    Http {
+        port: u16,
+        path: String,
+        v6: bool,
+    },
+    Tcp {
+        port: u16,
+        v6: bool,
+    },
+}
+
 /// What is to be done, in this order.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
@@ -200,6 +234,8 @@ pub enum Effect {
     Recover {
         container_id: String,
     },
+    /// Answered by [`Input::Probed`].
+    Probe(Probe),
     Signal {
         container_id: String,
         signal: i32,

@@ -57,6 +57,9 @@ impl NodeCore {
         };
         let live = executor.live_tasks();
         for task_id in &live {
+            self.end_checks(&key, task_id);
+        }
+        for task_id in &live {
             let status = verdict.status(task_id);
             // What a command executor would have said stands with its container.
             if command_task && verdict.source == tepui_protocol::v1::task_status::Source::Executor {

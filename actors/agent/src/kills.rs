@@ -196,6 +196,10 @@ impl NodeCore {
             started: now,
             deadline,
         });
+        let task_id = executor.command_task().map(|(id, _)| id.clone());
+        if let Some(task_id) = task_id {
+            self.end_checks(key, &task_id);
+        }
         self.announce_kill(turn, key);
         if grace.is_zero() {
             turn.out.push(Effect::Destroy { container_id });

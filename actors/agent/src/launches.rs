@@ -351,6 +351,7 @@ impl NodeCore {
         self.command_starting(turn, key);
         let status = Verdict::executor(TaskState::TaskRunning, None).status(&task_id);
         self.command_update(turn, key, status);
+        self.begin_checks(turn.now.monotonic, key, &task_id);
     }
 
     /// An update that the agent sends in the command executor's place.
@@ -364,9 +365,9 @@ impl NodeCore {
         if let Some(executor) = self.executor(key) {
             let container = status::container_status(&executor.container_id, executor.pid, &ip);
             status.container_status = Some(container);
-            let entry = executor.tasks.get(&status.task_id.value);
-            let check = entry.and_then(|entry| entry.info.check.as_ref());
-            status.check_status = check.map(status::empty_check_status);
+            if let Some(entry) = executor.tasks.get(&status.task_id.value) {
+                status::complete(&mut status, entry);
+            }
         }
         let framework = key.framework_id.clone();
         self.update(turn, &framework, Some(&key.executor_id), status);

@@ -7,6 +7,7 @@
 
 pub mod actor;
 mod carry;
+pub mod checks;
 pub mod config;
 pub mod core;
 pub mod detect;
@@ -16,6 +17,8 @@ pub mod effect;
 pub mod fetcher;
 mod ids;
 mod order;
+mod prober;
+pub mod probes;
 mod status;
 mod tables;
 pub mod updates;

@@ -13,9 +13,10 @@ use tepui_protocol::{
 };
 
 use crate::{
+    checks,
     config::NodeConfig,
     effect::Launch,
-    tables::{Child, Executor, Framework, Stage},
+    tables::{Child, Executor, Framework, Stage, TaskEntry},
     volumes,
 };
 
@@ -50,8 +51,8 @@ pub(crate) fn unsupported(task: &TaskInfo) -> Option<String> {
         return Some("The task's id cannot name a directory".to_owned());
     }
     let agent_plays_executor = executor.is_none() || is_pod;
-    if agent_plays_executor && (task.health_check.is_some() || task.check.is_some()) {
-        return Some("This agent does not run checks and health checks of tasks yet".to_owned());
+    if let Some(problem) = checks::unsupported(task).filter(|_| agent_plays_executor) {
+        return Some(problem);
     }
     let own = task.container.iter();
     let own = own.filter_map(|it| unsupported_container(it, is_pod));
@@ -169,6 +170,35 @@ pub(crate) fn child_launch(
         order,
         uris: command.uris,
         nested: Some(nested),
+    }
+}
+
+/// What starts the command of a check beside its task: with its user, its environment and its sandbox, in a container
+/// within its own.
+pub(crate) fn check_order(
+    config: &NodeConfig,
+    agent_id: &str,
+    (framework, executor, entry): (&Framework, &Executor, &TaskEntry),
+    command: &CommandInfo,
+    container_id: String,
+) -> LaunchOrder {
+    let of_task = match &entry.child {
+        Some(child) => child_launch(config, framework, executor, child, &entry.info).order,
+        None => launch_order(config, agent_id, framework, executor, Some(&entry.info)),
+    };
+    let (program, argv) = command_line(command);
+    let mut env: BTreeMap<String, String> = of_task.env.into_iter().collect();
+    env.extend(command_environment(command));
+    let user = command.user.clone().filter(|_| config.switch_user);
+    LaunchOrder {
+        container_id,
+        sandbox: of_task.sandbox,
+        program,
+        argv,
+        env: env.into_iter().collect(),
+        user: user.or(of_task.user),
+        amounts: Amounts::default(),
+        volumes: Vec::new(),
     }
 }
 

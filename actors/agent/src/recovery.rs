@@ -299,7 +299,11 @@ impl NodeCore {
         };
         match entry.task.state() {
             TaskState::TaskStaging | TaskState::TaskStarting => self.command_started(turn, key),
-            _ => self.restore_completion(turn, key),
+            _ => {
+                let task_id = entry.info.task_id.value.clone();
+                self.restore_completion(turn, key);
+                self.begin_checks(turn.now.monotonic, key, &task_id);
+            }
         }
         if killed {
             self.kill_command(turn, key, None);

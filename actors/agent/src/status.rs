@@ -11,7 +11,7 @@ use tepui_protocol::v1::{
     task_status::{Reason, Source},
 };
 
-use crate::tables::TaskEntry;
+use crate::{tables::TaskEntry, updates::is_terminal};
 
 /// What an update of the agent's own making says.
 #[derive(Debug, Clone)]
@@ -208,6 +208,17 @@ pub(crate) fn completion_left(entry: &TaskEntry, unix_nanos: i64) -> Option<Dura
     let first = entry.task.statuses.first().and_then(|it| it.timestamp);
     let since = timestamp(unix_nanos) - first.unwrap_or(0.0);
     Some(limit.saturating_sub(Duration::try_from_secs_f64(since).unwrap_or_default()))
+}
+
+/// What a built-in executor adds of a task's checks: no result where none is at hand, and that it was given up.
+pub(crate) fn complete(status: &mut TaskStatus, entry: &TaskEntry) {
+    let check = entry.info.check.as_ref();
+    if status.check_status.is_none() {
+        status.check_status = check.map(empty_check_status);
+    }
+    if entry.unhealthy && is_terminal(status.state()) {
+        status.healthy = Some(false);
+    }
 }
 
 /// Seconds since the epoch, as statuses carry them.

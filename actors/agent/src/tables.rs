@@ -17,6 +17,7 @@ use tepui_protocol::v1::{
 };
 
 use crate::{
+    checks::Checks,
     effect::{KeptContainer, KeptTask},
     status::Verdict,
     updates::is_terminal,
@@ -97,6 +98,10 @@ pub(crate) struct TaskEntry {
     /// The group it was launched in.
     pub(crate) group: Option<u64>,
     pub(crate) child: Option<Child>,
+    /// While it runs and is not being killed.
+    pub(crate) checks: Option<Box<Checks>>,
+    /// Its health check gave it up.
+    pub(crate) unhealthy: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -272,6 +277,8 @@ impl TaskEntry {
             sequence,
             group: None,
             child: None,
+            checks: None,
+            unhealthy: false,
         }
     }
 

@@ -22,6 +22,7 @@ use tepui_messages::containers::{
     Amounts, ContainerExit, ContainerRuntime, LaunchOrder, Limitation, NestedSandbox, ProcessMark,
     RecoveredContainer, RunningContainer, VolumeDirectory, VolumeLink,
 };
+use tepui_node::probes::CHECK;
 use tepui_protocol::v1::{Resource, ResourceStatistics, task_status::Reason, value};
 
 /// A container that resists SIGKILL this long hangs in the kernel (Mesos: `cgroups_destroy_timeout`).
@@ -67,6 +68,26 @@ impl Containers {
             errors,
         }))
     }
+}
+
+impl Containers {
+    /// Ends the checks that an agent before began: nobody waits for their outcome.
+    pub(crate) async fn end_stray_checks(&self) {
+        let inner = &self.0;
+        // Without the directory there was no agent before.
+        let entries = std::fs::read_dir(&inner.runtime_dir);
+        let names = entries.into_iter().flatten().flatten();
+        let names = names.filter_map(|entry| entry.file_name().into_string().ok());
+        for container_id in names.filter(|name| is_check(name)) {
+            sweep(inner, &container_id).await;
+            self.forget(container_id).await;
+        }
+    }
+}
+
+fn is_check(container_id: &str) -> bool {
+    let parts = container_id.rsplit_once('.');
+    parts.is_some_and(|(_, name)| name.starts_with(CHECK))
 }
 
 impl Inner {
