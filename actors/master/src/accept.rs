@@ -339,11 +339,18 @@ pub(crate) fn allocate(resources: &mut [Resource], role: &str) {
     }
 }
 
-/// Old schedulers leave the type out where the body tells it.
+/// Old schedulers leave the type out where the body tells it; times and numbers that are left out are shown as they
+/// will be (recorded Mesos does so too).
 pub(crate) fn complete_health_check(task: &mut TaskInfo) {
-    if let Some(check) = &mut task.health_check
-        && check.r#type.is_none()
-    {
+    let Some(check) = &mut task.health_check else {
+        return;
+    };
+    check.delay_seconds = Some(check.delay_seconds());
+    check.interval_seconds = Some(check.interval_seconds());
+    check.timeout_seconds = Some(check.timeout_seconds());
+    check.consecutive_failures = Some(check.consecutive_failures());
+    check.grace_period_seconds = Some(check.grace_period_seconds());
+    if check.r#type.is_none() {
         use tepui_protocol::v1::health_check::Type;
         check.r#type = match (check.command.is_some(), check.http.is_some()) {
             (true, false) => Some(Type::Command as i32),
