@@ -16,7 +16,11 @@ use tepui_messages::{
     },
     containers::ContainerRuntime,
 };
-use tepui_protocol::{message::Message, node, v1::executor};
+use tepui_protocol::{
+    message::Message,
+    node,
+    v1::{ContainerId, executor},
+};
 use tokio::time::Instant;
 
 use crate::{
@@ -264,21 +268,38 @@ impl Receive<ContainerUsage> for NodeActor {
         let mut asked = Vec::new();
         for framework in self.core.state().frameworks {
             for executor in framework.executors {
-                if executor.pid.is_some() {
-                    let usage = self.runtime.usage(executor.container_id.value.clone());
-                    asked.push((framework.info.id.clone(), executor, usage));
+                if executor.pid.is_none() {
+                    continue;
+                }
+                let outer = executor.container_id.clone();
+                let mut ask = |container_id: ContainerId, pid, id: String| {
+                    let record = ContainerUsageRecord {
+                        framework_id: framework.info.id.clone().unwrap_or_default(),
+                        info: Arc::clone(&executor.info),
+                        container_id,
+                        pid,
+                        statistics: None,
+                    };
+                    asked.push((record, self.runtime.usage(id)));
+                };
+                ask(outer.clone(), executor.pid, outer.value.clone());
+                for nested in &executor.nested {
+                    let id = format!("{}.{}", outer.value, nested.name);
+                    let container_id = ContainerId {
+                        value: nested.name.clone(),
+                        parent: Some(Box::new(outer.clone())),
+                    };
+                    ask(container_id, Some(nested.pid), id);
                 }
             }
         }
         ctx.spawn(async move {
             let mut records = Vec::with_capacity(asked.len());
-            for (framework_id, executor, usage) in asked {
+            for (record, usage) in asked {
+                let statistics = usage.await;
                 records.push(ContainerUsageRecord {
-                    framework_id: framework_id.unwrap_or_default(),
-                    info: executor.info,
-                    container_id: executor.container_id,
-                    pid: executor.pid,
-                    statistics: usage.await,
+                    statistics,
+                    ..record
                 });
             }
             answer.send(records);

@@ -2,8 +2,8 @@ use std::sync::Mutex;
 
 use tepui_kit::{Link, stage::TestStage};
 use tepui_messages::containers::{
-    ContainerExit, LaunchOrder, ProcessMark, RecoveredContainer, RunningContainer, VolumeDirectory,
-    VolumeLink,
+    Amounts, ContainerExit, LaunchOrder, NestedSandbox, ProcessMark, RecoveredContainer,
+    RunningContainer, VolumeDirectory, VolumeLink,
 };
 use tepui_protocol::{
     message::{Ask, AskError, Tell, TellError},
@@ -136,6 +136,16 @@ impl ContainerRuntime for FakeRuntime {
                 exited: Box::pin(async { exit.await.unwrap_or_default() }),
             })
         })
+    }
+
+    fn prepare_nested(&self, _: NestedSandbox) -> Future<Result<(), String>> {
+        self.0.note("nested");
+        Box::pin(async { Ok(()) })
+    }
+
+    fn update(&self, _: String, _: Amounts) -> Future<Result<(), String>> {
+        self.0.note("update");
+        Box::pin(async { Ok(()) })
     }
 
     fn recover(&self, _: String) -> Future<RecoveredContainer> {

@@ -14,8 +14,8 @@ use tepui_kit::Context;
 use tepui_messages::{
     agent::{DeliverExecutorEvent, EndExecutorStream},
     containers::{
-        ContainerRuntime, LaunchOrder, RecoveredContainer, RunningContainer, VolumeDirectory,
-        VolumeLink,
+        Amounts, ContainerRuntime, LaunchOrder, RecoveredContainer, RunningContainer,
+        VolumeDirectory, VolumeLink,
     },
 };
 use tepui_protocol::{
@@ -26,8 +26,9 @@ use tepui_protocol::{
 
 use crate::{
     actor::{NodeActor, Wake},
-    effect::{Effect, Ending, Fate, Input, Keep, Launch},
+    effect::{Effect, Ending, Fate, Input, Keep, Launch, Probe},
     fetcher::Fetcher,
+    prober,
 };
 
 /// Between two tries to destroy a container whose processes hang in the kernel.
@@ -47,6 +48,10 @@ impl NodeActor {
                     user,
                     volumes,
                 } => self.link_volumes(sandbox, user, volumes, ctx),
+                Effect::UpdateLimits {
+                    container_id,
+                    amounts,
+                } => self.update_limits(container_id, amounts, ctx),
                 other => self.carry(other, ctx),
             }
         }
@@ -122,6 +127,23 @@ impl NodeActor {
         });
     }
 
+    fn update_limits(&mut self, container_id: String, amounts: Amounts, ctx: &mut Context<Self>) {
+        self.committing = true;
+        let updated = self.runtime.update(container_id.clone(), amounts);
+        ctx.then(updated, move |actor, updated, ctx| {
+            actor.committing = false;
+            if let Err(error) = updated {
+                // It keeps the limits it had: less than it may use, never more than the machine was asked for.
+                tracing::warn!(
+                    container_id,
+                    error,
+                    "the limits of a container are not changed"
+                );
+            }
+            actor.carry_on(ctx);
+        });
+    }
+
     fn kept(&mut self, kept: Result<(), String>, ctx: &mut Context<Self>) {
         if let Err(error) = kept {
             // What it promised it could not keep: containers run on, and a restart goes on from the last that was.
@@ -134,7 +156,10 @@ impl NodeActor {
 
     fn carry(&mut self, effect: Effect, ctx: &mut Context<Self>) {
         match effect {
-            Effect::Keep { .. } | Effect::ChangeVolumes { .. } | Effect::LinkVolumes { .. } => {
+            Effect::Keep { .. }
+            | Effect::ChangeVolumes { .. }
+            | Effect::LinkVolumes { .. }
+            | Effect::UpdateLimits { .. } => {
                 unreachable!("what others wait for is carried by `carry_on`")
             }
             Effect::Register {
@@ -147,6 +172,7 @@ impl NodeActor {
             Effect::SendToFramework(message) => self.tell_master(message),
             Effect::SendLeaves(leaves) => self.tell_master(leaves),
             Effect::Launch(launch) => self.launch(*launch, ctx),
+            Effect::Probe(probe) => self.probe(probe, ctx),
             Effect::Recover { container_id } => self.recover(container_id, ctx),
             Effect::Signal {
                 container_id,
@@ -248,7 +274,11 @@ impl NodeActor {
 
     fn launch(&mut self, launch: Launch, ctx: &mut Context<Self>) {
         let container_id = launch.order.container_id.clone();
-        let sandbox = launch.order.sandbox.clone();
+        // The sandbox of a task within an executor's is no run of an executor.
+        let sandbox = launch
+            .nested
+            .is_none()
+            .then(|| launch.order.sandbox.clone());
         let off = Arc::new(AtomicBool::new(false));
         self.launching
             .insert(container_id.clone(), Arc::clone(&off));
@@ -263,7 +293,9 @@ impl NodeActor {
                 let started = Box::pin(start(Arc::clone(&actor.runtime), order, off));
                 ctx.then(started, move |actor, started, ctx| {
                     actor.launched(container_id, started, ctx);
-                    ctx.spawn(mark_latest(sandbox));
+                    if let Some(sandbox) = sandbox {
+                        ctx.spawn(mark_latest(sandbox));
+                    }
                 });
             }
             Err(message) => actor.launched(container_id, Err(message), ctx),
@@ -335,6 +367,19 @@ impl NodeActor {
         });
     }
 
+    fn probe(&self, probe: Probe, ctx: &mut Context<Self>) {
+        let (container_id, kind) = (probe.container_id.clone(), probe.kind);
+        let tried = Box::pin(prober::probe(Arc::clone(&self.runtime), probe));
+        ctx.then(tried, move |actor, outcome, ctx| {
+            let input = Input::Probed {
+                container_id,
+                kind,
+                outcome,
+            };
+            actor.input(input, ctx);
+        });
+    }
+
     fn destroy(&mut self, container_id: String, ctx: &mut Context<Self>) {
         if let Some(off) = self.launching.get(&container_id) {
             // Either it is not begun, or the core destroys it once more when it has started.
@@ -356,10 +401,18 @@ async fn prepare(
     fetcher: Arc<Fetcher>,
     launch: Launch,
 ) -> Result<LaunchOrder, String> {
-    let Launch { order, uris } = launch;
-    runtime
-        .prepare(order.sandbox.clone(), order.user.clone())
-        .await?;
+    let Launch {
+        order,
+        uris,
+        nested,
+    } = launch;
+    match nested {
+        Some(nested) => runtime.prepare_nested(nested).await?,
+        None => {
+            let made = runtime.prepare(order.sandbox.clone(), order.user.clone());
+            made.await?;
+        }
+    }
     if !order.volumes.is_empty() {
         let (sandbox, user) = (order.sandbox.clone(), order.user.clone());
         let linked = runtime.link_volumes(sandbox, user, order.volumes.clone());

@@ -21,6 +21,7 @@ use tepui_protocol::{
 };
 
 use crate::{
+    checks::ProbeKind,
     config::NodeConfig,
     effect::{Effect, Ending, ExecutorKey, Input, Keep, Now, Order, TaskKey},
     ids::Ids,
@@ -56,6 +57,8 @@ pub struct NodeCore {
     pub(crate) operations: Operations,
     /// Containers that have not ended.
     pub(crate) containers: BTreeMap<String, ExecutorKey>,
+    /// Containers within those of executors that have not ended, with executor and task.
+    pub(crate) children: BTreeMap<String, (ExecutorKey, String)>,
     /// Containers of an earlier life whose fate is not known yet.
     pub(crate) recovering: BTreeSet<String>,
     /// Whether the executors' time to subscribe again is not over yet.
@@ -81,6 +84,8 @@ pub(crate) enum Timer {
     Executor(String),
     Kill(String),
     MaxCompletion(String),
+    /// The next try of a check of the task in that container.
+    Probe(String, ProbeKind),
 }
 
 /// One input's worth of effects.
@@ -128,6 +133,7 @@ impl NodeCore {
             total: Resources::from_proto_unchecked(&config.info.resources),
             operations: Operations::default(),
             containers: BTreeMap::new(),
+            children: BTreeMap::new(),
             recovering: BTreeSet::new(),
             window_open: false,
             early_orders: VecDeque::new(),
@@ -184,6 +190,11 @@ impl NodeCore {
                 self.container_prepared(turn, &container_id);
             }
             Input::ContainerStarted {
+                container_id, pid, ..
+            } if self.children.contains_key(&container_id) => {
+                self.child_started(turn, &container_id, pid);
+            }
+            Input::ContainerStarted {
                 container_id,
                 shim,
                 pid,
@@ -191,10 +202,26 @@ impl NodeCore {
             Input::LaunchFailed {
                 container_id,
                 message,
+            } if self.children.contains_key(&container_id) => {
+                self.child_launch_failed(turn, &container_id, &message);
+            }
+            Input::LaunchFailed {
+                container_id,
+                message,
             } => self.launch_failed(turn, &container_id, &message),
+            Input::ContainerExited { container_id, exit }
+                if self.children.contains_key(&container_id) =>
+            {
+                self.child_ended(turn, &container_id, Some(&exit));
+            }
             Input::ContainerExited { container_id, exit } => {
                 self.container_exited(turn, &container_id, &exit);
             }
+            Input::Probed {
+                container_id,
+                kind,
+                outcome,
+            } => self.probed(turn, &container_id, kind, &outcome),
             Input::ExecutorSubscribed {
                 framework_id,
                 executor_id,
@@ -283,7 +310,7 @@ impl NodeCore {
             return Some(Answer::refused(400, "Framework cannot be found"));
         };
         let executor = framework.executors.get(&executor_id.value);
-        let Some(executor) = executor.filter(|executor| !executor.command_task) else {
+        let Some(executor) = executor.filter(|executor| executor.is_custom()) else {
             return Some(Answer::refused(400, "Executor cannot be found"));
         };
         let registering = executor.phase == ExecutorPhase::Registering;
@@ -333,6 +360,13 @@ impl NodeCore {
                 Timer::Update(key) => self.forward(turn, &key),
                 Timer::Operation(key) => self.forward_operation(turn, key),
                 Timer::Executor(container_id) => self.executor_overdue(turn, &container_id, at),
+                Timer::Probe(container_id, kind) => self.probe_due(turn, &container_id, kind, at),
+                Timer::Kill(id) if self.children.contains_key(&id) => {
+                    self.child_kill_overdue(turn, &id, at);
+                }
+                Timer::MaxCompletion(id) if self.children.contains_key(&id) => {
+                    self.child_completion_overdue(turn, &id, at);
+                }
                 Timer::Kill(container_id) => self.kill_overdue(turn, &container_id, at),
                 Timer::MaxCompletion(container_id) => {
                     self.completion_overdue(turn, &container_id, at);
@@ -388,6 +422,13 @@ impl NodeCore {
             match self.executor(key) {
                 Some(executor) if executor.container_id == *id => {}
                 _ => return Some("every live container has its executor"),
+            }
+        }
+        for (id, (key, task_id)) in &self.children {
+            let entry = self.executor(key).and_then(|it| it.tasks.get(task_id));
+            let child = entry.and_then(|entry| entry.child.as_ref());
+            if child.is_none_or(|child| child.container_id != *id) {
+                return Some("every live container within another one has its task");
             }
         }
         for framework in self.frameworks.values() {

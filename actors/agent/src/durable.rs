@@ -123,6 +123,8 @@ impl DurableMemory {
                 task_id: kept.info.task_id.value.clone(),
                 info: encode(&*kept.info),
                 state: kept.state as i32,
+                container_id: kept.container_id.clone(),
+                group: kept.group,
             }),
             Keep::ForgetTask(key) => Change::RemoveTask {
                 framework_id: key.framework_id.clone(),
@@ -190,6 +192,8 @@ fn remembered(recovered: Recovered) -> Remembered {
             executor_id: record.executor_id,
             info: Arc::new(decode("task", &record.info)?),
             state: TaskState::try_from(record.state).unwrap_or(TaskState::TaskStaging),
+            container_id: record.container_id,
+            group: record.group,
         })
     });
     let mut streams = BTreeMap::new();

@@ -2,9 +2,13 @@
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
+use crate::checks::{Outcome, ProbeKind};
 use tepui_messages::{
     UnixNanos,
-    containers::{ContainerExit, LaunchOrder, ProcessMark, VolumeDirectory, VolumeLink},
+    containers::{
+        Amounts, ContainerExit, LaunchOrder, NestedSandbox, ProcessMark, VolumeDirectory,
+        VolumeLink,
+    },
 };
 use tepui_protocol::{
     node,
@@ -76,6 +80,12 @@ pub enum Input {
     ContainerExited {
         container_id: String,
         exit: ContainerExit,
+    },
+    /// The answer to [`Effect::Probe`].
+    Probed {
+        container_id: String,
+        kind: ProbeKind,
+        outcome: Outcome,
     },
     /// [`crate::core::NodeCore::refusal`] had nothing against it.
     ExecutorSubscribed {
@@ -153,6 +163,35 @@ pub enum Fate {
 pub struct Launch {
     pub order: LaunchOrder,
     pub uris: Vec<command_info::Uri>,
+    /// The sandbox of a container within another one.
+    pub nested: Option<NestedSandbox>,
+}
+
+/// One try of a check or a health check.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Probe {
+    /// The task's.
+    pub container_id: String,
+    pub kind: ProbeKind,
+    pub what: Try,
+    /// `None`: it may take as long as it takes.
+    pub timeout: Option<Duration>,
+}
+
+/// What is tried. Addresses are the loopback's.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Try {
+    /// In a container within the task's.
+    Command(Box<LaunchOrder>),
+    Http {
+        port: u16,
+        path: String,
+        v6: bool,
+    },
+    Tcp {
+        port: u16,
+        v6: bool,
+    },
 }
 
 /// What is to be done, in this order.
@@ -185,11 +224,18 @@ pub enum Effect {
         user: Option<String>,
         volumes: Vec<VolumeLink>,
     },
+    /// Changes what a running container may use; before any later effect.
+    UpdateLimits {
+        container_id: String,
+        amounts: Amounts,
+    },
     Launch(Box<Launch>),
     /// Look for it; answered by [`Input::ContainerRecovered`].
     Recover {
         container_id: String,
     },
+    /// Answered by [`Input::Probed`].
+    Probe(Probe),
     Signal {
         container_id: String,
         signal: i32,
@@ -281,6 +327,10 @@ pub struct KeptTask {
     pub info: Arc<TaskInfo>,
     /// `TASK_KILLING` also where the framework was not told of it.
     pub state: TaskState,
+    /// The container of its own within the executor's, once its launch is decided.
+    pub container_id: Option<String>,
+    /// The group it was launched in.
+    pub group: Option<u64>,
 }
 
 /// Everything that was kept.

@@ -11,8 +11,9 @@ use crate::{
     effect::{Effect, ExecutorKey},
     kills::shutdown_event,
     order,
+    pods::group_event,
     status::{self, Verdict},
-    tables::Stage,
+    tables::{Executor, Stage},
     volumes,
 };
 
@@ -117,6 +118,11 @@ impl NodeCore {
     /// Hands queued tasks to an executor that is there.
     pub(crate) fn deliver_queued(&mut self, turn: &mut Turn<'_>, key: &ExecutorKey) {
         turn.out.extend(self.links_of_queued(key));
+        let hears = |it: &Executor| it.phase == ExecutorPhase::Running && it.stream_id.is_some();
+        let queued = |it: &Executor| !it.at(Stage::Queued).is_empty();
+        if self.executor(key).is_some_and(|it| hears(it) && queued(it)) {
+            self.update_limits(turn, key);
+        }
         let Some(executor) = self.executor_mut(key) else {
             return;
         };
@@ -128,14 +134,23 @@ impl NodeCore {
         };
         let queued = executor.at(Stage::Queued).into_iter();
         let queued: Vec<_> = queued
-            .map(|entry| entry.info.task_id.value.clone())
+            .map(|entry| (entry.info.task_id.value.clone(), entry.group))
             .collect();
-        for id in queued {
+        let mut handed_over = None;
+        for (id, group) in queued {
+            // The first of a group takes the others along.
+            if let Some(group) = group.filter(|group| handed_over != Some(*group)) {
+                turn.deliver(stream_id, group_event(executor, group));
+                handed_over = Some(group);
+            }
             let Some(entry) = executor.tasks.get_mut(&id) else {
                 continue;
             };
             entry.stage = Stage::Launched;
             executor.ever_sent_task = true;
+            if group.is_some() {
+                continue;
+            }
             let launch = executor::event::Launch {
                 task: (*entry.info).clone(),
             };

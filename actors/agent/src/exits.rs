@@ -44,12 +44,21 @@ impl NodeCore {
             return;
         };
         let command_task = executor.command_task;
+        if self.awaits_children(turn, &key, exit) {
+            return;
+        }
+        let Some(executor) = self.executor(&key) else {
+            return;
+        };
         let verdict = if command_task {
             command_verdict(executor.verdict.as_ref(), executor.kill.is_some(), exit)
         } else {
             executor_verdict(executor.verdict.as_ref(), exit)
         };
         let live = executor.live_tasks();
+        for task_id in &live {
+            self.end_checks(&key, task_id);
+        }
         for task_id in &live {
             let status = verdict.status(task_id);
             // What a command executor would have said stands with its container.
@@ -199,7 +208,7 @@ impl NodeCore {
 }
 
 /// How a command task ended.
-fn command_verdict(
+pub(crate) fn command_verdict(
     decided: Option<&Verdict>,
     killed: bool,
     exit: Option<&ContainerExit>,

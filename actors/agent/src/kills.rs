@@ -15,12 +15,12 @@ use crate::{
     core::{NodeCore, Timer, Turn},
     effect::{Effect, Ending, ExecutorKey, Keep},
     status::{self, Verdict},
-    tables::{Kill, Stage},
+    tables::{Kill, Stage, TaskEntry},
 };
 
-const SIGTERM: i32 = 15;
-/// The command executor's grace where neither the kill nor the task names one.
-const DEFAULT_KILL_GRACE: Duration = Duration::from_secs(3);
+pub(crate) const SIGTERM: i32 = 15;
+/// The built-in executors' grace where neither the kill nor the task names one.
+pub(crate) const DEFAULT_KILL_GRACE: Duration = Duration::from_secs(3);
 /// What Mesos' command executor keeps of its shutdown grace for reaping and for the last update.
 const SHUTDOWN_RESERVE: Duration = Duration::from_secs(2);
 
@@ -49,6 +49,9 @@ impl NodeCore {
             Some(Stage::Launched) if executor.command_task => {
                 self.kill_command(turn, &key, order.kill_policy.as_ref());
             }
+            Some(Stage::Launched) if executor.is_pod() => {
+                self.kill_child(turn, &key, task_id, order.kill_policy.as_ref());
+            }
             Some(Stage::Launched) => {
                 if let Some(stream_id) = executor.stream_id {
                     let event = kill_event(&order.task_id, order.kill_policy);
@@ -71,12 +74,14 @@ impl NodeCore {
             return self.kill_starting(turn, key, task_id, verdict);
         }
         let framework = key.framework_id.clone();
-        self.update(
-            turn,
-            &framework,
-            Some(&key.executor_id),
-            verdict.status(task_id),
-        );
+        for id in self.queued_with(key, task_id) {
+            self.update(
+                turn,
+                &framework,
+                Some(&key.executor_id),
+                verdict.status(&id),
+            );
+        }
         let Some(executor) = self.executor_mut(key) else {
             return;
         };
@@ -89,6 +94,20 @@ impl NodeCore {
                 self.shutdown_executor(turn, key);
             }
         }
+    }
+
+    /// A queued task and the rest of its group, in order of launch.
+    fn queued_with(&self, key: &ExecutorKey, task_id: &str) -> Vec<String> {
+        let queued = self.executor(key).map(|it| it.at(Stage::Queued));
+        let queued = queued.unwrap_or_default();
+        let is_asked = |entry: &&TaskEntry| entry.info.task_id.value == task_id;
+        let group = queued
+            .iter()
+            .find(|it| is_asked(it))
+            .and_then(|it| it.group);
+        let together = |entry: &&TaskEntry| group.is_some() && entry.group == group;
+        let killed = queued.into_iter().filter(|it| is_asked(it) || together(it));
+        killed.map(|it| it.info.task_id.value.clone()).collect()
     }
 
     /// Whether the files of a command task are there, so that its command comes next.
@@ -177,6 +196,10 @@ impl NodeCore {
             started: now,
             deadline,
         });
+        let task_id = executor.command_task().map(|(id, _)| id.clone());
+        if let Some(task_id) = task_id {
+            self.end_checks(key, &task_id);
+        }
         self.announce_kill(turn, key);
         if grace.is_zero() {
             turn.out.push(Effect::Destroy { container_id });
@@ -264,6 +287,9 @@ impl NodeCore {
         }
         if executor.command_task {
             return self.shutdown_command(turn, key);
+        }
+        if executor.is_pod() {
+            return self.shutdown_pod(turn, key);
         }
         executor.phase = ExecutorPhase::Terminating;
         let container_id = executor.container_id.clone();

@@ -6,10 +6,7 @@ use std::sync::Arc;
 use tepui_messages::{agent::ExecutorPhase, containers::ProcessMark};
 use tepui_protocol::{
     node,
-    v1::{
-        CheckInfo, CheckStatusInfo, ExecutorInfo, FrameworkInfo, TaskInfo, TaskState, TaskStatus,
-        check_status_info, task_status::Reason,
-    },
+    v1::{ExecutorInfo, FrameworkInfo, TaskInfo, TaskState, TaskStatus, task_status::Reason},
 };
 
 use crate::{
@@ -40,13 +37,7 @@ impl NodeCore {
             return self.refuse(turn, &framework_id, &task, verdict, launch_executor);
         }
         if self.lacks_resources_of(&task) {
-            let state = self.frameworks.get(&framework_id);
-            let state = state.map_or(TaskState::TaskLost, |known| status::dropped(&known.info));
-            let verdict = Verdict::agent(
-                state,
-                Reason::ResourcesUnknown,
-                "The checkpointed resources being used by the task are unknown to the agent",
-            );
+            let verdict = self.resources_unknown(&framework_id);
             return self.refuse(turn, &framework_id, &task, verdict, launch_executor);
         }
         if task.executor.is_none() {
@@ -57,31 +48,22 @@ impl NodeCore {
         self.remove_framework_if_idle(turn, &framework_id);
     }
 
-    pub(crate) fn run_task_group(&mut self, turn: &mut Turn<'_>, run: node::RunTaskGroup) {
-        let Some(framework_id) = self.enter_framework(turn, run.framework_info) else {
-            return;
-        };
-        for task in run.task_group.tasks {
-            if self.knows_task(&framework_id, &task) {
-                continue;
-            }
-            let verdict = Verdict::agent(
-                TaskState::TaskFailed,
-                Reason::ContainerLaunchFailed,
-                "This agent does not run task groups yet",
-            );
-            let mut status = verdict.status(&task.task_id.value);
-            status.executor_id = Some(run.executor.executor_id.clone());
-            self.update(turn, &framework_id, None, status);
-        }
-        if run.launch_executor {
-            self.send_exited(turn, &framework_id, &run.executor.executor_id.value, -1);
-        }
-        self.remove_framework_if_idle(turn, &framework_id);
+    pub(crate) fn resources_unknown(&self, framework_id: &str) -> Verdict {
+        let state = self.frameworks.get(framework_id);
+        let state = state.map_or(TaskState::TaskLost, |known| status::dropped(&known.info));
+        Verdict::agent(
+            state,
+            Reason::ResourcesUnknown,
+            "The checkpointed resources being used by the task are unknown to the agent",
+        )
     }
 
     /// The framework of an order, as the order describes it; `None` if it is being shut down.
-    fn enter_framework(&mut self, turn: &mut Turn<'_>, info: FrameworkInfo) -> Option<String> {
+    pub(crate) fn enter_framework(
+        &mut self,
+        turn: &mut Turn<'_>,
+        info: FrameworkInfo,
+    ) -> Option<String> {
         let id = info.id.as_ref()?.value.clone();
         if !order::names_directory(&id) {
             return None;
@@ -107,7 +89,7 @@ impl NodeCore {
         Some(id)
     }
 
-    fn knows_task(&self, framework_id: &str, task: &TaskInfo) -> bool {
+    pub(crate) fn knows_task(&self, framework_id: &str, task: &TaskInfo) -> bool {
         let framework = self.frameworks.get(framework_id);
         framework.is_some_and(|known| known.executor_of(&task.task_id.value).is_some())
     }
@@ -127,7 +109,27 @@ impl NodeCore {
         let info = order::command_executor(&self.config, framework, &task);
         let task = Arc::new(task);
         let key = self.start_executor(turn, framework_id, info, Some(&task));
-        self.enqueue(turn, &key, task);
+        self.enqueue(turn, &key, task, None);
+    }
+
+    /// Why an order does not fit the executor that runs, or the one that does not.
+    pub(crate) fn executor_refusal(
+        &self,
+        key: &ExecutorKey,
+        launch_executor: bool,
+    ) -> Option<&'static str> {
+        match self.executor(key).map(|known| known.phase) {
+            None if !launch_executor => {
+                Some("No executor is expected to launch and there is none running")
+            }
+            None => None,
+            Some(_) if launch_executor => {
+                Some("A new executor is expected to launch and there is one running already")
+            }
+            Some(ExecutorPhase::Terminating) => Some("Executor terminating"),
+            Some(ExecutorPhase::Terminated) => Some("Executor terminated"),
+            Some(_) => None,
+        }
     }
 
     fn run_executor_task(
@@ -152,19 +154,7 @@ impl NodeCore {
             Verdict::agent(state, Reason::ExecutorTerminated, text)
         };
         let known = framework.executors.get(&key.executor_id);
-        let refusal = match known.map(|known| known.phase) {
-            None if !launch_executor => {
-                Some("No executor is expected to launch and there is none running")
-            }
-            None => None,
-            Some(_) if launch_executor => {
-                Some("A new executor is expected to launch and there is one running already")
-            }
-            Some(ExecutorPhase::Terminating) => Some("Executor terminating"),
-            Some(ExecutorPhase::Terminated) => Some("Executor terminated"),
-            Some(_) => None,
-        };
-        if let Some(text) = refusal {
+        if let Some(text) = self.executor_refusal(&key, launch_executor) {
             let verdict = dropped(text);
             let ended = known.is_none_or(|known| known.phase == ExecutorPhase::Terminated);
             self.refuse(turn, framework_id, &task, verdict, launch_executor && ended);
@@ -178,7 +168,7 @@ impl NodeCore {
         if known.is_none() {
             self.start_executor(turn, framework_id, info, None);
         }
-        self.enqueue(turn, &key, task);
+        self.enqueue(turn, &key, task, None);
         self.deliver_queued(turn, &key);
     }
 
@@ -203,7 +193,7 @@ impl NodeCore {
         self.remove_framework_if_idle(turn, framework_id);
     }
 
-    fn start_executor(
+    pub(crate) fn start_executor(
         &mut self,
         turn: &mut Turn<'_>,
         framework_id: &str,
@@ -226,9 +216,10 @@ impl NodeCore {
         );
         let is_command = command_task.is_some();
         let timeout = self.config.executor_registration_timeout;
-        let deadline = (!is_command).then_some(turn.now.monotonic + timeout);
         self.sequence += 1;
         let executor = Executor::new(info, is_command, container_id, sandbox, self.sequence);
+        // Only a program of the framework's has to subscribe.
+        let deadline = executor.is_custom().then_some(turn.now.monotonic + timeout);
         let executor = Executor {
             deadline,
             ..executor
@@ -241,8 +232,11 @@ impl NodeCore {
         let command = command.or(executor.info.command.as_ref());
         let uris = command.map_or_else(Vec::new, |command| command.uris.clone());
         turn.keep(Keep::Container(executor.kept(framework_id)));
-        turn.out
-            .push(Effect::Launch(Box::new(Launch { order, uris })));
+        turn.out.push(Effect::Launch(Box::new(Launch {
+            order,
+            uris,
+            nested: None,
+        })));
         let container_id = executor.container_id.clone();
         framework
             .executors
@@ -254,20 +248,27 @@ impl NodeCore {
         key
     }
 
-    fn enqueue(&mut self, turn: &mut Turn<'_>, key: &ExecutorKey, task: Arc<TaskInfo>) {
+    pub(crate) fn enqueue(
+        &mut self,
+        turn: &mut Turn<'_>,
+        key: &ExecutorKey,
+        task: Arc<TaskInfo>,
+        group: Option<u64>,
+    ) {
         let sequence = self.next_sequence();
         let agent_id = self.info.id.clone();
         let Some(executor) = self.executor_mut(key) else {
             return;
         };
         let id = task.task_id.value.clone();
-        let entry = TaskEntry::new(
+        let mut entry = TaskEntry::new(
             &key.framework_id,
             agent_id.as_ref(),
             task,
             Stage::Queued,
             sequence,
         );
+        entry.group = group;
         let kept = entry.kept(&key.framework_id, &key.executor_id, TaskState::TaskStaging);
         turn.keep(Keep::Task(kept));
         executor.tasks.insert(id, entry);
@@ -321,6 +322,8 @@ impl NodeCore {
         }
         if executor.command_task {
             self.command_started(turn, &key);
+        } else if executor.is_pod() {
+            self.pod_started(turn, &key);
         }
     }
 
@@ -348,6 +351,7 @@ impl NodeCore {
         self.command_starting(turn, key);
         let status = Verdict::executor(TaskState::TaskRunning, None).status(&task_id);
         self.command_update(turn, key, status);
+        self.begin_checks(turn.now.monotonic, key, &task_id);
     }
 
     /// An update that the agent sends in the command executor's place.
@@ -361,9 +365,9 @@ impl NodeCore {
         if let Some(executor) = self.executor(key) {
             let container = status::container_status(&executor.container_id, executor.pid, &ip);
             status.container_status = Some(container);
-            let entry = executor.tasks.get(&status.task_id.value);
-            let check = entry.and_then(|entry| entry.info.check.as_ref());
-            status.check_status = check.map(empty_check_status);
+            if let Some(entry) = executor.tasks.get(&status.task_id.value) {
+                status::complete(&mut status, entry);
+            }
         }
         let framework = key.framework_id.clone();
         self.update(turn, &framework, Some(&key.executor_id), status);
@@ -391,24 +395,5 @@ impl NodeCore {
             value: task_id.to_owned(),
         };
         self.streams.contains(&task_key(framework_id, &task_id))
-    }
-}
-
-/// A check without a result yet.
-fn empty_check_status(check: &CheckInfo) -> CheckStatusInfo {
-    CheckStatusInfo {
-        r#type: check.r#type,
-        command: check
-            .command
-            .as_ref()
-            .map(|_| check_status_info::Command::default()),
-        http: check
-            .http
-            .as_ref()
-            .map(|_| check_status_info::Http::default()),
-        tcp: check
-            .tcp
-            .as_ref()
-            .map(|_| check_status_info::Tcp::default()),
     }
 }

@@ -7,6 +7,7 @@
 
 pub mod actor;
 mod carry;
+pub mod checks;
 pub mod config;
 pub mod core;
 pub mod detect;
@@ -16,15 +17,19 @@ pub mod effect;
 pub mod fetcher;
 mod ids;
 mod order;
+mod prober;
+pub mod probes;
 mod status;
 mod tables;
 pub mod updates;
 
+mod children;
 mod executors;
 mod exits;
 mod kills;
 mod launches;
 mod operations;
+mod pods;
 mod recovery;
 mod registration;
 mod reporting;

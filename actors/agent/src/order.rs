@@ -3,18 +3,20 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use tepui_messages::containers::LaunchOrder;
+use tepui_messages::containers::{Amounts, LaunchOrder, NestedSandbox, SharedDirectory};
 use tepui_protocol::{
     durations::duration_text,
     v1::{
-        CommandInfo, ContainerInfo, ExecutorInfo, Resource, TaskInfo, container_info,
-        executor_info, resource, value,
+        CommandInfo, ContainerInfo, ExecutorInfo, LinuxInfo, Resource, TaskInfo, Volume,
+        container_info, executor_info, resource, value, volume,
     },
 };
 
 use crate::{
+    checks,
     config::NodeConfig,
-    tables::{Executor, Framework},
+    effect::Launch,
+    tables::{Child, Executor, Framework, Stage, TaskEntry},
     volumes,
 };
 
@@ -40,30 +42,27 @@ pub(crate) fn unsupported(task: &TaskInfo) -> Option<String> {
     if !names_directory(executor_id.unwrap_or(&task.task_id.value)) {
         return Some("The executor's id cannot name a directory".to_owned());
     }
-    if let Some(executor) = &task.executor {
-        if executor.r#type == Some(executor_info::Type::Default as i32) {
-            return Some("This agent does not run the default executor yet".to_owned());
-        }
-        if executor.command.is_none() {
-            return Some("The executor has no command to run".to_owned());
-        }
+    let executor = task.executor.as_ref();
+    let is_pod = executor.is_some_and(|it| it.r#type() == executor_info::Type::Default);
+    if executor.is_some_and(|executor| !is_pod && executor.command.is_none()) {
+        return Some("The executor has no command to run".to_owned());
     }
-    if task.executor.is_none() && (task.health_check.is_some() || task.check.is_some()) {
-        return Some(
-            "This agent does not run checks and health checks of command tasks yet".to_owned(),
-        );
+    if is_pod && !names_directory(&task.task_id.value) {
+        return Some("The task's id cannot name a directory".to_owned());
     }
-    let containers = task.container.iter();
-    let containers = containers.chain(task.executor.iter().filter_map(|it| it.container.as_ref()));
-    for container in containers {
-        if let Some(problem) = unsupported_container(container) {
-            return Some(problem);
-        }
+    let agent_plays_executor = executor.is_none() || is_pod;
+    if let Some(problem) = checks::unsupported(task).filter(|_| agent_plays_executor) {
+        return Some(problem);
     }
-    None
+    let own = task.container.iter();
+    let own = own.filter_map(|it| unsupported_container(it, is_pod));
+    let outer = executor.and_then(|it| it.container.as_ref());
+    own.chain(outer.and_then(|it| unsupported_container(it, false)))
+        .next()
 }
 
-fn unsupported_container(container: &ContainerInfo) -> Option<String> {
+/// `within`: it is to be within another one, with which it may share directories.
+fn unsupported_container(container: &ContainerInfo, within: bool) -> Option<String> {
     let image = container
         .mesos
         .as_ref()
@@ -77,17 +76,175 @@ fn unsupported_container(container: &ContainerInfo) -> Option<String> {
         );
     }
     let unknown = [
-        ("volumes", !container.volumes.is_empty()),
+        (
+            "volumes of this kind",
+            container
+                .volumes
+                .iter()
+                .any(|it| !within || shared_directory(it).is_none()),
+        ),
         (
             "a network of its own",
             container.network_infos.iter().any(|it| it.name.is_some()),
         ),
-        ("Linux settings", container.linux_info.is_some()),
+        (
+            "these Linux settings",
+            container.linux_info.as_ref().is_some_and(|it| {
+                let shares_only = LinuxInfo {
+                    share_cgroups: it.share_cgroups,
+                    ..LinuxInfo::default()
+                };
+                !within || *it != shares_only
+            }),
+        ),
         ("rlimits", container.rlimit_info.is_some()),
         ("a terminal", container.tty_info.is_some()),
     ];
     let (what, _) = unknown.into_iter().find(|(_, wanted)| *wanted)?;
     Some(format!("This agent does not give containers {what} yet"))
+}
+
+/// The directory of the executor's sandbox that a volume shows; `None` if it is a volume of another kind.
+fn shared_directory(volume: &Volume) -> Option<SharedDirectory> {
+    let source = volume.source.as_ref()?;
+    let sandbox_path = source.sandbox_path.as_ref()?;
+    let is_parents = sandbox_path.r#type() == volume::source::sandbox_path::Type::Parent;
+    // Links cannot be read-only, and they lead to directories of the agent's own making only.
+    let is_plain = volume.mode() == volume::Mode::Rw && volume.host_path.is_none();
+    let shared = is_parents && is_plain && volume.image.is_none();
+    shared.then(|| SharedDirectory {
+        path: sandbox_path.path.clone(),
+        container_path: volume.container_path.clone(),
+    })
+}
+
+/// What starts a task of a default executor, in a container within the executor's.
+pub(crate) fn child_launch(
+    config: &NodeConfig,
+    framework: &Framework,
+    executor: &Executor,
+    child: &Child,
+    task: &TaskInfo,
+) -> Launch {
+    let command = task.command.clone().unwrap_or_default();
+    let (program, argv) = command_line(&command);
+    let sandbox = executor.sandbox.join("containers").join(child.name());
+    let shown = sandbox.display().to_string();
+    let role = role_of(&task.resources);
+    let variables = [
+        ("MESOS_CONTAINER_IP", Some(config.ip.clone())),
+        ("MESOS_SANDBOX", Some(shown)),
+        ("MESOS_ALLOCATION_ROLE", role),
+    ];
+    let mut env: BTreeMap<String, String> = config.environment.iter().cloned().collect();
+    let known = variables.into_iter();
+    env.extend(known.filter_map(|(name, value)| Some((name.to_owned(), value?))));
+    env.extend(command_environment(&command));
+    let user = user_of(config, framework, &command);
+    let container = task.container.as_ref();
+    let linux = container.and_then(|it| it.linux_info.as_ref());
+    let shares = linux.is_none_or(|it| it.share_cgroups.unwrap_or(true));
+    let volumes = container.map_or(&[][..], |it| &it.volumes);
+    let nested = NestedSandbox {
+        root: executor.sandbox.clone(),
+        name: child.name().to_owned(),
+        task: Some(task.task_id.value.clone()),
+        user: user.clone(),
+        shared: volumes.iter().filter_map(shared_directory).collect(),
+    };
+    let order = LaunchOrder {
+        container_id: child.container_id.clone(),
+        sandbox,
+        program,
+        argv,
+        env: env.into_iter().collect(),
+        user,
+        amounts: if shares {
+            Amounts::default()
+        } else {
+            sum_of_all(config, &[], [task].into_iter())
+        },
+        volumes: volumes::links(&config.work_dir, task.resources.iter()),
+    };
+    Launch {
+        order,
+        uris: command.uris,
+        nested: Some(nested),
+    }
+}
+
+/// What starts the command of a check beside its task: with its user, its environment and its sandbox, in a container
+/// within its own.
+pub(crate) fn check_order(
+    config: &NodeConfig,
+    agent_id: &str,
+    (framework, executor, entry): (&Framework, &Executor, &TaskEntry),
+    command: &CommandInfo,
+    container_id: String,
+) -> LaunchOrder {
+    let of_task = match &entry.child {
+        Some(child) => child_launch(config, framework, executor, child, &entry.info).order,
+        None => launch_order(config, agent_id, framework, executor, Some(&entry.info)),
+    };
+    let (program, argv) = command_line(command);
+    let mut env: BTreeMap<String, String> = of_task.env.into_iter().collect();
+    env.extend(command_environment(command));
+    let user = command.user.clone().filter(|_| config.switch_user);
+    LaunchOrder {
+        container_id,
+        sandbox: of_task.sandbox,
+        program,
+        argv,
+        env: env.into_iter().collect(),
+        user: user.or(of_task.user),
+        amounts: Amounts::default(),
+        volumes: Vec::new(),
+    }
+}
+
+/// What an executor of its own container and its live tasks may use together.
+pub(crate) fn amounts(config: &NodeConfig, executor: &Executor) -> Amounts {
+    let live = executor.tasks.values();
+    let live = live.filter(|entry| entry.stage != Stage::Terminated);
+    let tasks = live.map(|entry| &*entry.info);
+    sum_of_all(config, &executor.info.resources, tasks)
+}
+
+/// A task without a limit counts into that of all with what it requests.
+fn sum_of_all<'a>(
+    config: &NodeConfig,
+    own: &[Resource],
+    tasks: impl Iterator<Item = &'a TaskInfo> + Clone,
+) -> Amounts {
+    let requested = |name: &str| {
+        let resources = own.iter().chain(tasks.clone().flat_map(|it| &it.resources));
+        sum_of(resources, name)
+    };
+    let limit = |name: &str| {
+        let limited = tasks.clone().any(|task| task.limits.contains_key(name));
+        let of_task = |task: &TaskInfo| {
+            let limit = task.limits.get(name).map(|limit| limit.value);
+            limit.or_else(|| sum_of(task.resources.iter(), name))
+        };
+        let sum: f64 = tasks.clone().filter_map(of_task).sum();
+        limited.then(|| sum + sum_of(own.iter(), name).unwrap_or(0.0))
+    };
+    let cpus = requested("cpus");
+    let cpus_limit = limit("cpus").or_else(|| cpus.filter(|_| config.limit_cpus));
+    Amounts {
+        cpu_milli: cpus.map(|it| whole(it * 1000.0)),
+        cpu_limit_milli: cpus_limit
+            .filter(|it| it.is_finite())
+            .map(|it| whole(it * 1000.0)),
+        memory_bytes: requested("mem").map(|it| whole(it * MEGABYTE)),
+        memory_limit_bytes: limit("mem").map(|it| {
+            if it.is_finite() {
+                whole(it * MEGABYTE)
+            } else {
+                u64::MAX
+            }
+        }),
+    }
 }
 
 /// The `ExecutorInfo` that an agent makes for a task with a command.
@@ -183,7 +340,12 @@ pub(crate) fn launch_order(
         executor.info.command.as_ref()
     };
     let command = command.unwrap_or(&empty);
-    let (program, argv) = command_line(command);
+    let (program, argv) = if executor.is_pod() {
+        // The agent plays the executor: see `LaunchOrder::program`.
+        (String::new(), Vec::new())
+    } else {
+        command_line(command)
+    };
     let mut env: BTreeMap<String, String> = config.environment.iter().cloned().collect();
     env.extend(mesos_environment(config, agent_id, framework, executor));
     env.extend(command_environment(command));
@@ -206,18 +368,20 @@ pub(crate) fn launch_order(
         argv,
         env: env.into_iter().collect(),
         user: user_of(config, framework, command),
-        cpu_milli: cpus.map(|it| whole(it * 1000.0)),
-        cpu_limit_milli: cpus_limit
-            .filter(|it| it.is_finite())
-            .map(|it| whole(it * 1000.0)),
-        memory_bytes: sum("mem").map(|it| whole(it * MEGABYTE)),
-        memory_limit_bytes: limit("mem").map(|it| {
-            if it.is_finite() {
-                whole((it + OVERHEAD_MEM_MB) * MEGABYTE)
-            } else {
-                u64::MAX
-            }
-        }),
+        amounts: Amounts {
+            cpu_milli: cpus.map(|it| whole(it * 1000.0)),
+            cpu_limit_milli: cpus_limit
+                .filter(|it| it.is_finite())
+                .map(|it| whole(it * 1000.0)),
+            memory_bytes: sum("mem").map(|it| whole(it * MEGABYTE)),
+            memory_limit_bytes: limit("mem").map(|it| {
+                if it.is_finite() {
+                    whole((it + OVERHEAD_MEM_MB) * MEGABYTE)
+                } else {
+                    u64::MAX
+                }
+            }),
+        },
         volumes: volumes::links(&config.work_dir, resources()),
     }
 }
@@ -290,8 +454,7 @@ fn mesos_environment(
         ));
         variables.push(("MESOS_SUBSCRIPTION_BACKOFF_MAX", backoff));
     }
-    let mut resources = executor.info.resources.iter();
-    let role = resources.find_map(|it| it.allocation_info.as_ref()?.role.clone());
+    let role = role_of(&executor.info.resources);
     if let Some(role) = role {
         variables.push(("MESOS_ALLOCATION_ROLE", role));
     }
@@ -299,6 +462,11 @@ fn mesos_environment(
     named
         .map(|(name, value)| (name.to_owned(), value))
         .collect()
+}
+
+fn role_of(resources: &[Resource]) -> Option<String> {
+    let mut resources = resources.iter();
+    resources.find_map(|it| it.allocation_info.as_ref()?.role.clone())
 }
 
 fn command_environment(command: &CommandInfo) -> impl Iterator<Item = (String, String)> {

@@ -16,7 +16,13 @@ use crate::{
         Effect, Ending, ExecutorKey, Fate, Keep, KeptContainer, KeptTask, Remembered, TaskKey,
     },
     status::{self, Verdict},
-    tables::{Executor, Framework, Stage, TaskEntry},
+    tables::{Child, Executor, Framework, Kill, Stage, TaskEntry},
+};
+
+/// A kill of an earlier life, before its grace begins again.
+const UNDATED_KILL: Kill = Kill {
+    started: Duration::ZERO,
+    deadline: Duration::ZERO,
 };
 
 impl NodeCore {
@@ -136,22 +142,37 @@ impl NodeCore {
         let Some(executor) = self.executor_mut(&key) else {
             return Some(kept);
         };
-        let entry = TaskEntry::new(
+        let is_pod = executor.is_pod();
+        let decided = kept.container_id.is_some();
+        let mut entry = TaskEntry::new(
             &kept.framework_id,
             agent_id.as_ref(),
             Arc::clone(&kept.info),
-            Stage::Launched,
+            // The agent itself launches the tasks of a pod, so what it had not begun it can begin now.
+            if is_pod && !decided {
+                Stage::Queued
+            } else {
+                Stage::Launched
+            },
             sequence,
         );
+        entry.group = kept.group;
+        entry.child = kept.container_id.map(Child::new);
+        // The grace begins again when the container is found alive.
+        if let Some(child) = entry
+            .child
+            .as_mut()
+            .filter(|_| kept.state == TaskState::TaskKilling)
+        {
+            child.kill = Some(UNDATED_KILL);
+        }
         let id = kept.info.task_id.value.clone();
         executor.tasks.insert(id, entry);
         if executor.command_task && kept.state == TaskState::TaskKilling {
-            // The grace begins again when the container is found alive.
-            executor.kill = Some(crate::tables::Kill {
-                started: Duration::ZERO,
-                deadline: Duration::ZERO,
-            });
+            executor.kill = Some(UNDATED_KILL);
         }
+        // Numbers of groups go on behind those of the earlier life.
+        self.sequence = self.sequence.max(kept.group.unwrap_or(0));
         None
     }
 
@@ -172,7 +193,9 @@ impl NodeCore {
     }
 
     fn ask_for_containers(&mut self, turn: &mut Turn<'_>, rebooted: bool) {
-        let containers: Vec<_> = self.containers.keys().cloned().collect();
+        self.restore_children(turn);
+        let containers = self.containers.keys().chain(self.children.keys());
+        let containers: Vec<_> = containers.cloned().collect();
         self.recovering.extend(containers.iter().cloned());
         self.window_open = !rebooted && self.absent_executors().next().is_some();
         if self.window_open {
@@ -193,6 +216,28 @@ impl NodeCore {
         self.finish_recovery(turn);
     }
 
+    /// Which containers of tasks within their executors' may not have ended.
+    fn restore_children(&mut self, turn: &mut Turn<'_>) {
+        for (framework_id, framework) in &self.frameworks {
+            for (executor_id, executor) in &framework.executors {
+                for (task_id, entry) in &executor.tasks {
+                    let Some(child) = &entry.child else { continue };
+                    let container_id = child.container_id.clone();
+                    if entry.stage == Stage::Terminated {
+                        // Its end was told, so at most its records are left.
+                        turn.out.push(Effect::Forget { container_id });
+                        continue;
+                    }
+                    let key = ExecutorKey {
+                        framework_id: framework_id.clone(),
+                        executor_id: executor_id.clone(),
+                    };
+                    self.children.insert(container_id, (key, task_id.clone()));
+                }
+            }
+        }
+    }
+
     pub(crate) fn container_recovered(
         &mut self,
         turn: &mut Turn<'_>,
@@ -201,6 +246,10 @@ impl NodeCore {
     ) {
         if !self.recovering.remove(container_id) {
             return;
+        }
+        if self.children.contains_key(container_id) {
+            self.child_recovered(turn, container_id, fate);
+            return self.finish_recovery(turn);
         }
         match fate {
             Fate::Running { shim, pid } => {
@@ -234,6 +283,13 @@ impl NodeCore {
             turn.out.push(Effect::Destroy { container_id });
             return;
         }
+        if executor.is_pod() {
+            return if executor.live_tasks().is_empty() {
+                self.end_pod(turn, key);
+            } else {
+                self.pod_started(turn, key);
+            };
+        }
         if !executor.command_task {
             return;
         }
@@ -243,7 +299,11 @@ impl NodeCore {
         };
         match entry.task.state() {
             TaskState::TaskStaging | TaskState::TaskStarting => self.command_started(turn, key),
-            _ => self.restore_completion(turn, key),
+            _ => {
+                let task_id = entry.info.task_id.value.clone();
+                self.restore_completion(turn, key);
+                self.begin_checks(turn.now.monotonic, key, &task_id);
+            }
         }
         if killed {
             self.kill_command(turn, key, None);
@@ -259,17 +319,10 @@ impl NodeCore {
         let Some((_, entry)) = executor.command_task() else {
             return;
         };
-        let Some(limit) = entry.info.max_completion_time.map(status::duration) else {
+        let Some(left) = status::completion_left(entry, now.unix_nanos) else {
             return;
         };
-        let first = entry
-            .task
-            .statuses
-            .first()
-            .and_then(|status| status.timestamp);
-        let since = status::timestamp(now.unix_nanos) - first.unwrap_or(0.0);
-        let since = Duration::try_from_secs_f64(since).unwrap_or_default();
-        let deadline = now.monotonic + limit.saturating_sub(since);
+        let deadline = now.monotonic + left;
         executor.completion_deadline = Some(deadline);
         let container_id = executor.container_id.clone();
         self.set_timer(deadline, Timer::MaxCompletion(container_id));
@@ -280,7 +333,7 @@ impl NodeCore {
         self.containers.values().filter(|key| {
             self.executor(key).is_some_and(|executor| {
                 let live = executor.phase == ExecutorPhase::Running;
-                live && !executor.command_task && executor.stream_id.is_none()
+                live && executor.is_custom() && executor.stream_id.is_none()
             })
         })
     }

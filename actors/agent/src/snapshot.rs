@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use tepui_messages::agent::{ExecutorState, FrameworkState, NodeState};
+use tepui_messages::agent::{ExecutorState, FrameworkState, NestedState, NodeState};
 use tepui_protocol::v1::{ContainerId, Task};
 
 use crate::{
     core::NodeCore,
-    tables::{Executor, Framework, Stage},
+    tables::{Executor, Framework, Stage, TaskEntry},
 };
 
 impl NodeCore {
@@ -58,7 +58,21 @@ fn executor_state(executor: &Executor) -> ExecutorState {
         launched_tasks: tasks(executor, Stage::Launched),
         terminated_tasks: tasks(executor, Stage::Terminated),
         completed_tasks: executor.completed.iter().cloned().collect(),
+        nested: executor
+            .at(Stage::Launched)
+            .into_iter()
+            .filter_map(nested)
+            .collect(),
     }
+}
+
+fn nested(entry: &TaskEntry) -> Option<NestedState> {
+    let child = entry.child.as_ref()?;
+    Some(NestedState {
+        name: child.name().to_owned(),
+        pid: child.pid?,
+        task: Arc::clone(&entry.task),
+    })
 }
 
 fn tasks(executor: &Executor, stage: Stage) -> Vec<Arc<Task>> {

@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tepui_protocol::v1::{
-    ContainerId, ContainerStatus, DurationInfo, FrameworkInfo, NetworkInfo, TaskId,
-    TaskResourceLimitation, TaskState, TaskStatus,
+    CheckInfo, CheckStatusInfo, ContainerId, ContainerStatus, DurationInfo, FrameworkInfo,
+    NetworkInfo, TaskId, TaskResourceLimitation, TaskState, TaskStatus, check_status_info,
     framework_info::capability,
     network_info,
     task_status::{Reason, Source},
 };
+
+use crate::{tables::TaskEntry, updates::is_terminal};
 
 /// What an update of the agent's own making says.
 #[derive(Debug, Clone)]
@@ -110,6 +112,25 @@ pub(crate) fn has_capability(framework: &FrameworkInfo, wanted: capability::Type
     capabilities.any(|capability| capability.r#type == Some(wanted as i32))
 }
 
+/// A check without a result yet.
+pub(crate) fn empty_check_status(check: &CheckInfo) -> CheckStatusInfo {
+    CheckStatusInfo {
+        r#type: check.r#type,
+        command: check
+            .command
+            .as_ref()
+            .map(|_| check_status_info::Command::default()),
+        http: check
+            .http
+            .as_ref()
+            .map(|_| check_status_info::Http::default()),
+        tcp: check
+            .tcp
+            .as_ref()
+            .map(|_| check_status_info::Tcp::default()),
+    }
+}
+
 /// `Command exited with status 3`, `Command terminated with signal Terminated`.
 pub(crate) fn exit_text(wait_status: i32) -> String {
     let signal = wait_status & 0x7f;
@@ -179,6 +200,25 @@ fn signal_text(signal: i32) -> String {
 /// A duration of the schema; a negative one is none at all.
 pub(crate) fn duration(info: DurationInfo) -> Duration {
     Duration::from_nanos(u64::try_from(info.nanoseconds).unwrap_or(0))
+}
+
+/// What is left of the time that a task may take, which goes on from its first update; `None` if it has no bound.
+pub(crate) fn completion_left(entry: &TaskEntry, unix_nanos: i64) -> Option<Duration> {
+    let limit = entry.info.max_completion_time.map(duration)?;
+    let first = entry.task.statuses.first().and_then(|it| it.timestamp);
+    let since = timestamp(unix_nanos) - first.unwrap_or(0.0);
+    Some(limit.saturating_sub(Duration::try_from_secs_f64(since).unwrap_or_default()))
+}
+
+/// What a built-in executor adds of a task's checks: no result where none is at hand, and that it was given up.
+pub(crate) fn complete(status: &mut TaskStatus, entry: &TaskEntry) {
+    let check = entry.info.check.as_ref();
+    if status.check_status.is_none() {
+        status.check_status = check.map(empty_check_status);
+    }
+    if entry.unhealthy && is_terminal(status.state()) {
+        status.healthy = Some(false);
+    }
 }
 
 /// Seconds since the epoch, as statuses carry them.

@@ -7,13 +7,17 @@ use std::{
     time::Duration,
 };
 
-use tepui_messages::{agent::ExecutorPhase, containers::ProcessMark};
+use tepui_messages::{
+    agent::ExecutorPhase,
+    containers::{ContainerExit, ProcessMark},
+};
 use tepui_protocol::v1::{
     AgentId, ExecutorId, ExecutorInfo, FrameworkId, FrameworkInfo, Task, TaskInfo, TaskState,
-    TaskStatus,
+    TaskStatus, executor_info,
 };
 
 use crate::{
+    checks::Checks,
     effect::{KeptContainer, KeptTask},
     status::Verdict,
     updates::is_terminal,
@@ -53,8 +57,27 @@ pub(crate) struct Executor {
     pub(crate) deadline: Option<Duration>,
     pub(crate) kill: Option<Kill>,
     pub(crate) completion_deadline: Option<Duration>,
+    /// Its own container has ended, some within it have not.
+    pub(crate) ended: Option<Box<Ended>>,
     /// Order of start.
     pub(crate) sequence: u64,
+}
+
+/// How a container ended; `None` where nothing is known of it.
+#[derive(Debug)]
+pub(crate) struct Ended(pub(crate) Option<ContainerExit>);
+
+/// The container of a task within its executor's.
+#[derive(Debug)]
+pub(crate) struct Child {
+    /// `outer.inner`.
+    pub(crate) container_id: String,
+    pub(crate) started: bool,
+    pub(crate) pid: Option<u32>,
+    pub(crate) kill: Option<Kill>,
+    pub(crate) completion_deadline: Option<Duration>,
+    /// What the task ends with, decided before the container has ended.
+    pub(crate) verdict: Option<Verdict>,
 }
 
 /// A kill under way.
@@ -72,6 +95,13 @@ pub(crate) struct TaskEntry {
     pub(crate) info: Arc<TaskInfo>,
     pub(crate) stage: Stage,
     pub(crate) sequence: u64,
+    /// The group it was launched in.
+    pub(crate) group: Option<u64>,
+    pub(crate) child: Option<Child>,
+    /// While it runs and is not being killed.
+    pub(crate) checks: Option<Box<Checks>>,
+    /// Its health check gave it up.
+    pub(crate) unhealthy: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,8 +164,19 @@ impl Executor {
             deadline: None,
             kill: None,
             completion_deadline: None,
+            ended: None,
             sequence,
         }
+    }
+
+    /// Whether it is Mesos' default executor, whose part the agent plays: each task has a container within its own.
+    pub(crate) fn is_pod(&self) -> bool {
+        self.info.r#type() == executor_info::Type::Default
+    }
+
+    /// Whether a program of the framework's plays its part.
+    pub(crate) fn is_custom(&self) -> bool {
+        !self.command_task && !self.is_pod()
     }
 
     /// Marks what an update says about one of its tasks.
@@ -234,6 +275,10 @@ impl TaskEntry {
             info,
             stage,
             sequence,
+            group: None,
+            child: None,
+            checks: None,
+            unhealthy: false,
         }
     }
 
@@ -243,7 +288,28 @@ impl TaskEntry {
             executor_id: executor_id.to_owned(),
             info: Arc::clone(&self.info),
             state,
+            container_id: self.child.as_ref().map(|it| it.container_id.clone()),
+            group: self.group,
         }
+    }
+}
+
+impl Child {
+    pub(crate) fn new(container_id: String) -> Self {
+        Self {
+            container_id,
+            started: false,
+            pid: None,
+            kill: None,
+            completion_deadline: None,
+            verdict: None,
+        }
+    }
+
+    /// The last part of its id.
+    pub(crate) fn name(&self) -> &str {
+        let parts = self.container_id.rsplit_once('.');
+        parts.map_or(&self.container_id, |(_, name)| name)
     }
 }
 

@@ -8,8 +8,9 @@ pub(crate) use tepui_protocol::{
     v1::{
         AgentId, AgentInfo, CommandInfo, ContainerInfo, DurationInfo, ExecutorId, ExecutorInfo,
         FrameworkInfo, KillPolicy, Operation, Resource, TaskGroupInfo, TaskId, TaskInfo, TaskState,
-        TaskStatus, container_info, executor, framework_info,
+        TaskStatus, container_info, executor, executor_info, framework_info,
         task_status::{Reason, Source},
+        value,
     },
 };
 
@@ -417,5 +418,46 @@ pub(crate) fn executor_task(id: &str) -> TaskInfo {
         }),
         command: None,
         ..task(id)
+    }
+}
+
+/// A default executor, as a framework describes it.
+pub(crate) fn pod() -> ExecutorInfo {
+    ExecutorInfo {
+        r#type: Some(executor_info::Type::Default as i32),
+        executor_id: executor_id("e"),
+        resources: vec![scalar("cpus", 0.1), scalar("mem", 32.0)],
+        ..ExecutorInfo::default()
+    }
+}
+
+pub(crate) fn scalar(name: &str, value: f64) -> Resource {
+    Resource {
+        name: name.to_owned(),
+        r#type: value::Type::Scalar as i32,
+        scalar: Some(value::Scalar { value }),
+        ..Resource::default()
+    }
+}
+
+pub(crate) fn group_order(
+    executor: ExecutorInfo,
+    tasks: Vec<TaskInfo>,
+    launch_executor: bool,
+) -> Order {
+    Order::RunTaskGroup(Box::new(node::RunTaskGroup {
+        framework_info: framework(),
+        executor,
+        task_group: TaskGroupInfo { tasks },
+        launch_executor,
+        term: 3,
+    }))
+}
+
+pub(crate) fn started(container_id: &str, pid: u32) -> Input {
+    Input::ContainerStarted {
+        container_id: container_id.to_owned(),
+        shim: mark(),
+        pid,
     }
 }

@@ -92,22 +92,25 @@ impl Cgroups {
         ))
     }
 
-    /// The place of a container; nothing is made yet. The id is one path component, which `LaunchSpec` checks.
+    /// The place of a container; nothing is made yet. The parts of an id `outer.inner` are cgroups within one another;
+    /// which characters they may have `LaunchSpec` checks.
     pub fn container(&self, container_id: &str) -> Option<ContainerCgroup> {
+        // No part holds a point, so none is `..`.
+        let container_id: PathBuf = container_id.split('.').collect();
         match self {
             Self::V1 { roots } => Some(ContainerCgroup {
                 version: Version::V1,
                 dirs: roots
                     .iter()
-                    .map(|(controller, root)| (*controller, root.join(container_id)))
+                    .map(|(controller, root)| (*controller, root.join(&container_id)))
                     .collect(),
                 base: roots
                     .get(&Controller::Pids)
                     .or_else(|| roots.values().next())?
-                    .join(container_id),
+                    .join(&container_id),
             }),
             Self::V2 { root, controllers } => {
-                let base = root.join(container_id);
+                let base = root.join(&container_id);
                 let dirs = controllers
                     .iter()
                     .map(|controller| (*controller, base.clone()))
@@ -198,6 +201,22 @@ impl ContainerCgroup {
         };
         self.read(Controller::Memory, file)
             .is_ok_and(|text| value_of(&text, "oom_kill").is_some_and(|kills| kills > 0))
+    }
+
+    /// The hard limit of memory that a process of the container meets: its own, or that of the container around it.
+    pub fn memory_limit_bytes(&self) -> Option<u64> {
+        let file = match self.version {
+            Version::V1 => "memory.limit_in_bytes",
+            Version::V2 => "memory.max",
+        };
+        let own = self.dirs.get(&Controller::Memory)?;
+        let around = [Some(own.as_path()), own.parent()].into_iter().flatten();
+        let limits = around.filter_map(|dir| {
+            let text = std::fs::read_to_string(dir.join(file)).ok()?;
+            text.trim().parse().ok()
+        });
+        // v1 tells "unlimited" as the greatest number of pages, v2 as the word "max".
+        limits.filter(|&bytes: &u64| bytes < 1 << 62).min()
     }
 
     /// Removes the directories, also those that the container made within. Errors: processes are left.

@@ -67,6 +67,11 @@ impl Launcher {
         })
     }
 
+    /// The program `tepui-shim`.
+    pub fn shim(&self) -> &Path {
+        &self.inner.shim
+    }
+
     /// Which isolation containers get.
     pub fn cgroups(&self) -> &Cgroups {
         &self.inner.cgroups

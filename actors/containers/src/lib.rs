@@ -38,6 +38,8 @@ pub mod launcher;
 #[cfg(feature = "launcher")]
 pub mod mounts;
 #[cfg(feature = "launcher")]
+pub mod nested;
+#[cfg(feature = "launcher")]
 mod running;
 #[cfg(feature = "launcher")]
 pub mod sandbox;

@@ -124,6 +124,11 @@ impl Running {
             .map_err(Error::kernel("measure a container"))
     }
 
+    /// The hard limit of memory it runs into, where there is one.
+    pub fn memory_limit_bytes(&self) -> Option<u64> {
+        self.cgroup.as_ref()?.memory_limit_bytes()
+    }
+
     /// Whether the kernel has killed one of its processes for memory.
     pub fn out_of_memory(&self) -> bool {
         self.cgroup

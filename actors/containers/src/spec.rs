@@ -12,6 +12,9 @@ use std::path::{Path, PathBuf};
 /// stack limit, so a bigger spec could not be executed anyway.
 pub const MAX_SPEC_BYTES: usize = 4 << 20;
 
+/// The name under which the shim is started as the process that stands for a container without a command.
+pub const HOLDER: &str = "tepui-pod";
+
 const MAGIC: &[u8; 5] = b"TPSH\x01";
 
 /// Whom the command runs as, already resolved to numbers, because the shim must not load name services.

@@ -255,16 +255,7 @@ impl MasterCore {
                 .r#type
                 .get_or_insert(tepui_protocol::v1::executor_info::Type::Custom as i32);
         }
-        if let Some(check) = &mut task.health_check
-            && check.r#type.is_none()
-        {
-            use tepui_protocol::v1::health_check::Type;
-            check.r#type = match (check.command.is_some(), check.http.is_some()) {
-                (true, false) => Some(Type::Command as i32),
-                (false, true) => Some(Type::Http as i32),
-                _ => None,
-            };
-        }
+        complete_health_check(task);
     }
 
     /// Books the task and its executor, and sends it on its way.
@@ -291,7 +282,7 @@ impl MasterCore {
     }
 
     /// True if the executor is new on that agent.
-    fn book_executor(
+    pub(crate) fn book_executor(
         &mut self,
         id: &str,
         executor: &ExecutorInfo,
@@ -348,6 +339,27 @@ pub(crate) fn allocate(resources: &mut [Resource], role: &str) {
     }
 }
 
+/// Old schedulers leave the type out where the body tells it; times and numbers that are left out are shown as they
+/// will be (recorded Mesos does so too).
+pub(crate) fn complete_health_check(task: &mut TaskInfo) {
+    let Some(check) = &mut task.health_check else {
+        return;
+    };
+    check.delay_seconds = Some(check.delay_seconds());
+    check.interval_seconds = Some(check.interval_seconds());
+    check.timeout_seconds = Some(check.timeout_seconds());
+    check.consecutive_failures = Some(check.consecutive_failures());
+    check.grace_period_seconds = Some(check.grace_period_seconds());
+    if check.r#type.is_none() {
+        use tepui_protocol::v1::health_check::Type;
+        check.r#type = match (check.command.is_some(), check.http.is_some()) {
+            (true, false) => Some(Type::Command as i32),
+            (false, true) => Some(Type::Http as i32),
+            _ => None,
+        };
+    }
+}
+
 fn tasks_of(operation: &Operation) -> Vec<&TaskInfo> {
     let launched = operation
         .launch
@@ -361,7 +373,7 @@ fn tasks_of(operation: &Operation) -> Vec<&TaskInfo> {
 }
 
 /// The task as the master and the view keep it (Mesos: `protobuf::createTask`).
-fn task_record(id: &str, info: &TaskInfo) -> Task {
+pub(crate) fn task_record(id: &str, info: &TaskInfo) -> Task {
     let command = info
         .command
         .as_ref()

@@ -281,6 +281,7 @@ impl Master {
         };
         let sent = match order {
             Order::RunTask(order) => handle.tell(*order),
+            Order::RunTaskGroup(order) => handle.tell(*order),
             Order::KillTask(order) => handle.tell(order),
             Order::ShutdownExecutor(order) => handle.tell(order),
             Order::ShutdownFramework(order) => handle.tell(order),

@@ -137,6 +137,7 @@ pub struct SubscribeRequest {
 #[derive(Debug, Clone)]
 pub enum Order {
     RunTask(Box<node::RunTask>),
+    RunTaskGroup(Box<node::RunTaskGroup>),
     KillTask(node::KillTask),
     ShutdownExecutor(node::ShutdownExecutor),
     ShutdownFramework(node::ShutdownFramework),

@@ -2,12 +2,14 @@
 //! (SCHEDULER_API 2.3, 4.9, 4.10). What is valid is booked by [`crate::conversions`]; disks of resource providers are
 //! refused as not built.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use tepui_protocol::{
+    node,
     resources::{self, Conversion, Resources},
     v1::{
-        ExecutorInfo, OperationId, OperationState, OperationStatus, Resource, TaskInfo, TaskState,
+        AgentId, ExecutorInfo, OperationId, OperationState, OperationStatus, Resource, TaskInfo,
+        TaskState,
         framework_info::capability::Type as FrameworkCapability,
         offer::{
             Operation,
@@ -22,8 +24,8 @@ use tepui_protocol::{
 };
 
 use crate::{
-    accept::{Pool, allocate},
-    core::{MasterCore, Turn},
+    accept::{Pool, allocate, complete_health_check, task_record},
+    core::{MasterCore, Order, Turn},
     feedback::operation_event,
     tables::Agent,
 };
@@ -38,7 +40,7 @@ impl MasterCore {
         id: &str,
         mut group: LaunchGroup,
         has_id: bool,
-        pool: &Pool,
+        pool: &mut Pool,
         turn: &mut Turn<'_>,
     ) {
         if has_id {
@@ -53,12 +55,36 @@ impl MasterCore {
             }
             return;
         }
-        let checked = self.check_group(id, &group, &pool.agent_id, &pool.remaining);
-        let message = checked.err().unwrap_or_else(|| {
-            "Task groups are not supported by this version of Tepui: launch the tasks with LAUNCH"
-                .to_string()
-        });
-        self.refuse_group(id, &group, &message, turn);
+        match self.check_group(id, &group, &pool.agent_id, &pool.remaining) {
+            Ok(needed) => {
+                pool.remaining -= &needed;
+                self.run_group(id, group, &pool.agent_id, turn);
+            }
+            Err(message) => self.refuse_group(id, &group, &message, turn),
+        }
+    }
+
+    /// Books the group and its executor, and sends it on its way.
+    fn run_group(&mut self, id: &str, group: LaunchGroup, agent_id: &AgentId, turn: &mut Turn<'_>) {
+        let LaunchGroup {
+            executor,
+            task_group,
+        } = group;
+        let launch_executor = self.book_executor(id, &executor, agent_id, turn);
+        for info in &task_group.tasks {
+            self.add_task(id, Arc::new(task_record(id, info)), turn);
+        }
+        let agent = self.agents.get(&agent_id.value);
+        if let Some(peer) = agent.and_then(|agent| agent.peer) {
+            let order = node::RunTaskGroup {
+                framework_info: self.frameworks[id].info().clone(),
+                executor,
+                task_group,
+                launch_executor,
+                term: self.term,
+            };
+            turn.order(peer, Order::RunTaskGroup(Box::new(order)));
+        }
     }
 
     fn refuse_group(&self, id: &str, group: &LaunchGroup, message: &str, turn: &mut Turn<'_>) {
@@ -315,6 +341,7 @@ fn complete_group(group: &mut LaunchGroup, role: &str) {
     let allocate_executor = |executor: &mut ExecutorInfo| allocate(&mut executor.resources, role);
     allocate_executor(&mut group.executor);
     for task in &mut group.task_group.tasks {
+        complete_health_check(task);
         let TaskInfo {
             executor,
             resources,

@@ -297,11 +297,6 @@ fn one_bad_task_or_executor_fails_the_whole_group() {
             one(),
             "Executor 'e' uses less memory (16MB) than the minimum required (32MB)",
         ),
-        (
-            pod(&fw),
-            one(),
-            "Task groups are not supported by this version of Tepui: launch the tasks with LAUNCH",
-        ),
     ];
     for (executor, first, expected) in table {
         let said = group_refusal(&mut stage, &node, &fw, &executor, &[first, two()]);
@@ -394,16 +389,44 @@ fn tasks_under_one_executor_share_cgroups_or_none_does() {
         "container": cgroups(false), "resources": allocated(to_json(&parse("cpus:0.1;mem:32")))});
     node.request.executors = vec![crate::stage::decode(&executor)];
     let (node, _) = stage.back(&node, vec![crate::stage::decode(&running)]);
-    for (tasks, expected) in [
-        (together, mixed),
-        (
-            apart,
-            "Task groups are not supported by this version of Tepui: launch the tasks with LAUNCH",
-        ),
-    ] {
-        let said = group_refusal(&mut stage, &node, &fw, &executor, &tasks);
-        assert_eq!(said, expected);
-    }
+    let said = group_refusal(&mut stage, &node, &fw, &executor, &together);
+    assert_eq!(said, mixed);
+    let offer = stage.offer_as(&fw, "r", &node, "cpus:4;mem:2048;disk:512");
+    stage.call(&fw, accept(&[&offer], group(&executor, &apart)));
+    assert_eq!(stage.ordered(&node), ["run group 1 2 with known executor"]);
+}
+
+fn group(executor: &Value, tasks: &[Value]) -> Value {
+    json!([{"type": "LAUNCH_GROUP", "launch_group": {"executor": executor, "task_group": {"tasks": tasks}}}])
+}
+
+#[test]
+fn a_group_is_booked_whole_and_its_executor_once() {
+    let (mut stage, node, fw) = able();
+    let plain = |id: &str| task(id, &node, "cpus:0.5;mem:32");
+    let offer = stage.offer_as(&fw, "r", &node, "cpus:4;mem:2048;disk:512");
+    let launched = group(&pod(&fw), &[plain("1"), plain("2")]);
+    stage.call(&fw, accept(&[&offer], launched));
+    assert_eq!(stage.ordered(&node), ["run group 1 2 with new executor"]);
+    let booked = stage.task(&fw, "1");
+    assert_eq!(booked.state().as_str_name(), "TASK_STAGING");
+    assert_eq!(booked.executor_id.unwrap().value, "e");
+    let offer = stage.offer_as(&fw, "r", &node, "cpus:2.5;mem:1952;disk:480");
+    stage.call(&fw, accept(&[&offer], group(&pod(&fw), &[plain("3")])));
+    assert_eq!(stage.ordered(&node), ["run group 3 with known executor"]);
+    let offer = stage.offer_as(&fw, "r", &node, "cpus:1;mem:64");
+    stage.told(&fw);
+    stage.call(
+        &fw,
+        accept(&[&offer], group(&pod(&fw), &[plain("4"), plain("1")])),
+    );
+    assert_eq!(
+        stage.told(&fw),
+        [
+            "4 TASK_ERROR REASON_TASK_GROUP_INVALID Task '1' is invalid: Task has duplicate ID: 1",
+            "1 TASK_ERROR REASON_TASK_GROUP_INVALID Task '1' is invalid: Task has duplicate ID: 1"
+        ]
+    );
 }
 
 fn allocated(mut resources: Value) -> Value {

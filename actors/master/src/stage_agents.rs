@@ -240,6 +240,12 @@ impl Stage {
 fn show_order(order: &Order) -> String {
     match order {
         Order::RunTask(run) => format!("run {}", run.task.task_id.value),
+        Order::RunTaskGroup(run) => {
+            let tasks = run.task_group.tasks.iter();
+            let ids: Vec<&str> = tasks.map(|task| task.task_id.value.as_str()).collect();
+            let executor = if run.launch_executor { "new" } else { "known" };
+            format!("run group {} with {executor} executor", ids.join(" "))
+        }
         Order::KillTask(kill) => format!("kill {}", kill.task_id.value),
         Order::ShutdownExecutor(shutdown) => {
             format!("shutdown executor {}", shutdown.executor_id.value)

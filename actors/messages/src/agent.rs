@@ -201,6 +201,17 @@ pub struct ExecutorState {
     /// Ended, the last update not acknowledged.
     pub terminated_tasks: Vec<Arc<Task>>,
     pub completed_tasks: Vec<Arc<Task>>,
+    /// Those of its tasks that run in containers of their own within its own.
+    pub nested: Vec<NestedState>,
+}
+
+/// A running container within that of an executor.
+#[derive(Debug, Clone)]
+pub struct NestedState {
+    /// The last part of its id.
+    pub name: String,
+    pub pid: u32,
+    pub task: Arc<Task>,
 }
 
 impl ExecutorState {
@@ -213,11 +224,12 @@ impl ExecutorState {
     }
 }
 
-/// What one container uses.
+/// What one container uses. Those within another one follow it.
 #[derive(Debug, Clone)]
 pub struct ContainerUsageRecord {
     pub framework_id: FrameworkId,
     pub info: Arc<ExecutorInfo>,
+    /// With its parent, if it is within another one.
     pub container_id: ContainerId,
     pub pid: Option<u32>,
     /// `None` where the launcher could not say.

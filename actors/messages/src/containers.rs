@@ -11,10 +11,12 @@ use tepui_protocol::v1::{Resource, ResourceStatistics, task_status::Reason};
 /// A command and all that surrounds it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LaunchOrder {
+    /// `outer.inner` for a container within another one, which must run.
     pub container_id: String,
     /// As [`ContainerRuntime::prepare`] made it; the command starts in it, `stdout` and `stderr` lie in it.
     pub sandbox: PathBuf,
-    /// Without a slash it is looked up in the `PATH` of `env`.
+    /// Without a slash it is looked up in the `PATH` of `env`. Without any, the container has no command: a process
+    /// of the launcher's own stands for it until SIGTERM, and other containers are launched within it.
     pub program: String,
     /// The whole argument vector, its first element included.
     pub argv: Vec<String>,
@@ -22,6 +24,15 @@ pub struct LaunchOrder {
     pub env: Vec<(String, String)>,
     /// `None` keeps the agent's user.
     pub user: Option<String>,
+    /// A container within another one has a part of its limits where these are none.
+    pub amounts: Amounts,
+    /// Shown in the sandbox before files are fetched into it.
+    pub volumes: Vec<VolumeLink>,
+}
+
+/// What a container may use.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Amounts {
     /// Request of CPU, in thousandths.
     pub cpu_milli: Option<u64>,
     /// Hard limit of CPU, in thousandths; `None`: none beyond what the launcher was configured to set.
@@ -29,8 +40,29 @@ pub struct LaunchOrder {
     pub memory_bytes: Option<u64>,
     /// Hard limit of memory; `None`: the request.
     pub memory_limit_bytes: Option<u64>,
-    /// Shown in the sandbox before files are fetched into it.
-    pub volumes: Vec<VolumeLink>,
+}
+
+/// The sandbox of a container within another one's: `containers/<name>` beneath `root`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NestedSandbox {
+    /// The outer container's sandbox.
+    pub root: PathBuf,
+    /// The last part of the container's id.
+    pub name: String,
+    /// Also shown as `tasks/<task>`.
+    pub task: Option<String>,
+    pub user: Option<String>,
+    /// Directories of the outer sandbox that are shown in this one, made where they are missing.
+    pub shared: Vec<SharedDirectory>,
+}
+
+/// A directory that containers of one executor share.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SharedDirectory {
+    /// Relative to the outer sandbox.
+    pub path: String,
+    /// Where it appears, relative to the inner one.
+    pub container_path: String,
 }
 
 /// The directory of a persistent volume: it outlives the tasks that write to it.
@@ -105,6 +137,10 @@ pub trait ContainerRuntime: Send + Sync {
         user: Option<String>,
     ) -> BoxFuture<'static, Result<(), String>>;
 
+    /// As [`Self::prepare`] for a container within another one. Tasks can write to all of the outer sandbox, so none of
+    /// its names is followed.
+    fn prepare_nested(&self, sandbox: NestedSandbox) -> BoxFuture<'static, Result<(), String>>;
+
     /// Makes and removes directories of persistent volumes; what is done already is no error.
     fn change_volumes(
         &self,
@@ -128,6 +164,14 @@ pub trait ContainerRuntime: Send + Sync {
 
     /// Sends a signal to every process of the container; an error only if it could not be tried.
     fn signal(&self, container_id: String, signal: i32) -> BoxFuture<'static, Result<(), String>>;
+
+    /// Changes what a running container may use; a hard limit of memory is only ever raised. One that is gone is no
+    /// error.
+    fn update(
+        &self,
+        container_id: String,
+        amounts: Amounts,
+    ) -> BoxFuture<'static, Result<(), String>>;
 
     /// Kills every process with SIGKILL until none is left.
     fn destroy(&self, container_id: String) -> BoxFuture<'static, Result<(), String>>;

@@ -16,12 +16,13 @@ use futures_util::future::{BoxFuture, FutureExt};
 use rustix::process::Signal;
 use tepui_containers::{
     Command, Error, Exit, LaunchSpec, Launcher, Limits, ProcessId, Recovered, Running, Usage,
-    sandboxes::Sandboxes, user, volumes,
+    nested, sandboxes::Sandboxes, spec::HOLDER, user, volumes,
 };
 use tepui_messages::containers::{
-    ContainerExit, ContainerRuntime, LaunchOrder, Limitation, ProcessMark, RecoveredContainer,
-    RunningContainer, VolumeDirectory, VolumeLink,
+    Amounts, ContainerExit, ContainerRuntime, LaunchOrder, Limitation, NestedSandbox, ProcessMark,
+    RecoveredContainer, RunningContainer, VolumeDirectory, VolumeLink,
 };
+use tepui_node::probes::CHECK;
 use tepui_protocol::v1::{Resource, ResourceStatistics, task_status::Reason, value};
 
 /// A container that resists SIGKILL this long hangs in the kernel (Mesos: `cgroups_destroy_timeout`).
@@ -69,6 +70,26 @@ impl Containers {
     }
 }
 
+impl Containers {
+    /// Ends the checks that an agent before began: nobody waits for their outcome.
+    pub(crate) async fn end_stray_checks(&self) {
+        let inner = &self.0;
+        // Without the directory there was no agent before.
+        let entries = std::fs::read_dir(&inner.runtime_dir);
+        let names = entries.into_iter().flatten().flatten();
+        let names = names.filter_map(|entry| entry.file_name().into_string().ok());
+        for container_id in names.filter(|name| is_check(name)) {
+            sweep(inner, &container_id).await;
+            self.forget(container_id).await;
+        }
+    }
+}
+
+fn is_check(container_id: &str) -> bool {
+    let parts = container_id.rsplit_once('.');
+    parts.is_some_and(|(_, name)| name.starts_with(CHECK))
+}
+
 impl Inner {
     fn dir(&self, container_id: &str) -> PathBuf {
         self.runtime_dir.join(container_id)
@@ -93,7 +114,7 @@ impl Inner {
             inner.running().remove(&container_id);
             match exit {
                 // The cgroup stays until the container is forgotten.
-                Ok(exit) => verdict(exit, || running.usage().ok()?.memory_limit_bytes),
+                Ok(exit) => verdict(exit, || running.memory_limit_bytes()),
                 Err(error) => {
                     tracing::error!(container_id, "its exit is not known: {}", told(&error));
                     ContainerExit::default()
@@ -116,24 +137,28 @@ impl Inner {
 
     fn spec(&self, order: LaunchOrder) -> Result<LaunchSpec, String> {
         let runtime_dir = self.dir(&order.container_id);
-        let command = Command::Program {
-            program: order.program.into(),
-            argv: order.argv.into_iter().map(OsString::from).collect(),
+        let holds = order.program.is_empty();
+        let command = if holds {
+            Command::Program {
+                program: self.launcher.shim().into(),
+                argv: vec![HOLDER.into()],
+            }
+        } else {
+            Command::Program {
+                program: order.program.into(),
+                argv: order.argv.into_iter().map(OsString::from).collect(),
+            }
         };
         let mut spec = LaunchSpec::new(order.container_id, order.sandbox, runtime_dir, command);
         let variables = order.env.into_iter();
         spec.env = variables
             .map(|(name, value)| (name.into(), value.into()))
             .collect();
-        spec.credentials = credentials(order.user.as_deref())?;
-        spec.limits = Limits {
-            cpu_request_milli: order.cpu_milli,
-            cpu_limit_milli: order.cpu_limit_milli,
-            memory_request_bytes: order.memory_bytes,
-            memory_limit_bytes: order.memory_limit_bytes.or(order.memory_bytes),
-            limit_swap: false,
-            processes: None,
-        };
+        // A holder is the agent's own program, which others may have no right to reach.
+        if !holds {
+            spec.credentials = credentials(order.user.as_deref())?;
+        }
+        spec.limits = limits(&order.amounts);
         Ok(spec)
     }
 }
@@ -149,6 +174,25 @@ impl ContainerRuntime for Containers {
         async move {
             let owner = credentials(user.as_deref())?;
             let prepared = inner.sandboxes.prepare(&sandbox, owner.as_ref());
+            prepared.map_err(|error| told(&error))
+        }
+        .boxed()
+    }
+
+    fn prepare_nested(&self, sandbox: NestedSandbox) -> BoxFuture<'static, Result<(), String>> {
+        async move {
+            let owner = credentials(sandbox.user.as_deref())?;
+            let shared = sandbox.shared.iter();
+            let shared: Vec<_> = shared
+                .map(|it| (it.path.as_str(), it.container_path.as_str()))
+                .collect();
+            let prepared = nested::prepare(&nested::NestedSandbox {
+                root: &sandbox.root,
+                name: &sandbox.name,
+                task: sandbox.task.as_deref(),
+                owner: owner.as_ref(),
+                shared: &shared,
+            });
             prepared.map_err(|error| told(&error))
         }
         .boxed()
@@ -247,6 +291,19 @@ impl ContainerRuntime for Containers {
         .boxed()
     }
 
+    fn update(
+        &self,
+        container_id: String,
+        amounts: Amounts,
+    ) -> BoxFuture<'static, Result<(), String>> {
+        let handle = self.0.handle(&container_id);
+        async move {
+            let updated = handle.map_or(Ok(()), |running| running.update_limits(&limits(&amounts)));
+            updated.map_err(|error| told(&error))
+        }
+        .boxed()
+    }
+
     fn destroy(&self, container_id: String) -> BoxFuture<'static, Result<(), String>> {
         let inner = Arc::clone(&self.0);
         async move {
@@ -306,6 +363,17 @@ fn credentials(user: Option<&str>) -> Result<Option<tepui_containers::Credential
     let Some(user) = user else { return Ok(None) };
     let credentials = user::lookup(user).map_err(|error| told(&error))?;
     Ok(user::switch_to(credentials))
+}
+
+fn limits(amounts: &Amounts) -> Limits {
+    Limits {
+        cpu_request_milli: amounts.cpu_milli,
+        cpu_limit_milli: amounts.cpu_limit_milli,
+        memory_request_bytes: amounts.memory_bytes,
+        memory_limit_bytes: amounts.memory_limit_bytes.or(amounts.memory_bytes),
+        limit_swap: false,
+        processes: None,
+    }
 }
 
 /// An error with its causes, in one line.

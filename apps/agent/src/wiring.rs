@@ -77,11 +77,13 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
     let (memory, remembered) =
         durable::open(engine, config.boot_id.clone()).context("the agent's memory")?;
     let (ended, mut end) = oneshot::channel();
+    let containers = Containers::new(launcher, sandboxes, runtime_dir, errors);
+    containers.end_stray_checks().await;
     let parts = NodeParts {
         config,
         memory: Arc::new(memory),
         remembered,
-        runtime: Arc::new(Containers::new(launcher, sandboxes, runtime_dir, errors)),
+        runtime: Arc::new(containers),
         fetcher: Fetcher::default(),
         // Nobody waits only if the process is ending already.
         on_end: Box::new(|ending| drop(ended.send(ending))),

@@ -10,7 +10,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 use tepui_containers::record::{LaunchFailure, Stage};
-use tepui_containers::spec::{Credentials, RlimitKind, ShimSpec};
+use tepui_containers::spec::{Credentials, HOLDER, RlimitKind, ShimSpec};
 
 /// Becomes the command. Returns what went wrong, if it does.
 ///
@@ -25,6 +25,10 @@ pub(crate) fn become_command(spec: &ShimSpec) -> LaunchFailure {
 
 fn prepare(spec: &ShimSpec) -> Result<(), LaunchFailure> {
     sys::reset_signals();
+    if spec.argv.first().is_some_and(|name| name == HOLDER) {
+        // It must not be lost before the process is ready for it, and exec keeps the mask.
+        sys::block_termination();
+    }
     for file in &spec.cgroup_join {
         let written = std::fs::OpenOptions::new().write(true).open(file);
         let written = written.and_then(|mut file| std::io::Write::write_all(&mut file, b"0"));

@@ -7,6 +7,7 @@
 //! There is one process a container, so every page counts: no runtime, no threads, no allocation that stays.
 
 mod child;
+mod hold;
 mod supervise;
 mod sys;
 
@@ -19,6 +20,9 @@ use tepui_containers::record::{LaunchFailure, Line, Stage};
 use tepui_containers::spec::{self, MAX_SPEC_BYTES, ShimSpec};
 
 fn main() -> ExitCode {
+    if hold::is_asked() {
+        return hold::until_asked_to_end();
+    }
     sys::detach();
     let orders = match read_orders() {
         // A spare whose agent has ended, or does not want it any more.

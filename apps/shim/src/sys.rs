@@ -39,6 +39,32 @@ pub(crate) fn reset_signals() {
     }
 }
 
+/// Keeps SIGTERM until [`wait_for_termination`], also over an exec.
+pub(crate) fn block_termination() {
+    let awaited = termination();
+    // SAFETY: the pointer is to a live local, and no old mask is asked for.
+    unsafe { libc::sigprocmask(libc::SIG_BLOCK, &awaited, std::ptr::null_mut()) };
+}
+
+/// Returns when SIGTERM has come.
+pub(crate) fn wait_for_termination() {
+    block_termination();
+    let awaited = termination();
+    let mut signal = 0;
+    // SAFETY: the pointers are to live locals. It fails only for a set that holds no signal.
+    unsafe { libc::sigwait(&awaited, &mut signal) };
+}
+
+fn termination() -> libc::sigset_t {
+    // SAFETY: an all-zero set is what sigemptyset makes, and the pointers are to a live local.
+    unsafe {
+        let mut set: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&mut set);
+        libc::sigaddset(&mut set, libc::SIGTERM);
+        set
+    }
+}
+
 /// Which side of a fork this is.
 pub(crate) enum Fork {
     Child,

@@ -10,8 +10,8 @@ use std::{
 use futures_util::future::BoxFuture;
 use tepui_kit::Random;
 use tepui_messages::containers::{
-    ContainerExit, ContainerRuntime, LaunchOrder, ProcessMark, RecoveredContainer,
-    RunningContainer, VolumeDirectory, VolumeLink,
+    Amounts, ContainerExit, ContainerRuntime, LaunchOrder, NestedSandbox, ProcessMark,
+    RecoveredContainer, RunningContainer, VolumeDirectory, VolumeLink,
 };
 use tepui_protocol::v1::ResourceStatistics;
 use tokio::{sync::watch, time::sleep};
@@ -91,8 +91,8 @@ impl Machine {
         let framework = order.env.iter().find(|(name, _)| name == FRAMEWORK_OF);
         let framework = framework.map(|(_, id)| id.clone()).unwrap_or_default();
         let (cpu, memory) = (
-            order.cpu_milli.unwrap_or(0),
-            order.memory_bytes.unwrap_or(0),
+            order.amounts.cpu_milli.unwrap_or(0),
+            order.amounts.memory_bytes.unwrap_or(0),
         );
         let share = Share {
             cpu_milli: cpu.saturating_sub(EXECUTOR.cpu_milli),
@@ -186,6 +186,10 @@ impl ContainerRuntime for Machine {
         Box::pin(async { Ok(()) })
     }
 
+    fn prepare_nested(&self, _: NestedSandbox) -> BoxFuture<'static, Result<(), String>> {
+        Box::pin(async { Ok(()) })
+    }
+
     fn change_volumes(
         &self,
         _: Vec<VolumeDirectory>,
@@ -234,6 +238,10 @@ impl ContainerRuntime for Machine {
         if self.lock().random.chance(OBEDIENT) {
             self.end(&container_id, signal);
         }
+        Box::pin(async { Ok(()) })
+    }
+
+    fn update(&self, _: String, _: Amounts) -> BoxFuture<'static, Result<(), String>> {
         Box::pin(async { Ok(()) })
     }
 

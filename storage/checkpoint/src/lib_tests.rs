@@ -46,6 +46,8 @@ fn task(framework: &str, id: &str, state: i32) -> TaskRecord {
         task_id: id.to_owned(),
         info: Bytes::from_static(b"task"),
         state,
+        container_id: None,
+        group: None,
     }
 }
 

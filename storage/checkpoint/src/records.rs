@@ -62,6 +62,12 @@ pub struct TaskRecord {
     pub info: Bytes,
     /// The latest `mesos.v1.TaskState`, by number.
     pub state: i32,
+    /// The container of its own, within the executor's, once its launch is decided.
+    #[serde(default)]
+    pub container_id: Option<String>,
+    /// Tasks of one executor with the same number were launched as one group.
+    #[serde(default)]
+    pub group: Option<u64>,
 }
 
 /// Which task a stream of status updates belongs to.

@@ -227,10 +227,13 @@ async fn of_agent(api: &Api, call: Call, node: &NodeState) -> Result<Response, R
             response::Type::ReadFile
         }
         _ => {
-            let containers = api.measured(node).await?;
+            let asked = call.get_containers.unwrap_or_default();
+            let nested = asked.show_nested.unwrap_or(false);
+            let containers = api.measured(node).await?.into_iter();
+            let containers = containers.filter(|it| nested || !it.is_nested());
             // Mesos leaves an empty list out; pymesos reads it without asking.
             answer.get_containers = Some(response::GetContainers {
-                containers: containers.into_iter().map(container).collect(),
+                containers: containers.map(container).collect(),
             });
             response::Type::GetContainers
         }
@@ -240,6 +243,9 @@ async fn of_agent(api: &Api, call: Call, node: &NodeState) -> Result<Response, R
 }
 
 fn container(measured: Measured) -> get_containers::Container {
+    if measured.is_nested() {
+        return nested_container(measured);
+    }
     let Measured { record, status } = measured;
     get_containers::Container {
         framework_id: Some(record.framework_id),
@@ -248,6 +254,20 @@ fn container(measured: Measured) -> get_containers::Container {
         container_id: record.container_id,
         container_status: Some(status),
         resource_statistics: record.statistics,
+    }
+}
+
+/// One within another one: Mesos names neither its executor nor, but in its status, the outer container.
+fn nested_container(measured: Measured) -> get_containers::Container {
+    let Measured { record, status } = measured;
+    get_containers::Container {
+        container_id: ContainerId {
+            value: record.container_id.value,
+            parent: None,
+        },
+        container_status: Some(status),
+        resource_statistics: record.statistics,
+        ..get_containers::Container::default()
     }
 }
 

@@ -8,7 +8,7 @@ use tepui_messages::{
 use tepui_protocol::{
     resources::Resources,
     v1::{
-        ContainerStatus, ExecutorInfo, ResourceStatistics, agent_info, executor_info,
+        ContainerId, ContainerStatus, ExecutorInfo, ResourceStatistics, agent_info, executor_info,
         framework_info,
     },
 };
@@ -138,13 +138,18 @@ pub(super) struct Measured {
     pub(super) status: ContainerStatus,
 }
 
+impl Measured {
+    pub(super) fn is_nested(&self) -> bool {
+        self.record.container_id.parent.is_some()
+    }
+}
+
 /// Joins the measurements with the limits that the node's state gives.
 pub(super) fn measured(records: Vec<ContainerUsageRecord>, node: &NodeState) -> Vec<Measured> {
     let with_limits = records.into_iter().map(|mut record| {
-        let mut executors = node.frameworks.iter().flat_map(|it| &it.executors);
-        let executor = executors.find(|it| it.container_id == record.container_id);
-        if let (Some(executor), Some(statistics)) = (executor, &mut record.statistics) {
-            fill_limits(statistics, &parsed(executor.resources()));
+        let allotted = allotted(node, &record.container_id);
+        if let (Some(allotted), Some(statistics)) = (allotted, &mut record.statistics) {
+            fill_limits(statistics, &allotted);
         }
         let status = ContainerStatus {
             container_id: Some(record.container_id.clone()),
@@ -154,6 +159,18 @@ pub(super) fn measured(records: Vec<ContainerUsageRecord>, node: &NodeState) -> 
         Measured { record, status }
     });
     with_limits.collect()
+}
+
+/// What a container may use, one within another one included.
+fn allotted(node: &NodeState, id: &ContainerId) -> Option<Resources> {
+    let mut executors = node.frameworks.iter().flat_map(|it| &it.executors);
+    let Some(outer) = id.parent.as_deref() else {
+        let executor = executors.find(|it| it.container_id == *id);
+        return executor.map(|it| parsed(it.resources()));
+    };
+    let executor = executors.find(|it| it.container_id == *outer)?;
+    let nested = executor.nested.iter().find(|it| it.name == id.value)?;
+    Some(parsed(&nested.task.resources))
 }
 
 #[expect(
@@ -171,7 +188,8 @@ fn fill_limits(statistics: &mut ResourceStatistics, resources: &Resources) {
 
 /// `/containers`.
 pub(super) fn containers(measured: &[Measured]) -> Value {
-    let shown = measured.iter().map(|container| {
+    let outer = measured.iter().filter(|it| !it.is_nested());
+    let shown = outer.map(|container| {
         let mut shown = about(&container.record);
         let id = &container.record.container_id.value;
         shown.insert("container_id".to_owned(), json!(id));
@@ -183,7 +201,8 @@ pub(super) fn containers(measured: &[Measured]) -> Value {
 
 /// `/monitor/statistics`, which has no containers without figures.
 pub(super) fn statistics(measured: &[Measured]) -> Value {
-    let records = measured.iter().map(|container| &container.record);
+    let outer = measured.iter().filter(|it| !it.is_nested());
+    let records = outer.map(|container| &container.record);
     let known = records.filter(|record| record.statistics.is_some());
     known.map(|it| sorted(Value::Object(about(it)))).collect()
 }

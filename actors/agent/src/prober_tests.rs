@@ -1,0 +1,45 @@
+use super::*;
+use tokio::net::TcpListener;
+
+async fn served(answer: &'static str) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut asked = [0; 512];
+            let _ = stream.read(&mut asked).await;
+            let _ = stream.write_all(answer.as_bytes()).await;
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn the_status_of_an_answer_is_read_and_nothing_else_is_one() {
+    for (answer, expected) in [
+        ("HTTP/1.1 200 OK\r\n\r\n", Some(200)),
+        ("HTTP/1.0 503 Busy\r\nx: y\r\n\r\n", Some(503)),
+        ("SSH-2.0-OpenSSH_9", None),
+        ("HTTP/1.1 2x0 OK\r\n\r\n", None),
+        ("HTTP", None),
+    ] {
+        let address = served(answer).await;
+        assert_eq!(status_code(address, "/health").await, expected, "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_silent_server_is_given_up_after_its_time() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let asked = within(Some(Duration::from_millis(50)), status_code(address, "/"));
+    assert_eq!(asked.await, None);
+}
+
+#[tokio::test]
+async fn a_port_without_a_server_is_no_answer() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    assert_eq!(status_code(address, "/").await, None);
+}

@@ -1,0 +1,232 @@
+//! Checks of tasks that run: what is tried when, and what the framework is told.
+
+use crate::testing::*;
+use crate::{
+    checks::{Outcome, ProbeKind},
+    effect::{Probe, Try},
+};
+use tepui_protocol::v1::{CheckInfo, HealthCheck, check_info, health_check};
+
+fn with_health(id: &str, bound: u32) -> TaskInfo {
+    TaskInfo {
+        health_check: Some(HealthCheck {
+            r#type: Some(health_check::Type::Command as i32),
+            command: Some(CommandInfo {
+                value: Some("probe".to_owned()),
+                ..CommandInfo::default()
+            }),
+            delay_seconds: Some(1.0),
+            interval_seconds: Some(2.0),
+            grace_period_seconds: Some(0.0),
+            consecutive_failures: Some(bound),
+            ..HealthCheck::default()
+        }),
+        ..task(id)
+    }
+}
+
+fn probes(node: &mut Node) -> Vec<Probe> {
+    let said = std::mem::take(&mut node.said);
+    let mut probes = Vec::new();
+    for effect in said {
+        match effect {
+            Effect::Probe(probe) => probes.push(probe),
+            other => node.said.push(other),
+        }
+    }
+    probes
+}
+
+fn answer(node: &mut Node, container_id: &str, kind: ProbeKind, status: i32) {
+    node.on(Input::Probed {
+        container_id: container_id.to_owned(),
+        kind,
+        outcome: Outcome::Exited(status),
+    });
+}
+
+fn second(number: u64) -> Duration {
+    Duration::from_secs(number)
+}
+
+#[test]
+fn a_command_check_runs_beside_its_task() {
+    let mut node = Node::running();
+    node.run(with_health("t", 3));
+    let id = node.start();
+    node.drain();
+    assert!(probes(&mut node).is_empty(), "its delay is not over");
+    node.sleep(second(1));
+    let probe = probes(&mut node).remove(0);
+    assert_eq!(probe.timeout, Some(second(20)));
+    let Try::Command(order) = probe.what else {
+        panic!("{probe:?}")
+    };
+    assert!(order.container_id.starts_with(&format!("{id}.check-")));
+    assert_eq!(order.argv, ["sh", "-c", "probe"]);
+    assert_eq!(order.user.as_deref(), Some("nobody"));
+    node.sleep(second(60));
+    assert!(probes(&mut node).is_empty(), "one at a time");
+    answer(&mut node, &id, ProbeKind::Health, 0);
+    let told = node.drain().remove(0);
+    assert_eq!(told.state(), TaskState::TaskRunning);
+    assert_eq!(told.reason(), Reason::TaskHealthCheckStatusUpdated);
+    assert_eq!(told.healthy, Some(true));
+    node.sleep(second(1));
+    assert!(probes(&mut node).is_empty());
+    node.sleep(second(1));
+    assert_eq!(probes(&mut node).len(), 1, "again after its interval");
+}
+
+#[test]
+fn a_task_unhealthy_too_often_is_killed_and_its_end_says_so() {
+    let mut node = Node::running();
+    node.run(with_health("t", 2));
+    let id = node.start();
+    node.drain();
+    for _ in 0..2 {
+        node.sleep(second(2));
+        assert_eq!(probes(&mut node).len(), 1);
+        answer(&mut node, &id, ProbeKind::Health, 256);
+    }
+    let told: Vec<_> = node
+        .drain()
+        .iter()
+        .map(|it| (it.state(), it.healthy))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (TaskState::TaskRunning, Some(false)),
+            (TaskState::TaskRunning, Some(false)),
+            (TaskState::TaskKilling, None)
+        ]
+    );
+    node.sleep(second(2));
+    assert!(probes(&mut node).is_empty(), "it is being killed");
+    node.exit(&id, 15);
+    let ended = node.drain().remove(0);
+    assert_eq!(
+        (ended.state(), ended.healthy),
+        (TaskState::TaskKilled, Some(false))
+    );
+}
+
+#[test]
+fn a_late_answer_of_a_task_that_is_killed_is_nothing() {
+    let mut node = Node::running();
+    node.run(with_health("t", 2));
+    let id = node.start();
+    node.sleep(second(1));
+    node.kill("t", None);
+    node.drain();
+    answer(&mut node, &id, ProbeKind::Health, 0);
+    assert_eq!(node.states(), []);
+}
+
+#[test]
+fn a_check_is_told_with_what_is_known_of_health() {
+    let both = TaskInfo {
+        check: Some(CheckInfo {
+            r#type: Some(check_info::Type::Http as i32),
+            http: Some(check_info::Http {
+                port: 8080,
+                path: Some("/ready".to_owned()),
+            }),
+            delay_seconds: Some(1.0),
+            ..CheckInfo::default()
+        }),
+        ..with_health("t", 3)
+    };
+    let mut node = Node::running();
+    node.run(both);
+    let id = node.start();
+    let first = node.drain();
+    assert!(
+        first
+            .iter()
+            .all(|it| it.check_status.as_ref().is_some_and(|it| it.http.is_some()))
+    );
+    node.sleep(second(1));
+    let tried: Vec<_> = probes(&mut node).into_iter().map(|it| it.kind).collect();
+    assert_eq!(tried, [ProbeKind::Check, ProbeKind::Health]);
+    answer(&mut node, &id, ProbeKind::Health, 0);
+    node.on(Input::Probed {
+        container_id: id.clone(),
+        kind: ProbeKind::Check,
+        outcome: Outcome::Answered(503),
+    });
+    let told = node.drain().pop().expect("an update");
+    assert_eq!(told.reason(), Reason::TaskCheckStatusUpdated);
+    assert_eq!(told.healthy, Some(true));
+    let code = told.check_status.and_then(|it| it.http?.status_code);
+    assert_eq!(code, Some(503));
+    node.exit(&id, 0);
+    let ended = node.drain().remove(0);
+    assert_eq!(ended.healthy, None);
+    let http = ended.check_status.and_then(|it| it.http).expect("the kind");
+    assert_eq!(http.status_code, None);
+}
+
+#[test]
+fn an_unhealthy_task_of_a_group_takes_the_group_along() {
+    let mut node = Node::running();
+    node.order(group_order(
+        pod(),
+        vec![with_health("g1", 1), task("g2")],
+        true,
+    ));
+    let pod_id = node.launched().order.container_id;
+    node.on(started(&pod_id, 42));
+    let (first, other) = (node.launched().order, node.launched().order);
+    node.on(started(&first.container_id, 43));
+    node.on(started(&other.container_id, 44));
+    node.drain();
+    node.sleep(second(1));
+    let Try::Command(order) = probes(&mut node).remove(0).what else {
+        panic!("a command")
+    };
+    assert!(
+        order
+            .container_id
+            .starts_with(&format!("{}.check-", first.container_id))
+    );
+    assert_eq!(order.sandbox, first.sandbox);
+    answer(&mut node, &first.container_id, ProbeKind::Health, 256);
+    node.exit(&first.container_id, 15);
+    let told: Vec<_> = node
+        .drain()
+        .iter()
+        .map(|it| (it.task_id.value.clone(), it.state()))
+        .collect();
+    let of = |id: &str| {
+        let states = told.iter().filter(|(task, _)| task == id);
+        states.map(|(_, state)| *state).collect::<Vec<_>>()
+    };
+    let (running, killing) = (TaskState::TaskRunning, TaskState::TaskKilling);
+    assert_eq!(of("g1"), [running, killing, TaskState::TaskKilled]);
+    assert_eq!(of("g2"), [killing]);
+}
+
+#[test]
+fn checks_go_on_after_a_restart() {
+    let mut node = Node::running();
+    node.run(with_health("t", 3));
+    let id = node.start();
+    node.sleep(second(1));
+    answer(&mut node, &id, ProbeKind::Health, 0);
+    node.drain();
+    let mut node = node.restart("boot");
+    node.on(Input::ContainerRecovered {
+        container_id: id.clone(),
+        fate: Fate::Running {
+            shim: mark(),
+            pid: 42,
+        },
+    });
+    node.connect();
+    node.sleep(second(1));
+    assert_eq!(probes(&mut node).len(), 1);
+    answer(&mut node, &id, ProbeKind::Health, 0);
+    assert_eq!(node.states(), [], "it was healthy before");
+}

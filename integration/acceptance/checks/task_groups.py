@@ -1,0 +1,220 @@
+#!/usr/bin/env python3
+"""task_groups.py: the default executor with task groups, on real processes.
+
+Wants TEPUI_BIN. Ends with 0 or 1. All of a group or none; each task in a container of its own within the executor's, with its sandbox under
+`tasks/<id>`; a directory they share; one that fails or is killed takes its group along and no other group; limits are those of all together;
+the same processes run on after `kill -9` of the agent; the executor ends with its last task.
+"""
+import os
+import sys
+import time
+import urllib.parse
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from daemons import House, alive, get, post, request  # noqa: E402
+from report import Report, wait  # noqa: E402
+from scheduler import Scheduler, task  # noqa: E402
+
+RETURN_S = 20
+report = Report()
+
+
+def scalars(cpus, mem, disk=0):
+    amounts = (("cpus", cpus), ("mem", mem), ("disk", disk))
+    return [{"name": name, "type": "SCALAR", "scalar": {"value": value}} for name, value in amounts if value]
+
+
+def executor(name, framework, **more):
+    return {"type": "DEFAULT", "executor_id": {"value": name}, "framework_id": {"value": framework.id}, "resources": scalars(0.1, 32, 8), **more}
+
+
+def launch(framework, offer, executor_info, tasks):
+    operation = {"type": "LAUNCH_GROUP", "launch_group": {"executor": executor_info, "task_group": {"tasks": tasks}}}
+    framework.call("ACCEPT", accept={"offer_ids": [offer["id"]], "operations": [operation], "filters": {"refuse_seconds": 0}})
+
+
+def sharing(info, container_path, path="common"):
+    volume = {"mode": "RW", "container_path": container_path,
+              "source": {"type": "SANDBOX_PATH", "sandbox_path": {"type": "PARENT", "path": path}}}
+    return dict(info, container={"type": "MESOS", "volumes": [volume]})
+
+
+class Checks:
+    def __init__(self, house, framework):
+        self.house, self.framework = house, framework
+        self.agent = house.agents[0]
+
+    def offer(self):
+        return self.framework.wait_offer(cpus=1, mem=256)
+
+    def read(self, pid_file):
+        try:
+            with open(self.house.path(pid_file), encoding="ascii") as lines:
+                return [int(line) for line in lines]
+        except FileNotFoundError:
+            return []
+
+    def sleeper(self, name, offer, **more):
+        return dict(task(name, offer, f"echo $$ >> {self.house.folder}/{name}.pids; echo out-{name}; echo err-{name} >&2; exec sleep 600"), **more)
+
+    def executor_of(self, name):
+        """The executor as the agent's /state lists it."""
+        frameworks = get(self.agent.port, "/state")["frameworks"]
+        return next((e for f in frameworks for e in f["executors"] if e["id"] == name), None)
+
+    def file(self, path):
+        status, _, body = request(self.agent.port, "GET", "/files/download?path=" + urllib.parse.quote(path))
+        return body.decode() if status == 200 else f"{status} {body[:100]!r}"
+
+    def end(self, name):
+        self.framework.call("SHUTDOWN", shutdown={"executor_id": {"value": name}, "agent_id": {"value": self.agent_id()}})
+        report.check(f"{name}: gone after SHUTDOWN", wait(lambda: self.executor_of(name) is None, 10), self.executor_of(name))
+
+    def agent_id(self):
+        return get(self.agent.port, "/state")["id"]
+
+    def runs_and_is_shown(self):
+        offer = self.offer()
+        launch(self.framework, offer, executor("e1", self.framework), [
+            sharing(self.sleeper("a", offer), "mine"),
+            sharing(dict(task("b", offer, "echo from-b > other/note; sleep 0.3; cat other/note; exit 0")), "other")])
+        running = self.framework.wait_state("a", "TASK_RUNNING")
+        self.framework.wait_state("b", "TASK_FINISHED")
+        report.equal("states of a", self.framework.statuses("a"), ["TASK_STARTING", "TASK_RUNNING"])
+        report.equal("states of b", self.framework.statuses("b"), ["TASK_STARTING", "TASK_RUNNING", "TASK_FINISHED"])
+        shown = running["container_status"]
+        pids = self.read("a.pids")
+        report.equal("the update names the process of the task", [shown.get("executor_pid")], pids)
+        found = self.executor_of("e1")
+        report.equal("the container's parent is the executor's", shown["container_id"]["parent"]["value"], found["container"])
+        report.equal("type and resources of the executor", (found["type"], found["resources"]["cpus"], found["resources"]["mem"]), ("DEFAULT", 0.2, 64.0))
+        sandbox = found["directory"]
+        report.equal("stdout under tasks/<id>", self.file(f"{sandbox}/tasks/a/stdout"), "out-a\n")
+        report.equal("stderr under containers/<id>", self.file(f"{sandbox}/containers/{shown['container_id']['value']}/stderr"), "err-a\n")
+        report.equal("a shared directory: seen by the other task", self.file(f"{sandbox}/tasks/b/stdout"), "from-b\n")
+        report.equal("a shared directory: lies in the executor's sandbox", self.file(f"{sandbox}/common/note"), "from-b\n")
+        plain = post(self.agent.port, {"type": "GET_CONTAINERS", "get_containers": {}})["get_containers"]["containers"]
+        nested = post(self.agent.port, {"type": "GET_CONTAINERS", "get_containers": {"show_nested": True}})["get_containers"]["containers"]
+        report.equal("GET_CONTAINERS: one, and with show_nested two", (len(plain), len(nested)), (1, 2))
+        report.check("GET_CONTAINERS: the inner one names its process", nested[1]["container_status"].get("executor_pid") == pids[0], nested[1])
+        cgroup = f"/sys/fs/cgroup/memory/tepui/{found['container']}"
+        if os.path.isdir(cgroup):
+            with open(f"{cgroup}/memory.soft_limit_in_bytes", encoding="ascii") as limit:
+                report.equal("the limit is that of the executor and what still runs", int(limit.read()), 64 << 20)
+            with open(f"{cgroup}/{shown['container_id']['value']}/tasks", encoding="ascii") as members:
+                report.equal("the task's process is in a cgroup within the executor's", [int(line) for line in members], pids)
+        self.framework.kill("a")
+        self.framework.wait_state("a", "TASK_KILLED")
+        report.equal("states of a after KILL", self.framework.statuses("a")[2:], ["TASK_KILLING", "TASK_KILLED"])
+        report.check("the process is gone", not alive(pids[0]))
+        self.executor_ended("e1")
+
+    def executor_ended(self, name, status=0):
+        def failure():
+            failures = [e["failure"] for e in self.framework.events if e["type"] == "FAILURE"]
+            return next((f for f in failures if f["executor_id"]["value"] == name), None)
+        wait(failure, 10)
+        report.equal(f"{name}: ends with its last task, status", (failure() or {}).get("status"), status)
+        report.check(f"{name}: not listed any more", wait(lambda: self.executor_of(name) is None, 5))
+
+    def failure_takes_its_group(self):
+        offer = self.offer()
+        launch(self.framework, offer, executor("e2", self.framework), [self.sleeper("stays", offer)])
+        self.framework.wait_state("stays", "TASK_RUNNING")
+        offer = self.offer()
+        launch(self.framework, offer, executor("e2", self.framework), [
+            dict(task("fails", offer, "sleep 0.5; exit 3")), self.sleeper("follows", offer)])
+        failed = self.framework.wait_state("fails", "TASK_FAILED")
+        killed = self.framework.wait_state("follows", "TASK_KILLED")
+        report.equal("fails: message", failed.get("message"), "Command exited with status 3")
+        report.equal("follows: message", killed.get("message"), "Command terminated with signal Terminated")
+        report.check("another group of the executor runs on", all(alive(pid) for pid in self.read("stays.pids")))
+        report.equal("states of it", self.framework.statuses("stays"), ["TASK_STARTING", "TASK_RUNNING"])
+        self.end("e2")
+        report.equal("SHUTDOWN: states", self.framework.statuses("stays")[2:], ["TASK_KILLING", "TASK_KILLED"])
+
+    def kill_within_grace(self):
+        offer = self.offer()
+        stubborn = "trap '' TERM; sh -c \"trap '' TERM; sleep 600\" & echo $$ $! | tr ' ' '\\n' > {}/stubborn.pids; wait; sleep 600"
+        info = dict(task("stubborn", offer, stubborn.format(self.house.folder)), kill_policy={"grace_period": {"nanoseconds": 700_000_000}})
+        launch(self.framework, offer, executor("e3", self.framework), [info, self.sleeper("beside", offer)])
+        self.framework.wait_state("stubborn", "TASK_RUNNING")
+        wait(lambda: len(self.read("stubborn.pids")) == 2, 5)
+        begun = time.monotonic()
+        self.framework.kill("stubborn")
+        status = self.framework.wait_state("stubborn", "TASK_KILLED")
+        took = time.monotonic() - begun
+        report.equal("stubborn: ended by SIGKILL", status.get("message"), "Command terminated with signal Killed")
+        report.check("stubborn: after its grace of 0.7 s", 0.6 < took < 5, took)
+        report.check("stubborn: its whole tree is gone", not any(alive(pid) for pid in self.read("stubborn.pids")), self.read("stubborn.pids"))
+        self.framework.wait_state("beside", "TASK_KILLED")
+        self.executor_ended("e3")
+
+    def all_or_none(self):
+        offer = self.offer()
+        odd = dict(task("odd", offer, "true"), container={"type": "MESOS", "mesos": {"image": {"type": "DOCKER", "docker": {"name": "x"}}}})
+        launch(self.framework, offer, executor("e4", self.framework), [self.sleeper("fine", offer), odd])
+        status = self.framework.wait_state("fine", "TASK_FAILED")
+        self.framework.wait_state("odd", "TASK_FAILED")
+        report.equal("a group with a task that cannot run: reason", status.get("reason"), "REASON_CONTAINER_LAUNCH_FAILED")
+        report.equal("nothing of it ran", self.read("fine.pids"), [])
+
+    def agent_killed(self):
+        offer = self.offer()
+        launch(self.framework, offer, executor("e5", self.framework), [
+            self.sleeper("lives", offer), dict(task("ends", offer, f"echo $$ > {self.house.folder}/ends.pids; sleep 2; exit 0"))])
+        self.framework.wait_state("lives", "TASK_RUNNING")
+        self.framework.wait_state("ends", "TASK_RUNNING")
+        pids = self.read("lives.pids")
+        self.agent.kill()
+        wait(lambda: not any(alive(pid) for pid in self.read("ends.pids")), 5)
+        time.sleep(0.2)
+        self.agent.start()
+        status = self.framework.wait_state("ends", "TASK_FINISHED", limit_s=RETURN_S)
+        report.equal("an end that fell between: told with its status", status.get("message"), "Command exited with status 0")
+        report.check("the same process runs on", all(alive(pid) for pid in pids) and self.read("lives.pids") == pids, (pids, self.read("lives.pids")))
+        report.equal("reconciled as running", self.framework.reconcile(["lives"]), {"lives": "TASK_RUNNING"})
+        self.framework.kill("lives")
+        self.framework.wait_state("lives", "TASK_KILLED")
+        told = [s["state"] for s in self.framework.updates if s["task_id"]["value"] == "lives" and s.get("uuid")]
+        report.equal("states of it, none twice", told, ["TASK_STARTING", "TASK_RUNNING", "TASK_KILLING", "TASK_KILLED"])
+        self.executor_ended("e5")
+
+    def executor_killed(self):
+        offer = self.offer()
+        launch(self.framework, offer, executor("e6", self.framework), [self.sleeper("x", offer), self.sleeper("y", offer)])
+        self.framework.wait_state("x", "TASK_RUNNING")
+        self.framework.wait_state("y", "TASK_RUNNING")
+        containers = post(self.agent.port, {"type": "GET_CONTAINERS", "get_containers": {}})["get_containers"]["containers"]
+        os.kill(containers[0]["container_status"]["executor_pid"], 9)
+        for name in ("x", "y"):
+            status = self.framework.wait_state(name, "TASK_FAILED")
+            report.equal(f"{name}: reason when the executor is killed", status.get("reason"), "REASON_EXECUTOR_TERMINATED")
+            report.check(f"{name}: no process is left", not any(alive(pid) for pid in self.read(f"{name}.pids")))
+        self.executor_ended("e6", 9)
+
+    def out_of_memory(self):
+        if not os.path.isdir("/sys/fs/cgroup/memory/tepui"):
+            return
+        offer = self.offer()
+        greedy = dict(task("greedy", offer, "head -c 300m /dev/zero | tail"), resources=scalars(0.1, 32))
+        launch(self.framework, offer, executor("e7", self.framework), [greedy, self.sleeper("modest", offer)])
+        status = self.framework.wait_state("greedy", "TASK_FAILED")
+        report.equal("greedy: reason", status.get("reason"), "REASON_CONTAINER_LIMITATION_MEMORY")
+        report.check("greedy: names the limit", status.get("limitation", {}).get("resources"), status)
+        self.framework.wait_state("modest", "TASK_KILLED")
+        self.executor_ended("e7")
+
+
+def main():
+    with House() as house:
+        framework = Scheduler(house.address, "groups", failover_timeout=60, capabilities=("TASK_KILLING_STATE", "PARTITION_AWARE")).subscribe()
+        checks = Checks(house, framework)
+        report.run(checks.runs_and_is_shown, checks.failure_takes_its_group, checks.kill_within_grace, checks.all_or_none,
+                   checks.executor_killed, checks.out_of_memory, checks.agent_killed)
+        framework.close()
+    sys.exit(report.end())
+
+
+if __name__ == "__main__":
+    main()
