@@ -9,6 +9,7 @@ pub mod actor;
 mod carry;
 pub mod checks;
 pub mod config;
+mod confinement;
 pub mod core;
 pub mod detect;
 #[cfg(feature = "checkpoint")]

@@ -3,18 +3,21 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use tepui_messages::containers::{Amounts, LaunchOrder, NestedSandbox, SharedDirectory};
+use tepui_messages::containers::{
+    Amounts, Confinement, LaunchOrder, NestedSandbox, SharedDirectory,
+};
 use tepui_protocol::{
     durations::duration_text,
     v1::{
         CommandInfo, ContainerInfo, ExecutorInfo, LinuxInfo, Resource, TaskInfo, Volume,
-        container_info, executor_info, resource, value, volume,
+        container_info, executor_info, resource, value,
     },
 };
 
 use crate::{
     checks,
     config::NodeConfig,
+    confinement,
     effect::Launch,
     tables::{Child, Executor, Framework, Stage, TaskEntry},
     volumes,
@@ -55,14 +58,17 @@ pub(crate) fn unsupported(task: &TaskInfo) -> Option<String> {
         return Some(problem);
     }
     let own = task.container.iter();
-    let own = own.filter_map(|it| unsupported_container(it, is_pod));
+    let (own_part, outer_part) = match is_pod {
+        true => (Part::Within, Part::Outer),
+        false => (Part::Whole, Part::Whole),
+    };
+    let own = own.filter_map(|it| unsupported_container(it, own_part));
     let outer = executor.and_then(|it| it.container.as_ref());
-    own.chain(outer.and_then(|it| unsupported_container(it, false)))
+    own.chain(outer.and_then(|it| unsupported_container(it, outer_part)))
         .next()
 }
 
-/// `within`: it is to be within another one, with which it may share directories.
-fn unsupported_container(container: &ContainerInfo, within: bool) -> Option<String> {
+fn unsupported_container(container: &ContainerInfo, part: Part) -> Option<String> {
     let image = container
         .mesos
         .as_ref()
@@ -75,13 +81,19 @@ fn unsupported_container(container: &ContainerInfo, within: bool) -> Option<Stri
                 .to_owned(),
         );
     }
+    let confinement = match confinement::of(container) {
+        Ok(confinement) => confinement,
+        Err(problem) => return Some(problem),
+    };
+    let linux = container.linux_info.as_ref();
     let unknown = [
         (
             "volumes of this kind",
-            container
-                .volumes
-                .iter()
-                .any(|it| !within || shared_directory(it).is_none()),
+            match part {
+                Part::Whole => container.volumes.len() > confinement.mounts.len(),
+                Part::Within => false,
+                Part::Outer => !container.volumes.is_empty(),
+            },
         ),
         (
             "a network of its own",
@@ -89,33 +101,59 @@ fn unsupported_container(container: &ContainerInfo, within: bool) -> Option<Stri
         ),
         (
             "these Linux settings",
-            container.linux_info.as_ref().is_some_and(|it| {
-                let shares_only = LinuxInfo {
-                    share_cgroups: it.share_cgroups,
-                    ..LinuxInfo::default()
-                };
-                !within || *it != shares_only
-            }),
+            linux.is_some_and(|it| !part.can_have(it)),
         ),
-        ("rlimits", container.rlimit_info.is_some()),
+        (
+            "rlimits",
+            part == Part::Outer && !confinement.rlimits.is_empty(),
+        ),
         ("a terminal", container.tty_info.is_some()),
     ];
     let (what, _) = unknown.into_iter().find(|(_, wanted)| *wanted)?;
     Some(format!("This agent does not give containers {what} yet"))
 }
 
-/// The directory of the executor's sandbox that a volume shows; `None` if it is a volume of another kind.
+/// The part that a container plays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// It is all that its executor, or its task with a command, has.
+    Whole,
+    /// It is to be within another one, with which it may share directories and cgroups.
+    Within,
+    /// Others are launched within it, and nothing else runs in it.
+    Outer,
+}
+
+impl Part {
+    fn can_have(self, linux: &LinuxInfo) -> bool {
+        let capabilities = self != Part::Outer;
+        let known = LinuxInfo {
+            share_cgroups: linux.share_cgroups.filter(|_| self == Part::Within),
+            // All see all processes of the machine.
+            share_pid_namespace: linux.share_pid_namespace.filter(|shares| *shares),
+            capability_info: linux.capability_info.clone().filter(|_| capabilities),
+            effective_capabilities: linux
+                .effective_capabilities
+                .clone()
+                .filter(|_| capabilities),
+            bounding_capabilities: linux.bounding_capabilities.clone().filter(|_| capabilities),
+            ..LinuxInfo::default()
+        };
+        *linux == known
+    }
+}
+
 fn shared_directory(volume: &Volume) -> Option<SharedDirectory> {
-    let source = volume.source.as_ref()?;
-    let sandbox_path = source.sandbox_path.as_ref()?;
-    let is_parents = sandbox_path.r#type() == volume::source::sandbox_path::Type::Parent;
-    // Links cannot be read-only, and they lead to directories of the agent's own making only.
-    let is_plain = volume.mode() == volume::Mode::Rw && volume.host_path.is_none();
-    let shared = is_parents && is_plain && volume.image.is_none();
-    shared.then(|| SharedDirectory {
-        path: sandbox_path.path.clone(),
+    Some(SharedDirectory {
+        path: confinement::shared_with_parent(volume)?.to_owned(),
         container_path: volume.container_path.clone(),
     })
+}
+
+/// What was found to be possible, so it is no error now.
+fn confinement_of(container: Option<&ContainerInfo>) -> Confinement {
+    let confinement = container.map(confinement::of);
+    confinement.and_then(Result::ok).unwrap_or_default()
 }
 
 /// What starts a task of a default executor, in a container within the executor's.
@@ -165,6 +203,7 @@ pub(crate) fn child_launch(
             sum_of_all(config, &[], [task].into_iter())
         },
         volumes: volumes::links(&config.work_dir, task.resources.iter()),
+        confinement: confinement_of(container),
     };
     Launch {
         order,
@@ -199,6 +238,7 @@ pub(crate) fn check_order(
         user: user.or(of_task.user),
         amounts: Amounts::default(),
         volumes: Vec::new(),
+        confinement: of_task.confinement,
     }
 }
 
@@ -383,6 +423,13 @@ pub(crate) fn launch_order(
             }),
         },
         volumes: volumes::links(&config.work_dir, resources()),
+        confinement: confinement_of(
+            executor
+                .info
+                .container
+                .as_ref()
+                .filter(|_| !executor.is_pod()),
+        ),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::cgroups::ContainerCgroup;
 use crate::limits::Limits;
-use crate::spec::{Credentials, Rlimit, ShimSpec, is_plain_name};
+use crate::spec::{Capabilities, Credentials, Mount, Rlimit, ShimSpec, is_plain_name};
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -48,6 +48,10 @@ pub struct LaunchSpec {
     pub umask: u32,
     /// Set-user-id programs give the command no rights.
     pub no_new_privs: bool,
+    /// `None` leaves all to the user.
+    pub capabilities: Option<Capabilities>,
+    /// As `mountpoints::find` gives them. They need root, and Linux 5.12.
+    pub mounts: Vec<Mount>,
 }
 
 impl LaunchSpec {
@@ -72,6 +76,8 @@ impl LaunchSpec {
             stderr: "stderr".into(),
             umask: 0o022,
             no_new_privs: false,
+            capabilities: None,
+            mounts: Vec::new(),
         }
     }
 
@@ -156,6 +162,8 @@ impl LaunchSpec {
             stderr: self.stderr.clone(),
             umask: self.umask,
             no_new_privs: self.no_new_privs,
+            capabilities: self.capabilities,
+            mounts: self.mounts.clone(),
         }
     }
 

@@ -28,6 +28,8 @@ pub mod spec;
 pub mod tree;
 
 #[cfg(feature = "launcher")]
+mod beneath;
+#[cfg(feature = "launcher")]
 pub mod cgroups;
 #[cfg(feature = "launcher")]
 mod error;
@@ -35,6 +37,8 @@ mod error;
 pub mod launch;
 #[cfg(feature = "launcher")]
 pub mod launcher;
+#[cfg(feature = "launcher")]
+pub mod mountpoints;
 #[cfg(feature = "launcher")]
 pub mod mounts;
 #[cfg(feature = "launcher")]
@@ -71,6 +75,6 @@ pub use process::ProcessId;
 pub use record::{LaunchFailure, Stage};
 #[cfg(feature = "launcher")]
 pub use running::{Exit, Recovered, Running};
-pub use spec::{Credentials, Rlimit, RlimitKind};
+pub use spec::{Capabilities, Credentials, Mount, Rlimit, RlimitKind};
 #[cfg(feature = "launcher")]
 pub use usage::Usage;

@@ -4,18 +4,18 @@
 //! The outer sandbox belongs to tasks that may run already and can put any name in it at any moment. So every name is
 //! taken from the directory above it, never through a link, and nothing that was there before is given away.
 
+use crate::beneath::{enter, link, names, open};
 use crate::error::Error;
 use crate::sandbox::{failed, gid, uid};
 use crate::spec::Credentials;
-use rustix::fs::{AtFlags, CWD, Mode, OFlags};
+use rustix::fs::{CWD, Mode};
 use rustix::io::Errno;
-use std::os::fd::{AsFd, OwnedFd};
-use std::path::{Component, Path, PathBuf};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
 
 const CONTAINERS: &str = "containers";
 const TASKS: &str = "tasks";
 const SANDBOX_MODE: Mode = Mode::from_raw_mode(0o750);
-const DIRECTORY_MODE: Mode = Mode::from_raw_mode(0o755);
 
 /// One sandbox to make.
 #[derive(Clone, Copy, Debug)]
@@ -94,55 +94,6 @@ fn share(
         target.push("..");
     }
     link(&directory, &target.join(source), last)
-}
-
-/// The names of a relative path that leads nowhere else.
-fn names(path: &str) -> Result<Vec<&str>, Errno> {
-    let mut names = Vec::new();
-    for component in Path::new(path).components() {
-        match component {
-            Component::Normal(name) => names.push(name.to_str().ok_or(Errno::INVAL)?),
-            Component::CurDir => {}
-            _ => return Err(Errno::INVAL),
-        }
-    }
-    Ok(names)
-}
-
-/// A link that is there already is replaced, nothing else.
-fn link(directory: &OwnedFd, target: &Path, name: &str) -> Result<(), Errno> {
-    match rustix::fs::symlinkat(target, directory, name) {
-        Err(Errno::EXIST) => {
-            rustix::fs::readlinkat(directory, name, Vec::new()).map_err(|_| Errno::EXIST)?;
-            rustix::fs::unlinkat(directory, name, AtFlags::empty())?;
-            rustix::fs::symlinkat(target, directory, name)
-        }
-        linked => linked,
-    }
-}
-
-fn open(at: impl AsFd, path: &Path) -> Result<OwnedFd, Errno> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    rustix::fs::openat(at, path, flags, Mode::empty())
-}
-
-/// A directory below another, made where it is missing; only one that was made is given to `owner`.
-fn enter(directory: &OwnedFd, name: &str, owner: Option<&Credentials>) -> Result<OwnedFd, Errno> {
-    let made = match rustix::fs::mkdirat(directory, name, DIRECTORY_MODE) {
-        Err(Errno::EXIST) => false,
-        made => made.map(|()| true)?,
-    };
-    let entered = open(directory, Path::new(name))?;
-    let own = || -> Result<bool, Errno> {
-        let user = rustix::fs::fstat(&entered)?.st_uid;
-        Ok(user == rustix::process::geteuid().as_raw())
-    };
-    if let Some(owner) = owner.filter(|_| made)
-        && own()?
-    {
-        rustix::fs::fchown(&entered, uid(owner), gid(owner))?;
-    }
-    Ok(entered)
 }
 
 #[cfg(test)]

@@ -50,10 +50,11 @@ pub enum Stage {
     WorkingDir = 10,
     Privileges = 11,
     Exec = 12,
+    Mount = 13,
 }
 
 impl Stage {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::Spec,
         Self::Claim,
         Self::Fork,
@@ -66,6 +67,7 @@ impl Stage {
         Self::WorkingDir,
         Self::Privileges,
         Self::Exec,
+        Self::Mount,
     ];
 
     /// The stage a number stands for.
@@ -87,6 +89,7 @@ impl Stage {
             Self::WorkingDir => "the working directory of the command could not be entered",
             Self::Privileges => "the privileges of the command could not be limited",
             Self::Exec => "the command could not be executed",
+            Self::Mount => "a volume could not be mounted",
         }
     }
 }

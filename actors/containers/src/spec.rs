@@ -78,6 +78,25 @@ pub struct Rlimit {
     pub hard: Option<u64>,
 }
 
+/// Capabilities as bits, by Linux' numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capabilities {
+    /// What the command and its descendants can ever have.
+    pub bounding: u64,
+    /// What the command begins with, its user being whoever; `None` leaves that to its user.
+    pub effective: Option<u64>,
+}
+
+/// A directory or file of the host that the command sees in another place, alone with its descendants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mount {
+    pub source: PathBuf,
+    /// Where it appears; a relative one lies in the sandbox, and no link is followed there.
+    pub target: PathBuf,
+    /// With all that is mounted beneath it.
+    pub read_only: bool,
+}
+
 /// What the shim is told, once, on its standard input.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ShimSpec {
@@ -109,6 +128,9 @@ pub struct ShimSpec {
     pub umask: u32,
     /// Set-user-id programs give no rights to the command.
     pub no_new_privs: bool,
+    pub capabilities: Option<Capabilities>,
+    /// In this order.
+    pub mounts: Vec<Mount>,
 }
 
 /// Why bytes are not a spec.
@@ -147,6 +169,8 @@ mod tag {
     pub(super) const STDERR: u8 = 13;
     pub(super) const UMASK: u8 = 14;
     pub(super) const NO_NEW_PRIVS: u8 = 15;
+    pub(super) const CAPABILITIES: u8 = 16;
+    pub(super) const MOUNT: u8 = 17;
 }
 
 /// The spec as bytes for the shim's standard input.
@@ -192,6 +216,19 @@ pub fn encode(spec: &ShimSpec) -> Vec<u8> {
     field(&mut out, tag::STDERR, spec.stderr.as_bytes());
     field(&mut out, tag::UMASK, &spec.umask.to_le_bytes());
     field(&mut out, tag::NO_NEW_PRIVS, &[u8::from(spec.no_new_privs)]);
+    if let Some(capabilities) = &spec.capabilities {
+        let sets = [Some(capabilities.bounding), capabilities.effective];
+        let sets = sets.into_iter().flatten();
+        let bytes: Vec<u8> = sets.flat_map(u64::to_le_bytes).collect();
+        field(&mut out, tag::CAPABILITIES, &bytes);
+    }
+    for mount in &spec.mounts {
+        let source = path_bytes(&mount.source);
+        // No path holds a NUL.
+        let paths = [source, b"\0", path_bytes(&mount.target)].concat();
+        let bytes = [&[u8::from(mount.read_only)], paths.as_slice()].concat();
+        field(&mut out, tag::MOUNT, &bytes);
+    }
     out
 }
 
@@ -282,6 +319,12 @@ fn set_field(spec: &mut ShimSpec, tag: u8, value: &[u8]) -> Result<(), SpecError
             [1] => spec.no_new_privs = true,
             _ => return Err(SpecError::BadField(tag)),
         },
+        tag::CAPABILITIES => {
+            spec.capabilities = Some(capabilities(value).ok_or(SpecError::BadField(tag))?);
+        }
+        tag::MOUNT => spec
+            .mounts
+            .push(mount(value).ok_or(SpecError::BadField(tag))?),
         unknown => return Err(SpecError::UnknownField(unknown)),
     }
     Ok(())
@@ -312,6 +355,31 @@ fn rlimit(value: &[u8]) -> Option<Rlimit> {
         kind,
         soft: finite(soft),
         hard: finite(hard),
+    })
+}
+
+fn capabilities(value: &[u8]) -> Option<Capabilities> {
+    let (sets, rest) = value.as_chunks::<8>();
+    let (bounding, effective) = match sets {
+        [bounding] => (bounding, None),
+        [bounding, effective] => (bounding, Some(u64::from_le_bytes(*effective))),
+        _ => return None,
+    };
+    rest.is_empty().then_some(Capabilities {
+        bounding: u64::from_le_bytes(*bounding),
+        effective,
+    })
+}
+
+fn mount(value: &[u8]) -> Option<Mount> {
+    let (&read_only, paths) = value.split_first()?;
+    let end = paths.iter().position(|&byte| byte == 0)?;
+    let (source, target) = (&paths[..end], &paths[end + 1..]);
+    let is_whole = source.starts_with(b"/") && !target.is_empty() && !target.contains(&0);
+    (is_whole && read_only <= 1).then(|| Mount {
+        source: path(source),
+        target: path(target),
+        read_only: read_only == 1,
     })
 }
 

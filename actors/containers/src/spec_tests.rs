@@ -26,12 +26,27 @@ fn sample() -> ShimSpec {
         stderr: "stderr".into(),
         umask: 0o022,
         no_new_privs: true,
+        capabilities: Some(Capabilities {
+            bounding: 3,
+            effective: Some(1),
+        }),
+        mounts: vec![Mount {
+            source: "/host".into(),
+            target: "data".into(),
+            read_only: true,
+        }],
     }
 }
 
 #[test]
 fn a_spec_survives_its_encoding() {
     let spec = sample();
+    assert_eq!(decode(&encode(&spec)), Ok(spec));
+    let mut spec = sample();
+    spec.capabilities = Some(Capabilities {
+        bounding: u64::MAX,
+        effective: None,
+    });
     assert_eq!(decode(&encode(&spec)), Ok(spec));
 }
 
@@ -59,6 +74,15 @@ fn what_is_not_understood_is_refused() {
         (tag::CREDENTIALS, b"\0\0\0\0\0"),
         (tag::UMASK, b""),
         (tag::NO_NEW_PRIVS, b"\x02"),
+        (tag::CAPABILITIES, b""),
+        (tag::CAPABILITIES, &[0; 12]),
+        (tag::CAPABILITIES, &[0; 24]),
+        (tag::MOUNT, b""),
+        (tag::MOUNT, b"\x00/host"),
+        (tag::MOUNT, b"\x00/host\0"),
+        (tag::MOUNT, b"\x00relative\0data"),
+        (tag::MOUNT, b"\x02/host\0data"),
+        (tag::MOUNT, b"\x00/host\0data\0more"),
     ] {
         assert_eq!(
             with(tag, value),

@@ -14,7 +14,9 @@ use support::{Bench, bounded, text};
 use tepui_containers::launch::Command;
 use tepui_containers::process::ProcessId;
 use tepui_containers::record::Stage;
-use tepui_containers::{Cgroups, Error, Limits, Recovered, Rlimit, RlimitKind};
+use tepui_containers::{
+    Capabilities, Cgroups, Error, Limits, Mount, Recovered, Rlimit, RlimitKind, mountpoints,
+};
 
 /// For kills that must succeed: far above what they take.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -136,6 +138,113 @@ async fn the_command_gets_exactly_what_was_ordered() {
         "{out}"
     );
     assert_eq!(text(&sandbox.join("stderr")), "err\n");
+}
+
+/// The lines of `/proc/self/status` about capabilities, in the order of the file.
+fn capability_lines(status: &str) -> Vec<(&str, u64)> {
+    let lines = status.lines().filter_map(|line| line.split_once(":\t"));
+    let lines = lines.filter(|(name, _)| name.starts_with("Cap"));
+    let numbers = lines.map(|(name, hex)| Some((name, u64::from_str_radix(hex, 16).ok()?)));
+    numbers.flatten().collect()
+}
+
+#[tokio::test]
+async fn capabilities_bound_root_and_go_with_any_user() {
+    let bench = Bench::with_cgroups();
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("left out: only root has capabilities to give");
+        return;
+    }
+    const CHOWN: u64 = 1;
+    const KILL: u64 = 1 << 5;
+    let nobody = tepui_containers::user::lookup("nobody").unwrap();
+    let nobody = tepui_containers::user::switch_to(nobody);
+    for (user, effective, begins_with) in [
+        (None, Some(CHOWN), CHOWN | KILL),
+        (None, None, CHOWN | KILL),
+        (nobody.clone(), Some(CHOWN), CHOWN),
+        (nobody, None, 0),
+    ] {
+        let mut spec = bench.shell("cat /proc/self/status");
+        spec.credentials = user.clone();
+        spec.capabilities = Some(Capabilities {
+            bounding: CHOWN | KILL,
+            effective,
+        });
+        let sandbox = spec.sandbox.clone();
+        let container = bench.launch(spec).await.unwrap();
+        assert_eq!(bounded(container.wait()).await.unwrap().raw_status, Some(0));
+        let status = text(&sandbox.join("stdout"));
+        let sets = capability_lines(&status);
+        let set = |wanted| sets.iter().find(|(name, _)| *name == wanted).unwrap().1;
+        let case = format!("{user:?} {effective:?}: {sets:x?}");
+        assert_eq!(set("CapBnd"), CHOWN | KILL, "{case}");
+        // The kernel gives a program of root all that is bounding.
+        assert_eq!(set("CapEff"), begins_with, "{case}");
+        assert_eq!(set("CapPrm"), begins_with, "{case}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_mounted_is_seen_by_the_command_alone() {
+    let bench = Bench::with_cgroups();
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("left out: only root can mount");
+        return;
+    }
+    let host = tempfile::tempdir().unwrap();
+    std::fs::write(host.path().join("file"), "of the host\n").unwrap();
+    let mut spec = bench.shell(
+        "cat data/file one; echo new > data/new; ! echo x > fixed/new; ls fixed; cat /etc/hostname",
+    );
+    let sandbox = spec.sandbox.clone();
+    let (etc, name) = (PathBuf::from("/etc/hostname"), host.path().join("file"));
+    for (source, target, read_only) in [
+        (host.path().to_owned(), PathBuf::from("data"), false),
+        (host.path().to_owned(), PathBuf::from("fixed"), true),
+        (name.clone(), PathBuf::from("one"), false),
+        (name, etc.clone(), true),
+    ] {
+        let found = mountpoints::find(&sandbox, None, &source, &target, read_only);
+        spec.mounts.push(found.unwrap());
+    }
+    let before = text(&etc);
+    let container = bench.launch(spec).await.unwrap();
+    let status = bounded(container.wait()).await.unwrap().raw_status;
+    let shown = text(&sandbox.join("stdout"));
+    assert_eq!(status, Some(0), "{shown} {}", text(&sandbox.join("stderr")));
+    let line = "of the host\n";
+    assert_eq!(shown, format!("{line}{line}file\nnew\n{line}"));
+    assert_eq!(text(&host.path().join("new")), "new\n");
+    assert_eq!(text(&etc), before);
+    for place in ["data", "fixed"] {
+        let left = std::fs::read_dir(sandbox.join(place)).unwrap().count();
+        assert_eq!(left, 0, "{place} is empty outside of the container");
+    }
+}
+
+#[tokio::test]
+async fn no_link_of_the_sandbox_leads_a_mount_elsewhere() {
+    let bench = Bench::with_cgroups();
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("left out: only root can mount");
+        return;
+    }
+    let mut spec = bench.shell("true");
+    // As if a task had put it in the place that was made.
+    std::os::unix::fs::symlink("/etc", spec.sandbox.join("data")).unwrap();
+    spec.mounts.push(Mount {
+        source: "/usr".into(),
+        target: "data".into(),
+        read_only: false,
+    });
+    let Err(Error::Launch(failure)) = bench.launch(spec).await else {
+        panic!("the link was followed")
+    };
+    assert_eq!(
+        (failure.stage, failure.errno),
+        (Stage::Mount, rustix::io::Errno::LOOP.raw_os_error())
+    );
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 
 use futures_util::future::BoxFuture;
-use tepui_protocol::v1::{Resource, ResourceStatistics, task_status::Reason};
+use tepui_protocol::v1::{Resource, ResourceStatistics, r_limit_info::RLimit, task_status::Reason};
 
 /// A command and all that surrounds it.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,6 +28,45 @@ pub struct LaunchOrder {
     pub amounts: Amounts,
     /// Shown in the sandbox before files are fetched into it.
     pub volumes: Vec<VolumeLink>,
+    pub confinement: Confinement,
+}
+
+/// What sets a container apart from the rest of its machine, besides its amounts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Confinement {
+    /// Both bounds, or none for unlimited.
+    pub rlimits: Vec<RLimit>,
+    /// `None` leaves them to the user.
+    pub capabilities: Option<Capabilities>,
+    /// Mounted at the launch, for this container alone.
+    pub mounts: Vec<MountOrder>,
+}
+
+/// Capabilities as bits, by Linux' numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capabilities {
+    /// What the command and its descendants can ever have.
+    pub bounding: u64,
+    /// What it begins with, whoever its user is; `None` leaves that to the user.
+    pub effective: Option<u64>,
+}
+
+/// What a container sees in another place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MountOrder {
+    pub source: MountSource,
+    /// Where; a relative one lies in the sandbox, an absolute one must be there.
+    pub container_path: PathBuf,
+    pub read_only: bool,
+}
+
+/// What is mounted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MountSource {
+    /// A directory or file of the host, which must be there.
+    Host(PathBuf),
+    /// A directory of the sandbox, made where it is missing.
+    Sandbox(PathBuf),
 }
 
 /// What a container may use.

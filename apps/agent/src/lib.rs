@@ -2,6 +2,7 @@
 //! told at the start; never what an agent does (`actors/agent`) or how a container runs (`actors/containers`).
 
 mod bridge;
+mod confinement;
 mod doubt;
 mod http;
 mod leader;

@@ -25,6 +25,8 @@ use tepui_messages::containers::{
 use tepui_node::probes::CHECK;
 use tepui_protocol::v1::{Resource, ResourceStatistics, task_status::Reason, value};
 
+use crate::confinement;
+
 /// A container that resists SIGKILL this long hangs in the kernel (Mesos: `cgroups_destroy_timeout`).
 const DESTROY_DEADLINE: Duration = Duration::from_mins(1);
 /// The name of the agent's cgroup beneath each hierarchy.
@@ -159,6 +161,7 @@ impl Inner {
             spec.credentials = credentials(order.user.as_deref())?;
         }
         spec.limits = limits(&order.amounts);
+        confinement::apply(&order.confinement, &mut spec)?;
         Ok(spec)
     }
 }
@@ -377,7 +380,7 @@ fn limits(amounts: &Amounts) -> Limits {
 }
 
 /// An error with its causes, in one line.
-fn told(error: &Error) -> String {
+pub(crate) fn told(error: &Error) -> String {
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(error);
     while let Some(source) = cause {

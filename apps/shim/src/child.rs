@@ -1,7 +1,7 @@
 //! Owns the few steps between fork and exec, in the child: everything that makes the process the task's and no longer
 //! the agent's. It returns only if one of them failed.
 
-use crate::sys;
+use crate::{privileges, sys, volumes};
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{Gid, Resource, Uid};
@@ -14,7 +14,7 @@ use tepui_containers::spec::{Credentials, HOLDER, RlimitKind, ShimSpec};
 
 /// Becomes the command. Returns what went wrong, if it does.
 ///
-/// The order matters: cgroups and limits need the agent's rights; the files of the sandbox are opened with the task's
+/// The order matters: cgroups, limits and mounts need the agent's rights; the files of the sandbox are opened with the task's
 /// rights, so that no link a task planted there makes root open something.
 pub(crate) fn become_command(spec: &ShimSpec) -> LaunchFailure {
     match prepare(spec) {
@@ -44,10 +44,20 @@ fn prepare(spec: &ShimSpec) -> Result<(), LaunchFailure> {
             rustix::process::setrlimit(resource(rlimit.kind), limit),
         )?;
     }
+    at(Stage::Mount, volumes::mount(spec))?;
     rustix::process::umask(Mode::from_raw_mode(spec.umask & 0o777));
+    let capabilities = spec.capabilities.as_ref();
+    at(
+        Stage::Privileges,
+        capabilities.map_or(Ok(()), privileges::bound),
+    )?;
     if let Some(credentials) = &spec.credentials {
         at(Stage::User, switch_user(credentials))?;
     }
+    at(
+        Stage::Privileges,
+        capabilities.map_or(Ok(()), privileges::begin_with),
+    )?;
     if spec.no_new_privs {
         at(Stage::Privileges, rustix::thread::set_no_new_privs(true))?;
     }

@@ -8,8 +8,10 @@
 
 mod child;
 mod hold;
+mod privileges;
 mod supervise;
 mod sys;
+mod volumes;
 
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;

@@ -1,6 +1,9 @@
 //! Owns the calls the standard library has no safe name for. It is the only file of the shim with `unsafe` in it.
 #![allow(unsafe_code)]
 
+use rustix::io::Errno;
+use std::os::fd::{AsRawFd, BorrowedFd};
+
 /// Signals a shim must not die of: whoever sends them to its session or to all of the agent's processes means the
 /// agent. Only SIGKILL ends a shim before its command.
 const IGNORED: [libc::c_int; 5] = [
@@ -63,6 +66,56 @@ fn termination() -> libc::sigset_t {
         libc::sigaddset(&mut set, libc::SIGTERM);
         set
     }
+}
+
+/// Gives this process mounts of its own. Errors: `errno`.
+pub(crate) fn unshare_mounts() -> Result<(), Errno> {
+    // SAFETY: the process has one thread and shares no table of mounts it relies on.
+    match unsafe { libc::unshare(libc::CLONE_NEWNS) } {
+        0 => Ok(()),
+        _ => Err(last_errno()),
+    }
+}
+
+/// `MOUNT_ATTR_RDONLY` of the kernel.
+const READ_ONLY: u64 = 1;
+
+/// Makes a tree of mounts that nobody sees yet read-only, whole.
+pub(crate) fn make_read_only(tree: BorrowedFd<'_>) -> Result<(), Errno> {
+    /// `struct mount_attr` of the kernel.
+    #[repr(C)]
+    struct MountAttributes {
+        set: u64,
+        clear: u64,
+        propagation: u64,
+        user_namespace: u64,
+    }
+    let attributes = MountAttributes {
+        set: READ_ONLY,
+        clear: 0,
+        propagation: 0,
+        user_namespace: 0,
+    };
+    // SAFETY: the path is a constant with its NUL, the descriptor lives, and the size is that of what the pointer is to.
+    let changed = unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            tree.as_raw_fd(),
+            c"".as_ptr(),
+            libc::AT_EMPTY_PATH | libc::AT_RECURSIVE,
+            &raw const attributes,
+            size_of::<MountAttributes>(),
+        )
+    };
+    if changed == 0 {
+        Ok(())
+    } else {
+        Err(last_errno())
+    }
+}
+
+fn last_errno() -> Errno {
+    Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::IO)
 }
 
 /// Which side of a fork this is.

@@ -1,0 +1,135 @@
+//! What a container asks for besides its amounts: resource limits, capabilities, directories of the host. Checked
+//! before anything is made (Mesos: the isolators `posix/rlimits`, `linux/capabilities`, `volume/host_path` and
+//! `volume/sandbox_path`). Pure.
+
+use std::path::PathBuf;
+
+use tepui_messages::containers::{Capabilities, Confinement, MountOrder, MountSource};
+use tepui_protocol::v1::{
+    CapabilityInfo, ContainerInfo, LinuxInfo, Volume,
+    capability_info::Capability,
+    r_limit_info::{RLimit, r_limit},
+    volume::{
+        self,
+        source::{Type, sandbox_path},
+    },
+};
+
+/// The number of the first capability in the protocol; Linux' is 0.
+const FIRST_CAPABILITY: i32 = 1000;
+
+/// What the container is to have.
+///
+/// Errors: what cannot be understood or had, in words for the framework.
+pub(crate) fn of(container: &ContainerInfo) -> Result<Confinement, String> {
+    let rlimits = container.rlimit_info.as_ref();
+    let rlimits = rlimits.map_or(&[][..], |it| &it.rlimits);
+    rlimits.iter().try_for_each(check_rlimit)?;
+    let linux = container.linux_info.as_ref();
+    let mounts = container.volumes.iter();
+    let mounts = mounts.filter(|volume| shared_with_parent(volume).is_none());
+    Ok(Confinement {
+        rlimits: rlimits.to_vec(),
+        capabilities: linux.map_or(Ok(None), capabilities)?,
+        mounts: mounts.map(mount).collect::<Result<_, _>>()?,
+    })
+}
+
+fn check_rlimit(limit: &RLimit) -> Result<(), String> {
+    let name = limit.r#type();
+    if name == r_limit::Type::Unknown {
+        return Err("Unknown rlimit type".to_owned());
+    }
+    let name = name.as_str_name();
+    match (limit.soft, limit.hard) {
+        (Some(soft), Some(hard)) if soft > hard => Err(format!(
+            "The soft limit {soft} of {name} is above its hard limit {hard}"
+        )),
+        (Some(_), Some(_)) | (None, None) => Ok(()),
+        _ => Err(format!(
+            "Invalid rlimit values: {name} needs a soft and a hard limit, or neither for no limit"
+        )),
+    }
+}
+
+/// An effective set is the bounding set too where there is no other.
+fn capabilities(linux: &LinuxInfo) -> Result<Option<Capabilities>, String> {
+    let effective = linux.effective_capabilities.as_ref();
+    // The old name of the same.
+    let effective = effective.or(linux.capability_info.as_ref());
+    let effective = effective.map(bits).transpose()?;
+    let bounding = linux.bounding_capabilities.as_ref().map(bits).transpose()?;
+    let Some(bounding) = bounding.or(effective) else {
+        return Ok(None);
+    };
+    if effective.is_some_and(|effective| effective & !bounding != 0) {
+        return Err(
+            "The effective capabilities are not all within the bounding capabilities".to_owned(),
+        );
+    }
+    Ok(Some(Capabilities {
+        bounding,
+        effective,
+    }))
+}
+
+fn bits(info: &CapabilityInfo) -> Result<u64, String> {
+    info.capabilities.iter().try_fold(0, |bits, &number| {
+        let known = Capability::try_from(number).ok();
+        let known = known.filter(|it| *it != Capability::Unknown);
+        known.ok_or_else(|| format!("{number} is the number of no capability"))?;
+        Ok(bits | 1 << (number - FIRST_CAPABILITY))
+    })
+}
+
+/// The path below the sandbox of an executor that a volume of its task shows; `None` if it is a volume of another kind.
+pub(crate) fn shared_with_parent(volume: &Volume) -> Option<&str> {
+    let source = volume.source.as_ref()?;
+    let sandbox_path = source.sandbox_path.as_ref()?;
+    let is_parents = sandbox_path.r#type() == sandbox_path::Type::Parent;
+    // Links cannot be read-only, and they lead to directories of the agent's own making only.
+    let is_plain = volume.mode() == volume::Mode::Rw && volume.host_path.is_none();
+    let shared = is_parents && is_plain && volume.image.is_none();
+    shared.then_some(sandbox_path.path.as_str())
+}
+
+fn mount(volume: &Volume) -> Result<MountOrder, String> {
+    Ok(MountOrder {
+        source: source(volume)?,
+        container_path: volume.container_path.clone().into(),
+        read_only: volume.mode() == volume::Mode::Ro,
+    })
+}
+
+fn source(volume: &Volume) -> Result<MountSource, String> {
+    let refused = || Err("This agent does not give containers volumes of this kind yet".to_owned());
+    if volume.image.is_some() {
+        return refused();
+    }
+    let Some(source) = &volume.source else {
+        return match &volume.host_path {
+            // A relative one lies in the sandbox, as it did before there were sources.
+            Some(path) if path.starts_with('/') => Ok(MountSource::Host(path.into())),
+            Some(path) => Ok(MountSource::Sandbox(path.into())),
+            None => refused(),
+        };
+    };
+    match (source.r#type(), &source.host_path, &source.sandbox_path) {
+        (Type::HostPath, Some(host), _) if host.mount_propagation.is_some() => refused(),
+        (Type::HostPath, Some(host), _) if host.path.starts_with('/') => {
+            Ok(MountSource::Host(PathBuf::from(&host.path)))
+        }
+        (Type::HostPath, Some(host), _) => Err(format!(
+            "Path '{}' in HOST_PATH volume is not absolute",
+            host.path
+        )),
+        (Type::SandboxPath, _, Some(own)) if own.r#type() == sandbox_path::Type::Self_ => {
+            Ok(MountSource::Sandbox(PathBuf::from(&own.path)))
+        }
+        _ => refused(),
+    }
+}
+
+#[cfg(test)]
+#[path = "confinement_tests.rs"]
+mod tests;

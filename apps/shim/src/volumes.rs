@@ -1,0 +1,46 @@
+//! Owns what a command sees of the host in other places. Works by descriptors: names in a sandbox belong to its tasks,
+//! who may put links there at any moment.
+
+use crate::sys;
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
+use rustix::mount::{MountPropagationFlags, MoveMountFlags, OpenTreeFlags};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+use tepui_containers::spec::{Mount, ShimSpec};
+
+/// Gives the command mounts of its own, if it is to have any. Those of the host still come to it, its own do not leave.
+pub(crate) fn mount(spec: &ShimSpec) -> Result<(), Errno> {
+    if spec.mounts.is_empty() {
+        return Ok(());
+    }
+    sys::unshare_mounts()?;
+    let inward = MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC;
+    rustix::mount::mount_change("/", inward)?;
+    let mut mounts = spec.mounts.iter();
+    mounts.try_for_each(|mount| show(&spec.sandbox, mount))
+}
+
+fn show(sandbox: &Path, mount: &Mount) -> Result<(), Errno> {
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE
+        | OpenTreeFlags::OPEN_TREE_CLOEXEC
+        | OpenTreeFlags::AT_RECURSIVE;
+    let tree = rustix::mount::open_tree(CWD, &mount.source, flags)?;
+    if mount.read_only {
+        sys::make_read_only(tree.as_fd())?;
+    }
+    let target = place(sandbox, &mount.target)?;
+    let by_descriptors =
+        MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+    rustix::mount::move_mount(&tree, "", &target, "", by_descriptors)
+}
+
+fn place(sandbox: &Path, target: &Path) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    if target.is_absolute() {
+        return rustix::fs::open(target, flags, Mode::empty());
+    }
+    let sandbox = rustix::fs::open(sandbox, flags | OFlags::DIRECTORY, Mode::empty())?;
+    let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+    rustix::fs::openat2(&sandbox, target, flags, Mode::empty(), beneath)
+}
