@@ -32,6 +32,16 @@ fn weights_are_positive_and_of_valid_roles() {
             json!({"role": "/a", "weight": 1.0}),
             format!("{prefix}: Invalid role '/a': Role '/a' cannot start with a slash"),
         ),
+        (
+            json!({"weight": 3.2}),
+            format!("{prefix}: Invalid role '': Role names cannot be the empty string"),
+        ),
+        (
+            json!({"role": " ", "weight": 2.0}),
+            format!(
+                "{prefix}: Invalid role ' ': Role component ' ' is invalid because it contains backspace or whitespace"
+            ),
+        ),
     ];
     for (info, text) in table {
         assert_eq!(

@@ -290,12 +290,22 @@ fn check_hierarchy(quota: &[QuotaConfig]) -> Result<(), String> {
 fn guarantee(resources: &[Resource]) -> Result<Scalars, String> {
     let mut scalars = Scalars::new();
     for resource in resources {
-        let scalar = resource.scalar.as_ref().ok_or_else(|| {
-            format!(
-                "QuotaInfo with invalid resource: '{}' is not a scalar",
-                resource.name
-            )
-        })?;
+        let has_role = resource
+            .role
+            .as_deref()
+            .is_some_and(|role| role != roles::ANY);
+        if has_role || resource.reservation.is_some() || !resource.reservations.is_empty() {
+            return Err("QuotaInfo must not contain any ReservationInfo".to_string());
+        }
+        if resource.disk.is_some() {
+            return Err("QuotaInfo must not contain DiskInfo".to_string());
+        }
+        if resource.revocable.is_some() {
+            return Err("QuotaInfo must not contain RevocableInfo".to_string());
+        }
+        let Some(scalar) = &resource.scalar else {
+            return Err("QuotaInfo must not include non-scalar resources".to_string());
+        };
         if !(scalar.value.is_finite() && scalar.value >= 0.0) {
             return Err(format!(
                 "QuotaInfo with invalid resource: '{}' is {}",

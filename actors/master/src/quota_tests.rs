@@ -297,3 +297,47 @@ fn capacity_is_what_all_registered_agents_have_reserved_or_away() {
         Answer::OK
     );
 }
+
+#[test]
+fn a_guarantee_of_the_deprecated_form_is_of_plain_amounts() {
+    let mut stage = Stage::new();
+    stage.agent("cpus:8;disk:100");
+    let cpus = || to_json(&parse("cpus:1"))[0].clone();
+    let with = |field: &str, value: Value| {
+        let mut resource = cpus();
+        resource[field] = value;
+        json!([resource])
+    };
+    let reserved = "must not contain any ReservationInfo";
+    let table = [
+        (
+            to_json(&parse("cpus:1;ports:[1-2]")),
+            "must not include non-scalar resources",
+        ),
+        (to_json(&parse("cpus(x):1")), reserved),
+        (with("role", json!("x")), reserved),
+        (with("reservation", json!({"principal": "p"})), reserved),
+        (
+            with("revocable", json!({})),
+            "must not contain RevocableInfo",
+        ),
+        (
+            with(
+                "disk",
+                json!({"persistence": {"id": "v"}, "volume": {"container_path": "v", "mode": "RW"}}),
+            ),
+            "must not contain DiskInfo",
+        ),
+        (
+            json!([cpus(), cpus()]),
+            "contains duplicate resource name 'cpus'",
+        ),
+    ];
+    for (resources, text) in table {
+        let call = json!({"type": "SET_QUOTA", "set_quota": {"quota_request": {
+            "role": "a", "guarantee": resources}}});
+        let text = format!("Failed to validate set quota request: QuotaInfo {text}");
+        assert_eq!(stage.operator(call), Answer::refused(400, text));
+    }
+    assert!(stage.core.quota.is_empty());
+}

@@ -106,3 +106,7 @@ pub(crate) fn scalar(name: &str, value: f64) -> Resource {
         ..Resource::default()
     }
 }
+
+#[cfg(test)]
+#[path = "roles_tests.rs"]
+mod tests;

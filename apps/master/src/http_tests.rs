@@ -670,3 +670,49 @@ async fn why_is_asked_of_the_allocator_and_told_by_the_view() {
     let asked = scene.asked.lock().unwrap().pop().unwrap();
     assert!(matches!(asked.question, Question::Offers { most: 5, .. }));
 }
+
+#[actix_web::test]
+async fn older_endpoints_want_an_agent_and_a_list() {
+    let missing = |name: &str| format!("Missing '{name}' query parameter in the request body");
+    for (paths, list) in [
+        (["/reserve", "/unreserve"], "resources"),
+        (["/create-volumes", "/destroy-volumes"], "volumes"),
+    ] {
+        for path in paths {
+            for (body, expected) in [
+                (format!("{list}=[]"), missing("slaveId")),
+                ("slaveId=S0".to_string(), missing(list)),
+                (
+                    format!("slaveId=S0&{list}={{}}"),
+                    format!(
+                        "Error in parsing '{list}' query parameter in the request body: Unexpected JSON type parsed"
+                    ),
+                ),
+            ] {
+                let got = send(&leading(), "POST", path, &[], body.as_bytes()).await;
+                let text = String::from_utf8_lossy(&got.body).into_owned();
+                assert_eq!((got.status, text), (400, expected), "{path} {body}");
+            }
+        }
+    }
+}
+
+#[actix_web::test]
+async fn weights_are_a_list_of_roles_and_numbers() {
+    for body in [
+        r#"[{"weight":3.2,"role"}]"#,
+        r#"[{"weight":"two","role":"role1"}]"#,
+        r#"weights=[{"weight":2.0}]"#,
+        r#"[{"role":"role1"}]"#,
+    ] {
+        let got = send(&leading(), "PUT", "/weights", &[], body.as_bytes()).await;
+        let text = String::from_utf8_lossy(&got.body).into_owned();
+        assert_eq!(got.status, 400, "{body}: {text}");
+        let told = [
+            "Failed to parse update weights",
+            "Failed to convert weights JSON array",
+        ];
+        let is_told = told.iter().any(|prefix| text.starts_with(prefix));
+        assert!(is_told, "{body}: {text}");
+    }
+}
