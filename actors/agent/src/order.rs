@@ -8,7 +8,9 @@ use tepui_protocol::{
     durations::duration_text,
     v1::{
         CommandInfo, ContainerInfo, ExecutorInfo, LinuxInfo, Resource, TaskInfo, Volume,
-        container_info, executor_info, resource, value, volume,
+        container_info, executor_info,
+        r_limit_info::{self, RLimit},
+        resource, value, volume,
     },
 };
 
@@ -97,11 +99,29 @@ fn unsupported_container(container: &ContainerInfo, within: bool) -> Option<Stri
                 !within || *it != shares_only
             }),
         ),
-        ("rlimits", container.rlimit_info.is_some()),
+        (
+            "limits of this kind on processes",
+            rlimits(Some(container)).iter().any(|it| !is_whole(it)),
+        ),
         ("a terminal", container.tty_info.is_some()),
     ];
     let (what, _) = unknown.into_iter().find(|(_, wanted)| *wanted)?;
     Some(format!("This agent does not give containers {what} yet"))
+}
+
+fn rlimits(container: Option<&ContainerInfo>) -> Vec<RLimit> {
+    let info = container.and_then(|it| it.rlimit_info.as_ref());
+    info.map_or_else(Vec::new, |it| it.rlimits.clone())
+}
+
+/// Whether it names its resource, and both bounds in their order or none.
+fn is_whole(limit: &RLimit) -> bool {
+    let bounds = match (limit.soft, limit.hard) {
+        (Some(soft), Some(hard)) => soft <= hard,
+        (None, None) => true,
+        _ => false,
+    };
+    bounds && limit.r#type() != r_limit_info::r_limit::Type::Unknown
 }
 
 /// The directory of the executor's sandbox that a volume shows; `None` if it is a volume of another kind.
@@ -164,6 +184,7 @@ pub(crate) fn child_launch(
         } else {
             sum_of_all(config, &[], [task].into_iter())
         },
+        rlimits: rlimits(container),
         volumes: volumes::links(&config.work_dir, task.resources.iter()),
     };
     Launch {
@@ -198,6 +219,7 @@ pub(crate) fn check_order(
         env: env.into_iter().collect(),
         user: user.or(of_task.user),
         amounts: Amounts::default(),
+        rlimits: of_task.rlimits,
         volumes: Vec::new(),
     }
 }
@@ -381,6 +403,11 @@ pub(crate) fn launch_order(
                     u64::MAX
                 }
             }),
+        },
+        rlimits: if executor.is_pod() {
+            Vec::new()
+        } else {
+            rlimits(executor.info.container.as_ref())
         },
         volumes: volumes::links(&config.work_dir, resources()),
     }

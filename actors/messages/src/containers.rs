@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 
 use futures_util::future::BoxFuture;
-use tepui_protocol::v1::{Resource, ResourceStatistics, task_status::Reason};
+use tepui_protocol::v1::{Resource, ResourceStatistics, r_limit_info::RLimit, task_status::Reason};
 
 /// A command and all that surrounds it.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,6 +26,8 @@ pub struct LaunchOrder {
     pub user: Option<String>,
     /// A container within another one has a part of its limits where these are none.
     pub amounts: Amounts,
+    /// Those of one process; without soft and hard the resource is unlimited.
+    pub rlimits: Vec<RLimit>,
     /// Shown in the sandbox before files are fetched into it.
     pub volumes: Vec<VolumeLink>,
 }

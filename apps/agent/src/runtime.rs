@@ -15,15 +15,20 @@ use std::{
 use futures_util::future::{BoxFuture, FutureExt};
 use rustix::process::Signal;
 use tepui_containers::{
-    Command, Error, Exit, LaunchSpec, Launcher, Limits, ProcessId, Recovered, Running, Usage,
-    nested, sandboxes::Sandboxes, spec::HOLDER, user, volumes,
+    Command, Error, Exit, LaunchSpec, Launcher, Limits, ProcessId, Recovered, Rlimit, RlimitKind,
+    Running, Usage, nested, sandboxes::Sandboxes, spec::HOLDER, user, volumes,
 };
 use tepui_messages::containers::{
     Amounts, ContainerExit, ContainerRuntime, LaunchOrder, Limitation, NestedSandbox, ProcessMark,
     RecoveredContainer, RunningContainer, VolumeDirectory, VolumeLink,
 };
 use tepui_node::probes::CHECK;
-use tepui_protocol::v1::{Resource, ResourceStatistics, task_status::Reason, value};
+use tepui_protocol::v1::{
+    Resource, ResourceStatistics,
+    r_limit_info::{RLimit, r_limit},
+    task_status::Reason,
+    value,
+};
 
 /// A container that resists SIGKILL this long hangs in the kernel (Mesos: `cgroups_destroy_timeout`).
 const DESTROY_DEADLINE: Duration = Duration::from_mins(1);
@@ -159,6 +164,7 @@ impl Inner {
             spec.credentials = credentials(order.user.as_deref())?;
         }
         spec.limits = limits(&order.amounts);
+        spec.rlimits = order.rlimits.iter().filter_map(rlimit).collect();
         Ok(spec)
     }
 }
@@ -374,6 +380,35 @@ fn limits(amounts: &Amounts) -> Limits {
         limit_swap: false,
         processes: None,
     }
+}
+
+/// `None` for a resource that has no name.
+fn rlimit(limit: &RLimit) -> Option<Rlimit> {
+    use r_limit::Type;
+    let kind = match limit.r#type() {
+        Type::Unknown => return None,
+        Type::RlmtAs => RlimitKind::AddressSpace,
+        Type::RlmtCore => RlimitKind::Core,
+        Type::RlmtCpu => RlimitKind::Cpu,
+        Type::RlmtData => RlimitKind::Data,
+        Type::RlmtFsize => RlimitKind::FileSize,
+        Type::RlmtLocks => RlimitKind::Locks,
+        Type::RlmtMemlock => RlimitKind::LockedMemory,
+        Type::RlmtMsgqueue => RlimitKind::MessageQueue,
+        Type::RlmtNice => RlimitKind::Nice,
+        Type::RlmtNofile => RlimitKind::OpenFiles,
+        Type::RlmtNproc => RlimitKind::Processes,
+        Type::RlmtRss => RlimitKind::Rss,
+        Type::RlmtRtprio => RlimitKind::RealtimePriority,
+        Type::RlmtRttime => RlimitKind::RealtimeTime,
+        Type::RlmtSigpending => RlimitKind::PendingSignals,
+        Type::RlmtStack => RlimitKind::Stack,
+    };
+    Some(Rlimit {
+        kind,
+        soft: limit.soft,
+        hard: limit.hard,
+    })
 }
 
 /// An error with its causes, in one line.
