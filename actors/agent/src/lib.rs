@@ -16,6 +16,7 @@ pub mod detect;
 pub mod durable;
 pub mod effect;
 pub mod fetcher;
+pub mod gc;
 mod ids;
 mod order;
 mod prober;

@@ -245,3 +245,40 @@ fn limits_of_tasks_add_up() {
     ));
     assert_eq!(amounts(&node).unwrap().memory_limit_bytes, Some(u64::MAX));
 }
+
+#[test]
+fn limits_on_processes_go_to_those_of_the_task() {
+    use tepui_protocol::v1::{
+        RLimitInfo,
+        r_limit_info::{RLimit, r_limit},
+    };
+    let limited = |soft, hard| TaskInfo {
+        container: Some(ContainerInfo {
+            r#type: container_info::Type::Mesos as i32,
+            rlimit_info: Some(RLimitInfo {
+                rlimits: vec![RLimit {
+                    r#type: Some(r_limit::Type::RlmtNofile as i32),
+                    soft,
+                    hard,
+                }],
+            }),
+            ..ContainerInfo::default()
+        }),
+        ..task("t")
+    };
+    let mut node = Node::running();
+    node.run(limited(Some(64), Some(128)));
+    let launched = node.launched().order.confinement.rlimits;
+    assert_eq!((launched[0].soft, launched[0].hard), (Some(64), Some(128)));
+    let mut node = Node::running();
+    node.order(group_order(pod(), vec![limited(None, None)], true));
+    let outer = node.launched().order;
+    assert!(outer.confinement.rlimits.is_empty());
+    node.on(started(&outer.container_id, 42));
+    assert_eq!(node.launched().order.confinement.rlimits.len(), 1);
+    for (soft, hard) in [(Some(2), Some(1)), (Some(1), None), (None, Some(1))] {
+        let mut node = Node::running();
+        node.run(limited(soft, hard));
+        assert_eq!(node.states(), [TaskState::TaskFailed], "{soft:?} {hard:?}");
+    }
+}

@@ -4,11 +4,16 @@ use proptest::prelude::*;
 
 use crate::testing::*;
 
-const TASKS: [&str; 3] = ["t0", "t1", "t2"];
+/// The first run alone, the others in groups.
+const TASKS: [&str; 7] = ["t0", "t1", "t2", "g0", "g1", "h0", "h1"];
+const ALONE: usize = 3;
+/// Both under one default executor.
+const GROUPS: [[&str; 2]; 2] = [["g0", "g1"], ["h0", "h1"]];
 
 #[derive(Debug, Clone)]
 enum Step {
     Run(usize),
+    Group(usize),
     Kill(usize),
     /// The oldest launch that was ordered succeeds, or fails.
     Launched(bool),
@@ -27,10 +32,11 @@ enum Step {
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        4 => (0..TASKS.len()).prop_map(Step::Run),
+        4 => (0..ALONE).prop_map(Step::Run),
+        4 => (0..GROUPS.len()).prop_map(Step::Group),
         2 => (0..TASKS.len()).prop_map(Step::Kill),
         5 => prop::bool::weighted(0.8).prop_map(Step::Launched),
-        3 => (0..3_usize, prop::sample::select(vec![0, 256, 9])).prop_map(|(at, status)| Step::Exit(at, status)),
+        3 => (0..5_usize, prop::sample::select(vec![0, 256, 9])).prop_map(|(at, status)| Step::Exit(at, status)),
         8 => prop::bool::weighted(0.7).prop_map(|acknowledge| Step::Hear { acknowledge }),
         2 => (1..30_u64).prop_map(Step::Sleep),
         1 => Just(Step::Lost),
@@ -46,6 +52,8 @@ struct Storm {
     /// Containers whose launch is ordered, and those that run.
     ordered: Vec<String>,
     running: Vec<String>,
+    /// Containers of default executors: they end when they are asked to.
+    pods: Vec<String>,
     /// What the master was told, by task.
     heard: BTreeMap<String, Vec<(Vec<u8>, TaskState)>>,
     ran: Vec<String>,
@@ -60,6 +68,7 @@ impl Storm {
             connected: true,
             ordered: Vec::new(),
             running: Vec::new(),
+            pods: Vec::new(),
             heard: BTreeMap::new(),
             ran: Vec::new(),
             done: Vec::new(),
@@ -70,7 +79,19 @@ impl Storm {
         let said = std::mem::take(&mut self.node.said);
         for effect in said {
             match effect {
-                Effect::Launch(launch) => self.ordered.push(launch.order.container_id),
+                Effect::Launch(launch) => {
+                    let id = launch.order.container_id;
+                    if launch.order.program.is_empty() {
+                        self.pods.push(id.clone());
+                    }
+                    self.ordered.push(id);
+                }
+                Effect::Signal { container_id, .. } if self.pods.contains(&container_id) => {
+                    if self.running.contains(&container_id) {
+                        self.running.retain(|id| *id != container_id);
+                        self.node.exit(&container_id, 0);
+                    }
+                }
                 Effect::Destroy { container_id } => {
                     if self.ordered.contains(&container_id) {
                         self.ordered.retain(|id| *id != container_id);
@@ -112,6 +133,15 @@ impl Storm {
             Step::Run(at) if self.connected && !self.ran.contains(&TASKS[*at].to_owned()) => {
                 self.ran.push(TASKS[*at].to_owned());
                 self.node.run(task(TASKS[*at]));
+            }
+            Step::Group(at) if self.connected && !self.ran.contains(&GROUPS[*at][0].to_owned()) => {
+                self.ran.extend(GROUPS[*at].map(str::to_owned));
+                let is_new = self.node.core.state().frameworks.iter().all(|known| {
+                    let mut executors = known.executors.iter();
+                    executors.all(|it| it.info.executor_id.value != "e")
+                });
+                let tasks = GROUPS[*at].map(task).to_vec();
+                self.node.order(group_order(pod(), tasks, is_new));
             }
             Step::Kill(at) => {
                 let task = TASKS[*at].to_owned();
@@ -158,8 +188,10 @@ impl Storm {
             }
             _ => {}
         }
-        self.settle();
-        self.settle();
+        // Each may bring about the next: the last of a group, its executor, what was queued behind it.
+        for _ in 0..4 {
+            self.settle();
+        }
     }
 
     fn hear(&mut self, acknowledge: bool) -> bool {

@@ -34,7 +34,7 @@ pub struct LaunchOrder {
 /// What sets a container apart from the rest of its machine, besides its amounts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Confinement {
-    /// Both bounds, or none for unlimited.
+    /// Those of one process; without soft and hard the resource is unlimited.
     pub rlimits: Vec<RLimit>,
     /// `None` leaves them to the user.
     pub capabilities: Option<Capabilities>,

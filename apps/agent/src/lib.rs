@@ -10,6 +10,7 @@ mod node;
 mod notice;
 mod runtime;
 mod start;
+mod sweeping;
 mod wiring;
 
 use std::{net::IpAddr, path::PathBuf};

@@ -30,6 +30,7 @@ use crate::{
     notice::Notices,
     runtime::{Containers, Errors},
     start::Prepared,
+    sweeping,
 };
 
 /// Orders and calls that wait for the node.
@@ -118,6 +119,8 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
     let bridge = Bridge::new(Settings::default(), Arc::clone(&service) as Arc<_>);
     let finder = LeaderFinder::new(&settings.masters, notices);
     let doubt = tokio::task::spawn_local(doubt::watch(Arc::clone(&service), finder.clone()));
+    let work_dir = settings.work_dir.clone();
+    let sweeper = tokio::task::spawn_local(sweeping::sweep(node.clone(), work_dir));
     let seed = uuid::Uuid::new_v4().as_u64_pair().0;
     let connector = tokio::task::spawn_local(Connector::new(bridge, seed).run(move || {
         let finder = finder.clone();
@@ -127,6 +130,7 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
 
     let ending = until_end(&node, &mut end).await;
     doubt.abort();
+    sweeper.abort();
     connector.abort();
     // The connector's end closes the connection; what was queued goes out first.
     let _ = timeout(FAREWELL_TIMEOUT, service.parted()).await;

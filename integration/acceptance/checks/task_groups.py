@@ -77,9 +77,12 @@ class Checks:
         offer = self.offer()
         launch(self.framework, offer, executor("e1", self.framework), [
             sharing(self.sleeper("a", offer), "mine"),
-            sharing(dict(task("b", offer, "echo from-b > other/note; sleep 0.3; cat other/note; exit 0")), "other")])
+            sharing(dict(task("b", offer, "echo from-b > other/note; sleep 0.3; cat other/note; exit 0")), "other"),
+            dict(task("c", offer, "ulimit -Sn; ulimit -Hn; sleep 0.3"), container={"type": "MESOS", "rlimit_info": {"rlimits": [
+                {"type": "RLMT_NOFILE", "soft": 77, "hard": 99}]}})])
         running = self.framework.wait_state("a", "TASK_RUNNING")
         self.framework.wait_state("b", "TASK_FINISHED")
+        self.framework.wait_state("c", "TASK_FINISHED")
         report.equal("states of a", self.framework.statuses("a"), ["TASK_STARTING", "TASK_RUNNING"])
         report.equal("states of b", self.framework.statuses("b"), ["TASK_STARTING", "TASK_RUNNING", "TASK_FINISHED"])
         shown = running["container_status"]
@@ -91,6 +94,7 @@ class Checks:
         sandbox = found["directory"]
         report.equal("stdout under tasks/<id>", self.file(f"{sandbox}/tasks/a/stdout"), "out-a\n")
         report.equal("stderr under containers/<id>", self.file(f"{sandbox}/containers/{shown['container_id']['value']}/stderr"), "err-a\n")
+        report.equal("limits on its processes", self.file(f"{sandbox}/tasks/c/stdout"), "77\n99\n")
         report.equal("a shared directory: seen by the other task", self.file(f"{sandbox}/tasks/b/stdout"), "from-b\n")
         report.equal("a shared directory: lies in the executor's sandbox", self.file(f"{sandbox}/common/note"), "from-b\n")
         plain = post(self.agent.port, {"type": "GET_CONTAINERS", "get_containers": {}})["get_containers"]["containers"]

@@ -7,7 +7,7 @@ use tepui_protocol::codec::json;
 use crate::AgentSettings;
 
 /// What is the same for every agent.
-const FIXED: [(&str, &str); 18] = [
+const FIXED: [(&str, &str); 21] = [
     ("authenticate_http_executors", "false"),
     ("authenticate_http_readonly", "false"),
     ("authenticate_http_readwrite", "false"),
@@ -15,9 +15,12 @@ const FIXED: [(&str, &str); 18] = [
     ("cgroups_root", crate::runtime::CGROUP_ROOT),
     ("containerizers", "mesos"),
     ("default_role", "*"),
+    ("disk_watch_interval", "1mins"),
     ("executor_registration_timeout", "1mins"),
     ("executor_reregistration_timeout", "2secs"),
     ("executor_shutdown_grace_period", "5secs"),
+    ("gc_delay", "1weeks"),
+    ("gc_disk_headroom", "0.1"),
     ("http_heartbeat_interval", "30secs"),
     ("launcher", "posix"),
     ("logging_level", "INFO"),
