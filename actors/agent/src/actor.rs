@@ -188,6 +188,7 @@ orders! {
     ShutdownExecutor => Order::ShutdownExecutor;
     ShutdownFramework => Order::ShutdownFramework;
     UpdateFramework => |it| Order::UpdateFramework(Box::new(it));
+    DrainAgent => Order::DrainAgent;
     ShutdownAgent => Order::ShutdownAgent;
     AcknowledgeUpdate => Order::AcknowledgeUpdate;
     ApplyOperation => |it| Order::ApplyOperation(Box::new(it));

@@ -12,7 +12,7 @@ use std::{
 
 use tepui_messages::{
     UnixNanos,
-    agent::{Answer, ExecutorPhase, NodePhase},
+    agent::{Answer, Draining, ExecutorPhase, NodePhase},
 };
 use tepui_protocol::{
     node,
@@ -55,6 +55,7 @@ pub struct NodeCore {
     /// As configured, with what was reserved and created since.
     pub(crate) total: Resources,
     pub(crate) operations: Operations,
+    pub(crate) drain: Option<Draining>,
     /// Containers that have not ended.
     pub(crate) containers: BTreeMap<String, ExecutorKey>,
     /// Containers within those of executors that have not ended, with executor and task.
@@ -132,6 +133,7 @@ impl NodeCore {
             streams: Streams::new(config.update_retry_min, config.update_retry_max),
             total: Resources::from_proto_unchecked(&config.info.resources),
             operations: Operations::default(),
+            drain: None,
             containers: BTreeMap::new(),
             children: BTreeMap::new(),
             recovering: BTreeSet::new(),
@@ -159,6 +161,7 @@ impl NodeCore {
             synced: false,
         };
         self.handle(&mut turn, input);
+        self.end_drain();
         let Turn { keep, synced, .. } = turn;
         if !keep.is_empty() {
             let changes = keep;
@@ -281,6 +284,7 @@ impl NodeCore {
                 self.shutdown_framework(turn, &order.framework_id.value);
             }
             Order::UpdateFramework(order) => self.update_framework(turn, order.framework_info),
+            Order::DrainAgent(order) => self.drain(turn, order),
             Order::ShutdownAgent(_) => self.shut_down(turn, Ending::Asked),
             Order::AcknowledgeUpdate(order) => self.acknowledge(turn, &order),
             Order::ApplyOperation(order) => self.apply_operation(turn, *order),

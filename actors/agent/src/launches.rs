@@ -36,6 +36,9 @@ impl NodeCore {
             );
             return self.refuse(turn, &framework_id, &task, verdict, launch_executor);
         }
+        if let Some(verdict) = self.draining_verdict(&framework_id) {
+            return self.refuse(turn, &framework_id, &task, verdict, launch_executor);
+        }
         if self.lacks_resources_of(&task) {
             let verdict = self.resources_unknown(&framework_id);
             return self.refuse(turn, &framework_id, &task, verdict, launch_executor);

@@ -12,6 +12,7 @@ pub mod config;
 mod confinement;
 pub mod core;
 pub mod detect;
+mod drain;
 #[cfg(feature = "checkpoint")]
 pub mod durable;
 pub mod effect;

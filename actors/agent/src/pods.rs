@@ -64,6 +64,9 @@ impl NodeCore {
 
     /// Why none of a group's tasks can run here.
     fn group_refusal(&self, framework_id: &str, tasks: &[TaskInfo]) -> Option<Verdict> {
+        if let Some(verdict) = self.draining_verdict(framework_id) {
+            return Some(verdict);
+        }
         if let Some(problem) = tasks.iter().find_map(order::unsupported) {
             let (state, reason) = (TaskState::TaskFailed, Reason::ContainerLaunchFailed);
             return Some(Verdict::agent(state, reason, problem));

@@ -23,6 +23,7 @@ impl NodeCore {
         executor: Option<&str>,
         mut status: TaskStatus,
     ) -> bool {
+        self.tell_of_drain(framework, &mut status);
         let mut known = self.frameworks.get_mut(framework);
         let terminating = known.as_ref().is_some_and(|known| known.terminating);
         status.agent_id.clone_from(&self.info.id);

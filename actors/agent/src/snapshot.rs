@@ -27,6 +27,7 @@ impl NodeCore {
                 .values()
                 .map(|entry| Arc::clone(&entry.operation))
                 .collect(),
+            draining: self.drain,
             frameworks: live.collect(),
             completed_frameworks: completed.collect(),
         }

@@ -286,6 +286,7 @@ impl Master {
             Order::ShutdownExecutor(order) => handle.tell(order),
             Order::ShutdownFramework(order) => handle.tell(order),
             Order::UpdateFramework(order) => handle.tell(*order),
+            Order::DrainAgent(order) => handle.tell(order),
             Order::ShutdownAgent(order) => handle.tell(order),
             Order::AcknowledgeUpdate(order) => handle.tell(order),
             Order::ApplyOperation(order) => handle.tell(*order),

@@ -263,6 +263,7 @@ impl MasterCore {
         });
         self.repeat_operations(&id, peer, turn);
         self.repeat_kills(&id, turn);
+        self.go_on_draining(&id, turn);
         self.kill_copies(&id, &request, turn);
         if lost {
             self.agent_lost(peer, false, turn);
@@ -293,8 +294,8 @@ impl MasterCore {
             registered_at: turn.now,
             reregistered_at: (back.recovered || back.unreachable).then_some(turn.now),
             total,
-            drain_info: None,
-            drain_started_at: None,
+            drain_info: self.draining.get(id).copied(),
+            drain_started_at: self.draining.contains_key(id).then_some(turn.now),
         };
         let agent = Agent {
             record: record.clone(),

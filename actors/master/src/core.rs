@@ -20,7 +20,7 @@ use tepui_messages::{
 use tepui_protocol::{
     node,
     v1::{
-        AgentInfo, FrameworkInfo, MasterInfo, master,
+        AgentInfo, DrainInfo, FrameworkInfo, MasterInfo, master,
         quota::QuotaConfig,
         scheduler::{self, Event, OfferConstraints},
     },
@@ -142,6 +142,7 @@ pub enum Order {
     ShutdownExecutor(node::ShutdownExecutor),
     ShutdownFramework(node::ShutdownFramework),
     UpdateFramework(Box<node::UpdateFramework>),
+    DrainAgent(node::DrainAgent),
     ShutdownAgent(node::ShutdownAgent),
     AcknowledgeUpdate(node::AcknowledgeUpdate),
     ApplyOperation(Box<node::ApplyOperation>),
@@ -195,7 +196,8 @@ pub(crate) enum Pending {
     },
     AgentGone {
         agent_id: String,
-        token: Token,
+        /// Who asked; nobody where it was drained to be gone.
+        token: Option<Token>,
         at: UnixNanos,
     },
     Deactivated {
@@ -203,6 +205,15 @@ pub(crate) enum Pending {
         agent_id: String,
         /// Or active again.
         deactivated: bool,
+    },
+    Draining {
+        token: Token,
+        agent_id: String,
+        info: DrainInfo,
+    },
+    Drained {
+        agent_id: String,
+        info: DrainInfo,
     },
     AgentRemoved {
         agent_id: String,
@@ -256,6 +267,8 @@ pub struct MasterCore {
     pub(crate) gone_agents: BTreeMap<String, UnixNanos>,
     /// Of all these but the gone ones: those that an operator took out of offers.
     pub(crate) deactivated: BTreeSet<String>,
+    /// Of those, the ones that drain or are drained.
+    pub(crate) draining: BTreeMap<String, DrainInfo>,
     /// Agents with a write to the registry under way: conflicting requests wait for the peer's retry.
     pub(crate) agents_in_transition: BTreeSet<String>,
     pub(crate) offers: BTreeMap<u64, OfferEntry>,
@@ -315,6 +328,7 @@ impl MasterCore {
             unreachable_agents: BTreeMap::new(),
             gone_agents: BTreeMap::new(),
             deactivated: BTreeSet::new(),
+            draining: BTreeMap::new(),
             agents_in_transition: BTreeSet::new(),
             offers: BTreeMap::new(),
             operations_of_frameworks: BTreeSet::new(),
@@ -413,6 +427,7 @@ impl MasterCore {
         self.unreachable_agents = recovered.unreachable.into_iter().collect();
         self.gone_agents = recovered.gone.into_iter().collect();
         self.deactivated = recovered.deactivated;
+        self.draining = recovered.draining;
         self.recall_frameworks(recovered.completed_frameworks, turn);
         self.set_weights(recovered.weights, turn);
         self.set_quota(recovered.quota, turn);

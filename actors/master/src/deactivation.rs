@@ -7,27 +7,39 @@ use tepui_messages::{allocator::WorldChange, change::Change, master::Answer};
 use tepui_protocol::v1::AgentId;
 use tepui_registry::Command;
 
-use crate::core::{MasterCore, Pending, Token, Turn};
+use crate::{
+    core::{MasterCore, Pending, Token, Turn},
+    draining::is_draining,
+};
 
 impl MasterCore {
     pub(crate) fn deactivate_agent(&mut self, token: Token, id: &str, turn: &mut Turn<'_>) {
-        let known = self.agents.contains_key(id)
-            || self.recovered_agents.contains_key(id)
-            || self.unreachable_agents.contains_key(id);
-        if !known {
-            return turn.answer(token, Answer::refused(400, "Unknown agent"));
-        }
-        if self.is_being_marked_gone(id) {
-            let text = "Agent is currently being marked gone";
-            return turn.answer(token, Answer::refused(409, text));
+        if let Some(refusal) = self.refusal_to_deactivate(id) {
+            return turn.answer(token, refusal);
         }
         let command = Command::DeactivateAgent { id: id.to_string() };
         self.write_deactivation(token, id, (command, true), turn);
     }
 
+    pub(crate) fn refusal_to_deactivate(&self, id: &str) -> Option<Answer> {
+        let known = self.agents.contains_key(id)
+            || self.recovered_agents.contains_key(id)
+            || self.unreachable_agents.contains_key(id);
+        if !known {
+            return Some(Answer::refused(400, "Unknown agent"));
+        }
+        let text = "Agent is currently being marked gone";
+        let ends = self.is_being_marked_gone(id);
+        ends.then(|| Answer::refused(409, text))
+    }
+
     pub(crate) fn reactivate_agent(&mut self, token: Token, id: &str, turn: &mut Turn<'_>) {
         if !self.deactivated.contains(id) {
             return turn.answer(token, Answer::refused(400, "Agent is not deactivated"));
+        }
+        if self.draining.get(id).is_some_and(is_draining) {
+            let text = "Agent is still in the DRAINING state";
+            return turn.answer(token, Answer::refused(400, text));
         }
         let command = Command::ReactivateAgent { id: id.to_string() };
         self.write_deactivation(token, id, (command, false), turn);
@@ -74,12 +86,14 @@ impl MasterCore {
             self.deactivated.insert(id.to_string());
         } else {
             self.deactivated.remove(id);
+            self.draining.remove(id);
         }
         self.settle_deactivation(id, turn);
+        self.show_drain(id, turn);
         turn.answer(token, Answer::OK);
     }
 
-    fn settle_deactivation(&mut self, id: &str, turn: &mut Turn<'_>) {
+    pub(crate) fn settle_deactivation(&mut self, id: &str, turn: &mut Turn<'_>) {
         let deactivated = self.deactivated.contains(id);
         let Some(agent) = self.agents.get_mut(id) else {
             return;

@@ -56,11 +56,17 @@ impl MasterCore {
             let entry = (framework.value.clone(), agent_id.to_string(), *key);
             self.operations_of_frameworks.remove(&entry);
         }
-        let agent_id = AgentId {
-            value: agent_id.to_string(),
-        };
         let uuid = *key;
-        self.change(turn, Change::OperationRemoved { agent_id, uuid });
+        self.change(
+            turn,
+            Change::OperationRemoved {
+                agent_id: AgentId {
+                    value: agent_id.to_string(),
+                },
+                uuid,
+            },
+        );
+        self.look_at_drain(agent_id, turn);
     }
 
     pub(crate) fn operation_update(

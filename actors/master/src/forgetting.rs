@@ -98,6 +98,7 @@ impl MasterCore {
         for id in forgotten {
             tracing::info!(agent = id, "an absent agent is forgotten");
             self.deactivated.remove(&id);
+            self.draining.remove(&id);
             let agent_id = AgentId { value: id };
             self.change(turn, Change::AgentForgotten { agent_id });
         }

@@ -47,6 +47,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => index.clone().prop_map(Step::MarkGone),
         2 => (index.clone(), 0..4u8).prop_map(|(agent, mode)| Step::Maintain { agent, mode }),
         2 => (index.clone(), any::<bool>()).prop_map(|(agent, off)| Step::Deactivate { agent, off }),
+        1 => (index.clone(), any::<bool>()).prop_map(|(agent, gone)| Step::Drain { agent, gone }),
         4 => (index, any::<bool>(), any::<u8>()).prop_map(|(framework, accept, seconds)| Step::AnswerInverse { framework, accept, seconds }),
         3 => Just(Step::HoldWrites),
         6 => Just(Step::FinishWrite),

@@ -93,6 +93,10 @@ pub(crate) enum Step {
         framework: usize,
         revive: bool,
     },
+    Drain {
+        agent: usize,
+        gone: bool,
+    },
     Deactivate {
         agent: usize,
         /// Or active again.
@@ -203,6 +207,7 @@ impl World {
                 }
             }
             Step::Deactivate { agent, off } => self.deactivate(agent, off),
+            Step::Drain { agent, gone } => self.drain(agent, gone),
             Step::Maintain { agent, mode } => self.maintain(agent, mode),
             Step::AnswerInverse {
                 framework,

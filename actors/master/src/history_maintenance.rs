@@ -37,6 +37,15 @@ impl World {
         self.stage.operator_asks(json!({"type": kind, field: id}));
     }
 
+    pub(crate) fn drain(&mut self, agent: usize, gone: bool) {
+        let Some((_, node)) = self.node(agent) else {
+            return;
+        };
+        let drain = json!({"agent_id": {"value": node.id}, "mark_gone": gone});
+        self.stage
+            .operator_asks(json!({"type": "DRAIN_AGENT", "drain_agent": drain}));
+    }
+
     /// All that it was asked, so far as it knows.
     pub(crate) fn answer_inverse(&mut self, framework: usize, accept: bool, seconds: u8) {
         let Some(scheduler) = self.scheduler(framework) else {

@@ -9,6 +9,7 @@ use tepui_protocol::{resources::Resources, v1::Resource};
 use crate::{
     conversions::MAX_OPERATIONS,
     core::MasterCore,
+    draining::is_draining,
     tables::{MAX_COMPLETED_FRAMEWORKS, MAX_UNREACHABLE_TASKS, allocation_role, is_terminal},
 };
 
@@ -80,6 +81,16 @@ fn agents_refer_to_what_exists(core: &MasterCore) -> Result<(), String> {
             record.deactivated == core.deactivated.contains(id)
                 && record.active == (record.connected && !record.deactivated),
             || format!("{id}: deactivated or not, and active or not"),
+        )?;
+        let drain = core.draining.get(id);
+        ensure(
+            record.drain_info.as_ref() == drain && (drain.is_none() || record.deactivated),
+            || format!("{id}: drains or not"),
+        )?;
+        let done = agent.tasks.is_empty() && agent.operations.is_empty();
+        ensure(
+            !done || !drain.is_some_and(is_draining) || core.ends_drain_of(id),
+            || format!("{id}: drains with nothing left on it"),
         )?;
         ensure(agent.record.connected == agent.peer.is_some(), || {
             format!("{id}: connected, yet no peer, or the reverse")

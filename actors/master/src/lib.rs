@@ -14,6 +14,7 @@ mod consumption;
 mod conversions;
 pub mod core;
 mod deactivation;
+mod draining;
 mod feedback;
 mod forgetting;
 mod frameworks;

@@ -175,12 +175,17 @@ impl MasterCore {
                 Answer::refused(404, format!("Agent '{id}' not found")),
             );
         }
-        if !self.agents_in_transition.insert(id.to_string()) {
+        if self.agents_in_transition.contains(id) {
             return turn.answer(
                 token,
                 Answer::refused(503, format!("Agent '{id}' is being changed; try again")),
             );
         }
+        self.write_gone(Some(token), id, turn);
+    }
+
+    pub(crate) fn write_gone(&mut self, token: Option<Token>, id: &str, turn: &mut Turn<'_>) {
+        self.agents_in_transition.insert(id.to_string());
         let command = Command::MarkGone {
             id: id.to_string(),
             at_nanos: turn.now,
@@ -199,20 +204,26 @@ impl MasterCore {
     pub(crate) fn gone_written(
         &mut self,
         id: &str,
-        token: Token,
+        token: Option<Token>,
         at: UnixNanos,
         refused: Option<String>,
         turn: &mut Turn<'_>,
     ) {
         self.agents_in_transition.remove(id);
         if let Some(reason) = refused {
-            return turn.answer(token, Answer::refused(409, reason));
+            tracing::warn!(agent = id, reason, "agent not marked gone");
+            if let Some(token) = token {
+                turn.answer(token, Answer::refused(409, reason));
+            }
+            return;
         }
         self.gone_agents.insert(id.to_string(), at);
         self.unreachable_agents.remove(id);
         self.shutdown_agent(id, "Agent has been marked gone", turn);
         self.remove_agent(id, AgentEnd::Gone, at, turn);
-        turn.answer(token, Answer::OK);
+        if let Some(token) = token {
+            turn.answer(token, Answer::OK);
+        }
     }
 
     pub(crate) fn shutdown_agent(&self, id: &str, reason: &str, turn: &mut Turn<'_>) {
@@ -258,6 +269,7 @@ impl MasterCore {
         self.recovered_agents.remove(id);
         if end != AgentEnd::Unreachable {
             self.deactivated.remove(id);
+            self.draining.remove(id);
         }
         self.timers.cancel(&Timer::Unreachable {
             agent_id: id.to_string(),

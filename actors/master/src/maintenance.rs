@@ -238,6 +238,17 @@ impl MasterCore {
     }
 
     /// An agent that is new here may be on a machine of the schedule.
+    /// The machine of an agent, as texts show it, if there is maintenance planned for it.
+    pub(crate) fn scheduled_machine_of(&self, id: &str) -> Option<String> {
+        let record = &self.agents.get(id)?.record;
+        let hostname = &record.info.hostname;
+        self.machines.unavailability(hostname, &record.pid)?;
+        Some(show(&MachineId {
+            hostname: Some(hostname.clone()),
+            ip: Some(ip_of(&record.pid).to_owned()),
+        }))
+    }
+
     pub(crate) fn look_up_schedule(&mut self, id: &str, turn: &mut Turn<'_>) {
         let record = &self.agents[id].record;
         let found = self

@@ -64,34 +64,29 @@ impl MasterCore {
                 let id = call.deactivate_agent.unwrap_or_default().agent_id.value;
                 self.deactivate_agent(token, &id, turn);
             }
+            Type::DrainAgent => {
+                self.drain_agent(token, call.drain_agent.unwrap_or_default(), turn);
+            }
             Type::ReactivateAgent => {
                 let id = call.reactivate_agent.unwrap_or_default().agent_id.value;
                 self.reactivate_agent(token, &id, turn);
             }
-            kind => match operation_of(kind, call.clone()) {
+            kind => match operation_of(kind, call) {
                 Some((agent_id, operation)) => self.operate(token, &agent_id, operation, turn),
-                None => self.not_built(token, kind, &call, turn),
+                None => Self::not_built(token, kind, turn),
             },
         }
     }
 
-    /// After the checks that say more than "not built": which agent, which state.
-    fn not_built(&self, token: Token, kind: Type, call: &Call, turn: &mut Turn<'_>) {
-        let target = target_agent(kind, call);
-        let refused = match (kind, target) {
-            (Type::DrainAgent, Some(id)) if !self.agents.contains_key(id) => {
-                Answer::refused(400, "Unknown agent")
-            }
-            (Type::Unknown, _) => Answer::refused(501, "501 Not Implemented."),
-            _ => Answer::refused(
-                501,
-                format!(
-                    "{} is not supported by this version of Tepui",
-                    kind.as_str_name()
-                ),
+    fn not_built(token: Token, kind: Type, turn: &mut Turn<'_>) {
+        let text = match kind {
+            Type::Unknown => "501 Not Implemented.".to_owned(),
+            _ => format!(
+                "{} is not supported by this version of Tepui",
+                kind.as_str_name()
             ),
         };
-        turn.answer(token, refused);
+        turn.answer(token, Answer::refused(501, text));
     }
 
     fn operator_teardown(&mut self, token: Token, teardown: &call::Teardown, turn: &mut Turn<'_>) {
@@ -169,14 +164,6 @@ impl MasterCore {
             self.change(turn, Change::Weights(weights));
         }
     }
-}
-
-fn target_agent(kind: Type, call: &Call) -> Option<&str> {
-    let id = match kind {
-        Type::DrainAgent => &call.drain_agent.as_ref()?.agent_id,
-        _ => return None,
-    };
-    Some(&id.value)
 }
 
 #[cfg(test)]

@@ -88,17 +88,6 @@ fn weights_that_were_refused_do_not_come_with_later_ones() {
 }
 
 #[test]
-fn what_is_not_built_says_so_after_it_has_looked_at_the_agent() {
-    let mut stage = Stage::new();
-    let node = stage.agent("cpus:1");
-    let drain =
-        |id: &str| json!({"type": "DRAIN_AGENT", "drain_agent": {"agent_id": {"value": id}}});
-    let answer = stage.operator(drain("nope"));
-    assert_eq!(answer, Answer::refused(400, "Unknown agent"));
-    assert_eq!(stage.operator(drain(&node.id)).status, 501);
-}
-
-#[test]
 fn offers_are_made_anew_by_the_new_weights_of_roles_that_have_frameworks() {
     let mut stage = Stage::new();
     let node = stage.agent("cpus:4;mem:4096");

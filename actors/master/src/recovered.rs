@@ -6,7 +6,7 @@ use bytes::Bytes;
 use prost::Message;
 use tepui_messages::{UnixNanos, change::MaintenanceRecord};
 use tepui_protocol::v1::{
-    AgentInfo, FrameworkId, FrameworkInfo, maintenance::Schedule, quota::QuotaConfig,
+    AgentInfo, DrainInfo, FrameworkId, FrameworkInfo, maintenance::Schedule, quota::QuotaConfig,
 };
 use tepui_registry::{Maintenance, Registry, RemovedFramework};
 
@@ -21,6 +21,8 @@ pub struct Recovered {
     pub gone: Vec<(String, UnixNanos)>,
     /// Of the admitted and the unreachable, those that are out of offers.
     pub deactivated: BTreeSet<String>,
+    /// Of those, the ones that drain or are drained.
+    pub draining: BTreeMap<String, DrainInfo>,
     pub frameworks: Vec<RecoveredFramework>,
     /// Nanoseconds counted by leaders and, since the last that was written, by this member.
     pub counted_nanos: i64,
@@ -68,6 +70,7 @@ impl Recovered {
                 .map(|(id, at)| (id.clone(), *at))
                 .collect(),
             deactivated: deactivated(registry),
+            draining: draining(registry),
             frameworks: frameworks(registry),
             counted_nanos: registry.counted_nanos,
             completed_frameworks: registry
@@ -89,6 +92,15 @@ fn deactivated(registry: &Registry) -> BTreeSet<String> {
     let unreachable = unreachable.filter(|(_, agent)| agent.deactivated);
     let ids = admitted.map(|(id, _)| id);
     ids.chain(unreachable.map(|(id, _)| id)).cloned().collect()
+}
+
+fn draining(registry: &Registry) -> BTreeMap<String, DrainInfo> {
+    let admitted = registry.agents.iter().map(|(id, it)| (id, &it.drain));
+    let unreachable = registry.unreachable.iter().map(|(id, it)| (id, &it.drain));
+    let records = admitted.chain(unreachable);
+    records
+        .filter_map(|(id, drain)| Some((id.clone(), decode("drain info", id, drain.as_ref()?)?)))
+        .collect()
 }
 
 fn frameworks(registry: &Registry) -> Vec<RecoveredFramework> {

@@ -7,7 +7,10 @@ use tepui_messages::{
 };
 use tepui_protocol::{
     node,
-    v1::{AgentInfo, FrameworkId, Resource, Task, TaskState, TaskStatus},
+    v1::{
+        AgentInfo, FrameworkId, Resource, Task, TaskState, TaskStatus,
+        agent_info::{Capability, capability},
+    },
 };
 
 use crate::{
@@ -40,6 +43,9 @@ impl Stage {
                 ..Default::default()
             },
             version: "1.11.0".to_string(),
+            capabilities: vec![Capability {
+                r#type: Some(capability::Type::AgentDraining as i32),
+            }],
             pid: format!("slave(1)@127.0.0.1:{}", 5000 + number),
             ..Default::default()
         };
@@ -252,6 +258,7 @@ fn show_order(order: &Order) -> String {
         }
         Order::ShutdownFramework(_) => "shutdown framework".to_string(),
         Order::UpdateFramework(_) => "update framework".to_string(),
+        Order::DrainAgent(_) => "drain".to_string(),
         Order::ShutdownAgent(shutdown) => format!("shutdown: {}", shutdown.reason),
         Order::AcknowledgeUpdate(acknowledge) => {
             format!("acknowledge {}", acknowledge.task_id.value)

@@ -164,6 +164,7 @@ impl MasterCore {
                 kept,
             },
         );
+        self.look_at_drain(&entry.task.agent_id.value, turn);
     }
 
     pub(crate) fn acknowledge(

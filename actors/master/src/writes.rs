@@ -64,6 +64,14 @@ impl MasterCore {
                 };
                 turn.answer(token, answer);
             }
+            Pending::Draining {
+                token,
+                agent_id,
+                info,
+            } => self.draining_written(token, &agent_id, info, refused, turn),
+            Pending::Drained { agent_id, info } => {
+                self.drained_written(&agent_id, info, refused, turn)
+            }
             Pending::Forgotten(bounds) => self.forgotten_written(bounds, refused, turn),
             Pending::Nothing => {}
         }

@@ -7,8 +7,8 @@ use tepui_protocol::{
     message::{Ask, Message, Tell},
     node,
     v1::{
-        AgentInfo, ContainerId, ExecutorId, ExecutorInfo, FrameworkId, FrameworkInfo, MasterInfo,
-        Operation, Resource, ResourceStatistics, Task, TaskInfo, TaskStatus, executor,
+        AgentInfo, ContainerId, DrainConfig, ExecutorId, ExecutorInfo, FrameworkId, FrameworkInfo,
+        MasterInfo, Operation, Resource, ResourceStatistics, Task, TaskInfo, TaskStatus, executor,
     },
 };
 
@@ -163,8 +163,16 @@ pub struct NodeState {
     pub total: Vec<Resource>,
     /// Applied here and not acknowledged.
     pub operations: Vec<Arc<Operation>>,
+    pub draining: Option<Draining>,
     pub frameworks: Vec<FrameworkState>,
     pub completed_frameworks: Vec<FrameworkState>,
+}
+
+/// An agent that is to end what it runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Draining {
+    pub config: DrainConfig,
+    pub since: UnixNanos,
 }
 
 /// A framework on this agent; executors in order of their start.

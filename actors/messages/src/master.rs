@@ -110,6 +110,7 @@ pub trait AgentPeer:
     + Tell<node::ShutdownExecutor>
     + Tell<node::ShutdownFramework>
     + Tell<node::UpdateFramework>
+    + Tell<node::DrainAgent>
     + Tell<node::ShutdownAgent>
     + Tell<node::AcknowledgeUpdate>
     + Tell<node::ApplyOperation>
@@ -125,6 +126,7 @@ impl<T> AgentPeer for T where
         + Tell<node::ShutdownExecutor>
         + Tell<node::ShutdownFramework>
         + Tell<node::UpdateFramework>
+        + Tell<node::DrainAgent>
         + Tell<node::ShutdownAgent>
         + Tell<node::AcknowledgeUpdate>
         + Tell<node::ApplyOperation>

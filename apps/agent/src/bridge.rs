@@ -100,6 +100,7 @@ fn router<N: Orders + Clone>(node: &N, directory: &Directory) -> Router {
     let builder = order::<node::ShutdownExecutor, N>(builder, node);
     let builder = order::<node::ShutdownFramework, N>(builder, node);
     let builder = order::<node::UpdateFramework, N>(builder, node);
+    let builder = order::<node::DrainAgent, N>(builder, node);
     let builder = order::<node::ShutdownAgent, N>(builder, node);
     let builder = order::<node::AcknowledgeUpdate, N>(builder, node);
     let builder = order::<node::ApplyOperation, N>(builder, node);

@@ -47,6 +47,7 @@ impl Idle {
         Self(Arc::new(NodeState {
             total: info.resources.clone(),
             operations: Vec::new(),
+            draining: None,
             info: Arc::new(info),
             phase: NodePhase::Running,
             master: Some(Arc::new(master)),

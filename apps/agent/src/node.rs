@@ -36,6 +36,7 @@ pub(crate) trait Orders:
     + Tell<node::ShutdownExecutor>
     + Tell<node::ShutdownFramework>
     + Tell<node::UpdateFramework>
+    + Tell<node::DrainAgent>
     + Tell<node::ShutdownAgent>
     + Tell<node::AcknowledgeUpdate>
     + Tell<node::ApplyOperation>
@@ -54,6 +55,7 @@ impl<T> Orders for T where
         + Tell<node::ShutdownExecutor>
         + Tell<node::ShutdownFramework>
         + Tell<node::UpdateFramework>
+        + Tell<node::DrainAgent>
         + Tell<node::ShutdownAgent>
         + Tell<node::AcknowledgeUpdate>
         + Tell<node::ApplyOperation>

@@ -228,7 +228,7 @@ macro_rules! orders {
 }
 
 orders! {
-    RunTaskGroup KillTask ShutdownExecutor ShutdownFramework UpdateFramework ShutdownAgent AcknowledgeUpdate
+    RunTaskGroup KillTask ShutdownExecutor ShutdownFramework UpdateFramework DrainAgent ShutdownAgent AcknowledgeUpdate
     ApplyOperation AcknowledgeOperation
 }
 

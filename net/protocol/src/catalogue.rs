@@ -42,6 +42,7 @@ catalogue! {
     19 node::ApplyOperation => ();
     20 node::AcknowledgeOperation => ();
     21 node::OperationUpdate => ();
+    22 node::DrainAgent => ();
 }
 
 #[cfg(test)]

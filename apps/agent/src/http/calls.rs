@@ -7,7 +7,7 @@ use tepui_http::{Incoming, MediaType, Reply};
 use tepui_messages::agent::{ExecutorState, NodeState};
 use tepui_protocol::{
     v1::{
-        AgentInfo, ContainerId, Flag, Metric, Task,
+        AgentInfo, ContainerId, Flag, Metric, Task, TimeInfo,
         agent::{
             Call, Response, call,
             response::{self, get_containers, get_executors, get_frameworks},
@@ -16,7 +16,10 @@ use tepui_protocol::{
     validate,
 };
 
-use super::{Api, metrics, state::Measured};
+use super::{
+    Api, metrics,
+    state::{Measured, NANOS_PER_SECOND, whole_seconds},
+};
 
 const RECORDIO: &[u8] = b"application/recordio";
 
@@ -119,7 +122,10 @@ fn of_node(kind: call::Type, node: &NodeState) -> Option<Response> {
                     checkpoint: None,
                     ..(*node.info).clone()
                 }),
-                ..response::GetAgent::default()
+                drain_config: node.draining.map(|it| it.config),
+                estimated_drain_start_time: node.draining.map(|it| TimeInfo {
+                    nanoseconds: whole_seconds(it.since) * NANOS_PER_SECOND,
+                }),
             }),
             ..Response::default()
         },

@@ -18,6 +18,7 @@ use super::values::{
 };
 
 const MEGABYTE: f64 = 1_048_576.0;
+pub(super) const NANOS_PER_SECOND: i64 = 1_000_000_000;
 
 /// What `/state` shows beside what the node knows.
 pub(super) struct Around<'a> {
@@ -46,6 +47,14 @@ pub(super) fn state(node: &NodeState, around: Around<'_>) -> Value {
         "capabilities": capabilities,
     })));
     optional(&mut state, "domain", info.domain.as_ref().map(proto));
+    if let Some(draining) = &node.draining {
+        state.insert("drain_config".to_owned(), proto(&draining.config));
+        let since = whole_seconds(draining.since);
+        state.insert(
+            "estimated_drain_start_time_seconds".to_owned(),
+            json!(since),
+        );
+    }
     state.extend(object(json!({
         "resources": summed(&total),
         "reserved_resources": by_role(&total, summed),
@@ -226,6 +235,11 @@ fn about(record: &ContainerUsageRecord) -> Map<String, Value> {
 #[allow(deprecated, reason = "old tools read it")]
 fn source(info: &ExecutorInfo) -> &str {
     info.source()
+}
+
+/// Without its fraction, as the time of a drain is shown.
+pub(super) fn whole_seconds(at: UnixNanos) -> i64 {
+    at / NANOS_PER_SECOND
 }
 
 #[expect(clippy::cast_precision_loss, reason = "as Mesos prints times")]

@@ -1,0 +1,92 @@
+use tepui_protocol::{
+    node,
+    v1::{DrainConfig, DurationInfo, TaskInfo, TaskState, task_status::Reason},
+};
+
+use crate::{
+    effect::{Effect, Order},
+    kills::SIGTERM,
+    testing::{Node, policy, task},
+};
+
+fn drain(grace_s: Option<i64>, mark_gone: bool) -> Order {
+    Order::DrainAgent(node::DrainAgent {
+        config: DrainConfig {
+            max_grace_period: grace_s.map(|seconds| DurationInfo {
+                nanoseconds: seconds * 1_000_000_000,
+            }),
+            mark_gone: Some(mark_gone),
+        },
+        term: 3,
+    })
+}
+
+fn patient(id: &str, seconds: u64) -> TaskInfo {
+    TaskInfo {
+        kill_policy: Some(policy(seconds)),
+        ..task(id)
+    }
+}
+
+#[test]
+fn what_runs_is_killed_and_nothing_new_is_run_until_all_is_gone() {
+    let mut node = Node::running();
+    node.run(task("t"));
+    let container = node.start();
+    node.drain();
+    node.order(drain(None, false));
+    assert!(node.core.state().draining.is_some());
+    let told = node.drain();
+    assert_eq!(told[0].state(), TaskState::TaskKilling);
+    assert_eq!(told[0].reason(), Reason::AgentDraining);
+    node.run(task("late"));
+    let told = node.drain();
+    assert_eq!(told[0].state(), TaskState::TaskDropped);
+    assert_eq!(told[0].reason(), Reason::AgentDraining);
+    node.exit(&container, SIGTERM);
+    let told = node.drain();
+    assert_eq!(told[0].state(), TaskState::TaskKilled);
+    assert_eq!(told[0].reason(), Reason::AgentDraining);
+    // All is told and acknowledged.
+    assert_eq!(node.core.state().draining, None);
+    node.run(task("next"));
+    node.start();
+}
+
+#[test]
+fn of_an_agent_that_is_to_be_gone_tasks_end_as_gone() {
+    let mut node = Node::running();
+    node.run(task("t"));
+    let container = node.start();
+    node.drain();
+    node.order(drain(None, true));
+    assert_eq!(node.states(), [TaskState::TaskKilling]);
+    node.exit(&container, SIGTERM);
+    assert_eq!(node.states(), [TaskState::TaskGoneByOperator]);
+}
+
+#[test]
+fn the_shorter_grace_holds() {
+    for (own, most, expected) in [(600, Some(2), 2), (1, Some(60), 1), (5, None, 5)] {
+        let mut node = Node::running();
+        node.run(patient("t", own));
+        node.start();
+        node.drain();
+        node.order(drain(most, false));
+        node.sleep(std::time::Duration::from_millis(expected * 1000 - 1));
+        let destroyed = |node: &Node| {
+            let mut said = node.said.iter();
+            said.any(|it| matches!(it, Effect::Destroy { .. }))
+        };
+        assert!(!destroyed(&node), "{own} {most:?}");
+        node.sleep(std::time::Duration::from_millis(2));
+        assert!(destroyed(&node), "{own} {most:?}");
+    }
+}
+
+#[test]
+fn an_idle_agent_has_drained_already() {
+    let mut node = Node::running();
+    node.order(drain(None, false));
+    assert_eq!(node.core.state().draining, None);
+}

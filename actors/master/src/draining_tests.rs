@@ -1,0 +1,111 @@
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tepui_messages::master::Answer;
+use tepui_protocol::v1::{DrainState, TaskState};
+
+use crate::stage::{Node, Stage};
+
+fn drain(node: &Node, mark_gone: bool) -> Value {
+    json!({"type": "DRAIN_AGENT", "drain_agent": {"agent_id": {"value": node.id},
+        "max_grace_period": {"seconds": 2}, "mark_gone": mark_gone}})
+}
+
+fn reactivate(node: &Node) -> Value {
+    json!({"type": "REACTIVATE_AGENT", "reactivate_agent": {"agent_id": {"value": node.id}}})
+}
+
+fn state(stage: &Stage, node: &Node) -> Option<DrainState> {
+    let info = stage.core.agents[&node.id].record.drain_info?;
+    Some(info.state())
+}
+
+#[test]
+fn an_agent_is_drained_when_its_last_task_is_acknowledged_and_comes_back_by_reactivation() {
+    let mut stage = Stage::new();
+    let node = stage.agent("cpus:4;mem:4096");
+    let fw = stage.subscribe(json!({"failover_timeout": 600.0}));
+    stage.run(&fw, &node, "t", "cpus:1;mem:32");
+    let offer = stage.offer(&fw, &node, "cpus:1");
+    stage.told(&fw);
+    stage.ordered(&node);
+    assert_eq!(stage.operator(drain(&node, false)), Answer::OK);
+    assert_eq!(stage.told(&fw), [format!("RESCIND {offer}")]);
+    assert_eq!(stage.ordered(&node), ["drain"]);
+    let record = &stage.core.agents[&node.id].record;
+    assert!(record.deactivated && !record.active && record.drain_started_at.is_some());
+    assert_eq!(state(&stage, &node), Some(DrainState::Draining));
+    let refused = stage.operator(reactivate(&node));
+    assert_eq!(
+        refused,
+        Answer::refused(400, "Agent is still in the DRAINING state")
+    );
+    stage.update(&node, &fw, "t", TaskState::TaskKilled, 7);
+    assert_eq!(state(&stage, &node), Some(DrainState::Draining));
+    stage.acknowledge(&fw, &node, "t", 7);
+    assert_eq!(state(&stage, &node), Some(DrainState::Drained));
+    stage.fail_over();
+    let (node, _) = stage.back(&node, Vec::new());
+    assert_eq!(state(&stage, &node), Some(DrainState::Drained));
+    assert_eq!(stage.ordered(&node), Vec::<String>::new());
+    assert_eq!(stage.operator(reactivate(&node)), Answer::OK);
+    let record = &stage.core.agents[&node.id].record;
+    assert!(record.active && record.drain_info.is_none() && record.drain_started_at.is_none());
+}
+
+#[test]
+fn an_agent_that_returns_while_it_drains_is_told_again_whoever_leads() {
+    let mut stage = Stage::new();
+    let node = stage.agent("cpus:4;mem:4096");
+    let fw = stage.subscribe(json!({"failover_timeout": 600.0}));
+    stage.run(&fw, &node, "t", "cpus:1;mem:32");
+    stage.operator(drain(&node, false));
+    let task = stage.task(&fw, "t");
+    stage.fail_over();
+    let (node, _) = stage.back(&node, vec![task.clone()]);
+    assert_eq!(stage.ordered(&node), ["drain"]);
+    stage.lose(&node);
+    let (node, _) = stage.back(&node, vec![task]);
+    assert_eq!(stage.ordered(&node), ["drain"]);
+    assert_eq!(state(&stage, &node), Some(DrainState::Draining));
+    // One that is away can be told to drain too.
+    stage.lose(&node);
+    assert_eq!(stage.operator(drain(&node, false)), Answer::OK);
+}
+
+#[test]
+fn with_mark_gone_it_is_gone_when_it_is_drained() {
+    let mut stage = Stage::new();
+    let node = stage.agent("cpus:4;mem:4096");
+    assert_eq!(stage.operator(drain(&node, true)), Answer::OK);
+    assert!(stage.core.gone_agents.contains_key(&node.id));
+    assert!(stage.core.draining.is_empty());
+    stage.pass(Duration::from_secs(1));
+}
+
+#[test]
+fn refusals_say_why() {
+    let mut stage = Stage::new();
+    let node = stage.agent("cpus:4");
+    let mut unknown = drain(&node, false);
+    unknown["drain_agent"]["agent_id"]["value"] = json!("nope");
+    assert_eq!(
+        stage.operator(unknown),
+        Answer::refused(400, "Unknown agent")
+    );
+    let mut negative = drain(&node, false);
+    negative["drain_agent"]["max_grace_period"] = json!({"seconds": -1});
+    assert_eq!(stage.operator(negative).status, 400);
+    let mut huge = drain(&node, false);
+    huge["drain_agent"]["max_grace_period"] = json!({"seconds": i64::MAX});
+    assert_eq!(stage.operator(huge).status, 400);
+    let mut request = node.request;
+    request.capabilities.clear();
+    let (node, _) = stage.register(request);
+    let text = format!("Agent {} is not capable of draining", node.id);
+    assert_eq!(
+        stage.operator(drain(&node, false)),
+        Answer::refused(400, text)
+    );
+    assert!(stage.core.draining.is_empty());
+}
