@@ -19,6 +19,7 @@ pub mod invariants;
 pub mod kinds;
 mod least;
 mod lottery;
+mod offerable;
 pub mod order;
 pub mod places;
 pub mod policy;

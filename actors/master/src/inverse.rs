@@ -137,6 +137,9 @@ impl MasterCore {
 
     /// What a framework was asked, without telling it: it went away, or left.
     pub(crate) fn discard_inverse_offers(&mut self, framework: &str, turn: &mut Turn<'_>) {
+        if self.inverse.offers.is_empty() {
+            return;
+        }
         let asked = self.inverse.agents.values();
         let asked = asked.filter_map(|agent| agent.asked.get(framework).copied());
         for number in asked.collect::<Vec<_>>() {
@@ -160,6 +163,9 @@ impl MasterCore {
 
     /// REVIVE: nothing that the framework refused to be asked of keeps it from being asked.
     pub(crate) fn ask_again(&mut self, framework: &str) {
+        if self.inverse.refusals.is_empty() {
+            return;
+        }
         let agents = self.inverse.agents.iter();
         let refusing = agents.filter(|(_, agent)| agent.refusing.contains_key(framework));
         for agent in refusing.map(|(id, _)| id.clone()).collect::<Vec<_>>() {
