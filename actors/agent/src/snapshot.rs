@@ -27,6 +27,7 @@ impl NodeCore {
                 .values()
                 .map(|entry| Arc::clone(&entry.operation))
                 .collect(),
+            guests: self.running_guests(),
             frameworks: live.collect(),
             completed_frameworks: completed.collect(),
         }
