@@ -19,7 +19,7 @@ use tepui_messages::{
 use tepui_protocol::{
     message::Message,
     node,
-    v1::{ContainerId, executor},
+    v1::{ContainerId, FrameworkId, executor},
 };
 use tokio::time::Instant;
 
@@ -28,6 +28,7 @@ use crate::{
     core::NodeCore,
     effect::{Effect, Ending, Input, Keep, Now, Order, Remembered},
     fetcher::Fetcher,
+    waiting::Waiter,
 };
 
 /// What must not be forgotten, kept. Calls may block on the disk; those that are not `synced` must not take long.
@@ -73,6 +74,8 @@ pub struct NodeActor {
     pub(crate) timer: Option<TimerHandle>,
     /// Effects behind a change that is on its way to the disk.
     pub(crate) waiting: VecDeque<Effect>,
+    /// Clients who wait for containers they asked for.
+    pub(crate) waiters: Vec<(String, Waiter)>,
     /// Nothing is carried out until the disk is done.
     pub(crate) committing: bool,
 }
@@ -100,6 +103,7 @@ impl NodeActor {
             launching: BTreeMap::new(),
             timer: None,
             waiting: VecDeque::new(),
+            waiters: Vec::new(),
             committing: false,
         }
     }
@@ -114,6 +118,7 @@ impl NodeActor {
         self.core.on(now, input, &mut effects);
         self.waiting.extend(effects);
         self.carry_on(ctx);
+        self.answer_waiters();
     }
 
     pub(crate) fn instant(&self, since_start: Duration) -> Instant {
@@ -259,6 +264,15 @@ impl Handler<GetNodeState> for NodeActor {
     }
 }
 
+/// `outer.inner` as the schema has it.
+fn nested_id(dotted: &str) -> ContainerId {
+    let parts = dotted.rsplit_once('.');
+    ContainerId {
+        value: parts.map_or(dotted, |(_, name)| name).to_owned(),
+        parent: parts.map(|(outer, _)| Box::new(nested_id(outer))),
+    }
+}
+
 impl Receive<ContainerUsage> for NodeActor {
     fn receive(
         &mut self,
@@ -267,7 +281,18 @@ impl Receive<ContainerUsage> for NodeActor {
         ctx: &mut Context<Self>,
     ) {
         let mut asked = Vec::new();
-        for framework in self.core.state().frameworks {
+        let state = self.core.state();
+        for (id, pid) in state.guests {
+            let record = ContainerUsageRecord {
+                framework_id: FrameworkId::default(),
+                info: Arc::default(),
+                container_id: nested_id(&id),
+                pid: Some(pid),
+                statistics: None,
+            };
+            asked.push((record, self.runtime.usage(id)));
+        }
+        for framework in state.frameworks {
             for executor in framework.executors {
                 if executor.pid.is_none() {
                     continue;

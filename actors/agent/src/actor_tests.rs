@@ -143,6 +143,10 @@ impl ContainerRuntime for FakeRuntime {
         Box::pin(async { Ok(()) })
     }
 
+    fn remove_nested(&self, _: std::path::PathBuf, _: String) -> Future<Result<(), String>> {
+        Box::pin(async { Ok(()) })
+    }
+
     fn update(&self, _: String, _: Amounts) -> Future<Result<(), String>> {
         self.0.note("update");
         Box::pin(async { Ok(()) })

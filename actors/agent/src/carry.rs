@@ -186,6 +186,15 @@ impl NodeActor {
                 });
             }
             Effect::Destroy { container_id } => self.destroy(container_id, ctx),
+            Effect::RemoveSandbox { root, name } => {
+                let removed = self.runtime.remove_nested(root.clone(), name.clone());
+                ctx.spawn(async move {
+                    if let Err(error) = removed.await {
+                        let root = root.display().to_string();
+                        tracing::warn!(root, name, error, "a sandbox could not be removed");
+                    }
+                });
+            }
             Effect::Forget { container_id } => ctx.spawn(self.runtime.forget(container_id)),
             Effect::ToExecutor { stream_id, event } => self.tell_executor(stream_id, event),
             Effect::EndStream { stream_id } => {
@@ -275,10 +284,7 @@ impl NodeActor {
     fn launch(&mut self, launch: Launch, ctx: &mut Context<Self>) {
         let container_id = launch.order.container_id.clone();
         // The sandbox of a task within an executor's is no run of an executor.
-        let sandbox = launch
-            .nested
-            .is_none()
-            .then(|| launch.order.sandbox.clone());
+        let sandbox = Some(launch.order.sandbox.clone()).filter(|it| is_run(it));
         let off = Arc::new(AtomicBool::new(false));
         self.launching
             .insert(container_id.clone(), Arc::clone(&off));
@@ -313,6 +319,7 @@ impl NodeActor {
             Ok(running) => self.container_started(container_id, running, ctx),
             Err(message) => {
                 tracing::warn!(container_id, message, "a container did not start");
+                self.guest_refused(&container_id, &message);
                 let input = Input::LaunchFailed {
                     container_id,
                     message,
@@ -442,6 +449,12 @@ async fn start(
         return Err("it was killed before it started".to_owned());
     }
     runtime.launch(order).await
+}
+
+/// Whether a sandbox is that of an executor.
+fn is_run(sandbox: &Path) -> bool {
+    let runs = sandbox.parent().and_then(Path::file_name);
+    runs.is_some_and(|name| name == "runs")
 }
 
 /// Points `runs/latest` to this run. Only people look at it: a failure is not told.

@@ -140,6 +140,7 @@ impl NodeCore {
         turn.out.push(Effect::Forget {
             container_id: container_id.to_owned(),
         });
+        self.outer_ended(turn, container_id);
         let Some(child) = self.child_mut(&key, &task_id) else {
             return;
         };

@@ -24,6 +24,7 @@ use crate::{
     checks::ProbeKind,
     config::NodeConfig,
     effect::{Effect, Ending, ExecutorKey, Input, Keep, Now, Order, TaskKey},
+    guests::Guest,
     ids::Ids,
     operations::{OperationKey, Operations},
     registration::Registration,
@@ -60,6 +61,8 @@ pub struct NodeCore {
     pub(crate) containers: BTreeMap<String, ExecutorKey>,
     /// Containers within those of executors that have not ended, with executor and task.
     pub(crate) children: BTreeMap<String, (ExecutorKey, String)>,
+    /// Containers that clients of the API asked for.
+    pub(crate) guests: BTreeMap<String, Guest>,
     /// Containers of an earlier life whose fate is not known yet.
     pub(crate) recovering: BTreeSet<String>,
     /// Whether the executors' time to subscribe again is not over yet.
@@ -136,6 +139,7 @@ impl NodeCore {
             drain: None,
             containers: BTreeMap::new(),
             children: BTreeMap::new(),
+            guests: BTreeMap::new(),
             recovering: BTreeSet::new(),
             window_open: false,
             early_orders: VecDeque::new(),
@@ -189,6 +193,25 @@ impl NodeCore {
                 self.registration_answered(turn, connection, answer);
             }
             Input::Order(order) => self.order(turn, order),
+            Input::LaunchGuest(asked) => self.launch_guest(turn, *asked),
+            Input::RemoveGuest { container_id } => self.remove_guest(turn, &container_id),
+            Input::SignalContainer {
+                container_id,
+                signal,
+            } => Self::signal_container(turn, container_id, signal),
+            Input::ContainerStarted {
+                container_id, pid, ..
+            } if self.guests.contains_key(&container_id) => {
+                self.guest_started(turn, &container_id, pid);
+            }
+            Input::LaunchFailed { container_id, .. } if self.guests.contains_key(&container_id) => {
+                self.guest_failed(turn, &container_id);
+            }
+            Input::ContainerExited { container_id, exit }
+                if self.guests.contains_key(&container_id) =>
+            {
+                self.guest_ended(turn, &container_id, Some(&exit));
+            }
             Input::ContainerPrepared { container_id } => {
                 self.container_prepared(turn, &container_id);
             }

@@ -1,6 +1,6 @@
 //! The agent's memory in `storage/checkpoint`: which record each change becomes, and back. Decides nothing.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, ffi::OsStr, os::unix::ffi::OsStrExt, path::PathBuf, sync::Arc};
 
 use bytes::Bytes;
 use prost::Message;
@@ -25,6 +25,8 @@ use crate::{
 const TERM: &str = "term";
 /// The document that holds reservations and volumes.
 const RESOURCES: &str = "resources";
+/// The documents that hold the sandboxes of containers that clients of the API asked for: then the id.
+const GUEST: &str = "guest/";
 /// The documents that hold operations: then the uuid in hexadecimal.
 const OPERATION: &str = "operation/";
 
@@ -148,6 +150,16 @@ impl DurableMemory {
             Keep::ForgetStream(key) => Change::RemoveStream {
                 stream: stream_key(key),
             },
+            Keep::Guest {
+                container_id,
+                sandbox,
+            } => Change::PutDocument {
+                name: GUEST.to_owned() + container_id,
+                value: Bytes::copy_from_slice(sandbox.as_os_str().as_encoded_bytes()),
+            },
+            Keep::ForgetGuest { container_id } => Change::RemoveDocument {
+                name: GUEST.to_owned() + container_id,
+            },
         }
     }
 }
@@ -220,7 +232,15 @@ fn remembered(recovered: Recovered) -> Remembered {
         containers: containers.collect(),
         tasks: tasks.collect(),
         streams,
+        guests: guests(&recovered.documents),
     }
+}
+
+fn guests(documents: &BTreeMap<String, Bytes>) -> BTreeMap<String, PathBuf> {
+    let from = documents.range(GUEST.to_owned()..);
+    let named = from.map_while(|(name, path)| Some((name.strip_prefix(GUEST)?, path)));
+    let paths = named.map(|(id, path)| (id.to_owned(), PathBuf::from(OsStr::from_bytes(path))));
+    paths.collect()
 }
 
 fn operation_name(uuid: &[u8]) -> String {

@@ -93,6 +93,17 @@ fn what_is_kept_is_remembered_and_what_is_forgotten_is_gone() {
         Keep::Task(task.clone()),
         update(starting.clone()),
         update(running.clone()),
+        Keep::Guest {
+            container_id: "c.g".to_owned(),
+            sandbox: PathBuf::from("/w/c/containers/g"),
+        },
+        Keep::Guest {
+            container_id: "c.h".to_owned(),
+            sandbox: PathBuf::from("/w/c/containers/h"),
+        },
+        Keep::ForgetGuest {
+            container_id: "c.h".to_owned(),
+        },
         Keep::Acknowledged {
             key: key.clone(),
             uuid: [1; 16],
@@ -101,6 +112,7 @@ fn what_is_kept_is_remembered_and_what_is_forgotten_is_gone() {
     memory.commit(&changes, true).expect("kept");
     let (memory, found) = open(Arc::clone(&engine), "boot").expect("opens");
     let expected = Remembered {
+        guests: [("c.g".to_owned(), PathBuf::from("/w/c/containers/g"))].into(),
         agent: Some((info, "boot".to_owned())),
         term: 7,
         resources: vec![reserved.clone()],
@@ -133,7 +145,9 @@ fn what_is_kept_is_remembered_and_what_is_forgotten_is_gone() {
     let expected = Remembered {
         term: 7,
         resources: vec![reserved],
+        guests: found.guests.clone(),
         ..Remembered::default()
     };
+    assert_eq!(found.guests.len(), 1, "they are still to be ended");
     assert_eq!(found, expected, "what was reserved outlives the agent's id");
 }

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 use crate::checks::{Outcome, ProbeKind};
 use tepui_messages::{
     UnixNanos,
+    agent::LaunchGuest,
     containers::{
         Amounts, ContainerExit, LaunchOrder, NestedSandbox, ProcessMark, VolumeDirectory,
         VolumeLink,
@@ -80,6 +81,16 @@ pub enum Input {
     ContainerExited {
         container_id: String,
         exit: ContainerExit,
+    },
+    /// [`crate::core::NodeCore::guest_refusal`] had nothing against it.
+    LaunchGuest(Box<LaunchGuest>),
+    /// One that has ended.
+    RemoveGuest {
+        container_id: String,
+    },
+    SignalContainer {
+        container_id: String,
+        signal: i32,
     },
     /// The answer to [`Effect::Probe`].
     Probed {
@@ -249,6 +260,11 @@ pub enum Effect {
     Forget {
         container_id: String,
     },
+    /// Removes `containers/<name>` beneath a sandbox, or beneath the work directory.
+    RemoveSandbox {
+        root: PathBuf,
+        name: String,
+    },
     ToExecutor {
         stream_id: u64,
         event: Arc<executor::Event>,
@@ -308,6 +324,14 @@ pub enum Keep {
         uuid: [u8; 16],
     },
     ForgetStream(TaskKey),
+    /// A container that a client of the API asked for.
+    Guest {
+        container_id: String,
+        sandbox: PathBuf,
+    },
+    ForgetGuest {
+        container_id: String,
+    },
 }
 
 /// An executor and its container.
@@ -350,4 +374,6 @@ pub struct Remembered {
     pub tasks: Vec<KeptTask>,
     /// By task, oldest first, with whether it is acknowledged.
     pub streams: BTreeMap<TaskKey, Vec<(TaskStatus, bool)>>,
+    /// Containers that clients of the API asked for, by id, with their sandboxes.
+    pub guests: BTreeMap<String, PathBuf>,
 }

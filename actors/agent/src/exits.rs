@@ -69,6 +69,7 @@ impl NodeCore {
                 self.update(turn, &framework, Some(&key.executor_id), status);
             }
         }
+        self.outer_ended(turn, container_id);
         self.containers.remove(container_id);
         self.bury(turn, &key);
         if !command_task {

@@ -353,6 +353,7 @@ impl NodeCore {
     /// Ends all frameworks and then the agent.
     pub(crate) fn shut_down(&mut self, turn: &mut Turn<'_>, ending: Ending) {
         self.phase = NodePhase::Terminating;
+        self.end_guests(turn);
         self.ending.get_or_insert(ending);
         let frameworks: Vec<_> = self.frameworks.keys().cloned().collect();
         for framework_id in frameworks {

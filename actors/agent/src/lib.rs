@@ -18,6 +18,7 @@ pub mod durable;
 pub mod effect;
 pub mod fetcher;
 pub mod gc;
+pub mod guests;
 mod ids;
 mod order;
 mod prober;
@@ -38,6 +39,7 @@ mod registration;
 mod reporting;
 mod snapshot;
 mod volumes;
+mod waiting;
 
 #[cfg(test)]
 mod storms_tests;

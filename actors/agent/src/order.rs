@@ -242,6 +242,37 @@ pub(crate) fn check_order(
     }
 }
 
+/// Why a container that a client of the API asks for cannot be as it describes it.
+pub(crate) fn unsupported_guest(container: &ContainerInfo) -> Option<String> {
+    unsupported_container(container, Part::Whole)
+}
+
+/// What starts a container that a client of the API asks for.
+pub(crate) fn guest_order(
+    config: &NodeConfig,
+    container_id: &str,
+    sandbox: &Path,
+    user: Option<String>,
+    (command, container, resources): (&CommandInfo, Option<&ContainerInfo>, &[Resource]),
+) -> LaunchOrder {
+    let (program, argv) = command_line(command);
+    let mut env: BTreeMap<String, String> = config.environment.iter().cloned().collect();
+    let shown = sandbox.display().to_string();
+    env.insert("MESOS_SANDBOX".to_owned(), shown);
+    env.extend(command_environment(command));
+    LaunchOrder {
+        container_id: container_id.to_owned(),
+        sandbox: sandbox.to_owned(),
+        program,
+        argv,
+        env: env.into_iter().collect(),
+        user,
+        amounts: sum_of_all(config, resources, std::iter::empty()),
+        volumes: Vec::new(),
+        confinement: confinement_of(container),
+    }
+}
+
 /// What an executor of its own container and its live tasks may use together.
 pub(crate) fn amounts(config: &NodeConfig, executor: &Executor) -> Amounts {
     let live = executor.tasks.values();

@@ -36,12 +36,14 @@ impl NodeCore {
             return;
         }
         let Some((info, boot_id)) = remembered.agent else {
+            self.give_up_guests(turn, remembered.guests);
             return self.finish_recovery(turn);
         };
         let rebooted = boot_id != self.config.boot_id;
         if let Some(what) = difference(&info, &self.config.info) {
             if rebooted {
                 turn.keep_synced(Keep::ForgetAgent);
+                self.give_up_guests(turn, remembered.guests);
                 // They were ordered of the agent that is forgotten; what came of them stays.
                 for operation in remembered.operations {
                     if let Ok(key) = operation.uuid.value.as_ref().try_into() {
@@ -88,6 +90,9 @@ impl NodeCore {
             if !terminating {
                 self.streams.restore(key, updates);
             }
+        }
+        for (container_id, sandbox) in remembered.guests {
+            self.restore_guest(container_id, sandbox);
         }
         for kept in orphans {
             self.orphan_ended(turn, &kept);
@@ -195,6 +200,7 @@ impl NodeCore {
     fn ask_for_containers(&mut self, turn: &mut Turn<'_>, rebooted: bool) {
         self.restore_children(turn);
         let containers = self.containers.keys().chain(self.children.keys());
+        let containers = containers.chain(self.guests.keys());
         let containers: Vec<_> = containers.cloned().collect();
         self.recovering.extend(containers.iter().cloned());
         self.window_open = !rebooted && self.absent_executors().next().is_some();
@@ -246,6 +252,10 @@ impl NodeCore {
     ) {
         if !self.recovering.remove(container_id) {
             return;
+        }
+        if self.guests.contains_key(container_id) {
+            self.guest_recovered(turn, container_id, fate);
+            return self.finish_recovery(turn);
         }
         if self.children.contains_key(container_id) {
             self.child_recovered(turn, container_id, fate);

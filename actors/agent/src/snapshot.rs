@@ -28,6 +28,7 @@ impl NodeCore {
                 .map(|entry| Arc::clone(&entry.operation))
                 .collect(),
             draining: self.drain,
+            guests: self.running_guests(),
             frameworks: live.collect(),
             completed_frameworks: completed.collect(),
         }

@@ -45,6 +45,7 @@ pub(crate) struct Kept {
     pub(crate) containers: BTreeMap<String, KeptContainer>,
     pub(crate) tasks: BTreeMap<TaskKey, KeptTask>,
     pub(crate) streams: BTreeMap<TaskKey, Vec<(TaskStatus, bool)>>,
+    pub(crate) guests: BTreeMap<String, std::path::PathBuf>,
 }
 
 impl Kept {
@@ -103,6 +104,11 @@ impl Kept {
                 update.expect("an update").1 = true;
             }
             Keep::ForgetStream(key) => drop(self.streams.remove(&key)),
+            Keep::Guest {
+                container_id,
+                sandbox,
+            } => drop(self.guests.insert(container_id, sandbox)),
+            Keep::ForgetGuest { container_id } => drop(self.guests.remove(&container_id)),
         }
     }
 }
@@ -298,6 +304,7 @@ impl Node {
             containers: kept.containers.into_values().collect(),
             tasks: kept.tasks.into_values().collect(),
             streams: kept.streams,
+            guests: kept.guests,
         })));
         node
     }

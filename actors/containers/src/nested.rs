@@ -10,7 +10,7 @@ use crate::sandbox::{failed, gid, uid};
 use crate::spec::Credentials;
 use rustix::fs::{CWD, Mode};
 use rustix::io::Errno;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 const CONTAINERS: &str = "containers";
@@ -54,6 +54,19 @@ pub fn prepare(order: &NestedSandbox<'_>) -> Result<(), Error> {
         link(&tasks, &target, task).map_err(at)?;
     }
     Ok(())
+}
+
+/// Removes it with all in it; one that is gone is no error.
+pub fn remove(root: &Path, name: &str) -> Result<(), Error> {
+    let shown = path(root, name);
+    let containers = open(CWD, root).and_then(|root| open(&root, Path::new(CONTAINERS)));
+    let containers = containers.map_err(|errno| failed("remove the sandbox", &shown, errno))?;
+    // The descriptor stands for the directory itself, whatever its name has become meanwhile.
+    let held = format!("/proc/self/fd/{}", containers.as_raw_fd());
+    match std::fs::remove_dir_all(Path::new(&held).join(name)) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        removed => removed.map_err(Error::file("remove the sandbox", shown)),
+    }
 }
 
 fn make(containers: &OwnedFd, order: &NestedSandbox<'_>) -> Result<OwnedFd, Errno> {

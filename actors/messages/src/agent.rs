@@ -7,8 +7,9 @@ use tepui_protocol::{
     message::{Ask, Message, Tell},
     node,
     v1::{
-        AgentInfo, ContainerId, DrainConfig, ExecutorId, ExecutorInfo, FrameworkId, FrameworkInfo,
-        MasterInfo, Operation, Resource, ResourceStatistics, Task, TaskInfo, TaskStatus, executor,
+        AgentInfo, CommandInfo, ContainerId, ContainerInfo, DrainConfig, ExecutorId, ExecutorInfo,
+        FrameworkId, FrameworkInfo, MasterInfo, Operation, Resource, ResourceStatistics, Task,
+        TaskInfo, TaskStatus, executor, task_status::Reason,
     },
 };
 
@@ -114,6 +115,64 @@ impl Message for ExecutorStreamLost {
     type Reply = ();
 }
 
+/// Asks for a container of its own, within another one or standing alone.
+///
+/// Answered once its command runs with 200, or with 202 where the id is known already; else with the refusal.
+#[derive(Debug, Clone)]
+pub struct LaunchGuest {
+    /// `outer.inner` within another one.
+    pub container_id: String,
+    pub command: Option<CommandInfo>,
+    pub container: Option<ContainerInfo>,
+    pub resources: Vec<Resource>,
+}
+
+impl Message for LaunchGuest {
+    type Reply = Answer;
+}
+
+/// Sends a signal to all processes of a container: 200, or 404 where none of that id runs.
+#[derive(Debug, Clone)]
+pub struct SignalContainer {
+    pub container_id: String,
+    pub signal: i32,
+}
+
+impl Message for SignalContainer {
+    type Reply = Answer;
+}
+
+/// Removes a container that [`LaunchGuest`] made and that has ended.
+#[derive(Debug, Clone)]
+pub struct RemoveGuest {
+    pub container_id: String,
+}
+
+impl Message for RemoveGuest {
+    type Reply = Answer;
+}
+
+/// Waits for the end of a container that [`LaunchGuest`] made; `None` where there is none of that id.
+#[derive(Debug, Clone)]
+pub struct WaitGuest {
+    pub container_id: String,
+}
+
+impl Message for WaitGuest {
+    type Reply = Option<ContainerEnd>;
+}
+
+/// How a container ended.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ContainerEnd {
+    /// The raw wait status; `None` where nobody could read it.
+    pub status: Option<i32>,
+    /// With the next two, where a limit ended it.
+    pub reason: Option<Reason>,
+    pub message: Option<String>,
+    pub resources: Vec<Resource>,
+}
+
 /// Ends the agent: with `leave` its tasks are killed and the master forgets it; without, all runs on.
 #[derive(Debug, Clone, Copy)]
 pub struct EndNode {
@@ -164,6 +223,8 @@ pub struct NodeState {
     /// Applied here and not acknowledged.
     pub operations: Vec<Arc<Operation>>,
     pub draining: Option<Draining>,
+    /// Running containers that [`LaunchGuest`] made: `outer.inner`, and the process of the command.
+    pub guests: Vec<(String, u32)>,
     pub frameworks: Vec<FrameworkState>,
     pub completed_frameworks: Vec<FrameworkState>,
 }
@@ -235,6 +296,7 @@ impl ExecutorState {
 /// What one container uses. Those within another one follow it.
 #[derive(Debug, Clone)]
 pub struct ContainerUsageRecord {
+    /// Without a value for one that [`LaunchGuest`] made.
     pub framework_id: FrameworkId,
     pub info: Arc<ExecutorInfo>,
     /// With its parent, if it is within another one.

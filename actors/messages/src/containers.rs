@@ -180,6 +180,10 @@ pub trait ContainerRuntime: Send + Sync {
     /// its names is followed.
     fn prepare_nested(&self, sandbox: NestedSandbox) -> BoxFuture<'static, Result<(), String>>;
 
+    /// Removes a sandbox that [`Self::prepare_nested`] made beneath `root`, or a directory `containers/<name>` of the
+    /// agent's own.
+    fn remove_nested(&self, root: PathBuf, name: String) -> BoxFuture<'static, Result<(), String>>;
+
     /// Makes and removes directories of persistent volumes; what is done already is no error.
     fn change_volumes(
         &self,

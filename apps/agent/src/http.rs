@@ -2,6 +2,7 @@
 //! written the way Mesos' agent writes it.
 
 mod calls;
+mod containers;
 mod executor;
 mod flags;
 mod metrics;

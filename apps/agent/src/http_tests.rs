@@ -7,7 +7,8 @@ use futures_util::future::{BoxFuture, FutureExt, ready};
 use tepui_http::{Logging, metrics::Limiter};
 use tepui_kit::{AskError, Clock, Tell, TellError};
 use tepui_messages::agent::{
-    Answer, ContainerUsageRecord, ExecutorCall, ExecutorStreamLost, ExecutorSubscribe,
+    Answer, ContainerUsageRecord, ExecutorCall, ExecutorStreamLost, ExecutorSubscribe, LaunchGuest,
+    RemoveGuest, SignalContainer, WaitGuest,
 };
 use tepui_node::config::default_capabilities;
 use tepui_protocol::{
@@ -52,6 +53,7 @@ impl Idle {
             phase: NodePhase::Running,
             master: Some(Arc::new(master)),
             registered_at: None,
+            guests: Vec::new(),
             frameworks: Vec::new(),
             completed_frameworks: Vec::new(),
         }))
@@ -70,6 +72,33 @@ impl Ask<ExecutorSubscribe> for Idle {
             _ => Answer::refused(400, "Framework cannot be found"),
         })
     }
+}
+
+macro_rules! knows_no_container {
+    ($($message:ident => $answer:expr;)*) => {
+        $(
+            impl Ask<$message> for Idle {
+                fn ask(
+                    &self,
+                    asked: $message,
+                ) -> BoxFuture<'static, Result<<$message as Message>::Reply, AskError>> {
+                    now($answer(asked.container_id))
+                }
+            }
+        )*
+    };
+}
+knows_no_container! {
+    LaunchGuest => |id: String| {
+        let outer = id.rsplit_once('.').map_or("", |(outer, _)| outer).to_owned();
+        Answer::refused(400, format!("Parent container {outer} does not exist"))
+    };
+    SignalContainer => |id: String| Answer::refused(
+        404,
+        format!("Container '{id}' cannot be found (or is already killed)"),
+    );
+    RemoveGuest => |id: String| Answer::refused(404, format!("Container {id} cannot be found"));
+    WaitGuest => |_: String| None;
 }
 
 impl Ask<ExecutorCall> for Idle {

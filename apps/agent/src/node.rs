@@ -2,8 +2,8 @@
 
 use tepui_kit::{Ask, Tell};
 use tepui_messages::agent::{
-    ContainerUsage, ExecutorCall, ExecutorStreamLost, ExecutorSubscribe, GetNodeState,
-    MasterConnected, MasterLost,
+    ContainerUsage, ExecutorCall, ExecutorStreamLost, ExecutorSubscribe, GetNodeState, LaunchGuest,
+    MasterConnected, MasterLost, RemoveGuest, SignalContainer, WaitGuest,
 };
 use tepui_protocol::node;
 
@@ -14,6 +14,10 @@ pub(crate) trait Node:
     + Tell<ExecutorStreamLost>
     + Ask<GetNodeState>
     + Ask<ContainerUsage>
+    + Ask<LaunchGuest>
+    + Ask<SignalContainer>
+    + Ask<WaitGuest>
+    + Ask<RemoveGuest>
 {
 }
 
@@ -23,6 +27,10 @@ impl<T> Node for T where
         + Tell<ExecutorStreamLost>
         + Ask<GetNodeState>
         + Ask<ContainerUsage>
+        + Ask<LaunchGuest>
+        + Ask<SignalContainer>
+        + Ask<WaitGuest>
+        + Ask<RemoveGuest>
 {
 }
 

@@ -201,6 +201,16 @@ impl ContainerRuntime for Containers {
         .boxed()
     }
 
+    fn remove_nested(&self, root: PathBuf, name: String) -> BoxFuture<'static, Result<(), String>> {
+        // A sandbox may hold much: its removal takes its time.
+        let removed = tokio::task::spawn_blocking(move || nested::remove(&root, &name));
+        async move {
+            let removed = removed.await.map_err(|error| error.to_string())?;
+            removed.map_err(|error| told(&error))
+        }
+        .boxed()
+    }
+
     fn change_volumes(
         &self,
         make: Vec<VolumeDirectory>,

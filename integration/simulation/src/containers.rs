@@ -241,6 +241,10 @@ impl ContainerRuntime for Machine {
         Box::pin(async { Ok(()) })
     }
 
+    fn remove_nested(&self, _: PathBuf, _: String) -> BoxFuture<'static, Result<(), String>> {
+        Box::pin(async { Ok(()) })
+    }
+
     fn update(&self, _: String, _: Amounts) -> BoxFuture<'static, Result<(), String>> {
         Box::pin(async { Ok(()) })
     }

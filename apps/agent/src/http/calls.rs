@@ -17,7 +17,7 @@ use tepui_protocol::{
 };
 
 use super::{
-    Api, metrics,
+    Api, containers, metrics,
     state::{Measured, NANOS_PER_SECOND, whole_seconds},
 };
 
@@ -56,6 +56,14 @@ pub(super) async fn call(api: &Api, request: Incoming) -> Result<Reply, Reply> {
         | call::Type::ListFiles
         | call::Type::ReadFile
         | call::Type::GetContainers => Ok(media.reply(&of_agent(api, call, &node).await?)),
+        call::Type::LaunchContainer
+        | call::Type::LaunchNestedContainer
+        | call::Type::WaitContainer
+        | call::Type::WaitNestedContainer
+        | call::Type::KillContainer
+        | call::Type::KillNestedContainer
+        | call::Type::RemoveContainer
+        | call::Type::RemoveNestedContainer => containers::call(api, call, media).await,
         kind => Err(about_containers(&call, kind, &node)),
     }
 }
@@ -236,7 +244,9 @@ async fn of_agent(api: &Api, call: Call, node: &NodeState) -> Result<Response, R
             let asked = call.get_containers.unwrap_or_default();
             let nested = asked.show_nested.unwrap_or(false);
             let containers = api.measured(node).await?.into_iter();
-            let containers = containers.filter(|it| nested || !it.is_nested());
+            let alone = asked.show_standalone.unwrap_or(false);
+            let containers =
+                containers.filter(|it| (nested || !it.is_nested()) && (alone || !it.is_alone()));
             // Mesos leaves an empty list out; pymesos reads it without asking.
             answer.get_containers = Some(response::GetContainers {
                 containers: containers.map(container).collect(),
@@ -249,7 +259,7 @@ async fn of_agent(api: &Api, call: Call, node: &NodeState) -> Result<Response, R
 }
 
 fn container(measured: Measured) -> get_containers::Container {
-    if measured.is_nested() {
+    if measured.is_nested() || measured.is_alone() {
         return nested_container(measured);
     }
     let Measured { record, status } = measured;
@@ -284,41 +294,12 @@ fn about_containers(call: &Call, kind: call::Type, node: &NodeState) -> Reply {
     let missing = |id: Option<&ContainerId>| id.filter(|id| !known(id)).map(dotted);
     let not_found = |id: String| Reply::text(404, format!("Container {id} cannot be found"));
     let refused = match kind {
-        call::Type::WaitContainer => {
-            missing(call.wait_container.as_ref().map(|it| &it.container_id)).map(not_found)
-        }
-        call::Type::WaitNestedContainer => {
-            let id = call.wait_nested_container.as_ref();
-            missing(id.map(|it| &it.container_id)).map(not_found)
-        }
-        call::Type::RemoveContainer => {
-            missing(call.remove_container.as_ref().map(|it| &it.container_id)).map(not_found)
-        }
-        call::Type::RemoveNestedContainer => {
-            let id = call.remove_nested_container.as_ref();
-            missing(id.map(|it| &it.container_id)).map(not_found)
-        }
         call::Type::AttachContainerOutput => {
             let id = call.attach_container_output.as_ref();
             missing(id.map(|it| &it.container_id)).map(not_found)
         }
-        call::Type::KillContainer => {
-            missing(call.kill_container.as_ref().map(|it| &it.container_id)).map(not_killed)
-        }
-        call::Type::KillNestedContainer => {
-            let id = call.kill_nested_container.as_ref();
-            missing(id.map(|it| &it.container_id)).map(not_killed)
-        }
-        call::Type::LaunchNestedContainer => {
-            let id = call.launch_nested_container.as_ref();
-            orphan(id.map(|it| &it.container_id), node)
-        }
         call::Type::LaunchNestedContainerSession => {
             let id = call.launch_nested_container_session.as_ref();
-            orphan(id.map(|it| &it.container_id), node)
-        }
-        call::Type::LaunchContainer => {
-            let id = call.launch_container.as_ref();
             orphan(id.map(|it| &it.container_id), node)
         }
         call::Type::AddResourceProviderConfig
@@ -330,13 +311,6 @@ fn about_containers(call: &Call, kind: call::Type, node: &NodeState) -> Reply {
         _ => None,
     };
     refused.unwrap_or_else(|| unsupported(kind.as_str_name()))
-}
-
-fn not_killed(id: String) -> Reply {
-    Reply::text(
-        404,
-        format!("Container '{id}' cannot be found (or is already killed)"),
-    )
 }
 
 /// The refusal of a launch below a container that is not there.
@@ -355,7 +329,7 @@ fn is_container(node: &NodeState, id: &ContainerId) -> bool {
 }
 
 /// As Mesos prints nested ids: `parent.child`.
-fn dotted(id: &ContainerId) -> String {
+pub(super) fn dotted(id: &ContainerId) -> String {
     match &id.parent {
         Some(parent) => format!("{}.{}", dotted(parent), id.value),
         None => id.value.clone(),

@@ -151,6 +151,11 @@ impl Measured {
     pub(super) fn is_nested(&self) -> bool {
         self.record.container_id.parent.is_some()
     }
+
+    /// Neither an executor's nor within another one.
+    pub(super) fn is_alone(&self) -> bool {
+        !self.is_nested() && self.record.framework_id.value.is_empty()
+    }
 }
 
 /// Joins the measurements with the limits that the node's state gives.
@@ -197,7 +202,9 @@ fn fill_limits(statistics: &mut ResourceStatistics, resources: &Resources) {
 
 /// `/containers`.
 pub(super) fn containers(measured: &[Measured]) -> Value {
-    let outer = measured.iter().filter(|it| !it.is_nested());
+    let outer = measured
+        .iter()
+        .filter(|it| !it.is_nested() && !it.is_alone());
     let shown = outer.map(|container| {
         let mut shown = about(&container.record);
         let id = &container.record.container_id.value;
@@ -210,7 +217,9 @@ pub(super) fn containers(measured: &[Measured]) -> Value {
 
 /// `/monitor/statistics`, which has no containers without figures.
 pub(super) fn statistics(measured: &[Measured]) -> Value {
-    let outer = measured.iter().filter(|it| !it.is_nested());
+    let outer = measured
+        .iter()
+        .filter(|it| !it.is_nested() && !it.is_alone());
     let records = outer.map(|container| &container.record);
     let known = records.filter(|record| record.statistics.is_some());
     known.map(|it| sorted(Value::Object(about(it)))).collect()

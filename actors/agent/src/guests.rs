@@ -1,0 +1,336 @@
+//! Containers that clients of the agent's API ask for: within another container, or standing alone (OPERATOR_API C).
+//! Owns who may be launched where, what is known of their ends, and that none outlives the container around it.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use tepui_messages::{
+    agent::{ContainerEnd, LaunchGuest},
+    containers::{ContainerExit, NestedSandbox},
+};
+use tepui_protocol::v1::CommandInfo;
+
+use crate::{
+    core::{NodeCore, Turn},
+    effect::{Effect, ExecutorKey, Fate, Keep, Launch},
+    order,
+};
+
+/// Standing alone they lie there, below the work directory (Mesos' layout).
+const ALONE: &str = "containers";
+/// Guests that may be known at one time: ended ones count until they are removed.
+pub const MAX_GUESTS: usize = 1_000;
+
+/// One of them.
+#[derive(Debug)]
+pub(crate) struct Guest {
+    pub(crate) sandbox: PathBuf,
+    pub(crate) pid: Option<u32>,
+    pub(crate) end: Option<ContainerEnd>,
+    /// The container around it has ended: nobody can ask for it any more.
+    pub(crate) orphan: bool,
+}
+
+/// How far a guest's launch is.
+#[derive(Debug, Clone, PartialEq)]
+pub enum GuestState {
+    Unknown,
+    Starting,
+    Running,
+    Ended(ContainerEnd),
+}
+
+/// The container around a guest.
+struct Outer {
+    sandbox: PathBuf,
+    user: Option<String>,
+}
+
+impl NodeCore {
+    /// Why a guest cannot be launched; a text for the client.
+    pub fn guest_refusal(&self, asked: &LaunchGuest) -> Option<String> {
+        if let Some((outer, _)) = asked.container_id.rsplit_once('.')
+            && self.outer(outer).is_none()
+        {
+            return Some(format!("Parent container {outer} does not exist"));
+        }
+        if self.guests.len() >= MAX_GUESTS {
+            return Some(format!(
+                "this agent has {MAX_GUESTS} such containers; remove some that have ended"
+            ));
+        }
+        if asked.command.is_none() {
+            return Some("a container without a command has nothing to run".to_owned());
+        }
+        let problem = asked.container.as_ref().and_then(order::unsupported_guest);
+        problem.map(|_| "The provided ContainerInfo is not supported".to_owned())
+    }
+
+    /// What is known of a guest.
+    pub fn guest_state(&self, container_id: &str) -> GuestState {
+        match self.guests.get(container_id).filter(|it| !it.orphan) {
+            None => GuestState::Unknown,
+            Some(Guest { end: Some(end), .. }) => GuestState::Ended(end.clone()),
+            Some(Guest { pid: Some(_), .. }) => GuestState::Running,
+            Some(_) => GuestState::Starting,
+        }
+    }
+
+    /// Those whose commands run, with their processes.
+    pub(crate) fn running_guests(&self) -> Vec<(String, u32)> {
+        let running = self.guests.iter().filter(|(_, guest)| !guest.orphan);
+        let running = running.filter_map(|(id, guest)| Some((id.clone(), guest.pid?)));
+        running.collect()
+    }
+
+    fn outer(&self, container_id: &str) -> Option<Outer> {
+        if let Some(guest) = self.guests.get(container_id) {
+            guest.pid.filter(|_| !guest.orphan)?;
+            return Some(Outer {
+                sandbox: guest.sandbox.clone(),
+                user: None,
+            });
+        }
+        let of_child = self.children.get(container_id);
+        let key = of_child.map_or_else(|| self.containers.get(container_id), |(key, _)| Some(key));
+        let key: &ExecutorKey = key?;
+        let framework = self.frameworks.get(&key.framework_id)?;
+        let executor = framework.executors.get(&key.executor_id)?;
+        let empty = CommandInfo::default();
+        let entry = match of_child {
+            Some((_, task_id)) => executor.tasks.get(task_id),
+            None => executor.command_task().map(|(_, entry)| entry),
+        };
+        let command = entry.and_then(|it| it.info.command.as_ref());
+        let user = order::user_of(&self.config, framework, command.unwrap_or(&empty));
+        let sandbox = match entry.and_then(|it| it.child.as_ref()) {
+            Some(child) => {
+                child.pid?;
+                executor.sandbox.join(ALONE).join(child.name())
+            }
+            None => {
+                executor.pid?;
+                executor.sandbox.clone()
+            }
+        };
+        Some(Outer { sandbox, user })
+    }
+
+    /// [`Self::guest_refusal`] had nothing against it, and it is not known.
+    pub(crate) fn launch_guest(&mut self, turn: &mut Turn<'_>, asked: LaunchGuest) {
+        let LaunchGuest {
+            container_id,
+            command,
+            container,
+            resources,
+        } = asked;
+        let command = command.unwrap_or_default();
+        let parts = container_id.rsplit_once('.');
+        let outer = parts.and_then(|(outer, name)| Some((self.outer(outer)?, name)));
+        let (sandbox, user, nested) = match outer {
+            Some((outer, name)) => {
+                let own = command.user.clone().filter(|_| self.config.switch_user);
+                let user = own.or(outer.user);
+                let nested = NestedSandbox {
+                    root: outer.sandbox.clone(),
+                    name: name.to_owned(),
+                    task: None,
+                    user: user.clone(),
+                    shared: Vec::new(),
+                };
+                (outer.sandbox.join(ALONE).join(name), user, Some(nested))
+            }
+            None => {
+                let user = command.user.clone().filter(|_| self.config.switch_user);
+                (
+                    self.config.work_dir.join(ALONE).join(&container_id),
+                    user,
+                    None,
+                )
+            }
+        };
+        let order = order::guest_order(
+            &self.config,
+            &container_id,
+            &sandbox,
+            user,
+            (&command, container.as_ref(), &resources),
+        );
+        turn.keep(Keep::Guest {
+            container_id: container_id.clone(),
+            sandbox: sandbox.clone(),
+        });
+        let guest = Guest {
+            sandbox,
+            pid: None,
+            end: None,
+            orphan: false,
+        };
+        self.guests.insert(container_id, guest);
+        turn.out.push(Effect::Launch(Box::new(Launch {
+            order,
+            uris: command.uris,
+            nested,
+        })));
+    }
+
+    pub(crate) fn guest_started(&mut self, turn: &mut Turn<'_>, container_id: &str, pid: u32) {
+        if let Some(guest) = self.guests.get_mut(container_id) {
+            guest.pid = Some(pid);
+            if guest.orphan {
+                let container_id = container_id.to_owned();
+                turn.out.push(Effect::Destroy { container_id });
+            }
+        }
+    }
+
+    /// Its command never ran: nothing of it is kept, and whoever asked is told.
+    pub(crate) fn guest_failed(&mut self, turn: &mut Turn<'_>, container_id: &str) {
+        self.forget_guest(turn, container_id);
+    }
+
+    pub(crate) fn guest_ended(
+        &mut self,
+        turn: &mut Turn<'_>,
+        container_id: &str,
+        exit: Option<&ContainerExit>,
+    ) {
+        let Some(guest) = self.guests.get_mut(container_id) else {
+            return;
+        };
+        guest.pid = None;
+        guest.end = Some(end_of(exit));
+        if guest.orphan {
+            self.forget_guest(turn, container_id);
+        }
+        self.outer_ended(turn, container_id);
+    }
+
+    /// A container has ended: those within it that clients asked for follow.
+    pub(crate) fn outer_ended(&mut self, turn: &mut Turn<'_>, outer: &str) {
+        if self.guests.is_empty() {
+            return;
+        }
+        let first = format!("{outer}.");
+        let within = self.guests.range(first.clone()..);
+        let within = within.take_while(|(id, _)| id.starts_with(&first));
+        let ids: Vec<String> = within.map(|(id, _)| id.clone()).collect();
+        for container_id in ids {
+            let Some(guest) = self.guests.get_mut(&container_id) else {
+                continue;
+            };
+            guest.orphan = true;
+            if guest.end.is_some() {
+                self.forget_guest(turn, &container_id);
+            } else {
+                turn.out.push(Effect::Destroy { container_id });
+            }
+        }
+    }
+
+    /// Removes one that has ended, with its sandbox.
+    pub(crate) fn remove_guest(&mut self, turn: &mut Turn<'_>, container_id: &str) {
+        let Some(guest) = self.guests.get(container_id) else {
+            return;
+        };
+        let nested = container_id.rsplit_once('.');
+        let root = match nested {
+            Some(_) => guest.sandbox.parent().and_then(|it| it.parent()),
+            None => Some(self.config.work_dir.as_path()),
+        };
+        if let (Some(root), Some(name)) = (root, guest.sandbox.file_name()) {
+            turn.out.push(Effect::RemoveSandbox {
+                root: root.to_owned(),
+                name: name.to_string_lossy().into_owned(),
+            });
+        }
+        self.forget_guest(turn, container_id);
+        self.outer_ended(turn, container_id);
+    }
+
+    fn forget_guest(&mut self, turn: &mut Turn<'_>, container_id: &str) {
+        self.guests.remove(container_id);
+        let container_id = container_id.to_owned();
+        turn.keep(Keep::ForgetGuest {
+            container_id: container_id.clone(),
+        });
+        turn.out.push(Effect::Forget { container_id });
+    }
+
+    /// Whether a container of that id runs, whoever launched it.
+    pub fn runs(&self, id: &str) -> bool {
+        let guest = self.guests.get(id);
+        guest.is_some_and(|it| it.end.is_none() && !it.orphan)
+            || self.children.contains_key(id)
+            || self.containers.contains_key(id)
+    }
+
+    /// [`Self::runs`] said that it runs.
+    pub(crate) fn signal_container(turn: &mut Turn<'_>, container_id: String, signal: i32) {
+        turn.out.push(if signal == SIGKILL {
+            Effect::Destroy { container_id }
+        } else {
+            Effect::Signal {
+                container_id,
+                signal,
+            }
+        });
+    }
+
+    /// The agent that launched them is forgotten: so are they.
+    pub(crate) fn give_up_guests(
+        &mut self,
+        turn: &mut Turn<'_>,
+        guests: BTreeMap<String, PathBuf>,
+    ) {
+        for container_id in guests.into_keys() {
+            turn.out.push(Effect::Destroy {
+                container_id: container_id.clone(),
+            });
+            self.forget_guest(turn, &container_id);
+        }
+    }
+
+    /// The agent ends for good, and all on it.
+    pub(crate) fn end_guests(&mut self, turn: &mut Turn<'_>) {
+        for (container_id, guest) in &mut self.guests {
+            guest.orphan = true;
+            turn.out.push(Effect::Destroy {
+                container_id: container_id.clone(),
+            });
+        }
+    }
+
+    pub(crate) fn restore_guest(&mut self, container_id: String, sandbox: PathBuf) {
+        let guest = Guest {
+            sandbox,
+            pid: None,
+            end: None,
+            orphan: false,
+        };
+        self.guests.insert(container_id, guest);
+    }
+
+    pub(crate) fn guest_recovered(&mut self, turn: &mut Turn<'_>, id: &str, fate: Fate) {
+        match fate {
+            Fate::Running { pid, .. } => self.guest_started(turn, id, pid),
+            Fate::Exited(exit) => self.guest_ended(turn, id, Some(&exit)),
+            Fate::Failed(_) | Fate::Gone => self.forget_guest(turn, id),
+        }
+    }
+}
+
+const SIGKILL: i32 = 9;
+
+fn end_of(exit: Option<&ContainerExit>) -> ContainerEnd {
+    let limit = exit.and_then(|exit| exit.limitation.as_ref());
+    ContainerEnd {
+        status: exit.and_then(|exit| exit.status),
+        reason: limit.map(|limit| limit.reason),
+        message: limit.map(|limit| limit.message.clone()),
+        resources: limit.map_or_else(Vec::new, |limit| limit.resources.clone()),
+    }
+}
+
+#[cfg(test)]
+#[path = "guests_tests.rs"]
+mod tests;

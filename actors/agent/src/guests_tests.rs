@@ -1,0 +1,192 @@
+//! Containers that clients of the API ask for.
+
+use super::GuestState;
+use crate::testing::*;
+use tepui_messages::agent::{ContainerEnd, LaunchGuest};
+
+fn asked(container_id: &str) -> LaunchGuest {
+    LaunchGuest {
+        container_id: container_id.to_owned(),
+        command: Some(CommandInfo {
+            value: Some("sleep 1".to_owned()),
+            ..CommandInfo::default()
+        }),
+        container: None,
+        resources: Vec::new(),
+    }
+}
+
+fn ask(node: &mut Node, container_id: &str) {
+    assert_eq!(node.core.guest_refusal(&asked(container_id)), None);
+    node.on(Input::LaunchGuest(Box::new(asked(container_id))));
+}
+
+fn ended(status: i32) -> GuestState {
+    GuestState::Ended(ContainerEnd {
+        status: Some(status),
+        ..ContainerEnd::default()
+    })
+}
+
+fn destroy(id: &str) -> Effect {
+    Effect::Destroy {
+        container_id: id.to_owned(),
+    }
+}
+
+/// A command task's container, with a guest that runs in it.
+fn hosted() -> (Node, String, String) {
+    let mut node = Node::running();
+    node.run(task("t"));
+    let outer = node.start();
+    let inner = format!("{outer}.g");
+    ask(&mut node, &inner);
+    let launch = node.launched();
+    assert_eq!(launch.order.user.as_deref(), Some("nobody"));
+    let nested = launch.nested.expect("a sandbox within the task's");
+    assert!(launch.order.sandbox.ends_with("containers/g"));
+    assert_eq!(nested.name, "g");
+    node.on(started(&inner, 50));
+    (node, outer, inner)
+}
+
+#[test]
+fn one_within_a_task_runs_and_its_end_is_kept_until_it_is_removed() {
+    let (mut node, _, inner) = hosted();
+    assert_eq!(node.core.guest_state(&inner), GuestState::Running);
+    node.exit(&inner, 5 << 8);
+    assert_eq!(node.core.guest_state(&inner), ended(5 << 8));
+    assert!(node.kept.guests.contains_key(&inner));
+    node.on(Input::RemoveGuest {
+        container_id: inner.clone(),
+    });
+    assert_eq!(node.core.guest_state(&inner), GuestState::Unknown);
+    assert!(node.kept.guests.is_empty());
+    assert!(
+        node.said
+            .iter()
+            .any(|it| matches!(it, Effect::RemoveSandbox { name, .. } if name == "g"))
+    );
+}
+
+#[test]
+fn without_a_container_around_it_none_is_launched() {
+    let node = Node::running();
+    let refusal = node.core.guest_refusal(&asked("p.c"));
+    assert_eq!(
+        refusal.as_deref(),
+        Some("Parent container p does not exist")
+    );
+    let (mut node, _, inner) = hosted();
+    node.exit(&inner, 0);
+    let refusal = node.core.guest_refusal(&asked(&format!("{inner}.deeper")));
+    assert!(refusal.is_some(), "it has ended");
+}
+
+#[test]
+fn one_within_another_ends_with_it() {
+    let (mut node, _, inner) = hosted();
+    let deeper = format!("{inner}.d");
+    ask(&mut node, &deeper);
+    assert!(
+        node.launched()
+            .order
+            .sandbox
+            .ends_with("containers/g/containers/d")
+    );
+    node.on(started(&deeper, 51));
+    node.exit(&inner, 0);
+    assert!(node.said.contains(&destroy(&deeper)));
+    assert_eq!(node.core.guest_state(&deeper), GuestState::Unknown);
+    node.exit(&deeper, 9);
+    assert!(!node.kept.guests.contains_key(&deeper));
+}
+
+#[test]
+fn none_outlives_the_task_around_it() {
+    let (mut node, outer, inner) = hosted();
+    node.exit(&outer, 0);
+    assert!(node.said.contains(&destroy(&inner)));
+    node.exit(&inner, 9);
+    assert!(node.kept.guests.is_empty());
+}
+
+#[test]
+fn one_alone_lies_beside_the_executors_and_has_limits_of_its_own() {
+    let mut node = Node::running();
+    let alone = LaunchGuest {
+        resources: vec![scalar("mem", 64.0)],
+        ..asked("alone")
+    };
+    assert_eq!(node.core.guest_refusal(&alone), None);
+    node.on(Input::LaunchGuest(Box::new(alone)));
+    let order = node.launched().order;
+    assert_eq!(order.sandbox, std::path::Path::new("/w/containers/alone"));
+    assert_eq!(order.amounts.memory_bytes, Some(64 << 20));
+    node.on(started("alone", 50));
+    node.exit("alone", 0);
+    assert_eq!(node.core.guest_state("alone"), ended(0));
+}
+
+#[test]
+fn a_signal_goes_to_whoever_runs() {
+    let (mut node, outer, inner) = hosted();
+    assert!(node.core.runs(&inner) && node.core.runs(&outer) && !node.core.runs("x"));
+    for (signal, said) in [
+        (9, destroy(&inner)),
+        (
+            10,
+            Effect::Signal {
+                container_id: inner.clone(),
+                signal: 10,
+            },
+        ),
+    ] {
+        node.on(Input::SignalContainer {
+            container_id: inner.clone(),
+            signal,
+        });
+        assert_eq!(node.said.pop(), Some(said));
+    }
+    node.exit(&inner, 9);
+    assert!(!node.core.runs(&inner));
+}
+
+#[test]
+fn one_that_cannot_start_is_forgotten() {
+    let mut node = Node::running();
+    ask(&mut node, "alone");
+    node.on(Input::LaunchFailed {
+        container_id: "alone".to_owned(),
+        message: "no".to_owned(),
+    });
+    assert_eq!(node.core.guest_state("alone"), GuestState::Unknown);
+    assert!(node.kept.guests.is_empty());
+}
+
+#[test]
+fn after_a_restart_they_run_on_and_their_ends_are_known() {
+    let (mut node, outer, inner) = hosted();
+    ask(&mut node, "alone");
+    node.on(started("alone", 52));
+    let mut node = node.restart("boot");
+    let found = |node: &mut Node, id: &str, fate| {
+        node.on(Input::ContainerRecovered {
+            container_id: id.to_owned(),
+            fate,
+        });
+    };
+    let exit = ContainerExit {
+        status: Some(256),
+        limitation: None,
+    };
+    found(&mut node, "alone", Fate::Exited(exit));
+    let alive = |pid| Fate::Running { shim: mark(), pid };
+    found(&mut node, &inner, alive(50));
+    found(&mut node, &outer, alive(42));
+    assert_eq!(node.core.guest_state(&inner), GuestState::Running);
+    assert_eq!(node.core.guest_state("alone"), ended(256));
+    let mut node = node.restart("another boot");
+    node.connect();
+    assert!(node.kept.guests.is_empty());
+}

@@ -1,0 +1,129 @@
+#!/usr/bin/env python3
+"""nested_containers.py: LAUNCH_, WAIT_, KILL_ and REMOVE_CONTAINER of the agent's API, nested and standing alone, on real processes.
+
+Wants TEPUI_BIN. Ends with 0 or 1. Two levels deep; ends that are kept until they are removed, also over `kill -9` of the agent; none outlives
+the task around it.
+"""
+import json
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from daemons import House, alive, post, request  # noqa: E402
+from report import Report, wait  # noqa: E402
+from scheduler import Scheduler, task  # noqa: E402
+
+report = Report()
+
+
+def nested(*names):
+    """The id of `names`, the outermost first."""
+    found = None
+    for name in names:
+        found = {"value": name, **({"parent": found} if found else {})}
+    return found
+
+
+class Checks:
+    def __init__(self, house, framework):
+        self.house, self.framework, self.agent = house, framework, house.agents[0]
+
+    def call(self, kind, **body):
+        """(status, text or parsed JSON)"""
+        message = {"type": kind, kind.lower(): body}
+        status, headers, answer = request(self.agent.port, "POST", "/api/v1", json.dumps(message),
+                                          {"Content-Type": "application/json", "Accept": "application/json"}, timeout=30)
+        is_json = headers.get("Content-Type") == "application/json"
+        return status, json.loads(answer) if is_json else answer.decode()
+
+    def launch(self, container_id, text, **more):
+        return self.call("LAUNCH_CONTAINER", container_id=container_id, command={"shell": True, "value": text}, **more)[0]
+
+    def task(self, name):
+        """Starts a task; returns (container id, sandbox)."""
+        offer = self.framework.wait_offer(cpus=0.5, mem=64)
+        self.framework.launch(offer, [task(name, offer, "exec sleep 600")])
+        status = self.framework.wait_state(name, "TASK_RUNNING")
+        return status["container_status"]["container_id"]["value"]
+
+    def pid(self, name):
+        try:
+            with open(self.house.path(name), encoding="ascii") as line:
+                return int(line.read())
+        except (FileNotFoundError, ValueError):
+            return None
+
+    def within_a_task(self):
+        outer = self.task("outer")
+        inner = nested(outer, "inner")
+        report.equal("launched", self.launch(inner, "echo out; echo err >&2; sleep 0.5; exit 5"), 200)
+        report.equal("launched again: it is there", self.launch(inner, "true"), 202)
+        report.equal("still running: not removed", self.call("REMOVE_CONTAINER", container_id=inner)[0], 500)
+        shown = post(self.agent.port, {"type": "GET_CONTAINERS", "get_containers": {"show_nested": True}})["get_containers"]["containers"]
+        report.check("GET_CONTAINERS shows it with show_nested", any(c["container_id"] == {"value": "inner"} for c in shown), shown)
+        report.equal("waited for", self.call("WAIT_CONTAINER", container_id=inner), (200, {"type": "WAIT_CONTAINER", "wait_container": {"exit_status": 1280}}))
+        report.equal("and once more, in the older form", self.call("WAIT_NESTED_CONTAINER", container_id=inner)[1].get("wait_nested_container"), {"exit_status": 1280})
+        state = json.loads(request(self.agent.port, "GET", "/state")[2])
+        sandbox = state["frameworks"][0]["executors"][0]["directory"]
+        body = request(self.agent.port, "GET", f"/files/download?path={sandbox}/containers/inner/stdout")[2]
+        report.equal("its output lies in its sandbox", body, b"out\n")
+        report.equal("removed", self.call("REMOVE_NESTED_CONTAINER", container_id=inner)[0], 200)
+        report.check("its sandbox is gone", wait(lambda: not os.path.exists(f"{sandbox}/containers/inner"), 5))
+        report.equal("unknown from now on", self.call("WAIT_CONTAINER", container_id=inner), (404, f"Container {outer}.inner cannot be found"))
+        report.equal("nobody to kill", self.call("KILL_CONTAINER", container_id=inner)[0], 404)
+        report.equal("no container around it", self.call("LAUNCH_CONTAINER", container_id=nested("none", "x"), command={"value": "true"}),
+                     (400, "Parent container none does not exist"))
+        status, text = self.call("LAUNCH_CONTAINER", container_id=nested(outer, "bad"), command={"shell": False, "value": "/no/such/program"})
+        report.check("a command that cannot run is refused in words", status == 400 and "No such file" in text, (status, text))
+        self.framework.kill("outer")
+        self.framework.wait_state("outer", "TASK_KILLED")
+
+    def two_levels(self):
+        outer = self.task("deep")
+        first, second = nested(outer, "one"), nested(outer, "one", "two")
+        self.launch(first, "exec sleep 600")
+        report.equal("within one within a task", self.launch(second, f"echo $$ > {self.house.folder}/two; exec sleep 600"), 200)
+        wait(lambda: self.pid("two"), 5)
+        report.equal("killed by a signal of choice", self.call("KILL_CONTAINER", container_id=second, signal=15)[0], 200)
+        report.equal("its end", self.call("WAIT_CONTAINER", container_id=second)[1].get("wait_container"), {"exit_status": 15})
+        self.launch(nested(outer, "one", "three"), f"echo $$ > {self.house.folder}/three; exec sleep 600")
+        wait(lambda: self.pid("three"), 5)
+        self.framework.kill("deep")
+        self.framework.wait_state("deep", "TASK_KILLED")
+        report.check("none outlives the task", wait(lambda: not alive(self.pid("three")), 5))
+        report.equal("nor is known", self.call("WAIT_CONTAINER", container_id=first)[0], 404)
+
+    def alone_and_over_a_restart(self):
+        scalars = [{"name": "mem", "type": "SCALAR", "scalar": {"value": 64}}]
+        report.equal("alone: launched", self.launch(nested("alone"), f"echo $$ > {self.house.folder}/alone; exec sleep 600", resources=scalars), 200)
+        self.launch(nested("brief"), f"echo $$ > {self.house.folder}/brief; sleep 1; exit 3")
+        wait(lambda: self.pid("alone") and self.pid("brief"), 5)
+        pid = self.pid("alone")
+        self.agent.kill()
+        wait(lambda: not alive(self.pid("brief")), 5)
+        self.agent.start()
+        wait(lambda: self.house.active_agents() == 1 and self.answers(), 20)
+        report.equal("alone: an end that fell between", self.call("WAIT_CONTAINER", container_id=nested("brief"))[1].get("wait_container"), {"exit_status": 768})
+        report.check("alone: the same process runs on", alive(pid) and self.pid("alone") == pid)
+        report.equal("alone: killed", self.call("KILL_CONTAINER", container_id=nested("alone"))[0], 200)
+        report.equal("alone: its end", self.call("WAIT_CONTAINER", container_id=nested("alone"))[1].get("wait_container"), {"exit_status": 9})
+        report.equal("alone: removed", self.call("REMOVE_CONTAINER", container_id=nested("alone"))[0], 200)
+
+    def answers(self):
+        try:
+            return request(self.agent.port, "GET", "/state")[0] == 200
+        except OSError:
+            return False
+
+
+def main():
+    with House() as house:
+        framework = Scheduler(house.address, "nested", failover_timeout=60).subscribe()
+        checks = Checks(house, framework)
+        report.run(checks.within_a_task, checks.two_levels, checks.alone_and_over_a_restart)
+        framework.close()
+    sys.exit(report.end())
+
+
+if __name__ == "__main__":
+    main()
