@@ -54,6 +54,11 @@ class Checks:
         except FileNotFoundError:
             return []
 
+    def pids(self, pid_file):
+        """As `read`, once the command has come so far: TASK_RUNNING tells only that it has begun."""
+        wait(lambda: self.read(pid_file), 5)
+        return self.read(pid_file)
+
     def sleeper(self, name, offer, **more):
         return dict(task(name, offer, f"echo $$ >> {self.house.folder}/{name}.pids; echo out-{name}; echo err-{name} >&2; exec sleep 600"), **more)
 
@@ -86,7 +91,7 @@ class Checks:
         report.equal("states of a", self.framework.statuses("a"), ["TASK_STARTING", "TASK_RUNNING"])
         report.equal("states of b", self.framework.statuses("b"), ["TASK_STARTING", "TASK_RUNNING", "TASK_FINISHED"])
         shown = running["container_status"]
-        pids = self.read("a.pids")
+        pids = self.pids("a.pids")
         report.equal("the update names the process of the task", [shown.get("executor_pid")], pids)
         found = self.executor_of("e1")
         report.equal("the container's parent is the executor's", shown["container_id"]["parent"]["value"], found["container"])
@@ -132,7 +137,7 @@ class Checks:
         killed = self.framework.wait_state("follows", "TASK_KILLED")
         report.equal("fails: message", failed.get("message"), "Command exited with status 3")
         report.equal("follows: message", killed.get("message"), "Command terminated with signal Terminated")
-        report.check("another group of the executor runs on", all(alive(pid) for pid in self.read("stays.pids")))
+        report.check("another group of the executor runs on", all(alive(pid) for pid in self.pids("stays.pids")))
         report.equal("states of it", self.framework.statuses("stays"), ["TASK_STARTING", "TASK_RUNNING"])
         self.end("e2")
         report.equal("SHUTDOWN: states", self.framework.statuses("stays")[2:], ["TASK_KILLING", "TASK_KILLED"])
@@ -169,7 +174,7 @@ class Checks:
             self.sleeper("lives", offer), dict(task("ends", offer, f"echo $$ > {self.house.folder}/ends.pids; sleep 2; exit 0"))])
         self.framework.wait_state("lives", "TASK_RUNNING")
         self.framework.wait_state("ends", "TASK_RUNNING")
-        pids = self.read("lives.pids")
+        pids = self.pids("lives.pids")
         self.agent.kill()
         wait(lambda: not any(alive(pid) for pid in self.read("ends.pids")), 5)
         time.sleep(0.2)
