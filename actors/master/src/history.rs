@@ -229,6 +229,9 @@ impl World {
             Step::FailOver => {
                 self.stage.hold_writes = false;
                 self.on_their_way.clear();
+                // What was ordered on them and has not arrived never does.
+                let peers = self.nodes.iter().map(|node| node.peer);
+                self.stage.lost_peers.extend(peers);
                 self.stage.fail_over();
             }
             other => self.take_of_tasks(other),

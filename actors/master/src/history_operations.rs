@@ -191,7 +191,11 @@ impl World {
                 continue;
             }
             self.agent_obeys(agent, true);
-            let believed = &self.stage.core.agents[&node.id].record.total;
+            let Some(believed) = self.stage.core.agents.get(&node.id) else {
+                // It was the last of what it was to end before it is gone.
+                continue;
+            };
+            let believed = &believed.record.total;
             let believed = Resources::from_proto_unchecked(believed).to_checkpoint();
             let kept = self.applied[&node.id].total.to_checkpoint();
             assert_eq!(believed, kept, "{}", node.id);

@@ -72,7 +72,7 @@ pub(crate) struct Stage {
     written: VecDeque<(Ticket, Option<String>)>,
     log_index: u64,
     streams: BTreeMap<String, Stream>,
-    lost_peers: BTreeSet<PeerId>,
+    pub(crate) lost_peers: BTreeSet<PeerId>,
     events: BTreeMap<String, Vec<Value>>,
     pub(crate) orders: BTreeMap<PeerId, Vec<Order>>,
     pub(crate) answers: BTreeMap<Token, Answer>,
