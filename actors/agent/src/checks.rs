@@ -10,6 +10,11 @@ use tepui_protocol::v1::{
 
 use crate::status::empty_check_status;
 
+/// Tries that follow each other faster would keep the agent busy with one task.
+const SHORTEST_INTERVAL: Duration = Duration::from_millis(100);
+/// More than a century: what is longer is for ever, and sums of such times are still times.
+const LONGEST: Duration = Duration::from_secs(u32::MAX as u64);
+
 /// Which of a task's two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ProbeKind {
@@ -47,6 +52,8 @@ pub(crate) struct Cycle {
     pub(crate) timeout: Option<Duration>,
     /// When the next begins; `None` while one is under way.
     pub(crate) due: Option<Duration>,
+    /// The container of a command that is under way.
+    pub(crate) running: Option<String>,
 }
 
 /// A generic check: only reports.
@@ -122,15 +129,22 @@ impl Checks {
     }
 }
 
+/// A time of the schema; one that is none at all is zero, and none is so long that it cannot be counted with.
+fn seconds(text: f64) -> Duration {
+    let time = Duration::try_from_secs_f64(text).ok();
+    let time = time.or_else(|| (text > 0.0).then_some(LONGEST));
+    time.unwrap_or_default().min(LONGEST)
+}
+
 impl Cycle {
     fn new(trial: Trial, [delay, interval, timeout]: [f64; 3]) -> Self {
-        let seconds = |it: f64| Duration::try_from_secs_f64(it).unwrap_or_default();
         Self {
             trial,
             delay: seconds(delay),
-            interval: seconds(interval),
+            interval: seconds(interval).max(SHORTEST_INTERVAL),
             timeout: Some(seconds(timeout)).filter(|it| !it.is_zero()),
             due: None,
+            running: None,
         }
     }
 
@@ -205,10 +219,9 @@ impl Health {
         let mut cycle = Cycle::new(trial, times);
         cycle.due = Some(now + cycle.delay);
         let last = told.and_then(|status| status.healthy);
-        let grace = Duration::try_from_secs_f64(info.grace_period_seconds());
         Some(Self {
             cycle,
-            grace: grace.unwrap_or_default(),
+            grace: seconds(info.grace_period_seconds()),
             bound: info.consecutive_failures().max(1),
             begun: (last != Some(true)).then_some(now),
             // How many there were is not remembered over a restart.

@@ -158,3 +158,16 @@ fn what_cannot_be_tried_is_told_in_words() {
     assert!(unsupported(&http("https")).is_some_and(|it| it.contains("knows http")));
     assert_eq!(unsupported(&http("http")), None);
 }
+
+#[test]
+fn no_time_is_too_long_to_be_counted_with_and_no_interval_keeps_the_agent_busy() {
+    for wild in [f64::INFINITY, f64::MAX, 1e19, 1.844_674_407_370_955e19] {
+        assert_eq!(seconds(wild), LONGEST, "{wild}");
+    }
+    for none in [f64::NAN, f64::NEG_INFINITY, -1.0, 0.0] {
+        assert_eq!(seconds(none), Duration::ZERO, "{none}");
+    }
+    let mut cycle = Cycle::new(Trial::Command(CommandInfo::default()), [1e19, 0.0, 1e19]);
+    assert_eq!(cycle.again(Duration::ZERO), SHORTEST_INTERVAL);
+    assert!((Duration::from_hours(1_000_000) + cycle.delay) > cycle.delay);
+}

@@ -149,7 +149,7 @@ impl NodeCore {
         let completion = child.completion_deadline.take();
         let verdict = exits::command_verdict(child.verdict.as_ref(), kill.is_some(), exit);
         let ran = std::mem::replace(&mut child.started, false);
-        self.end_checks(&key, &task_id);
+        self.end_checks(turn, &key, &task_id);
         self.clear_timer(kill, Timer::Kill(container_id.to_owned()));
         self.clear_timer(completion, Timer::MaxCompletion(container_id.to_owned()));
         if self.executor(&key).is_some_and(|it| it.ended.is_some()) {
@@ -226,7 +226,7 @@ impl NodeCore {
             deadline,
         });
         let (container_id, started) = (child.container_id.clone(), child.started);
-        self.end_checks(key, task_id);
+        self.end_checks(turn, key, task_id);
         if !self.children.contains_key(&container_id) {
             return;
         }

@@ -57,7 +57,7 @@ impl NodeCore {
         };
         let live = executor.live_tasks();
         for task_id in &live {
-            self.end_checks(&key, task_id);
+            self.end_checks(turn, &key, task_id);
         }
         for task_id in &live {
             let status = verdict.status(task_id);
@@ -198,7 +198,9 @@ impl NodeCore {
     }
 
     pub(crate) fn exit_if_empty(&mut self, turn: &mut Turn<'_>) {
+        let guests_run = self.guests.values().any(|guest| guest.end.is_none());
         if self.containers.is_empty()
+            && !guests_run
             && let Some(ending) = self.ending.clone()
         {
             // Its id is spent: a later start is a new agent.

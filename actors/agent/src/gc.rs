@@ -7,6 +7,7 @@
 use std::{
     collections::BTreeSet,
     fs, io,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     time::{Duration, SystemTime},
 };
@@ -31,6 +32,31 @@ pub struct Swept {
     pub failed: usize,
 }
 
+/// How old sandboxes may be, and when.
+#[derive(Debug, Clone, Copy)]
+pub struct Look {
+    pub allowed: Duration,
+    pub now: SystemTime,
+    /// When a directory was changed last: [`last_change`].
+    pub changed: fn(&fs::Metadata) -> Option<SystemTime>,
+}
+
+/// By the kernel's own time of it: the time of modification is the task's to set, and archives set it when they are
+/// unpacked.
+pub fn last_change(directory: &fs::Metadata) -> Option<SystemTime> {
+    let since = Duration::from_secs(u64::try_from(directory.ctime()).ok()?);
+    SystemTime::UNIX_EPOCH.checked_add(since)
+}
+
+impl Look {
+    fn is_older(&self, path: &Path, than: Duration) -> bool {
+        let found = fs::symlink_metadata(path).ok();
+        let at = found.and_then(|it| (self.changed)(&it));
+        // One from the future is young.
+        at.is_some_and(|at| self.now.duration_since(at).is_ok_and(|age| age > than))
+    }
+}
+
 /// The age that sandboxes may reach while so much of the disk (0 to 1) is used.
 pub fn allowed_age(used: f64) -> Duration {
     let room = (1.0 - HEADROOM - used).clamp(0.0, 1.0);
@@ -50,32 +76,28 @@ pub fn used(path: &Path) -> io::Result<f64> {
 
 /// Removes the sandboxes below `work_dir` that are not `live` and older than `allowed` at `now`, and the directories
 /// above them that are empty then. Those that are live become young.
-pub fn sweep(
-    work_dir: &Path,
-    live: &BTreeSet<PathBuf>,
-    allowed: Duration,
-    now: SystemTime,
-) -> Swept {
+pub fn sweep(work_dir: &Path, live: &BTreeSet<PathBuf>, look: &Look) -> Swept {
+    let Look { allowed, now, .. } = *look;
     let mut swept = Swept::default();
     for agent in directories(&work_dir.join(BELOW[0])) {
         for framework in directories(&agent.join(BELOW[1])) {
             for executor in directories(&framework.join(BELOW[2])) {
                 let runs = executor.join(BELOW[3]);
                 // A sandbox made ahead may be an old directory that has just got its name: that made this one young.
-                let settled = is_older(&runs, YOUNGEST, now);
+                let settled = look.is_older(&runs, YOUNGEST);
                 for run in directories(&runs) {
                     if live.contains(&run) {
                         touch(&run, now);
-                    } else if settled && is_older(&run, allowed, now) {
+                    } else if settled && look.is_older(&run, allowed) {
                         remove(&run, &mut swept);
                     }
                 }
                 forget_latest(&runs);
-                remove_empty(&[&runs, &executor], allowed, now);
+                remove_empty(&[&runs, &executor], look);
             }
-            remove_empty(&[&framework.join(BELOW[2]), &framework], allowed, now);
+            remove_empty(&[&framework.join(BELOW[2]), &framework], look);
         }
-        remove_empty(&[&agent.join(BELOW[1]), &agent], allowed, now);
+        remove_empty(&[&agent.join(BELOW[1]), &agent], look);
     }
     swept
 }
@@ -85,12 +107,6 @@ fn directories(path: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(path).into_iter().flatten().flatten();
     let directories = entries.filter(|it| it.file_type().is_ok_and(|kind| kind.is_dir()));
     directories.map(|entry| entry.path()).collect()
-}
-
-fn is_older(path: &Path, allowed: Duration, now: SystemTime) -> bool {
-    let changed = fs::symlink_metadata(path).and_then(|it| it.modified());
-    // One from the future is young.
-    changed.is_ok_and(|at| now.duration_since(at).is_ok_and(|age| age > allowed))
 }
 
 fn touch(run: &Path, now: SystemTime) {
@@ -122,10 +138,10 @@ fn forget_latest(runs: &Path) {
 }
 
 /// The innermost first. One that is not empty stays; so does a young one, in which a sandbox may be about to be made.
-fn remove_empty(paths: &[&Path], allowed: Duration, now: SystemTime) {
+fn remove_empty(paths: &[&Path], look: &Look) {
     for path in paths {
         // The removal of what was within has made it young: it goes with a later sweep.
-        if is_older(path, allowed, now) {
+        if look.is_older(path, look.allowed) {
             let _ = fs::remove_dir(path);
         }
     }

@@ -16,6 +16,28 @@ fn age(path: &Path, age: Duration) {
     fs::File::open(path).unwrap().set_modified(at).unwrap();
 }
 
+/// Tests can set the time of modification alone.
+fn look(allowed: Duration, now: SystemTime) -> Look {
+    Look {
+        allowed,
+        now,
+        changed: |found| found.modified().ok(),
+    }
+}
+
+#[test]
+fn no_task_makes_its_sandbox_older_or_younger() {
+    let work = tempfile::tempdir().unwrap();
+    let run = run(work.path(), "e", "c1");
+    let changed = || last_change(&fs::metadata(&run).unwrap()).unwrap();
+    let now = SystemTime::now();
+    for at in [SystemTime::UNIX_EPOCH, now + HOUR * 100_000] {
+        fs::File::open(&run).unwrap().set_modified(at).unwrap();
+        let apart = now.duration_since(changed()).unwrap_or_default();
+        assert!(apart < HOUR && changed() < now + HOUR);
+    }
+}
+
 #[test]
 fn the_age_shrinks_as_the_disk_fills() {
     assert_eq!(allowed_age(0.0), DELAY.mul_f64(0.9));
@@ -39,7 +61,8 @@ fn old_sandboxes_go_and_those_in_use_stay_and_grow_young() {
     symlink("c1", old.parent().unwrap().join(LATEST)).unwrap();
     age(&old, HOUR * 3);
     age(&live, HOUR * 3);
-    let sweep_now = |live: BTreeSet<PathBuf>| sweep(work.path(), &live, HOUR, SystemTime::now());
+    let sweep_now =
+        |live: BTreeSet<PathBuf>| sweep(work.path(), &live, &look(HOUR, SystemTime::now()));
     let swept = sweep_now(BTreeSet::from([live.clone()]));
     assert_eq!(
         swept,
@@ -70,13 +93,17 @@ fn directories_without_sandboxes_follow_them() {
     age(&old, HOUR * 3);
     age(old.parent().unwrap(), HOUR / 2);
     let now = SystemTime::now();
-    sweep(work.path(), &BTreeSet::new(), HOUR, now);
+    sweep(work.path(), &BTreeSet::new(), &look(HOUR, now));
     assert!(
         old.parent().unwrap().exists(),
         "a launch may be about to use it"
     );
     for later in 1..8 {
-        sweep(work.path(), &BTreeSet::new(), HOUR, now + HOUR * 2 * later);
+        sweep(
+            work.path(),
+            &BTreeSet::new(),
+            &look(HOUR, now + HOUR * 2 * later),
+        );
     }
     assert!(!work.path().join("slaves/S0").exists());
 }
@@ -90,7 +117,11 @@ fn what_a_link_leads_to_stays() {
     symlink(outside.path(), old.parent().unwrap().join("c9")).unwrap();
     age(&old, HOUR * 3);
     age(old.parent().unwrap(), HOUR);
-    sweep(work.path(), &BTreeSet::new(), HOUR, SystemTime::now());
+    sweep(
+        work.path(),
+        &BTreeSet::new(),
+        &look(HOUR, SystemTime::now()),
+    );
     assert!(!old.exists());
     assert!(outside.path().join("data").exists());
 }

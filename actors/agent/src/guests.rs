@@ -13,6 +13,7 @@ use crate::{
     core::{NodeCore, Turn},
     effect::{Effect, ExecutorKey, Fate, Keep, Launch},
     order,
+    probes::CHECK,
 };
 
 /// Standing alone they lie there, below the work directory (Mesos' layout).
@@ -48,10 +49,20 @@ struct Outer {
 impl NodeCore {
     /// Why a guest cannot be launched; a text for the client.
     pub fn guest_refusal(&self, asked: &LaunchGuest) -> Option<String> {
-        if let Some((outer, _)) = asked.container_id.rsplit_once('.')
-            && self.outer(outer).is_none()
-        {
+        if self.ending.is_some() {
+            return Some("the agent is ending".to_owned());
+        }
+        let (outer, name) = match asked.container_id.rsplit_once('.') {
+            Some((outer, name)) => (Some(outer), name),
+            None => (None, asked.container_id.as_str()),
+        };
+        if let Some(outer) = outer.filter(|outer| self.outer(outer).is_none()) {
             return Some(format!("Parent container {outer} does not exist"));
+        }
+        if name.starts_with(CHECK) {
+            return Some(format!(
+                "names that begin with '{CHECK}' are the agent's own"
+            ));
         }
         if self.guests.len() >= MAX_GUESTS {
             return Some(format!(
@@ -186,6 +197,7 @@ impl NodeCore {
     /// Its command never ran: nothing of it is kept, and whoever asked is told.
     pub(crate) fn guest_failed(&mut self, turn: &mut Turn<'_>, container_id: &str) {
         self.forget_guest(turn, container_id);
+        self.exit_if_empty(turn);
     }
 
     pub(crate) fn guest_ended(
@@ -203,6 +215,7 @@ impl NodeCore {
             self.forget_guest(turn, container_id);
         }
         self.outer_ended(turn, container_id);
+        self.exit_if_empty(turn);
     }
 
     /// A container has ended: those within it that clients asked for follow.

@@ -198,7 +198,7 @@ impl NodeCore {
         });
         let task_id = executor.command_task().map(|(id, _)| id.clone());
         if let Some(task_id) = task_id {
-            self.end_checks(key, &task_id);
+            self.end_checks(turn, key, &task_id);
         }
         self.announce_kill(turn, key);
         if grace.is_zero() {

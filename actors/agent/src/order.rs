@@ -193,6 +193,7 @@ pub(crate) fn child_launch(
     let order = LaunchOrder {
         container_id: child.container_id.clone(),
         sandbox,
+        is_holder: false,
         program,
         argv,
         env: env.into_iter().collect(),
@@ -232,6 +233,7 @@ pub(crate) fn check_order(
     LaunchOrder {
         container_id,
         sandbox: of_task.sandbox,
+        is_holder: false,
         program,
         argv,
         env: env.into_iter().collect(),
@@ -263,6 +265,7 @@ pub(crate) fn guest_order(
     LaunchOrder {
         container_id: container_id.to_owned(),
         sandbox: sandbox.to_owned(),
+        is_holder: false,
         program,
         argv,
         env: env.into_iter().collect(),
@@ -412,7 +415,7 @@ pub(crate) fn launch_order(
     };
     let command = command.unwrap_or(&empty);
     let (program, argv) = if executor.is_pod() {
-        // The agent plays the executor: see `LaunchOrder::program`.
+        // The agent plays the executor.
         (String::new(), Vec::new())
     } else {
         command_line(command)
@@ -435,6 +438,7 @@ pub(crate) fn launch_order(
     LaunchOrder {
         container_id: executor.container_id.clone(),
         sandbox: executor.sandbox.clone(),
+        is_holder: executor.is_pod(),
         program,
         argv,
         env: env.into_iter().collect(),

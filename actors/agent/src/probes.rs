@@ -90,7 +90,14 @@ impl NodeCore {
                     &command,
                     format!("{container_id}.{CHECK}{name}"),
                 );
-                Try::Command(Box::new(order))
+                let running = order.container_id.clone();
+                let order = Box::new(order);
+                let entry = self.entry_mut(&key, &task_id);
+                let checks = entry.and_then(|it| it.checks.as_mut());
+                if let Some(cycle) = checks.and_then(|it| it.cycle(kind)) {
+                    cycle.running = Some(running);
+                }
+                Try::Command(order)
             }
             Trial::Http { port, path, v6 } => Try::Http { port, path, v6 },
             Trial::Tcp { port, v6 } => Try::Tcp { port, v6 },
@@ -120,9 +127,11 @@ impl NodeCore {
         else {
             return;
         };
-        let Some(at) = checks.cycle(kind).map(|cycle| cycle.again(now)) else {
+        let Some(cycle) = checks.cycle(kind) else {
             return;
         };
+        cycle.running = None;
+        let at = cycle.again(now);
         let (is_news, meaning) = match kind {
             ProbeKind::Check => {
                 let check = checks.check.as_mut();
@@ -193,8 +202,8 @@ impl NodeCore {
         }
     }
 
-    /// Nothing is told of a task's checks once it is being killed or has ended.
-    pub(crate) fn end_checks(&mut self, key: &ExecutorKey, task_id: &str) {
+    /// Nothing is told of a task's checks once it is being killed or has ended, and none goes on.
+    pub(crate) fn end_checks(&mut self, turn: &mut Turn<'_>, key: &ExecutorKey, task_id: &str) {
         let Some(executor) = self.executor_mut(key) else {
             return;
         };
@@ -207,9 +216,18 @@ impl NodeCore {
             .child
             .as_ref()
             .map_or(outer, |it| it.container_id.clone());
-        let checks = entry.checks.take();
-        for (kind, at) in checks.iter().flat_map(|it| it.due()) {
+        let Some(mut checks) = entry.checks.take() else {
+            return;
+        };
+        for (kind, at) in checks.due() {
             self.clear_timer(Some(at), Timer::Probe(container_id.clone(), kind));
+        }
+        // A command that is under way ends with what it looks at, and before the container around it.
+        for kind in [ProbeKind::Check, ProbeKind::Health] {
+            let running = checks.cycle(kind).and_then(|cycle| cycle.running.take());
+            if let Some(container_id) = running {
+                turn.out.push(Effect::Destroy { container_id });
+            }
         }
     }
 }

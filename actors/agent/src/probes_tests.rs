@@ -230,3 +230,37 @@ fn checks_go_on_after_a_restart() {
     answer(&mut node, &id, ProbeKind::Health, 0);
     assert_eq!(node.states(), [], "it was healthy before");
 }
+
+#[test]
+fn a_command_under_way_ends_with_its_task() {
+    let mut node = Node::running();
+    node.run(with_health("t", 3));
+    node.start();
+    node.drain();
+    node.sleep(second(1));
+    let Try::Command(order) = probes(&mut node).remove(0).what else {
+        panic!("no command")
+    };
+    node.said.clear();
+    node.kill("t", None);
+    let destroyed = node.said.iter().filter_map(|effect| match effect {
+        Effect::Destroy { container_id } => Some(container_id),
+        _ => None,
+    });
+    assert_eq!(destroyed.collect::<Vec<_>>(), [&order.container_id]);
+}
+
+#[test]
+fn a_command_without_a_program_is_not_taken_for_the_agents_own() {
+    let mut node = Node::running();
+    let nothing = CommandInfo {
+        shell: Some(false),
+        ..CommandInfo::default()
+    };
+    node.run(TaskInfo {
+        command: Some(nothing),
+        ..task("t")
+    });
+    let order = node.launched().order;
+    assert!(order.program.is_empty() && !order.is_holder);
+}

@@ -81,7 +81,7 @@ impl Storm {
             match effect {
                 Effect::Launch(launch) => {
                     let id = launch.order.container_id;
-                    if launch.order.program.is_empty() {
+                    if launch.order.is_holder {
                         self.pods.push(id.clone());
                     }
                     self.ordered.push(id);

@@ -72,7 +72,8 @@ impl Receive<LaunchGuest> for NodeActor {
         ctx: &mut Context<Self>,
     ) {
         let container_id = message.container_id.clone();
-        if self.core.guest_state(&container_id) != GuestState::Unknown {
+        let is_known = self.core.guest_state(&container_id) != GuestState::Unknown;
+        if is_known || self.core.runs(&container_id) {
             return answer.send(HttpAnswer::ACCEPTED);
         }
         if let Some(refusal) = self.core.guest_refusal(&message) {
@@ -90,6 +91,8 @@ impl Receive<WaitGuest> for NodeActor {
         answer: Answer<Option<ContainerEnd>>,
         _: &mut Context<Self>,
     ) {
+        // Those who have gone away make room.
+        self.answer_waiters();
         if self.waiters.len() < MAX_WAITERS {
             let waiter = Waiter::End(answer);
             self.waiters.push((message.container_id, waiter));

@@ -88,12 +88,12 @@ impl Minimums {
 
 impl Least {
     fn is_there(&self, kinds: &Kinds, bundle: &Bundle) -> bool {
-        let scalars = self.scalars(kinds, bundle);
-        scalars >= self.amount || scalars + self.members(kinds, bundle) >= self.amount
+        self.scalars(kinds, bundle) >= self.amount || self.found(kinds, bundle) >= self.amount
     }
 
     fn found(&self, kinds: &Kinds, bundle: &Bundle) -> i64 {
-        self.scalars(kinds, bundle) + self.members(kinds, bundle)
+        let scalars = self.scalars(kinds, bundle);
+        scalars.saturating_add(self.members(kinds, bundle))
     }
 
     fn scalars(&self, kinds: &Kinds, bundle: &Bundle) -> i64 {
@@ -115,8 +115,9 @@ impl Least {
     fn members(&self, kinds: &Kinds, bundle: &Bundle) -> i64 {
         let discrete = bundle.discrete();
         let mine = discrete.filter(|(kind, _)| kinds.get(*kind).resource_name() == self.name);
+        // Agents say what they have, and may say much.
         mine.map(|(_, value)| count(value).saturating_mul(1000))
-            .sum()
+            .fold(0, i64::saturating_add)
     }
 }
 

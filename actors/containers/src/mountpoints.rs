@@ -8,9 +8,10 @@ use crate::spec::{Credentials, Mount};
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-/// Finds the place for `source`, which is there, or makes it where it lies in the sandbox.
+/// Finds the place for `source`, which is there, or makes it where it lies in the sandbox. A relative source is a
+/// directory of the sandbox.
 ///
 /// Errors: an absolute place that is not there (nothing is made in the host's file system), a relative one that leads
 /// out of the sandbox or is taken by something of another kind.
@@ -21,13 +22,18 @@ pub fn find(
     container_path: &Path,
     read_only: bool,
 ) -> Result<Mount, Error> {
-    let found = std::fs::metadata(source).map_err(Error::file("look at the volume", source))?;
+    let is_directory = source.is_relative() || {
+        let found = std::fs::metadata(source);
+        found
+            .map_err(Error::file("look at the volume", source))?
+            .is_dir()
+    };
     if container_path.is_absolute() {
         std::fs::metadata(container_path)
             .map_err(Error::file("look at the mount point", container_path))?;
     } else {
         let shown = sandbox.join(container_path);
-        let made = make(sandbox, owner, container_path, found.is_dir());
+        let made = make(sandbox, owner, container_path, is_directory);
         made.map_err(|errno| failed("make the mount point", &shown, errno))?;
     }
     Ok(Mount {
@@ -37,16 +43,15 @@ pub fn find(
     })
 }
 
-/// Makes a directory of the sandbox, where it is missing; gives its path.
+/// Makes a directory of the sandbox, where it is missing.
 pub fn directory(
     sandbox: &Path,
     owner: Option<&Credentials>,
     relative: &Path,
-) -> Result<PathBuf, Error> {
+) -> Result<(), Error> {
     let shown = sandbox.join(relative);
     let made = make(sandbox, owner, relative, true);
-    made.map_err(|errno| failed("make the directory", &shown, errno))?;
-    Ok(shown)
+    made.map_err(|errno| failed("make the directory", &shown, errno))
 }
 
 fn make(

@@ -27,8 +27,11 @@ fn a_place_of_the_kind_of_its_source_is_made_in_the_sandbox() {
     }
     assert!(sandbox.join("deep/data").is_dir());
     assert_eq!(fs::read(sandbox.join("deep/one")).unwrap(), b"");
-    let own = directory(&sandbox, None, Path::new("own")).unwrap();
-    assert!(own.is_dir() && own.starts_with(&sandbox));
+    directory(&sandbox, None, Path::new("own")).unwrap();
+    assert!(sandbox.join("own").is_dir());
+    let own = find(&sandbox, None, Path::new("own"), Path::new("shown"), false);
+    assert_eq!(own.unwrap().source, Path::new("own"));
+    assert!(sandbox.join("shown").is_dir());
 }
 
 #[test]

@@ -87,11 +87,12 @@ pub struct Capabilities {
     pub effective: Option<u64>,
 }
 
-/// A directory or file of the host that the command sees in another place, alone with its descendants.
+/// A directory or file that the command sees in another place, alone with its descendants.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mount {
+    /// As the target, a relative one lies in the sandbox, and no link is followed there.
     pub source: PathBuf,
-    /// Where it appears; a relative one lies in the sandbox, and no link is followed there.
+    /// Where it appears.
     pub target: PathBuf,
     /// With all that is mounted beneath it.
     pub read_only: bool,
@@ -375,7 +376,7 @@ fn mount(value: &[u8]) -> Option<Mount> {
     let (&read_only, paths) = value.split_first()?;
     let end = paths.iter().position(|&byte| byte == 0)?;
     let (source, target) = (&paths[..end], &paths[end + 1..]);
-    let is_whole = source.starts_with(b"/") && !target.is_empty() && !target.contains(&0);
+    let is_whole = !source.is_empty() && !target.is_empty() && !target.contains(&0);
     (is_whole && read_only <= 1).then(|| Mount {
         source: path(source),
         target: path(target),

@@ -230,21 +230,23 @@ async fn no_link_of_the_sandbox_leads_a_mount_elsewhere() {
         eprintln!("left out: only root can mount");
         return;
     }
-    let mut spec = bench.shell("true");
-    // As if a task had put it in the place that was made.
-    std::os::unix::fs::symlink("/etc", spec.sandbox.join("data")).unwrap();
-    spec.mounts.push(Mount {
-        source: "/usr".into(),
-        target: "data".into(),
-        read_only: false,
-    });
-    let Err(Error::Launch(failure)) = bench.launch(spec).await else {
-        panic!("the link was followed")
-    };
-    assert_eq!(
-        (failure.stage, failure.errno),
-        (Stage::Mount, rustix::io::Errno::LOOP.raw_os_error())
-    );
+    for (source, target) in [("/usr", "data"), ("data", "/mnt")] {
+        let mut spec = bench.shell("true");
+        // As if a task had put it in the place that was made.
+        std::os::unix::fs::symlink("/etc", spec.sandbox.join("data")).unwrap();
+        spec.mounts.push(Mount {
+            source: source.into(),
+            target: target.into(),
+            read_only: false,
+        });
+        let Err(Error::Launch(failure)) = bench.launch(spec).await else {
+            panic!("the link was followed")
+        };
+        assert_eq!(
+            (failure.stage, failure.errno),
+            (Stage::Mount, rustix::io::Errno::LOOP.raw_os_error())
+        );
+    }
 }
 
 #[tokio::test]

@@ -190,7 +190,14 @@ impl MasterCore {
             .remove(&agent_id_of(&admission.request));
         match refused {
             Some(reason) => self.refuse_agent(admission.token, &reason, false, turn),
-            None => self.admit(admission, turn),
+            None => {
+                let id = agent_id_of(&admission.request);
+                self.admit(admission, turn);
+                let record = self.agents.get(&id).map(|agent| &agent.record);
+                if record.is_some_and(|it| self.machines.is_down(&it.info.hostname, &it.pid)) {
+                    self.end_agent_that_is_down(&id, turn);
+                }
+            }
         }
     }
 

@@ -37,7 +37,7 @@ impl MasterCore {
         if !self.deactivated.contains(id) {
             return turn.answer(token, Answer::refused(400, "Agent is not deactivated"));
         }
-        if self.draining.get(id).is_some_and(is_draining) {
+        if self.draining.get(id).is_some_and(is_draining) || self.begins_to_drain(id) {
             let text = "Agent is still in the DRAINING state";
             return turn.answer(token, Answer::refused(400, text));
         }

@@ -76,6 +76,7 @@ impl MasterCore {
     ) {
         if let Some(reason) = refused {
             tracing::info!(agent = id, reason, "the agent does not drain");
+            self.look_at_drain(id, turn);
             let text = "Agent removed while processing the call";
             return turn.answer(token, Answer::refused(409, text));
         }
@@ -128,12 +129,16 @@ impl MasterCore {
 
     /// What is left to be written is under way.
     pub(crate) fn ends_drain_of(&self, id: &str) -> bool {
-        self.agents_in_transition.contains(id) || self.is_being_marked_drained(id)
+        let mut pending = self.pending.values();
+        let is_marked =
+            pending.any(|it| matches!(it, Pending::Drained { agent_id, .. } if agent_id == id));
+        is_marked || self.agents_in_transition.contains(id) || self.begins_to_drain(id)
     }
 
-    fn is_being_marked_drained(&self, id: &str) -> bool {
+    /// An order to drain is being written; what comes after it looks anew.
+    pub(crate) fn begins_to_drain(&self, id: &str) -> bool {
         let mut pending = self.pending.values();
-        pending.any(|it| matches!(it, Pending::Drained { agent_id, .. } if agent_id == id))
+        pending.any(|it| matches!(it, Pending::Draining { agent_id, .. } if agent_id == id))
     }
 
     pub(crate) fn drained_written(
@@ -146,7 +151,12 @@ impl MasterCore {
         if let Some(reason) = refused {
             return tracing::info!(agent = id, reason, "the agent is not marked as drained");
         }
-        let Some(known) = self.draining.get_mut(id) else {
+        // An order that was written meanwhile has the last word.
+        let before = DrainInfo {
+            state: DrainState::Draining as i32,
+            ..info
+        };
+        let Some(known) = self.draining.get_mut(id).filter(|it| **it == before) else {
             return;
         };
         tracing::info!(agent = id, "the agent is drained");

@@ -74,6 +74,46 @@ fn an_agent_that_returns_while_it_drains_is_told_again_whoever_leads() {
 }
 
 #[test]
+fn an_agent_that_is_lost_while_it_drains_goes_on_when_it_is_back() {
+    for mark_gone in [false, true] {
+        let mut stage = Stage::new();
+        let node = stage.agent("cpus:4;mem:4096");
+        let fw = stage.subscribe(json!({"failover_timeout": 600.0}));
+        stage.run(&fw, &node, "t", "cpus:1;mem:32");
+        let task = stage.task(&fw, "t");
+        stage.operator(drain(&node, mark_gone));
+        stage.lose(&node);
+        stage.pass(Duration::from_secs(601));
+        assert!(stage.core.unreachable_agents.contains_key(&node.id));
+        assert!(!stage.core.gone_agents.contains_key(&node.id));
+        let (node, _) = stage.back(&node, vec![task]);
+        assert_eq!(state(&stage, &node), Some(DrainState::Draining));
+        assert_eq!(stage.ordered(&node).first().unwrap(), "drain");
+    }
+}
+
+#[test]
+fn what_is_being_written_is_neither_called_off_nor_overtaken() {
+    let mut stage = Stage::new();
+    let node = stage.agent("cpus:4");
+    stage.operator(
+        json!({"type": "DEACTIVATE_AGENT", "deactivate_agent": {"agent_id": {"value": node.id}}}),
+    );
+    stage.hold_writes = true;
+    let first = stage.operator_asks(drain(&node, false));
+    let off = stage.operator_asks(reactivate(&node));
+    let refused = Answer::refused(400, "Agent is still in the DRAINING state");
+    assert_eq!(stage.answer(off), Some(refused));
+    stage.finish_write();
+    assert_eq!(stage.answer(first), Some(Answer::OK));
+    // It is drained at once, and that is being written.
+    let gone = stage.operator_asks(drain(&node, true));
+    stage.release_writes();
+    assert_eq!(stage.answer(gone), Some(Answer::OK));
+    assert!(stage.core.gone_agents.contains_key(&node.id));
+}
+
+#[test]
 fn with_mark_gone_it_is_gone_when_it_is_drained() {
     let mut stage = Stage::new();
     let node = stage.agent("cpus:4;mem:4096");

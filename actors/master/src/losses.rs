@@ -152,13 +152,16 @@ impl MasterCore {
         refused: Option<String>,
         turn: &mut Turn<'_>,
     ) {
-        self.agents_in_transition.remove(id);
         if let Some(reason) = refused {
+            self.agents_in_transition.remove(id);
             tracing::warn!(agent = id, reason, "agent not marked unreachable");
-            return;
+            // Its last task may have ended meanwhile.
+            return self.look_at_drain(id, turn);
         }
         self.unreachable_agents.insert(id.to_string(), at);
+        // What goes with it has not ended: an agent that drains does not end that here.
         self.remove_agent(id, AgentEnd::Unreachable, at, turn);
+        self.agents_in_transition.remove(id);
     }
 
     /// MARK_AGENT_GONE: written first, then told.

@@ -208,9 +208,14 @@ impl MasterCore {
         let down = self.agents.iter().filter(|(_, agent)| is_down(agent));
         let down: Vec<String> = down.map(|(id, _)| id.clone()).collect();
         for id in down {
-            self.shutdown_agent(&id, "Operator initiated 'Machine DOWN'", turn);
-            self.leave(&id, "its machine is down for maintenance", turn);
+            self.end_agent_that_is_down(&id, turn);
         }
+    }
+
+    /// Also where it was admitted, or came back, while that its machine is down was being written.
+    pub(crate) fn end_agent_that_is_down(&mut self, id: &str, turn: &mut Turn<'_>) {
+        self.shutdown_agent(id, "Operator initiated 'Machine DOWN'", turn);
+        self.leave(id, "its machine is down for maintenance", turn);
     }
 
     /// What is written is true: agents whose time of unavailability changed are offered anew, and asked for anew.
@@ -237,7 +242,6 @@ impl MasterCore {
         }
     }
 
-    /// An agent that is new here may be on a machine of the schedule.
     /// The machine of an agent, as texts show it, if there is maintenance planned for it.
     pub(crate) fn scheduled_machine_of(&self, id: &str) -> Option<String> {
         let record = &self.agents.get(id)?.record;
@@ -249,6 +253,7 @@ impl MasterCore {
         }))
     }
 
+    /// An agent that is new here may be on a machine of the schedule.
     pub(crate) fn look_up_schedule(&mut self, id: &str, turn: &mut Turn<'_>) {
         let record = &self.agents[id].record;
         let found = self

@@ -225,6 +225,24 @@ fn agents_of_a_machine_that_goes_down_end_and_are_not_let_in_until_it_is_up() {
 }
 
 #[test]
+fn no_agent_slips_onto_a_machine_while_that_it_is_down_is_being_written() {
+    let mut stage = Stage::new();
+    let node = stage.agent("cpus:4;mem:4096");
+    let host = node.request.agent_info.hostname.clone();
+    let machine = json!({"hostname": host, "ip": "127.0.0.1"});
+    stage.operator(schedule(json!([window(json!([machine]))])));
+    stage.hold_writes = true;
+    stage.operator_asks(start(json!([machine])));
+    let mut request = node.request;
+    request.agent_info.id = None;
+    request.pid = "slave(1)@127.0.0.1:9".to_string();
+    let peer = tepui_messages::master::PeerId(stage.next());
+    stage.begin_registration(peer, request);
+    stage.release_writes();
+    assert!(stage.core.agents.is_empty());
+}
+
+#[test]
 fn starts_of_maintenance_that_overlap_do_not_undo_each_other() {
     let mut stage = Stage::new();
     let [a, b] = ["a", "b"].map(|name| json!({"hostname": name}));

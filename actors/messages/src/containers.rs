@@ -15,8 +15,10 @@ pub struct LaunchOrder {
     pub container_id: String,
     /// As [`ContainerRuntime::prepare`] made it; the command starts in it, `stdout` and `stderr` lie in it.
     pub sandbox: PathBuf,
-    /// Without a slash it is looked up in the `PATH` of `env`. Without any, the container has no command: a process
-    /// of the launcher's own stands for it until SIGTERM, and other containers are launched within it.
+    /// Other containers are launched within it, and it has no command: a process of the launcher's own stands for it
+    /// until SIGTERM.
+    pub is_holder: bool,
+    /// Without a slash it is looked up in the `PATH` of `env`.
     pub program: String,
     /// The whole argument vector, its first element included.
     pub argv: Vec<String>,

@@ -66,23 +66,24 @@ fn mount(spec: &LaunchSpec, order: &MountOrder) -> Result<Option<Mount>, String>
     let owner = spec.credentials.as_ref();
     let place = &order.container_path;
     let source = match &order.source {
-        MountSource::Host(path) => path.clone(),
+        MountSource::Host(path) => path,
         MountSource::Sandbox(path) => {
             let made = mountpoints::directory(&spec.sandbox, owner, path);
-            made.map_err(|error| told(&error))?
+            made.map_err(|error| told(&error))?;
+            path
         }
     };
-    check(&source, place)?;
-    if source == spec.sandbox.join(place) && !order.read_only {
+    check(source, place)?;
+    if source == place && !order.read_only {
         return Ok(None);
     }
-    let found = mountpoints::find(&spec.sandbox, owner, &source, place, order.read_only);
+    let found = mountpoints::find(&spec.sandbox, owner, source, place, order.read_only);
     found.map(Some).map_err(|error| told(&error))
 }
 
 /// In the words of Mesos.
 fn check(source: &Path, place: &Path) -> Result<(), String> {
-    if !source.exists() {
+    if source.is_absolute() && !source.exists() {
         let source = source.display();
         return Err(format!(
             "Path '{source}' in HOST_PATH volume does not exist"

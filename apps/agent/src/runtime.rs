@@ -131,7 +131,14 @@ impl Inner {
     }
 
     async fn launch(self: &Arc<Self>, order: LaunchOrder) -> Result<RunningContainer, String> {
-        let spec = self.spec(order)?;
+        let spec = if order.confinement.mounts.is_empty() {
+            self.spec(order)?
+        } else {
+            // What they name may lie on a disk that does not answer: nobody else waits for it.
+            let inner = Arc::clone(self);
+            let spec = tokio::task::spawn_blocking(move || inner.spec(order));
+            spec.await.map_err(|error| error.to_string())??
+        };
         let launched = self.launcher.launch(spec).await;
         self.sandboxes.refill();
         Ok(self.adopt(launched.map_err(|error| told(&error))?))
@@ -139,7 +146,7 @@ impl Inner {
 
     fn spec(&self, order: LaunchOrder) -> Result<LaunchSpec, String> {
         let runtime_dir = self.dir(&order.container_id);
-        let holds = order.program.is_empty();
+        let holds = order.is_holder;
         let command = if holds {
             Command::Program {
                 program: self.launcher.shim().into(),
@@ -152,12 +159,12 @@ impl Inner {
             }
         };
         let mut spec = LaunchSpec::new(order.container_id, order.sandbox, runtime_dir, command);
-        let variables = order.env.into_iter();
-        spec.env = variables
-            .map(|(name, value)| (name.into(), value.into()))
-            .collect();
-        // A holder is the agent's own program, which others may have no right to reach.
+        // A holder is the agent's own program, which others may have no right to reach, and nobody's variables reach it.
         if !holds {
+            let variables = order.env.into_iter();
+            spec.env = variables
+                .map(|(name, value)| (name.into(), value.into()))
+                .collect();
             spec.credentials = credentials(order.user.as_deref())?;
         }
         spec.limits = limits(&order.amounts);

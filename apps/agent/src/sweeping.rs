@@ -20,7 +20,12 @@ pub(crate) async fn sweep<N: Ask<GetNodeState>>(node: N, work_dir: PathBuf) -> I
         let (live, work_dir) = (in_use(&state), work_dir.clone());
         let swept = tokio::task::spawn_blocking(move || {
             let allowed = gc::allowed_age(gc::used(&work_dir)?);
-            std::io::Result::Ok(gc::sweep(&work_dir, &live, allowed, SystemTime::now()))
+            let look = gc::Look {
+                allowed,
+                now: SystemTime::now(),
+                changed: gc::last_change,
+            };
+            std::io::Result::Ok(gc::sweep(&work_dir, &live, &look))
         });
         match swept.await {
             Ok(Ok(gc::Swept { removed: 0, .. })) | Err(_) => {}

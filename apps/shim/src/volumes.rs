@@ -2,7 +2,7 @@
 //! who may put links there at any moment.
 
 use crate::sys;
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
+use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use rustix::mount::{MountPropagationFlags, MoveMountFlags, OpenTreeFlags};
 use std::os::fd::{AsFd, OwnedFd};
@@ -24,8 +24,10 @@ pub(crate) fn mount(spec: &ShimSpec) -> Result<(), Errno> {
 fn show(sandbox: &Path, mount: &Mount) -> Result<(), Errno> {
     let flags = OpenTreeFlags::OPEN_TREE_CLONE
         | OpenTreeFlags::OPEN_TREE_CLOEXEC
-        | OpenTreeFlags::AT_RECURSIVE;
-    let tree = rustix::mount::open_tree(CWD, &mount.source, flags)?;
+        | OpenTreeFlags::AT_RECURSIVE
+        | OpenTreeFlags::AT_EMPTY_PATH;
+    let source = place(sandbox, &mount.source)?;
+    let tree = rustix::mount::open_tree(&source, "", flags)?;
     if mount.read_only {
         sys::make_read_only(tree.as_fd())?;
     }
@@ -35,12 +37,12 @@ fn show(sandbox: &Path, mount: &Mount) -> Result<(), Errno> {
     rustix::mount::move_mount(&tree, "", &target, "", by_descriptors)
 }
 
-fn place(sandbox: &Path, target: &Path) -> Result<OwnedFd, Errno> {
+fn place(sandbox: &Path, path: &Path) -> Result<OwnedFd, Errno> {
     let flags = OFlags::PATH | OFlags::CLOEXEC;
-    if target.is_absolute() {
-        return rustix::fs::open(target, flags, Mode::empty());
+    if path.is_absolute() {
+        return rustix::fs::open(path, flags, Mode::empty());
     }
     let sandbox = rustix::fs::open(sandbox, flags | OFlags::DIRECTORY, Mode::empty())?;
     let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-    rustix::fs::openat2(&sandbox, target, flags, Mode::empty(), beneath)
+    rustix::fs::openat2(&sandbox, path, flags, Mode::empty(), beneath)
 }
