@@ -14,6 +14,7 @@ use crate::{
     effect::{Effect, ExecutorKey, Fate, Keep, Launch},
     order,
     probes::CHECK,
+    unsupported,
 };
 
 /// Standing alone they lie there, below the work directory (Mesos' layout).
@@ -72,7 +73,7 @@ impl NodeCore {
         if asked.command.is_none() {
             return Some("a container without a command has nothing to run".to_owned());
         }
-        let problem = asked.container.as_ref().and_then(order::unsupported_guest);
+        let problem = asked.container.as_ref().and_then(unsupported::of_guest);
         problem.map(|_| "The provided ContainerInfo is not supported".to_owned())
     }
 

@@ -10,11 +10,13 @@ use tepui_protocol::{
 };
 
 use crate::{
+    command_executor,
     core::{NodeCore, Timer, Turn, task_key},
     effect::{Effect, ExecutorKey, Keep, Launch},
     order,
     status::{self, Verdict},
     tables::{self, Executor, Framework, Stage, TaskEntry},
+    unsupported,
 };
 
 impl NodeCore {
@@ -28,7 +30,7 @@ impl NodeCore {
             return;
         }
         let launch_executor = run.launch_executor;
-        if let Some(problem) = order::unsupported(&task) {
+        if let Some(problem) = unsupported::of_task(&task) {
             let verdict = Verdict::agent(
                 TaskState::TaskFailed,
                 Reason::ContainerLaunchFailed,
@@ -68,7 +70,7 @@ impl NodeCore {
         info: FrameworkInfo,
     ) -> Option<String> {
         let id = info.id.as_ref()?.value.clone();
-        if !order::names_directory(&id) {
+        if !unsupported::names_directory(&id) {
             return None;
         }
         if let Some(known) = self.frameworks.get_mut(&id) {
@@ -109,7 +111,7 @@ impl NodeCore {
             );
             return self.refuse(turn, framework_id, &task, verdict, false);
         }
-        let info = order::command_executor(&self.config, framework, &task);
+        let info = command_executor::info(&self.config, framework, &task);
         let task = Arc::new(task);
         let key = self.start_executor(turn, framework_id, info, Some(&task));
         self.enqueue(turn, &key, task, None);

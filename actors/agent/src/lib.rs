@@ -8,6 +8,7 @@
 pub mod actor;
 mod carry;
 pub mod checks;
+mod command_executor;
 pub mod config;
 mod confinement;
 pub mod core;
@@ -25,6 +26,7 @@ mod prober;
 pub mod probes;
 mod status;
 mod tables;
+mod unsupported;
 pub mod updates;
 
 mod children;

@@ -1,5 +1,5 @@
 //! From what a framework described to what the container runtime is ordered: command line, environment, user,
-//! limits, and what this agent cannot do. Pure.
+//! limits. What this agent cannot do is in [`crate::unsupported`]. Pure.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -8,14 +8,10 @@ use tepui_messages::containers::{
 };
 use tepui_protocol::{
     durations::duration_text,
-    v1::{
-        CommandInfo, ContainerInfo, ExecutorInfo, LinuxInfo, Resource, TaskInfo, Volume,
-        container_info, executor_info, resource, value,
-    },
+    v1::{CommandInfo, ContainerInfo, Resource, TaskInfo, Volume},
 };
 
 use crate::{
-    checks,
     config::NodeConfig,
     confinement,
     effect::Launch,
@@ -24,124 +20,9 @@ use crate::{
 };
 
 /// What the command executor of Mesos takes for itself; only the agent knows of it.
-const OVERHEAD_CPUS: f64 = 0.1;
-const OVERHEAD_MEM_MB: f64 = 32.0;
-/// A command longer than this is cut in the executor's name, to the second number and three points.
-const NAME_COMMAND_MAX: usize = 15;
-const NAME_COMMAND_CUT: usize = 12;
+pub(crate) const OVERHEAD_CPUS: f64 = 0.1;
+pub(crate) const OVERHEAD_MEM_MB: f64 = 32.0;
 const MEGABYTE: f64 = 1_048_576.0;
-
-/// Whether an id can name a directory, and only one. The master checks ids too; paths are made here.
-pub(crate) fn names_directory(id: &str) -> bool {
-    !id.is_empty() && id != "." && id != ".." && !id.contains(['/', '\0'])
-}
-
-/// Why this agent cannot run the task, in words for the framework.
-pub(crate) fn unsupported(task: &TaskInfo) -> Option<String> {
-    let executor_id = task
-        .executor
-        .as_ref()
-        .map(|executor| &executor.executor_id.value);
-    if !names_directory(executor_id.unwrap_or(&task.task_id.value)) {
-        return Some("The executor's id cannot name a directory".to_owned());
-    }
-    let executor = task.executor.as_ref();
-    let is_pod = executor.is_some_and(|it| it.r#type() == executor_info::Type::Default);
-    if executor.is_some_and(|executor| !is_pod && executor.command.is_none()) {
-        return Some("The executor has no command to run".to_owned());
-    }
-    if is_pod && !names_directory(&task.task_id.value) {
-        return Some("The task's id cannot name a directory".to_owned());
-    }
-    let agent_plays_executor = executor.is_none() || is_pod;
-    if let Some(problem) = checks::unsupported(task).filter(|_| agent_plays_executor) {
-        return Some(problem);
-    }
-    let own = task.container.iter();
-    let (own_part, outer_part) = match is_pod {
-        true => (Part::Within, Part::Outer),
-        false => (Part::Whole, Part::Whole),
-    };
-    let own = own.filter_map(|it| unsupported_container(it, own_part));
-    let outer = executor.and_then(|it| it.container.as_ref());
-    own.chain(outer.and_then(|it| unsupported_container(it, outer_part)))
-        .next()
-}
-
-fn unsupported_container(container: &ContainerInfo, part: Part) -> Option<String> {
-    let image = container
-        .mesos
-        .as_ref()
-        .is_some_and(|it| it.image.is_some());
-    if container.r#type == container_info::Type::Docker as i32 || image {
-        // The text of Mesos where no containerizer takes a container.
-        return Some(
-            "None of the enabled containerizers (mesos) could create a container for the provided \
-             TaskInfo/ExecutorInfo message"
-                .to_owned(),
-        );
-    }
-    let confinement = match confinement::of(container) {
-        Ok(confinement) => confinement,
-        Err(problem) => return Some(problem),
-    };
-    let linux = container.linux_info.as_ref();
-    let unknown = [
-        (
-            "volumes of this kind",
-            match part {
-                Part::Whole => container.volumes.len() > confinement.mounts.len(),
-                Part::Within => false,
-                Part::Outer => !container.volumes.is_empty(),
-            },
-        ),
-        (
-            "a network of its own",
-            container.network_infos.iter().any(|it| it.name.is_some()),
-        ),
-        (
-            "these Linux settings",
-            linux.is_some_and(|it| !part.can_have(it)),
-        ),
-        (
-            "rlimits",
-            part == Part::Outer && !confinement.rlimits.is_empty(),
-        ),
-        ("a terminal", container.tty_info.is_some()),
-    ];
-    let (what, _) = unknown.into_iter().find(|(_, wanted)| *wanted)?;
-    Some(format!("This agent does not give containers {what} yet"))
-}
-
-/// The part that a container plays.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Part {
-    /// It is all that its executor, or its task with a command, has.
-    Whole,
-    /// It is to be within another one, with which it may share directories and cgroups.
-    Within,
-    /// Others are launched within it, and nothing else runs in it.
-    Outer,
-}
-
-impl Part {
-    fn can_have(self, linux: &LinuxInfo) -> bool {
-        let capabilities = self != Part::Outer;
-        let known = LinuxInfo {
-            share_cgroups: linux.share_cgroups.filter(|_| self == Part::Within),
-            // All see all processes of the machine.
-            share_pid_namespace: linux.share_pid_namespace.filter(|shares| *shares),
-            capability_info: linux.capability_info.clone().filter(|_| capabilities),
-            effective_capabilities: linux
-                .effective_capabilities
-                .clone()
-                .filter(|_| capabilities),
-            bounding_capabilities: linux.bounding_capabilities.clone().filter(|_| capabilities),
-            ..LinuxInfo::default()
-        };
-        *linux == known
-    }
-}
 
 fn shared_directory(volume: &Volume) -> Option<SharedDirectory> {
     Some(SharedDirectory {
@@ -244,11 +125,6 @@ pub(crate) fn check_order(
     }
 }
 
-/// Why a container that a client of the API asks for cannot be as it describes it.
-pub(crate) fn unsupported_guest(container: &ContainerInfo) -> Option<String> {
-    unsupported_container(container, Part::Whole)
-}
-
 /// What starts a container that a client of the API asks for.
 pub(crate) fn guest_order(
     config: &NodeConfig,
@@ -319,83 +195,6 @@ fn sum_of_all<'a>(
             }
         }),
     }
-}
-
-/// The `ExecutorInfo` that an agent makes for a task with a command.
-pub(crate) fn command_executor(
-    config: &NodeConfig,
-    framework: &Framework,
-    task: &TaskInfo,
-) -> ExecutorInfo {
-    let helper = |name: &str| config.launcher_dir.join(name).display().to_string();
-    let role = task
-        .resources
-        .iter()
-        .find_map(|resource| resource.allocation_info.clone());
-    let empty = CommandInfo::default();
-    let command = task.command.as_ref().unwrap_or(&empty);
-    ExecutorInfo {
-        executor_id: crate::tables::executor_id(&task.task_id.value),
-        framework_id: framework.info.id.clone(),
-        command: Some(CommandInfo {
-            uris: command.uris.clone(),
-            environment: command.environment.clone(),
-            shell: Some(false),
-            value: Some(helper("mesos-executor")),
-            arguments: vec![
-                "mesos-executor".to_owned(),
-                format!("--launcher_dir={}", config.launcher_dir.display()),
-            ],
-            user: command.user.clone(),
-        }),
-        container: task.container.clone(),
-        resources: vec![
-            scalar("cpus", OVERHEAD_CPUS, role.clone()),
-            scalar("mem", OVERHEAD_MEM_MB, role),
-        ],
-        name: Some(command_executor_name(task)),
-        source: Some(task.task_id.value.clone()),
-        discovery: task.discovery.clone(),
-        labels: task.labels.clone(),
-        ..ExecutorInfo::default()
-    }
-}
-
-fn scalar(name: &str, amount: f64, role: Option<resource::AllocationInfo>) -> Resource {
-    Resource {
-        name: name.to_owned(),
-        r#type: value::Type::Scalar as i32,
-        scalar: Some(value::Scalar { value: amount }),
-        allocation_info: role,
-        ..Resource::default()
-    }
-}
-
-fn command_executor_name(task: &TaskInfo) -> String {
-    let command = task.command.as_ref();
-    let shell = command.is_none_or(is_shell);
-    let value = command.and_then(|command| command.value.as_deref());
-    let shown = match (shell, value) {
-        (true, Some(value)) => format!("sh -c '{}'", cut(value)),
-        (true, None) => "NO COMMAND".to_owned(),
-        (false, Some(value)) => {
-            let arguments = command.map_or_else(String::new, |it| it.arguments.join(", "));
-            format!("[{value}, {}]", cut(&arguments))
-        }
-        (false, None) => "NO EXECUTABLE".to_owned(),
-    };
-    format!(
-        "Command Executor (Task: {}) (Command: {shown})",
-        task.task_id.value
-    )
-}
-
-fn cut(text: &str) -> String {
-    if text.len() <= NAME_COMMAND_MAX {
-        return text.to_owned();
-    }
-    let end = text.floor_char_boundary(NAME_COMMAND_CUT);
-    format!("{}...", &text[..end])
 }
 
 /// The order that starts an executor, or the command of a command task.
@@ -493,7 +292,7 @@ fn command_line(command: &CommandInfo) -> (String, Vec<String>) {
     (value, argv)
 }
 
-fn is_shell(command: &CommandInfo) -> bool {
+pub(crate) fn is_shell(command: &CommandInfo) -> bool {
     command.shell.unwrap_or(true)
 }
 

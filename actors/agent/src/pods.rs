@@ -15,6 +15,7 @@ use crate::{
     order,
     status::{self, Verdict},
     tables::{Child, Executor, Stage},
+    unsupported,
 };
 
 impl NodeCore {
@@ -67,7 +68,7 @@ impl NodeCore {
         if let Some(verdict) = self.draining_verdict(framework_id) {
             return Some(verdict);
         }
-        if let Some(problem) = tasks.iter().find_map(order::unsupported) {
+        if let Some(problem) = tasks.iter().find_map(unsupported::of_task) {
             let (state, reason) = (TaskState::TaskFailed, Reason::ContainerLaunchFailed);
             return Some(Verdict::agent(state, reason, problem));
         }

@@ -11,7 +11,7 @@ use tepui_protocol::{
     v1::{Resource, resource::disk_info::source::Type},
 };
 
-use crate::order::names_directory;
+use crate::unsupported::names_directory;
 
 /// The directory of a volume; `None` for what is no volume of the agent's own, or has an id that names no directory.
 fn directory(work_dir: &Path, entry: &Entry) -> Option<VolumeDirectory> {

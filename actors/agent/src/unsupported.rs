@@ -1,0 +1,122 @@
+//! What this agent cannot do for a task or a container, in words for whoever asked. Pure.
+
+use tepui_protocol::v1::{ContainerInfo, LinuxInfo, TaskInfo, container_info, executor_info};
+
+use crate::{checks, confinement};
+
+/// Whether an id can name a directory, and only one. The master checks ids too; paths are made here.
+pub(crate) fn names_directory(id: &str) -> bool {
+    !id.is_empty() && id != "." && id != ".." && !id.contains(['/', '\0'])
+}
+
+/// Why this agent cannot run the task, in words for the framework.
+pub(crate) fn of_task(task: &TaskInfo) -> Option<String> {
+    let executor_id = task
+        .executor
+        .as_ref()
+        .map(|executor| &executor.executor_id.value);
+    if !names_directory(executor_id.unwrap_or(&task.task_id.value)) {
+        return Some("The executor's id cannot name a directory".to_owned());
+    }
+    let executor = task.executor.as_ref();
+    let is_pod = executor.is_some_and(|it| it.r#type() == executor_info::Type::Default);
+    if executor.is_some_and(|executor| !is_pod && executor.command.is_none()) {
+        return Some("The executor has no command to run".to_owned());
+    }
+    if is_pod && !names_directory(&task.task_id.value) {
+        return Some("The task's id cannot name a directory".to_owned());
+    }
+    let agent_plays_executor = executor.is_none() || is_pod;
+    if let Some(problem) = checks::unsupported(task).filter(|_| agent_plays_executor) {
+        return Some(problem);
+    }
+    let own = task.container.iter();
+    let (own_part, outer_part) = match is_pod {
+        true => (Part::Within, Part::Outer),
+        false => (Part::Whole, Part::Whole),
+    };
+    let own = own.filter_map(|it| of_container(it, own_part));
+    let outer = executor.and_then(|it| it.container.as_ref());
+    own.chain(outer.and_then(|it| of_container(it, outer_part)))
+        .next()
+}
+
+fn of_container(container: &ContainerInfo, part: Part) -> Option<String> {
+    let image = container
+        .mesos
+        .as_ref()
+        .is_some_and(|it| it.image.is_some());
+    if container.r#type == container_info::Type::Docker as i32 || image {
+        // The text of Mesos where no containerizer takes a container.
+        return Some(
+            "None of the enabled containerizers (mesos) could create a container for the provided \
+             TaskInfo/ExecutorInfo message"
+                .to_owned(),
+        );
+    }
+    let confinement = match confinement::of(container) {
+        Ok(confinement) => confinement,
+        Err(problem) => return Some(problem),
+    };
+    let linux = container.linux_info.as_ref();
+    let unknown = [
+        (
+            "volumes of this kind",
+            match part {
+                Part::Whole => container.volumes.len() > confinement.mounts.len(),
+                Part::Within => false,
+                Part::Outer => !container.volumes.is_empty(),
+            },
+        ),
+        (
+            "a network of its own",
+            container.network_infos.iter().any(|it| it.name.is_some()),
+        ),
+        (
+            "these Linux settings",
+            linux.is_some_and(|it| !part.can_have(it)),
+        ),
+        (
+            "rlimits",
+            part == Part::Outer && !confinement.rlimits.is_empty(),
+        ),
+        ("a terminal", container.tty_info.is_some()),
+    ];
+    let (what, _) = unknown.into_iter().find(|(_, wanted)| *wanted)?;
+    Some(format!("This agent does not give containers {what} yet"))
+}
+
+/// The part that a container plays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// It is all that its executor, or its task with a command, has.
+    Whole,
+    /// It is to be within another one, with which it may share directories and cgroups.
+    Within,
+    /// Others are launched within it, and nothing else runs in it.
+    Outer,
+}
+
+impl Part {
+    fn can_have(self, linux: &LinuxInfo) -> bool {
+        let capabilities = self != Part::Outer;
+        let known = LinuxInfo {
+            share_cgroups: linux.share_cgroups.filter(|_| self == Part::Within),
+            // All see all processes of the machine.
+            share_pid_namespace: linux.share_pid_namespace.filter(|shares| *shares),
+            capability_info: linux.capability_info.clone().filter(|_| capabilities),
+            effective_capabilities: linux
+                .effective_capabilities
+                .clone()
+                .filter(|_| capabilities),
+            bounding_capabilities: linux.bounding_capabilities.clone().filter(|_| capabilities),
+            ..LinuxInfo::default()
+        };
+        *linux == known
+    }
+}
+
+/// Why a container that a client of the API asks for cannot be as it describes it.
+pub(crate) fn of_guest(container: &ContainerInfo) -> Option<String> {
+    of_container(container, Part::Whole)
+}
