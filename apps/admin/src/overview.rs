@@ -198,6 +198,7 @@ fn agent_row(agent: &Value) -> Value {
         "address": address(agent),
         "active": agent["active"],
         "deactivated": agent["deactivated"],
+        "drain": agent["drain_info"]["state"],
         "version": agent["version"],
         "registered_ms": millis(&agent["registered_time"]),
         "running": agent["TASK_RUNNING"],

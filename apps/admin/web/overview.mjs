@@ -122,8 +122,9 @@ const Frameworks = ({ rows, omitted }) => html`<${Card} title="Frameworks" note=
     : html`<${Empty}>No framework is subscribed. A Mesos framework connects to this address; <code>tepui run -- CMD</code> is one too.<//>`}
 <//>`;
 
-function agentState({ active, deactivated }) {
+function agentState({ active, deactivated, drain }) {
   if (active) return html`<${State} state="active" as="good" />`;
+  if (drain) return html`<${State} state=${drain.toLowerCase()} as=${drain === "DRAINING" ? "wait" : "idle"} />`;
   return html`<${State} state=${deactivated ? "deactivated" : "disconnected"} as=${deactivated ? "idle" : "bad"} />`;
 }
 
