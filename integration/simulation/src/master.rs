@@ -60,6 +60,7 @@ pub struct Realm {
     pub links: Arc<RaftLinks>,
     pub roster: Roster,
     pub planted: Planted,
+    pub election_timeout: Duration,
     pub reigns: Arc<AtomicU64>,
 }
 
@@ -145,6 +146,7 @@ impl MasterHost {
             roster: &self.realm.roster,
             history: &self.realm.history,
             planted: self.realm.planted,
+            election_timeout: self.realm.election_timeout,
             random: self.random.fork(),
             stalled_until: &self.stalled_until,
             clock: &self.realm.clock,

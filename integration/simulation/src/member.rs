@@ -208,6 +208,8 @@ pub struct Start<'a> {
     pub roster: &'a Roster,
     pub history: &'a History,
     pub planted: Planted,
+    /// The same for all of a group.
+    pub election_timeout: Duration,
     pub random: Random,
     /// Nanoseconds of [`Clock::nanos`] until which the disk answers nobody.
     pub stalled_until: &'a Arc<AtomicU64>,
@@ -268,6 +270,7 @@ impl Start<'_> {
     /// Small logs, so that snapshots are part of every run.
     fn options(&mut self) -> Options {
         let options = Options::new(self.id, self.founders);
+        let options = options.with_election_timeout(self.election_timeout);
         // Never the same for two members, or they could stand for election together for ever.
         let wait = options.election_ticks as u64 + 2 * self.id + self.random.below(2);
         Options {
