@@ -46,7 +46,6 @@ pub enum Outcome {
 #[derive(Debug, Clone)]
 pub(crate) struct Cycle {
     pub(crate) trial: Trial,
-    pub(crate) delay: Duration,
     pub(crate) interval: Duration,
     /// `None`: it may take as long as it takes.
     pub(crate) timeout: Option<Duration>,
@@ -137,13 +136,13 @@ fn seconds(text: f64) -> Duration {
 }
 
 impl Cycle {
-    fn new(trial: Trial, [delay, interval, timeout]: [f64; 3]) -> Self {
+    /// The first try comes when the delay is over.
+    fn new(trial: Trial, [delay, interval, timeout]: [f64; 3], now: Duration) -> Self {
         Self {
             trial,
-            delay: seconds(delay),
             interval: seconds(interval).max(SHORTEST_INTERVAL),
             timeout: Some(seconds(timeout)).filter(|it| !it.is_zero()),
-            due: None,
+            due: Some(now + seconds(delay)),
             running: None,
         }
     }
@@ -164,8 +163,7 @@ impl Check {
             info.interval_seconds(),
             info.timeout_seconds(),
         ];
-        let mut cycle = Cycle::new(trial, times);
-        cycle.due = Some(now + cycle.delay);
+        let cycle = Cycle::new(trial, times, now);
         let empty = empty_check_status(info);
         let last = told.and_then(|status| status.check_status);
         Some(Self {
@@ -216,8 +214,7 @@ impl Health {
             info.interval_seconds(),
             info.timeout_seconds(),
         ];
-        let mut cycle = Cycle::new(trial, times);
-        cycle.due = Some(now + cycle.delay);
+        let cycle = Cycle::new(trial, times, now);
         let last = told.and_then(|status| status.healthy);
         Some(Self {
             cycle,

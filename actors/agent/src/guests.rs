@@ -32,6 +32,17 @@ pub(crate) struct Guest {
     pub(crate) orphan: bool,
 }
 
+impl Guest {
+    fn new(sandbox: PathBuf) -> Self {
+        Self {
+            sandbox,
+            pid: None,
+            end: None,
+            orphan: false,
+        }
+    }
+}
+
 /// How far a guest's launch is.
 #[derive(Debug, Clone, PartialEq)]
 pub enum GuestState {
@@ -171,13 +182,7 @@ impl NodeCore {
             container_id: container_id.clone(),
             sandbox: sandbox.clone(),
         });
-        let guest = Guest {
-            sandbox,
-            pid: None,
-            end: None,
-            orphan: false,
-        };
-        self.guests.insert(container_id, guest);
+        self.guests.insert(container_id, Guest::new(sandbox));
         turn.out.push(Effect::Launch(Box::new(Launch {
             order,
             uris: command.uris,
@@ -315,13 +320,7 @@ impl NodeCore {
     }
 
     pub(crate) fn restore_guest(&mut self, container_id: String, sandbox: PathBuf) {
-        let guest = Guest {
-            sandbox,
-            pid: None,
-            end: None,
-            orphan: false,
-        };
-        self.guests.insert(container_id, guest);
+        self.guests.insert(container_id, Guest::new(sandbox));
     }
 
     pub(crate) fn guest_recovered(&mut self, turn: &mut Turn<'_>, id: &str, fate: Fate) {

@@ -49,6 +49,10 @@ impl NodeCore {
         Some((key.clone(), task_id.clone()))
     }
 
+    fn checks_mut(&mut self, key: &ExecutorKey, task_id: &str) -> Option<&mut Checks> {
+        self.entry_mut(key, task_id)?.checks.as_deref_mut()
+    }
+
     pub(crate) fn probe_due(
         &mut self,
         turn: &mut Turn<'_>,
@@ -59,10 +63,7 @@ impl NodeCore {
         let Some((key, task_id)) = self.checked(container_id) else {
             return;
         };
-        let Some(checks) = self
-            .entry_mut(&key, &task_id)
-            .and_then(|it| it.checks.as_mut())
-        else {
+        let Some(checks) = self.checks_mut(&key, &task_id) else {
             return;
         };
         let Some(cycle) = checks.cycle(kind).filter(|cycle| cycle.due == Some(at)) else {
@@ -92,8 +93,7 @@ impl NodeCore {
                 );
                 let running = order.container_id.clone();
                 let order = Box::new(order);
-                let entry = self.entry_mut(&key, &task_id);
-                let checks = entry.and_then(|it| it.checks.as_mut());
+                let checks = self.checks_mut(&key, &task_id);
                 if let Some(cycle) = checks.and_then(|it| it.cycle(kind)) {
                     cycle.running = Some(running);
                 }
@@ -121,10 +121,7 @@ impl NodeCore {
         let Some((key, task_id)) = self.checked(container_id) else {
             return;
         };
-        let Some(checks) = self
-            .entry_mut(&key, &task_id)
-            .and_then(|it| it.checks.as_mut())
-        else {
+        let Some(checks) = self.checks_mut(&key, &task_id) else {
             return;
         };
         let Some(cycle) = checks.cycle(kind) else {

@@ -196,6 +196,14 @@ impl StateMachine for Watched {
     }
 }
 
+/// Of a run's group: the default one, or a longer one, since leaders that stay do not hide what only another election would repair.
+pub fn election_timeout(seed: u64) -> Duration {
+    match seed % 2 {
+        0 => Options::DEFAULT_ELECTION_TIMEOUT,
+        _ => Duration::from_millis(500),
+    }
+}
+
 /// What a member is started with.
 pub struct Start<'a> {
     pub id: u64,

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use tepui_consensus::{Options, Role};
+use tepui_consensus::Role;
 use tepui_kit::{Clock, Random, stage::OPENING_UNIX_NANOS};
 use tokio::{
     runtime,
@@ -22,7 +22,7 @@ use crate::{
     history::{Broken, History, Violation},
     invariants::liveness::Recovery,
     master::{Doorway, Fate, MasterHost, Realm},
-    member::{MASTERS, RaftLinks, Roster},
+    member::{self, MASTERS, RaftLinks, Roster},
     net::{Condition, Net, Place},
     operator::{self, Wish, Wishes},
     panics,
@@ -138,14 +138,6 @@ impl Run {
     }
 }
 
-/// The default one, and a longer one: leaders that stay do not hide what only another election would repair.
-fn election_timeout(seed: u64) -> Duration {
-    match seed % 2 {
-        0 => Options::DEFAULT_ELECTION_TIMEOUT,
-        _ => Duration::from_millis(500),
-    }
-}
-
 impl World {
     fn new(run: Run, founders: &[u64], mut random: Random) -> World {
         let (history, net, roster) = (History::default(), Net::default(), Roster::default());
@@ -157,7 +149,7 @@ impl World {
             links: Arc::new(RaftLinks::new(&net, &mut random)),
             roster: roster.clone(),
             planted,
-            election_timeout: election_timeout(run.seed),
+            election_timeout: member::election_timeout(run.seed),
             reigns: Arc::default(),
         };
         let masters = founders
