@@ -6,9 +6,9 @@
 use tepui_kit::Random;
 
 use crate::{
+    amounts::Amounts,
     drf::Drf,
     policy::Policy,
-    slots::Place,
     sorter::Sorter,
     world::{AgentIx, World},
 };
@@ -22,14 +22,12 @@ fn fullest_first(world: &World, agents: &mut [AgentIx], random: &mut Random) {
     random.shuffle(agents);
     agents.sort_by_cached_key(|agent| {
         let place = &world.agents[*agent];
-        let mut totals: Vec<i64> = Vec::new();
-        for (name, amount) in world.kinds.quantities(&place.total) {
-            *crate::world::amount_of(&mut totals, name) += amount;
-        }
-        let free = world.kinds.quantities(&place.free);
+        let mut totals = Amounts::default();
+        totals.count(world.kinds.quantities(&place.total), 1);
+        let free = world.kinds.quantities(&place.free).iter();
         let shares = free.map(|(name, amount)| {
-            let total = totals.get(name.index()).copied().unwrap_or(0).max(1);
-            amount as f64 / total as f64
+            let total = totals.get(*name).max(1);
+            *amount as f64 / total as f64
         });
         // Numbers at or above zero order like their bits.
         shares.fold(0.0, f64::max).to_bits()

@@ -2,7 +2,7 @@
 //!
 //! Owns addition, subtraction and containment. Never knows what a kind means: that is [`crate::kinds`].
 //! What is given away whole goes from hand to hand (total, free, granted, held, refused), so a bundle is
-//! shared until it is changed, and so is its protocol form once that was asked for.
+//! shared until it is changed, and so is what was once computed of it. A bundle belongs to one world.
 
 use std::{
     cmp::Ordering,
@@ -15,7 +15,7 @@ use std::{
 use smallvec::SmallVec;
 use tepui_protocol::{resources::Ranges, v1::Resource};
 
-use crate::kinds::KindIx;
+use crate::kinds::{KindIx, NameIx};
 
 /// Resources by kind. Two bundles are equal if they hold the same, whatever way they came about. A clone
 /// costs a reference count.
@@ -31,17 +31,27 @@ struct Content {
     scalars: SmallVec<[(KindIx, i64); 4]>,
     /// None of them empty; ascending by kind. Empty on the way of most computations.
     discrete: Vec<(KindIx, Discrete)>,
-    /// The same in the protocol's form.
-    protocol: OnceLock<Arc<[Resource]>>,
+    known: Known,
 }
 
+/// What was computed of a bundle once. A copy is made to be changed, so it starts with nothing.
+#[derive(Default)]
+struct Known {
+    /// The same in the protocol's form.
+    protocol: OnceLock<Arc<[Resource]>>,
+    quantities: OnceLock<Quantities>,
+    is_allocatable: OnceLock<bool>,
+}
+
+/// Scalars that count for fair shares, by name; a name may come more than once.
+pub type Quantities = SmallVec<[(NameIx, i64); 4]>;
+
 impl Clone for Content {
-    /// A copy is made to be changed, so it has no protocol form yet.
     fn clone(&self) -> Self {
         Self {
             scalars: self.scalars.clone(),
             discrete: self.discrete.clone(),
-            protocol: OnceLock::new(),
+            known: Known::default(),
         }
     }
 }
@@ -119,16 +129,30 @@ impl Bundle {
     /// The protocol form, made by `make` if nobody asked for it before.
     pub fn protocol(&self, make: impl FnOnce() -> Arc<[Resource]>) -> Arc<[Resource]> {
         match &self.content {
-            Some(content) => Arc::clone(content.protocol.get_or_init(make)),
+            Some(content) => Arc::clone(content.known.protocol.get_or_init(make)),
             None => Arc::default(),
         }
+    }
+
+    /// What of it counts for fair shares, counted by `count` if nobody asked before.
+    pub fn quantities(&self, count: impl FnOnce() -> Quantities) -> &[(NameIx, i64)] {
+        match &self.content {
+            Some(content) => content.known.quantities.get_or_init(count),
+            None => &[],
+        }
+    }
+
+    /// Whether it is enough for an offer to anybody, found out by `find_out` if nobody asked before. Nothing is not.
+    pub fn is_allocatable(&self, find_out: impl FnOnce() -> bool) -> bool {
+        let content = self.content.as_ref();
+        content.is_some_and(|content| *content.known.is_allocatable.get_or_init(find_out))
     }
 
     /// Whether `resources` is the protocol form that was given out for it, and not only equal to it.
     pub fn is_protocol(&self, resources: &Arc<[Resource]>) -> bool {
         let content = self.content.as_ref();
         content
-            .and_then(|content| content.protocol.get())
+            .and_then(|content| content.known.protocol.get())
             .is_some_and(|given| Arc::ptr_eq(given, resources))
     }
 
@@ -231,7 +255,7 @@ impl Bundle {
     /// Changes what nobody else holds, or a copy of it.
     fn change(&mut self, change: impl FnOnce(&mut Content)) {
         let content = Arc::make_mut(self.content.get_or_insert_default());
-        content.protocol = OnceLock::new();
+        content.known = Known::default();
         change(content);
         if content.scalars.is_empty() && content.discrete.is_empty() {
             self.content = None;

@@ -19,7 +19,7 @@ use crate::{
     places::PlaceSet,
     policy::{Candidates, Grant, Policy},
     quota::QuotaIx,
-    slots::{Column, Place},
+    slots::Column,
     sorter::Sorter,
     standing::Standing,
     world::{AgentIx, ClientIx, Note, World},
@@ -81,9 +81,9 @@ impl Policy for Drf {
                 }
             }
             Note::Totals => self.each_sorter(|sorter| {
-                let totals = (0_u32..).zip(&world.totals).map(|(index, total)| {
-                    let excluded = world.excluded.contains(&Place::at(index));
-                    if excluded { 0 } else { *total }
+                let totals = world.totals.iter().map(|(name, total)| {
+                    let excluded = world.excluded.contains(&name);
+                    if excluded { 0 } else { total }
                 });
                 sorter.set_totals(totals);
             }),

@@ -13,10 +13,12 @@ use tepui_protocol::{
 use super::*;
 use crate::{
     invariants,
+    kinds::NameIx,
     scene::{
         agent_added, agent_id, agent_info, allocation, framework_added, framework_id,
         framework_info, parse,
     },
+    slots::Place,
 };
 
 /// A world and the policy that follows it.
@@ -113,7 +115,7 @@ impl Books {
     fn sums(&self, framework: &str) -> Vec<i64> {
         let allocated = &self.world.clients[self.client(framework)].allocated;
         (0..3)
-            .map(|name| allocated.get(name).copied().unwrap_or(0) / 1000)
+            .map(|name| allocated.get(NameIx::at(name)) / 1000)
             .collect()
     }
 }

@@ -5,13 +5,14 @@
 use std::collections::BTreeMap;
 
 use crate::{
+    amounts::Amounts,
     bundle::Bundle,
     eligible,
     places::PlaceSet,
     policy::Grant,
     slots::Place,
     standing::Standing,
-    world::{AgentIx, World, amount_of},
+    world::{AgentIx, World},
 };
 
 /// On this agent, what is free and what is held make up the total, and nothing is both; shared resources
@@ -33,35 +34,27 @@ pub fn agent_balances(world: &World, agent: AgentIx) -> bool {
 /// Offered or used, plus free, is the total, on each agent and for each resource; and what clients and
 /// cluster are counted with is the sum over agents.
 pub fn ledger_balances(world: &World) -> bool {
-    let mut held: BTreeMap<_, Vec<i64>> = BTreeMap::new();
+    let mut held: BTreeMap<_, Amounts> = BTreeMap::new();
     let mut places: BTreeMap<_, PlaceSet<AgentIx>> = BTreeMap::new();
-    let mut totals = Vec::new();
+    let mut totals = Amounts::default();
     for (place, agent) in world.agents.iter() {
-        for (name, amount) in world.kinds.quantities(&agent.total) {
-            *amount_of(&mut totals, name) += amount;
-        }
+        totals.count(world.kinds.quantities(&agent.total), 1);
         for (client, bundle) in &agent.held {
             places.entry(*client).or_default().insert(place);
             for (name, amount) in world.kinds.shares(bundle, &agent.total) {
-                *amount_of(held.entry(*client).or_default(), name) += amount;
+                *held.entry(*client).or_default().at(name) += amount;
             }
         }
     }
-    let same = |left: &[i64], right: &[i64]| {
-        let names = left.len().max(right.len());
-        let at = |amounts: &[i64], index| amounts.get(index).copied().unwrap_or(0);
-        (0..names).all(|index| at(left, index) == at(right, index))
-    };
     let mut clients = world.clients.iter();
     world
         .agents
         .iter()
         .all(|(agent, _)| agent_balances(world, agent))
-        && same(&totals, &world.totals)
+        && totals == world.totals
         && clients.all(|(place, client)| {
             let held = held.remove(&place).unwrap_or_default();
-            same(&held, &client.allocated)
-                && places.remove(&place).unwrap_or_default() == client.agents
+            held == client.allocated && places.remove(&place).unwrap_or_default() == client.agents
         })
         && held.is_empty()
 }

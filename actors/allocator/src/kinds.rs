@@ -159,10 +159,12 @@ impl Kinds {
     }
 
     /// The scalars of a bundle that count for fair shares, by name; a name may come more than once.
-    pub fn quantities(&self, bundle: &Bundle) -> impl Iterator<Item = (NameIx, i64)> {
-        bundle
-            .scalars()
-            .filter_map(|(kind, amount)| Some((self.kinds[kind].name?, amount)))
+    pub fn quantities<'b>(&self, bundle: &'b Bundle) -> &'b [(NameIx, i64)] {
+        bundle.quantities(|| {
+            let scalars = bundle.scalars();
+            let named = scalars.map(|(kind, amount)| Some((self.kinds[kind].name?, amount)));
+            named.flatten().collect()
+        })
     }
 
     /// As [`Kinds::quantities`], but of what is shared only as much as there is in `total`: however many

@@ -66,7 +66,7 @@ fn kinds_nobody_has_any_more_are_swept_and_the_others_keep_their_integers() {
     assert_eq!(kinds.bundle(&parse("cpus:1;mem:1")), kept);
     // The names stay, so fair shares keep their meaning.
     let disk = kinds.bundle(&parse("disk(role-1):1"));
-    assert_eq!(kinds.quantities(&disk).count(), 1);
+    assert_eq!(kinds.quantities(&disk).len(), 1);
 }
 
 #[test]
@@ -76,6 +76,6 @@ fn names_are_bounded_and_what_comes_later_is_still_offered() {
         kinds.name(&format!("custom-{number}"));
     }
     let bundle = kinds.bundle(&parse("one-more:5"));
-    assert_eq!(kinds.quantities(&bundle).count(), 0);
+    assert_eq!(kinds.quantities(&bundle).len(), 0);
     assert_eq!(*kinds.resources(&bundle), *parse("one-more:5"));
 }

@@ -99,7 +99,7 @@ impl Least {
     fn scalars(&self, kinds: &Kinds, bundle: &Bundle) -> i64 {
         match self.index {
             Some(index) => {
-                let quantities = kinds.quantities(bundle);
+                let quantities = kinds.quantities(bundle).iter();
                 let mine = quantities.filter(|(name, _)| *name == index);
                 mine.map(|(_, amount)| amount).sum()
             }

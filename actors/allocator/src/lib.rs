@@ -4,6 +4,7 @@
 //! filters. Never makes an offer: it proposes, and the master, who knows better, offers or hands back.
 
 mod actor;
+pub mod amounts;
 pub mod bench;
 pub mod bench_quota;
 mod best_fit;

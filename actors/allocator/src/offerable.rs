@@ -16,12 +16,15 @@ use crate::{
 impl World {
     /// Whether it is worth an offer to those without minimums of their own.
     pub fn is_allocatable(&self, bundle: &Bundle) -> bool {
-        self.min_allocatable.are_met(&self.kinds, bundle)
+        bundle.is_allocatable(|| self.min_allocatable.are_met(&self.kinds, bundle))
     }
 
     /// Whether it is worth an offer to this client.
     pub fn is_worth_offering(&self, client: &Client, bundle: &Bundle) -> bool {
-        self.minimums(client).are_met(&self.kinds, bundle)
+        match &client.minimums {
+            Some(own) => own.are_met(&self.kinds, bundle),
+            None => self.is_allocatable(bundle),
+        }
     }
 
     /// What must be there to be worth an offer to this client.

@@ -36,7 +36,8 @@ proptest! {
         for step in steps {
             match step {
                 Step::Put(node, share, allocations) => {
-                    let mut rank = Rank::new(NodeIx::at(node), u64::from(node % 7));
+                    // Another order than that of the nodes; no two have the same.
+                    let mut rank = Rank::new(NodeIx::at(node), u64::from(node * 7 % 41));
                     rank.key = u64::from(share);
                     rank.allocations = allocations;
                     match plain.insert(rank.node, rank) {

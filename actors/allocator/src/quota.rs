@@ -11,6 +11,7 @@ use smallvec::SmallVec;
 use tepui_protocol::{resources::Quantity, roles, v1::quota::QuotaConfig};
 
 use crate::{
+    amounts::Amounts,
     kinds::{Kinds, NameIx},
     least::Minimums,
     places::PlaceSet,
@@ -22,34 +23,6 @@ place!(
     /// A role with quota in [`Quotas`]; it names another one after the configuration changed.
     QuotaIx
 );
-
-/// Thousandths by name; what was never written is 0.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Amounts(SmallVec<[i64; 4]>);
-
-impl Amounts {
-    pub fn get(&self, name: NameIx) -> i64 {
-        self.0.get(name.index()).copied().unwrap_or(0)
-    }
-
-    pub fn at(&mut self, name: NameIx) -> &mut i64 {
-        let index = name.index();
-        if index >= self.0.len() {
-            self.0.resize(index + 1, 0);
-        }
-        &mut self.0[index]
-    }
-
-    fn is_same(&self, other: &Self) -> bool {
-        let mut names = self.iter().chain(other.iter()).map(|(name, _)| name);
-        names.all(|name| self.get(name) == other.get(name))
-    }
-
-    pub fn iter(&self) -> impl Iterator<Item = (NameIx, i64)> {
-        let names = (0_u32..).map(NameIx::at);
-        names.zip(self.0.iter().copied())
-    }
-}
 
 /// A role that has quota.
 #[derive(Debug)]
@@ -244,13 +217,9 @@ impl Quotas {
     /// Whether the books agree; for invariants.
     pub(crate) fn says_the_same(&self, other: &Self) -> bool {
         let mut pairs = self.accounts.iter().zip(&other.accounts);
-        self.required.is_same(&other.required)
-            && (self.is_empty() || self.available.is_same(&other.available))
-            && pairs.all(|(mine, theirs)| {
-                mine.consumed.is_same(&theirs.consumed)
-                    && mine.required.is_same(&theirs.required)
-                    && mine.below.is_same(&theirs.below)
-            })
+        self.required == other.required
+            && (self.is_empty() || self.available == other.available)
+            && pairs.all(|(mine, theirs)| mine == theirs)
     }
 
     /// Whether anything is guaranteed to anybody.

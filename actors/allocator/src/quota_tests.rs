@@ -105,7 +105,7 @@ fn several_guarantees_are_met_before_others_get_anything() {
     let held = |scene: &Scene, framework: &str, role: &str| {
         let world = scene.core.world();
         let client = world.client(&framework_id(framework), role);
-        world.clients[client.unwrap()].allocated[..2].to_vec()
+        world.clients[client.unwrap()].allocated.as_slice()[..2].to_vec()
     };
     scene.settle();
     assert_eq!(held(&scene, "one", "q1"), [1_000, 256_000]);

@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 
 use crate::{
     bundle::Bundle,
-    world::{AgentIx, ClientIx, World, amount_of},
+    world::{AgentIx, ClientIx, World},
 };
 
 /// Whether all that the client holds on the agent has to be counted anew.
@@ -29,9 +29,7 @@ impl World {
             return Recount(true);
         }
         let allocated = &mut self.clients[client].allocated;
-        for (name, amount) in self.kinds.quantities(bundle) {
-            *amount_of(allocated, name) += sign * amount;
-        }
+        allocated.count(self.kinds.quantities(bundle), sign);
         Recount(false)
     }
 
@@ -59,7 +57,7 @@ impl World {
         };
         let allocated = &mut self.clients[client].allocated;
         for (name, amount) in self.kinds.shares(held, &place.total) {
-            *amount_of(allocated, name) += sign * amount;
+            *allocated.at(name) += sign * amount;
         }
     }
 }

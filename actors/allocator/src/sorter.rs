@@ -19,11 +19,12 @@ use tepui_kit::Random;
 use tepui_protocol::roles;
 
 use crate::{
+    amounts::Amounts,
     kinds::NameIx,
     lottery::Lottery,
     order::{Names, NodeIx, Order, Rank, Seats},
     slots::{Column, Place, Slots},
-    world::{ClientIx, amount_of},
+    world::ClientIx,
 };
 
 /// The name of the sibling that stands for the clients of a role itself.
@@ -41,7 +42,7 @@ struct Node {
     /// mostly the clients of a role are its only part.
     rank: Rank,
     weight: f64,
-    allocated: Vec<i64>,
+    allocated: Amounts,
     /// Children that have an active client in or below them, in order.
     order: Order,
     /// All children.
@@ -64,8 +65,6 @@ pub struct Sorter {
     inverse_totals: Vec<f64>,
     /// Totals or weights changed, so every share is out of date.
     stale: bool,
-    /// Room for the amounts of a grant.
-    granted: Vec<(NameIx, i64)>,
     measure: Measure,
     lottery: Lottery,
 }
@@ -111,7 +110,6 @@ impl Default for Sorter {
             weights: Arc::default(),
             inverse_totals: Vec::new(),
             stale: false,
-            granted: Vec::new(),
             measure: Measure::Fair,
             lottery: Lottery::default(),
         }
@@ -127,7 +125,7 @@ impl Node {
             is_role: false,
             rank: Rank::new(NodeIx::at(u32::MAX), 0),
             weight: 1.0,
-            allocated: Vec::new(),
+            allocated: Amounts::default(),
             order: Order::default(),
             names: Names::default(),
             listed: false,
@@ -135,7 +133,7 @@ impl Node {
     }
 
     fn share(&self, inverse_totals: &[f64]) -> f64 {
-        let pairs = self.allocated.iter().zip(inverse_totals);
+        let pairs = self.allocated.as_slice().iter().zip(inverse_totals);
         let shares = pairs.map(|(amount, inverse)| *amount as f64 * inverse);
         // None of them is not a number, which `f64::max` would look for.
         let dominant = shares.fold(0.0, |most, share| if share > most { share } else { most });
@@ -211,7 +209,7 @@ impl Sorter {
             return;
         };
         self.set_active(client, false);
-        self.set_allocated(client, &[]);
+        self.set_allocated(client, &Amounts::default());
         *self.client_nodes.at(client) = None;
         let mut next = Some(node);
         while let Some(node) = next.filter(|node| *node != self.root) {
@@ -266,29 +264,17 @@ impl Sorter {
     }
 
     /// What the client holds by name, as a whole. More than before counts as one allocation.
-    pub fn set_allocated(&mut self, client: ClientIx, allocated: &[i64]) {
-        let Some(node) = self.node(client) else {
-            return;
-        };
-        let before = &self.nodes[node].allocated;
-        let names = before.len().max(allocated.len());
-        let at = |amounts: &[i64], index| amounts.get(index).copied().unwrap_or(0);
-        let differences: SmallVec<[(NameIx, i64); 4]> = (0_u32..)
-            .zip(0..names)
-            .map(|(name, index)| (NameIx::at(name), at(allocated, index) - at(before, index)))
-            .filter(|(_, difference)| *difference != 0)
-            .collect();
-        self.change(node, &differences);
+    pub fn set_allocated(&mut self, client: ClientIx, allocated: &Amounts) {
+        if let Some(node) = self.node(client) {
+            let differences = self.nodes[node].allocated.difference(allocated);
+            self.change(node, &differences);
+        }
     }
 
     /// Counts an allocation to the client, by name.
-    pub fn grant(&mut self, client: ClientIx, amounts: impl Iterator<Item = (NameIx, i64)>) {
+    pub fn grant(&mut self, client: ClientIx, amounts: &[(NameIx, i64)]) {
         if let Some(node) = self.node(client) {
-            let mut granted = std::mem::take(&mut self.granted);
-            granted.clear();
-            granted.extend(amounts);
-            self.change(node, &granted);
-            self.granted = granted;
+            self.change(node, amounts);
         }
     }
 
@@ -424,9 +410,7 @@ impl Sorter {
         let mut next = Some(node);
         while let Some(node) = next {
             let place = &mut self.nodes[node];
-            for (name, difference) in differences {
-                *amount_of(&mut place.allocated, *name) += difference;
-            }
+            place.allocated.count(differences, 1);
             place.rank.allocations += u64::from(is_allocation);
             next = place.parent;
             if let (Measure::Lottery, true, Some(parent)) = (self.measure, is_allocation, next) {

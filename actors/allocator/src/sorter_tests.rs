@@ -33,12 +33,12 @@ fn sorter(roles: &[&str]) -> Sorter {
 fn the_least_dominant_share_is_first_then_fewest_allocations_then_name() {
     let mut sorter = sorter(&["*", "*", "*"]);
     assert_eq!(order(&sorter), [client(0), client(1), client(2)]);
-    sorter.set_allocated(client(0), &[10, 30]);
-    sorter.set_allocated(client(1), &[20, 20]);
+    sorter.set_allocated(client(0), &[10, 30].into());
+    sorter.set_allocated(client(1), &[20, 20].into());
     assert_eq!(order(&sorter), [client(2), client(1), client(0)]);
     // Back at nothing, but with an allocation behind it.
-    sorter.set_allocated(client(1), &[]);
-    sorter.set_allocated(client(0), &[]);
+    sorter.set_allocated(client(1), &[].into());
+    sorter.set_allocated(client(0), &[].into());
     assert_eq!(order(&sorter), [client(2), client(0), client(1)]);
     assert!(sorter.is_consistent());
 }
@@ -46,9 +46,9 @@ fn the_least_dominant_share_is_first_then_fewest_allocations_then_name() {
 #[test]
 fn a_role_competes_with_all_below_it_and_its_own_clients_with_those() {
     let mut sorter = sorter(&["a", "a/b", "c"]);
-    sorter.set_allocated(client(0), &[10]);
-    sorter.set_allocated(client(1), &[5]);
-    sorter.set_allocated(client(2), &[12]);
+    sorter.set_allocated(client(0), &[10].into());
+    sorter.set_allocated(client(1), &[5].into());
+    sorter.set_allocated(client(2), &[12].into());
     // c has 12, a with all below it 15; within a, the clients of a have 10 and those of a/b 5.
     assert_eq!(order(&sorter), [client(2), client(1), client(0)]);
     assert_eq!(sorter.role_share("a"), Some(0.15));
@@ -61,7 +61,7 @@ fn a_role_competes_with_all_below_it_and_its_own_clients_with_those() {
 #[test]
 fn roles_go_with_their_last_client() {
     let mut sorter = sorter(&["a/b/c", "a"]);
-    sorter.set_allocated(client(0), &[10]);
+    sorter.set_allocated(client(0), &[10].into());
     sorter.remove(client(0));
     assert_eq!(sorter.role_share("a/b"), None);
     assert_eq!(sorter.role_share("a"), Some(0.0));
@@ -129,7 +129,7 @@ proptest! {
                 }
                 Step::Remove(number) => sorter.remove(client(number)),
                 Step::Active(number, active) => sorter.set_active(client(number), active),
-                Step::Allocated(number, a, b) => sorter.set_allocated(client(number), &[a, b]),
+                Step::Allocated(number, a, b) => sorter.set_allocated(client(number), &[a, b].into()),
                 Step::Totals(a, b) => sorter.set_totals([a, b].into_iter()),
                 Step::Weight(role, weight) => {
                     weights.insert(ROLES[role].to_owned(), f64::from(weight));

@@ -8,9 +8,10 @@ use std::{borrow::Cow, sync::Arc};
 use smallvec::SmallVec;
 
 use crate::{
+    amounts::Amounts,
     bundle::Bundle,
     kinds::{KindIx, NameIx},
-    quota::{self, Account, Amounts, Books, Phase, QuotaIx},
+    quota::{self, Account, Books, Phase, QuotaIx},
     slots::{Column, Place},
     world::{ClientIx, World},
 };

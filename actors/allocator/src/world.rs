@@ -14,6 +14,7 @@ use tepui_protocol::v1::{
 };
 
 use crate::{
+    amounts::Amounts,
     bundle::Bundle,
     constraints::Constraints,
     filters::Filters,
@@ -21,7 +22,7 @@ use crate::{
     least::Minimums,
     places::PlaceSet,
     quota::{QuotaIx, Quotas},
-    slots::{Place, Slots, place},
+    slots::{Slots, place},
 };
 
 place!(
@@ -148,7 +149,7 @@ pub struct Client {
     /// Takes offers: its framework is active, it is subscribed and not suppressed.
     pub active: bool,
     /// Thousandths held, by name; shared resources count once for each holder.
-    pub allocated: Vec<i64>,
+    pub allocated: Amounts,
     /// Where it holds something.
     pub agents: PlaceSet<AgentIx>,
     /// The role, or the nearest above it, that has quota.
@@ -167,7 +168,7 @@ impl Client {
             suppressed: false,
             minimums: None,
             active: false,
-            allocated: Vec::new(),
+            allocated: Amounts::default(),
             agents: PlaceSet::default(),
             quota: None,
             noted: false,
@@ -222,7 +223,7 @@ pub struct World {
     /// Hostnames of the agents that are offered; all, if there is no list.
     pub(crate) whitelist: Option<Arc<BTreeSet<String>>>,
     /// Thousandths of the whole cluster by name.
-    pub(crate) totals: Vec<i64>,
+    pub(crate) totals: Amounts,
     pub(crate) weights: Arc<BTreeMap<String, f64>>,
     pub(crate) quotas: Quotas,
     pub(crate) paused: bool,
@@ -374,9 +375,7 @@ impl World {
 
     /// Adds to (`sign` 1) or takes from (-1) the totals of the cluster.
     pub(crate) fn count_totals(&mut self, total: &Bundle, sign: i64) {
-        for (name, amount) in self.kinds.quantities(total) {
-            *amount_of(&mut self.totals, name) += sign * amount;
-        }
+        self.totals.count(self.kinds.quantities(total), sign);
         self.notes.push(Note::Totals);
         self.count_for_quota(total, sign);
     }
@@ -430,13 +429,4 @@ fn subtract_exclusive(kinds: &Kinds, agent: &mut Agent, bundle: &Bundle) {
     let mut exclusive = bundle.clone();
     exclusive.retain(|kind| !kinds.get(kind).is_shared);
     agent.free.subtract(&exclusive);
-}
-
-/// The amount of a name in a list by name, grown on demand.
-pub(crate) fn amount_of(amounts: &mut Vec<i64>, name: NameIx) -> &mut i64 {
-    let index = name.index();
-    if index >= amounts.len() {
-        amounts.resize(index + 1, 0);
-    }
-    &mut amounts[index]
 }
