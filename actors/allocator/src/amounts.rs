@@ -23,13 +23,19 @@ impl Amounts {
 
     /// Adds them (`sign` 1), or takes them away (-1); a name may come more than once.
     pub fn count(&mut self, amounts: &[(NameIx, i64)], sign: i64) {
-        let names = amounts.iter().map(|(name, _)| name.index() + 1).max();
-        if names > Some(self.0.len()) {
-            self.0.resize(names.unwrap_or(0), 0);
-        }
         let mine = &mut self.0[..];
+        for (at, (name, amount)) in amounts.iter().enumerate() {
+            match mine.get_mut(name.index()) {
+                Some(mine) => *mine += sign * amount,
+                None => return self.count_new(&amounts[at..], sign),
+            }
+        }
+    }
+
+    #[cold]
+    fn count_new(&mut self, amounts: &[(NameIx, i64)], sign: i64) {
         for (name, amount) in amounts {
-            mine[name.index()] += sign * amount;
+            *self.at(*name) += sign * amount;
         }
     }
 

@@ -353,29 +353,27 @@ impl AllocatorCore {
     }
 
     /// Books the grants, and lists them by framework and role, in the order in which each first got
-    /// something.
+    /// something. All of one client are booked in a row: then what is known of it is at hand.
     fn book(&mut self, grants: &[Grant]) -> Vec<Proposal> {
-        let mut sizes: Column<ClientIx, usize> = Column::default();
-        for grant in grants {
-            *sizes.at(grant.client) += 1;
-        }
-        let mut places: Column<ClientIx, Option<usize>> = Column::default();
-        let mut proposals: Vec<Proposal> = Vec::new();
-        for grant in grants {
-            let place = *places.at(grant.client).get_or_insert_with(|| {
-                proposals.push(Proposal {
-                    framework_id: self.world.framework_id(grant.client).clone(),
-                    role: self.world.role(grant.client).to_owned(),
-                    agents: Vec::with_capacity(*sizes.at(grant.client)),
-                });
-                proposals.len() - 1
-            });
+        let by_client = by_client(grants);
+        let rows = by_client.chunk_by(|one, next| one.client == next.client);
+        rows.map(|row| self.book_row(row)).collect()
+    }
+
+    /// Books what one client got.
+    fn book_row(&mut self, row: &[&Grant]) -> Proposal {
+        let client = row[0].client;
+        let agents = row.iter().map(|grant| {
             let agent = Arc::clone(&self.world.agents[grant.agent].id);
             let resources = self.world.kinds.resources(&grant.resources);
-            proposals[place].agents.push((agent, resources));
-            self.world.take(grant.agent, grant.client, &grant.resources);
+            self.world.take(grant.agent, client, &grant.resources);
+            (agent, resources)
+        });
+        Proposal {
+            agents: agents.collect(),
+            framework_id: self.world.framework_id(client).clone(),
+            role: self.world.role(client).to_owned(),
         }
-        proposals
     }
 
     /// Frees what the last run gave away, to be offered again with the next interval.
@@ -404,6 +402,30 @@ impl AllocatorCore {
             effects.push(Effect::WakeAt(at));
         }
     }
+}
+
+/// All of one client in a row, in their order; the clients in the order of the first of each.
+fn by_client(grants: &[Grant]) -> Vec<&Grant> {
+    let mut counts: Column<ClientIx, usize> = Column::default();
+    for grant in grants {
+        *counts.at(grant.client) += 1;
+    }
+    let mut seats: Column<ClientIx, Option<usize>> = Column::default();
+    let mut row_begins = 0;
+    let mut sorted = Vec::new();
+    if let Some(grant) = grants.first() {
+        sorted.resize(grants.len(), grant);
+    }
+    for grant in grants {
+        let seat = seats.at(grant.client).get_or_insert_with(|| {
+            let begin = row_begins;
+            row_begins += *counts.at(grant.client);
+            begin
+        });
+        sorted[*seat] = grant;
+        *seat += 1;
+    }
+    sorted
 }
 
 /// The first multiple of `interval` at or after `time`.

@@ -1,6 +1,6 @@
 //! Sets of places: one bit for each, so that to ask, to enter and to leave are array accesses.
 //!
-//! Owns the bits. A set takes an eighth of a byte for each place up to its highest, members or not.
+//! Owns the bits. A set takes an eighth of a byte for each place up to the highest it ever had.
 
 use std::{fmt, marker::PhantomData};
 
@@ -11,7 +11,6 @@ const BITS: usize = 64;
 /// A set of places, ascending.
 #[derive(Clone)]
 pub struct PlaceSet<P> {
-    /// The last is never zero, so that equal sets have equal words.
     words: Vec<u64>,
     count: usize,
     place: PhantomData<P>,
@@ -47,9 +46,6 @@ impl<P: Place> PlaceSet<P> {
             let (word, bit) = split(place);
             self.words[word] &= !bit;
             self.count -= 1;
-            while self.words.last() == Some(&0) {
-                self.words.pop();
-            }
         }
         removed
     }
@@ -116,7 +112,8 @@ fn members<P: Place>(words: impl Iterator<Item = u64>) -> impl Iterator<Item = P
 
 impl<P> PartialEq for PlaceSet<P> {
     fn eq(&self, other: &Self) -> bool {
-        self.words == other.words
+        let common = self.words.len().min(other.words.len());
+        self.count == other.count && self.words[..common] == other.words[..common]
     }
 }
 
