@@ -46,6 +46,11 @@ impl Constraints {
         Self { told, patterns }
     }
 
+    /// Whether there are any for this role.
+    pub fn concern(&self, role: &str) -> bool {
+        self.told.role_constraints.contains_key(role)
+    }
+
     /// Whether the constraints of `role` rule the agent out: none of their groups holds.
     pub fn exclude(&self, role: &str, agent: &AgentInfo) -> bool {
         let constraints = self.told.role_constraints.get(role);

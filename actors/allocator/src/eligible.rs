@@ -27,15 +27,20 @@ pub fn offer<'a>(
     if !taker.active || !place.is_open() {
         return None;
     }
-    let framework = &world.frameworks[taker.framework];
-    if is_hidden(place, framework) {
-        return None;
+    // Looked up only where it matters: mostly it does not, and memory far away costs more than all the rest.
+    let framework = || &world.frameworks[taker.framework];
+    let mut offer = Cow::Borrowed(remaining);
+    if !place.is_plain {
+        if is_hidden(place, framework()) {
+            return None;
+        }
+        offer = usable(world, place, taker, framework(), remaining);
     }
-    let offer = usable(world, place, taker, framework, remaining);
     let offer = standing.shrink(client, offer);
     let worth_it = world.is_worth_offering(taker, &offer);
     let refused = || world.filters.block(client, agent, &offer);
-    if !worth_it || refused() || is_excluded(place, taker, framework) {
+    let excluded = || taker.is_constrained && is_excluded(place, taker, framework());
+    if !worth_it || refused() || excluded() {
         return None;
     }
     Some(offer)

@@ -12,7 +12,7 @@ use crate::{
     policy::Grant,
     slots::Place,
     standing::Standing,
-    world::{AgentIx, World},
+    world::{AgentIx, Client, World},
 };
 
 /// On this agent, what is free and what is held make up the total, and nothing is both; shared resources
@@ -75,7 +75,13 @@ pub fn offers_are_possible_where_they_should_be(world: &World) -> bool {
             && client.active == world.active.contains(place)
             && (client.subscribed || !client.agents.is_empty())
             && client.minimums.is_some() == world.choosy.contains(place)
+            && (!client.subscribed || client.is_constrained == is_constrained(world, client))
     })
+}
+
+fn is_constrained(world: &World, client: &Client) -> bool {
+    let constraints = world.frameworks[client.framework].constraints.as_ref();
+    constraints.is_some_and(|it| it.concern(&client.role))
 }
 
 /// What is consumed of quota, required and available is what comes about by counting everything.

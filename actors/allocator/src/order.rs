@@ -46,7 +46,7 @@ impl Rank {
 }
 
 /// Where in the heap of its parent each node is.
-pub(crate) type Seats = Column<NodeIx, usize>;
+pub(crate) type Seats = Column<NodeIx, u32>;
 
 /// Some siblings, ordered by rank.
 #[derive(Debug, Clone, Default)]
@@ -67,7 +67,7 @@ impl Order {
 
     /// Takes out a member.
     pub(crate) fn remove(&mut self, node: NodeIx, seats: &mut Seats) {
-        let seat = *seats.at(node);
+        let seat = *seats.at(node) as usize;
         let last = self.heap.pop().expect("the order holds the member");
         if seat < self.heap.len() {
             self.settle(seat, last, seats);
@@ -76,7 +76,7 @@ impl Order {
 
     /// Gives a member a new rank.
     pub(crate) fn update(&mut self, rank: Rank, seats: &mut Seats) {
-        self.settle(*seats.at(rank.node), rank, seats);
+        self.settle(*seats.at(rank.node) as usize, rank, seats);
     }
 
     /// The first answer that `ask` has, asked in order.
@@ -105,7 +105,9 @@ impl Order {
 
     /// Whether the member is where it is said to be, with this rank, and not before its parent.
     pub(crate) fn holds(&self, rank: &Rank, seats: &Seats) -> bool {
-        let seat = seats.get(rank.node).copied().unwrap_or(usize::MAX);
+        let seat = seats
+            .get(rank.node)
+            .map_or(usize::MAX, |seat| *seat as usize);
         self.heap.get(seat) == Some(rank)
             && (seat == 0 || self.heap[(seat - 1) / 2] < self.heap[seat])
     }
@@ -156,7 +158,8 @@ impl Order {
 
     fn put(&mut self, seat: usize, rank: Rank, seats: &mut Seats) {
         self.heap[seat] = rank;
-        *seats.at(rank.node) = seat;
+        *seats.at(rank.node) =
+            u32::try_from(seat).expect("no more members than nodes, which have 32 bits");
     }
 }
 

@@ -102,7 +102,8 @@ fn split<P: Place>(place: P) -> (usize, u64) {
 }
 
 fn members<P: Place>(words: impl Iterator<Item = u64>) -> impl Iterator<Item = P> {
-    (0_u32..).zip(words).flat_map(|(at, word)| {
+    let words = (0_u32..).zip(words).filter(|(_, word)| *word != 0);
+    words.flat_map(|(at, word)| {
         // Each step clears the lowest bit.
         std::iter::successors(Some(word), |rest| Some(rest & rest.wrapping_sub(1)))
             .take_while(|rest| *rest != 0)

@@ -77,7 +77,10 @@ impl World {
                 .iter()
                 .any(|other| other == role);
             self.set_minimums(client, Minimums::of_role(info.offer_filters.get(role)));
+            let constraints = self.frameworks[framework].constraints.as_ref();
+            let is_constrained = constraints.is_some_and(|it| it.concern(role));
             let place = &mut self.clients[client];
+            place.is_constrained = is_constrained;
             place.subscribed = true;
             if std::mem::replace(&mut place.suppressed, suppressed) && !suppressed {
                 self.filters.clear_client(client);

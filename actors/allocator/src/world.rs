@@ -146,6 +146,8 @@ pub struct Client {
     pub suppressed: bool,
     /// Worth an offer to it, if other things than to the rest of the cluster.
     pub(crate) minimums: Option<Minimums>,
+    /// Its framework wants offers of some agents only.
+    pub(crate) is_constrained: bool,
     /// Takes offers: its framework is active, it is subscribed and not suppressed.
     pub active: bool,
     /// Thousandths held, by name; shared resources count once for each holder.
@@ -167,6 +169,7 @@ impl Client {
             subscribed: false,
             suppressed: false,
             minimums: None,
+            is_constrained: false,
             active: false,
             allocated: Amounts::default(),
             agents: PlaceSet::default(),
