@@ -48,10 +48,17 @@ impl Rank {
 /// Where in the heap of its parent each node is.
 pub(crate) type Seats = Column<NodeIx, u32>;
 
+/// So many members below each: few levels, and what is compared on one of them lies side by side.
+const BRANCHES: usize = 4;
+
+fn parent(seat: usize) -> usize {
+    (seat - 1) / BRANCHES
+}
+
 /// Some siblings, ordered by rank.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Order {
-    /// No member is before the one at half its index (counted from one).
+    /// No member is before its [`parent`].
     heap: Vec<Rank>,
 }
 
@@ -89,11 +96,13 @@ impl Order {
         let mut next = BinaryHeap::new();
         let mut asked = 0;
         loop {
-            for child in [2 * asked + 1, 2 * asked + 2] {
-                if let Some(rank) = self.heap.get(child) {
-                    next.push(Reverse((*rank, child)));
-                }
-            }
+            let first_child = BRANCHES * asked + 1;
+            let children = self.heap.iter().enumerate().skip(first_child);
+            next.extend(
+                children
+                    .take(BRANCHES)
+                    .map(|(child, rank)| Reverse((*rank, child))),
+            );
             let Reverse((rank, seat)) = next.pop()?;
             let answer = ask(rank.node);
             if answer.is_some() {
@@ -109,7 +118,7 @@ impl Order {
             .get(rank.node)
             .map_or(usize::MAX, |seat| *seat as usize);
         self.heap.get(seat) == Some(rank)
-            && (seat == 0 || self.heap[(seat - 1) / 2] < self.heap[seat])
+            && (seat == 0 || self.heap[parent(seat)] < self.heap[seat])
     }
 
     /// The member, if there is but one.
@@ -126,16 +135,15 @@ impl Order {
 
     /// Puts `rank` at an empty seat, or where it belongs from there.
     fn settle(&mut self, seat: usize, rank: Rank, seats: &mut Seats) {
-        let rises = seat > 0 && rank.is_before(&self.heap[(seat - 1) / 2]);
+        let rises = seat > 0 && rank.is_before(&self.heap[parent(seat)]);
         let seat = if rises { seat } else { self.sink(seat, seats) };
         self.rise(seat, rank, seats);
     }
 
     fn rise(&mut self, mut seat: usize, rank: Rank, seats: &mut Seats) {
-        while seat > 0 && rank.is_before(&self.heap[(seat - 1) / 2]) {
-            let parent = (seat - 1) / 2;
-            self.put(seat, self.heap[parent], seats);
-            seat = parent;
+        while seat > 0 && rank.is_before(&self.heap[parent(seat)]) {
+            self.put(seat, self.heap[parent(seat)], seats);
+            seat = parent(seat);
         }
         self.put(seat, rank, seats);
     }
@@ -144,13 +152,11 @@ impl Order {
     /// mostly belongs there or near it, so that nothing is compared with it on the way.
     fn sink(&mut self, mut seat: usize, seats: &mut Seats) -> usize {
         loop {
-            let mut child = 2 * seat + 1;
-            if child >= self.heap.len() {
+            let first_child = BRANCHES * seat + 1;
+            let Some(children) = self.heap.get(first_child..).filter(|it| !it.is_empty()) else {
                 return seat;
-            }
-            if let [left, right, ..] = &self.heap[child..] {
-                child += usize::from(right.is_before(left));
-            }
+            };
+            let child = first_child + first_of(&children[..children.len().min(BRANCHES)]);
             self.put(seat, self.heap[child], seats);
             seat = child;
         }
@@ -161,6 +167,26 @@ impl Order {
         *seats.at(rank.node) =
             u32::try_from(seat).expect("no more members than nodes, which have 32 bits");
     }
+}
+
+/// Where the one is that comes first.
+fn first_of(ranks: &[Rank]) -> usize {
+    if let [a, b, c, d] = ranks {
+        let (left, right) = (usize::from(b.is_before(a)), 2 + usize::from(d.is_before(c)));
+        return if ranks[right].is_before(&ranks[left]) {
+            right
+        } else {
+            left
+        };
+    }
+    let seats = 1..ranks.len();
+    seats.fold(0, |first, seat| {
+        if ranks[seat].is_before(&ranks[first]) {
+            seat
+        } else {
+            first
+        }
+    })
 }
 
 /// The names of siblings under labels that order as they do, so that ranks need no strings.

@@ -422,6 +422,7 @@ impl Sorter {
     }
 
     /// Moves a node to its place among its siblings, if it has one and they are several.
+    #[inline]
     fn reposition(&mut self, node: NodeIx) {
         let place = &self.nodes[node];
         if let (true, Some(parent)) = (place.listed, place.parent)
@@ -431,6 +432,7 @@ impl Sorter {
         }
     }
 
+    #[inline(never)]
     fn update(&mut self, parent: NodeIx, node: NodeIx) {
         let rank = self.rank(node);
         self.nodes[parent].order.update(rank, &mut self.seats);
