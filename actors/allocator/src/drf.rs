@@ -350,8 +350,7 @@ impl Drf {
         if choosy.is_empty() {
             return None;
         }
-        let takers = choosy.within(&run.world.active);
-        let mut takers: Vec<ClientIx> = takers.filter(|client| asked.contains(*client)).collect();
+        let mut takers: Vec<ClientIx> = asked.within(choosy).collect();
         self.sorter.sort(&mut takers);
         takers.into_iter().find(|client| will_do(*client))
     }

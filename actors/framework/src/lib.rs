@@ -9,6 +9,6 @@ mod records;
 mod spawner;
 
 pub use proxy::{HEARTBEAT_INTERVAL, Proxy};
-pub use records::{Cut, MAX_BYTES, MAX_RECORDS, Records};
+pub use records::{Cut, MAX_BATCHES, MAX_BYTES, Records};
 pub use spawner::Proxies;
 pub use tepui_messages::view::Encoding;

@@ -15,7 +15,7 @@ use tepui_protocol::{
 };
 use tokio::sync::{oneshot, watch};
 
-use crate::records::{Refused, Writer, frame};
+use crate::records::{Batch, Refused, Writer, frame};
 
 /// Between two heartbeats (Mesos: a constant of 15 s, echoed in SUBSCRIBED).
 pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(15);
@@ -59,16 +59,17 @@ impl Proxy {
         }
     }
 
-    fn write(&self, event: &Event, ctx: &mut Context<Self>) {
-        let record = match encode(event, self.encoding) {
-            Ok(record) => record,
+    fn write<'e>(&self, events: impl IntoIterator<Item = &'e Event>, ctx: &mut Context<Self>) {
+        let records = events.into_iter().map(|event| encode(event, self.encoding));
+        let batch: Batch = match records.collect() {
+            Ok(batch) => batch,
             Err(error) => {
                 tracing::error!(%error, "an event could not be encoded; its stream ends");
                 self.writer.cut();
                 return ctx.stop();
             }
         };
-        match self.writer.push(record) {
+        match self.writer.push(batch) {
             Ok(()) => {}
             Err(Refused::Gone) => ctx.stop(),
             Err(Refused::Full) => {
@@ -82,12 +83,22 @@ impl Proxy {
         }
     }
 
+    /// A refusal is the only other thing than SUBSCRIBED that a stream may begin with; it beats for nobody.
+    fn open(&mut self, first: &Event, ctx: &mut Context<Self>) {
+        self.opened = true;
+        self.write([first], ctx);
+        if first.r#type() == Type::Subscribed {
+            self.beat(ctx);
+            ctx.run_interval(HEARTBEAT_INTERVAL, |proxy, ctx| proxy.beat(ctx));
+        }
+    }
+
     fn beat(&self, ctx: &mut Context<Self>) {
         let heartbeat = Event {
             r#type: Some(Type::Heartbeat as i32),
             ..Event::default()
         };
-        self.write(&heartbeat, ctx);
+        self.write([&heartbeat], ctx);
     }
 }
 
@@ -123,18 +134,18 @@ impl Actor for Proxy {
 }
 
 impl Handler<Deliver> for Proxy {
-    fn handle(&mut self, Deliver(event): Deliver, ctx: &mut Context<Self>) {
+    fn handle(&mut self, Deliver(events): Deliver, ctx: &mut Context<Self>) {
         if self.ended {
             return;
         }
-        self.write(&event, ctx);
-        if std::mem::replace(&mut self.opened, true) {
-            return;
+        let mut events = events.iter().map(|event| &**event);
+        if !self.opened
+            && let Some(first) = events.next()
+        {
+            self.open(first, ctx);
         }
-        // A refusal is the only other thing a stream may begin with; it beats for nobody.
-        if event.r#type() == Type::Subscribed {
-            self.beat(ctx);
-            ctx.run_interval(HEARTBEAT_INTERVAL, |proxy, ctx| proxy.beat(ctx));
+        if events.len() > 0 {
+            self.write(events, ctx);
         }
     }
 }

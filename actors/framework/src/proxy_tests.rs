@@ -12,7 +12,7 @@ use tepui_messages::{
 };
 use tepui_protocol::v1::scheduler::{Event, event};
 
-use crate::{Cut, HEARTBEAT_INTERVAL, MAX_RECORDS, Proxies, Records};
+use crate::{Cut, HEARTBEAT_INTERVAL, MAX_BATCHES, Proxies, Records};
 
 const BEAT: &str = "20\n{\"type\":\"HEARTBEAT\"}";
 
@@ -34,10 +34,10 @@ fn open(stage: &TestStage) -> Scene {
 }
 
 fn event(kind: event::Type) -> Deliver {
-    Deliver(Arc::new(Event {
+    Deliver(vec![Arc::new(Event {
         r#type: Some(kind as i32),
         ..Event::default()
-    }))
+    })])
 }
 
 /// What can be read now; `Err` where the stream broke, and whether it has ended.
@@ -81,6 +81,28 @@ fn the_heart_beats_right_after_subscribed_and_then_every_fifteen_seconds() {
 }
 
 #[test]
+fn all_that_a_turn_has_to_say_arrives_however_much_it_is() {
+    TestStage::run(2, async |stage| {
+        let mut scene = open(stage);
+        scene.stream.tell(event(event::Type::Subscribed)).unwrap();
+        let Deliver(one) = event(event::Type::Rescind);
+        let many = vec![Arc::clone(&one[0]); 3 * MAX_BATCHES];
+        scene.stream.tell(Deliver(many)).unwrap();
+        scene.stream.tell(event(event::Type::Offers)).unwrap();
+        stage.settle().await;
+        let (records, ended) = read(&mut scene.records);
+        let of = |kind: &str| {
+            let records = records.iter().flatten();
+            records.filter(|record| record.contains(kind)).count()
+        };
+        assert_eq!(of("RESCIND"), 3 * MAX_BATCHES, "each a record of its own");
+        assert!(records.last().unwrap().as_ref().unwrap().contains("OFFERS"));
+        assert!(!ended);
+        assert!(scene.lost.take().is_empty());
+    });
+}
+
+#[test]
 fn a_refusal_ends_in_order_without_a_heartbeat_and_without_a_loss() {
     TestStage::run(2, async |stage| {
         let mut scene = open(stage);
@@ -118,7 +140,7 @@ fn a_reader_that_is_too_slow_is_cut_and_reported_once() {
         let mut scene = open(stage);
         scene.stream.tell(event(event::Type::Subscribed)).unwrap();
         stage.settle().await;
-        for _ in 0..MAX_RECORDS {
+        for _ in 0..MAX_BATCHES {
             // Closed once the proxy has given up.
             let _ = scene.stream.tell(event(event::Type::Offers));
             stage.settle().await;

@@ -1,7 +1,7 @@
 //! The bounded buffer of records between a proxy and the body of its response.
 //!
-//! Owns the two bounds, in records and in bytes, and the news that the other end is gone. Never waits:
-//! a record that does not fit is the writer's problem at once.
+//! Owns the two bounds, in batches and in bytes, and the news that the other end is gone. Never waits:
+//! what does not fit is the writer's problem at once.
 
 use std::{
     pin::Pin,
@@ -9,16 +9,17 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
 use futures_util::Stream;
+use smallvec::SmallVec;
 use tokio::sync::{mpsc, oneshot};
 
-/// Records that may wait for one reader.
-pub const MAX_RECORDS: usize = 1024;
-/// Bytes that may wait for one reader. One record is taken whatever its size if nothing else waits.
+/// Batches of records that may wait for one reader.
+pub const MAX_BATCHES: usize = 1024;
+/// Bytes that may wait for one reader. One batch is taken whatever its size if nothing else waits.
 pub const MAX_BYTES: usize = 16 << 20;
 
 /// The stream was ended because its reader is too slow; what waited is lost.
@@ -33,7 +34,10 @@ impl std::fmt::Display for Cut {
 
 impl std::error::Error for Cut {}
 
-/// Why a record was not taken.
+/// Records that came together.
+pub(crate) type Batch = SmallVec<[Bytes; 1]>;
+
+/// Why a batch was not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refused {
     Full,
@@ -49,14 +53,16 @@ struct Shared {
 /// The writing end. Dropped, the stream ends in order after what was written.
 #[derive(Debug)]
 pub(crate) struct Writer {
-    records: mpsc::Sender<Bytes>,
+    batches: mpsc::Sender<Batch>,
     shared: Arc<Shared>,
 }
 
 /// The reading end: the body of the response. Dropped, the proxy hears of it at once.
 #[derive(Debug)]
 pub struct Records {
-    records: mpsc::Receiver<Bytes>,
+    batches: mpsc::Receiver<Batch>,
+    /// What is left of the batch that is being read.
+    rest: smallvec::IntoIter<[Bytes; 1]>,
     shared: Arc<Shared>,
     /// Never sent: its fall tells the proxy.
     _gone: oneshot::Sender<()>,
@@ -64,15 +70,16 @@ pub struct Records {
 
 /// A buffer, and the future that is ready when its reader is gone.
 pub(crate) fn buffer() -> (Writer, Records, oneshot::Receiver<()>) {
-    let (sender, receiver) = mpsc::channel(MAX_RECORDS);
+    let (sender, receiver) = mpsc::channel(MAX_BATCHES);
     let (gone, reader_gone) = oneshot::channel();
     let shared = Arc::new(Shared::default());
     let writer = Writer {
-        records: sender,
+        batches: sender,
         shared: Arc::clone(&shared),
     };
     let records = Records {
-        records: receiver,
+        batches: receiver,
+        rest: Batch::new().into_iter(),
         shared,
         _gone: gone,
     };
@@ -80,14 +87,14 @@ pub(crate) fn buffer() -> (Writer, Records, oneshot::Receiver<()>) {
 }
 
 impl Writer {
-    pub(crate) fn push(&self, record: Bytes) -> Result<(), Refused> {
-        let size = record.len();
+    pub(crate) fn push(&self, batch: Batch) -> Result<(), Refused> {
+        let size = batch.iter().map(Bytes::len).sum();
         let waiting = self.shared.bytes.load(Relaxed);
         if waiting > 0 && waiting + size > MAX_BYTES {
             return Err(Refused::Full);
         }
         self.shared.bytes.fetch_add(size, Relaxed);
-        self.records.try_send(record).map_err(|error| match error {
+        self.batches.try_send(batch).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => Refused::Full,
             mpsc::error::TrySendError::Closed(_) => Refused::Gone,
         })
@@ -106,15 +113,18 @@ impl Stream for Records {
         if self.shared.cut.load(Relaxed) {
             return Poll::Ready(Some(Err(Cut)));
         }
-        let polled = self.records.poll_recv(task);
-        // The cut may have come with the end of the channel.
-        if matches!(polled, Poll::Ready(None)) && self.shared.cut.load(Relaxed) {
-            return Poll::Ready(Some(Err(Cut)));
+        loop {
+            if let Some(record) = self.rest.next() {
+                self.shared.bytes.fetch_sub(record.len(), Relaxed);
+                return Poll::Ready(Some(Ok(record)));
+            }
+            match ready!(self.batches.poll_recv(task)) {
+                Some(batch) => self.rest = batch.into_iter(),
+                // The cut may have come with the end of the channel.
+                None if self.shared.cut.load(Relaxed) => return Poll::Ready(Some(Err(Cut))),
+                None => return Poll::Ready(None),
+            }
         }
-        if let Poll::Ready(Some(record)) = &polled {
-            self.shared.bytes.fetch_sub(record.len(), Relaxed);
-        }
-        polled.map(|record| record.map(Ok))
     }
 }
 

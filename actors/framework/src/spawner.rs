@@ -15,7 +15,7 @@ use tokio::sync::watch;
 
 use crate::{
     proxy::Proxy,
-    records::{MAX_RECORDS, Records, buffer},
+    records::{MAX_BATCHES, Records, buffer},
 };
 
 /// Makes the proxy of each new subscription.
@@ -62,7 +62,7 @@ impl Proxies {
         // The stream id is what a call is trusted by: it does not become a name.
         let mut spawn = Spawn::new(&self.directory)
             .name(format!("framework({number})"))
-            .capacity(MAX_RECORDS)
+            .capacity(MAX_BATCHES)
             .on_panic(OnPanic::Stop);
         if let Some(arbiter) = &self.arbiter {
             spawn = spawn.arbiter(arbiter);

@@ -22,7 +22,7 @@ use tepui_messages::{
     registrar::{Commit, Committed},
     view::Follow,
 };
-use tepui_protocol::node;
+use tepui_protocol::{node, v1::scheduler::Event};
 
 use crate::{
     core::{
@@ -170,10 +170,39 @@ impl Master {
             }
         }
         self.publish(changes);
+        let mut events: BTreeMap<String, Vec<Arc<Event>>> = BTreeMap::new();
         for effect in rest {
-            self.perform(effect, now, ctx);
+            match effect {
+                Effect::Scheduler { stream_id, event } => {
+                    events.entry(stream_id).or_default().push(event);
+                }
+                Effect::EndStream { stream_id } => {
+                    let events = events.remove(&stream_id).unwrap_or_default();
+                    self.deliver(&stream_id, events);
+                    self.end_stream(&stream_id);
+                }
+                other => self.perform(other, now, ctx),
+            }
+        }
+        for (stream_id, events) in events {
+            self.deliver(&stream_id, events);
         }
         self.effects = effects;
+    }
+
+    fn deliver(&self, stream_id: &str, events: Vec<Arc<Event>>) {
+        if let Some(stream) = self.streams.get(stream_id)
+            && !events.is_empty()
+        {
+            // A full or closed proxy ends its stream itself and says so.
+            let _ = stream.tell(Deliver(events));
+        }
+    }
+
+    fn end_stream(&mut self, stream_id: &str) {
+        if let Some(stream) = self.streams.remove(stream_id) {
+            let _ = stream.tell(EndStream);
+        }
     }
 
     /// The view gets the changes before anyone can learn their number.
@@ -192,17 +221,6 @@ impl Master {
 
     fn perform(&mut self, effect: Effect, now: UnixNanos, ctx: &mut Context<Self>) {
         match effect {
-            Effect::Scheduler { stream_id, event } => {
-                if let Some(stream) = self.streams.get(&stream_id) {
-                    // A full or closed proxy ends its stream itself and says so.
-                    let _ = stream.tell(Deliver(event));
-                }
-            }
-            Effect::EndStream { stream_id } => {
-                if let Some(stream) = self.streams.remove(&stream_id) {
-                    let _ = stream.tell(EndStream);
-                }
-            }
             Effect::Agent { peer, order } => self.order(peer, order),
             Effect::Allocator(change) => {
                 if self.links.allocator.tell(change).is_err() {
@@ -218,7 +236,9 @@ impl Master {
                     master.answered(ticket, result, ctx)
                 });
             }
-            Effect::Change(_) => unreachable!("changes are published before anything is performed"),
+            Effect::Change(_) | Effect::Scheduler { .. } | Effect::EndStream { .. } => {
+                unreachable!("these are gathered before anything is performed")
+            }
             Effect::Answer { token, answer } => {
                 if let Some(waiting) = self.answers.remove(&token) {
                     waiting.send(answer);

@@ -7,9 +7,10 @@ use tepui_protocol::{
     v1::scheduler::Event,
 };
 
-/// An event for the scheduler, in order.
+/// Events for the scheduler, in order: all that one turn of the master has for it, since a turn may have more of them
+/// (a status for each task, an offer rescinded on each agent) than there is room for messages.
 #[derive(Debug, Clone)]
-pub struct Deliver(pub Arc<Event>);
+pub struct Deliver(pub Vec<Arc<Event>>);
 
 impl Message for Deliver {
     type Reply = ();

@@ -58,7 +58,7 @@ impl Tell<Subscribe> for Refuser {
             error: Some(error),
             ..Event::default()
         };
-        message.stream.tell(Deliver(Arc::new(event)))?;
+        message.stream.tell(Deliver(vec![Arc::new(event)]))?;
         message.stream.tell(EndStream)
     }
 }

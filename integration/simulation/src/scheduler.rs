@@ -72,7 +72,9 @@ impl Stream {
 
 impl Tell<Deliver> for Stream {
     fn tell(&self, deliver: Deliver) -> Result<(), TellError> {
-        self.say(Heard::Event(deliver.0));
+        for event in deliver.0 {
+            self.say(Heard::Event(event));
+        }
         Ok(())
     }
 }
