@@ -15,6 +15,7 @@ from scheduler import Scheduler, task  # noqa: E402
 TASKS = [f"long-{number}" for number in range(10)]
 ENDS = "ends-while-the-agent-is-away"
 BACK_LIMIT_S = 2.0
+MANY = 3000  # more than there is room for messages to one scheduler
 report = Report()
 
 
@@ -53,6 +54,12 @@ class Checks:
         self.started = self.all_pids()
         self.agent_id = offer["agent_id"]["value"]
         report.need("ten tasks run, each started once", all(len(p) == 1 and alive(p[0]) for p in self.started.values()), self.started)
+
+    def many_reconciled(self):
+        names = [f"unknown-{number}" for number in range(MANY)]
+        told = self.framework.reconcile(names)
+        report.equal(f"one RECONCILE of {MANY} tasks is answered for each", sum(name in told for name in names), MANY)
+        report.check("and its stream goes on", not self.framework.ended)
 
     def master_killed(self):
         self.house.master.kill()
@@ -116,7 +123,7 @@ class Checks:
 def main():
     with House() as house:
         checks = Checks(house)
-        report.run(checks.ten_run)
+        report.run(checks.ten_run, checks.many_reconciled)
         if not report.failed:
             report.run(checks.master_killed, checks.scheduler_returns, checks.agent_killed, checks.tasks_killed)
         checks.framework.close()
