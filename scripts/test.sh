@@ -72,6 +72,11 @@ chaos() {
   integration/chaos/run.sh --kills "${TEPUI_CHAOS_KILLS:-$kills}"
 }
 
+# The agent dies at so many points of its way, or at each.
+kill_matrix() {
+  if [[ $mode == long ]]; then integration/chaos/matrix.sh; else integration/chaos/matrix.sh --cases 8; fi
+}
+
 # Benches print one JSON line each; only a bench that cannot run fails here, the figures are for people.
 benches() {
   local bench name
@@ -105,6 +110,7 @@ step planted planted
 step demo "$root/scripts/demo_check.sh"
 step acceptance integration/acceptance/run.sh
 step chaos chaos
+step kill-matrix kill_matrix
 step conformance integration/conformance/run.sh
 if [[ $mode == long ]]; then
   step conformance-2 integration/conformance/run.sh

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use tepui_kit::{Actor, Answer, Context, Handler, Receive, TimerHandle};
+use tepui_kit::{Actor, Answer, Context, Handler, Receive, TimerHandle, crash_point};
 use tepui_messages::{
     agent::{
         Answer as HttpAnswer, ContainerUsage, ContainerUsageRecord, EndExecutorStream, EndNode,
@@ -114,6 +114,7 @@ impl NodeActor {
             monotonic: ctx.now().saturating_duration_since(self.started_at),
             unix_nanos: i64::try_from(ctx.clock().unix_nanos()).unwrap_or(i64::MAX),
         };
+        crash_point("input", || &input);
         let mut effects = Vec::new();
         self.core.on(now, input, &mut effects);
         self.waiting.extend(effects);

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use tepui_kit::Context;
+use tepui_kit::{Context, crash_point};
 use tepui_messages::{
     agent::{DeliverExecutorEvent, EndExecutorStream},
     containers::{
@@ -40,6 +40,7 @@ impl NodeActor {
         while !self.committing
             && let Some(effect) = self.waiting.pop_front()
         {
+            crash_point("effect", || &effect);
             match effect {
                 Effect::Keep { changes, synced } => self.keep(changes, synced, ctx),
                 Effect::ChangeVolumes { make, remove } => self.change_volumes(make, remove, ctx),
@@ -145,6 +146,7 @@ impl NodeActor {
     }
 
     fn kept(&mut self, kept: Result<(), String>, ctx: &mut Context<Self>) {
+        crash_point("done", || "Keep");
         if let Err(error) = kept {
             // What it promised it could not keep: containers run on, and a restart goes on from the last that was.
             self.waiting.clear();

@@ -13,6 +13,7 @@ mod actor;
 pub mod bench;
 mod clock;
 mod context;
+mod crash;
 mod directory;
 mod histogram;
 mod lane;
@@ -34,6 +35,7 @@ pub use tepui_protocol::message::{Ask, AskError, Asker, Message, Tell, TellError
 pub use actor::{Actor, Answer, Handler, Receive};
 pub use clock::Clock;
 pub use context::Context;
+pub use crash::crash_point;
 pub use directory::{Directory, Observation, Seen};
 pub use link::{Link, within};
 pub use random::Random;

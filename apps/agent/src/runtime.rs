@@ -18,6 +18,7 @@ use tepui_containers::{
     Command, Error, Exit, LaunchSpec, Launcher, Limits, ProcessId, Recovered, Running, Usage,
     nested, sandboxes::Sandboxes, spec::HOLDER, user, volumes,
 };
+use tepui_kit::crash_point;
 use tepui_messages::containers::{
     Amounts, ContainerExit, ContainerRuntime, LaunchOrder, Limitation, NestedSandbox, ProcessMark,
     RecoveredContainer, RunningContainer, VolumeDirectory, VolumeLink,
@@ -139,7 +140,9 @@ impl Inner {
             let spec = tokio::task::spawn_blocking(move || inner.spec(order));
             spec.await.map_err(|error| error.to_string())??
         };
+        crash_point("runtime", || "BeforeLaunch");
         let launched = self.launcher.launch(spec).await;
+        crash_point("runtime", || "Launched");
         self.sandboxes.refill();
         Ok(self.adopt(launched.map_err(|error| told(&error))?))
     }
@@ -354,6 +357,7 @@ impl ContainerRuntime for Containers {
         async move {
             inner.running().remove(&container_id);
             let dir = inner.dir(&container_id);
+            crash_point("runtime", || "BeforeCleanup");
             if let Err(error) = inner.launcher.cleanup(&container_id, &dir).await {
                 tracing::warn!(
                     container_id,

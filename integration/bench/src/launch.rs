@@ -1,28 +1,22 @@
 //! ACCEPT to TASK_RUNNING through the public API, STARTING acknowledged on the way, beside a bare spawn-and-wait
 //! loop, and beside a loop that only spawns the same shim, cgroups and command.
 
-use std::{
-    path::PathBuf,
-    process::{Child, Command, Stdio},
-    time::{Duration, Instant},
-};
+use std::{process::Command, time::Instant};
 
 use anyhow::{Context, bail};
 use clap::Args;
 use serde_json::{Value, json};
-use tepui_client::{Client, Events, operator::Operator, scheduler::Scheduler};
-use tepui_containers::{
-    Cgroups, Launcher, Limits,
-    launch::{Command as Program, LaunchSpec},
-    sandbox,
-};
+use tepui_client::{Client, Events, scheduler::Scheduler};
 use tepui_protocol::v1::{
     CommandInfo, FrameworkInfo, Offer, Resource, TaskId, TaskInfo, TaskState,
     scheduler::{Event, event::Type},
     value,
 };
 
-const READY_TIMEOUT: Duration = Duration::from_secs(60);
+use crate::{
+    dev::{self, Dev},
+    shims::Shims,
+};
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct LaunchOptions {
@@ -46,14 +40,14 @@ pub(crate) fn run(options: LaunchOptions) -> anyhow::Result<Value> {
         .build()?;
     let cluster = match &options.master {
         Some(_) => None,
-        None => Some(Dev::start(options.port)?),
+        None => Some(Dev::start(options.port, None)?),
     };
     let master = options
         .master
         .clone()
         .unwrap_or_else(|| format!("127.0.0.1:{}", options.port));
     let mut subject = runtime.block_on(async {
-        ready(&master).await?;
+        dev::ready(&master).await?;
         launches(&master, options.count).await
     })?;
     drop(cluster);
@@ -75,57 +69,6 @@ pub(crate) fn run(options: LaunchOptions) -> anyhow::Result<Value> {
         "shim_ms": shim_p50,
         "ratio_to_shim": p50 / shim_p50,
     }))
-}
-
-/// `tepui dev`, ended with the value.
-struct Dev(Child);
-
-impl Dev {
-    fn start(port: u16) -> anyhow::Result<Dev> {
-        let program = tepui()?;
-        let child = Command::new(&program)
-            .args(["dev", "--port", &port.to_string()])
-            .stdout(Stdio::null())
-            .spawn()
-            .with_context(|| format!("cannot start {}", program.display()))?;
-        Ok(Dev(child))
-    }
-}
-
-impl Drop for Dev {
-    fn drop(&mut self) {
-        // `tepui dev` ends its processes when it is asked to, so it must not be killed first.
-        let _ = Command::new("kill")
-            .args(["-TERM", &self.0.id().to_string()])
-            .status();
-        let _ = self.0.wait();
-    }
-}
-
-fn tepui() -> anyhow::Result<PathBuf> {
-    if let Some(program) = std::env::var_os("TEPUI_BIN") {
-        return Ok(program.into());
-    }
-    Ok(std::env::current_exe()?.with_file_name("tepui"))
-}
-
-async fn ready(master: &str) -> anyhow::Result<()> {
-    let operator = Operator::new(Client::default(), master);
-    let deadline = Instant::now() + READY_TIMEOUT;
-    while Instant::now() < deadline {
-        if let Ok(answer) = operator.json("/slaves").await
-            && answer["slaves"]
-                .as_array()
-                .is_some_and(|agents| !agents.is_empty())
-        {
-            return Ok(());
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    bail!(
-        "no agent registered at {master} within {} s",
-        READY_TIMEOUT.as_secs()
-    )
 }
 
 /// Milliseconds from ACCEPT to TASK_RUNNING, one task at a time.
@@ -199,7 +142,7 @@ async fn running(
     }
 }
 
-fn task(offer: &Offer, index: usize) -> TaskInfo {
+pub(crate) fn task(offer: &Offer, index: usize) -> TaskInfo {
     let scalar = |name: &str, value: f64| Resource {
         name: name.to_string(),
         r#type: value::Type::Scalar as i32,
@@ -234,50 +177,15 @@ fn spawns(count: usize) -> anyhow::Result<Vec<f64>> {
     Ok(samples)
 }
 
-/// Milliseconds from making the sandbox until the command runs: the same shim, cgroups and command, with nothing around them.
+/// Milliseconds from making the sandbox until the command runs.
 async fn shims(count: usize) -> anyhow::Result<Vec<f64>> {
-    let launcher = Launcher::new(
-        tepui()?.with_file_name("tepui-shim"),
-        Cgroups::detect("tepui-bench"),
-        0,
-    )?;
-    let sandboxes = tempfile::tempdir()?;
-    let runtime = tempfile::Builder::new()
-        .prefix("tepui-bench")
-        .tempdir_in(runtime_base())?;
+    let shims = Shims::new()?;
     let mut samples = Vec::with_capacity(count);
     for index in 0..count {
-        let id = format!("bench-{index}");
-        let runtime_dir = runtime.path().join(&id);
-        let command = Program::Program {
-            program: "/bin/sh".into(),
-            argv: ["sh", "-c", "true"].map(Into::into).into(),
-        };
         let start = Instant::now();
-        let directory = sandboxes.path().join(&id);
-        sandbox::prepare_sandbox(&directory, None)?;
-        let mut spec = LaunchSpec::new(&id, directory, runtime_dir.clone(), command);
-        spec.limits = Limits {
-            cpu_request_milli: Some(200),
-            memory_request_bytes: Some(64 << 20),
-            memory_limit_bytes: Some(64 << 20),
-            ..Limits::default()
-        };
-        let container = launcher.launch(spec).await?;
-        samples.push(start.elapsed().as_secs_f64() * 1000.0);
-        container.wait().await?;
-        launcher.cleanup(&id, &runtime_dir).await?;
+        let launched = || samples.push(start.elapsed().as_secs_f64() * 1000.0);
+        shims.run(index, launched).await?;
     }
-    launcher.cgroups().remove_roots()?;
+    shims.end()?;
     Ok(samples)
-}
-
-/// Where an agent keeps its runtime directories too: a tmpfs, where there is one.
-fn runtime_base() -> PathBuf {
-    let run = PathBuf::from("/run");
-    if tempfile::tempdir_in(&run).is_ok() {
-        run
-    } else {
-        std::env::temp_dir()
-    }
 }

@@ -2,12 +2,15 @@
 
 mod alloc_cycle;
 mod alloc_quota;
+mod dev;
 mod ensemble;
 mod failover;
 mod launch;
 mod locality;
 mod mailbox;
 mod registry;
+mod shims;
+mod throughput;
 mod wire;
 
 use std::{
@@ -44,6 +47,8 @@ enum Bench {
     Wire(Options),
     /// ACCEPT to TASK_RUNNING on a running cluster, beside spawning and waiting for the same command
     LaunchLatency(launch::LaunchOptions),
+    /// Short tasks a second on one agent, beside starting the same shim in a bare loop and beside HyperQueue
+    LaunchThroughput(throughput::ThroughputOptions),
     /// The share of tasks that run where their data is, by how long schedulers wait for it, in simulated time
     Locality(locality::LocalityOptions),
     /// An allocation that offers every agent, beside giving the same agents away in a bare loop
@@ -74,6 +79,7 @@ fn main() -> anyhow::Result<ExitCode> {
             let json = options.json;
             (launch::run(options)?, json)
         }
+        Bench::LaunchThroughput(options) => (throughput::run(&options)?, options.json),
         Bench::Locality(options) => (locality::run(&options), options.json),
         Bench::AllocCycle(options) => (alloc_cycle::run(&options)?, options.json),
         Bench::AllocQuota(options) => (alloc_quota::run(&options)?, options.json),

@@ -1,0 +1,197 @@
+//! Short tasks a second on one agent, each a real process, every update acknowledged; beside a loop that starts the same
+//! shim, cgroups and command, and beside HyperQueue.
+
+use std::{
+    path::PathBuf,
+    process::{Command, Stdio},
+    time::Instant,
+};
+
+use anyhow::{Context, bail, ensure};
+use clap::Args;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use serde_json::{Value, json};
+use tepui_client::{Client, scheduler::Scheduler};
+use tepui_protocol::v1::{
+    FrameworkInfo, Offer, TaskInfo, TaskState, TaskStatus, scheduler::event::Type, value,
+};
+use tokio::sync::mpsc;
+
+use crate::{
+    dev::{self, Dev},
+    launch::task,
+    shims::Shims,
+};
+
+/// Tasks of one ACCEPT.
+const MAX_PER_ACCEPT: usize = 500;
+/// Tasks that the bare loop has under way: enough that no core waits.
+const BARE_AT_ONCE: usize = 8;
+const PEER: &str = include_str!("peer.py");
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ThroughputOptions {
+    /// Tasks to run
+    #[arg(long, default_value_t = 2000)]
+    count: usize,
+    /// How often, in turns
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// A Python that has the package `hyperqueue`
+    #[arg(long, default_value = "python3")]
+    hyperqueue_python: PathBuf,
+    /// Port for the cluster that is started
+    #[arg(long, default_value_t = 27150)]
+    port: u16,
+    /// Print one JSON line
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+pub(crate) fn run(options: &ThroughputOptions) -> anyhow::Result<Value> {
+    ensure!(
+        options.count > 0 && options.rounds > 0,
+        "there must be at least one task and one round"
+    );
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let (mut subject, mut bare, mut peer) = (Vec::new(), Vec::new(), Vec::new());
+    let mut missing = Vec::new();
+    for _ in 0..options.rounds {
+        subject.push(runtime.block_on(tasks(options))?);
+        bare.push(runtime.block_on(shims(options.count))?);
+        match hyperqueue(options) {
+            Ok(rate) => peer.push(rate),
+            Err(problem) => missing.push(problem.to_string()),
+        }
+    }
+    missing.dedup();
+    for text in &missing {
+        eprintln!("{text}; measured without it");
+    }
+    let middle = |samples: &[f64]| crate::quantile(&mut samples.to_vec(), 0.5);
+    let mut result = json!({
+        "name": "launch-throughput",
+        "count": options.count,
+        "subject_per_s": crate::spread(subject.clone()),
+        "bare_per_s": crate::spread(bare.clone()),
+        "ratio": middle(&subject) / middle(&bare),
+        "missing": missing,
+    });
+    if !peer.is_empty() {
+        result["hyperqueue_per_s"] = crate::spread(peer.clone());
+        result["ratio_to_hyperqueue"] = (middle(&subject) / middle(&peer)).into();
+    }
+    Ok(result)
+}
+
+/// Tasks a second from the first ACCEPT until the last TASK_FINISHED, on a cluster of their own.
+async fn tasks(options: &ThroughputOptions) -> anyhow::Result<f64> {
+    let _cluster = Dev::start(options.port, Some("cpus:64;mem:131072"))?;
+    let master = format!("127.0.0.1:{}", options.port);
+    dev::ready(&master).await?;
+    let info = FrameworkInfo {
+        user: "root".into(),
+        name: "launch-throughput".into(),
+        ..Default::default()
+    };
+    let (scheduler, mut events) = Scheduler::subscribe(&Client::default(), &[master], info).await?;
+    let (acknowledge, updates) = mpsc::channel(options.count);
+    let acknowledging = tokio::spawn(acknowledge_all(scheduler.clone(), updates));
+    let (mut launched, mut finished) = (0, 0);
+    let mut begun = None;
+    while finished < options.count {
+        let event = events
+            .next()
+            .await?
+            .context("the master ended the stream")?;
+        match event.r#type() {
+            Type::Offers => {
+                for offer in event.offers.unwrap_or_default().offers {
+                    begun.get_or_insert_with(Instant::now);
+                    let tasks = fitting(&offer, launched..options.count);
+                    launched += tasks.len();
+                    scheduler.launch(&offer.id, tasks, 0.0).await?;
+                }
+            }
+            Type::Update => {
+                let status = event.update.unwrap_or_default().status;
+                match status.state() {
+                    TaskState::TaskStarting | TaskState::TaskRunning => {}
+                    TaskState::TaskFinished => finished += 1,
+                    state => bail!("{}: {}", state.as_str_name(), status.message()),
+                }
+                acknowledge.send(status).await?;
+            }
+            _ => {}
+        }
+    }
+    let took = begun.context("nothing was offered")?.elapsed();
+    drop(acknowledge);
+    acknowledging.await??;
+    scheduler.teardown().await?;
+    Ok(options.count as f64 / took.as_secs_f64())
+}
+
+async fn acknowledge_all(
+    scheduler: Scheduler,
+    mut updates: mpsc::Receiver<TaskStatus>,
+) -> anyhow::Result<()> {
+    while let Some(status) = updates.recv().await {
+        scheduler.acknowledge(&status).await?;
+    }
+    Ok(())
+}
+
+/// As many of the tasks as the offer has room for.
+fn fitting(offer: &Offer, numbers: std::ops::Range<usize>) -> Vec<TaskInfo> {
+    let has = |name: &str| {
+        let mine = offer.resources.iter().filter(|it| it.name == name);
+        let amounts = mine.filter_map(|it: &tepui_protocol::v1::Resource| it.scalar);
+        amounts.map(|value::Scalar { value }| value).sum::<f64>()
+    };
+    let template = task(offer, 0);
+    let room = template.resources.iter().map(|need| {
+        let need_value = need.scalar.map_or(0.0, |it| it.value);
+        (has(&need.name) / need_value) as usize
+    });
+    let room = room.min().unwrap_or(0).min(MAX_PER_ACCEPT);
+    numbers
+        .take(room)
+        .map(|number| task(offer, number))
+        .collect()
+}
+
+/// The same number a second in the bare loop.
+async fn shims(count: usize) -> anyhow::Result<f64> {
+    let shims = Shims::new()?;
+    let begun = Instant::now();
+    let runs = (0..count).map(|index| shims.run(index, || {}));
+    stream::iter(runs)
+        .buffer_unordered(BARE_AT_ONCE)
+        .try_collect::<()>()
+        .await?;
+    let took = begun.elapsed();
+    shims.end()?;
+    Ok(count as f64 / took.as_secs_f64())
+}
+
+/// The same number a second in HyperQueue: its server and one worker, through its Python package.
+fn hyperqueue(options: &ThroughputOptions) -> anyhow::Result<f64> {
+    let python = &options.hyperqueue_python;
+    let output = Command::new(python)
+        .args(["-c", PEER, &options.count.to_string()])
+        .stderr(Stdio::inherit())
+        .output()
+        .with_context(|| format!("cannot start {}", python.display()))?;
+    let told = String::from_utf8_lossy(&output.stdout);
+    let rate = told.lines().last().and_then(|line| line.parse().ok());
+    match rate {
+        Some(rate) if output.status.success() => Ok(rate),
+        _ => bail!(
+            "HyperQueue did not run: `pip install hyperqueue` into an environment, and name its Python with \
+             --hyperqueue-python"
+        ),
+    }
+}

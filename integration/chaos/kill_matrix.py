@@ -1,0 +1,219 @@
+#!/usr/bin/env python3
+"""kill_matrix.py [--cases N] [--only POINT]: an agent that dies, as by `kill -9`, at each point of its way, and is started again.
+
+A first run notes the points: whenever the agent is told something, and before and after whatever it does about it, in a life in which tasks
+are launched, updated and killed, and in the life after it, which begins with recovery. Then there is a run for each of them (or N, spread
+over all), in which the agent ends there. Nobody helps it but by starting it again. Wants TEPUI_BIN. Ends with 0 or 1.
+"""
+import argparse
+import concurrent.futures
+import os
+import sys
+import tempfile
+import threading
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "acceptance"))
+from daemons import House, alive, processes_of  # noqa: E402
+from report import Report, wait  # noqa: E402
+from scheduler import Refused, Scheduler, task  # noqa: E402
+
+LEAST_POINTS = 30
+AT_ONCE = 3
+LIMIT_S = 40
+TERMINAL = {"TASK_FINISHED", "TASK_FAILED", "TASK_KILLED", "TASK_LOST", "TASK_ERROR", "TASK_DROPPED", "TASK_GONE"}
+NEVER_STARTED = {"TASK_LOST", "TASK_DROPPED", "TASK_GONE", "TASK_FAILED"}
+# The agent wakes by the clock: how often it does so within a run is chance.
+BY_CHANCE = ("input.Woke", "effect.WakeAt", "input.MasterLost")
+
+
+class Supervisor:
+    """Starts the agent again when it has ended by itself, without the order to die."""
+
+    def __init__(self, agent):
+        self.agent, self.over, self.deaths, self.next_life = agent, threading.Event(), 0, {}
+        self.thread = threading.Thread(target=self.watch, daemon=True)
+        self.thread.start()
+
+    def watch(self):
+        while not self.over.wait(0.02):
+            process = self.agent.process
+            if process is not None and process.poll() is not None:
+                self.agent.env = {key: value for key, value in self.agent.env.items() if not key.startswith("TEPUI_CRASH")}
+                self.agent.env.update(self.next_life)
+                self.next_life = {}
+                self.agent.start()
+                self.deaths += 1
+
+    def kill(self, **env):
+        """Ends the agent; it lives again with these variables."""
+        process, before, self.next_life = self.agent.process, self.deaths, env
+        process.kill()
+        return wait(lambda: self.deaths > before, LIMIT_S)
+
+    def end(self):
+        self.over.set()
+        self.thread.join()
+
+
+class Run:
+    """One cluster, three tasks, two lives of the agent."""
+
+    def __init__(self, first=None, second=None):
+        self.first, self.second = first or {}, second or {}
+        self.problems = []
+
+    def wrong(self, text):
+        self.problems.append(text)
+
+    def go(self):
+        house = House(agents=1)
+        self.house, agent = house, house.agents[0]
+        agent.env.update(self.first)
+        self.supervisor = Supervisor(agent)
+        try:
+            with house:
+                self.framework = Scheduler(house.address, "kill-matrix", failover_timeout=600)
+                try:
+                    self.live()
+                finally:
+                    self.supervisor.end()
+                    self.framework.close()
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is told with its case
+            self.wrong(f"{type(error).__name__}: {error}\n{agent.log_tail(8)}")
+        finally:
+            self.supervisor.end()
+            agent.stop()
+            house.end_left_over()
+        return self
+
+    def live(self):
+        self.framework.subscribe()
+        offer = self.framework.wait_offer(cpus=2, limit_s=LIMIT_S)
+        names = ("stays", "ends", "killed")
+        self.framework.launch(offer, [task(name, offer, self.command(name)) for name in names])
+        self.told("stays", lambda state: state == "TASK_RUNNING" or state in TERMINAL)
+        self.told("killed", lambda state: state == "TASK_RUNNING" or state in TERMINAL)
+        self.framework.kill("killed")
+        self.told("killed", TERMINAL.__contains__)
+        self.told("ends", TERMINAL.__contains__)
+        pids = self.pids("stays")
+        self.supervisor.kill(**self.second)
+        if not wait(lambda: self.house.active_agents() == 1, LIMIT_S):
+            self.wrong("the agent is not back")
+        if pids and not alive(pids[0]):
+            self.wrong(f"the process {pids[0]} of the task that stays is gone")
+        with open(self.house.path("stays.end"), "w", encoding="ascii"):
+            pass
+        self.told("stays", TERMINAL.__contains__)
+        for name in names:
+            self.judge(name)
+        self.judge_ledgers()
+
+    def command(self, name):
+        """Notes its pid each time it is started."""
+        then = {"stays": f"while [ ! -e {self.house.path('stays.end')} ]; do sleep 0.1; done; exit 5", "ends": "exit 7", "killed": "sleep 1000"}
+        return f"echo $$ >> {self.house.path(name)}.pids; {then[name]}"
+
+    def pids(self, name):
+        try:
+            with open(self.house.path(f"{name}.pids"), encoding="ascii") as lines:
+                return [int(line) for line in lines]
+        except FileNotFoundError:
+            return []
+
+    def told(self, name, enough):
+        """Waits until a state of the task is told that is enough; asks, as a scheduler does that waits for long."""
+        def look():
+            return any(enough(state) for state in self.framework.statuses(name))
+        for _ in range(4):
+            if wait(look, LIMIT_S / 4):
+                return
+            try:
+                self.framework.call("RECONCILE", reconcile={"tasks": [{"task_id": {"value": name}}]})
+                if name == "killed" and enough("TASK_KILLED") and not enough("TASK_RUNNING"):
+                    self.framework.kill(name)
+            except Refused:
+                pass
+        self.wrong(f"{name}: told only {self.framework.statuses(name)}, pids {self.pids(name)}")
+
+    def judge(self, name):
+        statuses = [s for s in self.framework.updates if s["task_id"]["value"] == name]
+        states, pids = [s["state"] for s in statuses], self.pids(name)
+        if len(pids) > 1:
+            self.wrong(f"I10: {name} was started {len(pids)} times")
+        ends = [at for at, state in enumerate(states) if state in TERMINAL]
+        if ends and set(states[ends[0]:]) != {states[ends[0]]}:
+            self.wrong(f"I7: {name} did not stay {states[ends[0]]}: {states}")
+        if not ends:
+            return
+        last, message = states[-1], statuses[-1].get("message", "")
+        true_end = {"stays": ("TASK_FAILED", "Command exited with status 5"), "ends": ("TASK_FAILED", "Command exited with status 7"),
+                    "killed": ("TASK_KILLED", "")}[name]
+        if pids and (last != true_end[0] or not any(true_end[1] in s.get("message", "") for s in statuses)):
+            self.wrong(f"I6, I9: {name} ran and ended as {true_end}, told was {states} {message!r}")
+        if not pids and last not in NEVER_STARTED | {"TASK_KILLED"}:
+            self.wrong(f"I6: {name} never ran, told was {states}")
+
+    def judge_ledgers(self):
+        def settled():
+            agent = self.house.get("/slaves")["slaves"][0]
+            return agent["active"] and agent["used_resources"]["cpus"] == 0
+        if not wait(settled, LIMIT_S):
+            self.wrong(f"I4: the master still counts {self.house.get('/slaves')['slaves'][0]['used_resources']}")
+        daemons = {self.house.agents[0].process.pid, self.house.master.process.pid}
+        left = [pid for name in ("stays", "ends", "killed") for pid in self.pids(name) if alive(pid)]
+        if left:
+            self.wrong(f"I8: processes {left} are left")
+        if not wait(lambda: not set(processes_of(self.house.folder)) - daemons, LIMIT_S):
+            self.wrong(f"I8: {set(processes_of(self.house.folder)) - daemons} still work in the agent's directory")
+
+
+def trace():
+    """The points of both lives, in the order in which they were come by; chance left out."""
+    lives = []
+    with tempfile.TemporaryDirectory() as scratch:
+        files = [os.path.join(scratch, "first"), os.path.join(scratch, "second")]
+        run = Run({"TEPUI_CRASH_TRACE": files[0]}, {"TEPUI_CRASH_TRACE": files[1]}).go()
+        for path in files:
+            with open(path, encoding="ascii") as lines:
+                lives.append([line.strip() for line in lines if not line.startswith(BY_CHANCE)])
+    return run, lives
+
+
+def spread(cases, count):
+    """So many of them, evenly."""
+    return cases if not count or count >= len(cases) else [cases[at * len(cases) // count] for at in range(count)]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cases", type=int, default=0, help="so many, spread over all [default: all]")
+    parser.add_argument("--only", metavar="LIFE:POINT:N", help="one case, as a failure names it")
+    args = parser.parse_args()
+    report = Report()
+    run, lives = trace()
+    report.check("both lives end well without a crash", not run.problems, run.problems)
+    cases = [(life, point) for life, points in enumerate(lives, 1) for point in points]
+    kinds = {(life, point.rpartition(":")[0]) for life, point in cases}
+    report.check(f"there are {len(kinds)} points and {len(cases)} times to die at them, {LEAST_POINTS} at least", len(kinds) >= LEAST_POINTS, kinds)
+    if args.only:
+        life, _, point = args.only.partition(":")
+        cases = [(int(life), point)]
+    chosen = spread(cases, args.cases)
+
+    def die(case):
+        life, point = case
+        env = {"TEPUI_CRASH_AT": point}
+        return case, Run(*([env] if life == 1 else [None, env])).go()
+    missed = 0
+    with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
+        for (life, point), run in pool.map(die, chosen):
+            died = run.supervisor.deaths > 1
+            missed += not died
+            report.check(f"life {life}, {point}{'' if died else ' (not come by)'}", not run.problems, f"--only {life}:{point}: {run.problems}")
+    report.check(f"{len(chosen) - missed} of {len(chosen)} died where they were to", missed <= len(chosen) // 5, missed)
+    return report.end()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
