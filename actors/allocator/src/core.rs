@@ -233,9 +233,16 @@ impl AllocatorCore {
         let clients = || self.world.clients.iter().map(|(client, _)| client);
         let added = clients().map(Note::ClientAdded);
         let holding = clients().map(Note::ClientHolds);
+        let doubles = self.world.doubles.keys();
+        let doubles = doubles.map(|(agent, client)| Note::ClientDoubles(*agent, *client));
         let active = clients().map(Note::ClientActive);
         let whole = [Note::Totals, Note::Weights, Note::Quota];
-        for note in added.chain(holding).chain(active).chain(whole) {
+        for note in added
+            .chain(holding)
+            .chain(doubles)
+            .chain(active)
+            .chain(whole)
+        {
             policy.follow(&self.world, note);
         }
         Ok(policy)
@@ -309,6 +316,7 @@ impl AllocatorCore {
                 Note::ClientAdded(_)
                 | Note::ClientActive(_)
                 | Note::ClientHolds(_)
+                | Note::ClientDoubles(..)
                 | Note::Totals
                 | Note::Weights
                 | Note::QuotaPhase(_) => {}

@@ -12,6 +12,7 @@ mod changes;
 mod charges;
 pub mod constraints;
 pub mod core;
+mod doubles;
 pub mod drf;
 pub mod eligible;
 pub mod filters;

@@ -21,6 +21,9 @@ impl Sorter {
                 }
             }
         }
+        for (node, name, amount) in self.doubles.values().flatten() {
+            *amount_of(sums.entry(*node).or_default(), *name) -= amount;
+        }
         let trimmed = |amounts: &[i64]| {
             let used = amounts.iter().rposition(|amount| *amount != 0);
             amounts[..used.map_or(0, |last| last + 1)].to_vec()
