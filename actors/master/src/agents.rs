@@ -323,7 +323,7 @@ impl MasterCore {
         }
         let used = self.take_over(id, request, back.unreachable, turn);
         self.change(turn, Change::AgentAdded(Arc::new(record.clone())));
-        self.take_over_operations(id, request, turn);
+        self.take_over_operations(id, peer, request, turn);
         let told_at = turn.allocator(WorldChange::AgentAdded {
             info: Arc::new(record.info),
             total: record.total,
@@ -356,7 +356,9 @@ impl MasterCore {
                 allocation,
             });
         }
-        let total = self.take_over_operations(id, request, turn).to_proto();
+        let total = self
+            .take_over_operations(id, peer, request, turn)
+            .to_proto();
         if self.agents[id].record.total != total {
             // What they offer may not be there any more.
             self.rescind_offers_of_agent(id, turn);

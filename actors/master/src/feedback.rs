@@ -315,14 +315,18 @@ impl MasterCore {
         self.set_total(agent_id, &total, turn);
     }
 
-    /// Takes the operations of an agent that came back: its own list, and what it was ordered and has not listed,
-    /// which is ordered again. Gives what the agent has when all that is done.
+    /// Takes the operations of an agent that came back: its own list, and what it was ordered and has not listed.
+    /// Of that, what a framework waits to hear of is dropped, for it can ask for it again; what nobody would miss is
+    /// ordered again. Gives what the agent has when all that is done.
     pub(crate) fn take_over_operations(
         &mut self,
         id: &str,
+        peer: PeerId,
         request: &node::RegisterAgent,
         turn: &mut Turn<'_>,
     ) -> Resources {
+        // What was ordered on this very connection may still be on its way.
+        let is_new_connection = self.agents[id].peer != Some(peer);
         let listed = request.operations.iter().take(MAX_OPERATIONS);
         let listed: Vec<(OperationKey, &Operation)> = listed
             .filter_map(|operation| {
@@ -349,6 +353,9 @@ impl MasterCore {
         for key in forgotten {
             self.remove_operation(id, &key, turn);
         }
+        if is_new_connection {
+            self.drop_unheard(id, turn);
+        }
         for (key, conversions) in pending(&self.agents[id]) {
             match total.apply_all(&conversions) {
                 Ok(applied) => total = applied,
@@ -356,6 +363,18 @@ impl MasterCore {
             }
         }
         total
+    }
+
+    /// The orders that were lost with the agent's last connection, as far as somebody waits to hear of them.
+    fn drop_unheard(&mut self, id: &str, turn: &mut Turn<'_>) {
+        let operations = self.agents[id].operations.iter();
+        let unheard = operations.filter(|(_, operation)| {
+            is_pending(operation) && asks_for_feedback(operation).is_some()
+        });
+        let unheard: Vec<OperationKey> = unheard.map(|(key, _)| *key).collect();
+        for key in unheard {
+            self.drop_operation(id, &key, "The operation did not reach the agent", turn);
+        }
     }
 
     fn drop_operation(&mut self, id: &str, key: &OperationKey, why: &str, turn: &mut Turn<'_>) {
@@ -371,7 +390,8 @@ impl MasterCore {
         }
     }
 
-    /// What the agent was ordered and has not listed did not reach it, or comes twice, which it notices.
+    /// What the agent was ordered, has not listed and nobody would miss did not reach it, or comes twice, which it
+    /// notices.
     pub(crate) fn repeat_operations(&self, id: &str, peer: PeerId, turn: &mut Turn<'_>) {
         let operations = self.agents[id].operations.iter();
         for (key, operation) in operations.filter(|(_, operation)| is_pending(operation)) {
