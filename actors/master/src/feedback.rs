@@ -272,15 +272,7 @@ impl MasterCore {
             AgentEnd::Removed => (OperationState::OperationGoneByOperator, "Agent removed"),
         };
         for (key, operation) in operations {
-            self.remove_operation(agent_id, &key, turn);
-            if let Some(framework) = asks_for_feedback(&operation) {
-                let status = OperationStatus {
-                    state: state as i32,
-                    message: Some(message.to_string()),
-                    ..last_status(&operation)
-                };
-                self.tell_operation_status(&framework.value, status, turn);
-            }
+            self.end_operation(agent_id, &key, &operation, (state, message), turn);
         }
     }
 
@@ -379,13 +371,33 @@ impl MasterCore {
 
     fn drop_operation(&mut self, id: &str, key: &OperationKey, why: &str, turn: &mut Turn<'_>) {
         let operation = Arc::clone(&self.agents[id].operations[key]);
-        self.remove_operation(id, key, turn);
-        if let Some(framework) = asks_for_feedback(&operation) {
-            let status = OperationStatus {
-                state: OperationState::OperationDropped as i32,
-                message: Some(why.to_string()),
-                ..last_status(&operation)
+        let state = OperationState::OperationDropped;
+        self.end_operation(id, key, &operation, (state, why), turn);
+    }
+
+    /// Forgets an operation of which the agent will not say more; who asked for feedback hears why.
+    fn end_operation(
+        &mut self,
+        agent_id: &str,
+        key: &OperationKey,
+        operation: &Operation,
+        (state, message): (OperationState, &str),
+        turn: &mut Turn<'_>,
+    ) {
+        let status = OperationStatus {
+            state: state as i32,
+            message: Some(message.to_string()),
+            ..last_status(operation)
+        };
+        if is_pending(operation) {
+            let ended = Operation {
+                latest_status: status.clone(),
+                ..operation.clone()
             };
+            self.change(turn, Change::OperationUpdated(Arc::new(ended)));
+        }
+        self.remove_operation(agent_id, key, turn);
+        if let Some(framework) = asks_for_feedback(operation) {
             self.tell_operation_status(&framework.value, status, turn);
         }
     }
