@@ -281,7 +281,7 @@ impl MasterCore {
     fn believe_total(&mut self, agent_id: &str, kept: &[Resource], turn: &mut Turn<'_>) {
         let agent = &self.agents[agent_id];
         let total = match total_of(&agent.record.info.resources, kept) {
-            Ok(total) => total,
+            Ok(total) => total + &agent.lent,
             Err(reason) => {
                 tracing::error!(
                     agent = agent_id,
@@ -335,6 +335,7 @@ impl MasterCore {
             &request.checkpointed_resources,
         )
         .unwrap_or_else(|_| Resources::from_proto_unchecked(&request.agent_info.resources));
+        total += &self.agents[id].lent;
         let forgotten: Vec<OperationKey> = self.agents[id]
             .operations
             .iter()
