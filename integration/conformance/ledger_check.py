@@ -42,6 +42,8 @@ REASONS = {
     "appc": "the App Container image format, which is dead",
     "port-mapping": "the isolator that needs a patched kernel and libnl; Mesos does not build it by default",
     "perf-tool": "parses the output of the perf program",
+    "resource-provider": "resource providers, which are processes of their own beside the agent; a Tepui agent has its own resources only",
+    "old-agent": "an agent of a Mesos before 1.3 that lacks a capability; only Tepui's agents register, and all have it",
     "benchmark": "prints figures and asserts nothing; integration/bench measures",
     "mesos-disabled": "disabled in Mesos itself (DISABLED_)",
 }

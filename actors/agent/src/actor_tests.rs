@@ -65,7 +65,7 @@ macro_rules! heard {
         }
     )*};
 }
-heard!(OperationUpdate ExecutorExited ToFramework AgentLeaves);
+heard!(OperationUpdate OversubscribedResources ExecutorExited ToFramework AgentLeaves);
 
 impl Ask<node::RegisterAgent> for FakeMaster {
     fn ask(&self, _: node::RegisterAgent) -> Future<Result<node::AgentRegistration, AskError>> {

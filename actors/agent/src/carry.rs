@@ -170,11 +170,16 @@ impl NodeActor {
             } => self.register(connection, *request, ctx),
             Effect::SendUpdate(update) => self.tell_master(*update),
             Effect::SendOperationUpdate(update) => self.tell_master(*update),
+            Effect::SendOversubscribed(resources) => self.tell_master(resources),
             Effect::SendExited(exited) => self.tell_master(exited),
             Effect::SendToFramework(message) => self.tell_master(message),
             Effect::SendLeaves(leaves) => self.tell_master(leaves),
             Effect::Launch(launch) => self.launch(*launch, ctx),
             Effect::Probe(probe) => self.probe(probe, ctx),
+            Effect::Measure {
+                purpose,
+                containers,
+            } => self.measure(purpose, containers, ctx),
             Effect::Recover { container_id } => self.recover(container_id, ctx),
             Effect::Signal {
                 container_id,

@@ -1,8 +1,10 @@
 //! What an agent is told at its start. Owns defaults; reads no file and no environment.
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use tepui_protocol::v1::{AgentInfo, agent_info};
+
+use crate::{controllers::QosController, estimators::ResourceEstimator};
 
 /// The settings of one agent. Durations' defaults are Mesos'.
 #[derive(Debug, Clone)]
@@ -35,6 +37,13 @@ pub struct NodeConfig {
     pub recovery_timeout: Duration,
     pub update_retry_min: Duration,
     pub update_retry_max: Duration,
+    /// Says what can be lent; `None`: nothing.
+    pub estimator: Option<Arc<dyn ResourceEstimator>>,
+    /// Says who must give back what was lent; `None`: nobody.
+    pub controller: Option<Arc<dyn QosController>>,
+    pub oversubscribed_resources_interval: Duration,
+    /// Between two questions to the controller, at least.
+    pub qos_correction_interval_min: Duration,
     pub max_completed_frameworks: usize,
     pub max_completed_executors_per_framework: usize,
     pub max_completed_tasks_per_executor: usize,
@@ -63,6 +72,10 @@ impl NodeConfig {
             recovery_timeout: Duration::from_mins(15),
             update_retry_min: Duration::from_secs(10),
             update_retry_max: Duration::from_mins(10),
+            estimator: None,
+            controller: None,
+            oversubscribed_resources_interval: Duration::from_secs(15),
+            qos_correction_interval_min: Duration::ZERO,
             max_completed_frameworks: 50,
             max_completed_executors_per_framework: 150,
             max_completed_tasks_per_executor: 200,

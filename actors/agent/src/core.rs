@@ -27,6 +27,7 @@ use crate::{
     guests::Guest,
     ids::Ids,
     operations::{OperationKey, Operations},
+    oversubscription::{Oversubscription, Purpose},
     registration::Registration,
     tables::{Executor, Framework},
     updates::Streams,
@@ -56,6 +57,7 @@ pub struct NodeCore {
     /// As configured, with what was reserved and created since.
     pub(crate) total: Resources,
     pub(crate) operations: Operations,
+    pub(crate) oversubscription: Oversubscription,
     pub(crate) drain: Option<Draining>,
     /// Containers that have not ended.
     pub(crate) containers: BTreeMap<String, ExecutorKey>,
@@ -90,6 +92,8 @@ pub(crate) enum Timer {
     MaxCompletion(String),
     /// The next try of a check of the task in that container.
     Probe(String, ProbeKind),
+    /// The next look at what can be lent, or must be given back.
+    Measure(Purpose),
 }
 
 /// One input's worth of effects.
@@ -136,6 +140,7 @@ impl NodeCore {
             streams: Streams::new(config.update_retry_min, config.update_retry_max),
             total: Resources::from_proto_unchecked(&config.info.resources),
             operations: Operations::default(),
+            oversubscription: Oversubscription::default(),
             drain: None,
             containers: BTreeMap::new(),
             children: BTreeMap::new(),
@@ -273,6 +278,7 @@ impl NodeCore {
                 let key = executor_key(&framework_id, &executor_id);
                 self.executor_stream_lost(&key, stream_id);
             }
+            Input::Measured { purpose, measured } => self.measured(turn, purpose, measured),
             Input::End { leave } => self.end(turn, leave),
             Input::Woke => self.woke(turn),
         }
@@ -358,24 +364,6 @@ impl NodeCore {
         }
     }
 
-    fn message_to_executor(&mut self, turn: &mut Turn<'_>, order: node::ToExecutor) {
-        let key = executor_key(&order.framework_id, &order.executor_id);
-        let stream_id = self
-            .executor(&key)
-            .filter(|executor| executor.phase == ExecutorPhase::Running)
-            .and_then(|executor| executor.stream_id);
-        if let Some(stream_id) = stream_id {
-            turn.deliver(
-                stream_id,
-                executor::Event {
-                    r#type: Some(executor::event::Type::Message as i32),
-                    message: Some(executor::event::Message { data: order.data }),
-                    ..executor::Event::default()
-                },
-            );
-        }
-    }
-
     fn woke(&mut self, turn: &mut Turn<'_>) {
         while let Some((at, _)) = self.timers.first()
             && *at <= turn.now.monotonic
@@ -388,6 +376,7 @@ impl NodeCore {
                 Timer::Operation(key) => self.forward_operation(turn, key),
                 Timer::Executor(container_id) => self.executor_overdue(turn, &container_id, at),
                 Timer::Probe(container_id, kind) => self.probe_due(turn, &container_id, kind, at),
+                Timer::Measure(purpose) => self.measure(turn, purpose),
                 Timer::Kill(id) if self.children.contains_key(&id) => {
                     self.child_kill_overdue(turn, &id, at);
                 }

@@ -2,7 +2,11 @@
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
-use crate::checks::{Outcome, ProbeKind};
+use crate::{
+    checks::{Outcome, ProbeKind},
+    oversubscription::Purpose,
+    usage::Load,
+};
 use tepui_messages::{
     UnixNanos,
     agent::LaunchGuest,
@@ -15,7 +19,7 @@ use tepui_protocol::{
     node,
     v1::{
         AgentInfo, ExecutorId, ExecutorInfo, FrameworkId, FrameworkInfo, Operation, Resource,
-        TaskInfo, TaskState, TaskStatus, command_info, executor,
+        ResourceStatistics, TaskInfo, TaskState, TaskStatus, command_info, executor,
     },
 };
 
@@ -98,6 +102,11 @@ pub enum Input {
         kind: ProbeKind,
         outcome: Outcome,
     },
+    /// The answer to [`Effect::Measure`].
+    Measured {
+        purpose: Purpose,
+        measured: Measured,
+    },
     /// [`crate::core::NodeCore::refusal`] had nothing against it.
     ExecutorSubscribed {
         framework_id: FrameworkId,
@@ -119,6 +128,15 @@ pub enum Input {
     },
     /// The time that [`Effect::WakeAt`] named has come.
     Woke,
+}
+
+/// What was seen of the machine.
+#[derive(Debug, Clone, Default)]
+pub struct Measured {
+    /// By container.
+    pub statistics: BTreeMap<String, ResourceStatistics>,
+    /// `None` where the machine does not tell.
+    pub load: Option<Load>,
 }
 
 /// What the master orders.
@@ -223,6 +241,7 @@ pub enum Effect {
     },
     SendUpdate(Box<node::StatusUpdate>),
     SendOperationUpdate(Box<node::OperationUpdate>),
+    SendOversubscribed(node::OversubscribedResources),
     SendExited(node::ExecutorExited),
     SendToFramework(node::ToFramework),
     SendLeaves(node::AgentLeaves),
@@ -249,6 +268,11 @@ pub enum Effect {
     },
     /// Answered by [`Input::Probed`].
     Probe(Probe),
+    /// Look at what these containers use, and at the machine's load; answered by [`Input::Measured`].
+    Measure {
+        purpose: Purpose,
+        containers: Vec<String>,
+    },
     Signal {
         container_id: String,
         signal: i32,

@@ -18,6 +18,25 @@ use crate::{
 };
 
 impl NodeCore {
+    /// A framework's message; best effort.
+    pub(crate) fn message_to_executor(&mut self, turn: &mut Turn<'_>, order: node::ToExecutor) {
+        let key = executor_key(&order.framework_id, &order.executor_id);
+        let stream_id = self
+            .executor(&key)
+            .filter(|executor| executor.phase == ExecutorPhase::Running)
+            .and_then(|executor| executor.stream_id);
+        if let Some(stream_id) = stream_id {
+            turn.deliver(
+                stream_id,
+                executor::Event {
+                    r#type: Some(executor::event::Type::Message as i32),
+                    message: Some(executor::event::Message { data: order.data }),
+                    ..executor::Event::default()
+                },
+            );
+        }
+    }
+
     pub(crate) fn executor_subscribed(
         &mut self,
         turn: &mut Turn<'_>,

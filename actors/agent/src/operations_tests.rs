@@ -187,6 +187,32 @@ fn an_order_that_comes_twice_is_applied_once() {
 }
 
 #[test]
+fn an_order_that_comes_again_in_a_later_life_is_applied_once() {
+    let mut node = node();
+    apply(&mut node, &reserve(1, 1.0));
+    let first = updates(&mut node);
+    let mut node = again(&node);
+    node.connect();
+    updates(&mut node);
+    apply(&mut node, &reserve(1, 1.0));
+    assert_eq!(updates(&mut node), first, "the same status, the same uuid");
+    assert_eq!(total(&node), RESERVED);
+}
+
+#[test]
+fn what_was_not_kept_is_unknown_to_the_next_life_and_is_applied_when_it_comes() {
+    let before = node();
+    // The process ended between the order and the disk: nothing of it was kept, not even a part.
+    let mut node = again(&before);
+    node.connect();
+    assert!(node.core.state().operations.is_empty());
+    apply(&mut node, &reserve(1, 1.0));
+    let told = updates(&mut node);
+    assert_eq!(told[0].status.state(), OperationState::OperationFinished);
+    assert_eq!(total(&node), RESERVED);
+}
+
+#[test]
 fn what_does_not_fit_fails_with_what_there_is_and_changes_nothing() {
     let mut node = node();
     apply(&mut node, &reserve(1, 1.0));

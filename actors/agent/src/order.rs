@@ -22,6 +22,8 @@ use crate::{
 /// What the command executor of Mesos takes for itself; only the agent knows of it.
 pub(crate) const OVERHEAD_CPUS: f64 = 0.1;
 pub(crate) const OVERHEAD_MEM_MB: f64 = 32.0;
+/// Of a CPU that was only lent, where one of its own has 1024 shares (Mesos' `--revocable_cpu_low_priority`).
+const LENT_CPU_PART: f64 = 10.0 / 1024.0;
 const MEGABYTE: f64 = 1_048_576.0;
 
 fn shared_directory(volume: &Volume) -> Option<SharedDirectory> {
@@ -179,10 +181,11 @@ fn sum_of_all<'a>(
         let sum: f64 = tasks.clone().filter_map(of_task).sum();
         limited.then(|| sum + sum_of(own.iter(), name).unwrap_or(0.0))
     };
+    let all = own.iter().chain(tasks.clone().flat_map(|it| &it.resources));
     let cpus = requested("cpus");
     let cpus_limit = limit("cpus").or_else(|| cpus.filter(|_| config.limit_cpus));
     Amounts {
-        cpu_milli: cpus.map(|it| whole(it * 1000.0)),
+        cpu_milli: cpus.map(|it| weight_milli(it, all)),
         cpu_limit_milli: cpus_limit
             .filter(|it| it.is_finite())
             .map(|it| whole(it * 1000.0)),
@@ -243,7 +246,7 @@ pub(crate) fn launch_order(
         env: env.into_iter().collect(),
         user: user_of(config, framework, command),
         amounts: Amounts {
-            cpu_milli: cpus.map(|it| whole(it * 1000.0)),
+            cpu_milli: cpus.map(|it| weight_milli(it, resources())),
             cpu_limit_milli: cpus_limit
                 .filter(|it| it.is_finite())
                 .map(|it| whole(it * 1000.0)),
@@ -358,6 +361,13 @@ fn command_environment(command: &CommandInfo) -> impl Iterator<Item = (String, S
         let value = variable.value.clone().or(secret);
         (variable.name.clone(), value.unwrap_or_default())
     })
+}
+
+/// What so many CPUs weigh: those that were lent give way to all others.
+fn weight_milli<'a>(cpus: f64, mut resources: impl Iterator<Item = &'a Resource>) -> u64 {
+    let lent = resources.any(|it| it.name == "cpus" && it.revocable.is_some());
+    let part = if lent { LENT_CPU_PART } else { 1.0 };
+    whole(cpus * 1000.0 * part)
 }
 
 fn sum_of<'a>(resources: impl Iterator<Item = &'a Resource>, name: &str) -> Option<f64> {

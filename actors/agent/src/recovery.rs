@@ -385,6 +385,7 @@ impl NodeCore {
         }
         self.window_open = false;
         self.phase = NodePhase::Disconnected;
+        self.begin_oversubscription(turn);
         self.register(turn);
     }
 }

@@ -115,6 +115,7 @@ impl NodeCore {
                 .values()
                 .map(|entry| (*entry.operation).clone())
                 .collect(),
+            oversubscribed_resources: self.oversubscribed(),
         }
     }
 
@@ -194,6 +195,7 @@ impl NodeCore {
             self.forward(turn, &key);
         }
         self.forward_all_operations(turn);
+        self.tell_of_oversubscribed(turn);
         // First: what overtook the answer is not unknown any more (MESOS-1696).
         for order in std::mem::take(&mut self.early_orders) {
             self.order(turn, order);

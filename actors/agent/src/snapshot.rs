@@ -20,7 +20,8 @@ impl NodeCore {
             phase: self.phase,
             master: self.master.clone(),
             registered_at: self.registered_at,
-            total: self.total.to_proto(),
+            total: self.total_with_oversubscribed(),
+            preempted_executors: self.oversubscription.preempted,
             operations: self
                 .operations
                 .open

@@ -7,11 +7,14 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tepui_kit::{Actor, Context, Handler, Message, Teller};
 use tepui_messages::{
-    allocator::{Policies, PolicyStatus, Proposals, Whitelist, WorldChange},
+    allocator::{AllocatorNumbers, Policies, PolicyStatus, Proposals, Whitelist, WorldChange},
     why::{Exclusions, Explain, Explanation, ListExclusions},
 };
 
-use crate::core::{AllocatorCore, Effect, Input};
+use crate::{
+    core::{AllocatorCore, Effect, Input},
+    metrics,
+};
 
 /// See the module.
 pub struct Allocator {
@@ -37,7 +40,12 @@ impl Allocator {
     fn input(&mut self, input: Input, ctx: &mut Context<Self>) {
         let now = Duration::from_nanos(ctx.clock().nanos());
         let mut effects = Vec::new();
+        let runs = self.core.counts().runs;
         self.core.on(now, input, &mut effects);
+        if self.core.counts().runs > runs {
+            let end = Duration::from_nanos(ctx.clock().nanos());
+            self.core.ran_for(end, end.saturating_sub(now));
+        }
         for effect in effects {
             match effect {
                 Effect::Propose(proposals) => self.propose(now, proposals, ctx),
@@ -131,6 +139,12 @@ impl Handler<Policies> for Allocator {
             );
         }
         told.map_err(|error| error.to_string())
+    }
+}
+
+impl Handler<AllocatorNumbers> for Allocator {
+    fn handle(&mut self, _: AllocatorNumbers, _: &mut Context<Self>) -> Vec<(String, f64)> {
+        metrics::numbers(&self.core)
     }
 }
 

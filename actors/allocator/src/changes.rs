@@ -306,3 +306,7 @@ impl World {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "changes_tests.rs"]
+mod tests;

@@ -21,6 +21,7 @@ use crate::{
     filters::MAX_REFUSAL,
     invariants,
     policy::{self, Candidates, Grant, Policy, UnknownPolicy},
+    samples::Samples,
     shadow::Shadow,
     slots::Column,
     why,
@@ -97,6 +98,12 @@ pub struct AllocatorCore {
     /// Changes taken in ever.
     seen: u64,
     counts: Counts,
+    /// Since when there has been somebody to allocate for.
+    waiting_since: Option<Duration>,
+    /// From then until the run.
+    latencies: Samples,
+    /// The runs themselves; whoever has a clock tells.
+    run_times: Samples,
 }
 
 impl AllocatorCore {
@@ -120,6 +127,9 @@ impl AllocatorCore {
             last_grants: Vec::new(),
             seen: 0,
             counts: Counts::default(),
+            waiting_since: None,
+            latencies: Samples::default(),
+            run_times: Samples::default(),
         })
     }
 
@@ -233,9 +243,16 @@ impl AllocatorCore {
         let clients = || self.world.clients.iter().map(|(client, _)| client);
         let added = clients().map(Note::ClientAdded);
         let holding = clients().map(Note::ClientHolds);
+        let doubles = self.world.doubles.keys();
+        let doubles = doubles.map(|(agent, client)| Note::ClientDoubles(*agent, *client));
         let active = clients().map(Note::ClientActive);
         let whole = [Note::Totals, Note::Weights, Note::Quota];
-        for note in added.chain(holding).chain(active).chain(whole) {
+        for note in added
+            .chain(holding)
+            .chain(doubles)
+            .chain(active)
+            .chain(whole)
+        {
             policy.follow(&self.world, note);
         }
         Ok(policy)
@@ -257,6 +274,19 @@ impl AllocatorCore {
 
     pub fn counts(&self) -> Counts {
         self.counts
+    }
+
+    /// The last run took so long.
+    pub fn ran_for(&mut self, now: Duration, took: Duration) {
+        self.run_times.add(now, took);
+    }
+
+    pub(crate) fn run_times(&self) -> &Samples {
+        &self.run_times
+    }
+
+    pub(crate) fn latencies(&self) -> &Samples {
+        &self.latencies
     }
 
     fn refuse(&mut self, now: Duration, refusal: Refusal) {
@@ -309,6 +339,7 @@ impl AllocatorCore {
                 Note::ClientAdded(_)
                 | Note::ClientActive(_)
                 | Note::ClientHolds(_)
+                | Note::ClientDoubles(..)
                 | Note::Totals
                 | Note::Weights
                 | Note::QuotaPhase(_) => {}
@@ -323,6 +354,9 @@ impl AllocatorCore {
     fn run(&mut self, now: Duration, effects: &mut Vec<Effect>) {
         if now < self.held_until || self.world.paused || self.candidates.is_empty() {
             return;
+        }
+        if let Some(since) = self.waiting_since.take() {
+            self.latencies.add(now, now.saturating_sub(since));
         }
         let candidates = std::mem::take(&mut self.candidates);
         let random = self.random.clone();
@@ -391,8 +425,10 @@ impl AllocatorCore {
     fn schedule(&mut self, now: Duration, effects: &mut Vec<Effect>) {
         let next_fall = self.world.filters.next_fall();
         let at = if self.candidates.is_empty() || self.world.paused {
+            self.waiting_since = None;
             next_fall
         } else {
+            self.waiting_since.get_or_insert(now);
             Some(now.max(self.held_until))
         };
         if let Some(at) = at

@@ -80,6 +80,11 @@ impl Policy for Drf {
                     self.each_sorter(|sorter| sorter.set_allocated(client, &place.allocated));
                 }
             }
+            Note::ClientDoubles(agent, client) => {
+                let doubles = world.doubles.get(&(agent, client));
+                let doubles = doubles.map_or(&[][..], Vec::as_slice);
+                self.each_sorter(|sorter| sorter.set_doubles(client, agent, doubles));
+            }
             Note::Totals => self.each_sorter(|sorter| {
                 let totals = world.totals.iter().map(|(name, total)| {
                     let excluded = world.excluded.contains(&name);

@@ -46,6 +46,8 @@ struct OnAgent {
 pub struct Filters {
     by_agent: Column<AgentIx, OnAgent>,
     by_client: Column<ClientIx, PlaceSet<AgentIx>>,
+    /// How many each client has.
+    counts: Column<ClientIx, usize>,
     /// Each agent that has filters, by its next fall.
     falling: BTreeSet<(Duration, AgentIx)>,
     count: usize,
@@ -125,6 +127,7 @@ impl Filters {
                 place.filters.remove(at);
                 mine.end -= 1;
                 self.count -= 1;
+                *self.counts.at(client) -= 1;
             }
         }
         if mine.len() == MAX_FILTERS_PER_PAIR {
@@ -135,6 +138,7 @@ impl Filters {
             place.filters.remove(first);
             mine.end -= 1;
             self.count -= 1;
+            *self.counts.at(client) -= 1;
         }
         let filter = Filter {
             client,
@@ -143,6 +147,7 @@ impl Filters {
         };
         place.filters.insert(mine.end, filter);
         self.count += 1;
+        *self.counts.at(client) += 1;
         self.by_client.at(client).insert(agent);
         if place.next_fall.is_none_or(|next| falls_at < next) {
             self.plan_fall(agent, Some(falls_at));
@@ -171,6 +176,9 @@ impl Filters {
                 stands
             });
             self.count -= fallen.len();
+            for client in &fallen {
+                *self.counts.at(*client) -= 1;
+            }
             if !fallen.is_empty() {
                 agents.push(agent);
             }
@@ -188,6 +196,7 @@ impl Filters {
 
     /// Forgets every refusal of a framework under a role.
     pub fn clear_client(&mut self, client: ClientIx) {
+        self.counts.take(client);
         for agent in self.by_client.take(client).iter() {
             let place = self.by_agent.at(agent);
             let mine = place.of(client);
@@ -207,6 +216,7 @@ impl Filters {
         self.count -= place.filters.len();
         for filter in place.filters {
             self.by_client.at(filter.client).remove(agent);
+            *self.counts.at(filter.client) -= 1;
         }
     }
 
@@ -223,6 +233,11 @@ impl Filters {
     /// How many filters stand.
     pub fn count(&self) -> usize {
         self.count
+    }
+
+    /// How many of a framework under a role stand.
+    pub fn count_of(&self, client: ClientIx) -> usize {
+        self.counts.get(client).copied().unwrap_or(0)
     }
 
     /// The refusals for a pair and when they fall; for tests and explanations.

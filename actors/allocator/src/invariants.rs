@@ -52,11 +52,21 @@ pub fn ledger_balances(world: &World) -> bool {
         .iter()
         .all(|(agent, _)| agent_balances(world, agent))
         && totals == world.totals
+        && doubles_are_known(world)
         && clients.all(|(place, client)| {
             let held = held.remove(&place).unwrap_or_default();
             held == client.allocated && places.remove(&place).unwrap_or_default() == client.agents
         })
         && held.is_empty()
+}
+
+/// Whoever holds what another holds too is known, and nobody else.
+fn doubles_are_known(world: &World) -> bool {
+    let found = world.agents.iter().flat_map(|(agent, _)| {
+        let doubles = world.doubles_on(agent).into_iter();
+        doubles.map(move |(client, doubles)| ((agent, client), doubles))
+    });
+    found.eq(world.doubles.clone())
 }
 
 /// The agents one can make offers of are the active ones with enough free, and clients are active if

@@ -220,6 +220,12 @@ impl Kinds {
         ))
     }
 
+    /// The integer of a name, if it has one.
+    pub(crate) fn known_name(&self, name: &str) -> Option<NameIx> {
+        let index = self.names.iter().position(|known| known == name)?;
+        u32::try_from(index).ok().map(NameIx::at)
+    }
+
     pub(crate) fn name_of(&self, name: NameIx) -> &String {
         &self.names[name.index()]
     }

@@ -1,7 +1,8 @@
 //! How what clients hold comes into their fair shares.
 //!
 //! Owns the amounts a client is counted with; the order that follows from them is [`crate::sorter`]'s. Of
-//! what is shared a client has one copy to use, however many it holds, so that counts once on each agent.
+//! what is shared a client has one copy to use, however many it holds, so that counts once on each agent. What
+//! of it counts once for a role is in [`crate::doubles`].
 
 use smallvec::SmallVec;
 
@@ -24,7 +25,8 @@ impl World {
         bundle: &Bundle,
         sign: i64,
     ) -> Recount {
-        if !self.agents[agent].is_plain && self.kinds.has_shared(bundle) {
+        let is_plain = self.agents[agent].is_plain && self.doubles.is_empty();
+        if !is_plain && self.kinds.has_shared(bundle) {
             self.count_all_of(agent, client, -1);
             return Recount(true);
         }
@@ -36,6 +38,7 @@ impl World {
     pub(crate) fn count_changed(&mut self, agent: AgentIx, client: ClientIx, recount: Recount) {
         if recount.0 {
             self.count_all_of(agent, client, 1);
+            self.settle_doubles(agent);
         }
     }
 
@@ -47,6 +50,9 @@ impl World {
         for client in clients {
             self.count_all_of(agent, client, sign);
             self.note_holds(client);
+        }
+        if sign > 0 {
+            self.settle_doubles(agent);
         }
     }
 

@@ -7,6 +7,7 @@
 //! The tree is root, roles by path, and under each role its clients. The clients of a role that has roles
 //! below it compete with those as one sibling named `.`, as Mesos has it; here every role has it.
 
+mod doubles;
 mod invariants;
 
 use std::{
@@ -24,7 +25,7 @@ use crate::{
     lottery::Lottery,
     order::{Names, NodeIx, Order, Rank, Seats},
     slots::{Column, Place, Slots},
-    world::ClientIx,
+    world::{AgentIx, ClientIx},
 };
 
 /// The name of the sibling that stands for the clients of a role itself.
@@ -60,6 +61,8 @@ pub struct Sorter {
     role_nodes: BTreeMap<Arc<str>, NodeIx>,
     own_nodes: HashMap<NodeIx, NodeIx>,
     client_nodes: Column<ClientIx, Option<NodeIx>>,
+    /// Copies of what others below the same role hold too, see [`crate::doubles`].
+    doubles: BTreeMap<(ClientIx, AgentIx), Vec<doubles::Uncounted>>,
     weights: Arc<BTreeMap<String, f64>>,
     /// One over the total of the cluster, by name; 0 where there is nothing.
     inverse_totals: Vec<f64>,
@@ -107,6 +110,7 @@ impl Default for Sorter {
             role_nodes: BTreeMap::new(),
             own_nodes: HashMap::new(),
             client_nodes: Column::default(),
+            doubles: BTreeMap::new(),
             weights: Arc::default(),
             inverse_totals: Vec::new(),
             stale: false,
@@ -209,6 +213,7 @@ impl Sorter {
             return;
         };
         self.set_active(client, false);
+        self.clear_doubles(client);
         self.set_allocated(client, &Amounts::default());
         *self.client_nodes.at(client) = None;
         let mut next = Some(node);

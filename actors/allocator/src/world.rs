@@ -17,6 +17,7 @@ use crate::{
     amounts::Amounts,
     bundle::Bundle,
     constraints::Constraints,
+    doubles::Doubles,
     filters::Filters,
     kinds::{Kinds, NameIx},
     least::Minimums,
@@ -189,6 +190,8 @@ pub enum Note {
     ClientActive(ClientIx),
     /// It holds more or less than before.
     ClientHolds(ClientIx),
+    /// Others hold the same shared volume on the agent, or no longer: see [`crate::doubles`].
+    ClientDoubles(AgentIx, ClientIx),
     /// It may take what it did not take before.
     ClientWants(ClientIx),
     /// More of it is free than before, or it became active.
@@ -215,6 +218,8 @@ pub struct World {
     pub(crate) frameworks: Slots<FrameworkIx, Framework>,
     pub(crate) clients: Slots<ClientIx, Client>,
     pub(crate) filters: Filters,
+    /// Copies that count for others too.
+    pub(crate) doubles: Doubles,
     pub(crate) agent_by_id: HashMap<String, AgentIx>,
     pub(crate) framework_by_id: HashMap<String, FrameworkIx>,
     /// Agents that take part, of which enough is free to be offered to somebody.

@@ -21,6 +21,7 @@ use crate::{
     commands,
     core::{Effect, MasterCore, Pending, Token, Turn},
     feedback::total_of,
+    oversubscription::lent_by,
     tables::Agent,
     timers::Timer,
 };
@@ -289,7 +290,8 @@ impl MasterCore {
             &request.agent_info.resources,
             &request.checkpointed_resources,
         );
-        let total = total.map_or_else(|_| Vec::new(), |total| total.to_proto());
+        let lent = lent_by(request);
+        let total = total.map_or_else(|_| Vec::new(), |total| (total + &lent).to_proto());
         let record = AgentRecord {
             info: request.agent_info.clone(),
             pid: request.pid.clone(),
@@ -309,6 +311,7 @@ impl MasterCore {
             told_at: 0,
             converted_at: 0,
             operations: BTreeMap::new(),
+            lent,
             peer: Some(peer),
             tasks: BTreeSet::new(),
             executors: BTreeSet::new(),
@@ -323,7 +326,7 @@ impl MasterCore {
         }
         let used = self.take_over(id, request, back.unreachable, turn);
         self.change(turn, Change::AgentAdded(Arc::new(record.clone())));
-        self.take_over_operations(id, request, turn);
+        self.take_over_operations(id, peer, request, turn);
         let told_at = turn.allocator(WorldChange::AgentAdded {
             info: Arc::new(record.info),
             total: record.total,
@@ -356,7 +359,12 @@ impl MasterCore {
                 allocation,
             });
         }
-        let total = self.take_over_operations(id, request, turn).to_proto();
+        if let Some(agent) = self.agents.get_mut(id) {
+            agent.lent = lent_by(request);
+        }
+        let total = self
+            .take_over_operations(id, peer, request, turn)
+            .to_proto();
         if self.agents[id].record.total != total {
             // What they offer may not be there any more.
             self.rescind_offers_of_agent(id, turn);

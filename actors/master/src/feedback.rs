@@ -272,15 +272,7 @@ impl MasterCore {
             AgentEnd::Removed => (OperationState::OperationGoneByOperator, "Agent removed"),
         };
         for (key, operation) in operations {
-            self.remove_operation(agent_id, &key, turn);
-            if let Some(framework) = asks_for_feedback(&operation) {
-                let status = OperationStatus {
-                    state: state as i32,
-                    message: Some(message.to_string()),
-                    ..last_status(&operation)
-                };
-                self.tell_operation_status(&framework.value, status, turn);
-            }
+            self.end_operation(agent_id, &key, &operation, (state, message), turn);
         }
     }
 
@@ -289,7 +281,7 @@ impl MasterCore {
     fn believe_total(&mut self, agent_id: &str, kept: &[Resource], turn: &mut Turn<'_>) {
         let agent = &self.agents[agent_id];
         let total = match total_of(&agent.record.info.resources, kept) {
-            Ok(total) => total,
+            Ok(total) => total + &agent.lent,
             Err(reason) => {
                 tracing::error!(
                     agent = agent_id,
@@ -315,14 +307,18 @@ impl MasterCore {
         self.set_total(agent_id, &total, turn);
     }
 
-    /// Takes the operations of an agent that came back: its own list, and what it was ordered and has not listed,
-    /// which is ordered again. Gives what the agent has when all that is done.
+    /// Takes the operations of an agent that came back: its own list, and what it was ordered and has not listed.
+    /// Of that, what a framework waits to hear of is dropped, for it can ask for it again; what nobody would miss is
+    /// ordered again. Gives what the agent has when all that is done.
     pub(crate) fn take_over_operations(
         &mut self,
         id: &str,
+        peer: PeerId,
         request: &node::RegisterAgent,
         turn: &mut Turn<'_>,
     ) -> Resources {
+        // What was ordered on this very connection may still be on its way.
+        let is_new_connection = self.agents[id].peer != Some(peer);
         let listed = request.operations.iter().take(MAX_OPERATIONS);
         let listed: Vec<(OperationKey, &Operation)> = listed
             .filter_map(|operation| {
@@ -339,6 +335,7 @@ impl MasterCore {
             &request.checkpointed_resources,
         )
         .unwrap_or_else(|_| Resources::from_proto_unchecked(&request.agent_info.resources));
+        total += &self.agents[id].lent;
         let forgotten: Vec<OperationKey> = self.agents[id]
             .operations
             .iter()
@@ -349,6 +346,9 @@ impl MasterCore {
         for key in forgotten {
             self.remove_operation(id, &key, turn);
         }
+        if is_new_connection {
+            self.drop_unheard(id, turn);
+        }
         for (key, conversions) in pending(&self.agents[id]) {
             match total.apply_all(&conversions) {
                 Ok(applied) => total = applied,
@@ -358,20 +358,53 @@ impl MasterCore {
         total
     }
 
+    /// The orders that were lost with the agent's last connection, as far as somebody waits to hear of them.
+    fn drop_unheard(&mut self, id: &str, turn: &mut Turn<'_>) {
+        let operations = self.agents[id].operations.iter();
+        let unheard = operations.filter(|(_, operation)| {
+            is_pending(operation) && asks_for_feedback(operation).is_some()
+        });
+        let unheard: Vec<OperationKey> = unheard.map(|(key, _)| *key).collect();
+        for key in unheard {
+            self.drop_operation(id, &key, "The operation did not reach the agent", turn);
+        }
+    }
+
     fn drop_operation(&mut self, id: &str, key: &OperationKey, why: &str, turn: &mut Turn<'_>) {
         let operation = Arc::clone(&self.agents[id].operations[key]);
-        self.remove_operation(id, key, turn);
-        if let Some(framework) = asks_for_feedback(&operation) {
-            let status = OperationStatus {
-                state: OperationState::OperationDropped as i32,
-                message: Some(why.to_string()),
-                ..last_status(&operation)
+        let state = OperationState::OperationDropped;
+        self.end_operation(id, key, &operation, (state, why), turn);
+    }
+
+    /// Forgets an operation of which the agent will not say more; who asked for feedback hears why.
+    fn end_operation(
+        &mut self,
+        agent_id: &str,
+        key: &OperationKey,
+        operation: &Operation,
+        (state, message): (OperationState, &str),
+        turn: &mut Turn<'_>,
+    ) {
+        let status = OperationStatus {
+            state: state as i32,
+            message: Some(message.to_string()),
+            ..last_status(operation)
+        };
+        if is_pending(operation) {
+            let ended = Operation {
+                latest_status: status.clone(),
+                ..operation.clone()
             };
+            self.change(turn, Change::OperationUpdated(Arc::new(ended)));
+        }
+        self.remove_operation(agent_id, key, turn);
+        if let Some(framework) = asks_for_feedback(operation) {
             self.tell_operation_status(&framework.value, status, turn);
         }
     }
 
-    /// What the agent was ordered and has not listed did not reach it, or comes twice, which it notices.
+    /// What the agent was ordered, has not listed and nobody would miss did not reach it, or comes twice, which it
+    /// notices.
     pub(crate) fn repeat_operations(&self, id: &str, peer: PeerId, turn: &mut Turn<'_>) {
         let operations = self.agents[id].operations.iter();
         for (key, operation) in operations.filter(|(_, operation)| is_pending(operation)) {

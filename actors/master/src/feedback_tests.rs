@@ -164,8 +164,39 @@ fn back(stage: &mut Stage, node: &Node, applied: &Applied) -> Node {
 }
 
 #[test]
-fn an_order_that_was_lost_is_given_again_and_one_that_arrived_is_not() {
+fn an_order_that_was_lost_is_dropped_and_one_that_arrived_is_not() {
     let (mut stage, node, fw) = ordered();
+    let before = stage.operations_ordered(&node).remove(0);
+    let mut applied = Applied::new(&node);
+    applied.apply(&node, &before);
+    let reached = stage.total(&node);
+    stage.operate(&fw, &node, json!([named(create(volume(5.0)), "p")]));
+    let lost = stage.operations_ordered(&node).remove(0);
+    assert_ne!(stage.total(&node), reached);
+
+    let node = back(&mut stage, &node, &applied);
+    let told = stage.operations_told(&fw);
+    let dropped = "p OPERATION_DROPPED The operation did not reach the agent";
+    assert_eq!(told, [(dropped.to_string(), Vec::new())], "and no uuid");
+    assert_eq!(stage.total(&node), reached, "nothing of it is left");
+    assert!(stage.operations_ordered(&node).is_empty());
+    let id = node.id.clone();
+    assert_eq!(ask(&mut stage, &fw, "o", Some(&id)), "o OPERATION_FINISHED");
+    assert_eq!(ask(&mut stage, &fw, "p", Some(&id)), "p OPERATION_UNKNOWN");
+    stage.acknowledge_operation(&fw, &node, "o", &before.uuid);
+    assert_eq!(stage.ordered(&node), ["acknowledge operation"]);
+
+    // The scheduler was told once, whatever the agent says of it.
+    let update = operation_update(&node, &lost, OperationState::OperationDropped);
+    stage.says(&node, AgentMessage::OperationUpdate(Box::new(update)));
+    assert!(stage.operations_told(&fw).is_empty());
+    assert_eq!(stage.ordered(&node), ["acknowledge operation"]);
+}
+
+#[test]
+fn an_order_that_was_lost_and_nobody_would_miss_is_given_again() {
+    let (mut stage, node, fw) = able();
+    stage.operate(&fw, &node, json!([reserve(reserved("cpus", 1.0))]));
     let total = stage.total(&node);
     let lost = stage.operations_ordered(&node).remove(0);
     let mut applied = Applied::new(&node);
@@ -176,12 +207,23 @@ fn an_order_that_was_lost_is_given_again_and_one_that_arrived_is_not() {
     let node = back(&mut stage, &node, &applied);
     assert!(stage.operations_ordered(&node).is_empty());
     assert_eq!(stage.total(&node), total);
+    assert!(stage.operations_told(&fw).is_empty());
+}
+
+#[test]
+fn an_order_on_the_connection_that_the_agent_asks_on_again_is_not_lost() {
+    let (mut stage, node, fw) = ordered();
+    let total = stage.total(&node);
+    let order = stage.operations_ordered(&node).remove(0);
+    let mut request = node.request.clone();
+    Applied::new(&node).tell(&mut request);
+    stage.register_on(node.peer, request);
+    assert!(stage.operations_told(&fw).is_empty());
+    assert_eq!(stage.total(&node), total);
     assert_eq!(
-        ask(&mut stage, &fw, "o", Some(&node.id.clone())),
-        "o OPERATION_FINISHED"
+        stage.operations_ordered(&node),
+        std::slice::from_ref(&order)
     );
-    stage.acknowledge_operation(&fw, &node, "o", &lost.uuid);
-    assert_eq!(stage.ordered(&node), ["acknowledge operation"]);
 }
 
 #[test]

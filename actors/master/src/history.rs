@@ -204,6 +204,8 @@ impl World {
                 if let Some((_, node)) = self.node(agent) {
                     let leaves = AgentMessage::Leaves(node::AgentLeaves::default());
                     self.stage.says(&node, leaves);
+                    // Its process has ended: what is on the connection reaches nobody.
+                    self.stage.orders.remove(&node.peer);
                 }
             }
             Step::Deactivate { agent, off } => self.deactivate(agent, off),

@@ -38,6 +38,7 @@ mod offers;
 mod operations;
 mod operator;
 mod operator_operations;
+mod oversubscription;
 mod quota;
 mod reconcile;
 mod recovered;

@@ -14,6 +14,7 @@ use tepui_messages::{
 };
 pub(crate) use tepui_protocol::validate::framework::has_capability;
 use tepui_protocol::{
+    resources::Resources,
     v1::{
         ExecutorInfo, FrameworkId, FrameworkInfo, Offer, Operation, Resource, Task, TaskState,
         framework_info::capability::Type as Capability,
@@ -121,6 +122,8 @@ pub(crate) struct Agent {
     /// The number of the change since when its total is what it is: proposals of earlier ones may not fit.
     pub(crate) converted_at: u64,
     pub(crate) peer: Option<PeerId>,
+    /// The part of its total that it lends: revocable, and without roles.
+    pub(crate) lent: Resources,
     /// Framework and task ids.
     pub(crate) tasks: BTreeSet<(String, String)>,
     /// Framework and executor ids.

@@ -36,6 +36,7 @@ impl MasterCore {
             AgentMessage::OperationUpdate(update) => {
                 self.operation_update(&agent_id, *update, turn);
             }
+            AgentMessage::Oversubscribed(told) => self.oversubscribed(&agent_id, &told, turn),
             AgentMessage::ExecutorExited(exited) => self.executor_exited(&agent_id, &exited, turn),
             AgentMessage::ToFramework(message) => {
                 self.message_to_framework(&agent_id, message, turn)

@@ -20,6 +20,7 @@ pub use crate::master::Answer;
 pub trait MasterPeer:
     Tell<node::StatusUpdate>
     + Tell<node::OperationUpdate>
+    + Tell<node::OversubscribedResources>
     + Tell<node::ExecutorExited>
     + Tell<node::ToFramework>
     + Tell<node::AgentLeaves>
@@ -30,6 +31,7 @@ pub trait MasterPeer:
 impl<T> MasterPeer for T where
     T: Tell<node::StatusUpdate>
         + Tell<node::OperationUpdate>
+        + Tell<node::OversubscribedResources>
         + Tell<node::ExecutorExited>
         + Tell<node::ToFramework>
         + Tell<node::AgentLeaves>
@@ -218,8 +220,10 @@ pub struct NodeState {
     /// The master of the last registration.
     pub master: Option<Arc<MasterInfo>>,
     pub registered_at: Option<UnixNanos>,
-    /// As configured, with what was reserved and created since.
+    /// As configured, with what was reserved and created since, and what is lent.
     pub total: Vec<Resource>,
+    /// Executors that had to give back what was lent to them, since the start.
+    pub preempted_executors: u64,
     /// Applied here and not acknowledged.
     pub operations: Vec<Arc<Operation>>,
     pub draining: Option<Draining>,

@@ -145,6 +145,14 @@ impl Message for Whitelist {
     type Reply = ();
 }
 
+/// What does the allocator count? Mesos' names, `allocator/mesos/…`, and values.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct AllocatorNumbers;
+
+impl Message for AllocatorNumbers {
+    type Reply = Vec<(String, f64)>;
+}
+
 /// Which policy decides, and which is only compared? Changes them first, where something is named.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Policies {

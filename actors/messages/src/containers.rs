@@ -74,7 +74,7 @@ pub enum MountSource {
 /// What a container may use.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Amounts {
-    /// Request of CPU, in thousandths.
+    /// Request of CPU, in thousandths: its weight beside others, less for what was only lent.
     pub cpu_milli: Option<u64>,
     /// Hard limit of CPU, in thousandths; `None`: none beyond what the launcher was configured to set.
     pub cpu_limit_milli: Option<u64>,

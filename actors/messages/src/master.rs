@@ -159,6 +159,7 @@ pub struct AgentSays {
 pub enum AgentMessage {
     StatusUpdate(Box<node::StatusUpdate>),
     OperationUpdate(Box<node::OperationUpdate>),
+    Oversubscribed(node::OversubscribedResources),
     ExecutorExited(node::ExecutorExited),
     ToFramework(node::ToFramework),
     Leaves(node::AgentLeaves),

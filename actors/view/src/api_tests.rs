@@ -7,7 +7,11 @@ use tepui_messages::{
 };
 use tepui_protocol::{
     codec::Limits,
-    v1::master::{event, response::get_agents},
+    v1::{
+        OperationState,
+        master::{event, response::get_agents},
+        offer,
+    },
 };
 
 use super::*;
@@ -309,7 +313,10 @@ fn afterwards(world: &World) {
     for (name, value) in ours {
         let recorded = recorded.get(&name);
         assert!(recorded.is_some(), "Mesos has no metric {name}");
-        let is_told = !untold.contains(&name.as_str()) && !name.ends_with("offers/sent");
+        // This world was told without its operations.
+        let is_told = !untold.contains(&name.as_str())
+            && !name.ends_with("offers/sent")
+            && !name.starts_with("master/operations");
         assert!(!is_told || recorded == Some(&value), "{name} {value}");
     }
 }
@@ -335,9 +342,24 @@ fn operations_are_listed_until_they_are_acknowledged() {
         uuid: tepui_protocol::v1::Uuid {
             value: uuid.to_vec().into(),
         },
+        info: offer::Operation {
+            r#type: Some(offer::operation::Type::Reserve as i32),
+            ..offer::Operation::default()
+        },
         ..Operation::default()
     };
+    let counted = |world: &World| {
+        let metrics = ask(world, &ViewConfig::default(), Question::Metrics);
+        let metrics: BTreeMap<String, f64> = serde_json::from_slice(&metrics).unwrap();
+        let states = ["total", "pending", "finished", "dropped"];
+        let of = |kind: &str| {
+            states.map(|state| metrics[&format!("master/operations{kind}/{state}")] as u64)
+        };
+        assert_eq!(of("/reserve"), of(""));
+        of("")
+    };
     assert_eq!(operations(&world), serde_json::json!({}));
+    assert_eq!(counted(&world), [0; 4]);
     for state in [1, 2] {
         operation.latest_status.state = state;
         let change = Arc::new(operation.clone());
@@ -350,7 +372,18 @@ fn operations_are_listed_until_they_are_acknowledged() {
         let shown = &listed["operations"][0]["latest_status"]["state"];
         let expected = ["OPERATION_PENDING", "OPERATION_FINISHED"];
         assert_eq!(shown, expected[state as usize - 1]);
+        assert_eq!(
+            counted(&world),
+            [[1, 1, 0, 0], [1, 0, 1, 0]][state as usize - 1]
+        );
     }
     world.apply(&Change::OperationRemoved { agent_id, uuid });
     assert_eq!(operations(&world), serde_json::json!({}));
+    assert_eq!(counted(&world), [1, 0, 1, 0]);
+    // It did not reach its agent.
+    operation.latest_status.state = OperationState::OperationPending as i32;
+    world.apply(&Change::OperationAdded(Arc::new(operation.clone())));
+    operation.latest_status.state = OperationState::OperationDropped as i32;
+    world.apply(&Change::OperationUpdated(Arc::new(operation)));
+    assert_eq!(counted(&world), [2, 0, 1, 1]);
 }

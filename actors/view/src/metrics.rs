@@ -5,9 +5,12 @@
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
-use tepui_protocol::v1::TaskState;
+use tepui_protocol::v1::{OperationState, TaskState, offer::operation::Type};
 
-use crate::world::{Counters, Framework, Sums, TaskCounts, World};
+use crate::{
+    roles::known_roles,
+    world::{Counters, Framework, Sums, TaskCounts, World},
+};
 
 /// States of which a metric tells how many tasks there are now.
 const GAUGES: [TaskState; 5] = [
@@ -30,6 +33,33 @@ const COUNTERS: [TaskState; 8] = [
     TaskState::TaskGoneByOperator,
 ];
 
+/// Operations that are told of by kind.
+const OPERATIONS: [Type; 8] = [
+    Type::Reserve,
+    Type::Unreserve,
+    Type::Create,
+    Type::Destroy,
+    Type::GrowVolume,
+    Type::ShrinkVolume,
+    Type::CreateDisk,
+    Type::DestroyDisk,
+];
+
+/// The states of operations; the first ones are of those of the moment.
+const OPERATION_STATES: [OperationState; 8] = [
+    OperationState::OperationPending,
+    OperationState::OperationRecovering,
+    OperationState::OperationUnreachable,
+    OperationState::OperationFinished,
+    OperationState::OperationFailed,
+    OperationState::OperationError,
+    OperationState::OperationDropped,
+    OperationState::OperationGoneByOperator,
+];
+
+/// Roles of which it is told what they consume, the first ones by name: whoever watches keeps a series for each.
+const MAX_ROLES: usize = 1000;
+
 type Snapshot = BTreeMap<String, f64>;
 
 /// Names and values.
@@ -45,6 +75,8 @@ pub(crate) fn snapshot(world: &World, watchers: usize) -> Snapshot {
     frameworks(world, &mut put);
     tasks(&world.totals.tasks, &world.counters.ended, &mut put);
     resources(&world.totals.total, &world.totals.used, &mut put);
+    operations(world, &mut put);
+    consumed(world, &mut metrics);
     for framework in world.all_frameworks() {
         of_framework(framework, &mut metrics);
     }
@@ -118,6 +150,47 @@ fn resources(total: &Sums, used: &Sums, put: &mut impl FnMut(&str, f64)) {
             put(&format!("{name}{kind}_total"), total);
             put(&format!("{name}{kind}_used"), used);
             put(&format!("{name}{kind}_percent"), percent);
+        }
+    }
+}
+
+fn operations(world: &World, put: &mut impl FnMut(&str, f64)) {
+    let under_way = world.operations_under_way();
+    let of = |kind: Type, state: OperationState| {
+        let now = under_way.get(&(kind, state)).copied().unwrap_or(0);
+        (now + world.counters.operations.of(kind, state)) as f64
+    };
+    let mut all = [0.0; OPERATION_STATES.len()];
+    for kind in OPERATIONS {
+        let kind_name = kind.as_str_name().to_ascii_lowercase();
+        let mut total = 0.0;
+        for (state, sum) in OPERATION_STATES.into_iter().zip(&mut all) {
+            let count = of(kind, state);
+            put(&format!("operations/{kind_name}/{}", ending(state)), count);
+            total += count;
+            *sum += count;
+        }
+        put(&format!("operations/{kind_name}/total"), total);
+    }
+    for (state, sum) in OPERATION_STATES.into_iter().zip(all) {
+        put(&format!("operations/{}", ending(state)), sum);
+    }
+    put("operations/total", all.iter().sum());
+}
+
+fn ending(state: OperationState) -> String {
+    let name = state.as_str_name().to_ascii_lowercase();
+    name.trim_start_matches("operation_").to_owned()
+}
+
+/// What counts against the quota of a role, whether it has one or not. In Mesos the allocator tells this.
+fn consumed(world: &World, metrics: &mut Snapshot) {
+    for (name, role) in known_roles(world).into_iter().take(MAX_ROLES) {
+        let prefix = format!("allocator/mesos/quota/roles/{name}/resources");
+        let consumed = role.consumed();
+        for (resource, amount) in consumed.iter().filter(|(_, amount)| amount.is_scalar) {
+            let value = amount.quantity.to_f64();
+            metrics.insert(format!("{prefix}/{resource}/consumed"), value);
         }
     }
 }

@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde_json::{Value, json};
 use tepui_messages::{
@@ -192,4 +192,36 @@ fn a_role_is_known_with_those_above_it_as_long_as_anything_is_of_it() {
         kept: TaskKept::Completed,
     });
     assert_eq!(names(&world), ["other"]);
+}
+
+#[test]
+fn what_a_role_consumes_is_a_metric_also_without_quota() {
+    let consumed = |world: &World| {
+        let question = Question::Metrics;
+        let body = questions::answer(world, &ViewConfig::default(), 0, &question).unwrap();
+        let metrics: BTreeMap<String, f64> = serde_json::from_slice(&body).unwrap();
+        let of_roles = metrics.into_iter().filter_map(|(name, value)| {
+            let name = name.strip_prefix("allocator/mesos/quota/roles/")?;
+            Some((name.to_owned(), value))
+        });
+        of_roles.collect::<Vec<(String, f64)>>()
+    };
+    let mut world = scene::world([
+        Change::FrameworkAdded(scene::framework("f", &["r/below"])),
+        agent("S0", "cpus:4;ports:[1-9];mem(r):100"),
+        offer("S0", allocated("cpus:4", "r/below")),
+    ]);
+    let reserved = ("r/resources/mem/consumed".to_owned(), 100.0);
+    assert_eq!(consumed(&world), std::slice::from_ref(&reserved));
+    world.apply(&task(
+        "t",
+        "S0",
+        allocated("cpus:1.5;ports:[1-2]", "r/below"),
+    ));
+    let expected = [
+        ("r/below/resources/cpus/consumed".to_owned(), 1.5),
+        ("r/resources/cpus/consumed".to_owned(), 1.5),
+        reserved,
+    ];
+    assert_eq!(consumed(&world), expected);
 }

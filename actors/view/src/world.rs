@@ -9,6 +9,7 @@ mod held;
 mod invariants;
 mod maintenance;
 mod offers;
+mod operations;
 mod tasks;
 mod totals;
 
@@ -25,6 +26,7 @@ pub use frameworks::Framework;
 pub use held::Held;
 pub(crate) use maintenance::{key as machine_key, key_of as machine_key_of};
 pub use offers::{EndedOffer, MAX_ENDED_OFFERS, OfferHabits, OpenOffer};
+pub use operations::OperationCounts;
 pub use totals::{Amount, Amounts, Counters, RoleTotals, Sums, TaskCounts, Totals};
 
 /// Completed frameworks remembered (Mesos `--max_completed_frameworks`).
@@ -122,13 +124,10 @@ impl World {
                 at,
             } => return self.end_offer(&framework_id.value, &offer_id.value, *end, *at),
             Change::OperationAdded(operation) | Change::OperationUpdated(operation) => {
-                let agent = operation.agent_id.clone().unwrap_or_default().value;
-                let key = (agent, operation.uuid.value.to_vec());
-                self.operations.insert(key, Arc::clone(operation));
+                self.put_operation(operation);
             }
             Change::OperationRemoved { agent_id, uuid } => {
-                let key = (agent_id.value.clone(), uuid.to_vec());
-                return self.operations.remove(&key).is_some();
+                return self.remove_operation(agent_id, uuid);
             }
             Change::InverseOfferAdded(offer) => return self.add_inverse_offer(offer),
             Change::InverseOfferRemoved {

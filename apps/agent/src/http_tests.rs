@@ -47,6 +47,7 @@ impl Idle {
         };
         Self(Arc::new(NodeState {
             total: info.resources.clone(),
+            preempted_executors: 0,
             operations: Vec::new(),
             draining: None,
             info: Arc::new(info),
@@ -138,6 +139,7 @@ pub(super) fn api() -> Api {
         resources: Some("cpus:4".to_owned()),
         attributes: Some("rack:r1".to_owned()),
         domain: None,
+        lending: Default::default(),
         log_file: Some("/nowhere/log/tepui-agent.log".into()),
         verbosity: Default::default(),
     };

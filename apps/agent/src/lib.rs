@@ -13,7 +13,7 @@ mod start;
 mod sweeping;
 mod wiring;
 
-use std::{net::IpAddr, path::PathBuf};
+use std::{net::IpAddr, path::PathBuf, time::Duration};
 
 use tepui_http::Verbosity;
 use tepui_protocol::v1::DomainInfo;
@@ -35,10 +35,36 @@ pub struct AgentSettings {
     pub attributes: Option<String>,
     /// Region and zone.
     pub domain: Option<DomainInfo>,
+    pub lending: LendingSettings,
     /// What `/files/*` shows as `/slave/log`.
     pub log_file: Option<PathBuf>,
     /// How SET_LOGGING_LEVEL takes effect.
     pub verbosity: Verbosity,
+}
+
+/// How the agent lends what nobody uses, as Mesos' `--resource_estimator` and `--qos_controller` do.
+#[derive(Debug, Clone)]
+pub struct LendingSettings {
+    /// As [`tepui_node::estimators::parse`] reads it.
+    pub estimator: String,
+    /// As [`tepui_node::controllers::parse`] reads it.
+    pub controller: String,
+    /// Between two estimates.
+    pub interval: Duration,
+    /// Between two looks of the controller, at least.
+    pub correction_interval: Duration,
+}
+
+impl Default for LendingSettings {
+    /// Nothing is lent.
+    fn default() -> Self {
+        Self {
+            estimator: "noop".to_owned(),
+            controller: "noop".to_owned(),
+            interval: Duration::from_secs(15),
+            correction_interval: Duration::ZERO,
+        }
+    }
 }
 
 /// Runs an agent until SIGTERM or SIGINT (its tasks run on), SIGUSR1 (its tasks are killed and the master forgets

@@ -16,10 +16,15 @@ use tepui_containers::{Cgroups, Launcher, sandboxes::Sandboxes};
 use tepui_engine::{
     DamagedLog, EngineError, Options, RocksEngine, SharedEngine, keys::AGENT_FAMILIES,
 };
-use tepui_node::{config::NodeConfig, detect};
+use tepui_node::{
+    config::NodeConfig,
+    controllers::{self, QosController},
+    detect,
+    estimators::{self, ResourceEstimator},
+};
 use tepui_protocol::{resources::Resources, roles, v1::AgentInfo, values::parse_attributes};
 
-use crate::{AgentSettings, runtime::CGROUP_ROOT};
+use crate::{AgentSettings, LendingSettings, runtime::CGROUP_ROOT};
 
 /// Where runtime directories lie if it can be written: a tmpfs on most machines.
 const RUNTIME_ROOT: &str = "/run/tepui";
@@ -57,6 +62,7 @@ impl Prepared {
                 "--attributes: {reason}; expected name:value pairs, such as 'rack:r1;gen:[1-5]'"
             )
         })?;
+        let (estimator, controller) = lending(&settings.lending)?;
         settings.work_dir = work_dir(&settings.work_dir)?;
         let engine = open_engine(&settings.work_dir)?;
         let listener = listen(settings.ip, settings.port)?;
@@ -77,6 +83,10 @@ impl Prepared {
         config.boot_id = detect::boot_id();
         config.environment = environment();
         config.switch_user = is_root;
+        config.estimator = estimator;
+        config.controller = controller;
+        config.oversubscribed_resources_interval = settings.lending.interval;
+        config.qos_correction_interval_min = settings.lending.correction_interval;
         let (high, low) = uuid::Uuid::new_v4().as_u64_pair();
         config.seed = [high, low];
         let launcher = Launcher::new(shim()?, Cgroups::detect(CGROUP_ROOT), SPARE_SHIMS)
@@ -94,6 +104,20 @@ impl Prepared {
             is_root,
         })
     }
+}
+
+/// Who says what can be lent, and who must give it back.
+type Lending = (
+    Option<Arc<dyn ResourceEstimator>>,
+    Option<Arc<dyn QosController>>,
+);
+
+fn lending(settings: &LendingSettings) -> anyhow::Result<Lending> {
+    let estimator = estimators::parse(&settings.estimator)
+        .map_err(|reason| anyhow!("--resource-estimator: {reason}"))?;
+    let controller = controllers::parse(&settings.controller)
+        .map_err(|reason| anyhow!("--qos-controller: {reason}"))?;
+    Ok((estimator, controller))
 }
 
 fn resources(text: Option<&str>) -> anyhow::Result<Vec<tepui_protocol::v1::Resource>> {

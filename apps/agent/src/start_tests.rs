@@ -12,6 +12,7 @@ fn what_is_wrong_with_the_settings_is_said_in_one_line() {
         resources: None,
         attributes: None,
         domain: None,
+        lending: Default::default(),
         log_file: None,
         verbosity: Default::default(),
     };
@@ -31,6 +32,14 @@ fn what_is_wrong_with_the_settings_is_said_in_one_line() {
         attributes: Some("rack".to_owned()),
         ..settings.clone()
     };
+    let with_lending = |estimator: &str, controller: &str| AgentSettings {
+        lending: LendingSettings {
+            estimator: estimator.to_owned(),
+            controller: controller.to_owned(),
+            ..LendingSettings::default()
+        },
+        ..settings.clone()
+    };
     let file = home.path().join("file");
     fs::write(&file, "").unwrap();
     let with_file = AgentSettings {
@@ -46,6 +55,11 @@ fn what_is_wrong_with_the_settings_is_said_in_one_line() {
         (with_resources, "expected text such as 'cpus:4"),
         (with_a_set, "mem is not a number"),
         (with_attributes, "expected name:value pairs"),
+        (with_lending("fixed", "noop"), "--resource-estimator: it is"),
+        (
+            with_lending("noop", "load"),
+            "--qos-controller: no threshold",
+        ),
         (with_file, "expected a directory"),
         (with_port, "choose another port"),
     ] {

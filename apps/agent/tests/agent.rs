@@ -58,6 +58,7 @@ impl Master {
             .on_tell::<node::StatusUpdate>(move |peer, update| {
                 let _ = updates.send(Heard::Update(peer.clone(), Box::new(update)));
             })
+            .on_tell::<node::OversubscribedResources>(|_, _| {})
             .on_tell::<node::ExecutorExited>(|_, _| {})
             .on_tell::<node::AgentLeaves>(|_, _| {})
             .build();
@@ -177,6 +178,7 @@ fn a_command_runs_and_its_end_is_told() {
         resources: Some("cpus:1;mem:512;disk:512;ports:[31000-31001]".to_owned()),
         attributes: None,
         domain: None,
+        lending: Default::default(),
         log_file: None,
         verbosity: Default::default(),
     };

@@ -112,7 +112,7 @@ fn router(master: &Link<Master>, directory: Directory) -> Router {
     let says = |master: &Link<Master>| -> Teller<AgentSays> { master.teller() };
     let (updates, exits, messages, leaves) =
         (says(master), says(master), says(master), says(master));
-    let operations = says(master);
+    let (operations, oversubscribed) = (says(master), says(master));
     Router::builder()
         .on_ask::<node::RegisterAgent>(move |peer, request| {
             let answer = registers.ask(AgentRegisters {
@@ -131,6 +131,10 @@ fn router(master: &Link<Master>, directory: Directory) -> Router {
         .on_tell::<node::OperationUpdate>(move |peer, update| {
             let what = AgentMessage::OperationUpdate(Box::new(update));
             forward(&operations, peer, what);
+        })
+        .on_tell::<node::OversubscribedResources>(move |peer, resources| {
+            let what = AgentMessage::Oversubscribed(resources);
+            forward(&oversubscribed, peer, what);
         })
         .on_tell::<node::ExecutorExited>(move |peer, exited| {
             forward(&exits, peer, AgentMessage::ExecutorExited(exited))

@@ -39,7 +39,7 @@ use tepui_http::{
 };
 use tepui_kit::{Asker, Directory, Teller};
 use tepui_messages::{
-    allocator::Policies,
+    allocator::{AllocatorNumbers, Policies},
     master::{Answer, OperatorCall, SchedulerCall, Subscribe},
     registrar::Commit,
     traffic::Traffic,
@@ -77,6 +77,8 @@ pub struct MasterHttp {
     pub view: Asker<Query>,
     /// Says what stands between a framework and offers.
     pub allocator: Asker<Explain>,
+    /// Counts for the metrics.
+    pub numbers: Asker<AllocatorNumbers>,
     /// Shows and changes the policies.
     pub policies: Asker<Policies>,
     /// Writes what was chosen to the registry.

@@ -176,6 +176,9 @@ fn scene_with(standing: Standing, lease: Lease) -> Scene {
         proxies: Proxies::new(directory.clone(), None, Recorder::new().teller()),
         view,
         allocator: Answering::asker(|explain| Ok(explanation(explain))),
+        numbers: Answering::asker(|_| {
+            Ok(vec![("allocator/mesos/allocation_runs".to_string(), 4.0)])
+        }),
         policies: Answering::asker(|change| Ok(policies(&change))),
         commit: Answering::asker(move |commit| Ok(written(&commit))),
         exclusions: Answering::asker(|_| {
@@ -566,6 +569,20 @@ async fn the_registry_is_counted_in_the_metrics() {
     // Who compares the snapshot with that of Mesos finds what Mesos has.
     let snapshot = send(&leading(), "GET", "/metrics/snapshot", &[], b"").await;
     assert!(!snapshot.text().contains("registry/syncs"));
+}
+
+#[actix_web::test]
+async fn the_allocator_counts_in_the_snapshot() {
+    let got = send(&leading(), "GET", "/metrics/snapshot", &[], b"").await;
+    let told: serde_json::Value = serde_json::from_slice(&got.body).unwrap();
+    assert_eq!(told["allocator/mesos/allocation_runs"], 4.0);
+    for name in [
+        "allocator/mesos/event_queue_dispatches",
+        "allocator/event_queue_dispatches",
+    ] {
+        assert_eq!(told[name], 0.0, "{name}");
+    }
+    assert_eq!(told["master/elected"], 1.0);
 }
 
 /// LEGACY 5.

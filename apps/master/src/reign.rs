@@ -49,6 +49,7 @@ impl Reign {
             proxies: self.proxies.clone(),
             view: view.asker(),
             allocator: allocator.asker(),
+            numbers: allocator.asker(),
             exclusions: allocator.asker(),
             policies: allocator.asker(),
             commit: registrar.asker(),

@@ -223,6 +223,22 @@ pub(crate) struct AgentArgs {
     #[arg(long, value_name = "JSON|PATH")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) domain: Option<String>,
+    /// What is lent until it is needed: noop, or fixed=cpus:2;mem:1024 [default: noop]
+    #[arg(long, value_name = "NAME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) resource_estimator: Option<String>,
+    /// Who must give back what was lent: noop, or load=5min:8;15min:4 [default: noop]
+    #[arg(long, value_name = "NAME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) qos_controller: Option<String>,
+    /// Between two looks at what can be lent [default: 15secs]
+    #[arg(long, value_name = "DURATION")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) oversubscribed_resources_interval: Option<String>,
+    /// Between two looks of the controller, at least [default: 0secs]
+    #[arg(long, value_name = "DURATION")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) qos_correction_interval_min: Option<String>,
 }
 
 #[derive(Debug, Clone, Args)]

@@ -2,6 +2,7 @@
 
 mod allocation;
 mod domain;
+mod lending;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -90,6 +91,10 @@ const AGENT_TWINS: &[&str] = &[
     "resources",
     "attributes",
     "domain",
+    "resource_estimator",
+    "qos_controller",
+    "oversubscribed_resources_interval",
+    "qos_correction_interval_min",
 ];
 
 #[derive(Debug, Deserialize)]
@@ -135,6 +140,10 @@ struct AgentFile {
     resources: Option<String>,
     attributes: Option<String>,
     domain: Option<String>,
+    resource_estimator: Option<String>,
+    qos_controller: Option<String>,
+    oversubscribed_resources_interval: Option<String>,
+    qos_correction_interval_min: Option<String>,
 }
 
 fn load<T: DeserializeOwned>(
@@ -224,6 +233,7 @@ pub(crate) fn master(args: &MasterArgs) -> anyhow::Result<tepui_master::MasterSe
 pub(crate) fn agent(args: &AgentArgs) -> anyhow::Result<tepui_agent::AgentSettings> {
     let file: AgentFile = load(args.config.as_ref(), args, AGENT_TWINS, AGENT_TWINS)?;
     let ip = file.ip.unwrap_or_else(|| IpAddr::from([127, 0, 0, 1]));
+    let lending = lending::of(&file)?;
     let given = file
         .master
         .context("--master is missing: expected the HTTP address of a master, such as --master 127.0.0.1:5050")?;
@@ -236,6 +246,7 @@ pub(crate) fn agent(args: &AgentArgs) -> anyhow::Result<tepui_agent::AgentSettin
         resources: file.resources,
         attributes: file.attributes,
         domain: domain::parse(file.domain.as_deref())?,
+        lending,
         log_file: None,
         verbosity: Default::default(),
     })

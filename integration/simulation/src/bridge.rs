@@ -288,6 +288,12 @@ impl Tell<node::OperationUpdate> for AgentEnd {
     }
 }
 
+impl Tell<node::OversubscribedResources> for AgentEnd {
+    fn tell(&self, resources: node::OversubscribedResources) -> Result<(), TellError> {
+        self.0.to_master(AgentMessage::Oversubscribed(resources))
+    }
+}
+
 impl Tell<node::ExecutorExited> for AgentEnd {
     fn tell(&self, exited: node::ExecutorExited) -> Result<(), TellError> {
         self.0.to_master(AgentMessage::ExecutorExited(exited))

@@ -43,6 +43,7 @@ catalogue! {
     20 node::AcknowledgeOperation => ();
     21 node::OperationUpdate => ();
     22 node::DrainAgent => ();
+    23 node::OversubscribedResources => ();
 }
 
 #[cfg(test)]

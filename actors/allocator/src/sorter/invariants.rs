@@ -22,6 +22,9 @@ impl Sorter {
                 }
             }
         }
+        for (node, name, amount) in self.doubles.values().flatten() {
+            *sums.entry(*node).or_default().at(*name) -= amount;
+        }
         self.nodes.iter().all(|(node, place)| {
             let sum = sums.remove(&node).unwrap_or_default();
             let order = place.parent.map(|parent| &self.nodes[parent].order);

@@ -8,6 +8,8 @@ use tepui_protocol::{
     v1::TaskState,
 };
 
+use super::OperationCounts;
+
 /// One more than the largest number of a task state.
 const STATES: usize = TaskState::TaskUnknown as usize + 1;
 
@@ -224,4 +226,5 @@ pub struct Counters {
     pub agents_unreachable: u64,
     pub agents_gone: u64,
     pub agents_removed: u64,
+    pub operations: OperationCounts,
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use tepui_protocol::codec::json;
+use tepui_protocol::{codec::json, durations::duration_text};
 
 use crate::AgentSettings;
 
@@ -63,6 +63,22 @@ pub(crate) fn flags(
     set("master", settings.masters.join(","));
     set("work_dir", settings.work_dir.display().to_string());
     set("runtime_dir", runtime_dir.display().to_string());
+    let lending = &settings.lending;
+    // Mesos names no module where none is chosen.
+    let chosen = [
+        ("resource_estimator", &lending.estimator),
+        ("qos_controller", &lending.controller),
+    ];
+    for (name, choice) in chosen.into_iter().filter(|(_, choice)| *choice != "noop") {
+        set(name, choice.clone());
+    }
+    let intervals = [
+        ("oversubscribed_resources_interval", lending.interval),
+        ("qos_correction_interval_min", lending.correction_interval),
+    ];
+    for (name, interval) in intervals {
+        set(name, duration_text(interval));
+    }
     let domain = settings.domain.as_ref();
     let domain = domain.and_then(|domain| String::from_utf8(json::encode(domain).ok()?).ok());
     let optional = [

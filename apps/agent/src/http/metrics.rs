@@ -10,7 +10,7 @@ use tepui_protocol::{resources::Resources, v1::TaskState};
 use super::{Api, values::parsed};
 
 /// Things of Mesos' agent that this one has none of: their counts are zero by nature.
-const NONE_OF: [&str; 12] = [
+const NONE_OF: [&str; 11] = [
     "containerizer/fetcher/cache_size_total_bytes",
     "containerizer/fetcher/cache_size_used_bytes",
     "containerizer/mesos/provisioner/bind/remove_rootfs_errors",
@@ -21,7 +21,6 @@ const NONE_OF: [&str; 12] = [
     "resource_provider_manager/events/disconnect",
     "resource_provider_manager/events/subscribe",
     "resource_provider_manager/subscribed",
-    "slave/executors_preempted",
     "slave/recovery_errors",
 ];
 
@@ -53,6 +52,8 @@ pub(super) fn of_node(state: &NodeState) -> BTreeMap<String, f64> {
         .iter()
         .map(|name| ((*name).to_owned(), 0.0))
         .collect();
+    let preempted = as_f64(state.preempted_executors);
+    metrics.insert("slave/executors_preempted".into(), preempted);
     let executors = || state.frameworks.iter().flat_map(|it| &it.executors);
     let total = parsed(&state.total);
     let used = parsed(executors().flat_map(ExecutorState::resources));

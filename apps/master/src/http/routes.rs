@@ -1,11 +1,13 @@
 //! The table of routes (SCHEDULER_API 1.1, 1.6; LEGACY 5).
 
+use tepui_allocator::Allocator;
 use tepui_http::{
-    Found, Incoming, Reply, Table,
+    Found, Incoming, Reply, Table, ask,
     metrics::{self, check_timeout},
     processes, system, version,
 };
-use tepui_messages::view::Question;
+use tepui_kit::Actor;
+use tepui_messages::{allocator::AllocatorNumbers, view::Question};
 
 use super::{MasterHttp, pages};
 
@@ -199,6 +201,17 @@ impl MasterHttp {
         Ok(metrics::prometheus(&all, &self.directory))
     }
 
+    /// Messages that wait for the allocator, under both names that Mesos has for it.
+    fn waiting(&self) -> impl Iterator<Item = (String, f64)> {
+        let mailboxes = self.directory.snapshot();
+        let allocators = mailboxes.iter().filter(|it| it.kind == Allocator::NAME);
+        let depth: u64 = allocators.map(|mailbox| mailbox.depth).sum();
+        let names = ["allocator/mesos", "allocator"];
+        names
+            .into_iter()
+            .map(move |name| (format!("{name}/event_queue_dispatches"), depth as f64))
+    }
+
     /// All numbers that Mesos has too, by name.
     pub(super) async fn metrics(
         &self,
@@ -212,6 +225,10 @@ impl MasterHttp {
                 (name("processed"), processed as f64),
             ]
         });
-        Ok(metrics::all(&own, traffic))
+        let allocator = ask(&self.numbers, AllocatorNumbers).await?.into_iter();
+        Ok(metrics::all(
+            &own,
+            traffic.chain(allocator).chain(self.waiting()),
+        ))
     }
 }

@@ -1,0 +1,98 @@
+use std::{sync::Arc, time::Duration};
+
+use tepui_messages::allocator::WorldChange;
+use tepui_protocol::v1::{AgentInfo, Attribute};
+
+use crate::{
+    invariants,
+    scene::{Scene, agent_added, agent_id, agent_info, allocation, framework_id, parse},
+};
+
+fn set_total(scene: &mut Scene, agent: &str, total: &str) {
+    scene.tell(WorldChange::AgentTotal {
+        agent_id: agent_id(agent),
+        total: parse(total),
+    });
+}
+
+fn use_on(scene: &mut Scene, framework: &str, role: &str, agent: &str, resources: &str) {
+    scene.tell(WorldChange::Used {
+        agent_id: agent_id(agent),
+        allocation: allocation(framework, role, parse(resources)),
+    });
+}
+
+fn set_active(scene: &mut Scene, framework: &str, active: bool) {
+    scene.tell(WorldChange::FrameworkActive {
+        framework_id: framework_id(framework),
+        active,
+    });
+}
+
+#[test]
+fn what_an_agent_has_more_and_is_used_at_once_counts_for_who_uses_it() {
+    let mut scene = Scene::new();
+    for (framework, role) in [("f1", "r1"), ("f2", "r2")] {
+        scene.add_framework(framework, &[role]);
+        set_active(&mut scene, framework, false);
+    }
+    scene.add_agent("1", "cpus:1;mem:100;disk:10");
+    set_total(&mut scene, "1", "cpus:3;mem:300;disk:30");
+    use_on(&mut scene, "f1", "r1", "1", "cpus:2;mem:200;disk:20");
+    set_active(&mut scene, "f2", true);
+    assert_eq!(scene.takers(), [("f2".to_owned(), "1".to_owned())]);
+    // Two thirds against one: the next goes to who has less.
+    set_active(&mut scene, "f1", true);
+    scene.add_agent("2", "cpus:1;mem:100;disk:10");
+    assert_eq!(scene.takers(), [("f2".to_owned(), "2".to_owned())]);
+    assert!(invariants::ledger_balances(scene.core.world()));
+}
+
+#[test]
+fn of_what_is_used_already_only_the_rest_is_offered() {
+    let mut scene = Scene::new();
+    scene.add_agent("1", "cpus:2;mem:200;disk:20");
+    scene.add_framework("f", &["r"]);
+    set_active(&mut scene, "f", false);
+    use_on(&mut scene, "f", "r", "1", "cpus:1;mem:100;disk:10");
+    set_active(&mut scene, "f", true);
+    assert_eq!(scene.offers()[0].3, "cpus:1; mem:100; disk:10");
+}
+
+#[test]
+fn what_is_converted_into_nothing_is_offered_no_more() {
+    let mut scene = Scene::new();
+    scene.add_agent("1", "cpus:100;mem:100;disk:100");
+    scene.add_framework("f", &["r"]);
+    assert_eq!(scene.offers()[0].3, "cpus:100; mem:100; disk:100");
+    scene.tell(WorldChange::Converted {
+        agent_id: agent_id("1"),
+        consumed: allocation("f", "r", parse("disk:100")),
+        converted: Arc::default(),
+        total: parse("cpus:100;mem:100"),
+    });
+    scene.recover("f", "r", "1", "cpus:100;mem:100");
+    assert_eq!(scene.offers()[0].3, "cpus:100; mem:100");
+    assert!(invariants::ledger_balances(scene.core.world()));
+}
+
+#[test]
+fn an_agent_that_describes_itself_anew_is_refused_by_nobody() {
+    let total = "cpus:1;mem:512";
+    let mut scene = Scene::new();
+    scene.add_framework("f", &["r"]);
+    scene.add_agent("1", total);
+    assert_eq!(scene.takers().len(), 1);
+    scene.decline("f", "r", "1", total, Duration::from_secs(2));
+    scene.advance(Duration::from_secs(1));
+    assert_eq!(scene.takers(), []);
+    let info = AgentInfo {
+        attributes: vec![Attribute {
+            name: "foo".to_owned(),
+            ..Attribute::default()
+        }],
+        ..agent_info("1")
+    };
+    scene.tell(agent_added(info, parse(total)));
+    assert_eq!(scene.takers(), [("f".to_owned(), "1".to_owned())]);
+}
