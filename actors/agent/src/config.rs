@@ -1,8 +1,11 @@
 //! What an agent is told at its start. Owns defaults; reads no file and no environment.
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use tepui_protocol::v1::{AgentInfo, agent_info};
+use tepui_protocol::{
+    acls::Acls,
+    v1::{AgentInfo, agent_info},
+};
 
 /// The settings of one agent. Durations' defaults are Mesos'.
 #[derive(Debug, Clone)]
@@ -25,6 +28,8 @@ pub struct NodeConfig {
     pub switch_user: bool,
     /// Whether the CPUs of a task are a hard limit too (`--cgroups_enable_cfs`).
     pub limit_cpus: bool,
+    /// Who may run tasks as whom (Mesos: `--acls`).
+    pub acls: Arc<Acls>,
     /// Differs at each start: the source of uuids and of random waits.
     pub seed: [u64; 2],
     pub registration_backoff: Duration,
@@ -54,6 +59,7 @@ impl NodeConfig {
             environment: Vec::new(),
             switch_user: true,
             limit_cpus: false,
+            acls: Arc::default(),
             seed: [0, 0],
             registration_backoff: Duration::from_secs(1),
             registration_backoff_max: Duration::from_mins(1),

@@ -9,6 +9,7 @@ mod held;
 mod invariants;
 mod maintenance;
 mod offers;
+mod sight;
 mod tasks;
 mod totals;
 
@@ -18,13 +19,17 @@ use std::{
 };
 
 use tepui_messages::change::{Change, MaintenanceRecord, MasterRecord};
-use tepui_protocol::v1::{AgentInfo, Operation, allocator::InverseOfferStatus, quota::QuotaConfig};
+use tepui_protocol::{
+    acls::{Action, Subject},
+    v1::{AgentInfo, Operation, allocator::InverseOfferStatus, quota::QuotaConfig},
+};
 
 pub use agents::{Agent, Usage};
 pub use frameworks::Framework;
 pub use held::Held;
 pub(crate) use maintenance::{key as machine_key, key_of as machine_key_of};
 pub use offers::{EndedOffer, MAX_ENDED_OFFERS, OfferHabits, OpenOffer};
+pub(crate) use sight::Sight;
 pub use totals::{Amount, Amounts, Counters, RoleTotals, Sums, TaskCounts, Totals};
 
 /// Completed frameworks remembered (Mesos `--max_completed_frameworks`).
@@ -63,6 +68,8 @@ pub struct World {
     pub ended_offers: VecDeque<EndedOffer>,
     pub totals: Totals,
     pub counters: Counters,
+    /// Whose view of the world this is; `None` is everything.
+    pub(crate) viewer: Option<Subject>,
 }
 
 impl World {
@@ -154,6 +161,18 @@ impl World {
     pub fn usage_of(&self, agent_id: &str) -> &Usage {
         static NOTHING: std::sync::LazyLock<Usage> = std::sync::LazyLock::new(Usage::default);
         self.usage.get(agent_id).unwrap_or(&NOTHING)
+    }
+
+    /// Whether the role may be shown.
+    pub(crate) fn shows_role(&self, role: &str) -> bool {
+        let viewer = self.viewer.as_ref();
+        viewer.is_none_or(|viewer| Sight(viewer).role(role))
+    }
+
+    /// Whether the master's flags may be shown.
+    pub(crate) fn shows_flags(&self) -> bool {
+        let viewer = self.viewer.as_ref();
+        viewer.is_none_or(|viewer| viewer.may(Action::ViewFlags, None))
     }
 
     /// How many registered agents are active.

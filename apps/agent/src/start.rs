@@ -77,6 +77,7 @@ impl Prepared {
         config.boot_id = detect::boot_id();
         config.environment = environment();
         config.switch_user = is_root;
+        config.acls = Arc::clone(&settings.security.acls);
         let (high, low) = uuid::Uuid::new_v4().as_u64_pair();
         config.seed = [high, low];
         let launcher = Launcher::new(shim()?, Cgroups::detect(CGROUP_ROOT), SPARE_SHIMS)

@@ -2,6 +2,7 @@
 
 mod allocation;
 mod domain;
+mod security;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -51,6 +52,12 @@ const MASTER_TWINS: &[&str] = &[
     "registry_max_agent_age",
     "registry_max_agent_count",
     "rate_limits",
+    "credentials",
+    "authenticate_http_readonly",
+    "authenticate_http_readwrite",
+    "authenticate_http_frameworks",
+    "http_framework_authenticators",
+    "acls",
 ];
 const MASTER_KEYS: &[&str] = &[
     "work_dir",
@@ -77,6 +84,12 @@ const MASTER_KEYS: &[&str] = &[
     "registry_max_agent_age",
     "registry_max_agent_count",
     "rate_limits",
+    "credentials",
+    "authenticate_http_readonly",
+    "authenticate_http_readwrite",
+    "authenticate_http_frameworks",
+    "http_framework_authenticators",
+    "acls",
     "name",
     "peers",
     "election_timeout_ms",
@@ -90,6 +103,10 @@ const AGENT_TWINS: &[&str] = &[
     "resources",
     "attributes",
     "domain",
+    "http_credentials",
+    "authenticate_http_readonly",
+    "authenticate_http_readwrite",
+    "acls",
 ];
 
 #[derive(Debug, Deserialize)]
@@ -119,6 +136,12 @@ struct MasterFile {
     registry_max_agent_age: Option<String>,
     registry_max_agent_count: Option<u64>,
     rate_limits: Option<String>,
+    credentials: Option<String>,
+    authenticate_http_readonly: Option<bool>,
+    authenticate_http_readwrite: Option<bool>,
+    authenticate_http_frameworks: Option<bool>,
+    http_framework_authenticators: Option<String>,
+    acls: Option<String>,
     name: Option<String>,
     peers: Option<String>,
     election_timeout_ms: Option<u64>,
@@ -135,6 +158,10 @@ struct AgentFile {
     resources: Option<String>,
     attributes: Option<String>,
     domain: Option<String>,
+    http_credentials: Option<String>,
+    authenticate_http_readonly: Option<bool>,
+    authenticate_http_readwrite: Option<bool>,
+    acls: Option<String>,
 }
 
 fn load<T: DeserializeOwned>(
@@ -178,6 +205,7 @@ pub(crate) fn master(args: &MasterArgs) -> anyhow::Result<tepui_master::MasterSe
     let forgetting = forgetting(&file)?;
     let domain = domain::parse(file.domain.as_deref())?;
     let allocation = allocation::config(&file, domain.as_ref())?;
+    let security = security::of_master(&file)?;
     let offer_timeout = allocation::offer_timeout(file.offer_timeout.as_deref())?;
     let ip = file.ip.unwrap_or_else(|| IpAddr::from([127, 0, 0, 1]));
     let name = file.name.unwrap_or_else(|| "m1".to_string());
@@ -213,6 +241,7 @@ pub(crate) fn master(args: &MasterArgs) -> anyhow::Result<tepui_master::MasterSe
         allocation,
         forgetting,
         rate_limits: rate_limits(file.rate_limits.as_deref())?,
+        security,
         name,
         peers,
         election_timeout: election_timeout(file.election_timeout_ms)?,
@@ -223,6 +252,7 @@ pub(crate) fn master(args: &MasterArgs) -> anyhow::Result<tepui_master::MasterSe
 
 pub(crate) fn agent(args: &AgentArgs) -> anyhow::Result<tepui_agent::AgentSettings> {
     let file: AgentFile = load(args.config.as_ref(), args, AGENT_TWINS, AGENT_TWINS)?;
+    let security = security::of_agent(&file)?;
     let ip = file.ip.unwrap_or_else(|| IpAddr::from([127, 0, 0, 1]));
     let given = file
         .master
@@ -236,6 +266,7 @@ pub(crate) fn agent(args: &AgentArgs) -> anyhow::Result<tepui_agent::AgentSettin
         resources: file.resources,
         attributes: file.attributes,
         domain: domain::parse(file.domain.as_deref())?,
+        security,
         log_file: None,
         verbosity: Default::default(),
     })
