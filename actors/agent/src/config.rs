@@ -2,7 +2,10 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use tepui_protocol::v1::{AgentInfo, agent_info};
+use tepui_protocol::{
+    acls::Acls,
+    v1::{AgentInfo, agent_info},
+};
 
 use crate::{controllers::QosController, estimators::ResourceEstimator};
 
@@ -27,6 +30,8 @@ pub struct NodeConfig {
     pub switch_user: bool,
     /// Whether the CPUs of a task are a hard limit too (`--cgroups_enable_cfs`).
     pub limit_cpus: bool,
+    /// Who may run tasks as whom (Mesos: `--acls`).
+    pub acls: Arc<Acls>,
     /// Differs at each start: the source of uuids and of random waits.
     pub seed: [u64; 2],
     pub registration_backoff: Duration,
@@ -63,6 +68,7 @@ impl NodeConfig {
             environment: Vec::new(),
             switch_user: true,
             limit_cpus: false,
+            acls: Arc::default(),
             seed: [0, 0],
             registration_backoff: Duration::from_secs(1),
             registration_backoff_max: Duration::from_mins(1),

@@ -38,6 +38,10 @@ impl NodeCore {
             );
             return self.refuse(turn, &framework_id, &task, verdict, launch_executor);
         }
+        let tasks = std::slice::from_ref(&task);
+        if let Some(verdict) = self.unauthorized(&framework_id, tasks, Reason::TaskUnauthorized) {
+            return self.refuse(turn, &framework_id, &task, verdict, launch_executor);
+        }
         if let Some(verdict) = self.draining_verdict(&framework_id) {
             return self.refuse(turn, &framework_id, &task, verdict, launch_executor);
         }

@@ -6,6 +6,7 @@
 //! [`core::NodeCore`] holds the rules and does no I/O; [`actor::NodeActor`] carries its effects out.
 
 pub mod actor;
+mod authorization;
 mod carry;
 pub mod checks;
 mod command_executor;

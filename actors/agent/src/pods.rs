@@ -65,8 +65,10 @@ impl NodeCore {
 
     /// Why none of a group's tasks can run here.
     fn group_refusal(&self, framework_id: &str, tasks: &[TaskInfo]) -> Option<Verdict> {
-        if let Some(verdict) = self.draining_verdict(framework_id) {
-            return Some(verdict);
+        let unauthorized = self.unauthorized(framework_id, tasks, Reason::TaskGroupUnauthorized);
+        let refused = unauthorized.or_else(|| self.draining_verdict(framework_id));
+        if refused.is_some() {
+            return refused;
         }
         if let Some(problem) = tasks.iter().find_map(unsupported::of_task) {
             let (state, reason) = (TaskState::TaskFailed, Reason::ContainerLaunchFailed);

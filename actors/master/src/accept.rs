@@ -205,17 +205,14 @@ impl MasterCore {
             let state = self.lost_or_dropped(id);
             return self.refuse_task(id, &task, state, reason, message.to_string(), turn);
         }
+        let error = TaskState::TaskError;
+        if let Err(message) = self.authorize_task(id, &task) {
+            return self.refuse_task(id, &task, error, Reason::TaskUnauthorized, message, turn);
+        }
         let needed = match self.check_task(id, &task, &pool.agent_id, &pool.remaining) {
             Ok(needed) => needed,
             Err(message) => {
-                return self.refuse_task(
-                    id,
-                    &task,
-                    TaskState::TaskError,
-                    Reason::TaskInvalid,
-                    message,
-                    turn,
-                );
+                return self.refuse_task(id, &task, error, Reason::TaskInvalid, message, turn);
             }
         };
         pool.remaining -= &needed;

@@ -382,6 +382,7 @@ impl Receive<SchedulerCall> for Master {
             Input::Call {
                 token,
                 stream_id: message.stream_id,
+                principal: message.principal,
                 call: Box::new(message.call),
             },
             ctx,
@@ -401,7 +402,8 @@ impl Receive<OperatorCall> for Master {
         self.input(
             Input::Operator {
                 token,
-                call: Box::new(message.0),
+                principal: message.principal,
+                call: Box::new(message.call),
             },
             ctx,
         );

@@ -54,6 +54,7 @@ fn before(registrar: Asker<Commit>, stage: &TestStage, given: &Given) -> Link<Ma
         forgetting: Default::default(),
         rate_limits: Default::default(),
         traffic: Default::default(),
+        acls: Default::default(),
         agent_silence_timeout: Duration::from_secs(75),
     };
     stage.spawn().start_once(move || Master::new(config, links))
@@ -69,28 +70,34 @@ fn elect(master: &Link<Master>) {
 }
 
 fn teardown() -> OperatorCall {
-    OperatorCall(Call {
-        r#type: Some(call::Type::Teardown as i32),
-        teardown: Some(call::Teardown {
-            framework_id: FrameworkId {
-                value: "f".to_owned(),
-            },
-        }),
-        ..Call::default()
-    })
+    OperatorCall {
+        principal: None,
+        call: Call {
+            r#type: Some(call::Type::Teardown as i32),
+            teardown: Some(call::Teardown {
+                framework_id: FrameworkId {
+                    value: "f".to_owned(),
+                },
+            }),
+            ..Call::default()
+        },
+    }
 }
 
 fn weights() -> OperatorCall {
-    OperatorCall(Call {
-        r#type: Some(call::Type::UpdateWeights as i32),
-        update_weights: Some(call::UpdateWeights {
-            weight_infos: vec![WeightInfo {
-                role: Some("r".to_owned()),
-                weight: 2.0,
-            }],
-        }),
-        ..Call::default()
-    })
+    OperatorCall {
+        principal: None,
+        call: Call {
+            r#type: Some(call::Type::UpdateWeights as i32),
+            update_weights: Some(call::UpdateWeights {
+                weight_infos: vec![WeightInfo {
+                    role: Some("r".to_owned()),
+                    weight: 2.0,
+                }],
+            }),
+            ..Call::default()
+        },
+    }
 }
 
 #[test]

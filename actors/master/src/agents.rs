@@ -69,6 +69,10 @@ impl MasterCore {
             tracing::warn!(%address, reason, "agent refused");
             return self.refuse_agent(token, reason, false, turn);
         }
+        if let Err(reason) = self.authorize_agent(&request.agent_info) {
+            tracing::warn!(%address, reason, "agent refused");
+            return self.refuse_agent(token, &reason, false, turn);
+        }
         if let Some(reason) = self.engaged(peer, request.agent_info.id.as_ref()) {
             return self.refuse_agent(token, &reason, false, turn);
         }

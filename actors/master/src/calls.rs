@@ -50,6 +50,22 @@ impl MasterCore {
         self.perform(id, kind, call, turn);
     }
 
+    /// Who calls for a framework must be who subscribed it, where callers are known.
+    pub(crate) fn check_principal(&self, id: &str, principal: Option<&str>) -> Result<(), Answer> {
+        let framework = self.frameworks.get(id).map(|framework| framework.info());
+        let claimed = framework.map(|info| info.principal.as_deref());
+        match (principal, claimed) {
+            (Some(principal), Some(claimed)) if claimed != Some(principal) => {
+                let claimed = claimed.unwrap_or_default();
+                let text = format!(
+                    "Authenticated principal '{principal}' does not match principal '{claimed}' set in `FrameworkInfo`"
+                );
+                Err(Answer::refused(400, text))
+            }
+            _ => Ok(()),
+        }
+    }
+
     pub(crate) fn check_caller(&self, id: &str, stream_id: Option<&str>) -> Result<(), Answer> {
         let framework = self
             .frameworks

@@ -18,6 +18,7 @@ use tepui_messages::{
     traffic::Traffic,
 };
 use tepui_protocol::{
+    acls::Acls,
     node,
     v1::{
         AgentInfo, DrainInfo, FrameworkInfo, MasterInfo, master,
@@ -72,6 +73,8 @@ pub struct MasterConfig {
     pub rate_limits: RateLimits,
     /// Where calls are counted; only written.
     pub traffic: Arc<Traffic>,
+    /// Who may do what (Mesos: `--acls`).
+    pub acls: Arc<Acls>,
 }
 
 /// Who waits for an answer.
@@ -93,10 +96,12 @@ pub enum Input {
     Call {
         token: Token,
         stream_id: Option<String>,
+        principal: Option<String>,
         call: Box<scheduler::Call>,
     },
     Operator {
         token: Token,
+        principal: Option<String>,
         call: Box<master::Call>,
     },
     AgentRegisters {
@@ -365,11 +370,16 @@ impl MasterCore {
             Input::Call {
                 token,
                 stream_id,
+                principal,
                 call,
             } => {
-                self.scheduler_calls(token, stream_id, call, &mut turn);
+                self.scheduler_calls(token, stream_id, principal.as_deref(), call, &mut turn);
             }
-            Input::Operator { token, call } => self.operator_call(token, *call, &mut turn),
+            Input::Operator {
+                token,
+                principal,
+                call,
+            } => self.operator_call(token, principal.as_deref(), *call, &mut turn),
             Input::AgentRegisters {
                 token,
                 peer,

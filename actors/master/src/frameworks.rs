@@ -110,7 +110,8 @@ impl MasterCore {
         request
             .offer_constraints
             .as_ref()
-            .map_or(Ok(()), validate::constraints::validate)
+            .map_or(Ok(()), validate::constraints::validate)?;
+        self.authorize_subscription(&request.info)
     }
 
     /// Whether the operator allows the role (Mesos: `--roles`).
@@ -337,6 +338,9 @@ impl MasterCore {
         {
             let text = format!("'UpdateFramework.offer_constraints' are not valid: {reason}");
             return turn.answer(token, Answer::refused(400, text));
+        }
+        if let Err(reason) = self.authorize_subscription(&request.info) {
+            return turn.answer(token, Answer::refused(403, reason));
         }
         let command = commands::update_framework(&request.info, request.suppressed_roles.clone());
         self.write(

@@ -7,6 +7,7 @@
 mod accept;
 pub mod actor;
 mod agents;
+mod authorization;
 mod away;
 mod calls;
 mod commands;

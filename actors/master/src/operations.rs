@@ -30,6 +30,15 @@ use crate::{
     tables::Agent,
 };
 
+/// Whose operation it is.
+#[derive(Clone, Copy)]
+pub(crate) enum By<'a> {
+    /// The framework of this id.
+    Framework(&'a str),
+    /// An operator, who may have proved to be this principal.
+    Operator(Option<&'a str>),
+}
+
 /// Resources one operation may name.
 const MAX_RESOURCES: usize = 500;
 
@@ -45,7 +54,7 @@ impl MasterCore {
     ) {
         if has_id {
             let message = "The `id` field cannot be set on LAUNCH_GROUP operations";
-            return self.refuse_group(id, &group, message, turn);
+            return self.refuse_group(id, &group, Reason::TaskGroupInvalid, message, turn);
         }
         complete_group(&mut group, &pool.role);
         if let Some((reason, message)) = self.agent_away(&pool.agent_id) {
@@ -55,12 +64,21 @@ impl MasterCore {
             }
             return;
         }
+        let tasks = &group.task_group.tasks;
+        let authorized = tasks
+            .iter()
+            .try_for_each(|task| self.authorize_task(id, task));
+        if let Err(message) = authorized {
+            return self.refuse_group(id, &group, Reason::TaskGroupUnauthorized, &message, turn);
+        }
         match self.check_group(id, &group, &pool.agent_id, &pool.remaining) {
             Ok(needed) => {
                 pool.remaining -= &needed;
                 self.run_group(id, group, &pool.agent_id, turn);
             }
-            Err(message) => self.refuse_group(id, &group, &message, turn),
+            Err(message) => {
+                self.refuse_group(id, &group, Reason::TaskGroupInvalid, &message, turn);
+            }
         }
     }
 
@@ -87,8 +105,15 @@ impl MasterCore {
         }
     }
 
-    fn refuse_group(&self, id: &str, group: &LaunchGroup, message: &str, turn: &mut Turn<'_>) {
-        let (state, reason) = (TaskState::TaskError, Reason::TaskGroupInvalid);
+    fn refuse_group(
+        &self,
+        id: &str,
+        group: &LaunchGroup,
+        reason: Reason,
+        message: &str,
+        turn: &mut Turn<'_>,
+    ) {
+        let state = TaskState::TaskError;
         for task in &group.task_group.tasks {
             self.refuse_task(id, task, state, reason, message.to_string(), turn);
         }
@@ -172,8 +197,9 @@ impl MasterCore {
                 shown(agent)
             ));
         }
-        self.check_rules(Some(id), operation, agent)
+        self.check_rules(By::Framework(id), operation, agent)
             .map_err(|reason| format!("{reason}; on agent {}", shown(agent)))?;
+        self.authorize_operation(id, operation)?;
         let consumed = match kind {
             Type::CreateDisk => operation.create_disk.as_ref().map(|body| &body.source),
             Type::DestroyDisk => operation.destroy_disk.as_ref().map(|body| &body.source),
@@ -193,16 +219,20 @@ impl MasterCore {
         Ok(conversions)
     }
 
-    /// Of a framework, or of an operator.
     pub(crate) fn check_rules(
         &self,
-        id: Option<&str>,
+        by: By<'_>,
         operation: &Operation,
         agent: &Agent,
     ) -> Result<(), String> {
         let able = rules::Abilities::of(&agent.record.capabilities);
-        let framework = id.map(|id| &self.frameworks[id]);
-        let principal = framework.and_then(|framework| framework.info().principal.as_deref());
+        let (framework, principal) = match by {
+            By::Framework(id) => {
+                let framework = &self.frameworks[id];
+                (Some(framework), framework.info().principal.as_deref())
+            }
+            By::Operator(principal) => (None, principal),
+        };
         let roles: Option<BTreeSet<String>> =
             framework.map(|framework| framework.roles().into_iter().collect());
         let asker = roles.as_ref().map_or(Asker::Operator, Asker::Framework);

@@ -18,11 +18,20 @@ use crate::{
 };
 
 impl MasterCore {
-    pub(crate) fn operator_call(&mut self, token: Token, call: Call, turn: &mut Turn<'_>) {
+    pub(crate) fn operator_call(
+        &mut self,
+        token: Token,
+        principal: Option<&str>,
+        call: Call,
+        turn: &mut Turn<'_>,
+    ) {
         let kind = call
             .r#type
             .and_then(|kind| Type::try_from(kind).ok())
             .unwrap_or(Type::Unknown);
+        if let Err(forbidden) = self.authorize_operator(principal, kind, &call) {
+            return turn.answer(token, forbidden);
+        }
         match kind {
             Type::Teardown => {
                 self.operator_teardown(token, &call.teardown.unwrap_or_default(), turn)
@@ -72,7 +81,9 @@ impl MasterCore {
                 self.reactivate_agent(token, &id, turn);
             }
             kind => match operation_of(kind, call) {
-                Some((agent_id, operation)) => self.operate(token, &agent_id, operation, turn),
+                Some((agent_id, operation)) => {
+                    self.operate(token, principal, &agent_id, operation, turn);
+                }
                 None => Self::not_built(token, kind, turn),
             },
         }

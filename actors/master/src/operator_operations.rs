@@ -16,18 +16,19 @@ use crate::{
     conversions::free_on,
     core::{MasterCore, Token, Turn},
     offers::refusal,
-    operations::{shown, well_formed},
+    operations::{By, shown, well_formed},
 };
 
 impl MasterCore {
     pub(crate) fn operate(
         &mut self,
         token: Token,
+        principal: Option<&str>,
         agent_id: &AgentId,
         operation: offer::Operation,
         turn: &mut Turn<'_>,
     ) {
-        let answer = match self.try_operate(agent_id, operation, turn) {
+        let answer = match self.try_operate(principal, agent_id, operation, turn) {
             Ok(()) => Answer::ACCEPTED,
             Err(refused) => refused,
         };
@@ -36,6 +37,7 @@ impl MasterCore {
 
     fn try_operate(
         &mut self,
+        principal: Option<&str>,
         agent_id: &AgentId,
         mut operation: offer::Operation,
         turn: &mut Turn<'_>,
@@ -53,10 +55,11 @@ impl MasterCore {
         let mut checked = operation.clone();
         let asker = rules::Asker::Operator;
         let conversions = well_formed(&mut checked, agent, asker)
-            .and_then(|()| self.check_rules(None, &checked, agent))
+            .and_then(|()| self.check_rules(By::Operator(principal), &checked, agent))
             .and_then(|()| resources::conversions(&checked).map_err(|error| error.to_string()))
             .map_err(invalid)?;
         operation = checked;
+        self.authorize_operator_operation(principal, &operation)?;
         if agent.peer.is_none() {
             let text = format!("Agent {named} is not connected; try again when it is back");
             return Err(Answer::refused(409, text));

@@ -63,6 +63,8 @@ enum Stream {
 pub(crate) struct Stage {
     pub(crate) core: MasterCore,
     pub(crate) now: UnixNanos,
+    /// Who calls, schedulers and operators alike.
+    pub(crate) caller: Option<String>,
     pub(crate) hold_writes: bool,
     pub(crate) world: Vec<WorldChange>,
     pub(crate) changes: Vec<Change>,
@@ -86,6 +88,7 @@ impl Stage {
     /// A master that leads, with an empty registry.
     pub(crate) fn new() -> Stage {
         let mut stage = Stage {
+            caller: None,
             core: core("M1"),
             now: START,
             hold_writes: false,
@@ -385,23 +388,12 @@ impl Stage {
         self.input(Input::Call {
             token,
             stream_id: stream.map(str::to_string),
+            principal: self.caller.clone(),
             call: Box::new(decode(&call)),
         });
         self.answers
             .remove(&token)
             .unwrap_or_else(|| Answer::refused(0, "no answer yet"))
-    }
-
-    pub(crate) fn operator(&mut self, call: Value) -> Answer {
-        let token = self.operator_asks(call);
-        self.answer(token).expect("an answer")
-    }
-
-    pub(crate) fn operator_asks(&mut self, call: Value) -> Token {
-        let token = self.next();
-        let call = Box::new(decode(&call));
-        self.input(Input::Operator { token, call });
-        token
     }
 
     pub(crate) fn answer(&mut self, token: Token) -> Option<Answer> {
@@ -454,6 +446,7 @@ fn core(id: &str) -> MasterCore {
         forgetting: Default::default(),
         rate_limits: Default::default(),
         traffic: Default::default(),
+        acls: Default::default(),
     })
 }
 

@@ -187,6 +187,7 @@ impl Stage {
         self.input(Input::Call {
             token,
             stream_id: Some(stream),
+            principal: None,
             call: Box::new(call),
         });
         self.answers.remove(&token).expect("an answer")

@@ -1,7 +1,11 @@
-//! Operations in tests of the core: their JSON, and what agents answer to them.
+//! Operations, and calls of operators, in tests of the core: their JSON, and what agents answer to them.
 
 use serde_json::{Value, json};
-use tepui_messages::{allocator::WorldChange, change::OperationKey, master::AgentMessage};
+use tepui_messages::{
+    allocator::WorldChange,
+    change::OperationKey,
+    master::{AgentMessage, Answer},
+};
 use tepui_protocol::{
     node,
     resources::{Conversion, Resources, conversions},
@@ -12,8 +16,8 @@ use tepui_protocol::{
 };
 
 use crate::{
-    core::Order,
-    stage::{Node, Scheduler, Stage, accept},
+    core::{Input, Order, Token},
+    stage::{Node, Scheduler, Stage, accept, decode},
 };
 
 pub(crate) const TOTAL: &str = "cpus:4;mem:4096;disk(r):1024;disk:1024";
@@ -80,6 +84,23 @@ pub(crate) fn named(mut operation: Value, id: &str) -> Value {
 }
 
 impl Stage {
+    pub(crate) fn operator(&mut self, call: Value) -> Answer {
+        let token = self.operator_asks(call);
+        self.answer(token).expect("an answer")
+    }
+
+    pub(crate) fn operator_asks(&mut self, call: Value) -> Token {
+        let token = self.next();
+        let call = Box::new(decode(&call));
+        let principal = self.caller.clone();
+        self.input(Input::Operator {
+            token,
+            principal,
+            call,
+        });
+        token
+    }
+
     /// Offers all that is free and accepts it with these operations; gives what came of it.
     pub(crate) fn operate(
         &mut self,
@@ -150,9 +171,10 @@ impl Stage {
             },
         );
         let token = self.next();
-        self.input(crate::core::Input::Call {
+        self.input(Input::Call {
             token,
             stream_id: Some(fw.stream.clone()),
+            principal: None,
             call: Box::new(call),
         });
         self.answer(token).expect("an answer");
@@ -167,7 +189,7 @@ impl Stage {
             .map(|event| &event["update_operation_status"]["status"]);
         statuses
             .map(|status| {
-                let status: OperationStatus = crate::stage::decode(status);
+                let status: OperationStatus = decode(status);
                 let id = status.operation_id.clone().unwrap_or_default().value;
                 let shown = format!("{id} {} {}", status.state().as_str_name(), status.message());
                 let uuid = status

@@ -121,11 +121,15 @@ impl MasterCore {
         &mut self,
         token: Token,
         stream_id: Option<String>,
+        principal: Option<&str>,
         call: Box<Call>,
         turn: &mut Turn<'_>,
     ) {
         let id = call.framework_id.clone().unwrap_or_default().value;
-        if let Err(refused) = self.check_caller(&id, stream_id.as_deref()) {
+        let checked = self
+            .check_principal(&id, principal)
+            .and_then(|()| self.check_caller(&id, stream_id.as_deref()));
+        if let Err(refused) = checked {
             return turn.answer(token, refused);
         }
         let framework = &self.frameworks[&id];

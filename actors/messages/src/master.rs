@@ -56,6 +56,8 @@ impl Message for StreamLost {
 pub struct SchedulerCall {
     /// The `Mesos-Stream-Id` header.
     pub stream_id: Option<String>,
+    /// Who proved to be the caller; `None` where nobody is asked to.
+    pub principal: Option<String>,
     pub call: scheduler::Call,
 }
 
@@ -65,7 +67,11 @@ impl Message for SchedulerCall {
 
 /// An operator call that changes something, structurally valid. Reads go to the view.
 #[derive(Debug)]
-pub struct OperatorCall(pub master::Call);
+pub struct OperatorCall {
+    /// Who proved to be the caller; `None` where nobody is asked to.
+    pub principal: Option<String>,
+    pub call: master::Call,
+}
 
 impl Message for OperatorCall {
     type Reply = Answer;

@@ -1,7 +1,11 @@
 //! To the view: the change stream, and questions about what it has seen.
 
 use bytes::Bytes;
-use tepui_protocol::{message::Message, v1::master};
+use tepui_protocol::{
+    acls::{Action, Subject},
+    message::Message,
+    v1::master,
+};
 
 use crate::{UnixNanos, change::Numbered, why::Explanation};
 
@@ -18,7 +22,21 @@ impl Message for Follow {
 pub struct Query {
     pub after: u64,
     pub question: Question,
+    /// Who asks, if the answer must leave something out.
+    pub viewer: Option<Subject>,
 }
+
+/// Lists that leave something out of what is read. Who may do all of these sees everything.
+pub const LIMITING: [Action; 8] = [
+    Action::ViewFrameworks,
+    Action::ViewTasks,
+    Action::ViewExecutors,
+    Action::ViewRoles,
+    Action::ViewFlags,
+    Action::GetQuotas,
+    Action::GetMaintenanceSchedules,
+    Action::GetMaintenanceStatuses,
+];
 
 impl Message for Query {
     /// The body of the answer.
@@ -79,6 +97,8 @@ pub enum Encoding {
 #[derive(Debug)]
 pub struct Watch {
     pub encoding: Encoding,
+    /// Who watches, if something must be kept from them.
+    pub viewer: Option<Subject>,
     /// Bounded; a watcher that does not keep up is cut off.
     pub records: tokio::sync::mpsc::Sender<Bytes>,
 }

@@ -9,8 +9,9 @@ use tepui_messages::{
     change::{Change, Numbered},
     view::{Follow, Query, Question, Watch},
 };
+use tepui_protocol::acls::Subject;
 
-use crate::{ViewConfig, Watchers, World, answer, api};
+use crate::{ViewConfig, Watchers, World, answer};
 
 /// Questions that may wait for a change that has not arrived; one more is refused.
 const MAX_WAITING: usize = 1024;
@@ -28,10 +29,13 @@ pub struct View {
     /// The number of the last change taken in.
     seen: u64,
     watchers: Watchers,
-    waiting: BTreeMap<u64, Vec<(Question, Answer<Bytes>)>>,
+    waiting: BTreeMap<u64, Vec<(Asked, Answer<Bytes>)>>,
     waiting_count: usize,
-    kept: Vec<(Question, Bytes)>,
+    kept: Vec<(Asked, Bytes)>,
 }
+
+/// A question, and who asks it if something must be kept from them.
+type Asked = (Question, Option<Subject>);
 
 /// A heartbeat of a watcher may be due.
 #[derive(Debug, Default)]
@@ -73,25 +77,27 @@ impl View {
         let concerns = self.world.apply(change);
         if concerns
             && !self.watchers.is_empty()
-            && let Some(event) = api::event(&self.world, change)
-            && let Err(error) = self.watchers.tell(&event)
+            && let Err(error) = self.watchers.tell(&self.world, change)
         {
             tracing::error!(%error, "an operator event could not be written; its watchers are cut off");
         }
     }
 
-    fn answer(&mut self, question: Question, to: Answer<Bytes>) {
+    fn answer(&mut self, asked: Asked, to: Answer<Bytes>) {
         if !to.is_wanted() {
             return;
         }
-        if let Some((_, body)) = self.kept.iter().find(|(known, _)| *known == question) {
+        if let Some((_, body)) = self.kept.iter().find(|(known, _)| *known == asked) {
             return to.send(body.clone());
         }
-        match answer(&self.world, &self.config, self.watchers.len(), &question) {
+        let (question, viewer) = &asked;
+        let seen = viewer.as_ref().map(|viewer| self.world.seen_by(viewer));
+        let world = seen.as_ref().unwrap_or(&self.world);
+        match answer(world, &self.config, self.watchers.len(), question) {
             Ok(body) => {
                 // Metrics also follow from who watches, which is no change.
-                if question != Question::Metrics && self.kept.len() < MAX_KEPT_ANSWERS {
-                    self.kept.push((question, body.clone()));
+                if *question != Question::Metrics && self.kept.len() < MAX_KEPT_ANSWERS {
+                    self.kept.push((asked, body.clone()));
                 }
                 to.send(body);
             }
@@ -126,8 +132,8 @@ impl Handler<Follow> for View {
         {
             let questions = entry.remove();
             self.waiting_count -= questions.len();
-            for (question, to) in questions {
-                self.answer(question, to);
+            for (asked, to) in questions {
+                self.answer(asked, to);
             }
         }
     }
@@ -135,9 +141,14 @@ impl Handler<Follow> for View {
 
 impl Receive<Query> for View {
     fn receive(&mut self, query: Query, to: Answer<Bytes>, _: &mut Context<Self>) {
-        let Query { after, question } = query;
+        let Query {
+            after,
+            question,
+            viewer,
+        } = query;
+        let asked = (question, viewer);
         if after <= self.seen {
-            return self.answer(question, to);
+            return self.answer(asked, to);
         }
         if self.waiting_count == MAX_WAITING {
             tracing::warn!(
@@ -148,7 +159,7 @@ impl Receive<Query> for View {
             return;
         }
         self.waiting_count += 1;
-        self.waiting.entry(after).or_default().push((question, to));
+        self.waiting.entry(after).or_default().push((asked, to));
     }
 }
 

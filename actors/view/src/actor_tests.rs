@@ -23,7 +23,11 @@ fn start(stage: &TestStage) -> Link<View> {
 
 fn frameworks(after: u64) -> Query {
     let question = Question::Frameworks { framework_id: None };
-    Query { after, question }
+    Query {
+        after,
+        question,
+        viewer: None,
+    }
 }
 
 fn count(body: &[u8]) -> usize {
@@ -73,7 +77,12 @@ fn watchers_get_a_heartbeat_at_once_and_then_every_fifteen_seconds() {
         view.tell(Follow(vec![change(1)])).unwrap();
         let (records, mut stream) = mpsc::channel(16);
         let encoding = Encoding::Json;
-        view.tell(Watch { encoding, records }).unwrap();
+        let watch = Watch {
+            encoding,
+            viewer: None,
+            records,
+        };
+        view.tell(watch).unwrap();
         stage.settle().await;
         let mut arrived = || {
             let mut texts = Vec::new();

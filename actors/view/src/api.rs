@@ -23,7 +23,7 @@ use tepui_protocol::{
     },
 };
 
-pub use events::{HEARTBEAT_INTERVAL, event, heartbeat, subscribed};
+pub use events::{HEARTBEAT_INTERVAL, event, event_for, heartbeat, subscribed};
 
 use crate::{
     roles::{role_messages, scalar},

@@ -64,6 +64,7 @@ pub(crate) fn known_roles(world: &World) -> BTreeMap<&str, KnownRole<'_>> {
     for ancestor in all {
         roles.entry(ancestor).or_default();
     }
+    roles.retain(|name, _| world.shows_role(name));
     for (name, role) in &mut roles {
         role.weight = world.weights.get(*name).copied().unwrap_or(1.0);
     }

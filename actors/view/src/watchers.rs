@@ -1,13 +1,16 @@
 //! Operator event streams: who watches, what was sent to whom, when the next heartbeat is due.
 //!
-//! Owns the senders. Encodes each event once for all watchers of one encoding, and never waits for any
+//! Owns the senders. Encodes each event once for all watchers of one encoding that see everything, and never waits for any
 //! of them: one whose queue is full is cut off. Reads no clock.
 
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use tepui_messages::view::{Encoding, Watch};
-use tepui_protocol::{recordio::encode as record, v1::master::Event};
+use tepui_messages::{
+    change::Change,
+    view::{Encoding, Watch},
+};
+use tepui_protocol::{acls::Subject, recordio::encode as record};
 use tokio::sync::mpsc::Sender;
 
 use crate::{
@@ -28,6 +31,8 @@ pub struct Watchers {
 #[derive(Debug)]
 struct Stream {
     encoding: Encoding,
+    /// From whom something must be kept.
+    viewer: Option<Subject>,
     records: Sender<Bytes>,
     /// Nanoseconds on the clock of the node.
     next_heartbeat: u64,
@@ -53,9 +58,16 @@ impl Watchers {
     /// # Errors
     /// Only what serde_json cannot write; the stream is then closed.
     pub fn open(&mut self, watch: Watch, world: &World, now: u64) -> Result<(), serde_json::Error> {
-        let Watch { encoding, records } = watch;
+        let Watch {
+            encoding,
+            viewer,
+            records,
+        } = watch;
+        let seen = viewer.as_ref().map(|viewer| world.seen_by(viewer));
+        let world = seen.as_ref().unwrap_or(world);
         let stream = Stream {
             encoding,
+            viewer,
             records,
             next_heartbeat: now + interval(),
         };
@@ -71,20 +83,34 @@ impl Watchers {
         Ok(())
     }
 
-    /// Sends an event to all.
+    /// Sends the event of a change that `world` has just taken in, if it makes one, to all that may hear of it.
     ///
     /// # Errors
     /// Only what serde_json cannot write.
-    pub fn tell(&mut self, event: &Event) -> Result<(), serde_json::Error> {
+    pub fn tell(&mut self, world: &World, change: &Change) -> Result<(), serde_json::Error> {
+        let Some(event) = api::event(world, change) else {
+            return Ok(());
+        };
         let (mut json, mut protobuf) = (None, None);
         let mut failure = None;
         self.streams.retain(|_, stream| {
+            if let Some(viewer) = &stream.viewer {
+                let Some(event) = api::event_for(viewer, world, change) else {
+                    return true;
+                };
+                let encoded = api::encode(&event, stream.encoding);
+                let sent = encoded.map(|bytes| stream.send(record(&bytes)));
+                return sent.unwrap_or_else(|error| {
+                    failure = Some(error);
+                    false
+                });
+            }
             let shared = match stream.encoding {
                 Encoding::Json => &mut json,
                 Encoding::Protobuf => &mut protobuf,
             };
             if shared.is_none() {
-                match api::encode(event, stream.encoding) {
+                match api::encode(&event, stream.encoding) {
                     Ok(bytes) => *shared = Some(record(&bytes)),
                     Err(error) => failure = Some(error),
                 }

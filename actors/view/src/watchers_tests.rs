@@ -2,7 +2,7 @@ use serde_json::Value;
 use tepui_protocol::{
     codec::{self, Limits},
     recordio::Decoder,
-    v1::master::event,
+    v1::master::{Event, event},
 };
 use tokio::sync::mpsc::{Receiver, channel};
 
@@ -13,7 +13,12 @@ const NOW: u64 = 1_000;
 
 fn watch(encoding: Encoding, capacity: usize) -> (Watch, Receiver<Bytes>) {
     let (records, receiver) = channel(capacity);
-    (Watch { encoding, records }, receiver)
+    let watch = Watch {
+        encoding,
+        viewer: None,
+        records,
+    };
+    (watch, receiver)
 }
 
 /// All that has arrived, unframed.
@@ -39,10 +44,8 @@ fn the_stream_of_a_run_is_as_recorded() {
     for record in &recorded {
         let kind = golden::event(record).r#type();
         for change in scene::changes_behind(kind, record, &world) {
-            if world.apply(&change)
-                && let Some(event) = api::event(&world, &change)
-            {
-                watchers.tell(&event).unwrap();
+            if world.apply(&change) {
+                watchers.tell(&world, &change).unwrap();
             }
         }
         for watch in opened.iter_mut().filter_map(Option::take) {

@@ -10,6 +10,7 @@ mod invariants;
 mod maintenance;
 mod offers;
 mod operations;
+mod sight;
 mod tasks;
 mod totals;
 
@@ -19,7 +20,10 @@ use std::{
 };
 
 use tepui_messages::change::{Change, MaintenanceRecord, MasterRecord};
-use tepui_protocol::v1::{AgentInfo, Operation, allocator::InverseOfferStatus, quota::QuotaConfig};
+use tepui_protocol::{
+    acls::{Action, Subject},
+    v1::{AgentInfo, Operation, allocator::InverseOfferStatus, quota::QuotaConfig},
+};
 
 pub use agents::{Agent, Usage};
 pub use frameworks::Framework;
@@ -27,6 +31,7 @@ pub use held::Held;
 pub(crate) use maintenance::{key as machine_key, key_of as machine_key_of};
 pub use offers::{EndedOffer, MAX_ENDED_OFFERS, OfferHabits, OpenOffer};
 pub use operations::OperationCounts;
+pub(crate) use sight::Sight;
 pub use totals::{Amount, Amounts, Counters, RoleTotals, Sums, TaskCounts, Totals};
 
 /// Completed frameworks remembered (Mesos `--max_completed_frameworks`).
@@ -65,6 +70,8 @@ pub struct World {
     pub ended_offers: VecDeque<EndedOffer>,
     pub totals: Totals,
     pub counters: Counters,
+    /// Whose view of the world this is; `None` is everything.
+    pub(crate) viewer: Option<Subject>,
 }
 
 impl World {
@@ -153,6 +160,18 @@ impl World {
     pub fn usage_of(&self, agent_id: &str) -> &Usage {
         static NOTHING: std::sync::LazyLock<Usage> = std::sync::LazyLock::new(Usage::default);
         self.usage.get(agent_id).unwrap_or(&NOTHING)
+    }
+
+    /// Whether the role may be shown.
+    pub(crate) fn shows_role(&self, role: &str) -> bool {
+        let viewer = self.viewer.as_ref();
+        viewer.is_none_or(|viewer| Sight(viewer).role(role))
+    }
+
+    /// Whether the master's flags may be shown.
+    pub(crate) fn shows_flags(&self) -> bool {
+        let viewer = self.viewer.as_ref();
+        viewer.is_none_or(|viewer| viewer.may(Action::ViewFlags, None))
     }
 
     /// How many registered agents are active.

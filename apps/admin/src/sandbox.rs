@@ -8,10 +8,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, http::header::AUTHORIZATION, web};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tepui_client::Client;
+use tepui_client::{Client, Credential};
 
 use crate::{
     Inner,
@@ -52,14 +52,19 @@ pub(crate) async fn output(
     path: web::Path<(String, String, String)>,
     from: web::Query<Asked>,
     inner: web::Data<Inner>,
+    request: HttpRequest,
 ) -> Result<HttpResponse, Error> {
     let (framework, task, file) = path.into_inner();
     if file != "stdout" && file != "stderr" {
         return Err(Error::BadRequest("the output is 'stdout' or 'stderr'"));
     }
-    let sandbox = locate(&inner, framework, task).await?;
+    // The agent knows who looks, as if the browser had asked it itself.
+    let given = request.headers().get(AUTHORIZATION);
+    let credential = given.and_then(|value| Credential::of_header(value.as_bytes()));
+    let client = inner.sources.client.clone().with_credential(credential);
+    let sandbox = locate(&inner, &client, framework, task).await?;
     let file = format!("{}/{file}", sandbox.directory);
-    let client = &inner.sources.client;
+    let client = &client;
     // An offset of -1 tells the size; the text alone does not, where not all of it is UTF-8.
     let size = read(client, &sandbox.agent, &file, "-1").await?;
     let size = size["offset"].as_u64().unwrap_or(0);
@@ -91,12 +96,17 @@ async fn get(client: &Client, agent: &str, path: &str) -> Result<Value, Error> {
     serde_json::from_slice(&answer).map_err(|error| Error::Agent(error.to_string()))
 }
 
-async fn locate(inner: &Inner, framework: String, task: String) -> Result<Sandbox, Error> {
+async fn locate(
+    inner: &Inner,
+    client: &Client,
+    framework: String,
+    task: String,
+) -> Result<Sandbox, Error> {
     let key = (framework, task);
     if let Some(known) = inner.sandboxes.get(&key) {
         return Ok(known);
     }
-    let (agent, state) = agent_state(&inner.sources, &key.0, &key.1).await?;
+    let (agent, state) = agent_state(&inner.sources, client, &key.0, &key.1).await?;
     let directory = directory(&state, &key.0, &key.1).ok_or(Error::NoSandbox)?;
     let sandbox = Sandbox {
         agent,
@@ -109,6 +119,7 @@ async fn locate(inner: &Inner, framework: String, task: String) -> Result<Sandbo
 
 async fn agent_state(
     sources: &Sources,
+    client: &Client,
     framework: &str,
     task: &str,
 ) -> Result<(String, Value), Error> {
@@ -117,7 +128,7 @@ async fn agent_state(
         .await?
         .ok_or(Error::NoAgent)?;
     let agent = address(&agent).ok_or(Error::NoAgent)?.to_owned();
-    let state = get(&sources.client, &agent, "/state").await?;
+    let state = get(client, &agent, "/state").await?;
     Ok((agent, state))
 }
 

@@ -1,6 +1,7 @@
 //! The agent's HTTP side: which route means what. Owns no state of its own; the node answers, and what it says is
 //! written the way Mesos' agent writes it.
 
+mod access;
 mod calls;
 mod containers;
 mod executor;
@@ -23,8 +24,12 @@ use tepui_messages::{
     UnixNanos,
     agent::{ContainerUsage, GetNodeState, NodePhase, NodeState},
 };
-use tepui_protocol::v1::{VersionInfo, agent_info};
+use tepui_protocol::{
+    acls::{Action, Subject},
+    v1::{VersionInfo, agent_info},
+};
 
+use crate::Security;
 pub(crate) use crate::node::Node;
 pub(crate) use flags::flags;
 pub(crate) use sandboxes::Sandboxes;
@@ -50,6 +55,8 @@ pub(crate) struct Facts {
     pub(crate) version: VersionInfo,
     pub(crate) started_at: UnixNanos,
     pub(crate) launch_errors: Arc<crate::runtime::Errors>,
+    /// Whom the endpoints let in, and what they may do.
+    pub(crate) security: Security,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -128,32 +135,46 @@ impl Api {
         Ok(state)
     }
 
-    async fn measured(&self, state: &NodeState) -> Result<Vec<state::Measured>, Reply> {
+    /// The containers that `subject` may see; `state` is that of all.
+    async fn measured(
+        &self,
+        subject: &Subject,
+        state: &NodeState,
+    ) -> Result<Vec<state::Measured>, Reply> {
         let records = self.ask(ContainerUsage).await?;
-        Ok(state::measured(records, state))
+        let measured = state::measured(records, state);
+        Ok(access::seen_containers(subject, state, measured))
     }
 
     fn flags_json(&self) -> Value {
         json!(self.facts.flags)
     }
 
-    async fn answer(&self, route: Route, request: Incoming) -> Result<Reply, Reply> {
+    async fn answer(
+        &self,
+        route: Route,
+        request: Incoming,
+        subject: &Subject,
+    ) -> Result<Reply, Reply> {
         let jsonp = request.parameter("jsonp");
         let json = |value: Value| Reply::json(value.to_string(), jsonp);
         Ok(match route {
             Route::Executor => return executor::call(self, request).await,
-            Route::Call => return calls::call(self, request).await,
-            Route::State => json(self.state_json().await?),
+            Route::Call => return calls::call(self, request, subject).await,
+            Route::State => json(self.state_json(subject).await?),
             Route::Containers => {
                 let state = self.node_state().await?;
-                json(state::containers(&self.measured(&state).await?))
+                json(state::containers(&self.measured(subject, &state).await?))
             }
             Route::Statistics => {
                 let state = self.node_state().await?;
-                json(state::statistics(&self.measured(&state).await?))
+                json(state::statistics(&self.measured(subject, &state).await?))
             }
             Route::ContainerizerDebug => json(json!({ "pending": [] })),
-            Route::Flags => json(json!({ "flags": self.flags_json() })),
+            Route::Flags => {
+                access::expect_allowed(subject, Action::ViewFlags)?;
+                json(json!({ "flags": self.flags_json() }))
+            }
             Route::Health => Reply::empty(200),
             Route::Version => version::version(&self.facts.version, &request),
             Route::Metrics => {
@@ -162,9 +183,9 @@ impl Api {
                 json(Value::Object(metrics::all(self).await?))
             }
             Route::Prometheus => common::prometheus(&metrics::all(self).await?, &self.directory),
-            Route::Browse => self.files.browse(&request).await,
-            Route::Read => self.files.read_text(&request).await,
-            Route::Download => self.files.download(&request).await,
+            Route::Browse | Route::Read | Route::Download => {
+                self.file(route, &request, subject).await?
+            }
             Route::FilesDebug => self.files.debug(&request),
             Route::SystemStats => system::stats(&request),
             Route::LoggingToggle => self.logging.toggle(&request),
@@ -173,8 +194,24 @@ impl Api {
         })
     }
 
-    async fn state_json(&self) -> Result<Value, Reply> {
-        let node = self.node_state().await?;
+    async fn file(
+        &self,
+        route: Route,
+        request: &Incoming,
+        subject: &Subject,
+    ) -> Result<Reply, Reply> {
+        let path = request.parameter("path").unwrap_or_default();
+        let node = self.ask(GetNodeState).await?;
+        access::expect_file(subject, &node, path)?;
+        Ok(match route {
+            Route::Browse => self.files.browse(request).await,
+            Route::Read => self.files.read_text(request).await,
+            _ => self.files.download(request).await,
+        })
+    }
+
+    async fn state_json(&self, subject: &Subject) -> Result<Value, Reply> {
+        let node = access::seen(subject, self.node_state().await?);
         let version = &self.facts.version;
         let mut fields = serde_json::Map::new();
         let text = |text: &Option<String>| text.as_ref().map(|text| json!(text));
@@ -193,7 +230,12 @@ impl Api {
             capabilities: &self.facts.capabilities,
             flags: self.flags_json(),
         };
-        Ok(state::state(&node, around))
+        let mut state = state::state(&node, around);
+        if !subject.may(Action::ViewFlags, None) {
+            let fields = state.as_object_mut().into_iter();
+            fields.for_each(|fields| fields.retain(|name, _| name != "flags" && name != "log_dir"));
+        }
+        Ok(state)
     }
 }
 
@@ -231,11 +273,12 @@ async fn reply(request: &HttpRequest, payload: web::Payload, api: &Api) -> Resul
             Reply::bare(404)
         });
     };
+    let subject = access::enter(api, found.route, &incoming)?;
     if matches!(found.route, Route::Executor | Route::Call) {
         incoming.expect_method(&["POST"])?;
         incoming.body = read_body(&incoming.headers, payload).await?;
     }
-    api.answer(found.route, incoming).await
+    api.answer(found.route, incoming, &subject).await
 }
 
 fn help() -> Reply {

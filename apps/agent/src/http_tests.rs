@@ -129,7 +129,16 @@ impl Ask<ContainerUsage> for Idle {
     }
 }
 
+/// An agent on which nothing runs.
+pub(super) fn idle() -> Arc<NodeState> {
+    Idle::new().0
+}
+
 pub(super) fn api() -> Api {
+    secured(Security::default())
+}
+
+pub(super) fn secured(security: Security) -> Api {
     let settings = AgentSettings {
         work_dir: "/nowhere".into(),
         masters: vec!["127.0.0.1:15050".to_owned()],
@@ -140,6 +149,7 @@ pub(super) fn api() -> Api {
         attributes: Some("rack:r1".to_owned()),
         domain: None,
         lending: Default::default(),
+        security: security.clone(),
         log_file: Some("/nowhere/log/tepui-agent.log".into()),
         verbosity: Default::default(),
     };
@@ -150,6 +160,7 @@ pub(super) fn api() -> Api {
         version: tepui_http::version::own(),
         started_at: 0,
         launch_errors: Arc::default(),
+        security,
     };
     Api {
         node: Arc::new(Idle::new()),

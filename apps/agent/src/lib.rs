@@ -9,6 +9,7 @@ mod leader;
 mod node;
 mod notice;
 mod runtime;
+mod security;
 mod start;
 mod sweeping;
 mod wiring;
@@ -17,6 +18,8 @@ use std::{net::IpAddr, path::PathBuf, time::Duration};
 
 use tepui_http::Verbosity;
 use tepui_protocol::v1::DomainInfo;
+
+pub use security::Security;
 
 /// What an agent is started with.
 #[derive(Debug, Clone)]
@@ -36,6 +39,8 @@ pub struct AgentSettings {
     /// Region and zone.
     pub domain: Option<DomainInfo>,
     pub lending: LendingSettings,
+    /// Who may call, and what they may do.
+    pub security: Security,
     /// What `/files/*` shows as `/slave/log`.
     pub log_file: Option<PathBuf>,
     /// How SET_LOGGING_LEVEL takes effect.

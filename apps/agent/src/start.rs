@@ -87,6 +87,7 @@ impl Prepared {
         config.controller = controller;
         config.oversubscribed_resources_interval = settings.lending.interval;
         config.qos_correction_interval_min = settings.lending.correction_interval;
+        config.acls = Arc::clone(&settings.security.acls);
         let (high, low) = uuid::Uuid::new_v4().as_u64_pair();
         config.seed = [high, low];
         let launcher = Launcher::new(shim()?, Cgroups::detect(CGROUP_ROOT), SPARE_SHIMS)

@@ -13,6 +13,7 @@ fn what_is_wrong_with_the_settings_is_said_in_one_line() {
         attributes: None,
         domain: None,
         lending: Default::default(),
+        security: Default::default(),
         log_file: None,
         verbosity: Default::default(),
     };

@@ -71,6 +71,7 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
         version: version::own(),
         started_at: i64::try_from(clock.unix_nanos()).unwrap_or(i64::MAX),
         launch_errors: Arc::clone(&errors),
+        security: settings.security.clone(),
     };
     let endpoint = config.endpoint();
     let masters = settings.masters.join(", ");

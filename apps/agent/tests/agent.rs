@@ -179,6 +179,7 @@ fn a_command_runs_and_its_end_is_told() {
         attributes: None,
         domain: None,
         lending: Default::default(),
+        security: Default::default(),
         log_file: None,
         verbosity: Default::default(),
     };

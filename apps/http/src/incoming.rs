@@ -32,6 +32,8 @@ pub struct Incoming {
     pub query: BTreeMap<String, String>,
     pub headers: HeaderMap,
     pub body: Bytes,
+    /// Who asks, once the realm of the path let them in and has names.
+    pub principal: Option<String>,
 }
 
 impl Incoming {
@@ -52,6 +54,7 @@ impl Incoming {
             query: percent::parameters(query)?,
             headers: request.headers().clone(),
             body: Bytes::new(),
+            principal: None,
         })
     }
 

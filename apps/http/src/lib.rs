@@ -1,9 +1,10 @@
 //! What the HTTP sides of master and agent have in common: Mesos' manners on the wire.
 //!
-//! Owns content negotiation, replies and their texts, gzip, JSONP, the rule that finds a route, limits of
+//! Owns credentials and realms, content negotiation, replies and their texts, gzip, JSONP, the rule that finds a route, limits of
 //! connections and bodies, and the endpoints both daemons have (`/files/*`, `/metrics`, `/logging/toggle`,
 //! `/version`, `/system/stats.json`, `/__processes__`). Knows no framework and no agent, and decides nothing.
 
+mod credentials;
 pub mod deadline;
 pub mod duration;
 pub mod files;
@@ -16,17 +17,20 @@ pub mod metrics;
 mod open;
 pub mod percent;
 pub mod processes;
+mod realm;
 pub mod reply;
 pub mod routes;
 pub mod server;
 pub mod system;
 pub mod version;
 
+pub use credentials::{Credentials, CredentialsError, read_private};
 pub use deadline::ask;
 pub use files::{Attached, Files, Located, VirtualPaths};
 pub use incoming::Incoming;
 pub use logging::{Logging, Verbosity};
 pub use media::MediaType;
+pub use realm::Realm;
 pub use reply::Reply;
 pub use routes::{Found, Table};
 pub use version::MESOS_VERSION;

@@ -3,6 +3,7 @@
 //! Owns routes, the order of refusals and the translation between HTTP and messages. Decides nothing:
 //! calls go to the master, questions to the view, and what they answer is passed on.
 
+mod access;
 mod cluster;
 mod discovery;
 mod flags;
@@ -36,6 +37,7 @@ use tepui_http::{
     Files, Incoming, Logging, MediaType, Reply, ask,
     incoming::read_body,
     metrics::{Limiter, Number},
+    percent,
 };
 use tepui_kit::{Asker, Directory, Teller};
 use tepui_messages::{
@@ -46,12 +48,15 @@ use tepui_messages::{
     view::{Encoding, Query, Question, Watch},
     why::{Explain, ListExclusions},
 };
-use tepui_protocol::v1::{MasterInfo, VersionInfo};
+use tepui_protocol::{
+    acls::Subject,
+    v1::{MasterInfo, VersionInfo},
+};
 
 pub use cluster::{ClusterCall, Refusal};
 pub use flags::MasterFlags;
 
-use crate::leadership::Leadership;
+use crate::{leadership::Leadership, security::Security};
 
 /// Routes that another crate mounts before ours, such as the web admin's.
 pub type Mount = Arc<dyn Fn(&mut ServiceConfig) + Send + Sync>;
@@ -93,6 +98,8 @@ pub struct MasterHttp {
     pub directory: Directory,
     pub leadership: Leadership,
     pub facts: Facts,
+    /// Whom the endpoints let in, and what they may do.
+    pub security: Security,
     pub files: Files,
     pub logging: Logging,
     pub limiter: Arc<Limiter>,
@@ -155,6 +162,7 @@ pub fn configure(config: &mut ServiceConfig, door: &Arc<Door>, mount: Option<&Mo
         });
     config.service(page);
     if let Some(mount) = mount {
+        guard(config, door);
         mount(config);
     }
     let door = Arc::clone(door);
@@ -163,6 +171,28 @@ pub fn configure(config: &mut ServiceConfig, door: &Arc<Door>, mount: Option<&Mo
         let http = door.current();
         async move { http.respond(request, payload).await }
     }));
+}
+
+/// Stands before all that is mounted, whatever its paths: what is not in our table is answered by it, or not at all.
+fn guard(config: &mut ServiceConfig, door: &Arc<Door>) {
+    let (looking, refusing) = (Arc::clone(door), Arc::clone(door));
+    let refused = web::resource("{path:.*}")
+        .guard(fn_guard(move |context| {
+            let (head, http) = (context.head(), looking.current());
+            if access::enter_pages(&http.security, head.headers()).is_ok() {
+                return false;
+            }
+            // Ours ask for themselves.
+            let path = percent::decode(head.uri.path(), false);
+            path.is_ok_and(|path| routes::TABLE.find(&path).is_none())
+        }))
+        .to(move |request: HttpRequest| {
+            let http = refusing.current();
+            let entered = access::enter_pages(&http.security, request.headers());
+            let reply = entered.map_or_else(|refused| refused, |()| Reply::bare(404));
+            async move { reply.into_response(&HeaderMap::new()) }
+        });
+    config.service(refused);
 }
 
 impl MasterHttp {
@@ -186,16 +216,22 @@ impl MasterHttp {
                 Err(Reply::bare(404))
             };
         };
+        incoming.principal = self.authenticate(found.route, &incoming)?;
         if found.route.needs_leader() {
             self.expect_leading(&incoming).await?;
         }
+        self.authorize(found.route, &incoming)?;
         self.route(found, &incoming).await
     }
 
-    /// Asks the view, once it knows all that was decided before now.
-    async fn question(&self, question: Question) -> Result<Bytes, Reply> {
-        let after = self.changes.load(Ordering::Acquire);
-        ask(&self.view, Query { after, question }).await
+    /// Asks the view, once it knows all that was decided before now, for what `viewer` may see.
+    async fn question(&self, question: Question, viewer: Option<Subject>) -> Result<Bytes, Reply> {
+        let query = Query {
+            after: self.changes.load(Ordering::Acquire),
+            question,
+            viewer,
+        };
+        ask(&self.view, query).await
     }
 }
 

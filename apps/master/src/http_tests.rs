@@ -10,11 +10,12 @@ use std::{
 };
 
 use actix_web::{
-    App,
+    App, HttpResponse,
     body::MessageBody,
     dev::ServiceResponse,
     http::Method,
     test::{TestRequest, call_service, init_service},
+    web,
 };
 use bytes::Bytes;
 use serde_json::json;
@@ -39,17 +40,27 @@ use tepui_protocol::v1::{
 };
 use tepui_registry::Command;
 
-use super::{ClusterCall, Door, Facts, MasterFlags, MasterHttp, Refusal, configure};
-use crate::leadership::{Leader, Leadership, Standing};
+use super::{ClusterCall, Door, Facts, MasterFlags, MasterHttp, Mount, Refusal, configure};
+use crate::{
+    Security,
+    leadership::{Leader, Leadership, Standing},
+};
 
 #[path = "http/cluster_tests.rs"]
 mod group;
 
+#[path = "http/access_tests.rs"]
+mod access;
+
 /// Refuses every subscription, as the master does those with a bad role.
 struct Refuser;
 
+/// The principals that subscribed ever.
+static SUBSCRIBED: Mutex<Vec<Option<String>>> = Mutex::new(Vec::new());
+
 impl Tell<Subscribe> for Refuser {
     fn tell(&self, message: Subscribe) -> Result<(), TellError> {
+        SUBSCRIBED.lock().unwrap().push(message.info.principal);
         let error = event::Error {
             message: "no".to_string(),
         };
@@ -64,10 +75,11 @@ impl Tell<Subscribe> for Refuser {
 }
 
 fn operator(call: &OperatorCall) -> Answer {
-    match call.0.r#type() {
+    match call.call.r#type() {
         Type::MarkAgentGone => Answer::refused(404, "Agent 'nope' not found"),
         Type::Teardown => Answer::refused(400, "No framework found with specified ID"),
         Type::ReserveResources => Answer::refused(400, "No agent found with specified ID"),
+        Type::DeactivateAgent => Answer::refused(400, format!("for {:?}", call.principal)),
         Type::DrainAgent => Answer::refused(400, "Unknown agent"),
         Type::RemoveQuota => {
             Answer::refused(400, "Failed to remove quota: Role 'qb' has no quota set")
@@ -148,6 +160,10 @@ fn scene(standing: Standing) -> Scene {
 }
 
 fn scene_with(standing: Standing, lease: Lease) -> Scene {
+    secured(standing, lease, Security::default())
+}
+
+fn secured(standing: Standing, lease: Lease, security: Security) -> Scene {
     let directory = Directory::new("test", Clock::system());
     let asked = Arc::new(Mutex::new(Vec::new()));
     let queries = Arc::clone(&asked);
@@ -193,6 +209,7 @@ fn scene_with(standing: Standing, lease: Lease) -> Scene {
         traffic: Arc::default(),
         directory,
         leadership: Leadership::new(standing, lease),
+        security,
         facts: Facts {
             master,
             version,

@@ -20,6 +20,7 @@ mod reign;
 mod room;
 mod roster;
 mod run;
+mod security;
 pub mod steward;
 pub mod succession;
 mod throne;
@@ -46,6 +47,7 @@ use tepui_messages::view::Query;
 use tepui_protocol::v1::DomainInfo;
 
 pub use run::run;
+pub use security::{Guarded, Security, ShownSecurity};
 /// Masters of one group.
 pub use tepui_registry::MAX_MASTERS;
 
@@ -90,6 +92,8 @@ pub struct MasterSettings {
     pub forgetting: Forgetting,
     /// How fast calls of schedulers are taken.
     pub rate_limits: RateLimits,
+    /// Who may call, and what they may do.
+    pub security: Security,
     /// This master's name in its group.
     pub name: String,
     /// Masters of the group: name and `host:port` of the bridge. With this one among them it is a founder, without

@@ -64,6 +64,7 @@ impl Reign {
                 flags: ground.view_config.flags.clone(),
                 bridge: ground.group.bridge(),
             },
+            security: ground.settings.security.clone(),
             files: ground.files.clone(),
             logging: ground.logging.clone(),
             limiter: Arc::clone(&ground.limiter),

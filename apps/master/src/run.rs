@@ -77,6 +77,7 @@ async fn serve(
             .map(|path| path.display().to_string()),
         allocation: settings.allocation.clone(),
         forgetting: settings.forgetting,
+        security: settings.security.clone(),
         quorum: settings.peers.len().max(1) / 2 + 1,
     };
     let version = version::own();

@@ -30,6 +30,7 @@ fn settings(work_dir: &Path) -> MasterSettings {
         allocation: Default::default(),
         forgetting: Default::default(),
         rate_limits: Default::default(),
+        security: Default::default(),
         zk_port: None,
         zk_path: "/mesos".to_owned(),
         cluster: None,

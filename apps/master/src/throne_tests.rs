@@ -63,6 +63,7 @@ fn settings(work_dir: &Path, name: &str, peers: &Peers) -> MasterSettings {
         allocation: Default::default(),
         forgetting: Default::default(),
         rate_limits: Default::default(),
+        security: Default::default(),
         zk_port: None,
         zk_path: "/mesos".to_string(),
         cluster: None,
@@ -138,16 +139,19 @@ async fn leader(members: &[Member]) -> (usize, u64) {
 }
 
 fn weight(value: f64) -> OperatorCall {
-    OperatorCall(Call {
-        r#type: Some(call::Type::UpdateWeights as i32),
-        update_weights: Some(call::UpdateWeights {
-            weight_infos: vec![WeightInfo {
-                role: Some("r".to_owned()),
-                weight: value,
-            }],
-        }),
-        ..Call::default()
-    })
+    OperatorCall {
+        principal: None,
+        call: Call {
+            r#type: Some(call::Type::UpdateWeights as i32),
+            update_weights: Some(call::UpdateWeights {
+                weight_infos: vec![WeightInfo {
+                    role: Some("r".to_owned()),
+                    weight: value,
+                }],
+            }),
+            ..Call::default()
+        },
+    }
 }
 
 /// What was reached through an earlier reign answers nothing any more.

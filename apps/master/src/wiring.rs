@@ -80,6 +80,7 @@ impl Reign {
                 forgetting: ground.settings.forgetting,
                 rate_limits: ground.settings.rate_limits.clone(),
                 traffic: Arc::clone(&traffic),
+                acls: Arc::clone(&ground.settings.security.acls),
             },
             view: ground.view_config.clone(),
             allocation: ground.settings.allocation.clone(),

@@ -169,6 +169,31 @@ pub(crate) struct MasterArgs {
     #[arg(long, value_name = "JSON|PATH")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) rate_limits: Option<String>,
+    /// File of the principals that may call and their secrets, as JSON or a line each; only its owner may read it
+    /// [default: none]
+    #[arg(long, value_name = "PATH")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) credentials: Option<String>,
+    /// Whether credentials are asked for where the master is only read [default: false]
+    #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) authenticate_http_readonly: Option<bool>,
+    /// Whether credentials are asked for where something can be changed [default: false]
+    #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) authenticate_http_readwrite: Option<bool>,
+    /// Whether frameworks are asked for credentials [default: false]
+    #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) authenticate_http_frameworks: Option<bool>,
+    /// How frameworks prove who they are; basic is the only way [default: basic]
+    #[arg(long, value_name = "NAME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) http_framework_authenticators: Option<String>,
+    /// Who may do what: Mesos' ACLs as JSON, or a file [default: everybody, everything]
+    #[arg(long, value_name = "JSON|PATH")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) acls: Option<String>,
     /// This master's name in its group [default: m1]
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -239,6 +264,23 @@ pub(crate) struct AgentArgs {
     #[arg(long, value_name = "DURATION")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) qos_correction_interval_min: Option<String>,
+    /// File of the principals that may call and their secrets, as JSON or a line each; only its owner may read it
+    /// [default: none]
+    #[arg(long, value_name = "PATH")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) http_credentials: Option<String>,
+    /// Whether credentials are asked for where the agent is only read [default: false]
+    #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) authenticate_http_readonly: Option<bool>,
+    /// Whether credentials are asked for where something can be changed [default: false]
+    #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) authenticate_http_readwrite: Option<bool>,
+    /// Who may do what: Mesos' ACLs as JSON, or a file [default: everybody, everything]
+    #[arg(long, value_name = "JSON|PATH")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) acls: Option<String>,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -316,6 +358,10 @@ pub(crate) struct Target {
         default_value = "127.0.0.1:5050"
     )]
     pub(crate) master: Vec<String>,
+    /// File of the principal to call as and its secret, as JSON or two words; only its owner may read it. Or
+    /// TEPUI_PRINCIPAL and TEPUI_SECRET in the environment
+    #[arg(long, env = "TEPUI_CREDENTIAL", value_name = "PATH")]
+    pub(crate) credential: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]

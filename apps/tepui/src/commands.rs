@@ -10,17 +10,45 @@ pub(crate) mod run;
 pub(crate) mod tasks;
 pub(crate) mod why;
 
-use anyhow::anyhow;
-use tepui_client::{Client, Error, Masters, operator::Operator};
+use anyhow::{Context, anyhow};
+use tepui_client::{Client, Credential, Error, Masters, operator::Operator};
 
 use crate::cli::Target;
+
+/// The principal that commands call as, and its secret; never on the command line, where others would see it.
+const PRINCIPAL: &str = "TEPUI_PRINCIPAL";
+const SECRET: &str = "TEPUI_SECRET";
+
+/// For calls as the principal of `--credential`, or of the environment, or as nobody.
+fn client(target: &Target) -> anyhow::Result<Client> {
+    Ok(Client::default().with_credential(credential(target)?))
+}
+
+fn credential(target: &Target) -> anyhow::Result<Option<Credential>> {
+    if let Some(path) = &target.credential {
+        let shown = || format!("--credential {}", path.display());
+        let text = tepui_http::read_private(path).context("--credential")?;
+        return Credential::parse(&text).map(Some).with_context(shown);
+    }
+    let value = |name| std::env::var(name).ok();
+    match (value(PRINCIPAL), value(SECRET)) {
+        (Some(principal), Some(secret)) => {
+            let credential = Credential::new(&principal, &secret);
+            credential.map(Some).context(PRINCIPAL)
+        }
+        (Some(_), None) => Err(anyhow!(
+            "{PRINCIPAL} is set and {SECRET} is not; expected both"
+        )),
+        _ => Ok(None),
+    }
+}
 
 /// What the leader answers. A refusal is told in the leader's own words.
 async fn of_leader<T>(
     target: &Target,
     ask: impl AsyncFn(Operator) -> Result<T, Error>,
 ) -> anyhow::Result<T> {
-    let client = Client::default();
+    let client = client(target)?;
     let masters = Masters::new(client.clone(), &target.master);
     let ask = async |leader: &str| ask(Operator::new(client.clone(), leader)).await;
     let answer = masters.call(false, ask).await;

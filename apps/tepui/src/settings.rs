@@ -3,6 +3,7 @@
 mod allocation;
 mod domain;
 mod lending;
+mod security;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -52,6 +53,12 @@ const MASTER_TWINS: &[&str] = &[
     "registry_max_agent_age",
     "registry_max_agent_count",
     "rate_limits",
+    "credentials",
+    "authenticate_http_readonly",
+    "authenticate_http_readwrite",
+    "authenticate_http_frameworks",
+    "http_framework_authenticators",
+    "acls",
 ];
 const MASTER_KEYS: &[&str] = &[
     "work_dir",
@@ -78,6 +85,12 @@ const MASTER_KEYS: &[&str] = &[
     "registry_max_agent_age",
     "registry_max_agent_count",
     "rate_limits",
+    "credentials",
+    "authenticate_http_readonly",
+    "authenticate_http_readwrite",
+    "authenticate_http_frameworks",
+    "http_framework_authenticators",
+    "acls",
     "name",
     "peers",
     "election_timeout_ms",
@@ -95,6 +108,10 @@ const AGENT_TWINS: &[&str] = &[
     "qos_controller",
     "oversubscribed_resources_interval",
     "qos_correction_interval_min",
+    "http_credentials",
+    "authenticate_http_readonly",
+    "authenticate_http_readwrite",
+    "acls",
 ];
 
 #[derive(Debug, Deserialize)]
@@ -124,6 +141,12 @@ struct MasterFile {
     registry_max_agent_age: Option<String>,
     registry_max_agent_count: Option<u64>,
     rate_limits: Option<String>,
+    credentials: Option<String>,
+    authenticate_http_readonly: Option<bool>,
+    authenticate_http_readwrite: Option<bool>,
+    authenticate_http_frameworks: Option<bool>,
+    http_framework_authenticators: Option<String>,
+    acls: Option<String>,
     name: Option<String>,
     peers: Option<String>,
     election_timeout_ms: Option<u64>,
@@ -144,6 +167,10 @@ struct AgentFile {
     qos_controller: Option<String>,
     oversubscribed_resources_interval: Option<String>,
     qos_correction_interval_min: Option<String>,
+    http_credentials: Option<String>,
+    authenticate_http_readonly: Option<bool>,
+    authenticate_http_readwrite: Option<bool>,
+    acls: Option<String>,
 }
 
 fn load<T: DeserializeOwned>(
@@ -187,6 +214,7 @@ pub(crate) fn master(args: &MasterArgs) -> anyhow::Result<tepui_master::MasterSe
     let forgetting = forgetting(&file)?;
     let domain = domain::parse(file.domain.as_deref())?;
     let allocation = allocation::config(&file, domain.as_ref())?;
+    let security = security::of_master(&file)?;
     let offer_timeout = allocation::offer_timeout(file.offer_timeout.as_deref())?;
     let ip = file.ip.unwrap_or_else(|| IpAddr::from([127, 0, 0, 1]));
     let name = file.name.unwrap_or_else(|| "m1".to_string());
@@ -222,6 +250,7 @@ pub(crate) fn master(args: &MasterArgs) -> anyhow::Result<tepui_master::MasterSe
         allocation,
         forgetting,
         rate_limits: rate_limits(file.rate_limits.as_deref())?,
+        security,
         name,
         peers,
         election_timeout: election_timeout(file.election_timeout_ms)?,
@@ -232,6 +261,7 @@ pub(crate) fn master(args: &MasterArgs) -> anyhow::Result<tepui_master::MasterSe
 
 pub(crate) fn agent(args: &AgentArgs) -> anyhow::Result<tepui_agent::AgentSettings> {
     let file: AgentFile = load(args.config.as_ref(), args, AGENT_TWINS, AGENT_TWINS)?;
+    let security = security::of_agent(&file)?;
     let ip = file.ip.unwrap_or_else(|| IpAddr::from([127, 0, 0, 1]));
     let lending = lending::of(&file)?;
     let given = file
@@ -247,6 +277,7 @@ pub(crate) fn agent(args: &AgentArgs) -> anyhow::Result<tepui_agent::AgentSettin
         attributes: file.attributes,
         domain: domain::parse(file.domain.as_deref())?,
         lending,
+        security,
         log_file: None,
         verbosity: Default::default(),
     })

@@ -248,5 +248,6 @@ fn config(ground: &Ground, number: u64) -> MasterConfig {
         forgetting: Default::default(),
         rate_limits: Default::default(),
         traffic: Default::default(),
+        acls: Default::default(),
     }
 }

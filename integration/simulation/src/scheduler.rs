@@ -429,7 +429,14 @@ impl Scheduler {
                         take_any_offer(&mut call, &door);
                     }
                     // A refusal is part of the game; the events say what is true.
-                    let _ = door.master.ask(SchedulerCall { stream_id, call }).await;
+                    let _ = door
+                        .master
+                        .ask(SchedulerCall {
+                            stream_id,
+                            principal: None,
+                            call,
+                        })
+                        .await;
                 }
             });
         }

@@ -13,7 +13,10 @@ use hyper_util::{
     rt::{TokioExecutor, TokioTimer},
 };
 
-use crate::tls::{Roots, Secure};
+use crate::{
+    Credential,
+    tls::{Roots, Secure},
+};
 
 /// Bytes of one answer that is read whole.
 const MAX_ANSWER_BYTES: usize = 256 << 20;
@@ -60,6 +63,8 @@ impl Default for Options {
 pub struct Client {
     plain: Pool<HttpConnector, Full<Bytes>>,
     secure: Arc<Secure>,
+    /// For masters and agents; files of others are fetched without it.
+    credential: Option<Credential>,
 }
 
 impl Default for Client {
@@ -93,7 +98,14 @@ impl Client {
         Client {
             plain: pool(connector.clone()),
             secure: Arc::new(Secure::new(options.roots, connector)),
+            credential: None,
         }
+    }
+
+    /// The same pools for somebody who proves who they are; `None` is nobody.
+    #[must_use]
+    pub fn with_credential(self, credential: Option<Credential>) -> Self {
+        Client { credential, ..self }
     }
 
     pub(crate) fn plain(&self) -> &Pool<HttpConnector, Full<Bytes>> {
@@ -134,6 +146,9 @@ impl Client {
             .uri(format!("http://{address}{}", call.path));
         for (name, value) in call.headers {
             request = request.header(*name, *value);
+        }
+        if let Some(credential) = &self.credential {
+            request = request.header(header::AUTHORIZATION, credential.header());
         }
         let request = request
             .body(Full::new(call.body.clone().unwrap_or_default()))

@@ -4,6 +4,7 @@
 //! Owns finding the leader among several masters, following its redirects, RecordIO streams and stream ids.
 //! Never hides an answer: what a master refuses is an [`Error::Refused`] with its status and text.
 
+mod credential;
 pub mod download;
 pub mod executor;
 mod http;
@@ -16,6 +17,7 @@ mod stream;
 mod testing;
 pub mod tls;
 
+pub use credential::{Credential, CredentialError};
 pub use http::{Client, Error, Options};
 pub use masters::Masters;
 pub use stream::Events;

@@ -1,8 +1,9 @@
 //! The vocabulary: every type that crosses a wire, defined once, with its three codecs.
 //!
-//! Owns the schema (`proto/`), JSON, protobuf and MessagePack, RecordIO, ids, the resource algebra and
-//! the traits [`message::Message`], [`message::Wire`], [`message::Tell`], [`message::Ask`]. Does no I/O.
+//! Owns the schema (`proto/`), JSON, protobuf and MessagePack, RecordIO, ids, the resource algebra, the
+//! algebra of access control lists and the traits [`message::Message`], [`message::Wire`], [`message::Tell`], [`message::Ask`]. Does no I/O.
 
+pub mod acls;
 pub mod catalogue;
 pub mod codec;
 pub mod descriptor;

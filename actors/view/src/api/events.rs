@@ -7,10 +7,16 @@ use tepui_messages::{
     change::{Change, FrameworkRecord},
     view::Encoding,
 };
-use tepui_protocol::v1::master::{Event, event, response::get_frameworks};
+use tepui_protocol::{
+    acls::Subject,
+    v1::{
+        Task,
+        master::{Event, event, response::get_frameworks},
+    },
+};
 
 use super::{encode, models, snapshot};
-use crate::world::World;
+use crate::world::{Sight, World};
 
 /// Between two heartbeats; the first follows SUBSCRIBED at once.
 pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(15);
@@ -84,6 +90,44 @@ pub fn event(world: &World, change: &Change) -> Option<Event> {
         },
         _ => return None,
     };
+    Some(event)
+}
+
+/// The same for a viewer from whom something must be kept; `None` too if they may not hear of it.
+pub fn event_for(viewer: &Subject, world: &World, change: &Change) -> Option<Event> {
+    let sight = Sight(viewer);
+    let task_of = |task: &Task| {
+        let framework = world.frameworks.get(&task.framework_id.value)?;
+        let info = &framework.record.info;
+        (sight.framework(info) && sight.task(task, info)).then_some(())
+    };
+    match change {
+        Change::TaskAdded(task) | Change::TaskUpdated { task, .. } => task_of(task)?,
+        Change::FrameworkRemoved { .. } => {
+            let removed = &world.completed.back()?.record.info;
+            sight.framework(removed).then_some(())?;
+        }
+        _ => {}
+    }
+    let mut event = event(world, change)?;
+    if let Some(added) = &mut event.agent_added {
+        let id = added.agent.agent_info.id.clone().unwrap_or_default().value;
+        let agent = sight.agent(world.agents.get(&id)?);
+        let usage = sight.usage(world.usage_of(&id));
+        added.agent = models::agent(&agent, &usage);
+    }
+    let added = event.framework_added.as_mut().map(|it| &mut it.framework);
+    let updated = event.framework_updated.as_mut().map(|it| &mut it.framework);
+    if let Some(framework) = added.or(updated) {
+        let id = framework
+            .framework_info
+            .id
+            .clone()
+            .unwrap_or_default()
+            .value;
+        let seen = sight.of_framework(world.frameworks.get(&id)?)?;
+        *framework = models::framework(&seen);
+    }
     Some(event)
 }
 

@@ -42,13 +42,12 @@ impl Serialize for State<'_> {
         let mut map = serializer.serialize_map(None)?;
         self.build(&mut map)?;
         self.leader(&mut map)?;
-        optional(&mut map, "log_dir", config.log_dir.as_ref())?;
-        optional(
-            &mut map,
-            "external_log_file",
-            config.external_log_file.as_ref(),
-        )?;
-        map.serialize_entry("flags", &config.flags)?;
+        if world.shows_flags() {
+            let log_file = config.external_log_file.as_ref();
+            optional(&mut map, "log_dir", config.log_dir.as_ref())?;
+            optional(&mut map, "external_log_file", log_file)?;
+            map.serialize_entry("flags", &config.flags)?;
+        }
         let agents = || {
             let agents = world.agents.iter();
             agents.map(|(id, agent)| Object(PlainAgent(agent, world.usage_of(id))))

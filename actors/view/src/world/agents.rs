@@ -169,7 +169,7 @@ fn agent_id(record: &AgentRecord) -> String {
     record.info.id.clone().unwrap_or_default().value
 }
 
-fn usage<'a>(usage: &'a mut BTreeMap<String, Usage>, agent: &str) -> &'a mut Usage {
+pub(super) fn usage<'a>(usage: &'a mut BTreeMap<String, Usage>, agent: &str) -> &'a mut Usage {
     if !usage.contains_key(agent) {
         usage.insert(agent.to_owned(), Usage::default());
     }

@@ -27,6 +27,11 @@ impl Held {
         self.by_agent.values().flatten()
     }
 
+    pub(super) fn by_agent(&self) -> impl Iterator<Item = (&str, &Resources)> {
+        let held = self.by_agent.iter();
+        held.map(|(agent, resources)| (agent.as_str(), resources))
+    }
+
     pub(super) fn add(&mut self, agent: &str, resources: &Resources) {
         for entry in resources.iter().filter(|entry| is_scalar(entry)) {
             self.scalars.add_entry(entry);

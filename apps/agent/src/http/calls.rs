@@ -6,6 +6,7 @@ use actix_web::http::header::CONTENT_TYPE;
 use tepui_http::{Incoming, MediaType, Reply};
 use tepui_messages::agent::{ExecutorState, NodeState};
 use tepui_protocol::{
+    acls::Subject,
     v1::{
         AgentInfo, ContainerId, Flag, Metric, Task, TimeInfo,
         agent::{
@@ -17,14 +18,14 @@ use tepui_protocol::{
 };
 
 use super::{
-    Api, containers, metrics,
+    Api, access, containers, metrics,
     state::{Measured, NANOS_PER_SECOND, whole_seconds},
 };
 
 const RECORDIO: &[u8] = b"application/recordio";
 
 /// Answers one call.
-pub(super) async fn call(api: &Api, request: Incoming) -> Result<Reply, Reply> {
+pub(super) async fn call(api: &Api, request: Incoming, subject: &Subject) -> Result<Reply, Reply> {
     let node = api.node_state().await?;
     request.expect_method(&["POST"])?;
     let media = request_type(&request)?;
@@ -33,8 +34,9 @@ pub(super) async fn call(api: &Api, request: Incoming) -> Result<Reply, Reply> {
         Reply::bad_request(format!("Failed to validate agent::Call: {reason}"))
     })?;
     let media = MediaType::of_answer(&request.headers)?;
+    access::authorize(subject, &call, &node)?;
     let kind = call.r#type();
-    if let Some(response) = of_node(kind, &node) {
+    if let Some(response) = of_node(kind, &access::seen(subject, Arc::clone(&node))) {
         return Ok(media.reply(&response));
     }
     match kind {
@@ -55,7 +57,7 @@ pub(super) async fn call(api: &Api, request: Incoming) -> Result<Reply, Reply> {
         | call::Type::GetLoggingLevel
         | call::Type::ListFiles
         | call::Type::ReadFile
-        | call::Type::GetContainers => Ok(media.reply(&of_agent(api, call, &node).await?)),
+        | call::Type::GetContainers => Ok(media.reply(&of_agent(api, subject, call, &node).await?)),
         call::Type::LaunchContainer
         | call::Type::LaunchNestedContainer
         | call::Type::WaitContainer
@@ -185,7 +187,12 @@ fn frameworks(node: &NodeState) -> response::GetFrameworks {
 }
 
 /// Calls that others than the node answer.
-async fn of_agent(api: &Api, call: Call, node: &NodeState) -> Result<Response, Reply> {
+async fn of_agent(
+    api: &Api,
+    subject: &Subject,
+    call: Call,
+    node: &NodeState,
+) -> Result<Response, Reply> {
     let mut answer = Response::default();
     let kind = match call.r#type() {
         call::Type::GetHealth => {
@@ -243,7 +250,7 @@ async fn of_agent(api: &Api, call: Call, node: &NodeState) -> Result<Response, R
         _ => {
             let asked = call.get_containers.unwrap_or_default();
             let nested = asked.show_nested.unwrap_or(false);
-            let containers = api.measured(node).await?.into_iter();
+            let containers = api.measured(subject, node).await?.into_iter();
             let alone = asked.show_standalone.unwrap_or(false);
             let containers =
                 containers.filter(|it| (nested || !it.is_nested()) && (alone || !it.is_alone()));

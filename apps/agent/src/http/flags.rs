@@ -7,10 +7,8 @@ use tepui_protocol::{codec::json, durations::duration_text};
 use crate::AgentSettings;
 
 /// What is the same for every agent.
-const FIXED: [(&str, &str); 21] = [
+const FIXED: [(&str, &str); 19] = [
     ("authenticate_http_executors", "false"),
-    ("authenticate_http_readonly", "false"),
-    ("authenticate_http_readwrite", "false"),
     ("cgroups_enable_cfs", "false"),
     ("cgroups_root", crate::runtime::CGROUP_ROOT),
     ("containerizers", "mesos"),
@@ -56,6 +54,16 @@ pub(crate) fn flags(
         set("log_dir", directory.display().to_string());
     }
     set("isolation", isolation.to_owned());
+    let security = &settings.security;
+    let (readonly, readwrite) = (&security.readonly, &security.readwrite);
+    set(
+        "authenticate_http_readonly",
+        readonly.is_guarded().to_string(),
+    );
+    set(
+        "authenticate_http_readwrite",
+        readwrite.is_guarded().to_string(),
+    );
     set("switch_user", root.to_string());
     set("hostname", settings.hostname.clone());
     set("ip", settings.ip.to_string());
@@ -85,6 +93,8 @@ pub(crate) fn flags(
         ("resources", &settings.resources),
         ("attributes", &settings.attributes),
         ("domain", &domain),
+        ("http_credentials", &security.shown_credentials),
+        ("acls", &security.shown_acls),
     ];
     for (name, value) in optional {
         if let Some(value) = value {

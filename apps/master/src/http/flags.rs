@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use crate::Security;
 use tepui_protocol::{codec::json, durations::duration_text, v1::DomainInfo};
 
 /// The settings that differ from master to master.
@@ -21,19 +22,17 @@ pub struct MasterFlags {
     pub whitelist: Option<String>,
     pub allocation: tepui_allocator::Config,
     pub forgetting: tepui_master_actor::Forgetting,
+    pub security: Security,
     /// Masters that must agree.
     pub quorum: usize,
 }
 
 /// Names and values that are the same for every master of this version. Durations as Mesos writes them.
-const FIXED: [(&str, &str); 31] = [
+const FIXED: [(&str, &str); 28] = [
     ("agent_ping_timeout", "15secs"),
     ("agent_reregister_timeout", "10mins"),
     ("authenticate_agents", "false"),
     ("authenticate_frameworks", "false"),
-    ("authenticate_http_frameworks", "false"),
-    ("authenticate_http_readonly", "false"),
-    ("authenticate_http_readwrite", "false"),
     ("authorizers", "local"),
     ("filter_gpu_resources", "true"),
     ("framework_sorter", "drf"),
@@ -69,6 +68,8 @@ impl MasterFlags {
         let mut table: BTreeMap<String, String> = fixed
             .map(|(name, value)| (name.to_string(), value))
             .collect();
+        let security = &self.security;
+        let basic = security.scheduler.is_guarded().then_some("basic");
         let own = [
             ("hostname", Some(self.hostname.clone())),
             ("ip", Some(self.ip.clone())),
@@ -86,6 +87,21 @@ impl MasterFlags {
                 Some(self.require_agent_domain.to_string()),
             ),
             ("whitelist", self.whitelist.clone()),
+            (
+                "authenticate_http_frameworks",
+                Some(security.scheduler.is_guarded().to_string()),
+            ),
+            (
+                "authenticate_http_readonly",
+                Some(security.readonly.is_guarded().to_string()),
+            ),
+            (
+                "authenticate_http_readwrite",
+                Some(security.readwrite.is_guarded().to_string()),
+            ),
+            ("http_framework_authenticators", basic.map(str::to_string)),
+            ("credentials", security.shown.credentials.clone()),
+            ("acls", security.shown.acls.clone()),
             ("allocator", Some(allocator(&self.allocation.policy))),
             (
                 "allocation_interval",

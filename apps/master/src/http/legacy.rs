@@ -38,7 +38,7 @@ impl MasterHttp {
         })?;
         let mut call = of(Type::UpdateWeights);
         call.update_weights = Some(call::UpdateWeights { weight_infos });
-        self.change(call).await
+        self.change(request, call).await
     }
 
     /// `rest` is the role of a DELETE.
@@ -60,13 +60,13 @@ impl MasterHttp {
                 })?;
                 let mut call = of(Type::SetQuota);
                 call.set_quota = Some(call::SetQuota { quota_request });
-                self.change(call).await
+                self.change(request, call).await
             }
-            _ => self.remove_quota(rest.unwrap_or_default()).await,
+            _ => self.remove_quota(request, rest.unwrap_or_default()).await,
         }
     }
 
-    async fn remove_quota(&self, rest: &str) -> Result<Reply, Reply> {
+    async fn remove_quota(&self, request: &Incoming, rest: &str) -> Result<Reply, Reply> {
         let tokens: Vec<&str> = rest.split('/').filter(|token| !token.is_empty()).collect();
         let path = ["/master/quota"].into_iter().chain(tokens.iter().copied());
         let path = path.collect::<Vec<_>>().join("/");
@@ -80,7 +80,11 @@ impl MasterHttp {
         call.remove_quota = Some(call::RemoveQuota {
             role: role.to_string(),
         });
-        let mut answer = ask(&self.operator, OperatorCall(call)).await?;
+        let call = OperatorCall {
+            principal: request.principal.clone(),
+            call,
+        };
+        let mut answer = ask(&self.operator, call).await?;
         if let Some(reason) = answer.text.strip_prefix("Failed to remove quota: ") {
             answer.text = format!("Failed to remove quota for path '{path}': {reason}");
         }
@@ -96,7 +100,7 @@ impl MasterHttp {
             parse(&request.body).map_err(|bad| Reply::bad_request(bad.reason()))?;
         let mut call = of(Type::UpdateMaintenanceSchedule);
         call.update_maintenance_schedule = Some(call::UpdateMaintenanceSchedule { schedule });
-        self.change(call).await
+        self.change(request, call).await
     }
 
     /// `/machine/up` and `/machine/down`.
@@ -115,7 +119,7 @@ impl MasterHttp {
                 ..of(Type::StartMaintenance)
             }
         };
-        self.change(call).await
+        self.change(request, call).await
     }
 
     pub(super) async fn teardown(&self, request: &Incoming) -> Result<Reply, Reply> {
@@ -126,7 +130,7 @@ impl MasterHttp {
         };
         let mut call = of(Type::Teardown);
         call.teardown = Some(call::Teardown { framework_id });
-        self.change(call).await
+        self.change(request, call).await
     }
 
     /// `/reserve`, `/unreserve`, `/create-volumes` and `/destroy-volumes`.
@@ -184,7 +188,7 @@ impl MasterHttp {
                 ..of(Type::DestroyVolumes)
             },
         };
-        self.change(call).await
+        self.change(request, call).await
     }
 }
 

@@ -9,6 +9,7 @@ use tepui_messages::{
     view::{Question, Watch},
 };
 use tepui_protocol::{
+    acls::Action,
     v1::{
         Flag, Metric,
         master::{Call, Response, call::Type, response},
@@ -38,8 +39,9 @@ impl MasterHttp {
             | Type::GetMetrics
             | Type::GetLoggingLevel
             | Type::ListFiles
-            | Type::ReadFile => Ok(media.reply(&self.own_answer(call).await?)),
+            | Type::ReadFile => Ok(media.reply(&self.own_answer(request, call).await?)),
             Type::SetLoggingLevel => {
+                self.expect_allowed(request, Action::SetLogLevel)?;
                 let set = call.set_logging_level.unwrap_or_default();
                 let nanos = u64::try_from(set.duration.nanoseconds).unwrap_or(0);
                 self.logging.set(set.level, Duration::from_nanos(nanos));
@@ -58,16 +60,18 @@ impl MasterHttp {
             | Type::GetMaintenanceSchedule
             | Type::GetQuota) => {
                 let encoding = encoding(media);
-                let body = self.question(Question::Call { kind, encoding }).await?;
+                let body = self
+                    .question(Question::Call { kind, encoding }, self.viewer(request))
+                    .await?;
                 Ok(Reply::ok(media.as_str(), body))
             }
-            Type::Subscribe => self.watch(media),
-            _ => self.change(call).await,
+            Type::Subscribe => self.watch(request, media),
+            _ => self.change(request, call).await,
         }
     }
 
     /// What needs no actor but for its numbers.
-    async fn own_answer(&self, call: Call) -> Result<Response, Reply> {
+    async fn own_answer(&self, request: &Incoming, call: Call) -> Result<Response, Reply> {
         let mut answer = Response::default();
         let kind = match call.r#type() {
             Type::GetHealth => {
@@ -75,6 +79,7 @@ impl MasterHttp {
                 response::Type::GetHealth
             }
             Type::GetFlags => {
+                self.expect_allowed(request, Action::ViewFlags)?;
                 let flag = |(name, value): (&String, &String)| Flag {
                     name: name.clone(),
                     value: Some(value.clone()),
@@ -105,12 +110,14 @@ impl MasterHttp {
                 response::Type::GetLoggingLevel
             }
             Type::ListFiles => {
+                self.expect_logs(request)?;
                 let path = call.list_files.unwrap_or_default().path;
                 let file_infos = self.files.list_call(path).await?;
                 answer.list_files = Some(response::ListFiles { file_infos });
                 response::Type::ListFiles
             }
             _ => {
+                self.expect_logs(request)?;
                 let read = call.read_file.unwrap_or_default();
                 let part = self
                     .files
@@ -128,14 +135,19 @@ impl MasterHttp {
     }
 
     /// A call that changes something, to the master and back.
-    pub(super) async fn change(&self, call: Call) -> Result<Reply, Reply> {
-        ask(&self.operator, OperatorCall(call)).await.map(said)
+    pub(super) async fn change(&self, request: &Incoming, call: Call) -> Result<Reply, Reply> {
+        let call = OperatorCall {
+            principal: request.principal.clone(),
+            call,
+        };
+        ask(&self.operator, call).await.map(said)
     }
 
-    fn watch(&self, media: MediaType) -> Result<Reply, Reply> {
+    fn watch(&self, request: &Incoming, media: MediaType) -> Result<Reply, Reply> {
         let (records, receiver) = mpsc::channel(WATCH_RECORDS);
         let watch = Watch {
             encoding: encoding(media),
+            viewer: self.viewer(request),
             records,
         };
         self.watch.tell(watch).map_err(|error| {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tepui_http::{Incoming, Reply};
 use tepui_messages::view::{Encoding, Question};
-use tepui_protocol::v1::master::call::Type;
+use tepui_protocol::{acls::Action, v1::master::call::Type};
 
 use super::MasterHttp;
 use crate::unversioned::{self, sorted};
@@ -18,7 +18,7 @@ impl MasterHttp {
         request: &Incoming,
         question: Question,
     ) -> Result<Reply, Reply> {
-        let body = self.question(question).await?;
+        let body = self.question(question, self.viewer(request)).await?;
         Ok(Reply::json(body, request.parameter("jsonp")))
     }
 
@@ -51,11 +51,10 @@ impl MasterHttp {
         self.read(request, Question::MaintenanceStatus).await
     }
 
-    pub(super) fn flags(&self, request: &Incoming) -> Reply {
-        Reply::json(
-            json!({"flags": self.facts.flags}).to_string(),
-            request.parameter("jsonp"),
-        )
+    pub(super) fn flags(&self, request: &Incoming) -> Result<Reply, Reply> {
+        self.expect_allowed(request, Action::ViewFlags)?;
+        let body = json!({"flags": self.facts.flags}).to_string();
+        Ok(Reply::json(body, request.parameter("jsonp")))
     }
 
     /// `/registrar(1)/registry`: who leads, and the agents it admitted, keys in alphabetical order.
@@ -64,7 +63,7 @@ impl MasterHttp {
             kind: Type::GetAgents,
             encoding: Encoding::Json,
         };
-        let body = self.question(question).await?;
+        let body = self.question(question, self.viewer(request)).await?;
         let answer: Value = serde_json::from_slice(&body).unwrap_or_default();
         let agents = answer
             .pointer("/get_agents/agents")

@@ -161,12 +161,10 @@ impl MasterHttp {
             Route::Registry => self.registry(request).await,
             Route::Snapshot => self.snapshot(request).await,
             Route::Prometheus => self.prometheus(found.rest).await,
-            Route::Browse => Ok(self.files.browse(request).await),
-            Route::Read => Ok(self.files.read_text(request).await),
-            Route::Download => Ok(self.files.download(request).await),
+            Route::Browse | Route::Read | Route::Download => self.file(found.route, request).await,
             Route::Debug => Ok(self.files.debug(request)),
             Route::Redirect => self.redirect(found.rest),
-            Route::Flags => Ok(self.flags(request)),
+            Route::Flags => self.flags(request),
             Route::Health => Ok(Reply::empty(200)),
             Route::Version => Ok(version::version(&self.facts.version, request)),
             Route::Stats => Ok(system::stats(request)),
@@ -181,6 +179,15 @@ impl MasterHttp {
             Route::Exclusions => self.exclusions(request).await,
             Route::Why => self.why(request).await,
         }
+    }
+
+    async fn file(&self, route: Route, request: &Incoming) -> Result<Reply, Reply> {
+        self.expect_logs(request)?;
+        Ok(match route {
+            Route::Browse => self.files.browse(request).await,
+            Route::Read => self.files.read_text(request).await,
+            _ => self.files.download(request).await,
+        })
     }
 
     async fn snapshot(&self, request: &Incoming) -> Result<Reply, Reply> {
@@ -216,7 +223,7 @@ impl MasterHttp {
     pub(super) async fn metrics(
         &self,
     ) -> Result<serde_json::Map<String, serde_json::Value>, Reply> {
-        let own = self.question(Question::Metrics).await?;
+        let own = self.question(Question::Metrics, None).await?;
         let principals = self.traffic.all().into_iter();
         let traffic = principals.flat_map(|(principal, received, processed)| {
             let name = |what| format!("frameworks/{principal}/messages_{what}");

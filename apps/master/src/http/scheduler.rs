@@ -16,7 +16,8 @@ impl MasterHttp {
     pub(super) async fn scheduler_call(&self, request: &Incoming) -> Result<Reply, Reply> {
         request.expect_method(&["POST"])?;
         let call: Call = MediaType::of_request(&request.headers)?.decode(&request.body)?;
-        validate::scheduler::call(&call, None).map_err(|reason| {
+        let principal = request.principal.as_deref();
+        validate::scheduler::call(&call, principal).map_err(|reason| {
             Reply::bad_request(format!("Failed to validate scheduler::Call: {reason}"))
         })?;
         match call.r#type() {
@@ -28,6 +29,7 @@ impl MasterHttp {
         }
         let call = SchedulerCall {
             stream_id: request.header(STREAM_ID).map(str::to_string),
+            principal: request.principal.clone(),
             call,
         };
         ask(&self.scheduler, call).await.map(said)
@@ -41,7 +43,10 @@ impl MasterHttp {
                 "Subscribe calls should not include the 'Mesos-Stream-Id' header",
             ));
         }
-        let subscribe = call.subscribe.unwrap_or_default();
+        let mut subscribe = call.subscribe.unwrap_or_default();
+        let info = &mut subscribe.framework_info;
+        // One that names another was refused before.
+        info.principal = info.principal.take().or_else(|| request.principal.clone());
         let stream_id = uuid::Uuid::new_v4().to_string();
         let (stream, records) = self.proxies.open(stream_id.clone(), encoding(media));
         let told = self.subscribe.tell(Subscribe {

@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context, anyhow, bail};
 use serde_json::{Value, json};
-use tepui_client::{Client, Masters, operator::Operator};
+use tepui_client::{Masters, operator::Operator};
 use tepui_master::backup::{self, Contents};
 
 use super::of_leader;
@@ -44,7 +44,7 @@ pub(crate) async fn run(command: ClusterCommand) -> anyhow::Result<ExitCode> {
 
 /// What the first master that answers shows.
 async fn look(target: &Target) -> anyhow::Result<Value> {
-    let client = Client::default();
+    let client = super::client(target)?;
     let mut trouble = String::new();
     let mut leaderless = None;
     for master in &target.master {
@@ -228,7 +228,7 @@ async fn transfer(args: NameArgs) -> anyhow::Result<ExitCode> {
 }
 
 async fn back_up(args: BackupArgs) -> anyhow::Result<ExitCode> {
-    let client = Client::default();
+    let client = super::client(&args.target)?;
     let masters = Masters::new(client.clone(), &args.target.master);
     let path = format!("{PATH}/backup");
     let fetched = masters.call(false, async |leader: &str| client.get(leader, &path).await);

@@ -23,7 +23,7 @@ const TASK_FAILED: u8 = 125;
 const SIGNAL_BASE: i32 = 128;
 
 pub(crate) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
-    let client = Client::default();
+    let client = super::client(&args.target)?;
     let name = args.name.clone().unwrap_or_else(|| args.command.join(" "));
     let info = tasks::framework(&format!("tepui run {name}"));
     let (mut scheduler, mut events) = Scheduler::subscribe(&client, &args.target.master, info)

@@ -1,0 +1,36 @@
+//! Whether this agent may run a task as the user it names (Mesos: `Slave::authorizeTask`). The master has asked the same
+//! of its own lists before.
+
+use tepui_protocol::{
+    acls::{Action, user_of_task},
+    v1::{TaskInfo, TaskState, task_status::Reason},
+};
+
+use crate::{core::NodeCore, status::Verdict};
+
+impl NodeCore {
+    /// Why none of these tasks may run here. Those of a group stand and fall together.
+    pub(crate) fn unauthorized(
+        &self,
+        framework_id: &str,
+        tasks: &[TaskInfo],
+        reason: Reason,
+    ) -> Option<Verdict> {
+        let info = &self.frameworks.get(framework_id)?.info;
+        let principal = info.principal.as_deref();
+        let denied = tasks.iter().find(|task| {
+            let user = user_of_task(task, info);
+            let acls = &self.config.acls;
+            !acls.allows(Action::RunTasks, principal, Some(user))
+        })?;
+        let (task, user) = (&denied.task_id.value, user_of_task(denied, info));
+        let text = format!(
+            "Framework {framework_id} is not authorized to launch task {task} under user '{user}' on this agent"
+        );
+        Some(Verdict::agent(TaskState::TaskError, reason, text))
+    }
+}
+
+#[cfg(test)]
+#[path = "authorization_tests.rs"]
+mod tests;
