@@ -22,8 +22,12 @@ AT_ONCE = 3
 LIMIT_S = 40
 TERMINAL = {"TASK_FINISHED", "TASK_FAILED", "TASK_KILLED", "TASK_LOST", "TASK_ERROR", "TASK_DROPPED", "TASK_GONE"}
 NEVER_STARTED = {"TASK_LOST", "TASK_DROPPED", "TASK_GONE", "TASK_FAILED"}
-# The agent wakes by the clock: how often it does so within a run is chance.
-BY_CHANCE = ("input.Woke", "effect.WakeAt", "input.MasterLost")
+ROLE = "kill-matrix"
+# How each task ends if it has begun, and words of what is told of that. A group ends with one of it that was never started.
+ENDS = {"stays": ({"TASK_FAILED"}, "Command exited with status 5"), "ends": ({"TASK_FAILED"}, "Command exited with status 7"),
+        "killed": ({"TASK_KILLED"}, ""), "inner-ends": ({"TASK_FINISHED", "TASK_KILLED"}, ""), "inner-killed": ({"TASK_KILLED"}, "")}
+# The agent wakes by the clock: how often it does so within a run is chance. And it is asked to end when all is over.
+BY_CHANCE = ("input.Woke", "effect.WakeAt", "input.MasterLost", "input.End", "effect.Exit")
 
 
 class Supervisor:
@@ -56,11 +60,11 @@ class Supervisor:
 
 
 class Run:
-    """One cluster, three tasks, two lives of the agent."""
+    """One cluster, five tasks, two lives of the agent."""
 
     def __init__(self, first=None, second=None):
         self.first, self.second = first or {}, second or {}
-        self.problems = []
+        self.problems, self.ran = [], {}
 
     def wrong(self, text):
         self.problems.append(text)
@@ -72,7 +76,8 @@ class Run:
         self.supervisor = Supervisor(agent)
         try:
             with house:
-                self.framework = Scheduler(house.address, "kill-matrix", failover_timeout=600)
+                self.framework = Scheduler(house.address, "kill-matrix", failover_timeout=600, capabilities=["RESERVATION_REFINEMENT"])
+                self.framework.info["role"] = ROLE
                 try:
                     self.live()
                 finally:
@@ -89,13 +94,15 @@ class Run:
     def live(self):
         self.framework.subscribe()
         offer = self.framework.wait_offer(cpus=2, limit_s=LIMIT_S)
-        names = ("stays", "ends", "killed")
-        self.framework.launch(offer, [task(name, offer, self.command(name)) for name in names])
-        self.told("stays", lambda state: state == "TASK_RUNNING" or state in TERMINAL)
-        self.told("killed", lambda state: state == "TASK_RUNNING" or state in TERMINAL)
-        self.framework.kill("killed")
-        self.told("killed", TERMINAL.__contains__)
-        self.told("ends", TERMINAL.__contains__)
+        self.launch(offer)
+        for name in ("stays", "killed", "inner-killed"):
+            self.told(name, lambda state: state == "TASK_RUNNING" or state in TERMINAL)
+        for name in ("killed", "inner-killed"):
+            if not TERMINAL & set(self.framework.statuses(name)):
+                self.framework.kill(name)
+        for name in ENDS:
+            if name != "stays":
+                self.told(name, TERMINAL.__contains__)
         pids = self.pids("stays")
         self.supervisor.kill(**self.second)
         if not wait(lambda: self.house.active_agents() == 1, LIMIT_S):
@@ -105,14 +112,28 @@ class Run:
         with open(self.house.path("stays.end"), "w", encoding="ascii"):
             pass
         self.told("stays", TERMINAL.__contains__)
-        for name in names:
+        self.ran = {name: bool(self.pids(name)) for name in ENDS}
+        for name in ENDS:
             self.judge(name)
         self.judge_ledgers()
 
+    def launch(self, offer):
+        """Three tasks with executors of their own, a group of two within one, and something reserved."""
+        tasks = {name: task(name, offer, self.command(name)) for name in ENDS}
+        inner = [tasks.pop(name) for name in ("inner-ends", "inner-killed")]
+        executor = {"type": "DEFAULT", "executor_id": {"value": "pod"}, "framework_id": {"value": self.framework.id},
+                    "resources": [*inner[0]["resources"], {"name": "disk", "type": "SCALAR", "scalar": {"value": 8}}]}
+        reserved = {"name": "cpus", "type": "SCALAR", "scalar": {"value": 0.5}, "reservations": [{"type": "DYNAMIC", "role": ROLE}]}
+        operations = [{"type": "RESERVE", "reserve": {"resources": [reserved]}},
+                      {"type": "LAUNCH", "launch": {"task_infos": list(tasks.values())}},
+                      {"type": "LAUNCH_GROUP", "launch_group": {"executor": executor, "task_group": {"tasks": inner}}}]
+        self.framework.call("ACCEPT", accept={"offer_ids": [offer["id"]], "operations": operations, "filters": {"refuse_seconds": 0}})
+
     def command(self, name):
         """Notes its pid each time it is started."""
-        then = {"stays": f"while [ ! -e {self.house.path('stays.end')} ]; do sleep 0.1; done; exit 5", "ends": "exit 7", "killed": "sleep 1000"}
-        return f"echo $$ >> {self.house.path(name)}.pids; {then[name]}"
+        then = {"stays": f"while [ ! -e {self.house.path('stays.end')} ]; do sleep 0.1; done; exit 5", "ends": "exit 7",
+                "inner-ends": "exit 0"}.get(name, "sleep 1000")
+        return f"echo $$ >> {self.house.path(name)}.pids; {then}"
 
     def pids(self, name):
         try:
@@ -130,14 +151,14 @@ class Run:
                 return
             try:
                 self.framework.call("RECONCILE", reconcile={"tasks": [{"task_id": {"value": name}}]})
-                if name == "killed" and enough("TASK_KILLED") and not enough("TASK_RUNNING"):
+                if name.endswith("killed") and enough("TASK_KILLED") and not enough("TASK_RUNNING"):
                     self.framework.kill(name)
             except Refused:
                 pass
         self.wrong(f"{name}: told only {self.framework.statuses(name)}, pids {self.pids(name)}")
 
     def judge(self, name):
-        statuses = [s for s in self.framework.updates if s["task_id"]["value"] == name]
+        statuses = [s for s in self.framework.updates if s["task_id"]["value"] == name and s.get("reason") != "REASON_RECONCILIATION"]
         states, pids = [s["state"] for s in statuses], self.pids(name)
         if len(pids) > 1:
             self.wrong(f"I10: {name} was started {len(pids)} times")
@@ -147,12 +168,11 @@ class Run:
         if not ends:
             return
         last, message = states[-1], statuses[-1].get("message", "")
-        true_end = {"stays": ("TASK_FAILED", "Command exited with status 5"), "ends": ("TASK_FAILED", "Command exited with status 7"),
-                    "killed": ("TASK_KILLED", "")}[name]
-        if pids and (last != true_end[0] or not any(true_end[1] in s.get("message", "") for s in statuses)):
-            self.wrong(f"I6, I9: {name} ran and ended as {true_end}, told was {states} {message!r}")
+        true_ends, words = ENDS[name]
+        if pids and (last not in true_ends or not any(words in s.get("message", "") for s in statuses)):
+            self.wrong(f"I6, I9: {name} ran and ended as {ENDS[name]}, told was {states} {message!r}")
         if not pids and last not in NEVER_STARTED | {"TASK_KILLED"}:
-            self.wrong(f"I6: {name} never ran, told was {states}")
+            self.wrong(f"I6: {name} never ran, told was {states} {message!r}")
 
     def judge_ledgers(self):
         def settled():
@@ -161,7 +181,7 @@ class Run:
         if not wait(settled, LIMIT_S):
             self.wrong(f"I4: the master still counts {self.house.get('/slaves')['slaves'][0]['used_resources']}")
         daemons = {self.house.agents[0].process.pid, self.house.master.process.pid}
-        left = [pid for name in ("stays", "ends", "killed") for pid in self.pids(name) if alive(pid)]
+        left = [pid for name in ENDS for pid in self.pids(name) if alive(pid)]
         if left:
             self.wrong(f"I8: processes {left} are left")
         if not wait(lambda: not set(processes_of(self.house.folder)) - daemons, LIMIT_S):
@@ -192,7 +212,7 @@ def main():
     args = parser.parse_args()
     report = Report()
     run, lives = trace()
-    report.check("both lives end well without a crash", not run.problems, run.problems)
+    report.check("both lives end well without a crash", not run.problems and all(run.ran.values()), (run.problems, run.ran))
     cases = [(life, point) for life, points in enumerate(lives, 1) for point in points]
     kinds = {(life, point.rpartition(":")[0]) for life, point in cases}
     report.check(f"there are {len(kinds)} points and {len(cases)} times to die at them, {LEAST_POINTS} at least", len(kinds) >= LEAST_POINTS, kinds)
