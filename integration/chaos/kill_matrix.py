@@ -13,7 +13,7 @@ import tempfile
 import threading
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "acceptance"))
-from daemons import House, alive, processes_of  # noqa: E402
+from daemons import House, alive, get, processes_of  # noqa: E402
 from report import Report, wait  # noqa: E402
 from scheduler import Refused, Scheduler, task  # noqa: E402
 
@@ -174,12 +174,18 @@ class Run:
         if not pids and last not in NEVER_STARTED | {"TASK_KILLED"}:
             self.wrong(f"I6: {name} never ran, told was {states} {message!r}")
 
+    def told_of_all(self):
+        return {name: self.framework.statuses(name) for name in ENDS}
+
     def judge_ledgers(self):
         def settled():
             agent = self.house.get("/slaves")["slaves"][0]
             return agent["active"] and agent["used_resources"]["cpus"] == 0
         if not wait(settled, LIMIT_S):
-            self.wrong(f"I4: the master still counts {self.house.get('/slaves')['slaves'][0]['used_resources']}")
+            counts = self.house.get("/slaves")["slaves"][0]["used_resources"]
+            frameworks = get(self.house.agents[0].port, "/state")["frameworks"]
+            executors = [(e["id"], e["container"], [t["id"] for t in e["tasks"]]) for f in frameworks for e in f["executors"]]
+            self.wrong(f"I4: the master still counts {counts}, the agent has {executors}; {self.told_of_all()}")
         daemons = {self.house.agents[0].process.pid, self.house.master.process.pid}
         left = [pid for name in ENDS for pid in self.pids(name) if alive(pid)]
         if left:

@@ -135,18 +135,20 @@ impl NodeCore {
     }
 
     pub(crate) fn send_exited(
-        &self,
+        &mut self,
         turn: &mut Turn<'_>,
         framework: &str,
         executor: &str,
         status: i32,
     ) {
-        if self.phase == NodePhase::Running {
-            turn.out.push(Effect::SendExited(node::ExecutorExited {
-                framework_id: framework_id(framework),
-                executor_id: executor_id(executor),
-                status,
-            }));
+        let exited = node::ExecutorExited {
+            framework_id: framework_id(framework),
+            executor_id: executor_id(executor),
+            status,
+        };
+        match self.phase {
+            NodePhase::Running => turn.out.push(Effect::SendExited(exited)),
+            _ => self.registration.keep_exit(exited),
         }
     }
 

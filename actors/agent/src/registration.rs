@@ -30,11 +30,20 @@ pub(crate) struct Registration {
     asked: bool,
     attempts: u32,
     retry_at: Option<Duration>,
+    /// Ends of executors that the question under way names as living.
+    untold_exits: Vec<node::ExecutorExited>,
 }
 
 impl Registration {
     pub(crate) fn is_asked(&self) -> bool {
         self.asked
+    }
+
+    /// Keeps the end of an executor until there is a master to tell, if one believes that it lives.
+    pub(crate) fn keep_exit(&mut self, exited: node::ExecutorExited) {
+        if self.asked {
+            self.untold_exits.push(exited);
+        }
     }
 }
 
@@ -73,6 +82,7 @@ impl NodeCore {
             return;
         }
         self.registration.asked = true;
+        self.registration.untold_exits.clear();
         self.registration.retry_at = None;
         turn.out.push(Effect::Register {
             connection,
@@ -194,6 +204,8 @@ impl NodeCore {
         for key in self.streams.resume() {
             self.forward(turn, &key);
         }
+        let exits = std::mem::take(&mut self.registration.untold_exits);
+        turn.out.extend(exits.into_iter().map(Effect::SendExited));
         self.forward_all_operations(turn);
         self.tell_of_oversubscribed(turn);
         // First: what overtook the answer is not unknown any more (MESOS-1696).

@@ -287,3 +287,29 @@ fn an_agent_that_returns_tells_what_ended_while_it_is_remembered() {
         .collect();
     assert_eq!(tasks, [("second", TaskFinished), ("first", TaskFinished)]);
 }
+
+#[test]
+fn an_executor_that_ends_while_registration_is_under_way_is_told_of_with_the_answer() {
+    let mut node = Node::running();
+    node.run(executor_task("t"));
+    let container_id = node.start();
+    node.on(Input::MasterLost { connection: 1 });
+    node.on(Input::MasterConnected { connection: 1 });
+    let Some(Effect::Register { request, .. }) = node.said.last() else {
+        panic!("{:?}", node.said)
+    };
+    assert_eq!(request.executors.len(), 1, "the master will believe in it");
+    let told = |node: &Node| {
+        let exits = node.said.iter();
+        let exits = exits.filter(|it| matches!(it, Effect::SendExited(_)));
+        exits.count()
+    };
+    node.exit(&container_id, 9);
+    assert_eq!(told(&node), 0, "there is no master to tell");
+    node.answer(registration());
+    assert_eq!(told(&node), 1);
+    node.on(Input::MasterLost { connection: 1 });
+    node.on(Input::MasterConnected { connection: 1 });
+    node.answer(registration());
+    assert_eq!(told(&node), 1, "once");
+}
