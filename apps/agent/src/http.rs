@@ -1,11 +1,14 @@
 //! The agent's HTTP side: which route means what. Owns no state of its own; the node answers, and what it says is
 //! written the way Mesos' agent writes it.
 
+mod attach;
 mod calls;
 mod containers;
 mod executor;
 mod flags;
+mod input;
 mod metrics;
+mod negotiation;
 mod sandboxes;
 mod state;
 mod values;
@@ -26,6 +29,7 @@ use tepui_messages::{
 use tepui_protocol::v1::{VersionInfo, agent_info};
 
 pub(crate) use crate::node::Node;
+pub(crate) use attach::Sockets;
 pub(crate) use flags::flags;
 pub(crate) use sandboxes::Sandboxes;
 
@@ -38,6 +42,7 @@ pub(crate) struct Api {
     pub(crate) logging: Logging,
     pub(crate) directory: Directory,
     pub(crate) limiter: Arc<common::Limiter>,
+    pub(crate) sockets: Sockets,
 }
 
 /// What does not change while the agent runs.
@@ -233,6 +238,10 @@ async fn reply(request: &HttpRequest, payload: web::Payload, api: &Api) -> Resul
     };
     if matches!(found.route, Route::Executor | Route::Call) {
         incoming.expect_method(&["POST"])?;
+        if matches!(found.route, Route::Call) && negotiation::is_stream(&incoming.headers) {
+            let node = api.node_state().await?;
+            return input::call(api, &incoming, payload, node).await;
+        }
         incoming.body = read_body(&incoming.headers, payload).await?;
     }
     api.answer(found.route, incoming).await

@@ -10,6 +10,7 @@ mod node;
 mod notice;
 mod runtime;
 mod start;
+mod streams;
 mod sweeping;
 mod wiring;
 
