@@ -422,6 +422,8 @@ async fn prepare(
     } = launch;
     match nested {
         Some(nested) => runtime.prepare_nested(nested).await?,
+        // It uses the sandbox of the container around it.
+        None if order.switchboard.is_some_and(|it| it.is_session) => {}
         None => {
             let made = runtime.prepare(order.sandbox.clone(), order.user.clone());
             made.await?;

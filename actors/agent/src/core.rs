@@ -29,6 +29,7 @@ use crate::{
     operations::{OperationKey, Operations},
     oversubscription::{Oversubscription, Purpose},
     registration::Registration,
+    sessions::EndedSessions,
     tables::{Executor, Framework},
     updates::Streams,
 };
@@ -65,6 +66,7 @@ pub struct NodeCore {
     pub(crate) children: BTreeMap<String, (ExecutorKey, String)>,
     /// Containers that clients of the API asked for.
     pub(crate) guests: BTreeMap<String, Guest>,
+    pub(crate) ended_sessions: EndedSessions,
     /// Containers of an earlier life whose fate is not known yet.
     pub(crate) recovering: BTreeSet<String>,
     /// Whether the executors' time to subscribe again is not over yet.
@@ -145,6 +147,7 @@ impl NodeCore {
             containers: BTreeMap::new(),
             children: BTreeMap::new(),
             guests: BTreeMap::new(),
+            ended_sessions: EndedSessions::default(),
             recovering: BTreeSet::new(),
             window_open: false,
             early_orders: VecDeque::new(),
@@ -198,6 +201,7 @@ impl NodeCore {
                 self.registration_answered(turn, connection, answer);
             }
             Input::Order(order) => self.order(turn, order),
+            Input::LaunchGuest(asked) if asked.is_session => self.launch_session(turn, *asked),
             Input::LaunchGuest(asked) => self.launch_guest(turn, *asked),
             Input::RemoveGuest { container_id } => self.remove_guest(turn, &container_id),
             Input::SignalContainer {

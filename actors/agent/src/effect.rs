@@ -348,7 +348,7 @@ pub enum Keep {
         uuid: [u8; 16],
     },
     ForgetStream(TaskKey),
-    /// A container that a client of the API asked for.
+    /// A container that a client of the API asked for. Without a sandbox (an empty path) it is a session.
     Guest {
         container_id: String,
         sandbox: PathBuf,

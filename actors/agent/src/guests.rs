@@ -1,7 +1,10 @@
 //! Containers that clients of the agent's API ask for: within another container, or standing alone (OPERATOR_API C).
 //! Owns who may be launched where, what is known of their ends, and that none outlives the container around it.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use tepui_messages::{
     agent::{ContainerEnd, LaunchGuest},
@@ -25,7 +28,8 @@ pub const MAX_GUESTS: usize = 1_000;
 /// One of them.
 #[derive(Debug)]
 pub(crate) struct Guest {
-    pub(crate) sandbox: PathBuf,
+    /// `None`: a session, which uses that of the container around it.
+    pub(crate) sandbox: Option<PathBuf>,
     pub(crate) pid: Option<u32>,
     pub(crate) end: Option<ContainerEnd>,
     /// The container around it has ended: nobody can ask for it any more.
@@ -33,13 +37,17 @@ pub(crate) struct Guest {
 }
 
 impl Guest {
-    fn new(sandbox: PathBuf) -> Self {
+    pub(crate) fn new(sandbox: Option<PathBuf>) -> Self {
         Self {
             sandbox,
             pid: None,
             end: None,
             orphan: false,
         }
+    }
+
+    pub(crate) fn is_session(&self) -> bool {
+        self.sandbox.is_none()
     }
 }
 
@@ -53,9 +61,9 @@ pub enum GuestState {
 }
 
 /// The container around a guest.
-struct Outer {
-    sandbox: PathBuf,
-    user: Option<String>,
+pub(crate) struct Outer {
+    pub(crate) sandbox: PathBuf,
+    pub(crate) user: Option<String>,
 }
 
 impl NodeCore {
@@ -84,7 +92,13 @@ impl NodeCore {
         if asked.command.is_none() {
             return Some("a container without a command has nothing to run".to_owned());
         }
-        let problem = asked.container.as_ref().and_then(unsupported::of_guest);
+        let container = asked.container.as_ref();
+        if asked.is_session
+            && let Some(problem) = Self::session_refusal(container)
+        {
+            return Some(problem);
+        }
+        let problem = container.and_then(unsupported::of_guest);
         problem.map(|_| "The provided ContainerInfo is not supported".to_owned())
     }
 
@@ -105,11 +119,12 @@ impl NodeCore {
         running.collect()
     }
 
-    fn outer(&self, container_id: &str) -> Option<Outer> {
+    pub(crate) fn outer(&self, container_id: &str) -> Option<Outer> {
         if let Some(guest) = self.guests.get(container_id) {
             guest.pid.filter(|_| !guest.orphan)?;
             return Some(Outer {
-                sandbox: guest.sandbox.clone(),
+                // Nothing is launched within a session.
+                sandbox: guest.sandbox.clone()?,
                 user: None,
             });
         }
@@ -145,6 +160,7 @@ impl NodeCore {
             command,
             container,
             resources,
+            is_session: _,
         } = asked;
         let command = command.unwrap_or_default();
         let parts = container_id.rsplit_once('.');
@@ -182,7 +198,7 @@ impl NodeCore {
             container_id: container_id.clone(),
             sandbox: sandbox.clone(),
         });
-        self.guests.insert(container_id, Guest::new(sandbox));
+        self.guests.insert(container_id, Guest::new(Some(sandbox)));
         turn.out.push(Effect::Launch(Box::new(Launch {
             order,
             uris: command.uris,
@@ -217,8 +233,11 @@ impl NodeCore {
         };
         guest.pid = None;
         guest.end = Some(end_of(exit));
-        if guest.orphan {
+        let (orphan, is_session) = (guest.orphan, guest.is_session());
+        if orphan {
             self.forget_guest(turn, container_id);
+        } else if is_session {
+            self.session_ended(turn, container_id);
         }
         self.outer_ended(turn, container_id);
         self.exit_if_empty(turn);
@@ -251,12 +270,12 @@ impl NodeCore {
         let Some(guest) = self.guests.get(container_id) else {
             return;
         };
-        let nested = container_id.rsplit_once('.');
-        let root = match nested {
-            Some(_) => guest.sandbox.parent().and_then(|it| it.parent()),
+        let sandbox = guest.sandbox.as_deref();
+        let root = match container_id.rsplit_once('.') {
+            Some(_) => sandbox.and_then(Path::parent).and_then(Path::parent),
             None => Some(self.config.work_dir.as_path()),
         };
-        if let (Some(root), Some(name)) = (root, guest.sandbox.file_name()) {
+        if let (Some(root), Some(name)) = (root, sandbox.and_then(Path::file_name)) {
             turn.out.push(Effect::RemoveSandbox {
                 root: root.to_owned(),
                 name: name.to_string_lossy().into_owned(),
@@ -266,7 +285,7 @@ impl NodeCore {
         self.outer_ended(turn, container_id);
     }
 
-    fn forget_guest(&mut self, turn: &mut Turn<'_>, container_id: &str) {
+    pub(crate) fn forget_guest(&mut self, turn: &mut Turn<'_>, container_id: &str) {
         self.guests.remove(container_id);
         let container_id = container_id.to_owned();
         turn.keep(Keep::ForgetGuest {
@@ -320,6 +339,7 @@ impl NodeCore {
     }
 
     pub(crate) fn restore_guest(&mut self, container_id: String, sandbox: PathBuf) {
+        let sandbox = Some(sandbox).filter(|it| !it.as_os_str().is_empty());
         self.guests.insert(container_id, Guest::new(sandbox));
     }
 

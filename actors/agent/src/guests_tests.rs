@@ -13,6 +13,7 @@ fn asked(container_id: &str) -> LaunchGuest {
         }),
         container: None,
         resources: Vec::new(),
+        is_session: false,
     }
 }
 

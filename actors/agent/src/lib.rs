@@ -45,6 +45,7 @@ mod pods;
 mod recovery;
 mod registration;
 mod reporting;
+pub mod sessions;
 mod snapshot;
 mod volumes;
 mod waiting;

@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, path::Path};
 
 use tepui_messages::containers::{
-    Amounts, Confinement, LaunchOrder, NestedSandbox, SharedDirectory,
+    Amounts, Confinement, LaunchOrder, NestedSandbox, SharedDirectory, Switchboard, Terminal,
 };
 use tepui_protocol::{
     durations::duration_text,
@@ -34,9 +34,26 @@ fn shared_directory(volume: &Volume) -> Option<SharedDirectory> {
 }
 
 /// What was found to be possible, so it is no error now.
-fn confinement_of(container: Option<&ContainerInfo>) -> Confinement {
+pub(crate) fn confinement_of(container: Option<&ContainerInfo>) -> Confinement {
     let confinement = container.map(confinement::of);
     confinement.and_then(Result::ok).unwrap_or_default()
+}
+
+/// Standard streams are kept for clients where they are a terminal.
+fn switchboard_of(container: Option<&ContainerInfo>) -> Option<Switchboard> {
+    let terminal = Some(terminal_of(container)?);
+    Some(Switchboard {
+        terminal,
+        is_session: false,
+    })
+}
+
+pub(crate) fn terminal_of(container: Option<&ContainerInfo>) -> Option<Terminal> {
+    let terminal = container?.tty_info.as_ref()?;
+    let characters = |number: u32| u16::try_from(number).unwrap_or(u16::MAX);
+    let size = terminal.window_size.as_ref();
+    let size = size.map(|size| (characters(size.rows), characters(size.columns)));
+    Some(Terminal { size })
 }
 
 /// What starts a task of a default executor, in a container within the executor's.
@@ -88,6 +105,7 @@ pub(crate) fn child_launch(
         },
         volumes: volumes::links(&config.work_dir, task.resources.iter()),
         confinement: confinement_of(container),
+        switchboard: switchboard_of(container),
     };
     Launch {
         order,
@@ -96,9 +114,9 @@ pub(crate) fn child_launch(
     }
 }
 
-/// What starts the command of a check beside its task: with its user, its environment and its sandbox, in a container
-/// within its own.
-pub(crate) fn check_order(
+/// What starts a command beside a task, for a check or a session: with its user, its environment and its sandbox, in a
+/// container within its own.
+pub(crate) fn beside_task(
     config: &NodeConfig,
     agent_id: &str,
     (framework, executor, entry): (&Framework, &Executor, &TaskEntry),
@@ -124,6 +142,7 @@ pub(crate) fn check_order(
         amounts: Amounts::default(),
         volumes: Vec::new(),
         confinement: of_task.confinement,
+        switchboard: None,
     }
 }
 
@@ -151,6 +170,7 @@ pub(crate) fn guest_order(
         amounts: sum_of_all(config, resources, std::iter::empty()),
         volumes: Vec::new(),
         confinement: confinement_of(container),
+        switchboard: switchboard_of(container),
     }
 }
 
@@ -237,6 +257,8 @@ pub(crate) fn launch_order(
     let cpus = sum("cpus");
     let cpus_limit = limit("cpus").map(|it| it + OVERHEAD_CPUS);
     let cpus_limit = cpus_limit.or_else(|| cpus.filter(|_| config.limit_cpus));
+    let container = executor.info.container.as_ref();
+    let container = container.filter(|_| !executor.is_pod());
     LaunchOrder {
         container_id: executor.container_id.clone(),
         sandbox: executor.sandbox.clone(),
@@ -260,13 +282,8 @@ pub(crate) fn launch_order(
             }),
         },
         volumes: volumes::links(&config.work_dir, resources()),
-        confinement: confinement_of(
-            executor
-                .info
-                .container
-                .as_ref()
-                .filter(|_| !executor.is_pod()),
-        ),
+        confinement: confinement_of(container),
+        switchboard: switchboard_of(container),
     }
 }
 

@@ -84,7 +84,7 @@ impl NodeCore {
                     return;
                 };
                 let agent_id = self.info.id.as_ref().map_or("", |id| &id.value);
-                let order = order::check_order(
+                let order = order::beside_task(
                     &self.config,
                     agent_id,
                     (framework, executor, entry),

@@ -80,7 +80,10 @@ fn of_container(container: &ContainerInfo, part: Part) -> Option<String> {
             "rlimits",
             part == Part::Outer && !confinement.rlimits.is_empty(),
         ),
-        ("a terminal", container.tty_info.is_some()),
+        (
+            "a terminal",
+            part == Part::Outer && container.tty_info.is_some(),
+        ),
     ];
     let (what, _) = unknown.into_iter().find(|(_, wanted)| *wanted)?;
     Some(format!("This agent does not give containers {what} yet"))

@@ -2,7 +2,9 @@
 
 use crate::cgroups::ContainerCgroup;
 use crate::limits::Limits;
+use crate::process::ProcessId;
 use crate::spec::{Capabilities, Credentials, Mount, Rlimit, ShimSpec, is_plain_name};
+use crate::switchboard::Switchboard;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -52,6 +54,10 @@ pub struct LaunchSpec {
     pub capabilities: Option<Capabilities>,
     /// As `mountpoints::find` gives them. They need root, and Linux 5.12.
     pub mounts: Vec<Mount>,
+    /// Keeps the standard streams for clients: a terminal, or a session. `None`: they are files.
+    pub switchboard: Option<Switchboard>,
+    /// A process, usually another container's command, whose mounts the command sees as its own.
+    pub enter: Option<ProcessId>,
 }
 
 impl LaunchSpec {
@@ -78,6 +84,8 @@ impl LaunchSpec {
             no_new_privs: false,
             capabilities: None,
             mounts: Vec::new(),
+            switchboard: None,
+            enter: None,
         }
     }
 
@@ -164,6 +172,8 @@ impl LaunchSpec {
             no_new_privs: self.no_new_privs,
             capabilities: self.capabilities,
             mounts: self.mounts.clone(),
+            switchboard: self.switchboard,
+            enter: self.enter,
         }
     }
 

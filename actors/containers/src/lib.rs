@@ -17,6 +17,9 @@
 //!
 //! An agent that was dead meanwhile reads the same record through `Launcher::recover`; nothing is held in memory.
 //!
+//! A container with a terminal, and a session, have their standard streams kept by their shim (`switchboard`), which also
+//! outlives the agent; all others write to files, and their shims see none of it.
+//!
 //! A few shims are brought up ahead of their orders; one that gets none ends with the agent.
 //!
 //! Without the feature `launcher` only what the shim needs is compiled: formats, cgroup and process helpers.
@@ -25,8 +28,11 @@ pub mod limits;
 pub mod process;
 pub mod record;
 pub mod spec;
+pub mod switchboard;
 pub mod tree;
 
+#[cfg(feature = "launcher")]
+pub mod attach;
 #[cfg(feature = "launcher")]
 mod beneath;
 #[cfg(feature = "launcher")]
@@ -76,5 +82,6 @@ pub use record::{LaunchFailure, Stage};
 #[cfg(feature = "launcher")]
 pub use running::{Exit, Recovered, Running};
 pub use spec::{Capabilities, Credentials, Mount, Rlimit, RlimitKind};
+pub use switchboard::Switchboard;
 #[cfg(feature = "launcher")]
 pub use usage::Usage;

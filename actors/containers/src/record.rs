@@ -51,10 +51,12 @@ pub enum Stage {
     Privileges = 11,
     Exec = 12,
     Mount = 13,
+    /// The terminal, the pipes or the socket of a container that clients can attach to.
+    Switchboard = 24,
 }
 
 impl Stage {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 14] = [
         Self::Spec,
         Self::Claim,
         Self::Fork,
@@ -68,6 +70,7 @@ impl Stage {
         Self::Privileges,
         Self::Exec,
         Self::Mount,
+        Self::Switchboard,
     ];
 
     /// The stage a number stands for.
@@ -90,6 +93,7 @@ impl Stage {
             Self::Privileges => "the privileges of the command could not be limited",
             Self::Exec => "the command could not be executed",
             Self::Mount => "a volume could not be mounted",
+            Self::Switchboard => "the terminal or the pipes of the command could not be made",
         }
     }
 }

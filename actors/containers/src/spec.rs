@@ -8,6 +8,9 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
+use crate::process::ProcessId;
+use crate::switchboard::Switchboard;
+
 /// The most bytes an encoded spec may have. The kernel takes 2 MiB of arguments and environment with the default
 /// stack limit, so a bigger spec could not be executed anyway.
 pub const MAX_SPEC_BYTES: usize = 4 << 20;
@@ -132,6 +135,10 @@ pub struct ShimSpec {
     pub capabilities: Option<Capabilities>,
     /// In this order.
     pub mounts: Vec<Mount>,
+    /// `None`: standard output and error are the files, and there is no input.
+    pub switchboard: Option<Switchboard>,
+    /// The process whose mounts the command sees as its own.
+    pub enter: Option<ProcessId>,
 }
 
 /// Why bytes are not a spec.
@@ -172,6 +179,8 @@ mod tag {
     pub(super) const NO_NEW_PRIVS: u8 = 15;
     pub(super) const CAPABILITIES: u8 = 16;
     pub(super) const MOUNT: u8 = 17;
+    pub(super) const SWITCHBOARD: u8 = 24;
+    pub(super) const ENTER: u8 = 25;
 }
 
 /// The spec as bytes for the shim's standard input.
@@ -229,6 +238,14 @@ pub fn encode(spec: &ShimSpec) -> Vec<u8> {
         let paths = [source, b"\0", path_bytes(&mount.target)].concat();
         let bytes = [&[u8::from(mount.read_only)], paths.as_slice()].concat();
         field(&mut out, tag::MOUNT, &bytes);
+    }
+    if let Some(switchboard) = &spec.switchboard {
+        field(&mut out, tag::SWITCHBOARD, &switchboard.to_bytes());
+    }
+    if let Some(process) = spec.enter {
+        let pid = process.pid.to_le_bytes();
+        let bytes = [&pid[..], &process.start_ticks.to_le_bytes()].concat();
+        field(&mut out, tag::ENTER, &bytes);
     }
     out
 }
@@ -326,6 +343,11 @@ fn set_field(spec: &mut ShimSpec, tag: u8, value: &[u8]) -> Result<(), SpecError
         tag::MOUNT => spec
             .mounts
             .push(mount(value).ok_or(SpecError::BadField(tag))?),
+        tag::SWITCHBOARD => {
+            let switchboard = Switchboard::from_bytes(value);
+            spec.switchboard = Some(switchboard.ok_or(SpecError::BadField(tag))?);
+        }
+        tag::ENTER => spec.enter = Some(process(value).ok_or(SpecError::BadField(tag))?),
         unknown => return Err(SpecError::UnknownField(unknown)),
     }
     Ok(())
@@ -381,6 +403,14 @@ fn mount(value: &[u8]) -> Option<Mount> {
         source: path(source),
         target: path(target),
         read_only: read_only == 1,
+    })
+}
+
+fn process(value: &[u8]) -> Option<ProcessId> {
+    let (pid, start_ticks) = value.split_first_chunk::<4>()?;
+    Some(ProcessId {
+        pid: u32::from_le_bytes(*pid),
+        start_ticks: u64::from_le_bytes(start_ticks.try_into().ok()?),
     })
 }
 

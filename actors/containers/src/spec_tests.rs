@@ -1,4 +1,5 @@
 use super::*;
+use crate::switchboard::{Terminal, WindowSize};
 use proptest::prelude::*;
 
 fn sample() -> ShimSpec {
@@ -35,6 +36,19 @@ fn sample() -> ShimSpec {
             target: "data".into(),
             read_only: true,
         }],
+        switchboard: Some(Switchboard {
+            terminal: Some(Terminal {
+                size: Some(WindowSize {
+                    rows: 24,
+                    columns: 80,
+                }),
+            }),
+            is_session: true,
+        }),
+        enter: Some(ProcessId {
+            pid: 7,
+            start_ticks: 1 << 40,
+        }),
     }
 }
 
@@ -48,6 +62,14 @@ fn a_spec_survives_its_encoding() {
         effective: None,
     });
     assert_eq!(decode(&encode(&spec)), Ok(spec));
+    for terminal in [None, Some(Terminal { size: None })] {
+        let mut spec = sample();
+        spec.switchboard = Some(Switchboard {
+            terminal,
+            is_session: false,
+        });
+        assert_eq!(decode(&encode(&spec)), Ok(spec));
+    }
 }
 
 #[test]
@@ -77,6 +99,13 @@ fn what_is_not_understood_is_refused() {
         (tag::CAPABILITIES, b""),
         (tag::CAPABILITIES, &[0; 12]),
         (tag::CAPABILITIES, &[0; 24]),
+        (tag::SWITCHBOARD, b""),
+        (tag::SWITCHBOARD, b"\x02"),
+        (tag::SWITCHBOARD, b"\0\x02"),
+        (tag::SWITCHBOARD, b"\0\0\0"),
+        (tag::SWITCHBOARD, b"\x01\x01\0\0\0"),
+        (tag::ENTER, &[0; 11]),
+        (tag::ENTER, &[0; 13]),
         (tag::MOUNT, b""),
         (tag::MOUNT, b"\x00/host"),
         (tag::MOUNT, b"\x00/host\0"),

@@ -127,6 +127,8 @@ pub struct LaunchGuest {
     pub command: Option<CommandInfo>,
     pub container: Option<ContainerInfo>,
     pub resources: Vec<Resource>,
+    /// Ends with the client that asks for it, and uses the sandbox of the container around it.
+    pub is_session: bool,
 }
 
 impl Message for LaunchGuest {

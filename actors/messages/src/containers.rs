@@ -31,6 +31,25 @@ pub struct LaunchOrder {
     /// Shown in the sandbox before files are fetched into it.
     pub volumes: Vec<VolumeLink>,
     pub confinement: Confinement,
+    /// Keeps the standard streams for clients that attach to them; `None`: they are files.
+    pub switchboard: Option<Switchboard>,
+}
+
+/// How the standard streams of a container are kept for clients that attach to them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Switchboard {
+    /// The streams are one terminal; else pipes.
+    pub terminal: Option<Terminal>,
+    /// The container is within another one, whose mounts and sandbox it uses, for one client: it ends with the
+    /// connection over which that client reads.
+    pub is_session: bool,
+}
+
+/// A terminal to be made.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Terminal {
+    /// Rows and columns; unknown until a client tells.
+    pub size: Option<(u16, u16)>,
 }
 
 /// What sets a container apart from the rest of its machine, besides its amounts.

@@ -2,11 +2,14 @@
 //! written the way Mesos' agent writes it.
 
 mod access;
+mod attach;
 mod calls;
 mod containers;
 mod executor;
 mod flags;
+mod input;
 mod metrics;
+mod negotiation;
 mod sandboxes;
 mod state;
 mod values;
@@ -31,6 +34,7 @@ use tepui_protocol::{
 
 use crate::Security;
 pub(crate) use crate::node::Node;
+pub(crate) use attach::Sockets;
 pub(crate) use flags::flags;
 pub(crate) use sandboxes::Sandboxes;
 
@@ -43,6 +47,7 @@ pub(crate) struct Api {
     pub(crate) logging: Logging,
     pub(crate) directory: Directory,
     pub(crate) limiter: Arc<common::Limiter>,
+    pub(crate) sockets: Sockets,
 }
 
 /// What does not change while the agent runs.
@@ -276,6 +281,10 @@ async fn reply(request: &HttpRequest, payload: web::Payload, api: &Api) -> Resul
     let subject = access::enter(api, found.route, &incoming)?;
     if matches!(found.route, Route::Executor | Route::Call) {
         incoming.expect_method(&["POST"])?;
+        if matches!(found.route, Route::Call) && negotiation::is_stream(&incoming.headers) {
+            let node = api.node_state().await?;
+            return input::call(api, &incoming, payload, (node, &subject)).await;
+        }
         incoming.body = read_body(&incoming.headers, payload).await?;
     }
     api.answer(found.route, incoming, &subject).await

@@ -1,6 +1,6 @@
 //! The recorded answers of Mesos' agent, against a node that is a stand-in.
 
-use std::{collections::BTreeSet, fs, net::IpAddr, path::Path};
+use std::{collections::BTreeSet, fs, net::IpAddr, path::Path, sync::Mutex};
 
 use actix_web::{App, dev::Service, http::Method, test};
 use futures_util::future::{BoxFuture, FutureExt, ready};
@@ -26,10 +26,14 @@ const GOLDEN: &str = concat!(
 );
 
 /// An idle agent, as in the recordings.
-struct Idle(Arc<NodeState>);
+pub(super) struct Idle {
+    state: Arc<NodeState>,
+    /// Containers that were to be signalled.
+    pub(super) signalled: Mutex<Vec<String>>,
+}
 
 impl Idle {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let resources = Resources::parse("cpus:4;mem:4096;disk:10240;ports:[31000-32000]", "*");
         let info = AgentInfo {
             hostname: "localhost".to_owned(),
@@ -45,7 +49,7 @@ impl Idle {
             hostname: Some("localhost".to_owned()),
             ..MasterInfo::default()
         };
-        Self(Arc::new(NodeState {
+        let state = NodeState {
             total: info.resources.clone(),
             preempted_executors: 0,
             operations: Vec::new(),
@@ -57,7 +61,11 @@ impl Idle {
             guests: Vec::new(),
             frameworks: Vec::new(),
             completed_frameworks: Vec::new(),
-        }))
+        };
+        Self {
+            state: Arc::new(state),
+            signalled: Mutex::default(),
+        }
     }
 }
 
@@ -90,16 +98,24 @@ macro_rules! knows_no_container {
     };
 }
 knows_no_container! {
-    LaunchGuest => |id: String| {
-        let outer = id.rsplit_once('.').map_or("", |(outer, _)| outer).to_owned();
-        Answer::refused(400, format!("Parent container {outer} does not exist"))
+    LaunchGuest => |id: String| match id.rsplit_once('.') {
+        Some(("known", _)) => Answer::OK,
+        Some((outer, _)) => {
+            Answer::refused(400, format!("Parent container {outer} does not exist"))
+        }
+        None => Answer::refused(400, "Parent container  does not exist"),
     };
-    SignalContainer => |id: String| Answer::refused(
-        404,
-        format!("Container '{id}' cannot be found (or is already killed)"),
-    );
     RemoveGuest => |id: String| Answer::refused(404, format!("Container {id} cannot be found"));
     WaitGuest => |_: String| None;
+}
+
+impl Ask<SignalContainer> for Idle {
+    fn ask(&self, asked: SignalContainer) -> BoxFuture<'static, Result<Answer, AskError>> {
+        let id = asked.container_id;
+        let text = format!("Container '{id}' cannot be found (or is already killed)");
+        self.signalled.lock().unwrap().push(id);
+        now(Answer::refused(404, text))
+    }
 }
 
 impl Ask<ExecutorCall> for Idle {
@@ -116,7 +132,7 @@ impl Tell<ExecutorStreamLost> for Idle {
 
 impl Ask<GetNodeState> for Idle {
     fn ask(&self, _: GetNodeState) -> BoxFuture<'static, Result<Arc<NodeState>, AskError>> {
-        now(Arc::clone(&self.0))
+        now(Arc::clone(&self.state))
     }
 }
 
@@ -169,6 +185,7 @@ pub(super) fn secured(security: Security) -> Api {
         logging: Logging::new(tepui_http::Verbosity::default()),
         directory: Directory::new("test", Clock::system()),
         limiter: Arc::new(Limiter::default()),
+        sockets: super::Sockets::new("/nowhere".into()),
     }
 }
 

@@ -11,6 +11,7 @@ mod notice;
 mod runtime;
 mod security;
 mod start;
+mod streams;
 mod sweeping;
 mod wiring;
 

@@ -26,7 +26,7 @@ use tepui_messages::containers::{
 use tepui_node::probes::CHECK;
 use tepui_protocol::v1::{Resource, ResourceStatistics, task_status::Reason, value};
 
-use crate::confinement;
+use crate::{confinement, streams};
 
 /// A container that resists SIGKILL this long hangs in the kernel (Mesos: `cgroups_destroy_timeout`).
 const DESTROY_DEADLINE: Duration = Duration::from_mins(1);
@@ -115,7 +115,14 @@ impl Inner {
         let exited = async move {
             let exit = running.wait().await;
             inner.running().remove(&container_id);
+            let is_lost = exit.as_ref().is_ok_and(|exit| exit.raw_status.is_none());
+            if is_lost {
+                sweep(&inner, &container_id).await;
+            }
             match exit {
+                Ok(_) if is_lost && streams::were_kept(&inner.dir(&container_id)) => {
+                    streams::lost()
+                }
                 // The cgroup stays until the container is forgotten.
                 Ok(exit) => verdict(exit, || running.memory_limit_bytes()),
                 Err(error) => {
@@ -172,6 +179,12 @@ impl Inner {
         }
         spec.limits = limits(&order.amounts);
         confinement::apply(&order.confinement, &mut spec)?;
+        if let Some(switchboard) = order.switchboard {
+            let outer = spec.container_id.rsplit_once('.');
+            let outer = outer.and_then(|(outer, _)| self.handle(outer));
+            let command = outer.map(|outer| outer.command());
+            streams::keep(&mut spec, switchboard, command)?;
+        }
         Ok(spec)
     }
 }

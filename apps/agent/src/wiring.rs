@@ -79,6 +79,7 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
     let (memory, remembered) =
         durable::open(engine, config.boot_id.clone()).context("the agent's memory")?;
     let (ended, mut end) = oneshot::channel();
+    let sockets = http::Sockets::new(runtime_dir.clone());
     let containers = Containers::new(launcher, sandboxes, runtime_dir, errors);
     containers.end_stray_checks().await;
     let parts = NodeParts {
@@ -104,6 +105,7 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
         logging: Logging::new(settings.verbosity.clone()),
         directory: directory.clone(),
         limiter: Arc::new(Limiter::default()),
+        sockets,
     };
     let http = server::serve(listener, HTTP_WORKERS, api.configure()).context("HTTP")?;
     let http_handle = http.handle();

@@ -92,9 +92,14 @@ impl MediaType {
 
 /// Whether `Accept` admits `kind`. The most specific range decides; only `q=0` excludes.
 pub fn accepts(headers: &HeaderMap, kind: &str) -> bool {
+    allows(headers, &ACCEPT, kind)
+}
+
+/// As [`accepts`], by another header of the same form.
+pub fn allows(headers: &HeaderMap, header: &HeaderName, kind: &str) -> bool {
     let family = kind.split('/').next().unwrap_or_default();
     let of_family = format!("{family}/*");
-    admits(headers, &ACCEPT, &[kind, &of_family, "*/*"]).unwrap_or(true)
+    admits(headers, header, &[kind, &of_family, "*/*"]).unwrap_or(true)
 }
 
 /// Whether `Accept-Encoding` asks for gzip; without the header nobody does.

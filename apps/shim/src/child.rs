@@ -1,7 +1,7 @@
 //! Owns the few steps between fork and exec, in the child: everything that makes the process the task's and no longer
 //! the agent's. It returns only if one of them failed.
 
-use crate::{privileges, sys, volumes};
+use crate::{enter, privileges, sys, terminal::CommandEnds, volumes};
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{Gid, Resource, Uid};
@@ -12,18 +12,18 @@ use std::process::Command;
 use tepui_containers::record::{LaunchFailure, Stage};
 use tepui_containers::spec::{Credentials, HOLDER, RlimitKind, ShimSpec};
 
-/// Becomes the command. Returns what went wrong, if it does.
+/// Becomes the command. Returns what went wrong, if it does. `streams`: its standard streams, where they are not files.
 ///
 /// The order matters: cgroups, limits and mounts need the agent's rights; the files of the sandbox are opened with the task's
 /// rights, so that no link a task planted there makes root open something.
-pub(crate) fn become_command(spec: &ShimSpec) -> LaunchFailure {
-    match prepare(spec) {
+pub(crate) fn become_command(spec: &ShimSpec, streams: Option<&CommandEnds>) -> LaunchFailure {
+    match prepare(spec, streams) {
         Ok(()) => exec(spec),
         Err(failure) => failure,
     }
 }
 
-fn prepare(spec: &ShimSpec) -> Result<(), LaunchFailure> {
+fn prepare(spec: &ShimSpec, streams: Option<&CommandEnds>) -> Result<(), LaunchFailure> {
     sys::reset_signals();
     if spec.argv.first().is_some_and(|name| name == HOLDER) {
         // It must not be lost before the process is ready for it, and exec keeps the mask.
@@ -44,6 +44,7 @@ fn prepare(spec: &ShimSpec) -> Result<(), LaunchFailure> {
             rustix::process::setrlimit(resource(rlimit.kind), limit),
         )?;
     }
+    at(Stage::Mount, spec.enter.map_or(Ok(()), enter::mounts_of))?;
     at(Stage::Mount, volumes::mount(spec))?;
     rustix::process::umask(Mode::from_raw_mode(spec.umask & 0o777));
     let capabilities = spec.capabilities.as_ref();
@@ -61,6 +62,18 @@ fn prepare(spec: &ShimSpec) -> Result<(), LaunchFailure> {
     if spec.no_new_privs {
         at(Stage::Privileges, rustix::thread::set_no_new_privs(true))?;
     }
+    match streams {
+        Some(streams) => at(Stage::Switchboard, streams.take_place())?,
+        None => write_to_files(spec)?,
+    }
+    at(Stage::WorkingDir, rustix::process::chdir(&spec.working_dir))?;
+    // Last, for the reason told in `supervise::until_the_end`.
+    at(Stage::Session, rustix::process::setsid())?;
+    let control = streams.map_or(Ok(()), CommandEnds::take_control);
+    at(Stage::Switchboard, control)
+}
+
+fn write_to_files(spec: &ShimSpec) -> Result<(), LaunchFailure> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let sandbox = at(
         Stage::Stdout,
@@ -70,9 +83,6 @@ fn prepare(spec: &ShimSpec) -> Result<(), LaunchFailure> {
     let stderr = at(Stage::Stderr, open_output(&sandbox, &spec.stderr))?;
     at(Stage::Stdout, rustix::stdio::dup2_stdout(&stdout))?;
     at(Stage::Stderr, rustix::stdio::dup2_stderr(&stderr))?;
-    at(Stage::WorkingDir, rustix::process::chdir(&spec.working_dir))?;
-    // Last, for the reason told in `supervise::until_the_end`.
-    at(Stage::Session, rustix::process::setsid())?;
     Ok(())
 }
 
@@ -106,7 +116,7 @@ fn switch_user(credentials: &Credentials) -> Result<(), Errno> {
 
 /// Opens a file of the sandbox for appending: a regular one, in the sandbox itself, never through a link. A pipe that
 /// somebody put there is refused instead of waited for.
-fn open_output(sandbox: impl AsFd, name: &OsStr) -> Result<OwnedFd, Errno> {
+pub(crate) fn open_output(sandbox: impl AsFd, name: &OsStr) -> Result<OwnedFd, Errno> {
     let flags = OFlags::WRONLY
         | OFlags::APPEND
         | OFlags::CREATE

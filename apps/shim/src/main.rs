@@ -1,16 +1,20 @@
 //! `tepui-shim`: the supervisor of one container. It outlives the agent, and it is all of Tepui that has to.
 //!
-//! It owns starting one command, reaping everything that descends from it, and writing down how it ended. It never
-//! decides to kill a running command, listens to nobody, and makes no cgroup: the agent does all that from outside.
+//! It owns starting one command, reaping everything that descends from it, and writing down how it ended. It makes no
+//! cgroup, and never decides to kill a running command: the agent does all that from outside. Only where clients attach
+//! to the command's standard streams it listens to somebody, and ends a session whose client has gone (`switchboard`).
 //! `tepui_containers` describes the orders it reads on standard input and the record it writes.
 //!
 //! There is one process a container, so every page counts: no runtime, no threads, no allocation that stays.
 
 mod child;
+mod enter;
 mod hold;
 mod privileges;
 mod supervise;
+mod switchboard;
 mod sys;
+mod terminal;
 mod volumes;
 
 use rustix::fs::{CWD, Mode, OFlags};
@@ -39,7 +43,7 @@ fn main() -> ExitCode {
         Ok(container) => {
             // The agent waits for both ends to close: this one, and the child's.
             drop(answer);
-            supervise::until_the_end(&container);
+            supervise::until_the_end(container);
             ExitCode::SUCCESS
         }
         Err(failure) => {

@@ -1,7 +1,9 @@
 //! Owns the shim's life after its orders: the record, the fork, the answer to the agent, waiting and sweeping up.
 
-use crate::child;
+use crate::switchboard::Board;
 use crate::sys::{self, Fork};
+use crate::{child, terminal};
+use rustix::io::Errno;
 use rustix::process::{Pid, WaitOptions};
 use std::fs::File;
 use std::io::{self, Write};
@@ -29,6 +31,8 @@ pub(crate) struct Container {
     shim: ProcessId,
     command: ProcessId,
     cgroup: Option<PathBuf>,
+    /// Where clients attach to the command.
+    board: Option<Board>,
 }
 
 /// Claims the container, starts its command and tells the agent. Errors: nothing was started, and nobody told yet.
@@ -47,12 +51,25 @@ pub(crate) fn start(spec: &ShimSpec, answer: &OwnedFd) -> Result<Container, Laun
             errno: errno.raw_os_error(),
         }
     })?;
+    let streams = spec.switchboard.as_ref();
+    let streams = streams.map(|switchboard| terminal::open(spec, switchboard));
+    let (command_ends, shim_ends) = streams.transpose()?.unzip();
+    let board = shim_ends.map(|ends| {
+        let is_session = spec.switchboard.is_some_and(|it| it.is_session);
+        let children = sys::child_signals()?;
+        Ok(Board::new(ends, is_session, children))
+    });
+    let board = board.transpose().map_err(|errno: Errno| LaunchFailure {
+        stage: Stage::Switchboard,
+        errno: errno.raw_os_error(),
+    })?;
     let fork = sys::fork().map_err(|errno| LaunchFailure {
         stage: Stage::Fork,
         errno,
     })?;
     let Fork::Parent { child } = fork else {
-        let failed = Line::Failed(child::become_command(spec)).to_string();
+        let failed = child::become_command(spec, command_ends.as_ref());
+        let failed = Line::Failed(failed).to_string();
         write_line(&record, &failed);
         write_line(answer, &failed);
         sys::exit_now(NOT_EXECUTED)
@@ -70,6 +87,7 @@ pub(crate) fn start(spec: &ShimSpec, answer: &OwnedFd) -> Result<Container, Laun
         shim,
         command,
         cgroup: spec.cgroup_kill.clone(),
+        board,
     })
 }
 
@@ -83,23 +101,68 @@ pub(crate) fn write_line(file: impl AsFd, line: &str) {
 ///
 /// Only here the shim leaves the agent's session. A kernel that groups processes by session to share the CPU between
 /// them makes a newcomer wait; so shim and child do it last, when nobody waits for them any more.
-pub(crate) fn until_the_end(container: &Container) {
+pub(crate) fn until_the_end(mut container: Container) {
     // Fails only for a session leader, which is detached already.
     let _ = rustix::process::setsid();
     sys::release_code();
-    let command = i32::try_from(container.command.pid)
-        .ok()
-        .and_then(Pid::from_raw);
-    let status = loop {
-        match rustix::process::wait(WaitOptions::empty()) {
-            Ok(Some((pid, status))) if Some(pid) == command => break status.as_raw(),
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            // Without a child there is nothing to tell; the agent finds a record without an end.
-            Err(_) => return,
+    let ended = match container.board.take() {
+        None => wait_for(&container).map(|status| (status, None)),
+        Some(mut board) => {
+            let status = serve_until(&container, &mut board);
+            status.map(|status| (status, Some(board)))
         }
     };
+    // Without a child there is nothing to tell; the agent finds a record without an end.
+    let Some((status, board)) = ended else { return };
     write_line(&container.record, &Line::Exited(status).to_string());
-    sweep(container);
+    sweep(&container);
+    if let Some(board) = board {
+        board.finish();
+    }
+}
+
+/// Reaps until the command has ended: its raw status.
+fn wait_for(container: &Container) -> Option<i32> {
+    let command = container.command_pid();
+    loop {
+        match rustix::process::wait(WaitOptions::empty()) {
+            Ok(Some((pid, status))) if Some(pid) == command => return Some(status.as_raw()),
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(_) => return None,
+        }
+    }
+}
+
+/// As [`wait_for`], and serves those who are attached meanwhile.
+fn serve_until(container: &Container, board: &mut Board) -> Option<i32> {
+    let command = container.command_pid();
+    loop {
+        match rustix::process::wait(WaitOptions::NOHANG) {
+            Ok(Some((pid, status))) if Some(pid) == command => return Some(status.as_raw()),
+            Ok(Some(_)) | Err(Errno::INTR) => {}
+            Ok(None) => {
+                if board.turn() {
+                    let _ = container.tree().kill_pass();
+                }
+            }
+            Err(_) => return None,
+        }
+    }
+}
+
+impl Container {
+    fn command_pid(&self) -> Option<Pid> {
+        let pid = i32::try_from(self.command.pid).ok();
+        pid.and_then(Pid::from_raw)
+    }
+
+    fn tree(&self) -> Tree {
+        Tree {
+            cgroup: self.cgroup.clone(),
+            shim: Some(self.shim),
+            command: Some(self.command),
+        }
+    }
 }
 
 /// The first line. Exclusive creation decides between the shim and an agent that gave the container up.
@@ -116,11 +179,7 @@ fn sweep(container: &Container) {
     if !reap_ended() {
         return;
     }
-    let tree = Tree {
-        cgroup: container.cgroup.clone(),
-        shim: Some(container.shim),
-        command: Some(container.command),
-    };
+    let tree = container.tree();
     let begun = Instant::now();
     let (mut pause, longest_pause) = SWEEP_PAUSE;
     while begun.elapsed() < SWEEP_DEADLINE {

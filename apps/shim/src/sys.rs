@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 
 use rustix::io::Errno;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 /// Signals a shim must not die of: whoever sends them to its session or to all of the agent's processes means the
 /// agent. Only SIGKILL ends a shim before its command.
@@ -65,6 +65,45 @@ fn termination() -> libc::sigset_t {
         libc::sigemptyset(&mut set);
         libc::sigaddset(&mut set, libc::SIGTERM);
         set
+    }
+}
+
+/// A descriptor that is readable when a child has ended; for that SIGCHLD is kept back. Errors: `errno`.
+pub(crate) fn child_signals() -> Result<OwnedFd, Errno> {
+    // SAFETY: an all-zero set is what sigemptyset makes, and the pointers are to live locals. The descriptor is new and
+    // nobody else's.
+    unsafe {
+        let mut set: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&mut set);
+        libc::sigaddset(&mut set, libc::SIGCHLD);
+        libc::sigprocmask(libc::SIG_BLOCK, &set, std::ptr::null_mut());
+        match libc::signalfd(-1, &set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK) {
+            -1 => Err(last_errno()),
+            descriptor => Ok(OwnedFd::from_raw_fd(descriptor)),
+        }
+    }
+}
+
+/// Takes the signal, so that the descriptor waits for the next one.
+pub(crate) fn take_child_signal(signals: &OwnedFd) {
+    let mut signal = [0; size_of::<libc::signalfd_siginfo>()];
+    let _ = rustix::io::read(signals, &mut signal[..]);
+}
+
+/// As whom this thread opens files from now on: without the rights of its own user. Errors: it may not.
+pub(crate) fn set_file_user(uid: u32, gid: u32) -> Result<(), Errno> {
+    // SAFETY: both change numbers of this thread alone. They answer the number before, so that a second call with one
+    // that is never valid tells what is in force.
+    let (gid_now, uid_now) = unsafe {
+        libc::setfsgid(gid);
+        libc::setfsuid(uid);
+        (libc::setfsgid(u32::MAX), libc::setfsuid(u32::MAX))
+    };
+    let as_asked = |now: i32, asked: u32| now.cast_unsigned() == asked;
+    if as_asked(gid_now, gid) && as_asked(uid_now, uid) {
+        Ok(())
+    } else {
+        Err(Errno::PERM)
     }
 }
 

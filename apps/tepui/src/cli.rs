@@ -24,6 +24,10 @@ pub(crate) enum Command {
     Agent(AgentArgs),
     /// Run a command as a task, stream its output, exit with its exit status
     Run(RunArgs),
+    /// Run a command in the container of a task, with this terminal, and exit with its exit status
+    Exec(ExecArgs),
+    /// Print what a task has written
+    Logs(LogsArgs),
     /// List tasks
     Ps(ListArgs),
     /// List agents
@@ -298,6 +302,54 @@ pub(crate) struct RunArgs {
     /// The command and its arguments
     #[arg(required = true, last = true, value_name = "CMD")]
     pub(crate) command: Vec<String>,
+}
+
+/// A task, among those of all frameworks.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct TaskArgs {
+    /// The task's id
+    pub(crate) task: String,
+    /// The id of its framework, where several have a task of that id
+    #[arg(long, env = "TEPUI_FRAMEWORK", value_name = "ID")]
+    pub(crate) framework: Option<String>,
+    #[command(flatten)]
+    pub(crate) target: Target,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ExecArgs {
+    #[command(flatten)]
+    pub(crate) task: TaskArgs,
+    /// Give the command a terminal [default: if standard input and output are one]
+    #[arg(short, long, env = "TEPUI_TTY", conflicts_with = "no_tty")]
+    pub(crate) tty: bool,
+    /// Give the command pipes, even where standard input and output are a terminal
+    #[arg(long, env = "TEPUI_NO_TTY")]
+    pub(crate) no_tty: bool,
+    /// Give the command what is typed even without a terminal of its own; pipes and files it always gets
+    #[arg(short, long, env = "TEPUI_INTERACTIVE")]
+    pub(crate) interactive: bool,
+    /// Run as this user [default: the task's]
+    #[arg(short, long, env = "TEPUI_EXEC_USER")]
+    pub(crate) user: Option<String>,
+    /// The command and its arguments
+    #[arg(required = true, last = true, value_name = "CMD")]
+    pub(crate) command: Vec<String>,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct LogsArgs {
+    #[command(flatten)]
+    pub(crate) task: TaskArgs,
+    /// Go on until the task has ended
+    #[arg(short, long, env = "TEPUI_FOLLOW")]
+    pub(crate) follow: bool,
+    /// Only standard output
+    #[arg(long, env = "TEPUI_STDOUT", conflicts_with = "stderr")]
+    pub(crate) stdout: bool,
+    /// Only standard error
+    #[arg(long, env = "TEPUI_STDERR")]
+    pub(crate) stderr: bool,
 }
 
 #[derive(Debug, Clone, Args)]

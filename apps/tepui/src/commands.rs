@@ -5,9 +5,13 @@ pub(crate) mod cluster;
 pub(crate) mod demo;
 pub(crate) mod demo_executor;
 pub(crate) mod dev;
+pub(crate) mod exec;
 pub(crate) mod lists;
+pub(crate) mod logs;
+mod place;
 pub(crate) mod run;
 pub(crate) mod tasks;
+mod terminal;
 pub(crate) mod why;
 
 use anyhow::{Context, anyhow};

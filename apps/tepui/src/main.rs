@@ -89,6 +89,8 @@ fn perform(command: Command) -> anyhow::Result<ExitCode> {
         }
         Command::Dev(args) => on_tokio(commands::dev::run(args)),
         Command::Run(args) => on_tokio(commands::run::run(args)),
+        Command::Exec(args) => on_tokio(commands::exec::exec(args)),
+        Command::Logs(args) => on_tokio(commands::logs::logs(args)),
         Command::Ps(args) => on_tokio(commands::lists::tasks(args)),
         Command::Agents(args) => on_tokio(commands::lists::agents(args)),
         Command::Frameworks(args) => on_tokio(commands::lists::frameworks(args)),

@@ -4,6 +4,7 @@
 //! Owns finding the leader among several masters, following its redirects, RecordIO streams and stream ids.
 //! Never hides an answer: what a master refuses is an [`Error::Refused`] with its status and text.
 
+pub mod agent;
 mod credential;
 pub mod download;
 pub mod executor;

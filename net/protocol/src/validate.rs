@@ -15,6 +15,7 @@ pub mod framework;
 pub mod id;
 pub mod master;
 pub mod operation;
+pub mod process_io;
 pub mod quota;
 pub mod registration;
 pub mod resources;

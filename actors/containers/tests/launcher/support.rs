@@ -83,6 +83,15 @@ impl Bench {
         spec
     }
 
+    /// Where a container that [`Self::shell`] described has its record and its socket.
+    pub(crate) fn runtime_dir(&self, container_id: &str) -> PathBuf {
+        self.dir.path().join("run").join(container_id)
+    }
+
+    pub(crate) fn sandbox(&self, container_id: &str) -> PathBuf {
+        self.dir.path().join("sandboxes").join(container_id)
+    }
+
     pub(crate) async fn launch(&self, spec: LaunchSpec) -> Result<Running, Error> {
         if let Some(owner) = &spec.credentials {
             sandbox::prepare_sandbox(&spec.sandbox, Some(owner)).unwrap();

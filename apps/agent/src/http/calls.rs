@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use actix_web::http::header::CONTENT_TYPE;
-use tepui_http::{Incoming, MediaType, Reply};
+use tepui_http::{Incoming, Reply};
 use tepui_messages::agent::{ExecutorState, NodeState};
 use tepui_protocol::{
     acls::Subject,
@@ -18,24 +17,24 @@ use tepui_protocol::{
 };
 
 use super::{
-    Api, access, containers, metrics,
+    Api, access, attach, containers, metrics, negotiation,
     state::{Measured, NANOS_PER_SECOND, whole_seconds},
 };
-
-const RECORDIO: &[u8] = b"application/recordio";
 
 /// Answers one call.
 pub(super) async fn call(api: &Api, request: Incoming, subject: &Subject) -> Result<Reply, Reply> {
     let node = api.node_state().await?;
     request.expect_method(&["POST"])?;
-    let media = request_type(&request)?;
-    let call: Call = media.decode(&request.body)?;
+    let form = negotiation::of_request(&request.headers)?;
+    let answer = negotiation::of_answer(&request.headers)?;
+    let call: Call = form.message.decode(&request.body)?;
     validate::agent::call(&call).map_err(|reason| {
         Reply::bad_request(format!("Failed to validate agent::Call: {reason}"))
     })?;
-    let media = MediaType::of_answer(&request.headers)?;
-    access::authorize(subject, &call, &node)?;
     let kind = call.r#type();
+    negotiation::check(kind, form, answer)?;
+    let media = answer.message;
+    access::authorize(subject, &call, &node)?;
     if let Some(response) = of_node(kind, &access::seen(subject, Arc::clone(&node))) {
         return Ok(media.reply(&response));
     }
@@ -66,23 +65,10 @@ pub(super) async fn call(api: &Api, request: Incoming, subject: &Subject) -> Res
         | call::Type::KillNestedContainer
         | call::Type::RemoveContainer
         | call::Type::RemoveNestedContainer => containers::call(api, call, media).await,
-        kind => Err(about_containers(&call, kind, &node)),
+        call::Type::AttachContainerOutput => attach::output(api, call, &node, answer).await,
+        call::Type::LaunchNestedContainerSession => attach::session(api, call, answer).await,
+        kind => Err(of_providers(kind)),
     }
-}
-
-/// As on the master, and RecordIO for streaming calls, of which there are none here yet.
-fn request_type(request: &Incoming) -> Result<MediaType, Reply> {
-    let given = request.headers.get(CONTENT_TYPE);
-    if given.is_some_and(|given| given.as_bytes() == RECORDIO) {
-        return Err(unsupported("streaming calls (application/recordio)"));
-    }
-    MediaType::of_request(&request.headers).map_err(|refused| match refused.status() {
-        415 => Reply::text(
-            415,
-            "Expecting 'Content-Type' of application/json or application/x-protobuf or application/recordio",
-        ),
-        _ => refused,
-    })
 }
 
 /// Calls that the node's state answers.
@@ -294,45 +280,16 @@ fn nested_container(measured: Measured) -> get_containers::Container {
     }
 }
 
-/// Calls about single containers: refused as Mesos does where the container is not there, and as not supported
-/// where it is.
-fn about_containers(call: &Call, kind: call::Type, node: &NodeState) -> Reply {
-    let known = |id: &ContainerId| id.parent.is_none() && is_container(node, id);
-    let missing = |id: Option<&ContainerId>| id.filter(|id| !known(id)).map(dotted);
-    let not_found = |id: String| Reply::text(404, format!("Container {id} cannot be found"));
-    let refused = match kind {
-        call::Type::AttachContainerOutput => {
-            let id = call.attach_container_output.as_ref();
-            missing(id.map(|it| &it.container_id)).map(not_found)
-        }
-        call::Type::LaunchNestedContainerSession => {
-            let id = call.launch_nested_container_session.as_ref();
-            orphan(id.map(|it| &it.container_id), node)
-        }
+/// Calls about resource providers, of which there are none, and those that a later Mesos may have.
+fn of_providers(kind: call::Type) -> Reply {
+    match kind {
         call::Type::AddResourceProviderConfig
         | call::Type::UpdateResourceProviderConfig
-        | call::Type::RemoveResourceProviderConfig => Some(Reply::text(
-            500,
-            "Missing required flag --resource_provider_config_dir",
-        )),
-        _ => None,
-    };
-    refused.unwrap_or_else(|| unsupported(kind.as_str_name()))
-}
-
-/// The refusal of a launch below a container that is not there.
-fn orphan(id: Option<&ContainerId>, node: &NodeState) -> Option<Reply> {
-    let parent = id?.parent.as_deref()?;
-    let known = parent.parent.is_none() && is_container(node, parent);
-    (!known).then(|| {
-        let parent = dotted(parent);
-        Reply::bad_request(format!("Parent container {parent} does not exist"))
-    })
-}
-
-fn is_container(node: &NodeState, id: &ContainerId) -> bool {
-    let mut executors = node.frameworks.iter().flat_map(|it| &it.executors);
-    executors.any(|executor| executor.container_id == *id)
+        | call::Type::RemoveResourceProviderConfig => {
+            Reply::text(500, "Missing required flag --resource_provider_config_dir")
+        }
+        kind => unsupported(kind.as_str_name()),
+    }
 }
 
 /// As Mesos prints nested ids: `parent.child`.

@@ -27,6 +27,7 @@ pub(super) async fn call(api: &Api, call: Call, media: MediaType) -> Result<Repl
                 command: asked.command,
                 container: asked.container,
                 resources: asked.resources,
+                is_session: false,
             };
             Ok(plain(api.ask(message).await?))
         }
@@ -37,6 +38,7 @@ pub(super) async fn call(api: &Api, call: Call, media: MediaType) -> Result<Repl
                 command: asked.command,
                 container: asked.container,
                 resources: Vec::new(),
+                is_session: false,
             };
             Ok(plain(api.ask(message).await?))
         }

@@ -42,3 +42,54 @@ fn calls() {
         assert_eq!(call(&message).err().unwrap_or_default(), expected, "{text}");
     }
 }
+
+/// What all calls about containers within others have in common, and what their launches add.
+#[test]
+fn calls_about_nested_containers() {
+    let parent = r#""parent":{"value":"b"}"#;
+    let told = |kind: &str, body: &str| {
+        let field = kind.to_lowercase();
+        let text = format!(r#"{{"type":"{kind}","{field}":{{{body}}}}}"#);
+        let message = json::decode(text.as_bytes(), &Limits::HTTP).expect(&text);
+        call(&message).err().unwrap_or_default()
+    };
+    for kind in [
+        "LAUNCH_NESTED_CONTAINER",
+        "LAUNCH_NESTED_CONTAINER_SESSION",
+        "WAIT_NESTED_CONTAINER",
+        "KILL_NESTED_CONTAINER",
+        "REMOVE_NESTED_CONTAINER",
+    ] {
+        let field = kind.to_lowercase();
+        let bare = format!(r#"{{"type":"{kind}"}}"#);
+        let message = json::decode(bare.as_bytes(), &Limits::HTTP).expect(&bare);
+        let expected = format!("Expecting '{field}' to be present");
+        assert_eq!(call(&message), Err(expected), "{bare}");
+        let id = |inner: &str| told(kind, &format!(r#""container_id":{{{inner}}}"#));
+        let expected = format!(
+            "'{field}.container_id' is invalid: 'ContainerID.value' 'no spaces allowed' contains invalid characters"
+        );
+        assert_eq!(id(r#""value":"no spaces allowed""#), expected);
+        let expected = format!("Expecting '{field}.container_id.parent' to be present");
+        assert_eq!(id(r#""value":"a""#), expected);
+        assert_eq!(id(&format!(r#""value":"a",{parent}"#)), "");
+        let deeper = r#""value":"a","parent":{"value":"b","parent":{"value":"c"}}"#;
+        assert_eq!(id(deeper), "", "any number of parents");
+    }
+    for kind in ["LAUNCH_NESTED_CONTAINER", "LAUNCH_NESTED_CONTAINER_SESSION"] {
+        let field = kind.to_lowercase();
+        let id = format!(r#""container_id":{{"value":"a",{parent}}}"#);
+        let variable = r#""command":{"value":"exit 0","environment":{"variables":[{"name":"ENV_VAR_KEY","type":"VALUE"}]}}"#;
+        let expected = format!(
+            "'{field}.command' is invalid: Environment variable 'ENV_VAR_KEY' of type 'VALUE' must have a value set"
+        );
+        assert_eq!(told(kind, &format!("{id},{variable}")), expected);
+        let shared = r#""container":{"type":"MESOS","linux_info":{"share_cgroups":true}}"#;
+        assert_eq!(told(kind, &format!("{id},{shared}")), "");
+        let docker = r#""container":{"type":"DOCKER"}"#;
+        let expected = format!(
+            "'{field}.container' is invalid: DockerInfo 'docker' is not set for DOCKER typed ContainerInfo"
+        );
+        assert_eq!(told(kind, &format!("{id},{docker}")), expected);
+    }
+}
