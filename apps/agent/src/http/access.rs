@@ -75,6 +75,12 @@ pub(super) fn expect_allowed(subject: &Subject, action: Action) -> Result<(), Re
     expect(subject.may(action, None))
 }
 
+/// Whether there are files that the subject may not read.
+pub(super) fn limits_files(subject: &Subject) -> bool {
+    let logs = subject.may(Action::AccessMesosLogs, None);
+    !logs || !subject.may_all(Action::AccessSandboxes)
+}
+
 /// Whether a file may be read: logs, and sandboxes by the user of their executor. Mesos answers without a text here.
 ///
 /// # Errors
