@@ -5,7 +5,10 @@ use tepui_protocol::{
     v1::{CommandInfo, TaskInfo, TaskState, task_status::Reason},
 };
 
-use crate::testing::{Node, group_order, pod, task};
+use crate::{
+    effect::Effect,
+    testing::{Node, executor_task, group_order, pod, task},
+};
 
 /// Tasks may only run as `web`.
 fn only_web() -> Node {
@@ -52,4 +55,17 @@ fn one_task_that_may_not_run_ends_its_group() {
         .collect();
     let (state, reason) = (TaskState::TaskError, Reason::TaskGroupUnauthorized);
     assert_eq!(ended, [("a", state, reason), ("b", state, reason)]);
+}
+
+#[test]
+fn the_master_hears_that_an_executor_it_waits_for_will_not_come() {
+    let mut node = only_web();
+    node.run(executor_task("t"));
+    let exited = node.said.iter().filter_map(|said| match said {
+        Effect::SendExited(exited) => Some(exited.executor_id.value.clone()),
+        _ => None,
+    });
+    assert_eq!(exited.collect::<Vec<_>>(), ["e"]);
+    assert_eq!(node.drain()[0].state(), TaskState::TaskError);
+    assert!(node.core.state().frameworks.is_empty());
 }

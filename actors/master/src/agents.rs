@@ -65,11 +65,10 @@ impl MasterCore {
             tracing::warn!(%address, reason, "agent refused");
             return self.refuse_agent(token, &reason, false, turn);
         }
-        if let Err(reason) = self.check_domain(&request.agent_info) {
-            tracing::warn!(%address, reason, "agent refused");
-            return self.refuse_agent(token, reason, false, turn);
-        }
-        if let Err(reason) = self.authorize_agent(&request.agent_info) {
+        let domain = self.check_domain(&request.agent_info);
+        let allowed = domain.map_err(str::to_string);
+        let allowed = allowed.and_then(|()| self.authorize_agent(&request.agent_info));
+        if let Err(reason) = allowed {
             tracing::warn!(%address, reason, "agent refused");
             return self.refuse_agent(token, &reason, false, turn);
         }

@@ -117,44 +117,26 @@ impl MasterCore {
         needs.find(|(action, object)| !acls.allows(*action, principal, object.as_deref()))
     }
 
+    /// One that is not known cannot be ended, so nothing is asked for it.
+    fn of_teardown(&self, call: &Call) -> Vec<Need> {
+        let id = call.teardown.as_ref().map(|body| &body.framework_id.value);
+        let framework = id.and_then(|id| self.frameworks.get(id));
+        let owner = framework.map(|framework| framework.info().principal.clone());
+        let need = owner.map(|owner| (Action::TeardownFrameworks, Some(owner.unwrap_or_default())));
+        need.into_iter().collect()
+    }
+
     /// A call without a rule here does not compile.
     fn of_call(&self, kind: Type, call: &Call) -> Vec<Need> {
         let whole = |action| vec![(action, None)];
-        let roles = |action, roles: Vec<&str>| {
+        let roles = |action| {
             let named = |role: &str| (action, Some(role.to_string()));
-            roles.into_iter().map(named).collect()
+            roles_of(call).map(named).collect()
         };
         match kind {
-            Type::Teardown => {
-                let id = call.teardown.as_ref().map(|body| &body.framework_id.value);
-                let framework = id.and_then(|id| self.frameworks.get(id));
-                // One that is not known cannot be ended.
-                let owner = framework.map(|framework| framework.info().principal.clone());
-                let named = |owner: Option<String>| {
-                    (Action::TeardownFrameworks, Some(owner.unwrap_or_default()))
-                };
-                owner.map(named).into_iter().collect()
-            }
-            Type::UpdateWeights => {
-                let infos = call.update_weights.iter().flat_map(|it| &it.weight_infos);
-                roles(
-                    Action::UpdateWeights,
-                    infos.map(|info| info.role()).collect(),
-                )
-            }
-            Type::UpdateQuota => {
-                let configs = call.update_quota.iter().flat_map(|it| &it.quota_configs);
-                let named = configs.map(|config| config.role.as_str()).collect();
-                roles(Action::UpdateQuotas, named)
-            }
-            Type::SetQuota => {
-                let requests = call.set_quota.iter().map(|set| set.quota_request.role());
-                roles(Action::UpdateQuotas, requests.collect())
-            }
-            Type::RemoveQuota => {
-                let removed = call.remove_quota.iter().map(|body| body.role.as_str());
-                roles(Action::UpdateQuotas, removed.collect())
-            }
+            Type::Teardown => self.of_teardown(call),
+            Type::UpdateWeights => roles(Action::UpdateWeights),
+            Type::UpdateQuota | Type::SetQuota | Type::RemoveQuota => roles(Action::UpdateQuotas),
             Type::UpdateMaintenanceSchedule => whole(Action::UpdateMaintenanceSchedules),
             Type::StartMaintenance => whole(Action::StartMaintenances),
             Type::StopMaintenance => whole(Action::StopMaintenances),
@@ -202,6 +184,17 @@ impl MasterCore {
             | Type::GetQuota => Vec::new(),
         }
     }
+}
+
+/// The roles whose weight or quota the call changes.
+fn roles_of(call: &Call) -> impl Iterator<Item = &str> {
+    let weights = call.update_weights.iter().flat_map(|it| &it.weight_infos);
+    let configs = call.update_quota.iter().flat_map(|it| &it.quota_configs);
+    let set = call.set_quota.iter().map(|it| it.quota_request.role());
+    let removed = call.remove_quota.iter().map(|it| it.role.as_str());
+    let updated = configs.map(|config| config.role.as_str());
+    let weighted = weights.map(|info| info.role());
+    weighted.chain(updated).chain(set).chain(removed)
 }
 
 /// What an operation needs. Each object is asked for once.

@@ -54,6 +54,29 @@ fn a_question_waits_for_the_change_it_must_see() {
 }
 
 #[test]
+fn an_answer_that_is_kept_is_given_to_its_viewer_alone() {
+    TestStage::run(4, async |stage| {
+        let view = start(stage);
+        view.tell(Follow(vec![change(1), change(2)])).unwrap();
+        let acls = r#"{"view_frameworks": [{"principals": {"values": ["eve"]}, "users": {"type": "NONE"}}]}"#;
+        let acls = std::sync::Arc::new(tepui_protocol::acls::Acls::from_json(acls).unwrap());
+        let asked_by = |principal: &str| Query {
+            viewer: Some(Subject {
+                acls: std::sync::Arc::clone(&acls),
+                principal: Some(principal.to_owned()),
+            }),
+            ..frameworks(2)
+        };
+        // Twice, so that each finds what the others left.
+        for _ in 0..2 {
+            assert_eq!(count(&view.ask(frameworks(2)).await.unwrap()), 1);
+            assert_eq!(count(&view.ask(asked_by("eve")).await.unwrap()), 0);
+            assert_eq!(count(&view.ask(asked_by("ops")).await.unwrap()), 1);
+        }
+    });
+}
+
+#[test]
 fn questions_beyond_the_bound_are_refused() {
     TestStage::run(2, async |stage| {
         let view = start(stage);

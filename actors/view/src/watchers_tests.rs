@@ -113,3 +113,43 @@ fn a_slow_watcher_is_cut_off_and_the_others_go_on() {
     assert_eq!(watchers.beat(NOW + interval() + 1).unwrap(), None);
     assert!(watchers.is_empty(), "a closed stream is forgotten");
 }
+
+#[test]
+fn a_watcher_hears_only_of_what_it_may_view_and_its_stream_goes_on() {
+    let acls = r#"{"view_frameworks": [{"principals": {"type": "ANY"}, "users": {"values": ["web"]}},
+        {"principals": {"type": "ANY"}, "users": {"type": "NONE"}}]}"#;
+    let viewer = Subject {
+        acls: std::sync::Arc::new(tepui_protocol::acls::Acls::from_json(acls).unwrap()),
+        principal: None,
+    };
+    let of = |name: &str, user: &str| {
+        let mut record = (*scene::framework(name, &["dev"])).clone();
+        record.info.user = user.to_owned();
+        Change::FrameworkAdded(std::sync::Arc::new(record))
+    };
+    for encoding in [Encoding::Json, Encoding::Protobuf] {
+        let mut world = scene::world([of("before-root", "root"), of("before-web", "web")]);
+        let mut watchers = Watchers::default();
+        let (everything, mut all) = watch(encoding, 10);
+        let (mut limited, mut some) = watch(encoding, 10);
+        limited.viewer = Some(viewer.clone());
+        watchers.open(everything, &world, NOW).unwrap();
+        watchers.open(limited, &world, NOW).unwrap();
+        for change in [of("later-root", "root"), of("later-web", "web")] {
+            assert!(world.apply(&change));
+            watchers.tell(&world, &change).unwrap();
+        }
+        let text = |records: Vec<Bytes>| {
+            let texts = records
+                .iter()
+                .map(|it| String::from_utf8_lossy(it).into_owned());
+            texts.collect::<Vec<_>>()
+        };
+        let (all, some) = (text(arrived(&mut all)), text(arrived(&mut some)));
+        assert_eq!((all.len(), some.len()), (4, 3));
+        assert!(all.concat().contains("later-root") && all[0].contains("before-root"));
+        assert!(some[0].contains("before-web") && some[2].contains("later-web"));
+        assert!(!some.concat().contains("-root"), "{some:?}");
+        assert_eq!(watchers.len(), 2);
+    }
+}

@@ -206,8 +206,11 @@ impl Api {
         subject: &Subject,
     ) -> Result<Reply, Reply> {
         let path = request.parameter("path").unwrap_or_default();
-        let node = self.ask(GetNodeState).await?;
-        access::expect_file(subject, &node, path)?;
+        // Logs are read where the node does not answer, too.
+        if access::limits_files(subject) {
+            let node = self.ask(GetNodeState).await?;
+            access::expect_file(subject, &node, path)?;
+        }
         Ok(match route {
             Route::Browse => self.files.browse(request).await,
             Route::Read => self.files.read_text(request).await,

@@ -8,7 +8,7 @@ use tepui_messages::agent::{ExecutorState, FrameworkState, NodeState};
 use tepui_protocol::{
     acls::{Action, Subject, user_of_executor},
     v1::{
-        CommandInfo, ContainerId, FrameworkInfo, Task,
+        ContainerId, FrameworkInfo, Task,
         agent::{Call, call::Type},
     },
 };
@@ -73,6 +73,12 @@ pub(super) fn enter(api: &Api, route: Route, request: &Incoming) -> Result<Subje
 /// The 403 to answer.
 pub(super) fn expect_allowed(subject: &Subject, action: Action) -> Result<(), Reply> {
     expect(subject.may(action, None))
+}
+
+/// Whether there are files that the subject may not read.
+pub(super) fn limits_files(subject: &Subject) -> bool {
+    let logs = subject.may(Action::AccessMesosLogs, None);
+    !logs || !subject.may_all(Action::AccessSandboxes)
 }
 
 /// Whether a file may be read: logs, and sandboxes by the user of their executor. Mesos answers without a text here.
@@ -149,101 +155,79 @@ pub(super) fn authorize(subject: &Subject, call: &Call, node: &NodeState) -> Res
 
 /// Nested ones belong to the user of the executor around them; others to nobody.
 fn may_about_container(subject: &Subject, call: &Call, node: &NodeState) -> bool {
-    let of = |id: Option<&ContainerId>, nested: Action, alone: Action| match id {
-        Some(id) => match holder(node, id) {
-            Some(user) => subject.may(nested, Some(user)),
-            None => subject.may(alone, None),
-        },
-        None => true,
+    let Some(id) = container_of(call) else {
+        return true;
     };
-    let wait = |id| {
-        of(
-            id,
-            Action::WaitNestedContainers,
-            Action::WaitStandaloneContainers,
-        )
-    };
-    let kill = |id| {
-        of(
-            id,
-            Action::KillNestedContainers,
-            Action::KillStandaloneContainers,
-        )
-    };
-    let remove = |id| {
-        of(
-            id,
-            Action::RemoveNestedContainers,
-            Action::RemoveStandaloneContainers,
-        )
-    };
-    let attach = |id: Option<&ContainerId>, action| {
-        id.is_none_or(|id| subject.may(action, holder(node, id)))
-    };
-    let launch = |id: &ContainerId, command: Option<&CommandInfo>| {
-        let Some(user) = holder(node, id) else {
-            return subject.may(Action::LaunchStandaloneContainers, None);
-        };
-        let as_user = Action::LaunchNestedContainersAsUser;
-        let under = Action::LaunchNestedContainersUnderParentWithUser;
-        subject.may(under, Some(user)) && may_run(subject, as_user, command)
+    let holder = holder(node, id);
+    let of = |nested: Action, alone: Action| match holder {
+        Some(user) => subject.may(nested, Some(user)),
+        None => subject.may(alone, None),
     };
     match call.r#type() {
-        Type::LaunchContainer => {
-            let body = call.launch_container.as_ref();
-            body.is_none_or(|it| launch(&it.container_id, it.command.as_ref()))
-        }
-        Type::LaunchNestedContainer => {
-            let body = call.launch_nested_container.as_ref();
-            body.is_none_or(|it| launch(&it.container_id, it.command.as_ref()))
-        }
+        Type::WaitContainer | Type::WaitNestedContainer => of(
+            Action::WaitNestedContainers,
+            Action::WaitStandaloneContainers,
+        ),
+        Type::KillContainer | Type::KillNestedContainer => of(
+            Action::KillNestedContainers,
+            Action::KillStandaloneContainers,
+        ),
+        Type::RemoveContainer | Type::RemoveNestedContainer => of(
+            Action::RemoveNestedContainers,
+            Action::RemoveStandaloneContainers,
+        ),
+        Type::AttachContainerInput => subject.may(Action::AttachContainersInput, holder),
+        Type::AttachContainerOutput => subject.may(Action::AttachContainersOutput, holder),
         Type::LaunchNestedContainerSession => {
-            let body = call.launch_nested_container_session.as_ref();
-            body.is_none_or(|it| {
-                let as_user = Action::LaunchNestedContainerSessionsAsUser;
-                let under = Action::LaunchNestedContainerSessionsUnderParentWithUser;
-                subject.may(under, holder(node, &it.container_id))
-                    && may_run(subject, as_user, it.command.as_ref())
-            })
-        }
-        Type::WaitContainer => wait(call.wait_container.as_ref().map(|it| &it.container_id)),
-        Type::WaitNestedContainer => wait(
-            call.wait_nested_container
-                .as_ref()
-                .map(|it| &it.container_id),
-        ),
-        Type::KillContainer => kill(call.kill_container.as_ref().map(|it| &it.container_id)),
-        Type::KillNestedContainer => kill(
-            call.kill_nested_container
-                .as_ref()
-                .map(|it| &it.container_id),
-        ),
-        Type::RemoveContainer => remove(call.remove_container.as_ref().map(|it| &it.container_id)),
-        Type::RemoveNestedContainer => remove(
-            call.remove_nested_container
-                .as_ref()
-                .map(|it| &it.container_id),
-        ),
-        Type::AttachContainerInput => {
-            let body = call.attach_container_input.as_ref();
-            attach(
-                body.and_then(|it| it.container_id.as_ref()),
-                Action::AttachContainersInput,
-            )
+            let under = Action::LaunchNestedContainerSessionsUnderParentWithUser;
+            let as_user = Action::LaunchNestedContainerSessionsAsUser;
+            subject.may(under, holder) && may_run(subject, as_user, call)
         }
         _ => {
-            let body = call.attach_container_output.as_ref();
-            attach(
-                body.map(|it| &it.container_id),
-                Action::AttachContainersOutput,
-            )
+            let under = Action::LaunchNestedContainersUnderParentWithUser;
+            let as_user = Action::LaunchNestedContainersAsUser;
+            of(under, Action::LaunchStandaloneContainers)
+                && (holder.is_none() || may_run(subject, as_user, call))
         }
     }
 }
 
-/// As which user a command would run; without one, as any.
-fn may_run(subject: &Subject, action: Action, command: Option<&CommandInfo>) -> bool {
-    command.is_none_or(|command| subject.may(action, command.user.as_deref()))
+/// The container that a call is about.
+fn container_of(call: &Call) -> Option<&ContainerId> {
+    macro_rules! first {
+        ($($body:ident),*) => {
+            None$(.or_else(|| call.$body.as_ref().map(|body| &body.container_id)))*
+        };
+    }
+    let attached = call.attach_container_input.as_ref();
+    let attached = attached.and_then(|body| body.container_id.as_ref());
+    attached.or_else(|| {
+        first!(
+            attach_container_output,
+            launch_container,
+            launch_nested_container,
+            launch_nested_container_session,
+            wait_container,
+            wait_nested_container,
+            kill_container,
+            kill_nested_container,
+            remove_container,
+            remove_nested_container
+        )
+    })
+}
+
+/// As which user the command of a launch would run; without a name of its own, as any. Without a command nothing is asked.
+fn may_run(subject: &Subject, action: Action, call: &Call) -> bool {
+    let alone = call.launch_container.as_ref().map(|it| &it.command);
+    let nested = call.launch_nested_container.as_ref().map(|it| &it.command);
+    let session = call
+        .launch_nested_container_session
+        .as_ref()
+        .map(|it| &it.command);
+    let commands = [alone, nested, session];
+    let mut commands = commands.into_iter().filter_map(|command| command?.as_ref());
+    commands.all(|command| subject.may(action, command.user.as_deref()))
 }
 
 /// The user of the executor whose container this is, or is within.

@@ -5,7 +5,7 @@ use tepui_http::Credentials;
 use tepui_messages::agent::ExecutorPhase;
 use tepui_protocol::{
     acls::{AUTHORIZABLE_PATHS, Acls},
-    v1::{ExecutorId, ExecutorInfo, FrameworkId, TaskId},
+    v1::{CommandInfo, ExecutorId, ExecutorInfo, FrameworkId, TaskId},
 };
 
 use super::*;
