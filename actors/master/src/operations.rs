@@ -55,9 +55,10 @@ impl MasterCore {
             }
             return;
         }
-        match self.check_group(id, &group, &pool.agent_id, &pool.remaining) {
+        let users = group.task_group.tasks.len() + 1;
+        match self.check_group(id, &group, &pool.agent_id, &pool.on_hand(users)) {
             Ok(needed) => {
-                pool.remaining -= &needed;
+                self.take_from(pool, id, &needed, turn);
                 self.run_group(id, group, &pool.agent_id, turn);
             }
             Err(message) => self.refuse_group(id, &group, &message, turn),
