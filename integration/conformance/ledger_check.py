@@ -43,7 +43,7 @@ REASONS = {
     "port-mapping": "the isolator that needs a patched kernel and libnl; Mesos does not build it by default",
     "perf-tool": "parses the output of the perf program",
     "resource-provider": "resource providers, which are processes of their own beside the agent; a Tepui agent has its own resources only",
-    "old-agent": "an agent of a Mesos before 1.3 that lacks a capability; only Tepui's agents register, and all have it",
+    "old-agent": "an agent of an earlier Mesos, or what one left on its disk; only Tepui's agents register, each with every capability",
     "benchmark": "prints figures and asserts nothing; integration/bench measures",
     "mesos-disabled": "disabled in Mesos itself (DISABLED_)",
 }

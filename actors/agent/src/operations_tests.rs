@@ -187,6 +187,20 @@ fn an_order_that_comes_twice_is_applied_once() {
 }
 
 #[test]
+fn what_is_kept_is_what_is_reserved_after_each_order() {
+    let mut node = node();
+    let kept = |node: &Node| Resources::from_proto_unchecked(&node.kept.resources).to_string();
+    assert_eq!(kept(&node), "{}");
+    apply(&mut node, &reserve(1, 1.0));
+    let reserved = "(reservations: [(DYNAMIC,a/b,p)])";
+    assert_eq!(kept(&node), format!("cpus{reserved}:1; disk{reserved}:100"));
+    let back =
+        json!({"type": "UNRESERVE", "unreserve": {"resources": [self::reserved("cpus", 1.0)]}});
+    apply(&mut node, &order(2, back));
+    assert_eq!(kept(&node), format!("disk{reserved}:100"));
+}
+
+#[test]
 fn an_order_that_comes_again_in_a_later_life_is_applied_once() {
     let mut node = node();
     apply(&mut node, &reserve(1, 1.0));

@@ -96,3 +96,26 @@ fn an_agent_that_describes_itself_anew_is_refused_by_nobody() {
     scene.tell(agent_added(info, parse(total)));
     assert_eq!(scene.takers(), [("f".to_owned(), "1".to_owned())]);
 }
+
+#[test]
+fn what_one_framework_reserved_and_declines_goes_to_another_of_its_role() {
+    let mut scene = Scene::new();
+    scene.add_agent("1", "cpus:2;mem:512");
+    scene.add_framework("f1", &["r"]);
+    assert_eq!(scene.takers().len(), 1);
+    scene.add_framework("f2", &["r"]);
+    scene.tell(WorldChange::Converted {
+        agent_id: agent_id("1"),
+        consumed: allocation("f1", "r", parse("cpus:1;mem:512")),
+        converted: parse("cpus(r):1;mem(r):512").into(),
+        total: parse("cpus:1;cpus(r):1;mem(r):512"),
+    });
+    let all = "cpus:1;cpus(r):1;mem(r):512";
+    scene.decline("f1", "r", "1", all, Duration::from_secs(60));
+    let offers = scene.offers();
+    assert_eq!(offers.len(), 1);
+    let (framework, role, _, resources) = &offers[0];
+    assert_eq!((framework.as_str(), role.as_str()), ("f2", "r"));
+    let reserved = "cpus(reservations: [(STATIC,r)]):1; mem(reservations: [(STATIC,r)]):512";
+    assert!(resources.contains(reserved), "{resources}");
+}

@@ -34,7 +34,12 @@ pub(crate) struct Pool {
     pub(crate) remaining: Resources,
     /// Volumes that were resized: not for this call.
     pub(crate) resized: Resources,
+    /// A copy of each shared volume that a task of this call has: others may have more.
+    shared: Resources,
 }
+
+/// Copies of one shared volume that one launch may ask for.
+const MAX_COPIES: usize = 1_000;
 
 impl Pool {
     /// Something of it, as the allocator knows it.
@@ -44,6 +49,29 @@ impl Pool {
             role: self.role.clone(),
             resources: without_allocation(&resources.to_proto()),
         }
+    }
+
+    /// What a launch of so many users may ask for: the rest, and of what is shared a copy for each.
+    pub(crate) fn on_hand(&self, users: usize) -> Resources {
+        let mut all = self.remaining.clone();
+        for entry in self.remaining.shared().iter().chain(&self.shared) {
+            for _ in 0..users.min(MAX_COPIES) {
+                all.add_entry(entry);
+            }
+        }
+        all
+    }
+
+    /// Takes what is needed, and tells what of that were further copies, which the allocator did not give.
+    pub(crate) fn take(&mut self, needed: &Resources) -> Resources {
+        let copies = &needed.shared() - &self.remaining;
+        for entry in &needed.shared() {
+            if !self.shared.contains_entry(entry) {
+                self.shared.add_entry(entry);
+            }
+        }
+        self.remaining -= &(needed - &copies);
+        copies
     }
 }
 
@@ -209,14 +237,31 @@ impl MasterCore {
         if let Err(message) = self.authorize_task(id, &task) {
             return self.refuse_task(id, &task, error, Reason::TaskUnauthorized, message, turn);
         }
-        let needed = match self.check_task(id, &task, &pool.agent_id, &pool.remaining) {
+        let needed = match self.check_task(id, &task, &pool.agent_id, &pool.on_hand(2)) {
             Ok(needed) => needed,
             Err(message) => {
                 return self.refuse_task(id, &task, error, Reason::TaskInvalid, message, turn);
             }
         };
-        pool.remaining -= &needed;
+        self.take_from(pool, id, &needed, turn);
         self.run(id, task, &pool.agent_id, turn);
+    }
+
+    /// Takes what a launch needs; of further copies of shared volumes the allocator hears by this.
+    pub(crate) fn take_from(
+        &self,
+        pool: &mut Pool,
+        id: &str,
+        needed: &Resources,
+        turn: &mut Turn<'_>,
+    ) {
+        let copies = pool.take(needed);
+        if !copies.is_empty() {
+            turn.allocator(WorldChange::Used {
+                agent_id: pool.agent_id.clone(),
+                allocation: pool.allocation(id, &copies),
+            });
+        }
     }
 
     /// Why nothing can be launched there now.
@@ -322,6 +367,7 @@ fn pool(offers: &[OfferEntry]) -> Pool {
         role: first.role.clone(),
         remaining: Resources::from_proto_unchecked(&resources),
         resized: Resources::new(),
+        shared: Resources::new(),
     }
 }
 

@@ -1,9 +1,9 @@
-use serde_json::json;
+use serde_json::{Value, json};
 use tepui_messages::{allocator::WorldChange, master::Answer};
 
 use crate::stage::{Stage, accept};
 
-fn revive() -> serde_json::Value {
+fn revive() -> Value {
     json!({"type": "REVIVE"})
 }
 
@@ -127,4 +127,59 @@ fn messages_and_executor_shutdowns_go_to_connected_agents_only() {
     stage.call(&fw, message(&node.id));
     stage.call(&fw, shutdown(&node.id));
     assert!(stage.ordered(&node).is_empty());
+}
+
+#[test]
+fn an_update_that_changes_nothing_is_told_to_nobody_and_one_of_constraints_to_the_allocator() {
+    let mut stage = Stage::new();
+    let node = stage.agent("cpus:4;mem:4096");
+    let info = json!({"roles": ["r"], "capabilities": [{"type": "MULTI_ROLE"}]});
+    let fw = stage.subscribe(info);
+    let offer = stage.offer_as(&fw, "r", &node, "cpus:1");
+    stage.accept(&fw, &[&offer], &[crate::stage::task("t", &node, "cpus:1")]);
+    stage.ordered(&node);
+    let known = stage.core.frameworks[&fw.id].info().clone();
+    let known: Value =
+        serde_json::from_slice(&tepui_protocol::codec::json::encode(&known).unwrap()).unwrap();
+    let update = |info: &Value, constraints: Option<Value>| {
+        let mut update = json!({"framework_info": info});
+        if let Some(constraints) = constraints {
+            update["offer_constraints"] = constraints;
+        }
+        json!({"type": "UPDATE_FRAMEWORK", "update_framework": update})
+    };
+    let told = |stage: &mut Stage| {
+        let world = std::mem::take(&mut stage.world).into_iter();
+        let updates = world.filter_map(|change| match change {
+            WorldChange::FrameworkUpdated {
+                info,
+                offer_constraints,
+                ..
+            } => Some((info.name.clone(), offer_constraints.is_some())),
+            _ => None,
+        });
+        updates.collect::<Vec<(String, bool)>>()
+    };
+    told(&mut stage);
+    assert_eq!(stage.call(&fw, update(&known, None)), Answer::OK);
+    assert!(told(&mut stage).is_empty());
+    assert!(stage.ordered(&node).is_empty());
+
+    let constraints = json!({"role_constraints": {"r": {"groups": [{"attribute_constraints": [
+        {"selector": {"attribute_name": "a"}, "predicate": {"exists": {}}}]}]}}});
+    let constrained = update(&known, Some(constraints));
+    assert_eq!(stage.call(&fw, constrained.clone()), Answer::OK);
+    let name = known["name"].as_str().unwrap().to_owned();
+    assert_eq!(told(&mut stage), [(name.clone(), true)]);
+    assert_eq!(stage.call(&fw, constrained), Answer::OK);
+    assert!(told(&mut stage).is_empty());
+    assert_eq!(stage.call(&fw, update(&known, None)), Answer::OK);
+    assert_eq!(told(&mut stage), [(name, false)]);
+
+    let mut renamed = known;
+    renamed["name"] = json!("renamed");
+    stage.ordered(&node);
+    assert_eq!(stage.call(&fw, update(&renamed, None)), Answer::OK);
+    assert_eq!(told(&mut stage), [("renamed".to_owned(), false)]);
+    assert_eq!(stage.ordered(&node), ["update framework"]);
 }

@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 use tepui_messages::allocator::WorldChange;
-use tepui_protocol::resources::Resources;
+use tepui_protocol::{resources::Resources, v1::Resource};
 
 use crate::{
     stage::{Node, Stage, to_json},
@@ -279,6 +279,49 @@ fn a_shared_volume_that_is_destroyed_is_in_no_offer_any_more() {
     stage.propose_seen(seen, &fw.id, "r", &node.id, offered.to_vec());
     assert!(stage.core.offers.is_empty());
     assert!(stage.told(&fw).is_empty());
+}
+
+#[test]
+fn tasks_of_one_call_share_a_volume_and_the_allocator_hears_of_each_further_copy() {
+    let (mut stage, node, fw) = able();
+    let mut info = crate::stage_operations::framework();
+    info["capabilities"] = json!([{"type": "MULTI_ROLE"}, {"type": "SHARED_RESOURCES"}]);
+    let fw = stage.resubscribe(&fw.id, info);
+    let mut shared = volume(64.0);
+    shared["shared"] = json!({});
+    let on_it = |id: &str| {
+        let mut task = crate::stage::task(id, &node, "cpus:0.1;mem:32");
+        task["resources"]
+            .as_array_mut()
+            .unwrap()
+            .push(shared.clone());
+        task
+    };
+    let tasks = [on_it("a"), on_it("b"), on_it("c")];
+    let launch = json!({"type": "LAUNCH", "launch": {"task_infos": tasks}});
+    let changes = stage.operate(&fw, &node, json!([create(shared.clone()), launch]));
+    assert_eq!(stage.ordered(&node), ["CREATE", "run a", "run b", "run c"]);
+    let copies = changes.iter().filter_map(|change| match change {
+        WorldChange::Used { allocation, .. } => Some(allocation.resources.to_vec()),
+        _ => None,
+    });
+    let one = vec![crate::stage::decode(&shared)];
+    let copies: Vec<Vec<Resource>> = copies.collect();
+    assert_eq!(copies, [one.clone(), one], "the first one was created");
+    // What is not shared has no copies.
+    let own = volume(32.0);
+    let two = ["d", "e"].map(|id| {
+        let mut task = crate::stage::task(id, &node, "cpus:0.1;mem:32");
+        let mut own = own.clone();
+        own["disk"]["persistence"]["id"] = json!("own");
+        task["resources"].as_array_mut().unwrap().push(own);
+        task
+    });
+    let mut named = own;
+    named["disk"]["persistence"]["id"] = json!("own");
+    let launch = json!({"type": "LAUNCH", "launch": {"task_infos": two}});
+    stage.operate(&fw, &node, json!([create(named), launch]));
+    assert_eq!(stage.ordered(&node), ["CREATE", "run d"]);
 }
 
 #[test]

@@ -363,6 +363,14 @@ impl MasterCore {
         if !self.frameworks.contains_key(id) {
             return;
         }
+        let record = &self.frameworks[id].record;
+        if record.info == request.info
+            && record.suppressed_roles == request.suppressed_roles
+            && record.offer_constraints == request.offer_constraints
+        {
+            // Nobody needs to hear of it.
+            return;
+        }
         self.forget_refusals_outside(id, &request, turn);
         let framework = self.frameworks.get_mut(id).expect("just looked up");
         framework.record.info = request.info;

@@ -71,9 +71,10 @@ impl MasterCore {
         if let Err(message) = authorized {
             return self.refuse_group(id, &group, Reason::TaskGroupUnauthorized, &message, turn);
         }
-        match self.check_group(id, &group, &pool.agent_id, &pool.remaining) {
+        let users = tasks.len() + 1;
+        match self.check_group(id, &group, &pool.agent_id, &pool.on_hand(users)) {
             Ok(needed) => {
-                pool.remaining -= &needed;
+                self.take_from(pool, id, &needed, turn);
                 self.run_group(id, group, &pool.agent_id, turn);
             }
             Err(message) => {

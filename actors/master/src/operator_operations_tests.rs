@@ -1,9 +1,9 @@
 use serde_json::{Value, json};
-use tepui_messages::master::Answer;
+use tepui_messages::master::{AgentMessage, Answer};
 
 use crate::{
     stage::{Node, Scheduler, Stage},
-    stage_operations::{able, named, reserve, reserved, volume},
+    stage_operations::{TOTAL, able, named, reserve, reserved, volume},
 };
 
 fn call(kind: &str, node: &Node, list: &str, resources: Value) -> Value {
@@ -356,4 +356,34 @@ fn an_agent_that_is_away_is_not_changed() {
             .text
             .ends_with("is not connected; try again when it is back")
     );
+}
+
+#[test]
+fn an_agent_that_leaves_takes_its_reservations_along_and_no_others() {
+    let (mut stage, node, fw) = able();
+    let mut request = stage.agent(TOTAL).request;
+    request.capabilities.clone_from(&node.request.capabilities);
+    let (other, _) = stage.register(request);
+    assert_eq!(
+        stage.operator(reserve_of(&node, reserved("cpus", 1.0))),
+        Answer::ACCEPTED
+    );
+    stage.finish_operations(&node);
+    stage.operate(&fw, &other, json!([reserve(reserved("cpus", 1.0))]));
+    stage.finish_operations(&other);
+    let offer = stage.offer_as(&fw, "r", &other, "mem:64");
+    stage.ordered(&node);
+    stage.told(&fw);
+    let leaves = AgentMessage::Leaves(tepui_protocol::node::AgentLeaves::default());
+    stage.says(&other, leaves);
+    assert!(stage.told(&fw).contains(&format!("RESCIND {offer}")));
+    assert!(!stage.core.agents.contains_key(&other.id));
+    let back = call(
+        "unreserve_resources",
+        &node,
+        "resources",
+        json!([reserved("cpus", 1.0)]),
+    );
+    assert_eq!(stage.operator(back), Answer::ACCEPTED);
+    assert_eq!(stage.ordered(&node), ["UNRESERVE"]);
 }

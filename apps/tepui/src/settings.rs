@@ -354,7 +354,9 @@ fn forgetting(file: &MasterFile) -> anyhow::Result<tepui_master::Forgetting> {
 /// `role[,role…]`, checked for form.
 fn roles(list: &str) -> anyhow::Result<BTreeSet<String>> {
     let mut roles = BTreeSet::new();
-    for role in list.split(',').map(str::trim) {
+    // Mesos lets commas stand beside each other and at the ends.
+    let named = list.split(',').map(str::trim).filter(|it| !it.is_empty());
+    for role in named {
         if let Err(reason) = tepui_protocol::roles::validate(role) {
             bail!("--roles {list}: {reason}; expected roles separated by commas, such as dev,prod");
         }

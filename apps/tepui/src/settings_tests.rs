@@ -82,6 +82,9 @@ fn what_is_wrong_is_said_in_one_line_with_what_was_expected() {
         role.contains("--roles") && role.contains("expected"),
         "{role}"
     );
+    let listed = roles(",abc,,def,").unwrap();
+    assert_eq!(Vec::from_iter(listed), ["abc", "def"]);
+    assert!(roles("foo,.,*").is_err());
     let address = addresses("127.0.0.1").unwrap_err().to_string();
     assert!(address.contains("expected host:port"), "{address}");
 }
