@@ -34,6 +34,8 @@ pub mod cgroups;
 #[cfg(feature = "launcher")]
 mod error;
 #[cfg(feature = "launcher")]
+pub mod images;
+#[cfg(feature = "launcher")]
 pub mod launch;
 #[cfg(feature = "launcher")]
 pub mod launcher;
@@ -75,6 +77,6 @@ pub use process::ProcessId;
 pub use record::{LaunchFailure, Stage};
 #[cfg(feature = "launcher")]
 pub use running::{Exit, Recovered, Running};
-pub use spec::{Capabilities, Credentials, Mount, Rlimit, RlimitKind};
+pub use spec::{Capabilities, Credentials, Mount, Rlimit, RlimitKind, Root, View};
 #[cfg(feature = "launcher")]
 pub use usage::Usage;

@@ -40,6 +40,7 @@ pub fn find(
         source: source.to_owned(),
         target: container_path.to_owned(),
         read_only,
+        no_links: source.is_relative(),
     })
 }
 

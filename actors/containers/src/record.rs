@@ -51,10 +51,11 @@ pub enum Stage {
     Privileges = 11,
     Exec = 12,
     Mount = 13,
+    Root = 18,
 }
 
 impl Stage {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 14] = [
         Self::Spec,
         Self::Claim,
         Self::Fork,
@@ -68,6 +69,7 @@ impl Stage {
         Self::Privileges,
         Self::Exec,
         Self::Mount,
+        Self::Root,
     ];
 
     /// The stage a number stands for.
@@ -90,6 +92,7 @@ impl Stage {
             Self::Privileges => "the privileges of the command could not be limited",
             Self::Exec => "the command could not be executed",
             Self::Mount => "a volume could not be mounted",
+            Self::Root => "the root file system of the command could not be set up",
         }
     }
 }

@@ -4,6 +4,7 @@
 //! unknown tag is refused, not skipped: a shim that ignored a restriction it does not know would start a container
 //! that is less contained than ordered.
 
+use crate::process::ProcessId;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
@@ -96,6 +97,27 @@ pub struct Mount {
     pub target: PathBuf,
     /// With all that is mounted beneath it.
     pub read_only: bool,
+    /// Whether a link on the way to an absolute source is an error: others own parts of that way.
+    pub no_links: bool,
+}
+
+/// A root file system of the command's own, mounted for it and its descendants alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Root {
+    /// An absolute path; `root` in it is where the file system is mounted.
+    pub dir: PathBuf,
+    /// The options of its overlay, with names relative to `dir`; `None` where `root` has everything already.
+    pub overlay: Option<OsString>,
+    /// Where the sandbox appears in it, absolute.
+    pub sandbox: PathBuf,
+}
+
+/// The view of the file system that another command has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct View {
+    pub of: ProcessId,
+    /// Where the sandbox appears in it, absolute.
+    pub sandbox: PathBuf,
 }
 
 /// What the shim is told, once, on its standard input.
@@ -132,6 +154,19 @@ pub struct ShimSpec {
     pub capabilities: Option<Capabilities>,
     /// In this order.
     pub mounts: Vec<Mount>,
+    /// `None`: it sees the machine's.
+    pub root: Option<Root>,
+    /// Instead of a root and mounts of its own.
+    pub view: Option<View>,
+}
+
+impl ShimSpec {
+    /// Where the command itself finds the sandbox.
+    pub fn inner_sandbox(&self) -> &Path {
+        let of_root = self.root.as_ref().map(|root| &root.sandbox);
+        let of_view = self.view.as_ref().map(|view| &view.sandbox);
+        of_root.or(of_view).unwrap_or(&self.sandbox)
+    }
 }
 
 /// Why bytes are not a spec.
@@ -172,6 +207,8 @@ mod tag {
     pub(super) const NO_NEW_PRIVS: u8 = 15;
     pub(super) const CAPABILITIES: u8 = 16;
     pub(super) const MOUNT: u8 = 17;
+    pub(super) const ROOT: u8 = 24;
+    pub(super) const VIEW: u8 = 25;
 }
 
 /// The spec as bytes for the shim's standard input.
@@ -227,8 +264,20 @@ pub fn encode(spec: &ShimSpec) -> Vec<u8> {
         let source = path_bytes(&mount.source);
         // No path holds a NUL.
         let paths = [source, b"\0", path_bytes(&mount.target)].concat();
-        let bytes = [&[u8::from(mount.read_only)], paths.as_slice()].concat();
+        let flags = u8::from(mount.read_only) | u8::from(mount.no_links) << 1;
+        let bytes = [&[flags], paths.as_slice()].concat();
         field(&mut out, tag::MOUNT, &bytes);
+    }
+    if let Some(root) = &spec.root {
+        let overlay = root.overlay.as_deref().unwrap_or_default().as_bytes();
+        let texts = [path_bytes(&root.dir), path_bytes(&root.sandbox), overlay];
+        field(&mut out, tag::ROOT, &texts.join(&0));
+    }
+    if let Some(view) = &spec.view {
+        let pid = view.of.pid.to_le_bytes();
+        let start = view.of.start_ticks.to_le_bytes();
+        let bytes = [&pid, start.as_slice(), path_bytes(&view.sandbox)].concat();
+        field(&mut out, tag::VIEW, &bytes);
     }
     out
 }
@@ -326,6 +375,8 @@ fn set_field(spec: &mut ShimSpec, tag: u8, value: &[u8]) -> Result<(), SpecError
         tag::MOUNT => spec
             .mounts
             .push(mount(value).ok_or(SpecError::BadField(tag))?),
+        tag::ROOT => spec.root = Some(root(value).ok_or(SpecError::BadField(tag))?),
+        tag::VIEW => spec.view = Some(view(value).ok_or(SpecError::BadField(tag))?),
         unknown => return Err(SpecError::UnknownField(unknown)),
     }
     Ok(())
@@ -373,14 +424,38 @@ fn capabilities(value: &[u8]) -> Option<Capabilities> {
 }
 
 fn mount(value: &[u8]) -> Option<Mount> {
-    let (&read_only, paths) = value.split_first()?;
+    let (&flags, paths) = value.split_first()?;
     let end = paths.iter().position(|&byte| byte == 0)?;
     let (source, target) = (&paths[..end], &paths[end + 1..]);
     let is_whole = !source.is_empty() && !target.is_empty() && !target.contains(&0);
-    (is_whole && read_only <= 1).then(|| Mount {
+    (is_whole && flags <= 3).then(|| Mount {
         source: path(source),
         target: path(target),
-        read_only: read_only == 1,
+        read_only: flags & 1 != 0,
+        no_links: flags & 2 != 0,
+    })
+}
+
+fn root(value: &[u8]) -> Option<Root> {
+    let mut texts = value.split(|&byte| byte == 0);
+    let (dir, sandbox, overlay) = (texts.next()?, texts.next()?, texts.next()?);
+    let is_whole = dir.starts_with(b"/") && sandbox.starts_with(b"/") && texts.next().is_none();
+    is_whole.then(|| Root {
+        dir: path(dir),
+        sandbox: path(sandbox),
+        overlay: Some(os(overlay)).filter(|options| !options.is_empty()),
+    })
+}
+
+fn view(value: &[u8]) -> Option<View> {
+    let (pid, rest) = value.split_first_chunk::<4>()?;
+    let (start, sandbox) = rest.split_first_chunk::<8>()?;
+    sandbox.starts_with(b"/").then(|| View {
+        of: ProcessId {
+            pid: u32::from_le_bytes(*pid),
+            start_ticks: u64::from_le_bytes(*start),
+        },
+        sandbox: path(sandbox),
     })
 }
 

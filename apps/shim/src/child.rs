@@ -1,7 +1,7 @@
 //! Owns the few steps between fork and exec, in the child: everything that makes the process the task's and no longer
 //! the agent's. It returns only if one of them failed.
 
-use crate::{privileges, sys, volumes};
+use crate::{privileges, rootfs, sys, volumes};
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{Gid, Resource, Uid};
@@ -44,7 +44,11 @@ fn prepare(spec: &ShimSpec) -> Result<(), LaunchFailure> {
             rustix::process::setrlimit(resource(rlimit.kind), limit),
         )?;
     }
-    at(Stage::Mount, volumes::mount(spec))?;
+    match (&spec.root, &spec.view) {
+        (Some(root), _) => at(Stage::Root, rootfs::enter(spec, root))?,
+        (None, Some(view)) => at(Stage::Root, rootfs::share(view))?,
+        (None, None) => at(Stage::Mount, volumes::mount(spec))?,
+    }
     rustix::process::umask(Mode::from_raw_mode(spec.umask & 0o777));
     let capabilities = spec.capabilities.as_ref();
     at(
@@ -64,7 +68,7 @@ fn prepare(spec: &ShimSpec) -> Result<(), LaunchFailure> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let sandbox = at(
         Stage::Stdout,
-        rustix::fs::open(&spec.sandbox, flags, Mode::empty()),
+        rustix::fs::open(spec.inner_sandbox(), flags, Mode::empty()),
     )?;
     let stdout = at(Stage::Stdout, open_output(&sandbox, &spec.stdout))?;
     let stderr = at(Stage::Stderr, open_output(&sandbox, &spec.stderr))?;

@@ -9,6 +9,7 @@
 mod child;
 mod hold;
 mod privileges;
+mod rootfs;
 mod supervise;
 mod sys;
 mod volumes;
