@@ -13,10 +13,7 @@ use std::{
 use tepui_kit::Context;
 use tepui_messages::{
     agent::{DeliverExecutorEvent, EndExecutorStream},
-    containers::{
-        Amounts, ContainerRuntime, LaunchOrder, RecoveredContainer, RunningContainer,
-        VolumeDirectory, VolumeLink,
-    },
+    containers::{Amounts, RecoveredContainer, RunningContainer, VolumeDirectory, VolumeLink},
 };
 use tepui_protocol::{
     message::{Tell, TellError},
@@ -27,7 +24,7 @@ use tepui_protocol::{
 use crate::{
     actor::{NodeActor, Wake},
     effect::{Effect, Ending, Fate, Input, Keep, Launch, Probe},
-    fetcher::Fetcher,
+    preparing::{prepare, start},
     prober,
 };
 
@@ -400,55 +397,6 @@ impl NodeActor {
             }
         });
     }
-}
-
-/// Makes the sandbox and fetches into it; the error is a text for the framework.
-async fn prepare(
-    runtime: Arc<dyn ContainerRuntime>,
-    fetcher: Arc<Fetcher>,
-    launch: Launch,
-) -> Result<LaunchOrder, String> {
-    let Launch {
-        order,
-        uris,
-        nested,
-    } = launch;
-    match nested {
-        Some(nested) => runtime.prepare_nested(nested).await?,
-        None => {
-            let made = runtime.prepare(order.sandbox.clone(), order.user.clone());
-            made.await?;
-        }
-    }
-    if !order.volumes.is_empty() {
-        let (sandbox, user) = (order.sandbox.clone(), order.user.clone());
-        let linked = runtime.link_volumes(sandbox, user, order.volumes.clone());
-        linked.await?;
-    }
-    if !uris.is_empty() {
-        let fetched = fetcher
-            .fetch(&uris, &order.sandbox, order.user.as_deref())
-            .await;
-        fetched.map_err(|error| {
-            format!(
-                "Failed to fetch all URIs for container '{}': {error}",
-                order.container_id
-            )
-        })?;
-    }
-    Ok(order)
-}
-
-/// Starts what was prepared, unless it was called off meanwhile.
-async fn start(
-    runtime: Arc<dyn ContainerRuntime>,
-    order: LaunchOrder,
-    off: Arc<AtomicBool>,
-) -> Result<RunningContainer, String> {
-    if off.load(Ordering::Relaxed) {
-        return Err("it was killed before it started".to_owned());
-    }
-    runtime.launch(order).await
 }
 
 /// Whether a sandbox is that of an executor.

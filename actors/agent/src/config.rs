@@ -25,6 +25,8 @@ pub struct NodeConfig {
     pub switch_user: bool,
     /// Whether the CPUs of a task are a hard limit too (`--cgroups_enable_cfs`).
     pub limit_cpus: bool,
+    /// Where containers with an image see their sandboxes (`--sandbox_directory`).
+    pub sandbox_directory: PathBuf,
     /// Differs at each start: the source of uuids and of random waits.
     pub seed: [u64; 2],
     pub registration_backoff: Duration,
@@ -54,6 +56,7 @@ impl NodeConfig {
             environment: Vec::new(),
             switch_user: true,
             limit_cpus: false,
+            sandbox_directory: PathBuf::from("/mnt/mesos/sandbox"),
             seed: [0, 0],
             registration_backoff: Duration::from_secs(1),
             registration_backoff_max: Duration::from_mins(1),

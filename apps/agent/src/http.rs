@@ -26,6 +26,7 @@ use tepui_messages::{
 use tepui_protocol::v1::{VersionInfo, agent_info};
 
 pub(crate) use crate::node::Node;
+use crate::provisioner::Provisioner;
 pub(crate) use flags::flags;
 pub(crate) use sandboxes::Sandboxes;
 
@@ -38,6 +39,8 @@ pub(crate) struct Api {
     pub(crate) logging: Logging,
     pub(crate) directory: Directory,
     pub(crate) limiter: Arc<common::Limiter>,
+    /// `None` where there are none.
+    pub(crate) images: Option<Provisioner>,
 }
 
 /// What does not change while the agent runs.

@@ -138,6 +138,7 @@ pub(super) fn api() -> Api {
         resources: Some("cpus:4".to_owned()),
         attributes: Some("rack:r1".to_owned()),
         domain: None,
+        images: Default::default(),
         log_file: Some("/nowhere/log/tepui-agent.log".into()),
         verbosity: Default::default(),
     };
@@ -156,6 +157,7 @@ pub(super) fn api() -> Api {
         logging: Logging::new(tepui_http::Verbosity::default()),
         directory: Directory::new("test", Clock::system()),
         limiter: Arc::new(Limiter::default()),
+        images: None,
     }
 }
 

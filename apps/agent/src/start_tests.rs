@@ -12,6 +12,7 @@ fn what_is_wrong_with_the_settings_is_said_in_one_line() {
         resources: None,
         attributes: None,
         domain: None,
+        images: Default::default(),
         log_file: None,
         verbosity: Default::default(),
     };

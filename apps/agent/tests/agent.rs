@@ -177,6 +177,7 @@ fn a_command_runs_and_its_end_is_told() {
         resources: Some("cpus:1;mem:512;disk:512;ports:[31000-31001]".to_owned()),
         attributes: None,
         domain: None,
+        images: Default::default(),
         log_file: None,
         verbosity: Default::default(),
     };

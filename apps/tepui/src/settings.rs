@@ -2,6 +2,7 @@
 
 mod allocation;
 mod domain;
+mod images;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -90,6 +91,12 @@ const AGENT_TWINS: &[&str] = &[
     "resources",
     "attributes",
     "domain",
+    "docker_config",
+    "docker_registry",
+    "docker_store_dir",
+    "image_gc_config",
+    "image_provisioner_backend",
+    "sandbox_directory",
 ];
 
 #[derive(Debug, Deserialize)]
@@ -135,6 +142,12 @@ struct AgentFile {
     resources: Option<String>,
     attributes: Option<String>,
     domain: Option<String>,
+    docker_config: Option<String>,
+    docker_registry: Option<String>,
+    docker_store_dir: Option<PathBuf>,
+    image_gc_config: Option<String>,
+    image_provisioner_backend: Option<String>,
+    sandbox_directory: Option<PathBuf>,
 }
 
 fn load<T: DeserializeOwned>(
@@ -224,10 +237,12 @@ pub(crate) fn master(args: &MasterArgs) -> anyhow::Result<tepui_master::MasterSe
 pub(crate) fn agent(args: &AgentArgs) -> anyhow::Result<tepui_agent::AgentSettings> {
     let file: AgentFile = load(args.config.as_ref(), args, AGENT_TWINS, AGENT_TWINS)?;
     let ip = file.ip.unwrap_or_else(|| IpAddr::from([127, 0, 0, 1]));
+    let images = images::parse(&file)?;
     let given = file
         .master
         .context("--master is missing: expected the HTTP address of a master, such as --master 127.0.0.1:5050")?;
     Ok(tepui_agent::AgentSettings {
+        images,
         work_dir: file.work_dir.context("--work-dir is missing: expected a directory for sandboxes, such as --work-dir /var/lib/tepui/agent")?,
         masters: masters(&given)?,
         ip,

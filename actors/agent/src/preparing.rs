@@ -1,0 +1,88 @@
+//! What comes before a container's command: its root, its sandbox, its files. And the start itself.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use tepui_messages::containers::{ContainerRuntime, LaunchOrder, RunningContainer};
+
+use crate::{effect::Launch, fetcher::Fetcher, images};
+
+/// Makes its root of an image, its sandbox, and fetches into it; the error is a text for the framework.
+pub(crate) async fn prepare(
+    runtime: Arc<dyn ContainerRuntime>,
+    fetcher: Arc<Fetcher>,
+    mut launch: Launch,
+) -> Result<LaunchOrder, String> {
+    let container_id = launch.order.container_id.clone();
+    let Some(image) = launch.order.image.clone() else {
+        return fill(runtime.as_ref(), &fetcher, launch).await;
+    };
+    let name = image.name.clone();
+    let made = runtime.provision(container_id.clone(), image).await;
+    let made = made.map_err(|error| format!("The image '{name}' cannot be had: {error}"))?;
+    let prepared = async {
+        launch.order = images::complete(launch.order, made)?;
+        if let Some(nested) = &mut launch.nested {
+            nested.user.clone_from(&launch.order.user);
+        }
+        fill(runtime.as_ref(), &fetcher, launch).await
+    };
+    let prepared = prepared.await;
+    if prepared.is_err() {
+        runtime.unprovision(container_id).await;
+    }
+    prepared
+}
+
+async fn fill(
+    runtime: &dyn ContainerRuntime,
+    fetcher: &Fetcher,
+    launch: Launch,
+) -> Result<LaunchOrder, String> {
+    let Launch {
+        order,
+        uris,
+        nested,
+    } = launch;
+    match nested {
+        Some(nested) => runtime.prepare_nested(nested).await?,
+        None => {
+            let made = runtime.prepare(order.sandbox.clone(), order.user.clone());
+            made.await?;
+        }
+    }
+    if !order.volumes.is_empty() {
+        let (sandbox, user) = (order.sandbox.clone(), order.user.clone());
+        let linked = runtime.link_volumes(sandbox, user, order.volumes.clone());
+        linked.await?;
+    }
+    if !uris.is_empty() {
+        let fetched = fetcher
+            .fetch(&uris, &order.sandbox, order.user.as_deref())
+            .await;
+        fetched.map_err(|error| {
+            format!(
+                "Failed to fetch all URIs for container '{}': {error}",
+                order.container_id
+            )
+        })?;
+    }
+    Ok(order)
+}
+
+/// Starts what was prepared, unless it was called off meanwhile.
+pub(crate) async fn start(
+    runtime: Arc<dyn ContainerRuntime>,
+    order: LaunchOrder,
+    off: Arc<AtomicBool>,
+) -> Result<RunningContainer, String> {
+    if off.load(Ordering::Relaxed) {
+        if order.image.is_some() {
+            runtime.unprovision(order.container_id).await;
+        }
+        return Err("it was killed before it started".to_owned());
+    }
+    runtime.launch(order).await
+}
