@@ -52,6 +52,8 @@ pub mod sandbox;
 #[cfg(feature = "launcher")]
 pub mod sandboxes;
 #[cfg(feature = "launcher")]
+mod sealed;
+#[cfg(feature = "launcher")]
 mod spares;
 #[cfg(feature = "launcher")]
 mod start;

@@ -252,6 +252,31 @@ class Checks:
         with open("/proc/self/mountinfo", encoding="utf-8") as file:
             report.check("restart: nothing was ever mounted on the machine", self.house.folder not in file.read())
 
+    def shim_is_out_of_reach(self):
+        with open(os.path.join(os.path.dirname(os.environ["TEPUI_BIN"]), "tepui-shim"), "rb") as file:
+            before = file.read()
+        self.image("self:1", Image().layer(busybox(), text("self", "#!/proc/self/exe\n", mode=0o755), symlink("proc/x", "/")))
+        self.run("self", {"shell": False, "value": "/self"}, of_mesos("self:1"))
+        script = "for i in 1 2 3; do /self; done; ls -l /proc/self/fd; while ! test -e $MESOS_SANDBOX/go; do sleep 0.1; done"
+        status = self.start("reach", script, of_mesos("self:1"), "TASK_RUNNING")
+        with open(f"/proc/{status['container_status']['executor_pid']}/stat", encoding="utf-8") as stat:
+            shim = stat.read().rpartition(")")[2].split()[1]
+        report.check("shim: what a container can reach is a sealed copy in memory", os.readlink(f"/proc/{shim}/exe").startswith("/memfd:tepui-shim"))
+        try:
+            with open(f"/proc/{shim}/exe", "ab") as file:
+                file.write(b"x")
+            written = True
+        except OSError:
+            written = False
+        report.check("shim: which even root cannot write to", not written)
+        with open(os.path.join(self.sandbox("reach"), "go"), "w", encoding="utf-8"):
+            pass
+        self.framework.wait_state("reach", "TASK_FINISHED", limit_s=LIMIT_S)
+        links = [line.split(" -> ")[1] for line in self.output("reach").splitlines() if " -> " in line]
+        report.check("shim: no descriptor of the machine is left to a container", links and all(it.startswith(("/dev/null", "/mnt/mesos/sandbox/std", "/proc/")) for it in links), links)
+        with open(os.path.join(os.path.dirname(os.environ["TEPUI_BIN"]), "tepui-shim"), "rb") as file:
+            report.check("shim: the machine's own is untouched", file.read() == before)
+
     def checked(self):
         check = {"type": "COMMAND", "delay_seconds": 0, "interval_seconds": 0.5, "grace_period_seconds": 30, "timeout_seconds": 30,
                  "command": {"shell": True, "value": "test -e /mark && test $COLOUR = blue && test -e $MESOS_SANDBOX/stdout"}}
@@ -302,7 +327,7 @@ def from_folder():
         framework = Scheduler(house.address, "images").subscribe()
         checks = Checks(house, framework, images)
         report.run(checks.root_file_system, checks.kernel_file_systems, checks.layers, checks.commands, checks.volumes, checks.docker_containers,
-                   checks.missing, checks.oci_layout, checks.hostile_layers, checks.checked, checks.pruned, checks.survives)
+                   checks.missing, checks.oci_layout, checks.hostile_layers, checks.shim_is_out_of_reach, checks.checked, checks.pruned, checks.survives)
         framework.close()
 
 
