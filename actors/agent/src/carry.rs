@@ -3,10 +3,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     time::Duration,
 };
 
@@ -20,6 +17,8 @@ use tepui_protocol::{
     node,
     v1::executor,
 };
+
+use tokio::sync::watch;
 
 use crate::{
     actor::{NodeActor, Wake},
@@ -282,11 +281,10 @@ impl NodeActor {
         let container_id = launch.order.container_id.clone();
         // The sandbox of a task within an executor's is no run of an executor.
         let sandbox = Some(launch.order.sandbox.clone()).filter(|it| is_run(it));
-        let off = Arc::new(AtomicBool::new(false));
-        self.launching
-            .insert(container_id.clone(), Arc::clone(&off));
+        let (call_off, off) = watch::channel(false);
+        self.launching.insert(container_id.clone(), call_off);
         let (runtime, fetcher) = (Arc::clone(&self.runtime), Arc::clone(&self.fetcher));
-        let prepared = Box::pin(prepare(runtime, fetcher, launch));
+        let prepared = Box::pin(prepare(runtime, fetcher, launch, off.clone()));
         ctx.then(prepared, move |actor, prepared, ctx| match prepared {
             Ok(order) => {
                 let prepared = Input::ContainerPrepared {
@@ -385,9 +383,10 @@ impl NodeActor {
     }
 
     fn destroy(&mut self, container_id: String, ctx: &mut Context<Self>) {
-        if let Some(off) = self.launching.get(&container_id) {
+        if let Some(call_off) = self.launching.get(&container_id) {
             // Either it is not begun, or the core destroys it once more when it has started.
-            return off.store(true, Ordering::Relaxed);
+            call_off.send_replace(true);
+            return;
         }
         let runtime = Arc::clone(&self.runtime);
         ctx.spawn(async move {

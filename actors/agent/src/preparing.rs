@@ -1,26 +1,33 @@
 //! What comes before a container's command: its root, its sandbox, its files. And the start itself.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
-};
+use std::sync::Arc;
 
 use tepui_messages::containers::{ContainerRuntime, LaunchOrder, RunningContainer};
+use tokio::sync::watch;
 
 use crate::{effect::Launch, fetcher::Fetcher, images};
+
+/// Why there is no container whose launch was called off.
+const CALLED_OFF: &str = "it was killed before it started";
 
 /// Makes its root of an image, its sandbox, and fetches into it; the error is a text for the framework.
 pub(crate) async fn prepare(
     runtime: Arc<dyn ContainerRuntime>,
     fetcher: Arc<Fetcher>,
     mut launch: Launch,
+    mut off: watch::Receiver<bool>,
 ) -> Result<LaunchOrder, String> {
     let container_id = launch.order.container_id.clone();
     let Some(image) = launch.order.image.clone() else {
         return fill(runtime.as_ref(), &fetcher, launch).await;
     };
     let name = image.name.clone();
-    let made = runtime.provision(container_id.clone(), image).await;
+    // An image may take half an hour to come: nobody waits for it who does not want it any more.
+    let made = tokio::select! {
+        biased;
+        Ok(_) = off.wait_for(|off| *off) => return Err(CALLED_OFF.to_owned()),
+        made = runtime.provision(container_id.clone(), image) => made,
+    };
     let made = made.map_err(|error| format!("The image '{name}' cannot be had: {error}"))?;
     let prepared = async {
         launch.order = images::complete(launch.order, made)?;
@@ -76,13 +83,13 @@ async fn fill(
 pub(crate) async fn start(
     runtime: Arc<dyn ContainerRuntime>,
     order: LaunchOrder,
-    off: Arc<AtomicBool>,
+    off: watch::Receiver<bool>,
 ) -> Result<RunningContainer, String> {
-    if off.load(Ordering::Relaxed) {
+    if *off.borrow() {
         if order.image.is_some() {
             runtime.unprovision(order.container_id).await;
         }
-        return Err("it was killed before it started".to_owned());
+        return Err(CALLED_OFF.to_owned());
     }
     runtime.launch(order).await
 }

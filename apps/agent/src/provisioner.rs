@@ -21,7 +21,7 @@ use tepui_containers::{
 use tepui_messages::containers::{
     ImageOrder, ImageUser, LaunchOrder, Provisioned, RootDirectory, UserNumbers,
 };
-use tokio::sync::{Mutex as AsyncMutex, RwLock};
+use tokio::sync::{Mutex as AsyncMutex, RwLock, oneshot};
 
 use crate::{ImageGc, ImageSettings};
 
@@ -127,21 +127,29 @@ impl Provisioner {
         let _used = inner.uses.read().await;
         let image = self.image(&reference, order.cached).await?;
         let inner = Arc::clone(&self.0);
-        blocking(move || inner.root(&container_id, &image, &order.user)).await
+        let (tell, told) = oneshot::channel();
+        tokio::task::spawn_blocking(move || {
+            let made = inner.root(&container_id, &image, &order.user);
+            // Nobody listens where the launch was called off: then nobody else knows of it.
+            if tell.send(made).is_err() {
+                let removed = inner.roots.remove(&container_id);
+                removed.unwrap_or_else(
+                    |error| tracing::warn!(%error, "a root file system is not removed"),
+                );
+            }
+        });
+        told.await.unwrap_or_else(|error| Err(error.to_string()))
     }
 
     async fn image(&self, reference: &Reference, cached: bool) -> Result<StoredImage, String> {
-        let name = reference.to_string();
-        let turn = Arc::clone(self.fetching().entry(name.clone()).or_default());
-        let held = turn.lock().await;
-        let image = self.fetch(reference.clone(), cached).await;
-        drop(held);
-        let mut fetching = self.fetching();
-        // The map and this: nobody else waits for it.
-        if Arc::strong_count(&turn) <= 2 {
-            fetching.remove(&name);
-        }
-        image
+        let turn = {
+            let mut fetching = self.fetching();
+            // Those whom nobody waits for any more.
+            fetching.retain(|_, turn| Arc::strong_count(turn) > 1);
+            Arc::clone(fetching.entry(reference.to_string()).or_default())
+        };
+        let _held = turn.lock().await;
+        self.fetch(reference.clone(), cached).await
     }
 
     async fn fetch(&self, reference: Reference, cached: bool) -> Result<StoredImage, String> {
@@ -161,13 +169,9 @@ impl Provisioner {
                 .await
             }
             Source::Registry(registry) => {
-                let scratch = inner.store.scratch().map_err(told)?;
-                let pulled = self.pull(registry, reference, scratch.clone());
+                let scratch = Scratch(inner.store.scratch().map_err(told)?);
+                let pulled = self.pull(registry, reference, scratch.0.clone());
                 let pulled = tokio::time::timeout(FETCH_TIMEOUT, pulled).await;
-                let removed = tokio::fs::remove_dir_all(&scratch).await;
-                if let Err(error) = removed {
-                    tracing::warn!(%error, "what was fetched of an image is not removed before the next start");
-                }
                 let minutes = FETCH_TIMEOUT.as_secs() / 60;
                 pulled.unwrap_or_else(|_| Err(format!("not fetched after {minutes} min")))
             }
@@ -288,6 +292,17 @@ fn keep_beginning(root: &RootDirectory, order: &LaunchOrder) -> Result<(), Strin
     };
     let json = serde_json::to_vec(&beginning).map_err(|error| error.to_string())?;
     std::fs::write(root.dir.join(BEGINNING), json).map_err(|error| error.to_string())
+}
+
+/// A directory that goes with whoever uses it, also where a fetch is called off.
+struct Scratch(PathBuf);
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let path = std::mem::take(&mut self.0);
+        // What it holds may be big. The next start of the agent removes what is left.
+        tokio::task::spawn_blocking(move || std::fs::remove_dir_all(path));
+    }
 }
 
 impl Inner {
