@@ -6,6 +6,7 @@ Wants TEPUI_BIN, root and Debian's busybox-static and docker-registry. Ends with
 import base64
 import json
 import os
+import socket
 import sys
 import tarfile
 
@@ -105,6 +106,78 @@ class Checks:
         report.equal("layers: each shows, hides and removes", out.split(), ["1above", "fresh", "fresh", "old", "0"])
         out = self.run("again", "cat /kept /new", container)
         report.equal("layers: they are never written to", out, "1above")
+
+    def many_layers(self):
+        image = Image().layer(busybox())
+        for number in range(2, 128):
+            image.layer(text(f"layer{number}", "x"), text("last", str(number)))
+        self.image("many:1", image)
+        report.equal("layers: the most that an image may have", self.run("many", "ls / | grep -c layer; cat /last", of_mesos("many:1")), "126\n127")
+        self.image("too-many:1", image.layer(text("one", "more")))
+        failed = self.run("too-many", "true", of_mesos("too-many:1"), "TASK_FAILED")
+        report.check("layers: one more is refused", "128 layers" in failed["message"], failed)
+
+    def overwritten(self):
+        """Directories become files and links, and back; a link that leads out is replaced, not followed."""
+        out = self.house.path("abc")
+        with open(out, "w", encoding="utf-8") as file:
+            file.write("of the host")
+        below = [folder("dir"), text("dir/old", "1"), text("file", "1"), symlink("xyz", "../" * 12 + out.lstrip("/")), folder("other"), text("other/old", "1")]
+        above = [text("dir", "file now"), folder("file"), text("file/new", "1"), text("xyz", ""), symlink("other", "tmp")]
+        self.image("overwrite:1", Image().layer(busybox()).layer(*below).layer(*above))
+        script = "cat /dir; echo; ls /file; test -f /xyz && test ! -s /xyz && echo empty; readlink /other"
+        report.equal("layers: a name of another kind replaces it", self.run("overwrite", script, of_mesos("overwrite:1")), "file now\nnew\nempty\ntmp\n")
+        with open(out, encoding="utf-8") as file:
+            report.equal("layers: where a link had led nothing changes", file.read(), "of the host")
+
+    def task_user(self):
+        command = {"shell": True, "user": "nobody", "value": "id -u; touch $MESOS_SANDBOX/mine; touch /mine || echo closed; grep NoNewPrivs /proc/self/status"}
+        out = self.run("of-user", command, of_mesos("box:1"))
+        report.equal("user: the task's, in its own sandbox alone, and no program gives more rights", out.split(), ["65534", "closed", "NoNewPrivs:", "1"])
+        owners = {os.stat(os.path.join(self.sandbox("of-user"), name)).st_uid for name in ("mine", "stdout", "stderr")}
+        report.equal("user: owns what the command writes", owners, {65534})
+
+    def of_a_group(self):
+        self.image("other:1", Image(cmd=["cat", "/mark"]).layer(busybox(), text("mark", "another")))
+        offer = self.framework.wait_offer(cpus=1, mem=256)
+        amounts = [{"name": name, "type": "SCALAR", "scalar": {"value": value}} for name, value in (("cpus", 0.1), ("mem", 32), ("disk", 8))]
+        info = {"type": "DEFAULT", "executor_id": {"value": "pod"}, "framework_id": {"value": self.framework.id}, "resources": amounts}
+        shared = {"mode": "RW", "container_path": "/shared", "source": {"type": "SANDBOX_PATH", "sandbox_path": {"type": "PARENT", "path": "common"}}}
+        inner = {"mode": "RW", "container_path": "common", "source": {"type": "SANDBOX_PATH", "sandbox_path": {"type": "PARENT", "path": "common"}}}
+        tasks = [
+            dict(task("pod-first", offer, "cat /mark > /shared/first; while ! test -e /shared/second; do sleep 0.1; done"), container={**of_mesos("box:1"), "volumes": [shared]}),
+            dict(task("pod-second", offer, "while ! test -e common/first; do sleep 0.1; done; cat common/first /mark; echo x > common/second"), container={**of_mesos("other:1"), "volumes": [inner]}),
+            dict(task("pod-third", offer, ""), command={"shell": False}, container=of_mesos("other:1"))]
+        operation = {"type": "LAUNCH_GROUP", "launch_group": {"executor": info, "task_group": {"tasks": tasks}}}
+        self.framework.call("ACCEPT", accept={"offer_ids": [offer["id"]], "operations": [operation], "filters": {"refuse_seconds": 0}})
+        for name in ("pod-first", "pod-second", "pod-third"):
+            self.framework.wait_state(name, "TASK_FINISHED", limit_s=LIMIT_S)
+        outputs = {}
+        for top, _, files in os.walk(self.sandbox("pod")):
+            if "/containers/" in top and "stdout" in files:
+                with open(os.path.join(top, "stdout"), encoding="utf-8") as out:
+                    outputs[out.read()] = top
+        report.check("group: each task has its own image, and they share a directory", "of the imageanother" in outputs, list(outputs))
+        report.check("group: the image's own command", "another" in outputs, list(outputs))
+
+    def persistent(self):
+        keeper = Scheduler(self.house.address, "keeper", capabilities=["MULTI_ROLE", "RESERVATION_REFINEMENT"])
+        keeper.info.update(roles=["keeper"], principal="p")
+        keeper.subscribe()
+        disk = {"name": "disk", "type": "SCALAR", "scalar": {"value": 16}, "reservations": [{"type": "DYNAMIC", "role": "keeper", "principal": "p"}]}
+        volume = {**disk, "disk": {"persistence": {"id": "kept", "principal": "p"}, "volume": {"mode": "RW", "container_path": "data"}}}
+        offer = keeper.wait_offer(cpus=0.5, mem=64)
+        info = task("keeps", offer, "echo kept > data/file; cat $MESOS_SANDBOX/data/file")
+        info.update(container=of_mesos("box:1"), resources=[*info["resources"], volume])
+        info["command"]["value"] = "cd $MESOS_SANDBOX; " + info["command"]["value"]
+        operations = [{"type": "RESERVE", "reserve": {"resources": [disk]}}, {"type": "CREATE", "create": {"volumes": [volume]}},
+                      {"type": "LAUNCH", "launch": {"task_infos": [info]}}]
+        keeper.call("ACCEPT", accept={"offer_ids": [offer["id"]], "operations": operations, "filters": {"refuse_seconds": 0.0}})
+        keeper.wait_state("keeps", "TASK_FINISHED", limit_s=LIMIT_S)
+        report.equal("persistent: a volume is in the root", self.output("keeps"), "kept\n")
+        with open(self.house.path("agent0/volumes/roles/keeper/kept/file"), encoding="utf-8") as file:
+            report.equal("persistent: and outlives it", file.read(), "kept\n")
+        keeper.close()
 
     def commands(self):
         self.image("cmd:1", Image(cmd=["echo", "from", "cmd"]).layer(busybox()))
@@ -312,6 +385,30 @@ class RegistryChecks(Checks):
         failed = self.run("token-not", "true", of_mesos(f"localhost:{tokens.port}/secret/box:1"), "TASK_FAILED")
         report.check("token: without a login it is refused in words", "--docker_config has no login" in failed["message"] and "opens" not in failed["message"], failed)
 
+    def called_off(self, registry, tokens):
+        silent = socket.create_server(("127.0.0.1", 0))
+        offer = self.framework.wait_offer(cpus=0.5, mem=64)
+        name = f"127.0.0.1:{silent.getsockname()[1]}/never/comes:1"
+        self.framework.launch(offer, [{**task("called-off", offer, "true"), "container": of_mesos(name)}])
+        silent.settimeout(LIMIT_S)
+        asked, _ = silent.accept()
+        self.framework.call("KILL", kill={"task_id": {"value": "called-off"}})
+        self.framework.wait_state("called-off", "TASK_KILLED", limit_s=LIMIT_S / 2)
+        report.check("killed: a task whose image is being fetched waits for no registry", True)
+        asked.close()
+        silent.close()
+        store = self.house.path("agent0/store/docker/tmp")
+        report.check("killed: nothing is left of what was fetched", wait(lambda: not os.listdir(store), LIMIT_S), os.listdir(store))
+
+    def at_once(self, registry, tokens):
+        Image(cmd=["echo", "once"]).layer(busybox(), text("once", "x" * 1000)).push(registry.port, "team/once", "1")
+        offer = self.framework.wait_offer(cpus=1, mem=256)
+        names = [f"once-{number}" for number in range(4)]
+        self.framework.launch(offer, [{**task(name, offer, ""), "command": {"shell": False}, "container": of_mesos("team/once:1")} for name in names])
+        for name in names:
+            self.framework.wait_state(name, "TASK_FINISHED", limit_s=LIMIT_S)
+        report.equal("registry: several at once get the same image", {self.output(name) for name in names}, {"once\n"})
+
     def copied(self, registry, tokens):
         Image().layer(busybox(), text("kept", "1"), text("gone", "1")).layer(text(".wh.gone", ""), text("more", "2")).push(registry.port, "layers", "1")
         report.equal("copy: the same root without overlayfs", self.run("copied", "cat /kept /more; ls /gone || touch /new && echo; pwd", of_mesos("layers:1")), "12\n/mnt/mesos/sandbox\n")
@@ -326,8 +423,8 @@ def from_folder():
     with house:
         framework = Scheduler(house.address, "images").subscribe()
         checks = Checks(house, framework, images)
-        report.run(checks.root_file_system, checks.kernel_file_systems, checks.layers, checks.commands, checks.volumes, checks.docker_containers,
-                   checks.missing, checks.oci_layout, checks.hostile_layers, checks.shim_is_out_of_reach, checks.checked, checks.pruned, checks.survives)
+        report.run(checks.root_file_system, checks.kernel_file_systems, checks.layers, checks.many_layers, checks.overwritten, checks.commands, checks.volumes, checks.docker_containers,
+                   checks.task_user, checks.of_a_group, checks.persistent, checks.missing, checks.oci_layout, checks.hostile_layers, checks.shim_is_out_of_reach, checks.checked, checks.pruned, checks.survives)
         framework.close()
 
 
@@ -342,7 +439,8 @@ def from_registry():
         with house:
             framework = Scheduler(house.address, "registry").subscribe()
             checks = RegistryChecks(house, framework, None)
-            report.run(lambda: checks.plain(registry, tokens), lambda: checks.with_login(registry, tokens), lambda: checks.copied(registry, tokens))
+            report.run(lambda: checks.plain(registry, tokens), lambda: checks.with_login(registry, tokens), lambda: checks.at_once(registry, tokens),
+                       lambda: checks.called_off(registry, tokens), lambda: checks.copied(registry, tokens))
             framework.close()
     finally:
         registry.stop()
