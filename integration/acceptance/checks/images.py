@@ -83,12 +83,13 @@ class Checks:
 
     def kernel_file_systems(self):
         script = ("for d in null zero full random urandom tty; do test -c /dev/$d || echo no $d; done; ls -l /dev; cat /proc/mounts; echo x > /proc/sys/kernel/hostname; "
-                  "echo x > /sys/x; cat /proc/kcore | head -c 1; cat /proc/keys | head -c 1; ls /sys/firmware; cat /etc/resolv.conf > resolv; cat /etc/hosts > hosts; test -w /dev/shm && echo shm")
+                  "echo x > /sys/x; for f in kcore keys timer_list sched_debug; do test -e /proc/$f && ! test -c /proc/$f && echo open $f; done; ls /sys/firmware | grep . && echo open firmware; cat /etc/resolv.conf > resolv; cat /etc/hosts > hosts; test -w /dev/shm && echo shm")
         out = self.run("kernel", "cd $MESOS_SANDBOX; exec 2>&1; " + script, of_mesos("box:1"))
         report.check("kernel: the standard devices are there", "no null" not in out and "no tty" not in out, out)
         mounts = {line.split()[1]: line.split()[3].split(",") for line in out.splitlines() if line.count(" ") == 5 and line.split()[1].startswith("/")}
         report.check("kernel: proc, sys, dev, pts, shm", {"/proc", "/sys", "/dev", "/dev/pts", "/dev/shm"} <= set(mounts), sorted(mounts))
         report.check("kernel: sys is read-only, and what of proc changes the machine", "ro" in mounts["/sys"] and "ro" in mounts["/proc/sys"], mounts)
+        report.check("kernel: what tells of the machine is hidden", "open " not in out, out)
         report.check("kernel: nothing of the machine is mounted in it", not any("agent0" in point for point in mounts), sorted(mounts))
         report.check("kernel: /proc/sys refuses to be written", "Read-only file system" in out, out)
         report.check("kernel: /dev/shm can be written", "shm\n" in out, out)
@@ -160,25 +161,6 @@ class Checks:
         report.check("group: each task has its own image, and they share a directory", "of the imageanother" in outputs, list(outputs))
         report.check("group: the image's own command", "another" in outputs, list(outputs))
 
-    def persistent(self):
-        keeper = Scheduler(self.house.address, "keeper", capabilities=["MULTI_ROLE", "RESERVATION_REFINEMENT"])
-        keeper.info.update(roles=["keeper"], principal="p")
-        keeper.subscribe()
-        disk = {"name": "disk", "type": "SCALAR", "scalar": {"value": 16}, "reservations": [{"type": "DYNAMIC", "role": "keeper", "principal": "p"}]}
-        volume = {**disk, "disk": {"persistence": {"id": "kept", "principal": "p"}, "volume": {"mode": "RW", "container_path": "data"}}}
-        offer = keeper.wait_offer(cpus=0.5, mem=64)
-        info = task("keeps", offer, "echo kept > data/file; cat $MESOS_SANDBOX/data/file")
-        info.update(container=of_mesos("box:1"), resources=[*info["resources"], volume])
-        info["command"]["value"] = "cd $MESOS_SANDBOX; " + info["command"]["value"]
-        operations = [{"type": "RESERVE", "reserve": {"resources": [disk]}}, {"type": "CREATE", "create": {"volumes": [volume]}},
-                      {"type": "LAUNCH", "launch": {"task_infos": [info]}}]
-        keeper.call("ACCEPT", accept={"offer_ids": [offer["id"]], "operations": operations, "filters": {"refuse_seconds": 0.0}})
-        keeper.wait_state("keeps", "TASK_FINISHED", limit_s=LIMIT_S)
-        report.equal("persistent: a volume is in the root", self.output("keeps"), "kept\n")
-        with open(self.house.path("agent0/volumes/roles/keeper/kept/file"), encoding="utf-8") as file:
-            report.equal("persistent: and outlives it", file.read(), "kept\n")
-        keeper.close()
-
     def commands(self):
         self.image("cmd:1", Image(cmd=["echo", "from", "cmd"]).layer(busybox()))
         self.image("entry:1", Image(entrypoint=["echo", "entry"], cmd=["cmd"]).layer(busybox()))
@@ -224,6 +206,16 @@ class Checks:
         parameters = [{"key": key, "value": value} for key, value in (("env", "A=1"), ("workdir", "/etc"), ("user", "4321:4323"), ("label", "x=y"), ("volume", f"{self.house.path('shared')}:/v:ro"))]
         out = self.run("docker-options", "echo $A; pwd; id -u; id -g; cat /v/given", of_docker("box:1", parameters=parameters))
         report.equal("docker: options of docker run", out, "1\n/etc\n4321\n4323\nof the host\n")
+        out = self.run("docker-says", "echo $MESOS_ALLOCATION_ROLE $MESOS_SANDBOX $MESOS_CONTAINER_NAME; echo wrong >&2", of_docker("box:1"))
+        container = os.path.basename(self.sandbox("docker-says"))
+        report.equal("docker: what it is told in variables", out, f"* /mnt/mesos/sandbox mesos-{container}\n")
+        report.equal("docker: what it says is in its sandbox", self.output("docker-says", "stderr"), "wrong\n")
+        status = self.start("docker-killed", "sleep 600", of_docker("box:1"), "TASK_RUNNING")
+        addresses = [it["ip_address"] for info in status["container_status"]["network_infos"] for it in info["ip_addresses"]]
+        report.equal("docker: its address is the machine's", addresses, ["127.0.0.1"])
+        self.framework.call("KILL", kill={"task_id": {"value": "docker-killed"}})
+        self.framework.wait_state("docker-killed", "TASK_KILLED", limit_s=LIMIT_S)
+        report.check("docker: a kill ends it, and nothing is left", wait(lambda: not self.roots(), LIMIT_S), self.roots())
         for name, container, words in (
                 ("bridge", of_docker("box:1", network="BRIDGE"), "network HOST only"),
                 ("privileged", of_docker("box:1", privileged=True), "no privileged"),
@@ -310,7 +302,7 @@ class Checks:
 
     def survives(self):
         sleeper = "echo begun; while ! test -e $MESOS_SANDBOX/go; do sleep 0.1; done; cat /mark"
-        self.start("survivor", sleeper, of_mesos("box:1"), "TASK_RUNNING")
+        self.start("survivor", sleeper, of_docker("box:1"), "TASK_RUNNING")
         self.house.agents[0].kill()
         stray = self.house.path("agent0/provisioner/left-over")
         os.makedirs(os.path.join(stray, "u"))
@@ -359,6 +351,26 @@ class Checks:
         with open(os.path.join(self.sandbox("checked"), "go"), "w", encoding="utf-8"):
             pass
         self.framework.wait_state("checked", "TASK_FINISHED", limit_s=LIMIT_S)
+
+
+class VolumeChecks(Checks):
+    """Of a framework with a role of its own: others would hold the offers it waits for."""
+
+    def persistent(self):
+        self.image("box:0", Image().layer(busybox()))
+        disk = {"name": "disk", "type": "SCALAR", "scalar": {"value": 16}, "reservations": [{"type": "DYNAMIC", "role": "keeper", "principal": "p"}]}
+        volume = {**disk, "disk": {"persistence": {"id": "kept", "principal": "p"}, "volume": {"mode": "RW", "container_path": "data"}}}
+        offer = self.framework.wait_offer(cpus=0.5, mem=64)
+        info = task("keeps", offer, "echo kept > data/file; cat $MESOS_SANDBOX/data/file")
+        info.update(container=of_mesos("box:0"), resources=[*info["resources"], volume])
+        info["command"]["value"] = "cd $MESOS_SANDBOX; " + info["command"]["value"]
+        operations = [{"type": "RESERVE", "reserve": {"resources": [disk]}}, {"type": "CREATE", "create": {"volumes": [volume]}},
+                      {"type": "LAUNCH", "launch": {"task_infos": [info]}}]
+        self.framework.call("ACCEPT", accept={"offer_ids": [offer["id"]], "operations": operations, "filters": {"refuse_seconds": 0.0}})
+        self.framework.wait_state("keeps", "TASK_FINISHED", limit_s=LIMIT_S)
+        report.equal("persistent: a volume is in the root", self.output("keeps"), "kept\n")
+        with open(self.house.path("agent0/volumes/roles/keeper/kept/file"), encoding="utf-8") as file:
+            report.equal("persistent: and outlives it", file.read(), "kept\n")
 
 
 class RegistryChecks(Checks):
@@ -421,10 +433,15 @@ def from_folder():
     os.makedirs(images)
     house.agents[0].command += ["--docker-registry", images]
     with house:
+        keeper = Scheduler(house.address, "keeper", capabilities=["MULTI_ROLE", "RESERVATION_REFINEMENT"])
+        keeper.info.update(roles=["keeper"], principal="p")
+        report.run(VolumeChecks(house, keeper.subscribe(), images).persistent)
+        keeper.call("TEARDOWN")
+        keeper.close()
         framework = Scheduler(house.address, "images").subscribe()
         checks = Checks(house, framework, images)
         report.run(checks.root_file_system, checks.kernel_file_systems, checks.layers, checks.many_layers, checks.overwritten, checks.commands, checks.volumes, checks.docker_containers,
-                   checks.task_user, checks.of_a_group, checks.persistent, checks.missing, checks.oci_layout, checks.hostile_layers, checks.shim_is_out_of_reach, checks.checked, checks.pruned, checks.survives)
+                   checks.task_user, checks.of_a_group, checks.missing, checks.oci_layout, checks.hostile_layers, checks.shim_is_out_of_reach, checks.checked, checks.pruned, checks.survives)
         framework.close()
 
 
