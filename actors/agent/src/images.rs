@@ -63,6 +63,14 @@ pub(crate) fn of(container: &ContainerInfo) -> Result<Option<Asked>, String> {
     image.map(of_image).transpose()
 }
 
+/// What a volume shows.
+///
+/// Errors: what cannot be had, in words for the framework.
+pub(crate) fn of_volume(image: &Image) -> Result<MountSource, String> {
+    let Asked { name, cached, .. } = of_image(image)?;
+    Ok(MountSource::Image { name, cached })
+}
+
 fn of_image(image: &Image) -> Result<Asked, String> {
     if image.r#type() != image::Type::Docker {
         return Err("This agent has images of type DOCKER only".to_owned());

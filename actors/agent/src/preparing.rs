@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tepui_messages::containers::{ContainerRuntime, LaunchOrder, RunningContainer};
+use tepui_messages::containers::{ContainerRuntime, LaunchOrder, MountSource, RunningContainer};
 use tokio::sync::watch;
 
 use crate::{effect::Launch, fetcher::Fetcher, images};
@@ -18,29 +18,54 @@ pub(crate) async fn prepare(
     mut off: watch::Receiver<bool>,
 ) -> Result<LaunchOrder, String> {
     let container_id = launch.order.container_id.clone();
-    let Some(image) = launch.order.image.clone() else {
+    let mut mounts = launch.order.confinement.mounts.iter();
+    let has_image = launch.order.image.is_some();
+    if !has_image && !mounts.any(|it| matches!(it.source, MountSource::Image { .. })) {
         return fill(runtime.as_ref(), &fetcher, launch).await;
-    };
-    let name = image.name.clone();
+    }
     // An image may take half an hour to come: nobody waits for it who does not want it any more.
-    let made = tokio::select! {
+    let completed = tokio::select! {
         biased;
-        Ok(_) = off.wait_for(|off| *off) => return Err(CALLED_OFF.to_owned()),
-        made = runtime.provision(container_id.clone(), image) => made,
+        Ok(_) = off.wait_for(|off| *off) => Err(CALLED_OFF.to_owned()),
+        completed = complete(runtime.as_ref(), launch.order.clone()) => completed,
     };
-    let made = made.map_err(|error| format!("The image '{name}' cannot be had: {error}"))?;
-    let prepared = async {
-        launch.order = images::complete(launch.order, made)?;
-        if let Some(nested) = &mut launch.nested {
-            nested.user.clone_from(&launch.order.user);
+    let prepared = match completed {
+        Ok(order) => {
+            if let Some(nested) = &mut launch.nested {
+                nested.user.clone_from(&order.user);
+            }
+            launch.order = order;
+            fill(runtime.as_ref(), &fetcher, launch).await
         }
-        fill(runtime.as_ref(), &fetcher, launch).await
+        Err(error) => Err(error),
     };
-    let prepared = prepared.await;
     if prepared.is_err() {
         runtime.unprovision(container_id).await;
     }
     prepared
+}
+
+/// Makes the root and the volumes that are of images.
+async fn complete(
+    runtime: &dyn ContainerRuntime,
+    mut order: LaunchOrder,
+) -> Result<LaunchOrder, String> {
+    let told = |name: &str, error: String| format!("The image '{name}' cannot be had: {error}");
+    if let Some(image) = order.image.clone() {
+        let name = image.name.clone();
+        let made = runtime.provision(order.container_id.clone(), image).await;
+        order = images::complete(order, made.map_err(|error| told(&name, error))?)?;
+    }
+    let container_id = &order.container_id;
+    for (number, mount) in order.confinement.mounts.iter_mut().enumerate() {
+        let MountSource::Image { name, cached } = &mount.source else {
+            continue;
+        };
+        let (id, wanted) = (container_id.clone(), name.clone());
+        let made = runtime.provision_volume(id, number, wanted, *cached).await;
+        mount.source = MountSource::Root(made.map_err(|error| told(name, error))?);
+    }
+    Ok(order)
 }
 
 async fn fill(
@@ -86,9 +111,7 @@ pub(crate) async fn start(
     off: watch::Receiver<bool>,
 ) -> Result<RunningContainer, String> {
     if *off.borrow() {
-        if order.image.is_some() {
-            runtime.unprovision(order.container_id).await;
-        }
+        runtime.unprovision(order.container_id).await;
         return Err(CALLED_OFF.to_owned());
     }
     runtime.launch(order).await

@@ -41,6 +41,7 @@ pub fn find(
         target: container_path.to_owned(),
         read_only,
         no_links: source.is_relative(),
+        overlay: None,
     })
 }
 

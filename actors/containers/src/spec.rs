@@ -99,6 +99,8 @@ pub struct Mount {
     pub read_only: bool,
     /// Whether a link on the way to an absolute source is an error: others own parts of that way.
     pub no_links: bool,
+    /// The options of an overlay that is to be mounted in `source` and shown instead of it, as [`Root::overlay`].
+    pub overlay: Option<OsString>,
 }
 
 /// A root file system of the command's own, mounted for it and its descendants alone.
@@ -263,7 +265,8 @@ pub fn encode(spec: &ShimSpec) -> Vec<u8> {
     for mount in &spec.mounts {
         let source = path_bytes(&mount.source);
         // No path holds a NUL.
-        let paths = [source, b"\0", path_bytes(&mount.target)].concat();
+        let overlay = mount.overlay.as_deref().unwrap_or_default().as_bytes();
+        let paths = [source, path_bytes(&mount.target), overlay].join(&0);
         let flags = u8::from(mount.read_only) | u8::from(mount.no_links) << 1;
         let bytes = [&[flags], paths.as_slice()].concat();
         field(&mut out, tag::MOUNT, &bytes);
@@ -425,14 +428,15 @@ fn capabilities(value: &[u8]) -> Option<Capabilities> {
 
 fn mount(value: &[u8]) -> Option<Mount> {
     let (&flags, paths) = value.split_first()?;
-    let end = paths.iter().position(|&byte| byte == 0)?;
-    let (source, target) = (&paths[..end], &paths[end + 1..]);
-    let is_whole = !source.is_empty() && !target.is_empty() && !target.contains(&0);
+    let mut texts = paths.split(|&byte| byte == 0);
+    let (source, target, overlay) = (texts.next()?, texts.next()?, texts.next()?);
+    let is_whole = !source.is_empty() && !target.is_empty() && texts.next().is_none();
     (is_whole && flags <= 3).then(|| Mount {
         source: path(source),
         target: path(target),
         read_only: flags & 1 != 0,
         no_links: flags & 2 != 0,
+        overlay: Some(os(overlay)).filter(|options| !options.is_empty()),
     })
 }
 

@@ -35,6 +35,7 @@ fn sample() -> ShimSpec {
             target: "data".into(),
             read_only: true,
             no_links: true,
+            overlay: Some("lowerdir=l/0,upperdir=u,workdir=w".into()),
         }],
         root: Some(Root {
             dir: "/work/roots/c1".into(),
@@ -118,9 +119,10 @@ fn what_is_not_understood_is_refused() {
         (tag::MOUNT, b""),
         (tag::MOUNT, b"\x00/host"),
         (tag::MOUNT, b"\x00/host\0"),
-        (tag::MOUNT, b"\x00\0data"),
-        (tag::MOUNT, b"\x04/host\0data"),
-        (tag::MOUNT, b"\x00/host\0data\0more"),
+        (tag::MOUNT, b"\x00/host\0data"),
+        (tag::MOUNT, b"\x00\0data\0"),
+        (tag::MOUNT, b"\x04/host\0data\0"),
+        (tag::MOUNT, b"\x00/host\0data\0o\0more"),
     ] {
         assert_eq!(
             with(tag, value),

@@ -176,6 +176,10 @@ pub enum MountSource {
     Persistent(PathBuf),
     /// A directory of the outer container's sandbox, made where it is missing.
     Outer { sandbox: PathBuf, path: PathBuf },
+    /// The files of an image, to write on a layer of the container's own.
+    Image { name: String, cached: bool },
+    /// What [`ContainerRuntime::provision_volume`] made of them.
+    Root(RootDirectory),
 }
 
 /// What a container may use.
@@ -318,7 +322,19 @@ pub trait ContainerRuntime: Send + Sync {
         Box::pin(async { Err("this launcher makes no root file systems".to_owned()) })
     }
 
-    /// Removes what [`Self::provision`] made for a container that does not start after all.
+    /// Makes the files of an image for the volume of that number, after [`Self::provision`] where the container has an
+    /// image itself.
+    fn provision_volume(
+        &self,
+        _container_id: String,
+        _number: usize,
+        _name: String,
+        _cached: bool,
+    ) -> BoxFuture<'static, Result<RootDirectory, String>> {
+        Box::pin(async { Err("this launcher makes no root file systems".to_owned()) })
+    }
+
+    /// Removes what [`Self::provision`] and [`Self::provision_volume`] made for a container that does not start after all.
     fn unprovision(&self, _container_id: String) -> BoxFuture<'static, ()> {
         Box::pin(async {})
     }

@@ -1,8 +1,14 @@
 //! What sets a container apart from its machine, in the launcher's terms; makes the places of its mounts.
 
-use std::path::{Component, Path};
+use std::{
+    ffi::OsString,
+    path::{Component, Path},
+};
 
-use tepui_containers::{Capabilities, LaunchSpec, Mount, Rlimit, RlimitKind, mountpoints, volumes};
+use tepui_containers::{
+    Capabilities, LaunchSpec, Mount, Rlimit, RlimitKind, images::roots as images, mountpoints,
+    volumes,
+};
 use tepui_messages::containers::{Confinement, MountOrder, MountSource};
 use tepui_protocol::v1::r_limit_info::{RLimit, r_limit::Type};
 
@@ -75,7 +81,16 @@ fn mount(spec: &LaunchSpec, order: &MountOrder) -> Result<Option<Mount>, String>
         let made = mountpoints::directory(sandbox, owner, path);
         made.map_err(|error| told(&error))
     };
+    let mut overlay = None;
     let (source, no_links) = match &order.source {
+        MountSource::Image { name, .. } => {
+            return Err(format!("the image '{name}' of a volume was not fetched"));
+        }
+        MountSource::Root(root) => {
+            overlay = root.overlay.clone().map(OsString::from);
+            let copy = root.dir.join(images::ROOT);
+            (overlay.as_ref().map_or(copy, |_| root.dir.clone()), true)
+        }
         MountSource::Host(path) => (path.clone(), false),
         MountSource::Sandbox(path) => {
             directory(&spec.sandbox, path)?;
@@ -102,11 +117,13 @@ fn mount(spec: &LaunchSpec, order: &MountOrder) -> Result<Option<Mount>, String>
             target: place.clone(),
             read_only: order.read_only,
             no_links,
+            overlay,
         },
         false => {
             let found = mountpoints::find(&spec.sandbox, owner, &source, place, order.read_only);
             Mount {
                 no_links,
+                overlay,
                 ..found.map_err(|error| told(&error))?
             }
         }

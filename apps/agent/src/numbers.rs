@@ -1,12 +1,30 @@
-//! How a container ended and what it uses, in the protocol's terms. Pure but for the time of day.
+//! What a container may use and what it uses, and how it ended: in the launcher's terms and in the protocol's. Pure but for the time of day.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use tepui_containers::{Exit, Usage};
-use tepui_messages::containers::{ContainerExit, Limitation};
+use tepui_containers::{Exit, Limits, ProcessId, Usage};
+use tepui_messages::containers::{Amounts, ContainerExit, Limitation, ProcessMark};
 use tepui_protocol::v1::{Resource, ResourceStatistics, task_status::Reason, value};
 
 const MEGABYTE: u64 = 1 << 20;
+
+pub(crate) fn limits(amounts: &Amounts) -> Limits {
+    Limits {
+        cpu_request_milli: amounts.cpu_milli,
+        cpu_limit_milli: amounts.cpu_limit_milli,
+        memory_request_bytes: amounts.memory_bytes,
+        memory_limit_bytes: amounts.memory_limit_bytes.or(amounts.memory_bytes),
+        limit_swap: false,
+        processes: None,
+    }
+}
+
+pub(crate) fn mark(process: ProcessId) -> ProcessMark {
+    ProcessMark {
+        pid: process.pid,
+        start_time_ticks: process.start_ticks,
+    }
+}
 
 pub(crate) fn verdict(exit: Exit, limit_bytes: impl FnOnce() -> Option<u64>) -> ContainerExit {
     let limitation = exit.out_of_memory.then(|| {

@@ -15,13 +15,13 @@ use tepui_containers::{
     Root,
     images::{
         Backend, ImageError, Reference, Roots, RunConfig, Store, StoredImage, access::Logins,
-        folder, layout, registry::Registry, store::Pruned, unpack::Bounds, users,
+        folder, layout, registry::Registry, roots, store::Pruned, unpack::Bounds, users,
     },
 };
 use tepui_messages::containers::{
     ImageOrder, ImageUser, LaunchOrder, Provisioned, RootDirectory, UserNumbers,
 };
-use tokio::sync::{Mutex as AsyncMutex, RwLock, oneshot};
+use tokio::sync::{Mutex as AsyncMutex, RwLock};
 
 use crate::{ImageGc, ImageSettings};
 
@@ -49,7 +49,7 @@ struct Inner {
     /// Those being fetched: who comes second waits for the first.
     fetching: Mutex<BTreeMap<String, Arc<AsyncMutex<()>>>>,
     /// Written by who removes, read by who is about to use.
-    uses: RwLock<()>,
+    uses: Arc<RwLock<()>>,
 }
 
 /// What a container's checks begin with, as the container does.
@@ -112,7 +112,7 @@ impl Provisioner {
             source,
             gc,
             fetching: Mutex::default(),
-            uses: RwLock::default(),
+            uses: Arc::default(),
         }))
     }
 
@@ -122,23 +122,45 @@ impl Provisioner {
         container_id: String,
         order: ImageOrder,
     ) -> Result<Provisioned, String> {
-        let reference: Reference = order.name.parse().map_err(|error| format!("{error}"))?;
+        let user = order.user;
+        let make =
+            move |inner: &Inner, image: &StoredImage| inner.root(&container_id, image, &user);
+        self.make(&order.name, order.cached, make).await
+    }
+
+    /// What a volume of a container shows; the error is a text for the framework.
+    pub(crate) async fn provision_volume(
+        &self,
+        container_id: String,
+        number: usize,
+        name: String,
+        cached: bool,
+    ) -> Result<RootDirectory, String> {
+        let make = move |inner: &Inner, image: &StoredImage| {
+            let layers = inner.layers(image)?;
+            let made = inner.roots.make_volume(&container_id, number, &layers);
+            made.map(directory).map_err(told)
+        };
+        self.make(&name, cached, make).await
+    }
+
+    /// Makes something of an image that is kept until it is made.
+    async fn make<T: Send + 'static>(
+        &self,
+        name: &str,
+        cached: bool,
+        make: impl FnOnce(&Inner, &StoredImage) -> Result<T, String> + Send + 'static,
+    ) -> Result<T, String> {
+        let reference: Reference = name.parse().map_err(|error| format!("{error}"))?;
+        let used = Arc::clone(&self.0.uses).read_owned().await;
+        let image = self.image(&reference, cached).await?;
         let inner = Arc::clone(&self.0);
-        let _used = inner.uses.read().await;
-        let image = self.image(&reference, order.cached).await?;
-        let inner = Arc::clone(&self.0);
-        let (tell, told) = oneshot::channel();
-        tokio::task::spawn_blocking(move || {
-            let made = inner.root(&container_id, &image, &order.user);
-            // Nobody listens where the launch was called off: then nobody else knows of it.
-            if tell.send(made).is_err() {
-                let removed = inner.roots.remove(&container_id);
-                removed.unwrap_or_else(
-                    |error| tracing::warn!(%error, "a root file system is not removed"),
-                );
-            }
-        });
-        told.await.unwrap_or_else(|error| Err(error.to_string()))
+        blocking(move || {
+            let made = make(&inner, &image);
+            drop(used);
+            made
+        })
+        .await
     }
 
     async fn image(&self, reference: &Reference, cached: bool) -> Result<StoredImage, String> {
@@ -306,14 +328,18 @@ impl Drop for Scratch {
 }
 
 impl Inner {
+    fn layers(&self, image: &StoredImage) -> Result<Vec<PathBuf>, String> {
+        let layers = self.store.layers_of(image);
+        layers.ok_or_else(|| "a layer of it was removed meanwhile".to_owned())
+    }
+
     fn root(
         &self,
         container_id: &str,
         image: &StoredImage,
         user: &ImageUser,
     ) -> Result<Provisioned, String> {
-        let layers = self.store.layers_of(image);
-        let layers = layers.ok_or("a layer of it was removed meanwhile")?;
+        let layers = self.layers(image)?;
         let RunConfig {
             entrypoint,
             cmd,
@@ -330,10 +356,7 @@ impl Inner {
         let user = user.map_err(|error| error.to_string())?;
         let made = self.roots.make(container_id, &layers).map_err(told)?;
         Ok(Provisioned {
-            root: RootDirectory {
-                dir: made.dir,
-                overlay: made.overlay,
-            },
+            root: directory(made),
             entrypoint,
             cmd,
             env,
@@ -349,6 +372,13 @@ impl Inner {
                 numbers.to_string()
             }),
         })
+    }
+}
+
+fn directory(made: roots::RootDirectory) -> RootDirectory {
+    RootDirectory {
+        dir: made.dir,
+        overlay: made.overlay,
     }
 }
 

@@ -15,19 +15,19 @@ use std::{
 use futures_util::future::{BoxFuture, FutureExt};
 use rustix::process::Signal;
 use tepui_containers::{
-    Command, Error, LaunchSpec, Launcher, Limits, ProcessId, Recovered, Running, View, nested,
-    sandboxes::Sandboxes, spec::HOLDER, user, volumes,
+    Command, Error, LaunchSpec, Launcher, Recovered, Running, View, nested, sandboxes::Sandboxes,
+    spec::HOLDER, user, volumes,
 };
 use tepui_messages::containers::{
-    Amounts, ContainerExit, ContainerRuntime, ImageOrder, LaunchOrder, NestedSandbox, ProcessMark,
-    Provisioned, RecoveredContainer, RunningContainer, UserNumbers, VolumeDirectory, VolumeLink,
+    Amounts, ContainerExit, ContainerRuntime, ImageOrder, LaunchOrder, NestedSandbox, Provisioned,
+    RecoveredContainer, RootDirectory, RunningContainer, UserNumbers, VolumeDirectory, VolumeLink,
 };
 use tepui_node::probes::CHECK;
 use tepui_protocol::v1::ResourceStatistics;
 
 use crate::{
     confinement,
-    numbers::{statistics, verdict},
+    numbers::{limits, mark, statistics, verdict},
     provisioner::{self, Provisioner},
 };
 
@@ -318,6 +318,22 @@ impl ContainerRuntime for Containers {
         async move { images?.provision(container_id, image).await }.boxed()
     }
 
+    fn provision_volume(
+        &self,
+        container_id: String,
+        number: usize,
+        name: String,
+        cached: bool,
+    ) -> BoxFuture<'static, Result<RootDirectory, String>> {
+        let images = self.0.images.clone();
+        async move {
+            images?
+                .provision_volume(container_id, number, name, cached)
+                .await
+        }
+        .boxed()
+    }
+
     fn unprovision(&self, container_id: String) -> BoxFuture<'static, ()> {
         let images = self.0.images.clone();
         async move {
@@ -330,12 +346,12 @@ impl ContainerRuntime for Containers {
 
     fn launch(&self, order: LaunchOrder) -> BoxFuture<'static, Result<RunningContainer, String>> {
         let inner = Arc::clone(&self.0);
-        let with_root = order.root.is_some().then(|| order.container_id.clone());
+        let container_id = order.container_id.clone();
         async move {
             let launched = inner.launch(order).await;
             if launched.is_err() {
                 inner.errors.launch.fetch_add(1, Ordering::Relaxed);
-                if let (Some(container_id), Ok(images)) = (with_root, &inner.images) {
+                if let Ok(images) = &inner.images {
                     images.remove(container_id).await;
                 }
             }
@@ -465,17 +481,6 @@ fn credentials(user: Option<&str>) -> Result<Option<tepui_containers::Credential
     Ok(user::switch_to(credentials))
 }
 
-fn limits(amounts: &Amounts) -> Limits {
-    Limits {
-        cpu_request_milli: amounts.cpu_milli,
-        cpu_limit_milli: amounts.cpu_limit_milli,
-        memory_request_bytes: amounts.memory_bytes,
-        memory_limit_bytes: amounts.memory_limit_bytes.or(amounts.memory_bytes),
-        limit_swap: false,
-        processes: None,
-    }
-}
-
 /// An error with its causes, in one line.
 pub(crate) fn told(error: &Error) -> String {
     let mut text = error.to_string();
@@ -485,11 +490,4 @@ pub(crate) fn told(error: &Error) -> String {
         cause = source.source();
     }
     text
-}
-
-fn mark(process: ProcessId) -> ProcessMark {
-    ProcessMark {
-        pid: process.pid,
-        start_time_ticks: process.start_ticks,
-    }
 }

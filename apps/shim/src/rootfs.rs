@@ -5,20 +5,15 @@
 //! root were the root of all, and places that must be what they are called are reached through no link.
 
 use crate::sys;
-use crate::volumes;
+use crate::volumes::{self, ROOT};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, makedev};
 use rustix::io::Errno;
 use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MountPropagationFlags, UnmountFlags,
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, UnmountFlags,
 };
-use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use tepui_containers::spec::{Mount, Root, ShimSpec, View};
-
-/// Where a root is mounted, in its directory.
-const ROOT: &str = "root";
 
 /// A file system of the kernel's.
 struct Kernel {
@@ -157,15 +152,15 @@ pub(crate) fn share(view: &View) -> Result<(), Errno> {
 }
 
 fn mount_root(root: &Root) -> Result<OwnedFd, Errno> {
-    rustix::process::chdir(&root.dir)?;
-    match &root.overlay {
-        Some(options) => {
-            let options = CString::new(options.as_bytes()).map_err(|_| Errno::INVAL)?;
-            let flags = MountFlags::NODEV;
-            rustix::mount::mount("overlay", ROOT, "overlay", flags, options.as_c_str())?;
+    let tree = match &root.overlay {
+        Some(options) => volumes::overlay(&root.dir, options)?,
+        None => {
+            rustix::process::chdir(&root.dir)?;
+            volumes::copy_of(&open(CWD, Path::new(ROOT), ResolveFlags::NO_SYMLINKS)?)?
         }
-        None => rustix::mount::mount_bind(ROOT, ROOT)?,
-    }
+    };
+    let place = open(CWD, Path::new(ROOT), ResolveFlags::NO_SYMLINKS)?;
+    volumes::put(&tree, &place)?;
     rustix::mount::mount_change(ROOT, MountPropagationFlags::PRIVATE)?;
     open(CWD, Path::new(ROOT), ResolveFlags::NO_SYMLINKS)
 }
@@ -243,20 +238,34 @@ fn show(top: &OwnedFd, sandbox: &OwnedFd, mount: &Mount) -> Result<(), Errno> {
         let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
         open(sandbox, path, beneath)
     };
+    if let Some(options) = &mount.overlay {
+        let tree = volumes::overlay(&mount.source, options)?;
+        return show_tree(top, &tree, mount, true, &within);
+    }
     let source = match mount.source.is_absolute() {
         true if mount.no_links => open(CWD, &mount.source, ResolveFlags::NO_SYMLINKS)?,
         true => open(CWD, &mount.source, ResolveFlags::empty())?,
         false => within(&mount.source)?,
     };
     let tree = volumes::copy_of(&source)?;
+    show_tree(top, &tree, mount, is_directory(&source)?, &within)
+}
+
+fn show_tree(
+    top: &OwnedFd,
+    tree: &OwnedFd,
+    mount: &Mount,
+    is_directory: bool,
+    within: &dyn Fn(&Path) -> Result<OwnedFd, Errno>,
+) -> Result<(), Errno> {
     if mount.read_only {
         sys::make_read_only(tree.as_fd())?;
     }
     let place = match mount.target.is_absolute() {
-        true => find(top, &mount.target, is_directory(&source)?)?,
+        true => find(top, &mount.target, is_directory)?,
         false => within(&mount.target)?,
     };
-    volumes::put(&tree, &place)
+    volumes::put(tree, &place)
 }
 
 const DIRECTORY_MODE: Mode = Mode::from_raw_mode(0o755);

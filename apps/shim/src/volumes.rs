@@ -4,10 +4,17 @@
 use crate::sys;
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
-use rustix::mount::{MountPropagationFlags, MoveMountFlags, OpenTreeFlags};
+use rustix::mount::{
+    MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags,
+};
+use std::ffi::{CString, OsStr};
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use tepui_containers::spec::{Mount, ShimSpec};
+
+/// Where layers are mounted, in their directory.
+pub(crate) const ROOT: &str = "root";
 
 /// Gives the command mounts of its own, if it is to have any.
 pub(crate) fn mount(spec: &ShimSpec) -> Result<(), Errno> {
@@ -27,11 +34,28 @@ pub(crate) fn alone() -> Result<(), Errno> {
 }
 
 fn show(sandbox: &Path, mount: &Mount) -> Result<(), Errno> {
-    let tree = copy_of(&place(sandbox, &mount.source)?)?;
+    let tree = match &mount.overlay {
+        Some(options) => overlay(&mount.source, options)?,
+        None => copy_of(&place(sandbox, &mount.source)?)?,
+    };
     if mount.read_only {
         sys::make_read_only(tree.as_fd())?;
     }
     put(&tree, &place(sandbox, &mount.target)?)
+}
+
+/// Layers of an image as one file system that is nowhere yet. `options` are relative to `dir`, where this process is then.
+pub(crate) fn overlay(dir: &Path, options: &OsStr) -> Result<OwnedFd, Errno> {
+    rustix::process::chdir(dir)?;
+    let options = CString::new(options.as_bytes()).map_err(|_| Errno::INVAL)?;
+    // A device that an image brings, or that root makes in one, does not open.
+    let flags = MountFlags::NODEV;
+    rustix::mount::mount("overlay", ROOT, "overlay", flags, options.as_c_str())?;
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    let mounted = rustix::fs::open(ROOT, flags, Mode::empty())?;
+    let tree = copy_of(&mounted)?;
+    rustix::mount::unmount(ROOT, UnmountFlags::DETACH)?;
+    Ok(tree)
 }
 
 /// A file or directory, with all that is mounted beneath it, as a mount that is nowhere yet.

@@ -192,6 +192,17 @@ class Checks:
         report.check("volumes: what is written is on the host", os.path.exists(os.path.join(host, "made")))
         report.check("volumes: no place for them is made on the host", not os.path.exists("/data") and not os.path.exists("/tmp/in"))
 
+    def image_volumes(self):
+        self.image("data:1", Image().layer(folder("deep"), text("deep/file", "of the volume")).layer(text("more", "above"), text("deep/.wh.none", "")))
+        shown = {"mode": "RW", "image": {"type": "DOCKER", "docker": {"name": "data:1"}}}
+        volumes = [{**shown, "container_path": "data"}, {**shown, "container_path": "fixed", "mode": "RO"}]
+        script = "cat data/deep/file data/more; echo; echo x > data/new && cat data/new; touch fixed/new || echo read-only"
+        expected = "of the volumeabove\nx\nread-only\n"
+        report.equal("image volumes: in a container of the machine's files", self.run("image-volume", script, {"type": "MESOS", "volumes": volumes}), expected)
+        volumes = [{**it, "container_path": f"/{it['container_path']}"} for it in volumes]
+        report.equal("image volumes: in one of an image's", self.run("image-volume-in", "cd /; " + script, {**of_mesos("box:1"), "volumes": volumes}), expected)
+        report.check("image volumes: nothing is left of them", wait(lambda: not self.roots(), LIMIT_S), self.roots())
+
     def docker_containers(self):
         out = self.run("docker", {"shell": False}, of_docker("cmd:1"))
         report.equal("docker: the image's own command", out, "from cmd\n")
@@ -440,7 +451,7 @@ def from_folder():
         keeper.close()
         framework = Scheduler(house.address, "images").subscribe()
         checks = Checks(house, framework, images)
-        report.run(checks.root_file_system, checks.kernel_file_systems, checks.layers, checks.many_layers, checks.overwritten, checks.commands, checks.volumes, checks.docker_containers,
+        report.run(checks.root_file_system, checks.kernel_file_systems, checks.layers, checks.many_layers, checks.overwritten, checks.commands, checks.volumes, checks.image_volumes, checks.docker_containers,
                    checks.task_user, checks.of_a_group, checks.missing, checks.oci_layout, checks.hostile_layers, checks.shim_is_out_of_reach, checks.checked, checks.pruned, checks.survives)
         framework.close()
 

@@ -5,6 +5,7 @@
 //! <container>/u      what the container writes
 //! <container>/w      overlayfs' own
 //! <container>/root   where it is mounted; a copy of all layers where overlayfs cannot be used
+//! <container>/volumes/0 …  the same for volumes that are of images
 //! ```
 
 use crate::images::ImageError;
@@ -19,6 +20,7 @@ use std::path::{Path, PathBuf};
 const LAYERS: &str = "l";
 const UPPER: &str = "u";
 const WORK: &str = "w";
+const VOLUMES: &str = "volumes";
 /// The directory in which a container finds its root.
 pub const ROOT: &str = "root";
 const PRIVATE: u32 = 0o700;
@@ -91,6 +93,26 @@ impl Roots {
     pub fn make(&self, container: &str, layers: &[PathBuf]) -> Result<RootDirectory, ImageError> {
         let dir = self.directory(container);
         remove(&dir)?;
+        self.make_in(dir, layers)
+    }
+
+    /// Makes what a volume of a container shows, in the container's own directory.
+    pub fn make_volume(
+        &self,
+        container: &str,
+        number: usize,
+        layers: &[PathBuf],
+    ) -> Result<RootDirectory, ImageError> {
+        let volumes = self.directory(container).join(VOLUMES);
+        let mut directory = DirBuilder::new();
+        let made = directory.recursive(true).mode(PRIVATE).create(&volumes);
+        made.map_err(ImageError::file("make the directory", &volumes))?;
+        let dir = volumes.join(number.to_string());
+        remove(&dir)?;
+        self.make_in(dir, layers)
+    }
+
+    fn make_in(&self, dir: PathBuf, layers: &[PathBuf]) -> Result<RootDirectory, ImageError> {
         let made = match self.backend {
             Backend::Overlay => overlay(&dir, layers).map(Some),
             Backend::Copy => copied(&dir, layers).map(|()| None),
@@ -119,8 +141,15 @@ impl Roots {
     /// The digits of all layers that containers see.
     pub fn layers_in_use(&self) -> BTreeSet<String> {
         let containers = self.containers().into_iter();
-        let links = containers.flat_map(|container| {
-            let links = std::fs::read_dir(self.directory(&container).join(LAYERS));
+        let roots = containers.flat_map(|container| {
+            let root = self.directory(&container);
+            let volumes = std::fs::read_dir(root.join(VOLUMES));
+            let volumes = volumes.into_iter().flatten().flatten();
+            let volumes: Vec<PathBuf> = volumes.map(|volume| volume.path()).collect();
+            volumes.into_iter().chain([root])
+        });
+        let links = roots.flat_map(|root| {
+            let links = std::fs::read_dir(root.join(LAYERS));
             links.into_iter().flatten().flatten()
         });
         let layers = links.filter_map(|link| std::fs::read_link(link.path()).ok());

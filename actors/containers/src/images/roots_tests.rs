@@ -55,6 +55,23 @@ fn an_overlay_names_its_layers_from_the_top() {
     roots.remove("c1").expect("nothing is no error");
 }
 
+#[test]
+fn what_volumes_show_is_in_use_too_and_goes_with_the_container() {
+    let all = TempDir::new().expect("a directory");
+    let (root, volume) = (layer(&all, "root", &[]), layer(&all, "volume", &[]));
+    let roots = roots(&all, Backend::Overlay);
+    roots.make("c1", &[root]).expect("made");
+    roots
+        .make_volume("c1", 0, std::slice::from_ref(&volume))
+        .expect("made");
+    roots.make_volume("c2", 3, &[volume]).expect("made");
+    let used: Vec<String> = roots.layers_in_use().into_iter().collect();
+    assert_eq!(used, ["root", "volume"]);
+    roots.remove("c1").expect("removed");
+    let used: Vec<String> = roots.layers_in_use().into_iter().collect();
+    assert_eq!(used, ["volume"]);
+}
+
 /// The kernel takes a page of options: names are short for the most layers that an image may have.
 #[test]
 fn the_most_layers_fit_the_options_of_a_mount() {
