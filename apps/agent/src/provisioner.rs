@@ -21,7 +21,7 @@ use tepui_containers::{
 use tepui_messages::containers::{
     ImageOrder, ImageUser, LaunchOrder, Provisioned, RootDirectory, UserNumbers,
 };
-use tokio::sync::{Mutex as AsyncMutex, RwLock};
+use tokio::sync::{Mutex as AsyncMutex, RwLock, oneshot};
 
 use crate::{ImageGc, ImageSettings};
 
@@ -123,9 +123,11 @@ impl Provisioner {
         order: ImageOrder,
     ) -> Result<Provisioned, String> {
         let user = order.user;
-        let make =
-            move |inner: &Inner, image: &StoredImage| inner.root(&container_id, image, &user);
-        self.make(&order.name, order.cached, make).await
+        let make = move |inner: &Inner, container_id: &str, image: &StoredImage| {
+            inner.root(container_id, image, &user)
+        };
+        self.make(container_id, &order.name, order.cached, make)
+            .await
     }
 
     /// What a volume of a container shows; the error is a text for the framework.
@@ -136,31 +138,38 @@ impl Provisioner {
         name: String,
         cached: bool,
     ) -> Result<RootDirectory, String> {
-        let make = move |inner: &Inner, image: &StoredImage| {
+        let make = move |inner: &Inner, container_id: &str, image: &StoredImage| {
             let layers = inner.layers(image)?;
-            let made = inner.roots.make_volume(&container_id, number, &layers);
+            let made = inner.roots.make_volume(container_id, number, &layers);
             made.map(directory).map_err(told)
         };
-        self.make(&name, cached, make).await
+        self.make(container_id, &name, cached, make).await
     }
 
     /// Makes something of an image that is kept until it is made.
     async fn make<T: Send + 'static>(
         &self,
+        container_id: String,
         name: &str,
         cached: bool,
-        make: impl FnOnce(&Inner, &StoredImage) -> Result<T, String> + Send + 'static,
+        make: impl FnOnce(&Inner, &str, &StoredImage) -> Result<T, String> + Send + 'static,
     ) -> Result<T, String> {
         let reference: Reference = name.parse().map_err(|error| format!("{error}"))?;
         let used = Arc::clone(&self.0.uses).read_owned().await;
         let image = self.image(&reference, cached).await?;
         let inner = Arc::clone(&self.0);
-        blocking(move || {
-            let made = make(&inner, &image);
+        let (tell, told) = oneshot::channel();
+        tokio::task::spawn_blocking(move || {
+            let made = make(&inner, &container_id, &image);
             drop(used);
-            made
-        })
-        .await
+            // Nobody listens where the launch was called off, and nobody else knows of it.
+            if tell.send(made).is_err()
+                && let Err(error) = inner.roots.remove(&container_id)
+            {
+                tracing::warn!(container_id, %error, "its root file system is not removed");
+            }
+        });
+        told.await.unwrap_or_else(|error| Err(error.to_string()))
     }
 
     async fn image(&self, reference: &Reference, cached: bool) -> Result<StoredImage, String> {
