@@ -17,6 +17,8 @@ has_libclang() {
 }
 has_chromium() { [[ -n ${CHROMIUM:-} ]] || has chromium || has chromium-browser || has google-chrome; }
 has_venv() { has python3 && python3 -c 'import ensurepip, venv' 2>/dev/null; }
+# Containers with an image have no libraries of this machine.
+has_static_busybox() { [[ -x /bin/busybox ]] && ! ldd /bin/busybox >/dev/null 2>&1; }
 is_ubuntu() { grep -qs '^ID=ubuntu' /etc/os-release; }
 
 missing=()
@@ -34,6 +36,8 @@ need_for_test() {
   need python3-venv has_venv
   need nodejs has node
   need npm has npm
+  need busybox-static has_static_busybox
+  need docker-registry has docker-registry
   if is_ubuntu; then need chromium-browser has_chromium; else need chromium has_chromium; fi
 }
 

@@ -3,7 +3,7 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    sync::{Arc, atomic::AtomicBool},
+    sync::Arc,
     time::Duration,
 };
 
@@ -21,7 +21,7 @@ use tepui_protocol::{
     node,
     v1::{ContainerId, FrameworkId, executor},
 };
-use tokio::time::Instant;
+use tokio::{sync::watch, time::Instant};
 
 use crate::{
     config::NodeConfig,
@@ -70,7 +70,7 @@ pub struct NodeActor {
     pub(crate) master: Option<(u64, Arc<dyn MasterPeer>)>,
     pub(crate) streams: BTreeMap<u64, Arc<dyn ExecutorStream>>,
     /// Launches under way, and whether they were called off.
-    pub(crate) launching: BTreeMap<String, Arc<AtomicBool>>,
+    pub(crate) launching: BTreeMap<String, watch::Sender<bool>>,
     pub(crate) timer: Option<TimerHandle>,
     /// Effects behind a change that is on its way to the disk.
     pub(crate) waiting: VecDeque<Effect>,

@@ -3,20 +3,14 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     time::Duration,
 };
 
 use tepui_kit::{Context, crash_point};
 use tepui_messages::{
     agent::{DeliverExecutorEvent, EndExecutorStream},
-    containers::{
-        Amounts, ContainerRuntime, LaunchOrder, RecoveredContainer, RunningContainer,
-        VolumeDirectory, VolumeLink,
-    },
+    containers::{Amounts, RecoveredContainer, RunningContainer, VolumeDirectory, VolumeLink},
 };
 use tepui_protocol::{
     message::{Tell, TellError},
@@ -24,10 +18,12 @@ use tepui_protocol::{
     v1::executor,
 };
 
+use tokio::sync::watch;
+
 use crate::{
     actor::{NodeActor, Wake},
     effect::{Effect, Ending, Fate, Input, Keep, Launch, Probe},
-    fetcher::Fetcher,
+    preparing::{prepare, start},
     prober,
 };
 
@@ -292,11 +288,10 @@ impl NodeActor {
         let container_id = launch.order.container_id.clone();
         // The sandbox of a task within an executor's is no run of an executor.
         let sandbox = Some(launch.order.sandbox.clone()).filter(|it| is_run(it));
-        let off = Arc::new(AtomicBool::new(false));
-        self.launching
-            .insert(container_id.clone(), Arc::clone(&off));
+        let (call_off, off) = watch::channel(false);
+        self.launching.insert(container_id.clone(), call_off);
         let (runtime, fetcher) = (Arc::clone(&self.runtime), Arc::clone(&self.fetcher));
-        let prepared = Box::pin(prepare(runtime, fetcher, launch));
+        let prepared = Box::pin(prepare(runtime, fetcher, launch, off.clone()));
         ctx.then(prepared, move |actor, prepared, ctx| match prepared {
             Ok(order) => {
                 let prepared = Input::ContainerPrepared {
@@ -395,9 +390,10 @@ impl NodeActor {
     }
 
     fn destroy(&mut self, container_id: String, ctx: &mut Context<Self>) {
-        if let Some(off) = self.launching.get(&container_id) {
+        if let Some(call_off) = self.launching.get(&container_id) {
             // Either it is not begun, or the core destroys it once more when it has started.
-            return off.store(true, Ordering::Relaxed);
+            call_off.send_replace(true);
+            return;
         }
         let runtime = Arc::clone(&self.runtime);
         ctx.spawn(async move {
@@ -407,57 +403,6 @@ impl NodeActor {
             }
         });
     }
-}
-
-/// Makes the sandbox and fetches into it; the error is a text for the framework.
-async fn prepare(
-    runtime: Arc<dyn ContainerRuntime>,
-    fetcher: Arc<Fetcher>,
-    launch: Launch,
-) -> Result<LaunchOrder, String> {
-    let Launch {
-        order,
-        uris,
-        nested,
-    } = launch;
-    match nested {
-        Some(nested) => runtime.prepare_nested(nested).await?,
-        // It uses the sandbox of the container around it.
-        None if order.switchboard.is_some_and(|it| it.is_session) => {}
-        None => {
-            let made = runtime.prepare(order.sandbox.clone(), order.user.clone());
-            made.await?;
-        }
-    }
-    if !order.volumes.is_empty() {
-        let (sandbox, user) = (order.sandbox.clone(), order.user.clone());
-        let linked = runtime.link_volumes(sandbox, user, order.volumes.clone());
-        linked.await?;
-    }
-    if !uris.is_empty() {
-        let fetched = fetcher
-            .fetch(&uris, &order.sandbox, order.user.as_deref())
-            .await;
-        fetched.map_err(|error| {
-            format!(
-                "Failed to fetch all URIs for container '{}': {error}",
-                order.container_id
-            )
-        })?;
-    }
-    Ok(order)
-}
-
-/// Starts what was prepared, unless it was called off meanwhile.
-async fn start(
-    runtime: Arc<dyn ContainerRuntime>,
-    order: LaunchOrder,
-    off: Arc<AtomicBool>,
-) -> Result<RunningContainer, String> {
-    if off.load(Ordering::Relaxed) {
-        return Err("it was killed before it started".to_owned());
-    }
-    runtime.launch(order).await
 }
 
 /// Whether a sandbox is that of an executor.

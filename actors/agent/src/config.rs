@@ -32,6 +32,8 @@ pub struct NodeConfig {
     pub limit_cpus: bool,
     /// Who may run tasks as whom (Mesos: `--acls`).
     pub acls: Arc<Acls>,
+    /// Where containers with an image see their sandboxes (`--sandbox_directory`).
+    pub sandbox_directory: PathBuf,
     /// Differs at each start: the source of uuids and of random waits.
     pub seed: [u64; 2],
     pub registration_backoff: Duration,
@@ -69,6 +71,7 @@ impl NodeConfig {
             switch_user: true,
             limit_cpus: false,
             acls: Arc::default(),
+            sandbox_directory: PathBuf::from("/mnt/mesos/sandbox"),
             seed: [0, 0],
             registration_backoff: Duration::from_secs(1),
             registration_backoff_max: Duration::from_mins(1),

@@ -15,6 +15,8 @@ use tepui_protocol::v1::{
     },
 };
 
+use crate::images;
+
 /// The number of the first capability in the protocol; Linux' is 0.
 const FIRST_CAPABILITY: i32 = 1000;
 
@@ -103,8 +105,13 @@ fn mount(volume: &Volume) -> Result<MountOrder, String> {
 
 fn source(volume: &Volume) -> Result<MountSource, String> {
     let refused = || Err("This agent does not give containers volumes of this kind yet".to_owned());
-    if volume.image.is_some() {
-        return refused();
+    if let Some(image) = &volume.image {
+        let alone = volume.host_path.is_none() && volume.source.is_none();
+        return if alone {
+            images::of_volume(image)
+        } else {
+            refused()
+        };
     }
     let Some(source) = &volume.source else {
         return match &volume.host_path {

@@ -4,7 +4,8 @@
 use std::{collections::BTreeMap, path::Path};
 
 use tepui_messages::containers::{
-    Amounts, Confinement, LaunchOrder, NestedSandbox, SharedDirectory, Switchboard, Terminal,
+    Amounts, Confinement, LaunchOrder, MountOrder, MountSource, NestedSandbox, SharedDirectory,
+    Switchboard, Terminal,
 };
 use tepui_protocol::{
     durations::duration_text,
@@ -15,6 +16,7 @@ use crate::{
     config::NodeConfig,
     confinement,
     effect::Launch,
+    images::{self, Asked},
     tables::{Child, Executor, Framework, Stage, TaskEntry},
     volumes,
 };
@@ -31,6 +33,35 @@ fn shared_directory(volume: &Volume) -> Option<SharedDirectory> {
         path: confinement::shared_with_parent(volume)?.to_owned(),
         container_path: volume.container_path.clone(),
     })
+}
+
+/// What was found to be possible, so it is no error now.
+fn image_of(container: Option<&ContainerInfo>) -> Option<Asked> {
+    container.and_then(|it| images::of(it).ok().flatten())
+}
+
+/// What a container's environment begins with: nothing of this machine's where it does not see the machine's files.
+fn base_environment(config: &NodeConfig, image: Option<&Asked>) -> BTreeMap<String, String> {
+    let own = config.environment.iter().filter(|_| image.is_none());
+    own.cloned().collect()
+}
+
+/// Where a command sees its sandbox.
+fn shown_sandbox(config: &NodeConfig, image: Option<&Asked>, sandbox: &Path) -> String {
+    let shown = image.map_or(sandbox, |_| &config.sandbox_directory);
+    shown.display().to_string()
+}
+
+fn with_image(
+    config: &NodeConfig,
+    image: Option<Asked>,
+    order: LaunchOrder,
+    command: &CommandInfo,
+) -> LaunchOrder {
+    match image {
+        Some(image) => image.order(order, command, &config.sandbox_directory),
+        None => order,
+    }
 }
 
 /// What was found to be possible, so it is no error now.
@@ -67,28 +98,45 @@ pub(crate) fn child_launch(
     let command = task.command.clone().unwrap_or_default();
     let (program, argv) = command_line(&command);
     let sandbox = executor.sandbox.join("containers").join(child.name());
-    let shown = sandbox.display().to_string();
+    let container = task.container.as_ref();
+    let image = image_of(container);
+    let shown = shown_sandbox(config, image.as_ref(), &sandbox);
     let role = role_of(&task.resources);
     let variables = [
         ("MESOS_CONTAINER_IP", Some(config.ip.clone())),
         ("MESOS_SANDBOX", Some(shown)),
         ("MESOS_ALLOCATION_ROLE", role),
     ];
-    let mut env: BTreeMap<String, String> = config.environment.iter().cloned().collect();
+    let mut env = base_environment(config, image.as_ref());
     let known = variables.into_iter();
     env.extend(known.filter_map(|(name, value)| Some((name.to_owned(), value?))));
     env.extend(command_environment(&command));
     let user = user_of(config, framework, &command);
-    let container = task.container.as_ref();
     let linux = container.and_then(|it| it.linux_info.as_ref());
     let shares = linux.is_none_or(|it| it.share_cgroups.unwrap_or(true));
     let volumes = container.map_or(&[][..], |it| &it.volumes);
+    let mut confinement = confinement_of(container);
+    let shared: Vec<_> = volumes.iter().filter_map(shared_directory).collect();
+    // Links to the outer sandbox lead nowhere in an image.
+    let (shared, mounted) = match image.is_some() {
+        true => (Vec::new(), shared),
+        false => (shared, Vec::new()),
+    };
+    let mounted = mounted.into_iter();
+    confinement.mounts.extend(mounted.map(|it| MountOrder {
+        source: MountSource::Outer {
+            sandbox: executor.sandbox.clone(),
+            path: it.path.into(),
+        },
+        container_path: it.container_path.into(),
+        read_only: false,
+    }));
     let nested = NestedSandbox {
         root: executor.sandbox.clone(),
         name: child.name().to_owned(),
         task: Some(task.task_id.value.clone()),
         user: user.clone(),
-        shared: volumes.iter().filter_map(shared_directory).collect(),
+        shared,
     };
     let order = LaunchOrder {
         container_id: child.container_id.clone(),
@@ -104,11 +152,12 @@ pub(crate) fn child_launch(
             sum_of_all(config, &[], [task].into_iter())
         },
         volumes: volumes::links(&config.work_dir, task.resources.iter()),
-        confinement: confinement_of(container),
+        confinement,
         switchboard: switchboard_of(container),
+        ..LaunchOrder::default()
     };
     Launch {
-        order,
+        order: with_image(config, image, order, &command),
         uris: command.uris,
         nested: Some(nested),
     }
@@ -131,6 +180,7 @@ pub(crate) fn beside_task(
     let mut env: BTreeMap<String, String> = of_task.env.into_iter().collect();
     env.extend(command_environment(command));
     let user = command.user.clone().filter(|_| config.switch_user);
+    let view_of = of_task.image.map(|_| of_task.container_id);
     LaunchOrder {
         container_id,
         sandbox: of_task.sandbox,
@@ -140,9 +190,9 @@ pub(crate) fn beside_task(
         env: env.into_iter().collect(),
         user: user.or(of_task.user),
         amounts: Amounts::default(),
-        volumes: Vec::new(),
         confinement: of_task.confinement,
-        switchboard: None,
+        view_of,
+        ..LaunchOrder::default()
     }
 }
 
@@ -155,11 +205,12 @@ pub(crate) fn guest_order(
     (command, container, resources): (&CommandInfo, Option<&ContainerInfo>, &[Resource]),
 ) -> LaunchOrder {
     let (program, argv) = command_line(command);
-    let mut env: BTreeMap<String, String> = config.environment.iter().cloned().collect();
-    let shown = sandbox.display().to_string();
+    let image = image_of(container);
+    let mut env = base_environment(config, image.as_ref());
+    let shown = shown_sandbox(config, image.as_ref(), sandbox);
     env.insert("MESOS_SANDBOX".to_owned(), shown);
     env.extend(command_environment(command));
-    LaunchOrder {
+    let order = LaunchOrder {
         container_id: container_id.to_owned(),
         sandbox: sandbox.to_owned(),
         is_holder: false,
@@ -168,10 +219,11 @@ pub(crate) fn guest_order(
         env: env.into_iter().collect(),
         user,
         amounts: sum_of_all(config, resources, std::iter::empty()),
-        volumes: Vec::new(),
         confinement: confinement_of(container),
         switchboard: switchboard_of(container),
-    }
+        ..LaunchOrder::default()
+    };
+    with_image(config, image, order, command)
 }
 
 /// What an executor of its own container and its live tasks may use together.
@@ -242,8 +294,13 @@ pub(crate) fn launch_order(
     } else {
         command_line(command)
     };
-    let mut env: BTreeMap<String, String> = config.environment.iter().cloned().collect();
+    let container = executor.info.container.as_ref();
+    let container = container.filter(|_| !executor.is_pod());
+    let image = image_of(container);
+    let mut env = base_environment(config, image.as_ref());
     env.extend(mesos_environment(config, agent_id, framework, executor));
+    let shown = shown_sandbox(config, image.as_ref(), &executor.sandbox);
+    env.insert("MESOS_SANDBOX".to_owned(), shown);
     env.extend(command_environment(command));
     let resources = || {
         let own = executor.info.resources.iter();
@@ -259,7 +316,7 @@ pub(crate) fn launch_order(
     let cpus_limit = cpus_limit.or_else(|| cpus.filter(|_| config.limit_cpus));
     let container = executor.info.container.as_ref();
     let container = container.filter(|_| !executor.is_pod());
-    LaunchOrder {
+    let order = LaunchOrder {
         container_id: executor.container_id.clone(),
         sandbox: executor.sandbox.clone(),
         is_holder: executor.is_pod(),
@@ -284,7 +341,9 @@ pub(crate) fn launch_order(
         volumes: volumes::links(&config.work_dir, resources()),
         confinement: confinement_of(container),
         switchboard: switchboard_of(container),
-    }
+        ..LaunchOrder::default()
+    };
+    with_image(config, image, order, command)
 }
 
 /// Whom the command runs as; `None`: as the agent does.
@@ -338,12 +397,11 @@ fn mesos_environment(
             "MESOS_CHECKPOINT",
             if checkpoint { "1" } else { "0" }.to_owned(),
         ),
-        ("MESOS_DIRECTORY", sandbox.clone()),
+        ("MESOS_DIRECTORY", sandbox),
         ("MESOS_EXECUTOR_ID", executor.info.executor_id.value.clone()),
         ("MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD", duration_text(grace)),
         ("MESOS_FRAMEWORK_ID", framework_id.to_owned()),
         ("MESOS_HTTP_COMMAND_EXECUTOR", "0".to_owned()),
-        ("MESOS_SANDBOX", sandbox),
         ("MESOS_SLAVE_ID", agent_id.to_owned()),
         ("MESOS_SLAVE_PID", config.pid()),
     ];

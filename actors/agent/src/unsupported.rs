@@ -1,8 +1,8 @@
 //! What this agent cannot do for a task or a container, in words for whoever asked. Pure.
 
-use tepui_protocol::v1::{ContainerInfo, LinuxInfo, TaskInfo, container_info, executor_info};
+use tepui_protocol::v1::{ContainerInfo, LinuxInfo, TaskInfo, executor_info};
 
-use crate::{checks, confinement};
+use crate::{checks, confinement, images};
 
 /// Whether an id can name a directory, and only one. The master checks ids too; paths are made here.
 pub(crate) fn names_directory(id: &str) -> bool {
@@ -42,24 +42,20 @@ pub(crate) fn of_task(task: &TaskInfo) -> Option<String> {
 }
 
 fn of_container(container: &ContainerInfo, part: Part) -> Option<String> {
-    let image = container
-        .mesos
-        .as_ref()
-        .is_some_and(|it| it.image.is_some());
-    if container.r#type == container_info::Type::Docker as i32 || image {
-        // The text of Mesos where no containerizer takes a container.
-        return Some(
-            "None of the enabled containerizers (mesos) could create a container for the provided \
-             TaskInfo/ExecutorInfo message"
-                .to_owned(),
-        );
-    }
+    let has_image = match images::of(container) {
+        Ok(image) => image.is_some(),
+        Err(problem) => return Some(problem),
+    };
     let confinement = match confinement::of(container) {
         Ok(confinement) => confinement,
         Err(problem) => return Some(problem),
     };
     let linux = container.linux_info.as_ref();
     let unknown = [
+        (
+            "images to the default executor",
+            has_image && part == Part::Outer,
+        ),
         (
             "volumes of this kind",
             match part {

@@ -3,12 +3,12 @@
 use crate::cgroups::ContainerCgroup;
 use crate::limits::Limits;
 use crate::process::ProcessId;
-use crate::spec::{Capabilities, Credentials, Mount, Rlimit, ShimSpec, is_plain_name};
+use crate::spec::{Capabilities, Credentials, Mount, Rlimit, Root, ShimSpec, View, is_plain_name};
 use crate::switchboard::Switchboard;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The longest container id: the most a directory name may have.
 const MAX_ID_BYTES: usize = 255;
@@ -36,7 +36,7 @@ pub struct LaunchSpec {
     /// A directory for this container alone, best on a tmpfs. It is made here, and removed by `Launcher::cleanup`.
     pub runtime_dir: PathBuf,
     pub command: Command,
-    /// Where the command starts; `None` is the sandbox.
+    /// Where the command starts, as it sees it; `None` is the sandbox.
     pub working_dir: Option<PathBuf>,
     /// The whole environment of the command.
     pub env: BTreeMap<OsString, OsString>,
@@ -58,6 +58,10 @@ pub struct LaunchSpec {
     pub switchboard: Option<Switchboard>,
     /// A process, usually another container's command, whose mounts the command sees as its own.
     pub enter: Option<ProcessId>,
+    /// As `images::Roots::make` gives it, with the place of the sandbox. It needs root.
+    pub root: Option<Root>,
+    /// Whose view of the file system the command has, instead of a root of its own.
+    pub view: Option<View>,
 }
 
 impl LaunchSpec {
@@ -86,6 +90,8 @@ impl LaunchSpec {
             mounts: Vec::new(),
             switchboard: None,
             enter: None,
+            root: None,
+            view: None,
         }
     }
 
@@ -151,10 +157,7 @@ impl LaunchSpec {
             boot_id: boot_id.to_owned(),
             runtime_dir: self.runtime_dir.clone(),
             sandbox: self.sandbox.clone(),
-            working_dir: self
-                .working_dir
-                .clone()
-                .unwrap_or_else(|| self.sandbox.clone()),
+            working_dir: self.working_dir().to_owned(),
             program,
             argv,
             env: self
@@ -174,7 +177,17 @@ impl LaunchSpec {
             mounts: self.mounts.clone(),
             switchboard: self.switchboard,
             enter: self.enter,
+            root: self.root.clone(),
+            view: self.view.clone(),
         }
+    }
+
+    /// As the command sees it.
+    fn working_dir(&self) -> &Path {
+        let of_root = self.root.as_ref().map(|root| &root.sandbox);
+        let of_view = self.view.as_ref().map(|view| &view.sandbox);
+        let sandbox = of_root.or(of_view).unwrap_or(&self.sandbox);
+        self.working_dir.as_ref().unwrap_or(sandbox)
     }
 
     fn program(&self) -> (OsString, Vec<OsString>) {

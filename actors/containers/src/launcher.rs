@@ -7,6 +7,7 @@ use crate::launch::{LaunchSpec, check_id};
 use crate::process::ProcessId;
 use crate::record::{CANCELLED, LaunchFailure, RECORD_FILE, Stage};
 use crate::running::{Recovered, Running, exit_of, kill_all, read_fate, tree};
+use crate::sealed::Sealed;
 use crate::spares::{self, Spare};
 use crate::spec::{self, MAX_SPEC_BYTES};
 use crate::start::{LAUNCH_DEADLINE, Shim, open_pidfd, start};
@@ -16,7 +17,7 @@ use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 
@@ -43,6 +44,8 @@ struct Inner {
     boot_id: String,
     launches: Semaphore,
     spares: Stock<Spare>,
+    /// For containers that see files of strangers; made for the first of them.
+    sealed: OnceLock<Sealed>,
 }
 
 impl Launcher {
@@ -63,6 +66,7 @@ impl Launcher {
                 boot_id,
                 launches,
                 spares,
+                sealed: OnceLock::new(),
             }),
         })
     }
@@ -195,11 +199,26 @@ impl Inner {
         orders: &[u8],
         cgroup: Option<&ContainerCgroup>,
     ) -> Result<Running, Error> {
-        let shim = match spares::take(&self.spares, orders) {
+        let sees_strangers = spec.root.is_some() || spec.view.is_some();
+        let spare = match sees_strangers {
+            true => None,
+            false => spares::take(&self.spares, orders),
+        };
+        let shim = match spare {
             Some(shim) => shim,
+            None if sees_strangers => Shim::with_orders(&self.sealed()?.path(), orders)?,
             None => Shim::with_orders(&self.shim, orders)?,
         };
         start(shim, spec, cgroup).await
+    }
+
+    fn sealed(&self) -> Result<&Sealed, Error> {
+        if let Some(sealed) = self.sealed.get() {
+            return Ok(sealed);
+        }
+        let sealed = Sealed::copy_of(&self.shim)?;
+        // Another launch may have been faster: then this one is dropped.
+        Ok(self.sealed.get_or_init(|| sealed))
     }
 
     fn recover(&self, container_id: String, runtime_dir: PathBuf) -> Result<Recovered, Error> {

@@ -40,6 +40,8 @@ pub mod cgroups;
 #[cfg(feature = "launcher")]
 mod error;
 #[cfg(feature = "launcher")]
+pub mod images;
+#[cfg(feature = "launcher")]
 pub mod launch;
 #[cfg(feature = "launcher")]
 pub mod launcher;
@@ -55,6 +57,8 @@ mod running;
 pub mod sandbox;
 #[cfg(feature = "launcher")]
 pub mod sandboxes;
+#[cfg(feature = "launcher")]
+mod sealed;
 #[cfg(feature = "launcher")]
 mod spares;
 #[cfg(feature = "launcher")]
@@ -81,7 +85,7 @@ pub use process::ProcessId;
 pub use record::{LaunchFailure, Stage};
 #[cfg(feature = "launcher")]
 pub use running::{Exit, Recovered, Running};
-pub use spec::{Capabilities, Credentials, Mount, Rlimit, RlimitKind};
+pub use spec::{Capabilities, Credentials, Mount, Rlimit, RlimitKind, Root, View};
 pub use switchboard::Switchboard;
 #[cfg(feature = "launcher")]
 pub use usage::Usage;

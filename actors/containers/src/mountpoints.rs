@@ -40,6 +40,8 @@ pub fn find(
         source: source.to_owned(),
         target: container_path.to_owned(),
         read_only,
+        no_links: source.is_relative(),
+        overlay: None,
     })
 }
 

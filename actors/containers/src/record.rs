@@ -53,10 +53,11 @@ pub enum Stage {
     Mount = 13,
     /// The terminal, the pipes or the socket of a container that clients can attach to.
     Switchboard = 24,
+    Root = 18,
 }
 
 impl Stage {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 15] = [
         Self::Spec,
         Self::Claim,
         Self::Fork,
@@ -71,6 +72,7 @@ impl Stage {
         Self::Exec,
         Self::Mount,
         Self::Switchboard,
+        Self::Root,
     ];
 
     /// The stage a number stands for.
@@ -94,6 +96,7 @@ impl Stage {
             Self::Exec => "the command could not be executed",
             Self::Mount => "a volume could not be mounted",
             Self::Switchboard => "the terminal or the pipes of the command could not be made",
+            Self::Root => "the root file system of the command could not be set up",
         }
     }
 }

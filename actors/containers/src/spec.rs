@@ -4,11 +4,11 @@
 //! unknown tag is refused, not skipped: a shim that ignored a restriction it does not know would start a container
 //! that is less contained than ordered.
 
+use crate::process::ProcessId;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use crate::process::ProcessId;
 use crate::switchboard::Switchboard;
 
 /// The most bytes an encoded spec may have. The kernel takes 2 MiB of arguments and environment with the default
@@ -99,6 +99,29 @@ pub struct Mount {
     pub target: PathBuf,
     /// With all that is mounted beneath it.
     pub read_only: bool,
+    /// Whether a link on the way to an absolute source is an error: others own parts of that way.
+    pub no_links: bool,
+    /// The options of an overlay that is to be mounted in `source` and shown instead of it, as [`Root::overlay`].
+    pub overlay: Option<OsString>,
+}
+
+/// A root file system of the command's own, mounted for it and its descendants alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Root {
+    /// An absolute path; `root` in it is where the file system is mounted.
+    pub dir: PathBuf,
+    /// The options of its overlay, with names relative to `dir`; `None` where `root` has everything already.
+    pub overlay: Option<OsString>,
+    /// Where the sandbox appears in it, absolute.
+    pub sandbox: PathBuf,
+}
+
+/// The view of the file system that another command has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct View {
+    pub of: ProcessId,
+    /// Where the sandbox appears in it, absolute.
+    pub sandbox: PathBuf,
 }
 
 /// What the shim is told, once, on its standard input.
@@ -139,6 +162,19 @@ pub struct ShimSpec {
     pub switchboard: Option<Switchboard>,
     /// The process whose mounts the command sees as its own.
     pub enter: Option<ProcessId>,
+    /// `None`: it sees the machine's.
+    pub root: Option<Root>,
+    /// Instead of a root and mounts of its own.
+    pub view: Option<View>,
+}
+
+impl ShimSpec {
+    /// Where the command itself finds the sandbox.
+    pub fn inner_sandbox(&self) -> &Path {
+        let of_root = self.root.as_ref().map(|root| &root.sandbox);
+        let of_view = self.view.as_ref().map(|view| &view.sandbox);
+        of_root.or(of_view).unwrap_or(&self.sandbox)
+    }
 }
 
 /// Why bytes are not a spec.
@@ -181,6 +217,8 @@ mod tag {
     pub(super) const MOUNT: u8 = 17;
     pub(super) const SWITCHBOARD: u8 = 24;
     pub(super) const ENTER: u8 = 25;
+    pub(super) const ROOT: u8 = 18;
+    pub(super) const VIEW: u8 = 19;
 }
 
 /// The spec as bytes for the shim's standard input.
@@ -235,8 +273,10 @@ pub fn encode(spec: &ShimSpec) -> Vec<u8> {
     for mount in &spec.mounts {
         let source = path_bytes(&mount.source);
         // No path holds a NUL.
-        let paths = [source, b"\0", path_bytes(&mount.target)].concat();
-        let bytes = [&[u8::from(mount.read_only)], paths.as_slice()].concat();
+        let overlay = mount.overlay.as_deref().unwrap_or_default().as_bytes();
+        let paths = [source, path_bytes(&mount.target), overlay].join(&0);
+        let flags = u8::from(mount.read_only) | u8::from(mount.no_links) << 1;
+        let bytes = [&[flags], paths.as_slice()].concat();
         field(&mut out, tag::MOUNT, &bytes);
     }
     if let Some(switchboard) = &spec.switchboard {
@@ -246,6 +286,17 @@ pub fn encode(spec: &ShimSpec) -> Vec<u8> {
         let pid = process.pid.to_le_bytes();
         let bytes = [&pid[..], &process.start_ticks.to_le_bytes()].concat();
         field(&mut out, tag::ENTER, &bytes);
+    }
+    if let Some(root) = &spec.root {
+        let overlay = root.overlay.as_deref().unwrap_or_default().as_bytes();
+        let texts = [path_bytes(&root.dir), path_bytes(&root.sandbox), overlay];
+        field(&mut out, tag::ROOT, &texts.join(&0));
+    }
+    if let Some(view) = &spec.view {
+        let pid = view.of.pid.to_le_bytes();
+        let start = view.of.start_ticks.to_le_bytes();
+        let bytes = [&pid, start.as_slice(), path_bytes(&view.sandbox)].concat();
+        field(&mut out, tag::VIEW, &bytes);
     }
     out
 }
@@ -348,6 +399,8 @@ fn set_field(spec: &mut ShimSpec, tag: u8, value: &[u8]) -> Result<(), SpecError
             spec.switchboard = Some(switchboard.ok_or(SpecError::BadField(tag))?);
         }
         tag::ENTER => spec.enter = Some(process(value).ok_or(SpecError::BadField(tag))?),
+        tag::ROOT => spec.root = Some(root(value).ok_or(SpecError::BadField(tag))?),
+        tag::VIEW => spec.view = Some(view(value).ok_or(SpecError::BadField(tag))?),
         unknown => return Err(SpecError::UnknownField(unknown)),
     }
     Ok(())
@@ -395,14 +448,39 @@ fn capabilities(value: &[u8]) -> Option<Capabilities> {
 }
 
 fn mount(value: &[u8]) -> Option<Mount> {
-    let (&read_only, paths) = value.split_first()?;
-    let end = paths.iter().position(|&byte| byte == 0)?;
-    let (source, target) = (&paths[..end], &paths[end + 1..]);
-    let is_whole = !source.is_empty() && !target.is_empty() && !target.contains(&0);
-    (is_whole && read_only <= 1).then(|| Mount {
+    let (&flags, paths) = value.split_first()?;
+    let mut texts = paths.split(|&byte| byte == 0);
+    let (source, target, overlay) = (texts.next()?, texts.next()?, texts.next()?);
+    let is_whole = !source.is_empty() && !target.is_empty() && texts.next().is_none();
+    (is_whole && flags <= 3).then(|| Mount {
         source: path(source),
         target: path(target),
-        read_only: read_only == 1,
+        read_only: flags & 1 != 0,
+        no_links: flags & 2 != 0,
+        overlay: Some(os(overlay)).filter(|options| !options.is_empty()),
+    })
+}
+
+fn root(value: &[u8]) -> Option<Root> {
+    let mut texts = value.split(|&byte| byte == 0);
+    let (dir, sandbox, overlay) = (texts.next()?, texts.next()?, texts.next()?);
+    let is_whole = dir.starts_with(b"/") && sandbox.starts_with(b"/") && texts.next().is_none();
+    is_whole.then(|| Root {
+        dir: path(dir),
+        sandbox: path(sandbox),
+        overlay: Some(os(overlay)).filter(|options| !options.is_empty()),
+    })
+}
+
+fn view(value: &[u8]) -> Option<View> {
+    let (pid, rest) = value.split_first_chunk::<4>()?;
+    let (start, sandbox) = rest.split_first_chunk::<8>()?;
+    sandbox.starts_with(b"/").then(|| View {
+        of: ProcessId {
+            pid: u32::from_le_bytes(*pid),
+            start_ticks: u64::from_le_bytes(*start),
+        },
+        sandbox: path(sandbox),
     })
 }
 

@@ -35,6 +35,8 @@ fn sample() -> ShimSpec {
             source: "/host".into(),
             target: "data".into(),
             read_only: true,
+            no_links: true,
+            overlay: Some("lowerdir=l/0,upperdir=u,workdir=w".into()),
         }],
         switchboard: Some(Switchboard {
             terminal: Some(Terminal {
@@ -49,7 +51,44 @@ fn sample() -> ShimSpec {
             pid: 7,
             start_ticks: 1 << 40,
         }),
+        root: Some(Root {
+            dir: "/work/roots/c1".into(),
+            overlay: Some("lowerdir=l/0:l/1,upperdir=u,workdir=w".into()),
+            sandbox: "/mnt/sandbox".into(),
+        }),
+        view: Some(View {
+            of: ProcessId {
+                pid: 7,
+                start_ticks: 1 << 40,
+            },
+            sandbox: "/mnt/sandbox".into(),
+        }),
     }
+}
+
+#[test]
+fn a_root_that_is_not_absolute_is_refused() {
+    let mut spec = sample();
+    spec.root = spec.root.map(|root| Root {
+        dir: "work".into(),
+        ..root
+    });
+    assert_eq!(decode(&encode(&spec)), Err(SpecError::BadField(tag::ROOT)));
+    let mut spec = sample();
+    spec.view = spec.view.map(|view| View {
+        sandbox: "mnt".into(),
+        ..view
+    });
+    assert_eq!(decode(&encode(&spec)), Err(SpecError::BadField(tag::VIEW)));
+}
+
+#[test]
+fn the_command_finds_its_sandbox_where_its_root_has_it() {
+    let mut spec = sample();
+    assert_eq!(spec.inner_sandbox(), Path::new("/mnt/sandbox"));
+    spec.root = None;
+    spec.view = None;
+    assert_eq!(spec.inner_sandbox(), Path::new("/sandbox"));
 }
 
 #[test]
@@ -109,9 +148,10 @@ fn what_is_not_understood_is_refused() {
         (tag::MOUNT, b""),
         (tag::MOUNT, b"\x00/host"),
         (tag::MOUNT, b"\x00/host\0"),
-        (tag::MOUNT, b"\x00\0data"),
-        (tag::MOUNT, b"\x02/host\0data"),
-        (tag::MOUNT, b"\x00/host\0data\0more"),
+        (tag::MOUNT, b"\x00/host\0data"),
+        (tag::MOUNT, b"\x00\0data\0"),
+        (tag::MOUNT, b"\x04/host\0data\0"),
+        (tag::MOUNT, b"\x00/host\0data\0o\0more"),
     ] {
         assert_eq!(
             with(tag, value),

@@ -63,13 +63,7 @@ pub fn link(
             source,
         });
     };
-    // One that is missing was removed by hand: its data would silently be others.
-    let volume =
-        beneath::open(CWD, source).map_err(|errno| failed("open the volume", source, errno))?;
-    if let Some(owner) = owner {
-        rustix::fs::fchown(&volume, uid(owner), gid(owner))
-            .map_err(|errno| failed("give away the volume", source, errno))?;
-    }
+    give(source, owner)?;
     let mut directory = beneath::open(CWD, sandbox)
         .map_err(|errno| failed("open the directory", sandbox, errno))?;
     for name in above {
@@ -77,6 +71,18 @@ pub fn link(
             .map_err(|errno| failed("make a directory on the way to", &shown, errno))?;
     }
     beneath::link(&directory, source, last).map_err(|errno| failed("make the link", &shown, errno))
+}
+
+/// Gives a volume to the task's user.
+pub fn give(source: &Path, owner: Option<&Credentials>) -> Result<(), Error> {
+    // One that is missing was removed by hand: its data would silently be others.
+    let volume =
+        beneath::open(CWD, source).map_err(|errno| failed("open the volume", source, errno))?;
+    if let Some(owner) = owner {
+        rustix::fs::fchown(&volume, uid(owner), gid(owner))
+            .map_err(|errno| failed("give away the volume", source, errno))?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

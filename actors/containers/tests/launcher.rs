@@ -238,6 +238,8 @@ async fn no_link_of_the_sandbox_leads_a_mount_elsewhere() {
             source: source.into(),
             target: target.into(),
             read_only: false,
+            no_links: false,
+            overlay: None,
         });
         let Err(Error::Launch(failure)) = bench.launch(spec).await else {
             panic!("the link was followed")

@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 use tepui_protocol::v1::{Resource, ResourceStatistics, r_limit_info::RLimit, task_status::Reason};
 
 /// A command and all that surrounds it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct LaunchOrder {
     /// `outer.inner` for a container within another one, which must run.
     pub container_id: String,
@@ -24,7 +24,7 @@ pub struct LaunchOrder {
     pub argv: Vec<String>,
     /// The whole environment, sorted by name: nothing is inherited.
     pub env: Vec<(String, String)>,
-    /// `None` keeps the agent's user.
+    /// A name of this machine, or `uid:gid[:group,…]` in numbers. `None` keeps the agent's user.
     pub user: Option<String>,
     /// A container within another one has a part of its limits where these are none.
     pub amounts: Amounts,
@@ -33,6 +33,15 @@ pub struct LaunchOrder {
     pub confinement: Confinement,
     /// Keeps the standard streams for clients that attach to them; `None`: they are files.
     pub switchboard: Option<Switchboard>,
+    /// Whose files the command sees instead of the machine's.
+    pub image: Option<ImageOrder>,
+    /// What [`ContainerRuntime::provision`] made of the image.
+    pub root: Option<RootDirectory>,
+    /// Where the command starts, as it sees it; `None`: in the sandbox.
+    pub working_dir: Option<PathBuf>,
+    /// A running container whose files the command sees, instead of an image of its own, and with whose user and
+    /// variables it begins where it has none itself.
+    pub view_of: Option<String>,
 }
 
 /// How the standard streams of a container are kept for clients that attach to them.
@@ -50,6 +59,100 @@ pub struct Switchboard {
 pub struct Terminal {
     /// Rows and columns; unknown until a client tells.
     pub size: Option<(u16, u16)>,
+}
+
+/// An image, and what of it a command takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageOrder {
+    /// `[REGISTRY/]REPOSITORY[:TAG][@DIGEST]`.
+    pub name: String,
+    /// Whether one that is there already will do.
+    pub cached: bool,
+    /// What the command says of itself; the image completes it.
+    pub command: ImageCommand,
+    pub user: ImageUser,
+    /// Where the command sees its sandbox.
+    pub sandbox: PathBuf,
+}
+
+/// `CommandInfo` as far as an image completes it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ImageCommand {
+    pub shell: bool,
+    pub value: Option<String>,
+    pub arguments: Vec<String>,
+    /// Completed as `docker run` does it: what the command says of itself follows the image's entrypoint.
+    pub is_docker: bool,
+    /// Instead of the image's own.
+    pub entrypoint: Option<String>,
+    /// Instead of the image's own.
+    pub working_dir: Option<PathBuf>,
+}
+
+/// Whom an image's command runs as.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ImageUser {
+    /// The task's.
+    Task,
+    /// The image's own, in its own words.
+    Image,
+    /// This one, in the image's words.
+    Named(String),
+}
+
+/// A user without a name on this machine, as [`LaunchOrder::user`] may have it: `uid:gid[:group,…]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserNumbers {
+    pub uid: u32,
+    pub gid: u32,
+    /// All supplementary groups.
+    pub groups: Vec<u32>,
+}
+
+impl UserNumbers {
+    /// `None` for the name of a user: none has a colon in it.
+    pub fn parse(user: &str) -> Option<Self> {
+        let mut parts = user.splitn(3, ':');
+        let (uid, gid) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+        let groups = parts.next().filter(|groups| !groups.is_empty());
+        let groups = groups.map_or_else(
+            || Ok(Vec::new()),
+            |groups| groups.split(',').map(str::parse).collect(),
+        );
+        Some(Self {
+            uid,
+            gid,
+            groups: groups.ok()?,
+        })
+    }
+}
+
+impl std::fmt::Display for UserNumbers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let groups: Vec<String> = self.groups.iter().map(u32::to_string).collect();
+        write!(f, "{}:{}:{}", self.uid, self.gid, groups.join(","))
+    }
+}
+
+/// What was made of an image for one container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Provisioned {
+    pub root: RootDirectory,
+    pub entrypoint: Vec<String>,
+    pub cmd: Vec<String>,
+    /// `NAME=value`.
+    pub env: Vec<String>,
+    pub working_dir: Option<PathBuf>,
+    /// In numbers, where the order asks for the image's.
+    pub user: Option<String>,
+}
+
+/// Where a container's root file system lies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RootDirectory {
+    pub dir: PathBuf,
+    /// The options of an overlay, with names relative to `dir`.
+    pub overlay: Option<String>,
 }
 
 /// What sets a container apart from the rest of its machine, besides its amounts.
@@ -88,6 +191,14 @@ pub enum MountSource {
     Host(PathBuf),
     /// A directory of the sandbox, made where it is missing.
     Sandbox(PathBuf),
+    /// A persistent volume's directory, which is given to the command's user.
+    Persistent(PathBuf),
+    /// A directory of the outer container's sandbox, made where it is missing.
+    Outer { sandbox: PathBuf, path: PathBuf },
+    /// The files of an image, to write on a layer of the container's own.
+    Image { name: String, cached: bool },
+    /// What [`ContainerRuntime::provision_volume`] made of them.
+    Root(RootDirectory),
 }
 
 /// What a container may use.
@@ -219,6 +330,33 @@ pub trait ContainerRuntime: Send + Sync {
         user: Option<String>,
         volumes: Vec<VolumeLink>,
     ) -> BoxFuture<'static, Result<(), String>>;
+
+    /// Makes a root file system for a container, fetching the image where it is not there. Unless implemented, there
+    /// are no images.
+    fn provision(
+        &self,
+        _container_id: String,
+        _image: ImageOrder,
+    ) -> BoxFuture<'static, Result<Provisioned, String>> {
+        Box::pin(async { Err("this launcher makes no root file systems".to_owned()) })
+    }
+
+    /// Makes the files of an image for the volume of that number, after [`Self::provision`] where the container has an
+    /// image itself.
+    fn provision_volume(
+        &self,
+        _container_id: String,
+        _number: usize,
+        _name: String,
+        _cached: bool,
+    ) -> BoxFuture<'static, Result<RootDirectory, String>> {
+        Box::pin(async { Err("this launcher makes no root file systems".to_owned()) })
+    }
+
+    /// Removes what [`Self::provision`] and [`Self::provision_volume`] made for a container that does not start after all.
+    fn unprovision(&self, _container_id: String) -> BoxFuture<'static, ()> {
+        Box::pin(async {})
+    }
 
     /// Starts the command. The error is a text for people; nothing of the container is left then.
     fn launch(&self, order: LaunchOrder) -> BoxFuture<'static, Result<RunningContainer, String>>;

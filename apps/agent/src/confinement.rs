@@ -1,8 +1,14 @@
 //! What sets a container apart from its machine, in the launcher's terms; makes the places of its mounts.
 
-use std::path::Path;
+use std::{
+    ffi::OsString,
+    path::{Component, Path},
+};
 
-use tepui_containers::{Capabilities, LaunchSpec, Mount, Rlimit, RlimitKind, mountpoints};
+use tepui_containers::{
+    Capabilities, LaunchSpec, Mount, Rlimit, RlimitKind, images::roots as images, mountpoints,
+    volumes,
+};
 use tepui_messages::containers::{Confinement, MountOrder, MountSource};
 use tepui_protocol::v1::r_limit_info::{RLimit, r_limit::Type};
 
@@ -13,10 +19,12 @@ use crate::runtime::told;
 /// Errors: what of it this agent or its machine cannot do, in words for the framework.
 pub(crate) fn apply(confinement: &Confinement, spec: &mut LaunchSpec) -> Result<(), String> {
     let is_root = rustix::process::geteuid().is_root();
-    let needs_root = confinement.capabilities.is_some() || !confinement.mounts.is_empty();
+    let is_confined = confinement.capabilities.is_some() || !confinement.mounts.is_empty();
+    let needs_root = is_confined || spec.root.is_some();
     if needs_root && !is_root {
         return Err(
-            "Volumes of the host and capabilities need an agent that runs as root".to_owned(),
+            "Images, volumes of the host and capabilities need an agent that runs as root"
+                .to_owned(),
         );
     }
     let rlimits = confinement.rlimits.iter();
@@ -28,9 +36,12 @@ pub(crate) fn apply(confinement: &Confinement, spec: &mut LaunchSpec) -> Result<
     let mounts = confinement.mounts.iter();
     let mounts = mounts.filter_map(|it| mount(spec, it).transpose());
     spec.mounts = mounts.collect::<Result<_, _>>()?;
-    // Over a file of the host that programs with rights of their own trust, a user could put one of his.
+    // Over a file of the host that programs with rights of their own trust, a user could put one of his; and an image
+    // may bring programs with any rights.
     let over_host = spec.mounts.iter().any(|it| it.target.is_absolute());
-    spec.no_new_privs |= over_host && spec.credentials.is_some();
+    let is_user = spec.credentials.as_ref().is_some_and(|it| it.uid != 0);
+    spec.no_new_privs |= (over_host && spec.credentials.is_some() && spec.root.is_none())
+        || (is_user && (spec.root.is_some() || spec.view.is_some()));
     Ok(())
 }
 
@@ -65,34 +76,79 @@ fn rlimit(limit: &RLimit) -> Option<Rlimit> {
 fn mount(spec: &LaunchSpec, order: &MountOrder) -> Result<Option<Mount>, String> {
     let owner = spec.credentials.as_ref();
     let place = &order.container_path;
-    let source = match &order.source {
-        MountSource::Host(path) => path,
+    let has_root = spec.root.is_some();
+    let directory = |sandbox: &Path, path: &Path| {
+        let made = mountpoints::directory(sandbox, owner, path);
+        made.map_err(|error| told(&error))
+    };
+    let mut overlay = None;
+    let (source, no_links) = match &order.source {
+        MountSource::Image { name, .. } => {
+            return Err(format!("the image '{name}' of a volume was not fetched"));
+        }
+        MountSource::Root(root) => {
+            overlay = root.overlay.clone().map(OsString::from);
+            let copy = root.dir.join(images::ROOT);
+            (overlay.as_ref().map_or(copy, |_| root.dir.clone()), true)
+        }
+        MountSource::Host(path) => (path.clone(), false),
         MountSource::Sandbox(path) => {
-            let made = mountpoints::directory(&spec.sandbox, owner, path);
-            made.map_err(|error| told(&error))?;
-            path
+            directory(&spec.sandbox, path)?;
+            (path.clone(), true)
+        }
+        MountSource::Persistent(path) => {
+            let given = volumes::give(path, owner);
+            given.map_err(|error| told(&error))?;
+            (path.clone(), true)
+        }
+        MountSource::Outer { sandbox, path } => {
+            directory(sandbox, path)?;
+            (sandbox.join(path), true)
         }
     };
-    check(source, place)?;
-    if source == place && !order.read_only {
+    check(&source, place, has_root)?;
+    if source == *place && !order.read_only && !has_root {
         return Ok(None);
     }
-    let found = mountpoints::find(&spec.sandbox, owner, source, place, order.read_only);
-    found.map(Some).map_err(|error| told(&error))
+    let found = match has_root && place.is_absolute() {
+        // The shim makes it where the image has no such place.
+        true => Mount {
+            source,
+            target: place.clone(),
+            read_only: order.read_only,
+            no_links,
+            overlay,
+        },
+        false => {
+            let found = mountpoints::find(&spec.sandbox, owner, &source, place, order.read_only);
+            Mount {
+                no_links,
+                overlay,
+                ..found.map_err(|error| told(&error))?
+            }
+        }
+    };
+    Ok(Some(found))
 }
 
 /// In the words of Mesos.
-fn check(source: &Path, place: &Path) -> Result<(), String> {
+fn check(source: &Path, place: &Path, has_root: bool) -> Result<(), String> {
     if source.is_absolute() && !source.exists() {
         let source = source.display();
         return Err(format!(
             "Path '{source}' in HOST_PATH volume does not exist"
         ));
     }
-    if place.is_absolute() && !place.exists() {
+    if place.is_absolute() && !place.exists() && !has_root {
         let place = place.display();
         return Err(format!(
             "Mount point '{place}' is an absolute path. It must exist if the container shares the host filesystem"
+        ));
+    }
+    if place.components().any(|it| it == Component::ParentDir) {
+        let place = place.display();
+        return Err(format!(
+            "cannot make the mount point '{place}': it leads out of its container by '..'"
         ));
     }
     Ok(())

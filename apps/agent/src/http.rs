@@ -34,6 +34,7 @@ use tepui_protocol::{
 
 use crate::Security;
 pub(crate) use crate::node::Node;
+use crate::provisioner::Provisioner;
 pub(crate) use attach::Sockets;
 pub(crate) use flags::flags;
 pub(crate) use sandboxes::Sandboxes;
@@ -48,6 +49,8 @@ pub(crate) struct Api {
     pub(crate) directory: Directory,
     pub(crate) limiter: Arc<common::Limiter>,
     pub(crate) sockets: Sockets,
+    /// `None` where there are none.
+    pub(crate) images: Option<Provisioner>,
 }
 
 /// What does not change while the agent runs.

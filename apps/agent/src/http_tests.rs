@@ -147,7 +147,7 @@ impl Ask<ContainerUsage> for Idle {
 
 /// An agent on which nothing runs.
 pub(super) fn idle() -> Arc<NodeState> {
-    Idle::new().0
+    Idle::new().state
 }
 
 pub(super) fn api() -> Api {
@@ -166,6 +166,7 @@ pub(super) fn secured(security: Security) -> Api {
         domain: None,
         lending: Default::default(),
         security: security.clone(),
+        images: Default::default(),
         log_file: Some("/nowhere/log/tepui-agent.log".into()),
         verbosity: Default::default(),
     };
@@ -186,6 +187,7 @@ pub(super) fn secured(security: Security) -> Api {
         directory: Directory::new("test", Clock::system()),
         limiter: Arc::new(Limiter::default()),
         sockets: super::Sockets::new("/nowhere".into()),
+        images: None,
     }
 }
 

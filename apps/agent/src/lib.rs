@@ -8,6 +8,8 @@ mod http;
 mod leader;
 mod node;
 mod notice;
+mod numbers;
+mod provisioner;
 mod runtime;
 mod security;
 mod start;
@@ -15,12 +17,57 @@ mod streams;
 mod sweeping;
 mod wiring;
 
-use std::{net::IpAddr, path::PathBuf, time::Duration};
+use std::{collections::BTreeSet, net::IpAddr, path::PathBuf, time::Duration};
 
+use tepui_containers::images::Backend;
 use tepui_http::Verbosity;
 use tepui_protocol::v1::DomainInfo;
 
 pub use security::Security;
+/// How images become root file systems.
+pub mod images {
+    pub use tepui_containers::images::{Backend, Reference};
+}
+
+/// Where images come from and where they are kept.
+#[derive(Debug, Clone)]
+pub struct ImageSettings {
+    /// The directory of archives and OCI layouts, or the URL of a registry.
+    pub registry: String,
+    /// Logins for registries, as Docker's `config.json` has them.
+    pub logins: Option<String>,
+    /// `None`: images are removed only when somebody asks for it.
+    pub gc: Option<ImageGc>,
+    /// `None`: beneath the work directory.
+    pub store_dir: Option<PathBuf>,
+    /// `None`: what the machine does best.
+    pub backend: Option<Backend>,
+    /// Where a container with an image sees its sandbox; absolute.
+    pub sandbox_directory: PathBuf,
+}
+
+/// When images that no container uses are removed (Mesos: `--image_gc_config`).
+#[derive(Debug, Clone, PartialEq)]
+pub struct ImageGc {
+    /// The share of the disk that is to be free, from 0 to 1.
+    pub headroom: f64,
+    pub interval: Duration,
+    /// Images that stay, by name.
+    pub kept: BTreeSet<String>,
+}
+
+impl Default for ImageSettings {
+    fn default() -> Self {
+        Self {
+            registry: "https://registry-1.docker.io".to_owned(),
+            logins: None,
+            gc: None,
+            store_dir: None,
+            backend: None,
+            sandbox_directory: PathBuf::from("/mnt/mesos/sandbox"),
+        }
+    }
+}
 
 /// What an agent is started with.
 #[derive(Debug, Clone)]
@@ -42,6 +89,7 @@ pub struct AgentSettings {
     pub lending: LendingSettings,
     /// Who may call, and what they may do.
     pub security: Security,
+    pub images: ImageSettings,
     /// What `/files/*` shows as `/slave/log`.
     pub log_file: Option<PathBuf>,
     /// How SET_LOGGING_LEVEL takes effect.

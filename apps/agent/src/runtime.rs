@@ -9,30 +9,34 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 
 use futures_util::future::{BoxFuture, FutureExt};
 use rustix::process::Signal;
 use tepui_containers::{
-    Command, Error, Exit, LaunchSpec, Launcher, Limits, ProcessId, Recovered, Running, Usage,
-    nested, sandboxes::Sandboxes, spec::HOLDER, user, volumes,
+    Command, Error, LaunchSpec, Launcher, Recovered, Running, View, nested, sandboxes::Sandboxes,
+    spec::HOLDER, user, volumes,
 };
 use tepui_kit::crash_point;
 use tepui_messages::containers::{
-    Amounts, ContainerExit, ContainerRuntime, LaunchOrder, Limitation, NestedSandbox, ProcessMark,
-    RecoveredContainer, RunningContainer, VolumeDirectory, VolumeLink,
+    Amounts, ContainerExit, ContainerRuntime, ImageOrder, LaunchOrder, NestedSandbox, Provisioned,
+    RecoveredContainer, RootDirectory, RunningContainer, UserNumbers, VolumeDirectory, VolumeLink,
 };
 use tepui_node::probes::CHECK;
-use tepui_protocol::v1::{Resource, ResourceStatistics, task_status::Reason, value};
+use tepui_protocol::v1::ResourceStatistics;
 
-use crate::{confinement, streams};
+use crate::{
+    confinement,
+    numbers::{limits, mark, statistics, verdict},
+    provisioner::{self, Provisioner},
+    streams,
+};
 
 /// A container that resists SIGKILL this long hangs in the kernel (Mesos: `cgroups_destroy_timeout`).
 const DESTROY_DEADLINE: Duration = Duration::from_mins(1);
 /// The name of the agent's cgroup beneath each hierarchy.
 pub(crate) const CGROUP_ROOT: &str = "tepui";
-const MEGABYTE: u64 = 1 << 20;
 
 /// Cheap to clone.
 #[derive(Clone)]
@@ -46,6 +50,8 @@ struct Inner {
     /// Handles only: they can be made again from the records.
     running: Mutex<BTreeMap<String, Running>>,
     errors: Arc<Errors>,
+    /// Or why there are none.
+    images: Result<Provisioner, String>,
 }
 
 /// What went wrong since the start.
@@ -62,6 +68,7 @@ impl Containers {
         sandboxes: Sandboxes,
         runtime_dir: PathBuf,
         errors: Arc<Errors>,
+        images: Result<Provisioner, String>,
     ) -> Self {
         Self(Arc::new(Inner {
             launcher,
@@ -69,11 +76,24 @@ impl Containers {
             runtime_dir,
             running: Mutex::new(BTreeMap::new()),
             errors,
+            images,
         }))
     }
 }
 
 impl Containers {
+    /// Removes root file systems of containers that an agent before made and never started.
+    pub(crate) async fn sweep_roots(&self) {
+        let inner = Arc::clone(&self.0);
+        let swept = tokio::task::spawn_blocking(move || {
+            if let Ok(images) = &inner.images {
+                images.sweep(|container_id| inner.dir(container_id).exists());
+            }
+        });
+        // It fails only while the runtime shuts down.
+        let _ = swept.await;
+    }
+
     /// Ends the checks that an agent before began: nobody waits for their outcome.
     pub(crate) async fn end_stray_checks(&self) {
         let inner = &self.0;
@@ -139,7 +159,8 @@ impl Inner {
     }
 
     async fn launch(self: &Arc<Self>, order: LaunchOrder) -> Result<RunningContainer, String> {
-        let spec = if order.confinement.mounts.is_empty() {
+        let is_plain = order.root.is_none() && order.view_of.is_none();
+        let spec = if order.confinement.mounts.is_empty() && is_plain {
             self.spec(order)?
         } else {
             // What they name may lie on a disk that does not answer: nobody else waits for it.
@@ -154,7 +175,9 @@ impl Inner {
         Ok(self.adopt(launched.map_err(|error| told(&error))?))
     }
 
-    fn spec(&self, order: LaunchOrder) -> Result<LaunchSpec, String> {
+    fn spec(&self, mut order: LaunchOrder) -> Result<LaunchSpec, String> {
+        let view = self.view(&mut order)?;
+        let root = provisioner::root(&order)?;
         let runtime_dir = self.dir(&order.container_id);
         let holds = order.is_holder;
         let command = if holds {
@@ -178,6 +201,9 @@ impl Inner {
             spec.credentials = credentials(order.user.as_deref())?;
         }
         spec.limits = limits(&order.amounts);
+        spec.root = root;
+        spec.view = view;
+        spec.working_dir = order.working_dir;
         confinement::apply(&order.confinement, &mut spec)?;
         if let Some(switchboard) = order.switchboard {
             let outer = spec.container_id.rsplit_once('.');
@@ -186,6 +212,30 @@ impl Inner {
             streams::keep(&mut spec, switchboard, command)?;
         }
         Ok(spec)
+    }
+
+    /// What the command of a check sees, and what it begins with.
+    fn view(&self, order: &mut LaunchOrder) -> Result<Option<View>, String> {
+        let Some(outer) = &order.view_of else {
+            return Ok(None);
+        };
+        let images = self.images.as_ref().map_err(Clone::clone)?;
+        let running = self.handle(outer);
+        let running = running.ok_or_else(|| format!("the container {outer} does not run"))?;
+        let beginning = images.beginning(outer)?;
+        let mut env: BTreeMap<String, String> = beginning.env.into_iter().collect();
+        env.extend(std::mem::take(&mut order.env));
+        order.env = env.into_iter().collect();
+        order.working_dir = beginning.working_dir;
+        if beginning.user.is_some() {
+            order.user = beginning.user;
+        }
+        // They are where the container has them.
+        order.confinement.mounts.clear();
+        Ok(Some(View {
+            of: running.command(),
+            sandbox: beginning.sandbox,
+        }))
     }
 }
 
@@ -276,12 +326,51 @@ impl ContainerRuntime for Containers {
         .boxed()
     }
 
+    fn provision(
+        &self,
+        container_id: String,
+        image: ImageOrder,
+    ) -> BoxFuture<'static, Result<Provisioned, String>> {
+        let images = self.0.images.clone();
+        async move { images?.provision(container_id, image).await }.boxed()
+    }
+
+    fn provision_volume(
+        &self,
+        container_id: String,
+        number: usize,
+        name: String,
+        cached: bool,
+    ) -> BoxFuture<'static, Result<RootDirectory, String>> {
+        let images = self.0.images.clone();
+        async move {
+            images?
+                .provision_volume(container_id, number, name, cached)
+                .await
+        }
+        .boxed()
+    }
+
+    fn unprovision(&self, container_id: String) -> BoxFuture<'static, ()> {
+        let images = self.0.images.clone();
+        async move {
+            if let Ok(images) = images {
+                images.remove(container_id).await;
+            }
+        }
+        .boxed()
+    }
+
     fn launch(&self, order: LaunchOrder) -> BoxFuture<'static, Result<RunningContainer, String>> {
         let inner = Arc::clone(&self.0);
+        let container_id = order.container_id.clone();
         async move {
             let launched = inner.launch(order).await;
             if launched.is_err() {
                 inner.errors.launch.fetch_add(1, Ordering::Relaxed);
+                if let Ok(images) = &inner.images {
+                    images.remove(container_id).await;
+                }
             }
             launched
         }
@@ -378,6 +467,9 @@ impl ContainerRuntime for Containers {
                     told(&error)
                 );
             }
+            if let Ok(images) = &inner.images {
+                images.remove(container_id).await;
+            }
         }
         .boxed()
     }
@@ -398,19 +490,13 @@ async fn sweep(inner: &Inner, container_id: &str) {
 
 fn credentials(user: Option<&str>) -> Result<Option<tepui_containers::Credentials>, String> {
     let Some(user) = user else { return Ok(None) };
+    if let Some(numbers) = UserNumbers::parse(user) {
+        let UserNumbers { uid, gid, groups } = numbers;
+        let credentials = tepui_containers::Credentials { uid, gid, groups };
+        return Ok(user::switch_to(credentials));
+    }
     let credentials = user::lookup(user).map_err(|error| told(&error))?;
     Ok(user::switch_to(credentials))
-}
-
-fn limits(amounts: &Amounts) -> Limits {
-    Limits {
-        cpu_request_milli: amounts.cpu_milli,
-        cpu_limit_milli: amounts.cpu_limit_milli,
-        memory_request_bytes: amounts.memory_bytes,
-        memory_limit_bytes: amounts.memory_limit_bytes.or(amounts.memory_bytes),
-        limit_swap: false,
-        processes: None,
-    }
 }
 
 /// An error with its causes, in one line.
@@ -422,60 +508,4 @@ pub(crate) fn told(error: &Error) -> String {
         cause = source.source();
     }
     text
-}
-
-fn mark(process: ProcessId) -> ProcessMark {
-    ProcessMark {
-        pid: process.pid,
-        start_time_ticks: process.start_ticks,
-    }
-}
-
-fn verdict(exit: Exit, limit_bytes: impl FnOnce() -> Option<u64>) -> ContainerExit {
-    let limitation = exit.out_of_memory.then(|| {
-        let limit_mb = limit_bytes().map(|bytes| bytes / MEGABYTE);
-        let limit = limit_mb.map_or_else(String::new, |mb| format!(": Requested: {mb}MB"));
-        Limitation {
-            reason: Reason::ContainerLimitationMemory,
-            message: format!("Memory limit exceeded{limit}"),
-            resources: limit_mb.map(memory).into_iter().collect(),
-        }
-    });
-    ContainerExit {
-        status: exit.raw_status,
-        limitation,
-    }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "megabytes of one machine")]
-fn memory(megabytes: u64) -> Resource {
-    Resource {
-        name: "mem".to_owned(),
-        r#type: value::Type::Scalar as i32,
-        scalar: Some(value::Scalar {
-            value: megabytes as f64,
-        }),
-        ..Resource::default()
-    }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "times and counts for people")]
-fn statistics(usage: &Usage) -> ResourceStatistics {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    let count = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
-    let throttling = usage.throttling.as_ref();
-    ResourceStatistics {
-        timestamp: now.map_or(0.0, |since| since.as_secs_f64()),
-        processes: Some(count(usage.processes)),
-        threads: Some(count(usage.threads)),
-        cpus_user_time_secs: Some(usage.cpu_user_ms as f64 / 1e3),
-        cpus_system_time_secs: Some(usage.cpu_system_ms as f64 / 1e3),
-        cpus_nr_periods: throttling.map(|it| count(it.periods)),
-        cpus_nr_throttled: throttling.map(|it| count(it.throttled_periods)),
-        cpus_throttled_time_secs: throttling.map(|it| it.throttled_us as f64 / 1e6),
-        mem_rss_bytes: Some(usage.memory_rss_bytes),
-        mem_total_bytes: usage.memory_total_bytes,
-        mem_limit_bytes: usage.memory_limit_bytes,
-        ..ResourceStatistics::default()
-    }
 }

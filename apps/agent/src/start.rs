@@ -24,7 +24,11 @@ use tepui_node::{
 };
 use tepui_protocol::{resources::Resources, roles, v1::AgentInfo, values::parse_attributes};
 
-use crate::{AgentSettings, LendingSettings, runtime::CGROUP_ROOT};
+use crate::{
+    AgentSettings, LendingSettings,
+    provisioner::{self, Provisioner},
+    runtime::CGROUP_ROOT,
+};
 
 /// Where runtime directories lie if it can be written: a tmpfs on most machines.
 const RUNTIME_ROOT: &str = "/run/tepui";
@@ -50,6 +54,8 @@ pub(crate) struct Prepared {
     pub(crate) sandboxes: Sandboxes,
     pub(crate) runtime_dir: PathBuf,
     pub(crate) is_root: bool,
+    /// Or why there are no images.
+    pub(crate) images: Result<Provisioner, String>,
 }
 
 impl Prepared {
@@ -94,7 +100,13 @@ impl Prepared {
             .context("containers cannot be run here")?;
         let sandboxes = Sandboxes::new(settings.work_dir.join(SPARE_SANDBOXES), SPARE_SHIMS)
             .with_context(|| format!("--work-dir {}", settings.work_dir.display()))?;
+        config.sandbox_directory = settings.images.sandbox_directory.clone();
+        let images = match is_root {
+            true => Ok(provisioner::open(&settings.images, &settings.work_dir)?),
+            false => Err("images need an agent that runs as root".to_owned()),
+        };
         Ok(Self {
+            images,
             runtime_dir: runtime_dir(&settings.work_dir)?,
             settings,
             config,

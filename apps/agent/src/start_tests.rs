@@ -14,6 +14,7 @@ fn what_is_wrong_with_the_settings_is_said_in_one_line() {
         domain: None,
         lending: Default::default(),
         security: Default::default(),
+        images: Default::default(),
         log_file: None,
         verbosity: Default::default(),
     };

@@ -56,6 +56,7 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
         sandboxes,
         runtime_dir,
         is_root,
+        images,
     } = prepared;
     let clock = Clock::system();
     let directory = Directory::new(config.endpoint(), clock.clone());
@@ -80,8 +81,10 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
         durable::open(engine, config.boot_id.clone()).context("the agent's memory")?;
     let (ended, mut end) = oneshot::channel();
     let sockets = http::Sockets::new(runtime_dir.clone());
-    let containers = Containers::new(launcher, sandboxes, runtime_dir, errors);
+    let provisioner = images.as_ref().ok().cloned();
+    let containers = Containers::new(launcher, sandboxes, runtime_dir, errors, images);
     containers.end_stray_checks().await;
+    containers.sweep_roots().await;
     let parts = NodeParts {
         config,
         memory: Arc::new(memory),
@@ -106,6 +109,7 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
         directory: directory.clone(),
         limiter: Arc::new(Limiter::default()),
         sockets,
+        images: provisioner.clone(),
     };
     let http = server::serve(listener, HTTP_WORKERS, api.configure()).context("HTTP")?;
     let http_handle = http.handle();
@@ -124,6 +128,7 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
     let doubt = tokio::task::spawn_local(doubt::watch(Arc::clone(&service), finder.clone()));
     let work_dir = settings.work_dir.clone();
     let sweeper = tokio::task::spawn_local(sweeping::sweep(node.clone(), work_dir));
+    let headroom = provisioner.map(|images| tokio::task::spawn_local(images.keep_headroom()));
     let seed = uuid::Uuid::new_v4().as_u64_pair().0;
     let connector = tokio::task::spawn_local(Connector::new(bridge, seed).run(move || {
         let finder = finder.clone();
@@ -134,6 +139,9 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
     let ending = until_end(&node, &mut end).await;
     doubt.abort();
     sweeper.abort();
+    if let Some(headroom) = headroom {
+        headroom.abort();
+    }
     connector.abort();
     // The connector's end closes the connection; what was queued goes out first.
     let _ = timeout(FAREWELL_TIMEOUT, service.parted()).await;

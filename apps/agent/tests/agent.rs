@@ -180,6 +180,7 @@ fn a_command_runs_and_its_end_is_told() {
         domain: None,
         lending: Default::default(),
         security: Default::default(),
+        images: Default::default(),
         log_file: None,
         verbosity: Default::default(),
     };

@@ -1,7 +1,7 @@
 //! Owns the few steps between fork and exec, in the child: everything that makes the process the task's and no longer
 //! the agent's. It returns only if one of them failed.
 
-use crate::{enter, privileges, sys, terminal::CommandEnds, volumes};
+use crate::{enter, privileges, rootfs, sys, terminal::CommandEnds, volumes};
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{Gid, Resource, Uid};
@@ -45,7 +45,11 @@ fn prepare(spec: &ShimSpec, streams: Option<&CommandEnds>) -> Result<(), LaunchF
         )?;
     }
     at(Stage::Mount, spec.enter.map_or(Ok(()), enter::mounts_of))?;
-    at(Stage::Mount, volumes::mount(spec))?;
+    match (&spec.root, &spec.view) {
+        (Some(root), _) => at(Stage::Root, rootfs::enter(spec, root))?,
+        (None, Some(view)) => at(Stage::Root, rootfs::share(view))?,
+        (None, None) => at(Stage::Mount, volumes::mount(spec))?,
+    }
     rustix::process::umask(Mode::from_raw_mode(spec.umask & 0o777));
     let capabilities = spec.capabilities.as_ref();
     at(
@@ -77,7 +81,7 @@ fn write_to_files(spec: &ShimSpec) -> Result<(), LaunchFailure> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let sandbox = at(
         Stage::Stdout,
-        rustix::fs::open(&spec.sandbox, flags, Mode::empty()),
+        rustix::fs::open(spec.inner_sandbox(), flags, Mode::empty()),
     )?;
     let stdout = at(Stage::Stdout, open_output(&sandbox, &spec.stdout))?;
     let stderr = at(Stage::Stderr, open_output(&sandbox, &spec.stderr))?;

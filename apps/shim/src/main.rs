@@ -11,6 +11,7 @@ mod child;
 mod enter;
 mod hold;
 mod privileges;
+mod rootfs;
 mod supervise;
 mod switchboard;
 mod sys;
@@ -30,6 +31,8 @@ fn main() -> ExitCode {
         return hold::until_asked_to_end();
     }
     sys::detach();
+    // Started from memory it would be called by the number of a descriptor. Nothing depends on it.
+    let _ = rustix::thread::set_name(c"tepui-shim");
     let orders = match read_orders() {
         // A spare whose agent has ended, or does not want it any more.
         Ok(None) => return ExitCode::SUCCESS,

@@ -4,37 +4,74 @@
 use crate::sys;
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
-use rustix::mount::{MountPropagationFlags, MoveMountFlags, OpenTreeFlags};
+use rustix::mount::{
+    MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags,
+};
+use std::ffi::{CString, OsStr};
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use tepui_containers::spec::{Mount, ShimSpec};
 
-/// Gives the command mounts of its own, if it is to have any. Those of the host still come to it, its own do not leave.
+/// Where layers are mounted, in their directory.
+pub(crate) const ROOT: &str = "root";
+
+/// Gives the command mounts of its own, if it is to have any.
 pub(crate) fn mount(spec: &ShimSpec) -> Result<(), Errno> {
     if spec.mounts.is_empty() {
         return Ok(());
     }
-    sys::unshare_mounts()?;
-    let inward = MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC;
-    rustix::mount::mount_change("/", inward)?;
+    alone()?;
     let mut mounts = spec.mounts.iter();
     mounts.try_for_each(|mount| show(&spec.sandbox, mount))
 }
 
+/// From here on mounts of the machine still come to this process, its own do not leave.
+pub(crate) fn alone() -> Result<(), Errno> {
+    sys::unshare_mounts()?;
+    let inward = MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC;
+    rustix::mount::mount_change("/", inward)
+}
+
 fn show(sandbox: &Path, mount: &Mount) -> Result<(), Errno> {
+    let tree = match &mount.overlay {
+        Some(options) => overlay(&mount.source, options)?,
+        None => copy_of(&place(sandbox, &mount.source)?)?,
+    };
+    if mount.read_only {
+        sys::make_read_only(tree.as_fd())?;
+    }
+    put(&tree, &place(sandbox, &mount.target)?)
+}
+
+/// Layers of an image as one file system that is nowhere yet. `options` are relative to `dir`, where this process is then.
+pub(crate) fn overlay(dir: &Path, options: &OsStr) -> Result<OwnedFd, Errno> {
+    rustix::process::chdir(dir)?;
+    let options = CString::new(options.as_bytes()).map_err(|_| Errno::INVAL)?;
+    // A device that an image brings, or that root makes in one, does not open.
+    let flags = MountFlags::NODEV;
+    rustix::mount::mount("overlay", ROOT, "overlay", flags, options.as_c_str())?;
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    let mounted = rustix::fs::open(ROOT, flags, Mode::empty())?;
+    let tree = copy_of(&mounted)?;
+    rustix::mount::unmount(ROOT, UnmountFlags::DETACH)?;
+    Ok(tree)
+}
+
+/// A file or directory, with all that is mounted beneath it, as a mount that is nowhere yet.
+pub(crate) fn copy_of(source: &OwnedFd) -> Result<OwnedFd, Errno> {
     let flags = OpenTreeFlags::OPEN_TREE_CLONE
         | OpenTreeFlags::OPEN_TREE_CLOEXEC
         | OpenTreeFlags::AT_RECURSIVE
         | OpenTreeFlags::AT_EMPTY_PATH;
-    let source = place(sandbox, &mount.source)?;
-    let tree = rustix::mount::open_tree(&source, "", flags)?;
-    if mount.read_only {
-        sys::make_read_only(tree.as_fd())?;
-    }
-    let target = place(sandbox, &mount.target)?;
+    rustix::mount::open_tree(source, "", flags)
+}
+
+/// Shows a mount that is nowhere yet at a place.
+pub(crate) fn put(tree: &OwnedFd, place: &OwnedFd) -> Result<(), Errno> {
     let by_descriptors =
         MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
-    rustix::mount::move_mount(&tree, "", &target, "", by_descriptors)
+    rustix::mount::move_mount(tree, "", place, "", by_descriptors)
 }
 
 fn place(sandbox: &Path, path: &Path) -> Result<OwnedFd, Errno> {

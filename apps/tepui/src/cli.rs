@@ -21,7 +21,7 @@ pub(crate) enum Command {
     /// Start a master
     Master(Box<MasterArgs>),
     /// Start an agent
-    Agent(AgentArgs),
+    Agent(Box<AgentArgs>),
     /// Run a command as a task, stream its output, exit with its exit status
     Run(RunArgs),
     /// Run a command in the container of a task, with this terminal, and exit with its exit status
@@ -285,6 +285,30 @@ pub(crate) struct AgentArgs {
     #[arg(long, value_name = "JSON|PATH")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) acls: Option<String>,
+    /// Where images come from: a directory of archives and OCI layouts, or the URL of a registry [default: https://registry-1.docker.io]
+    #[arg(long, value_name = "URL|DIR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) docker_registry: Option<String>,
+    /// Logins for registries: Docker's config.json, or its path [default: none]
+    #[arg(long, value_name = "JSON|PATH")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) docker_config: Option<String>,
+    /// When unused images are removed, as JSON or a file of it [default: when PRUNE_IMAGES asks for it]
+    #[arg(long, value_name = "JSON|PATH")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) image_gc_config: Option<String>,
+    /// Where layers of images are kept [default: store/docker in the work directory]
+    #[arg(long, value_name = "DIR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) docker_store_dir: Option<PathBuf>,
+    /// How layers become a root file system: overlay or copy [default: what the machine does best]
+    #[arg(long, value_name = "NAME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) image_provisioner_backend: Option<String>,
+    /// Where containers with an image see their sandbox [default: /mnt/mesos/sandbox]
+    #[arg(long, value_name = "DIR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) sandbox_directory: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Args)]

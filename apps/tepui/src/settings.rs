@@ -2,6 +2,7 @@
 
 mod allocation;
 mod domain;
+mod images;
 mod lending;
 mod security;
 
@@ -112,6 +113,12 @@ const AGENT_TWINS: &[&str] = &[
     "authenticate_http_readonly",
     "authenticate_http_readwrite",
     "acls",
+    "docker_config",
+    "docker_registry",
+    "docker_store_dir",
+    "image_gc_config",
+    "image_provisioner_backend",
+    "sandbox_directory",
 ];
 
 #[derive(Debug, Deserialize)]
@@ -171,6 +178,12 @@ struct AgentFile {
     authenticate_http_readonly: Option<bool>,
     authenticate_http_readwrite: Option<bool>,
     acls: Option<String>,
+    docker_config: Option<String>,
+    docker_registry: Option<String>,
+    docker_store_dir: Option<PathBuf>,
+    image_gc_config: Option<String>,
+    image_provisioner_backend: Option<String>,
+    sandbox_directory: Option<PathBuf>,
 }
 
 fn load<T: DeserializeOwned>(
@@ -264,10 +277,12 @@ pub(crate) fn agent(args: &AgentArgs) -> anyhow::Result<tepui_agent::AgentSettin
     let security = security::of_agent(&file)?;
     let ip = file.ip.unwrap_or_else(|| IpAddr::from([127, 0, 0, 1]));
     let lending = lending::of(&file)?;
+    let images = images::parse(&file)?;
     let given = file
         .master
         .context("--master is missing: expected the HTTP address of a master, such as --master 127.0.0.1:5050")?;
     Ok(tepui_agent::AgentSettings {
+        images,
         work_dir: file.work_dir.context("--work-dir is missing: expected a directory for sandboxes, such as --work-dir /var/lib/tepui/agent")?,
         masters: masters(&given)?,
         ip,

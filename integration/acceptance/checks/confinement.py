@@ -84,7 +84,7 @@ class Checks:
                 ("absent", self.volume(host_path=missing), f"Path '{missing}' in HOST_PATH volume does not exist"),
                 ("nowhere", self.volume(missing), f"Mount point '{missing}' is an absolute path"),
                 ("outside", self.volume("../out"), "cannot make the mount point"),
-                ("image", self.volume(image={"type": "DOCKER", "docker": {"name": "busybox"}}), "does not give containers volumes of this kind yet")):
+                ("image", self.volume(image={"type": "APPC", "appc": {"name": "busybox"}}), "images of type DOCKER only")):
             failed = self.run(name, "true", "TASK_FAILED", volumes=[volume])
             report.check(f"volumes: {name} is refused in words", words in failed["message"], failed["message"])
         report.check("volumes: nothing is made for them", not os.path.exists(missing))

@@ -161,7 +161,7 @@ class Checks:
 
     def all_or_none(self):
         offer = self.offer()
-        odd = dict(task("odd", offer, "true"), container={"type": "MESOS", "mesos": {"image": {"type": "DOCKER", "docker": {"name": "x"}}}})
+        odd = dict(task("odd", offer, "true"), container={"type": "MESOS", "mesos": {"image": {"type": "APPC", "appc": {"name": "x"}}}})
         launch(self.framework, offer, executor("e4", self.framework), [self.sleeper("fine", offer), odd])
         status = self.framework.wait_state("fine", "TASK_FAILED")
         self.framework.wait_state("odd", "TASK_FAILED")

@@ -12,7 +12,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::{
     Request, Response, StatusCode,
     body::Incoming,
-    header::{AUTHORIZATION, HeaderValue, LOCATION, USER_AGENT},
+    header::{ACCEPT, AUTHORIZATION, HeaderValue, LOCATION, USER_AGENT, WWW_AUTHENTICATE},
 };
 use percent_encoding::percent_decode_str;
 use url::{Origin, Url};
@@ -79,38 +79,102 @@ impl Download {
     }
 }
 
+/// What is asked of a server besides the address.
+#[derive(Clone, Default)]
+pub struct Asking {
+    /// The media types that are understood.
+    pub accept: Option<String>,
+    /// The whole header, for the origin of the address alone.
+    pub authorization: Option<String>,
+}
+
+/// An answer of any status.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    /// The headers `WWW-Authenticate`.
+    pub challenges: Vec<String>,
+    pub body: Download,
+}
+
 impl Client {
+    /// Asks for what is at `url`, with what a server may want to see, and waits for the head of its answer.
+    ///
+    /// # Errors
+    /// See [`Error`]; not [`Error::Refused`].
+    pub async fn ask_for(
+        &self,
+        url: &str,
+        asking: &Asking,
+        patience: Duration,
+    ) -> Result<Answer, Error> {
+        let url = web(url)?;
+        let login = asking
+            .authorization
+            .as_ref()
+            .map(|header| Login::new(&url, header));
+        let login = login.transpose()?;
+        let accept = asking.accept.as_deref();
+        let answer = self.follow(url, login.as_ref(), accept, patience).await?;
+        let challenges = answer.headers().get_all(WWW_AUTHENTICATE).iter();
+        let challenges = challenges.filter_map(|it| it.to_str().ok().map(str::to_owned));
+        Ok(Answer {
+            status: answer.status().as_u16(),
+            challenges: challenges.collect(),
+            body: Download {
+                body: answer.into_body(),
+                patience,
+            },
+        })
+    }
+
     /// Asks for the file at `url` and waits for the head of a 200. `patience` is the longest silence of a server.
     ///
     /// # Errors
     /// See [`Error`].
     pub async fn download(&self, url: &str, patience: Duration) -> Result<Download, Error> {
-        let mut url = Url::parse(url).map_err(|error| Error::NotUrl(error.to_string()))?;
-        if !is_web(&url) {
-            return Err(Error::NotUrl("neither http nor https".to_owned()));
-        }
+        let mut url = web(url)?;
         let login = Login::take(&mut url);
+        let answer = self.follow(url, login.as_ref(), None, patience).await?;
+        if answer.status() != StatusCode::OK {
+            return Err(Error::Refused(answer.status()));
+        }
+        let body = answer.into_body();
+        Ok(Download { body, patience })
+    }
+
+    /// The first answer that is no redirect.
+    async fn follow(
+        &self,
+        mut url: Url,
+        login: Option<&Login>,
+        accept: Option<&str>,
+        patience: Duration,
+    ) -> Result<Response<Incoming>, Error> {
         for _ in 0..=MAX_REDIRECTS {
-            let asked = self.ask(&url, login.as_ref());
+            let asked = self.ask(&url, login, accept);
             let answer = tokio::time::timeout(patience, asked).await;
             let answer = answer.map_err(|_| Error::Silent(patience))??;
-            if answer.status().is_redirection() {
-                url = redirected(&url, &answer)?;
-                continue;
+            if !answer.status().is_redirection() {
+                return Ok(answer);
             }
-            if answer.status() != StatusCode::OK {
-                return Err(Error::Refused(answer.status()));
-            }
-            let body = answer.into_body();
-            return Ok(Download { body, patience });
+            url = redirected(&url, &answer)?;
         }
         Err(Error::TooManyRedirects)
     }
 
-    async fn ask(&self, url: &Url, login: Option<&Login>) -> Result<Response<Incoming>, Error> {
+    async fn ask(
+        &self,
+        url: &Url,
+        login: Option<&Login>,
+        accept: Option<&str>,
+    ) -> Result<Response<Incoming>, Error> {
         let mut request = Request::get(url.as_str()).header(USER_AGENT, OURSELVES);
         if let Some(login) = login.filter(|login| login.origin == url.origin()) {
             request = request.header(AUTHORIZATION, login.header.clone());
+        }
+        if let Some(accept) = accept {
+            request = request.header(ACCEPT, accept);
         }
         let request = request
             .body(Full::default())
@@ -137,6 +201,16 @@ struct Login {
 }
 
 impl Login {
+    fn new(url: &Url, header: &str) -> Result<Login, Error> {
+        let header = HeaderValue::try_from(header);
+        let mut header = header.map_err(|_| Error::NotUrl("the login is no header".to_owned()))?;
+        header.set_sensitive(true);
+        Ok(Login {
+            origin: url.origin(),
+            header,
+        })
+    }
+
     fn take(url: &mut Url) -> Option<Login> {
         let decoded = |text: &str| percent_decode_str(text).collect::<Vec<u8>>();
         let mut login = decoded(url.username());
@@ -176,6 +250,14 @@ fn redirected<B>(from: &Url, answer: &Response<B>) -> Result<Url, Error> {
     // A server does not choose as whom we log in elsewhere.
     drop(Login::take(&mut to));
     Ok(to)
+}
+
+fn web(url: &str) -> Result<Url, Error> {
+    let url = Url::parse(url).map_err(|error| Error::NotUrl(error.to_string()))?;
+    if !is_web(&url) {
+        return Err(Error::NotUrl("neither http nor https".to_owned()));
+    }
+    Ok(url)
 }
 
 fn is_web(url: &Url) -> bool {

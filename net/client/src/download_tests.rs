@@ -216,3 +216,44 @@ async fn what_is_no_web_address_is_refused_before_anything_is_asked() {
         assert!(error.starts_with("it is not a valid URL ("), "{error}");
     }
 }
+
+#[tokio::test]
+async fn what_is_asked_for_comes_with_its_headers_and_any_status() {
+    let authority = Authority::new("ours");
+    let other = Server::start(Some(authority.valid()), |head| found(head.as_bytes())).await;
+    let elsewhere = format!("https://{}/there", other.address);
+    let server = Server::start(Some(authority.valid()), move |head| match head {
+        head if head.starts_with("GET /moved ") => moved(&elsewhere),
+        head if head.contains("authorization: Bearer t") && head.contains("accept: a/b") => {
+            found(b"given")
+        }
+        _ => b"HTTP/1.1 401 Unauthorized\r\nwww-authenticate: Bearer realm=\"x\"\r\ncontent-length: 0\r\n\r\n"
+            .to_vec(),
+    })
+    .await;
+    let client = client(&authority);
+    let url = |path: &str| format!("https://{}/{path}", server.address);
+    let (there, nothing) = (url("x"), Asking::default());
+    let plain = client.ask_for(&there, &nothing, PATIENCE).await.unwrap();
+    assert_eq!(
+        (plain.status, plain.challenges),
+        (401, vec!["Bearer realm=\"x\"".to_owned()])
+    );
+    let asking = Asking {
+        accept: Some("a/b".to_owned()),
+        authorization: Some("Bearer t".to_owned()),
+    };
+    let mut given = client.ask_for(&url("x"), &asking, PATIENCE).await.unwrap();
+    assert_eq!(given.status, 200);
+    assert_eq!(given.body.next().await.unwrap().unwrap(), "given");
+    let mut moved = client
+        .ask_for(&url("moved"), &asking, PATIENCE)
+        .await
+        .unwrap();
+    let head = moved.body.next().await.unwrap().unwrap();
+    let head = String::from_utf8_lossy(&head);
+    assert!(
+        head.contains("accept: a/b") && !head.contains("Bearer"),
+        "{head}"
+    );
+}

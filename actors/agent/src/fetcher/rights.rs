@@ -7,6 +7,7 @@
 use std::{ffi::CString, os::unix::process::CommandExt, process::Command, sync::Arc, thread};
 
 use nix::unistd::{Gid, Uid, User, geteuid, getgrouplist, setfsgid, setfsuid};
+use tepui_messages::containers::UserNumbers;
 use tokio::sync::oneshot;
 
 /// A user of this machine, not the one the agent runs as.
@@ -22,9 +23,7 @@ impl Rights {
     /// # Errors
     /// Words for the framework: there is no such user, or only root may act for others.
     pub(super) fn of(user: &str) -> Result<Option<Self>, String> {
-        let found = User::from_name(user).map_err(|errno| errno.to_string())?;
-        let found =
-            found.ok_or_else(|| format!("the user '{user}' does not exist on this machine"))?;
+        let found = Self::find(user)?;
         let own = geteuid();
         if found.uid == own {
             return Ok(None);
@@ -34,13 +33,27 @@ impl Rights {
                 "an agent that runs as user id {own} cannot fetch for the user '{user}'; it must run as root for that"
             ));
         }
+        Ok(Some(found))
+    }
+
+    fn find(user: &str) -> Result<Self, String> {
+        if let Some(numbers) = UserNumbers::parse(user) {
+            return Ok(Self {
+                uid: Uid::from_raw(numbers.uid),
+                gid: Gid::from_raw(numbers.gid),
+                groups: numbers.groups.into_iter().map(Gid::from_raw).collect(),
+            });
+        }
+        let found = User::from_name(user).map_err(|errno| errno.to_string())?;
+        let found =
+            found.ok_or_else(|| format!("the user '{user}' does not exist on this machine"))?;
         let name = CString::new(user).map_err(|error| error.to_string())?;
         let groups = getgrouplist(&name, found.gid).map_err(|errno| errno.to_string())?;
-        Ok(Some(Self {
+        Ok(Self {
             uid: found.uid,
             gid: found.gid,
             groups,
-        }))
+        })
     }
 
     /// Programs get the ids for good. Without supplementary groups, which `std` takes away: what they work on is

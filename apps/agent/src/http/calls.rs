@@ -1,13 +1,14 @@
 //! `POST /api/v1`: what operators and tools ask of one agent (OPERATOR_API A and C).
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
+use tepui_containers::images::Reference;
 use tepui_http::{Incoming, Reply};
 use tepui_messages::agent::{ExecutorState, NodeState};
 use tepui_protocol::{
     acls::Subject,
     v1::{
-        AgentInfo, ContainerId, Flag, Metric, Task, TimeInfo,
+        AgentInfo, ContainerId, Flag, Image, Metric, Task, TimeInfo,
         agent::{
             Call, Response, call,
             response::{self, get_containers, get_executors, get_frameworks},
@@ -47,8 +48,10 @@ pub(super) async fn call(api: &Api, request: Incoming, subject: &Subject) -> Res
             api.logging.set(asked.level, duration);
             Ok(Reply::empty(200))
         }
-        // There are none to prune.
-        call::Type::PruneImages => Ok(Reply::empty(200)),
+        call::Type::PruneImages => {
+            let excluded = call.prune_images.unwrap_or_default().excluded_images;
+            prune(api, &excluded).await
+        }
         call::Type::GetHealth
         | call::Type::GetFlags
         | call::Type::GetVersion
@@ -69,6 +72,27 @@ pub(super) async fn call(api: &Api, request: Incoming, subject: &Subject) -> Res
         call::Type::LaunchNestedContainerSession => attach::session(api, call, answer).await,
         kind => Err(of_providers(kind)),
     }
+}
+
+/// Removes images that no container uses, but for those that are named; without names those of the agent's own flag stay.
+async fn prune(api: &Api, excluded: &[Image]) -> Result<Reply, Reply> {
+    let Some(images) = &api.images else {
+        return Ok(Reply::empty(200));
+    };
+    let names = excluded.iter().filter_map(|it| it.docker.as_ref());
+    let names = names.map(|docker| reference(&docker.name));
+    let names: BTreeSet<String> = names.collect::<Result<_, _>>()?;
+    let pruned = images.prune(Some(names).filter(|names| !names.is_empty()));
+    pruned
+        .await
+        .map_err(|error| Reply::text(500, format!("Failed to prune images: {error}")))?;
+    Ok(Reply::empty(200))
+}
+
+fn reference(name: &str) -> Result<String, Reply> {
+    let parsed: Result<Reference, _> = name.parse();
+    let parsed = parsed.map_err(|error| Reply::bad_request(error.to_string()))?;
+    Ok(parsed.to_string())
 }
 
 /// Calls that the node's state answers.

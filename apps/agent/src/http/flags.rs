@@ -41,10 +41,13 @@ pub(crate) fn flags(
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
         .collect();
     let mut set = |name: &str, value: String| flags.insert(name.to_owned(), value);
-    let isolation = if cgroups {
-        "cgroups/cpu,cgroups/mem,filesystem/posix"
-    } else {
-        "posix/cpu,posix/mem,filesystem/posix"
+    let amounts = match cgroups {
+        true => "cgroups/cpu,cgroups/mem",
+        false => "posix/cpu,posix/mem",
+    };
+    let files = match root {
+        true => "filesystem/linux,docker/runtime",
+        false => "filesystem/posix",
     };
     if let Some(directory) = settings
         .log_file
@@ -53,7 +56,18 @@ pub(crate) fn flags(
     {
         set("log_dir", directory.display().to_string());
     }
-    set("isolation", isolation.to_owned());
+    set("isolation", format!("{amounts},{files}"));
+    if root {
+        set("image_providers", "docker".to_owned());
+        set("docker_registry", settings.images.registry.clone());
+        let store_dir = crate::provisioner::store_dir(&settings.images, &settings.work_dir);
+        set("docker_store_dir", store_dir.display().to_string());
+        let sandbox = settings.images.sandbox_directory.display();
+        set("sandbox_directory", sandbox.to_string());
+        if let Some(backend) = settings.images.backend {
+            set("image_provisioner_backend", backend.name().to_owned());
+        }
+    }
     let security = &settings.security;
     let (readonly, readwrite) = (&security.readonly, &security.readwrite);
     set(

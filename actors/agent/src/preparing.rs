@@ -1,0 +1,120 @@
+//! What comes before a container's command: its root, its sandbox, its files. And the start itself.
+
+use std::sync::Arc;
+
+use tepui_messages::containers::{ContainerRuntime, LaunchOrder, MountSource, RunningContainer};
+use tokio::sync::watch;
+
+use crate::{effect::Launch, fetcher::Fetcher, images};
+
+/// Why there is no container whose launch was called off.
+const CALLED_OFF: &str = "it was killed before it started";
+
+/// Makes its root of an image, its sandbox, and fetches into it; the error is a text for the framework.
+pub(crate) async fn prepare(
+    runtime: Arc<dyn ContainerRuntime>,
+    fetcher: Arc<Fetcher>,
+    mut launch: Launch,
+    mut off: watch::Receiver<bool>,
+) -> Result<LaunchOrder, String> {
+    let container_id = launch.order.container_id.clone();
+    let mut mounts = launch.order.confinement.mounts.iter();
+    let has_image = launch.order.image.is_some();
+    if !has_image && !mounts.any(|it| matches!(it.source, MountSource::Image { .. })) {
+        return fill(runtime.as_ref(), &fetcher, launch).await;
+    }
+    // An image may take half an hour to come: nobody waits for it who does not want it any more.
+    let completed = tokio::select! {
+        biased;
+        Ok(_) = off.wait_for(|off| *off) => Err(CALLED_OFF.to_owned()),
+        completed = complete(runtime.as_ref(), launch.order.clone()) => completed,
+    };
+    let prepared = match completed {
+        Ok(order) => {
+            if let Some(nested) = &mut launch.nested {
+                nested.user.clone_from(&order.user);
+            }
+            launch.order = order;
+            fill(runtime.as_ref(), &fetcher, launch).await
+        }
+        Err(error) => Err(error),
+    };
+    if prepared.is_err() {
+        runtime.unprovision(container_id).await;
+    }
+    prepared
+}
+
+/// Makes the root and the volumes that are of images.
+async fn complete(
+    runtime: &dyn ContainerRuntime,
+    mut order: LaunchOrder,
+) -> Result<LaunchOrder, String> {
+    let told = |name: &str, error: String| format!("The image '{name}' cannot be had: {error}");
+    if let Some(image) = order.image.clone() {
+        let name = image.name.clone();
+        let made = runtime.provision(order.container_id.clone(), image).await;
+        order = images::complete(order, made.map_err(|error| told(&name, error))?)?;
+    }
+    let container_id = &order.container_id;
+    for (number, mount) in order.confinement.mounts.iter_mut().enumerate() {
+        let MountSource::Image { name, cached } = &mount.source else {
+            continue;
+        };
+        let (id, wanted) = (container_id.clone(), name.clone());
+        let made = runtime.provision_volume(id, number, wanted, *cached).await;
+        mount.source = MountSource::Root(made.map_err(|error| told(name, error))?);
+    }
+    Ok(order)
+}
+
+async fn fill(
+    runtime: &dyn ContainerRuntime,
+    fetcher: &Fetcher,
+    launch: Launch,
+) -> Result<LaunchOrder, String> {
+    let Launch {
+        order,
+        uris,
+        nested,
+    } = launch;
+    match nested {
+        Some(nested) => runtime.prepare_nested(nested).await?,
+        // It uses the sandbox of the container around it.
+        None if order.switchboard.is_some_and(|it| it.is_session) => {}
+        None => {
+            let made = runtime.prepare(order.sandbox.clone(), order.user.clone());
+            made.await?;
+        }
+    }
+    if !order.volumes.is_empty() {
+        let (sandbox, user) = (order.sandbox.clone(), order.user.clone());
+        let linked = runtime.link_volumes(sandbox, user, order.volumes.clone());
+        linked.await?;
+    }
+    if !uris.is_empty() {
+        let fetched = fetcher
+            .fetch(&uris, &order.sandbox, order.user.as_deref())
+            .await;
+        fetched.map_err(|error| {
+            format!(
+                "Failed to fetch all URIs for container '{}': {error}",
+                order.container_id
+            )
+        })?;
+    }
+    Ok(order)
+}
+
+/// Starts what was prepared, unless it was called off meanwhile.
+pub(crate) async fn start(
+    runtime: Arc<dyn ContainerRuntime>,
+    order: LaunchOrder,
+    off: watch::Receiver<bool>,
+) -> Result<RunningContainer, String> {
+    if *off.borrow() {
+        runtime.unprovision(order.container_id).await;
+        return Err(CALLED_OFF.to_owned());
+    }
+    runtime.launch(order).await
+}

@@ -1,0 +1,33 @@
+//! Owns finding an image in a folder of the operator's: an archive `<name>:<tag>.tar` as Mesos has it, or an OCI layout.
+
+use crate::images::reference::Reference;
+use crate::images::store::{Store, StoredImage};
+use crate::images::{ImageError, archive, layout};
+use std::path::Path;
+
+/// Takes the image into the store. Blocks.
+pub fn take(
+    folder: &Path,
+    reference: &Reference,
+    store: &Store,
+) -> Result<StoredImage, ImageError> {
+    let archive = folder.join(format!("{reference}.tar"));
+    if archive.is_file() {
+        return archive::take(&archive, reference, store);
+    }
+    let name = match &reference.registry {
+        Some(registry) => format!("{registry}/{}", reference.repository),
+        None => reference.repository.clone(),
+    };
+    let layout = folder.join(name);
+    for candidate in [layout.as_path(), folder] {
+        if layout::is_layout(candidate) {
+            return layout::take(candidate, reference, store);
+        }
+    }
+    Err(ImageError::NotThere {
+        name: reference.to_string(),
+        archive,
+        layout,
+    })
+}

@@ -1,0 +1,211 @@
+//! Owns the root file systems of containers: one directory a container, in which its shim mounts what it sees.
+//!
+//! ```text
+//! <container>/l/0 …  links to its layers, from the top: short names, since the kernel takes one page of them
+//! <container>/u      what the container writes
+//! <container>/w      overlayfs' own
+//! <container>/root   where it is mounted; a copy of all layers where overlayfs cannot be used
+//! <container>/volumes/0 …  the same for volumes that are of images
+//! ```
+
+use crate::images::ImageError;
+use crate::images::copy::copy_layer;
+use crate::images::store::{make_root, remove};
+use std::collections::BTreeSet;
+use std::fs::DirBuilder;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+const LAYERS: &str = "l";
+const UPPER: &str = "u";
+const WORK: &str = "w";
+const VOLUMES: &str = "volumes";
+/// The directory in which a container finds its root.
+pub const ROOT: &str = "root";
+const PRIVATE: u32 = 0o700;
+
+/// How layers become one file system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Backend {
+    Overlay,
+    Copy,
+}
+
+impl Backend {
+    /// The name that `--image_provisioner_backend` has for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Overlay => "overlay",
+            Self::Copy => "copy",
+        }
+    }
+
+    /// What this machine can do at its best, for containers whose roots lie in `dir`. `filesystems` is the text of
+    /// `/proc/filesystems` (Mesos: the table in docs/container-image.md).
+    pub fn best(filesystems: &str, file_system_type: u64) -> Self {
+        /// Of `statfs`: btrfs, aufs, overlayfs, eCryptfs and ZFS, which hold no upper directory.
+        const UNFIT: [u64; 5] = [0x9123_683e, 0x6175_6673, 0x794c_7630, 0xf15f, 0x2fc1_2fc1];
+        let mut known = filesystems
+            .lines()
+            .filter_map(|line| line.split('\t').nth(1));
+        match known.any(|name| name == "overlay") && !UNFIT.contains(&file_system_type) {
+            true => Self::Overlay,
+            false => Self::Copy,
+        }
+    }
+}
+
+/// What a shim makes a root of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RootDirectory {
+    pub dir: PathBuf,
+    /// The options of the mount, with names relative to `dir`; `None` where `root` has everything already.
+    pub overlay: Option<String>,
+}
+
+/// Root file systems on disk. The methods block.
+#[derive(Clone, Debug)]
+pub struct Roots {
+    dir: PathBuf,
+    backend: Backend,
+}
+
+impl Roots {
+    /// Makes the directory.
+    pub fn open(dir: PathBuf, backend: Backend) -> Result<Self, ImageError> {
+        let mut directory = DirBuilder::new();
+        let made = directory.recursive(true).mode(PRIVATE).create(&dir);
+        made.map_err(ImageError::file("make the directory", &dir))?;
+        Ok(Self { dir, backend })
+    }
+
+    pub fn backend(&self) -> Backend {
+        self.backend
+    }
+
+    /// Where a container's root lies, or would.
+    pub fn directory(&self, container: &str) -> PathBuf {
+        self.dir.join(container)
+    }
+
+    /// Makes the root of a container; `layers` from the bottom. What is left of an earlier one of that name is removed.
+    pub fn make(&self, container: &str, layers: &[PathBuf]) -> Result<RootDirectory, ImageError> {
+        let dir = self.directory(container);
+        remove(&dir)?;
+        self.make_in(dir, layers)
+    }
+
+    /// Makes what a volume of a container shows, in the container's own directory.
+    pub fn make_volume(
+        &self,
+        container: &str,
+        number: usize,
+        layers: &[PathBuf],
+    ) -> Result<RootDirectory, ImageError> {
+        let volumes = self.directory(container).join(VOLUMES);
+        let mut directory = DirBuilder::new();
+        let made = directory.recursive(true).mode(PRIVATE).create(&volumes);
+        made.map_err(ImageError::file("make the directory", &volumes))?;
+        let dir = volumes.join(number.to_string());
+        remove(&dir)?;
+        self.make_in(dir, layers)
+    }
+
+    fn make_in(&self, dir: PathBuf, layers: &[PathBuf]) -> Result<RootDirectory, ImageError> {
+        let made = match self.backend {
+            Backend::Overlay => overlay(&dir, layers).map(Some),
+            Backend::Copy => copied(&dir, layers).map(|()| None),
+        };
+        let overlay = made.inspect_err(|_| {
+            // What is told is why it failed; the next start of the agent removes the rest.
+            let _ = remove(&dir);
+        })?;
+        Ok(RootDirectory { dir, overlay })
+    }
+
+    /// Removes what a container had; nothing is no error.
+    pub fn remove(&self, container: &str) -> Result<(), ImageError> {
+        remove(&self.directory(container))
+    }
+
+    /// The containers that have a root.
+    pub fn containers(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(&self.dir).into_iter().flatten().flatten();
+        let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+        let mut names: Vec<String> = names.collect();
+        names.sort();
+        names
+    }
+
+    /// The digits of all layers that containers see.
+    pub fn layers_in_use(&self) -> BTreeSet<String> {
+        let containers = self.containers().into_iter();
+        let roots = containers.flat_map(|container| {
+            let root = self.directory(&container);
+            let volumes = std::fs::read_dir(root.join(VOLUMES));
+            let volumes = volumes.into_iter().flatten().flatten();
+            let volumes: Vec<PathBuf> = volumes.map(|volume| volume.path()).collect();
+            volumes.into_iter().chain([root])
+        });
+        let links = roots.flat_map(|root| {
+            let links = std::fs::read_dir(root.join(LAYERS));
+            links.into_iter().flatten().flatten()
+        });
+        let layers = links.filter_map(|link| std::fs::read_link(link.path()).ok());
+        layers
+            .filter_map(|layer| Some(layer.file_name()?.to_str()?.to_owned()))
+            .collect()
+    }
+}
+
+fn overlay(dir: &Path, layers: &[PathBuf]) -> Result<String, ImageError> {
+    let make = || -> io::Result<Vec<String>> {
+        for name in ["", LAYERS, WORK, ROOT] {
+            DirBuilder::new().mode(PRIVATE).create(dir.join(name))?;
+        }
+        make_root(&dir.join(UPPER))?;
+        let from_top = layers.iter().rev().enumerate();
+        let links = from_top.map(|(number, layer)| {
+            let name = format!("{LAYERS}/{number}");
+            std::os::unix::fs::symlink(layer, dir.join(&name))?;
+            Ok(name)
+        });
+        links.collect()
+    };
+    let names = make().map_err(ImageError::file("make a root file system in", dir))?;
+    keep_root_mode(dir, layers)?;
+    let lower = names.join(":");
+    Ok(format!("lowerdir={lower},upperdir={UPPER},workdir={WORK}"))
+}
+
+/// The directory above all layers shows its own owner and mode, not those of the image's.
+fn keep_root_mode(dir: &Path, layers: &[PathBuf]) -> Result<(), ImageError> {
+    let Some(top) = layers.last() else {
+        return Ok(());
+    };
+    let upper = dir.join(UPPER);
+    let keep = || -> io::Result<()> {
+        let found = std::fs::metadata(top)?;
+        let (user, group) = {
+            use std::os::unix::fs::MetadataExt;
+            (found.uid(), found.gid())
+        };
+        std::os::unix::fs::chown(&upper, Some(user), Some(group))?;
+        std::fs::set_permissions(&upper, found.permissions())
+    };
+    keep().map_err(ImageError::file("make a root file system in", dir))
+}
+
+fn copied(dir: &Path, layers: &[PathBuf]) -> Result<(), ImageError> {
+    let copy = || -> io::Result<()> {
+        DirBuilder::new().mode(PRIVATE).create(dir)?;
+        let root = make_root(&dir.join(ROOT))?;
+        layers.iter().try_for_each(|layer| copy_layer(layer, &root))
+    };
+    copy().map_err(ImageError::file("copy an image's files to", dir))
+}
+
+#[cfg(test)]
+#[path = "roots_tests.rs"]
+mod tests;

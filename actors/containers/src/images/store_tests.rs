@@ -1,0 +1,188 @@
+use super::*;
+use crate::images::testing::{digest, layer};
+use tempfile::TempDir;
+
+struct Fixture {
+    all: TempDir,
+}
+
+impl Fixture {
+    fn new() -> Self {
+        Self {
+            all: TempDir::new().expect("a directory"),
+        }
+    }
+
+    fn store(&self) -> Store {
+        let store = Store::open(self.all.path().join("store"), Bounds::default());
+        store.expect("opened")
+    }
+
+    fn left(&self) -> usize {
+        let tmp = std::fs::read_dir(self.all.path().join("store/tmp"));
+        tmp.expect("there").count()
+    }
+}
+
+fn image(name: &str, layers: &[&Digest]) -> StoredImage {
+    StoredImage {
+        name: name.to_owned(),
+        layers: layers.iter().map(ToString::to_string).collect(),
+        run: RunConfig::default(),
+    }
+}
+
+#[test]
+fn a_layer_is_unpacked_once_and_found_again() {
+    let fixture = Fixture::new();
+    let data = layer(&[("etc/name", "box")]);
+    let digest = digest(&data);
+    let store = fixture.store();
+    store
+        .add_layer(&digest, data.as_slice(), None)
+        .expect("added");
+    let path = fixture.store().layer(&digest).expect("it is there");
+    let name = std::fs::read_to_string(path.join("etc/name"));
+    assert_eq!(name.expect("there"), "box");
+    // What is there is not read again.
+    store
+        .add_layer(&digest, &b"anything"[..], None)
+        .expect("it is there");
+    assert_eq!(fixture.left(), 0);
+}
+
+#[test]
+fn a_layer_of_another_digest_is_not_kept() {
+    let fixture = Fixture::new();
+    let store = fixture.store();
+    let data = layer(&[("a", "b")]);
+    let other = digest(b"other");
+    let refused = store.add_layer(&other, data.as_slice(), None);
+    assert!(matches!(
+        refused,
+        Err(ImageError::Digest { what: "layer", .. })
+    ));
+    let refused = store.add_layer(&digest(&data), data.as_slice(), Some(&other));
+    assert!(matches!(
+        refused,
+        Err(ImageError::Digest {
+            what: "packed layer",
+            ..
+        })
+    ));
+    assert_eq!(
+        (store.layer(&other), store.layer(&digest(&data))),
+        (None, None)
+    );
+    assert_eq!(fixture.left(), 0);
+}
+
+#[test]
+fn a_packed_layer_has_two_digests() {
+    let fixture = Fixture::new();
+    let data = layer(&[("a", "b")]);
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packed.write_all(&data).expect("packed");
+    let packed = packed.finish().expect("packed");
+    let store = fixture.store();
+    let added = store.add_layer(&digest(&data), packed.as_slice(), Some(&digest(&packed)));
+    added.expect("added");
+    assert!(store.layer(&digest(&data)).is_some());
+    let zstd = [0x28, 0xb5, 0x2f, 0xfd, 0, 0];
+    let refused = store
+        .add_layer(&digest(b"x"), &zstd[..], None)
+        .expect_err("not unpacked");
+    assert!(refused.to_string().contains("zstd"), "{refused}");
+}
+
+#[test]
+fn an_image_is_there_while_all_its_layers_are() {
+    let fixture = Fixture::new();
+    let store = fixture.store();
+    let data = layer(&[("a", "b")]);
+    let (there, missing) = (digest(&data), digest(b"missing"));
+    store
+        .add_layer(&there, data.as_slice(), None)
+        .expect("added");
+    let whole = image("box:1", &[&there]);
+    store.keep(&whole).expect("kept");
+    store
+        .keep(&image("part:1", &[&there, &missing]))
+        .expect("kept");
+    let named = |name: &str| fixture.store().image(&name.parse().expect("a name"));
+    assert_eq!(named("box:1"), Some(whole));
+    assert_eq!(named("part:1"), None);
+    assert_eq!(named("other:1"), None);
+}
+
+/// Mesos' `MetadataManagerRecoveryWithEmptyImagesFile`.
+#[test]
+fn an_empty_record_is_no_image() {
+    let fixture = Fixture::new();
+    let store = fixture.store();
+    std::fs::write(store.image_file("box:1"), "").expect("written");
+    assert_eq!(store.image(&"box:1".parse().expect("a name")), None);
+    store
+        .prune(&BTreeSet::new(), &BTreeSet::new())
+        .expect("pruned");
+    assert!(!store.image_file("box:1").exists());
+}
+
+#[test]
+fn what_is_kept_or_in_use_is_not_pruned() {
+    let fixture = Fixture::new();
+    let store = fixture.store();
+    let mut digests = Vec::new();
+    for text in ["shared", "kept", "used", "lost"] {
+        let data = layer(&[("file", text)]);
+        digests.push(digest(&data));
+        store
+            .add_layer(&digests[digests.len() - 1], data.as_slice(), None)
+            .expect("added");
+    }
+    let [shared, kept, used, lost] = digests.as_slice() else {
+        panic!("four layers");
+    };
+    for (name, own) in [("kept:1", kept), ("used:1", used), ("lost:1", lost)] {
+        store.keep(&image(name, &[shared, own])).expect("kept");
+    }
+    let in_use = [shared, used].map(|digest| digest.hex().to_owned()).into();
+    let pruned = store.prune(&BTreeSet::from(["kept:1".to_owned()]), &in_use);
+    assert_eq!(
+        pruned.expect("pruned"),
+        Pruned {
+            images: 1,
+            layers: 1
+        }
+    );
+    let there: Vec<bool> = digests.iter().map(|it| store.layer(it).is_some()).collect();
+    assert_eq!(there, [true, true, true, false]);
+    let pruned = store.prune(&BTreeSet::new(), &BTreeSet::new());
+    assert_eq!(
+        pruned.expect("pruned"),
+        Pruned {
+            images: 2,
+            layers: 3
+        }
+    );
+    assert_eq!(fixture.left(), 0);
+}
+
+#[test]
+fn what_was_half_done_is_removed_at_the_next_start() {
+    let fixture = Fixture::new();
+    let scratch = fixture.store().scratch().expect("made");
+    std::fs::write(scratch.join("half"), "x").expect("written");
+    assert_eq!(fixture.left(), 1);
+    fixture.store();
+    assert_eq!(fixture.left(), 0);
+}
+
+#[test]
+fn others_cannot_reach_programs_of_images() {
+    use std::os::unix::fs::MetadataExt;
+    let fixture = Fixture::new();
+    fixture.store();
+    let found = std::fs::metadata(fixture.all.path().join("store/layers"));
+    assert_eq!(found.expect("there").mode() & 0o077, 0);
+}

@@ -1,0 +1,76 @@
+//! What a container may use and what it uses, and how it ended: in the launcher's terms and in the protocol's. Pure but for the time of day.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use tepui_containers::{Exit, Limits, ProcessId, Usage};
+use tepui_messages::containers::{Amounts, ContainerExit, Limitation, ProcessMark};
+use tepui_protocol::v1::{Resource, ResourceStatistics, task_status::Reason, value};
+
+const MEGABYTE: u64 = 1 << 20;
+
+pub(crate) fn limits(amounts: &Amounts) -> Limits {
+    Limits {
+        cpu_request_milli: amounts.cpu_milli,
+        cpu_limit_milli: amounts.cpu_limit_milli,
+        memory_request_bytes: amounts.memory_bytes,
+        memory_limit_bytes: amounts.memory_limit_bytes.or(amounts.memory_bytes),
+        limit_swap: false,
+        processes: None,
+    }
+}
+
+pub(crate) fn mark(process: ProcessId) -> ProcessMark {
+    ProcessMark {
+        pid: process.pid,
+        start_time_ticks: process.start_ticks,
+    }
+}
+
+pub(crate) fn verdict(exit: Exit, limit_bytes: impl FnOnce() -> Option<u64>) -> ContainerExit {
+    let limitation = exit.out_of_memory.then(|| {
+        let limit_mb = limit_bytes().map(|bytes| bytes / MEGABYTE);
+        let limit = limit_mb.map_or_else(String::new, |mb| format!(": Requested: {mb}MB"));
+        Limitation {
+            reason: Reason::ContainerLimitationMemory,
+            message: format!("Memory limit exceeded{limit}"),
+            resources: limit_mb.map(memory).into_iter().collect(),
+        }
+    });
+    ContainerExit {
+        status: exit.raw_status,
+        limitation,
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "megabytes of one machine")]
+fn memory(megabytes: u64) -> Resource {
+    Resource {
+        name: "mem".to_owned(),
+        r#type: value::Type::Scalar as i32,
+        scalar: Some(value::Scalar {
+            value: megabytes as f64,
+        }),
+        ..Resource::default()
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "times and counts for people")]
+pub(crate) fn statistics(usage: &Usage) -> ResourceStatistics {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let count = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
+    let throttling = usage.throttling.as_ref();
+    ResourceStatistics {
+        timestamp: now.map_or(0.0, |since| since.as_secs_f64()),
+        processes: Some(count(usage.processes)),
+        threads: Some(count(usage.threads)),
+        cpus_user_time_secs: Some(usage.cpu_user_ms as f64 / 1e3),
+        cpus_system_time_secs: Some(usage.cpu_system_ms as f64 / 1e3),
+        cpus_nr_periods: throttling.map(|it| count(it.periods)),
+        cpus_nr_throttled: throttling.map(|it| count(it.throttled_periods)),
+        cpus_throttled_time_secs: throttling.map(|it| it.throttled_us as f64 / 1e6),
+        mem_rss_bytes: Some(usage.memory_rss_bytes),
+        mem_total_bytes: usage.memory_total_bytes,
+        mem_limit_bytes: usage.memory_limit_bytes,
+        ..ResourceStatistics::default()
+    }
+}

@@ -1,0 +1,403 @@
+//! Images for containers: which are there, where others come from, and the root file systems made of them. Owns that
+//! nothing is removed that somebody uses or is about to.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ffi::OsString,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use anyhow::{Context, anyhow};
+use tepui_client::Client;
+use tepui_containers::{
+    Root,
+    images::{
+        Backend, ImageError, Reference, Roots, RunConfig, Store, StoredImage, access::Logins,
+        folder, layout, registry::Registry, roots, store::Pruned, unpack::Bounds, users,
+    },
+};
+use tepui_messages::containers::{
+    ImageOrder, ImageUser, LaunchOrder, Provisioned, RootDirectory, UserNumbers,
+};
+use tokio::sync::{Mutex as AsyncMutex, RwLock, oneshot};
+
+use crate::{ImageGc, ImageSettings};
+
+/// Where images come from.
+#[derive(Debug, Clone)]
+pub(crate) enum Source {
+    /// Archives and OCI layouts.
+    Folder(PathBuf),
+    Registry(Box<Registry>),
+}
+
+/// For all that an image consists of together.
+const FETCH_TIMEOUT: Duration = Duration::from_mins(30);
+
+/// Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Provisioner(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    store: Store,
+    roots: Roots,
+    source: Source,
+    gc: Option<ImageGc>,
+    /// Those being fetched: who comes second waits for the first.
+    fetching: Mutex<BTreeMap<String, Arc<AsyncMutex<()>>>>,
+    /// Written by who removes, read by who is about to use.
+    uses: Arc<RwLock<()>>,
+}
+
+/// What a container's checks begin with, as the container does.
+#[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Beginning {
+    pub(crate) env: Vec<(String, String)>,
+    pub(crate) user: Option<String>,
+    pub(crate) sandbox: PathBuf,
+    pub(crate) working_dir: Option<PathBuf>,
+}
+
+/// The file of [`Beginning`], in a container's root directory.
+const BEGINNING: &str = "beginning";
+
+/// Opens or makes what images need on disk.
+///
+/// # Errors
+/// A setting that is wrong, in one line for people.
+pub(crate) fn open(settings: &ImageSettings, work_dir: &Path) -> anyhow::Result<Provisioner> {
+    let store_dir = store_dir(settings, work_dir);
+    let shown = store_dir.display().to_string();
+    let store = Store::open(store_dir, Bounds::default());
+    let store = store.with_context(|| format!("--docker-store-dir {shown}"))?;
+    let backend = settings.backend.unwrap_or_else(|| best_backend(work_dir));
+    let roots = Roots::open(work_dir.join("provisioner"), backend)?;
+    let source = source(settings)?;
+    Ok(Provisioner::new(store, roots, source, settings.gc.clone()))
+}
+
+fn source(settings: &ImageSettings) -> anyhow::Result<Source> {
+    let given = &settings.registry;
+    let path = given.strip_prefix("file://").unwrap_or(given);
+    if path.starts_with('/') {
+        return Ok(Source::Folder(PathBuf::from(path)));
+    }
+    let logins = settings.logins.as_deref().map(Logins::parse).transpose();
+    let logins = logins.map_err(|reason| anyhow!("--docker-config: {reason}"))?;
+    let registry = Registry::new(Client::default(), given, logins.unwrap_or_default());
+    let registry = registry.with_context(|| format!("--docker-registry {given}"))?;
+    Ok(Source::Registry(Box::new(registry)))
+}
+
+/// Where layers are kept.
+pub(crate) fn store_dir(settings: &ImageSettings, work_dir: &Path) -> PathBuf {
+    let given = settings.store_dir.clone();
+    given.unwrap_or_else(|| work_dir.join("store/docker"))
+}
+
+fn best_backend(work_dir: &Path) -> Backend {
+    let known = std::fs::read_to_string("/proc/filesystems").unwrap_or_default();
+    let kind = rustix::fs::statfs(work_dir).map_or(0, |found| found.f_type);
+    Backend::best(&known, u64::try_from(kind).unwrap_or(0))
+}
+
+impl Provisioner {
+    fn new(store: Store, roots: Roots, source: Source, gc: Option<ImageGc>) -> Self {
+        Self(Arc::new(Inner {
+            store,
+            roots,
+            source,
+            gc,
+            fetching: Mutex::default(),
+            uses: Arc::default(),
+        }))
+    }
+
+    /// A root for one container; the error is a text for the framework.
+    pub(crate) async fn provision(
+        &self,
+        container_id: String,
+        order: ImageOrder,
+    ) -> Result<Provisioned, String> {
+        let user = order.user;
+        let make = move |inner: &Inner, container_id: &str, image: &StoredImage| {
+            inner.root(container_id, image, &user)
+        };
+        self.make(container_id, &order.name, order.cached, make)
+            .await
+    }
+
+    /// What a volume of a container shows; the error is a text for the framework.
+    pub(crate) async fn provision_volume(
+        &self,
+        container_id: String,
+        number: usize,
+        name: String,
+        cached: bool,
+    ) -> Result<RootDirectory, String> {
+        let make = move |inner: &Inner, container_id: &str, image: &StoredImage| {
+            let layers = inner.layers(image)?;
+            let made = inner.roots.make_volume(container_id, number, &layers);
+            made.map(directory).map_err(told)
+        };
+        self.make(container_id, &name, cached, make).await
+    }
+
+    /// Makes something of an image that is kept until it is made.
+    async fn make<T: Send + 'static>(
+        &self,
+        container_id: String,
+        name: &str,
+        cached: bool,
+        make: impl FnOnce(&Inner, &str, &StoredImage) -> Result<T, String> + Send + 'static,
+    ) -> Result<T, String> {
+        let reference: Reference = name.parse().map_err(|error| format!("{error}"))?;
+        let used = Arc::clone(&self.0.uses).read_owned().await;
+        let image = self.image(&reference, cached).await?;
+        let inner = Arc::clone(&self.0);
+        let (tell, told) = oneshot::channel();
+        tokio::task::spawn_blocking(move || {
+            let made = make(&inner, &container_id, &image);
+            drop(used);
+            // Nobody listens where the launch was called off, and nobody else knows of it.
+            if tell.send(made).is_err()
+                && let Err(error) = inner.roots.remove(&container_id)
+            {
+                tracing::warn!(container_id, %error, "its root file system is not removed");
+            }
+        });
+        told.await.unwrap_or_else(|error| Err(error.to_string()))
+    }
+
+    async fn image(&self, reference: &Reference, cached: bool) -> Result<StoredImage, String> {
+        let turn = {
+            let mut fetching = self.fetching();
+            // Those whom nobody waits for any more.
+            fetching.retain(|_, turn| Arc::strong_count(turn) > 1);
+            Arc::clone(fetching.entry(reference.to_string()).or_default())
+        };
+        let _held = turn.lock().await;
+        self.fetch(reference.clone(), cached).await
+    }
+
+    async fn fetch(&self, reference: Reference, cached: bool) -> Result<StoredImage, String> {
+        let (inner, name) = (Arc::clone(&self.0), reference.clone());
+        let known = blocking(move || Ok(inner.store.image(&name))).await?;
+        if let Some(image) = known.filter(|_| cached) {
+            return Ok(image);
+        }
+        let inner = Arc::clone(&self.0);
+        match &self.0.source {
+            Source::Folder(folder) => {
+                let folder = folder.clone();
+                blocking(move || {
+                    let taken = folder::take(&folder, &reference, &inner.store);
+                    taken.map_err(told)
+                })
+                .await
+            }
+            Source::Registry(registry) => {
+                let scratch = Scratch(inner.store.scratch().map_err(told)?);
+                let pulled = self.pull(registry, reference, scratch.0.clone());
+                let pulled = tokio::time::timeout(FETCH_TIMEOUT, pulled).await;
+                let minutes = FETCH_TIMEOUT.as_secs() / 60;
+                pulled.unwrap_or_else(|_| Err(format!("not fetched after {minutes} min")))
+            }
+        }
+    }
+
+    async fn pull(
+        &self,
+        registry: &Registry,
+        reference: Reference,
+        scratch: PathBuf,
+    ) -> Result<StoredImage, String> {
+        let fetched = registry.fetch(&reference, &scratch, &self.0.store).await;
+        let manifest = fetched.map_err(told)?;
+        let inner = Arc::clone(&self.0);
+        blocking(move || {
+            let taken = layout::take_blobs(&scratch, &reference, &manifest, &inner.store);
+            taken.map_err(told)
+        })
+        .await
+    }
+
+    /// Removes images that no container uses, but for those of these names; `None` keeps those that the agent was told to
+    /// keep.
+    ///
+    /// # Errors
+    /// An image is being fetched, or the disk fails; a text for people.
+    pub(crate) async fn prune(&self, kept: Option<BTreeSet<String>>) -> Result<Pruned, String> {
+        let Ok(_alone) = self.0.uses.try_write() else {
+            return Err("images are being fetched at the moment; try again later".to_owned());
+        };
+        let inner = Arc::clone(&self.0);
+        blocking(move || {
+            let configured = inner.gc.as_ref().map(|gc| &gc.kept);
+            let kept = kept.or_else(|| configured.cloned()).unwrap_or_default();
+            let in_use = inner.roots.layers_in_use();
+            inner.store.prune(&kept, &in_use).map_err(told)
+        })
+        .await
+    }
+
+    /// Removes images whenever less than the configured share of their disk is free.
+    pub(crate) async fn keep_headroom(self) {
+        let Some(gc) = &self.0.gc else { return };
+        loop {
+            tokio::time::sleep(gc.interval).await;
+            match tepui_node::gc::used(self.0.store.dir()) {
+                Ok(used) if used <= 1.0 - gc.headroom => continue,
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::warn!(%error, "the disk of the images is not known");
+                    continue;
+                }
+            }
+            match self.prune(None).await {
+                Ok(pruned) => {
+                    let Pruned { images, layers } = pruned;
+                    tracing::info!(images, layers, "images that no container uses are removed");
+                }
+                Err(error) => tracing::warn!(error, "no images are removed"),
+            }
+        }
+    }
+
+    /// Removes what a container had.
+    pub(crate) async fn remove(&self, container_id: String) {
+        let inner = Arc::clone(&self.0);
+        let removed = blocking(move || inner.roots.remove(&container_id).map_err(told)).await;
+        if let Err(error) = removed {
+            tracing::warn!(error, "the root file system of a container is not removed");
+        }
+    }
+
+    /// Removes the roots of containers that are not `known`. Blocks.
+    pub(crate) fn sweep(&self, known: impl Fn(&str) -> bool) {
+        let containers = self.0.roots.containers().into_iter();
+        for container in containers.filter(|container| !known(container)) {
+            if let Err(error) = self.0.roots.remove(&container) {
+                tracing::warn!(container, %error, "its root file system is not removed");
+            }
+        }
+    }
+
+    fn fetching(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Arc<AsyncMutex<()>>>> {
+        let fetching = self.0.fetching.lock();
+        fetching.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How a container began. Blocks for a moment.
+    pub(crate) fn beginning(&self, container_id: &str) -> Result<Beginning, String> {
+        let path = self.0.roots.directory(container_id).join(BEGINNING);
+        let json = std::fs::read(path).map_err(|error| error.to_string())?;
+        serde_json::from_slice(&json).map_err(|error| error.to_string())
+    }
+}
+
+/// The root in the shim's terms, and what its checks need to know.
+pub(crate) fn root(order: &LaunchOrder) -> Result<Option<Root>, String> {
+    let (Some(root), Some(image)) = (&order.root, &order.image) else {
+        return Ok(None);
+    };
+    keep_beginning(root, order)?;
+    Ok(Some(Root {
+        dir: root.dir.clone(),
+        overlay: root.overlay.clone().map(OsString::from),
+        sandbox: image.sandbox.clone(),
+    }))
+}
+
+/// Keeps how a container begins. Blocks for a moment.
+fn keep_beginning(root: &RootDirectory, order: &LaunchOrder) -> Result<(), String> {
+    let sandbox = order.image.as_ref().map(|image| image.sandbox.clone());
+    let beginning = Beginning {
+        env: order.env.clone(),
+        user: order.user.clone(),
+        sandbox: sandbox.unwrap_or_default(),
+        working_dir: order.working_dir.clone(),
+    };
+    let json = serde_json::to_vec(&beginning).map_err(|error| error.to_string())?;
+    std::fs::write(root.dir.join(BEGINNING), json).map_err(|error| error.to_string())
+}
+
+/// A directory that goes with whoever uses it, also where a fetch is called off.
+struct Scratch(PathBuf);
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let path = std::mem::take(&mut self.0);
+        // What it holds may be big. The next start of the agent removes what is left.
+        tokio::task::spawn_blocking(move || std::fs::remove_dir_all(path));
+    }
+}
+
+impl Inner {
+    fn layers(&self, image: &StoredImage) -> Result<Vec<PathBuf>, String> {
+        let layers = self.store.layers_of(image);
+        layers.ok_or_else(|| "a layer of it was removed meanwhile".to_owned())
+    }
+
+    fn root(
+        &self,
+        container_id: &str,
+        image: &StoredImage,
+        user: &ImageUser,
+    ) -> Result<Provisioned, String> {
+        let layers = self.layers(image)?;
+        let RunConfig {
+            entrypoint,
+            cmd,
+            env,
+            working_dir,
+            user: own,
+        } = image.run.clone();
+        let wanted = match user {
+            ImageUser::Task => None,
+            ImageUser::Image => Some(own).filter(|own| !own.is_empty()),
+            ImageUser::Named(name) => Some(name.clone()),
+        };
+        let user = wanted.map(|user| users::find(&user, &layers)).transpose();
+        let user = user.map_err(|error| error.to_string())?;
+        let made = self.roots.make(container_id, &layers).map_err(told)?;
+        Ok(Provisioned {
+            root: directory(made),
+            entrypoint,
+            cmd,
+            env,
+            working_dir: Some(working_dir)
+                .filter(|it| !it.is_empty())
+                .map(PathBuf::from),
+            user: user.map(|it| {
+                let numbers = UserNumbers {
+                    uid: it.uid,
+                    gid: it.gid,
+                    groups: it.groups,
+                };
+                numbers.to_string()
+            }),
+        })
+    }
+}
+
+fn directory(made: roots::RootDirectory) -> RootDirectory {
+    RootDirectory {
+        dir: made.dir,
+        overlay: made.overlay,
+    }
+}
+
+fn told(error: ImageError) -> String {
+    error.to_string()
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, String> + Send + 'static,
+) -> Result<T, String> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|error| Err(error.to_string()))
+}

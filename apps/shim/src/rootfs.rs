@@ -1,0 +1,326 @@
+//! Owns the root file system of a command: the order of the agent becomes mounts that only the command and its
+//! descendants see, and then the old root is gone from them.
+//!
+//! What an image holds is from strangers, but nothing of it runs yet: names in it are resolved by the kernel as if its
+//! root were the root of all, and places that must be what they are called are reached through no link.
+
+use crate::sys;
+use crate::volumes::{self, ROOT};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, makedev};
+use rustix::io::Errno;
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, UnmountFlags,
+};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+use tepui_containers::spec::{Mount, Root, ShimSpec, View};
+
+/// A file system of the kernel's.
+struct Kernel {
+    kind: &'static str,
+    at: &'static str,
+    attributes: MountAttrFlags,
+    options: &'static [(&'static str, &'static str)],
+}
+
+const QUIET: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_NOSUID
+    .union(MountAttrFlags::MOUNT_ATTR_NODEV)
+    .union(MountAttrFlags::MOUNT_ATTR_NOEXEC);
+/// Devices are its purpose.
+const OF_DEVICES: MountAttrFlags =
+    MountAttrFlags::MOUNT_ATTR_NOSUID.union(MountAttrFlags::MOUNT_ATTR_NOEXEC);
+
+/// As Mesos' isolator `filesystem/linux`, and `/dev/shm`.
+const KERNEL: [Kernel; 5] = [
+    Kernel {
+        kind: "proc",
+        at: "proc",
+        attributes: QUIET,
+        options: &[],
+    },
+    Kernel {
+        kind: "sysfs",
+        at: "sys",
+        attributes: QUIET.union(MountAttrFlags::MOUNT_ATTR_RDONLY),
+        options: &[],
+    },
+    Kernel {
+        kind: "tmpfs",
+        at: "dev",
+        attributes: OF_DEVICES.union(MountAttrFlags::MOUNT_ATTR_STRICTATIME),
+        options: &[("mode", "755"), ("size", "64k")],
+    },
+    Kernel {
+        kind: "devpts",
+        at: "dev/pts",
+        attributes: OF_DEVICES,
+        options: &[("ptmxmode", "0666"), ("mode", "0620"), ("gid", "5")],
+    },
+    Kernel {
+        kind: "tmpfs",
+        at: "dev/shm",
+        attributes: QUIET,
+        options: &[("mode", "1777")],
+    },
+];
+
+/// Name, major and minor number (the kernel's `devices.txt`).
+const DEVICES: [(&str, u32, u32); 6] = [
+    ("null", 1, 3),
+    ("zero", 1, 5),
+    ("full", 1, 7),
+    ("random", 1, 8),
+    ("urandom", 1, 9),
+    ("tty", 5, 0),
+];
+
+const LINKS: [(&str, &str); 5] = [
+    ("/proc/self/fd", "fd"),
+    ("/proc/self/fd/0", "stdin"),
+    ("/proc/self/fd/1", "stdout"),
+    ("/proc/self/fd/2", "stderr"),
+    ("pts/ptmx", "ptmx"),
+];
+
+/// What tells of the machine or changes it. Those of Mesos.
+const MASKED: [&str; 11] = [
+    "proc/acpi",
+    "proc/asound",
+    "proc/kcore",
+    "proc/keys",
+    "proc/key-users",
+    "proc/latency_stats",
+    "proc/sched_debug",
+    "proc/scsi",
+    "proc/timer_list",
+    "proc/timer_stats",
+    "sys/firmware",
+];
+
+const READ_ONLY: [&str; 5] = [
+    "proc/bus",
+    "proc/fs",
+    "proc/irq",
+    "proc/sys",
+    "proc/sysrq-trigger",
+];
+
+/// Of the machine, since its network is the container's.
+const OF_HOST: [&str; 4] = [
+    "etc/resolv.conf",
+    "etc/hosts",
+    "etc/hostname",
+    "sys/fs/cgroup",
+];
+
+/// Gives the command its root, with the sandbox and the volumes in it, and takes the old one away.
+pub(crate) fn enter(spec: &ShimSpec, root: &Root) -> Result<(), Errno> {
+    rustix::process::umask(Mode::empty());
+    volumes::alone()?;
+    // The way to it has no links: tasks own parts of it, and any would be theirs.
+    let sandbox = open(CWD, &spec.sandbox, ResolveFlags::NO_SYMLINKS)?;
+    let sandbox = volumes::copy_of(&sandbox)?;
+    let top = mount_root(root)?;
+    KERNEL.iter().try_for_each(|it| mount_kernel(&top, it))?;
+    make_devices(&top)?;
+    OF_HOST.iter().try_for_each(|path| show_host(&top, path))?;
+    hide(&top)?;
+    let place = find(&top, &root.sandbox, true)?;
+    volumes::put(&sandbox, &place)?;
+    let sandbox = open(&top, below(&root.sandbox), INSIDE)?;
+    let mut mounts = spec.mounts.iter();
+    mounts.try_for_each(|mount| show(&top, &sandbox, mount))?;
+    find(&top, &spec.working_dir, true)?;
+    rustix::process::fchdir(&top)?;
+    rustix::process::pivot_root(".", ".")?;
+    // The old root lies on the new one at this place.
+    rustix::mount::unmount(".", UnmountFlags::DETACH)?;
+    rustix::process::chdir("/")
+}
+
+/// Sees what another command sees.
+pub(crate) fn share(view: &View) -> Result<(), Errno> {
+    let path = format!("/proc/{}/ns/mnt", view.of.pid);
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    let mounts = rustix::fs::open(path, flags, Mode::empty())?;
+    // Looked at after it was opened: the number may have changed hands before.
+    if !view.of.exists() {
+        return Err(Errno::SRCH);
+    }
+    let kind = rustix::thread::LinkNameSpaceType::Mount;
+    rustix::thread::move_into_link_name_space(mounts.as_fd(), Some(kind))
+}
+
+fn mount_root(root: &Root) -> Result<OwnedFd, Errno> {
+    let tree = match &root.overlay {
+        Some(options) => volumes::overlay(&root.dir, options)?,
+        None => {
+            rustix::process::chdir(&root.dir)?;
+            volumes::copy_of(&open(CWD, Path::new(ROOT), ResolveFlags::NO_SYMLINKS)?)?
+        }
+    };
+    let place = open(CWD, Path::new(ROOT), ResolveFlags::NO_SYMLINKS)?;
+    volumes::put(&tree, &place)?;
+    rustix::mount::mount_change(ROOT, MountPropagationFlags::PRIVATE)?;
+    open(CWD, Path::new(ROOT), ResolveFlags::NO_SYMLINKS)
+}
+
+fn mount_kernel(top: &OwnedFd, wanted: &Kernel) -> Result<(), Errno> {
+    let context = rustix::mount::fsopen(wanted.kind, FsOpenFlags::FSOPEN_CLOEXEC)?;
+    for (name, value) in wanted.options {
+        rustix::mount::fsconfig_set_string(context.as_fd(), *name, *value)?;
+    }
+    rustix::mount::fsconfig_create(context.as_fd())?;
+    let flags = FsMountFlags::FSMOUNT_CLOEXEC;
+    let made = rustix::mount::fsmount(context.as_fd(), flags, wanted.attributes)?;
+    match rustix::fs::mkdirat(top, wanted.at, DIRECTORY_MODE) {
+        Ok(()) | Err(Errno::EXIST) => {}
+        Err(errno) => return Err(errno),
+    }
+    let place = open(top, Path::new(wanted.at), STRICT)?;
+    volumes::put(&made, &place)
+}
+
+fn make_devices(top: &OwnedFd) -> Result<(), Errno> {
+    let directory = open(top, Path::new("dev"), STRICT)?;
+    for (name, major, minor) in DEVICES {
+        let mode = Mode::from_raw_mode(0o666);
+        let number = makedev(major, minor);
+        rustix::fs::mknodat(&directory, name, FileType::CharacterDevice, mode, number)?;
+    }
+    let mut links = LINKS.iter();
+    links.try_for_each(|(to, name)| rustix::fs::symlinkat(*to, &directory, *name))
+}
+
+/// A file or directory of the machine, to be read at the same place; what is not there is not shown.
+fn show_host(top: &OwnedFd, path: &str) -> Result<(), Errno> {
+    let source = match open(CWD, &Path::new("/").join(path), ResolveFlags::empty()) {
+        Err(Errno::NOENT) => return Ok(()),
+        source => source?,
+    };
+    let tree = volumes::copy_of(&source)?;
+    sys::make_read_only(tree.as_fd())?;
+    let place = find(top, Path::new(path), is_directory(&source)?)?;
+    volumes::put(&tree, &place)
+}
+
+fn hide(top: &OwnedFd) -> Result<(), Errno> {
+    for path in READ_ONLY {
+        if let Some(place) = existing(top, path)? {
+            let tree = volumes::copy_of(&place)?;
+            sys::make_read_only(tree.as_fd())?;
+            volumes::put(&tree, &place)?;
+        }
+    }
+    let null = open(top, Path::new("dev/null"), STRICT)?;
+    for path in MASKED {
+        let Some(place) = existing(top, path)? else {
+            continue;
+        };
+        if is_directory(&place)? {
+            let empty = Kernel {
+                kind: "tmpfs",
+                at: path,
+                attributes: QUIET.union(MountAttrFlags::MOUNT_ATTR_RDONLY),
+                options: &[],
+            };
+            mount_kernel(top, &empty)?;
+        } else {
+            volumes::put(&volumes::copy_of(&null)?, &place)?;
+        }
+    }
+    Ok(())
+}
+
+/// A volume: a relative source or target lies in the sandbox, where no link is followed.
+fn show(top: &OwnedFd, sandbox: &OwnedFd, mount: &Mount) -> Result<(), Errno> {
+    let within = |path: &Path| {
+        let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+        open(sandbox, path, beneath)
+    };
+    if let Some(options) = &mount.overlay {
+        let tree = volumes::overlay(&mount.source, options)?;
+        return show_tree(top, &tree, mount, true, &within);
+    }
+    let source = match mount.source.is_absolute() {
+        true if mount.no_links => open(CWD, &mount.source, ResolveFlags::NO_SYMLINKS)?,
+        true => open(CWD, &mount.source, ResolveFlags::empty())?,
+        false => within(&mount.source)?,
+    };
+    let tree = volumes::copy_of(&source)?;
+    show_tree(top, &tree, mount, is_directory(&source)?, &within)
+}
+
+fn show_tree(
+    top: &OwnedFd,
+    tree: &OwnedFd,
+    mount: &Mount,
+    is_directory: bool,
+    within: &dyn Fn(&Path) -> Result<OwnedFd, Errno>,
+) -> Result<(), Errno> {
+    if mount.read_only {
+        sys::make_read_only(tree.as_fd())?;
+    }
+    let place = match mount.target.is_absolute() {
+        true => find(top, &mount.target, is_directory)?,
+        false => within(&mount.target)?,
+    };
+    volumes::put(tree, &place)
+}
+
+const DIRECTORY_MODE: Mode = Mode::from_raw_mode(0o755);
+const FILE_MODE: Mode = Mode::from_raw_mode(0o644);
+/// Inside, and through no link.
+const STRICT: ResolveFlags = ResolveFlags::IN_ROOT.union(ResolveFlags::NO_SYMLINKS);
+/// Inside, through links that stay there.
+const INSIDE: ResolveFlags = ResolveFlags::IN_ROOT.union(ResolveFlags::NO_MAGICLINKS);
+
+/// The place `path` of the new root, made where it is missing. Paths are as long as the agent allows.
+fn find(top: &OwnedFd, path: &Path, is_directory: bool) -> Result<OwnedFd, Errno> {
+    let path = below(path);
+    match open(top, path, INSIDE) {
+        Err(Errno::NOENT) => {}
+        found => return found,
+    }
+    let (Some(name), Some(above)) = (path.file_name(), path.parent()) else {
+        return Err(Errno::INVAL);
+    };
+    let above = find(top, above, true)?;
+    // A link of the image's that leads nowhere makes way.
+    match rustix::fs::unlinkat(&above, name, AtFlags::empty()) {
+        Ok(()) | Err(Errno::NOENT) => {}
+        Err(errno) => return Err(errno),
+    }
+    if is_directory {
+        rustix::fs::mkdirat(&above, name, DIRECTORY_MODE)?;
+    } else {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        rustix::fs::openat(&above, name, flags, FILE_MODE)?;
+    }
+    open(&above, Path::new(name), STRICT)
+}
+
+fn existing(top: &OwnedFd, path: &str) -> Result<Option<OwnedFd>, Errno> {
+    match open(top, Path::new(path), STRICT) {
+        Err(Errno::NOENT) => Ok(None),
+        found => found.map(Some),
+    }
+}
+
+fn below(path: &Path) -> &Path {
+    let path = path.strip_prefix("/").unwrap_or(path);
+    match path.as_os_str().is_empty() {
+        true => Path::new("."),
+        false => path,
+    }
+}
+
+fn open(at: impl AsFd, path: &Path, resolve: ResolveFlags) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    rustix::fs::openat2(at, path, flags, Mode::empty(), resolve)
+}
+
+fn is_directory(file: &OwnedFd) -> Result<bool, Errno> {
+    let mode = rustix::fs::fstat(file)?.st_mode;
+    Ok(FileType::from_raw_mode(mode) == FileType::Directory)
+}
