@@ -2,7 +2,7 @@
 //! of its own lists before.
 
 use tepui_protocol::{
-    acls::{Action, user_of_task},
+    acls::{Action, is_user_name, user_of_executor, user_of_task},
     v1::{TaskInfo, TaskState, task_status::Reason},
 };
 
@@ -18,12 +18,17 @@ impl NodeCore {
     ) -> Option<Verdict> {
         let info = &self.frameworks.get(framework_id)?.info;
         let principal = info.principal.as_deref();
-        let denied = tasks.iter().find(|task| {
-            let user = user_of_task(task, info);
-            let acls = &self.config.acls;
-            !acls.allows(Action::RunTasks, principal, Some(user))
+        let acls = &self.config.acls;
+        let (task, user) = tasks.iter().find_map(|task| {
+            let executor = task.executor.as_ref().filter(|it| it.command.is_some());
+            let executor = executor.map(|it| user_of_executor(it, info));
+            let users = [Some(user_of_task(task, info)), executor];
+            let denied = |user: &&str| {
+                !is_user_name(user) || !acls.allows(Action::RunTasks, principal, Some(user))
+            };
+            let denied = users.into_iter().flatten().find(denied);
+            Some((&task.task_id.value, denied?))
         })?;
-        let (task, user) = (&denied.task_id.value, user_of_task(denied, info));
         let text = format!(
             "Framework {framework_id} is not authorized to launch task {task} under user '{user}' on this agent"
         );

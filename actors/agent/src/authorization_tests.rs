@@ -43,6 +43,16 @@ fn a_task_runs_only_as_a_user_the_agent_allows() {
 }
 
 #[test]
+fn numbers_are_no_user_whatever_the_lists_say() {
+    let mut node = Node::running();
+    for user in ["0:0:", "0:0", "4294967295:0:"] {
+        node.run(as_user(user, user));
+        let told = node.drain();
+        assert_eq!(told[0].reason(), Reason::TaskUnauthorized, "{user}");
+    }
+}
+
+#[test]
 fn one_task_that_may_not_run_ends_its_group() {
     let mut node = only_web();
     let tasks = vec![as_user("a", "web"), as_user("b", "root")];

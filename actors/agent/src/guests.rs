@@ -10,7 +10,7 @@ use tepui_messages::{
     agent::{ContainerEnd, LaunchGuest},
     containers::{ContainerExit, NestedSandbox},
 };
-use tepui_protocol::v1::CommandInfo;
+use tepui_protocol::{acls::is_user_name, v1::CommandInfo};
 
 use crate::{
     core::{NodeCore, Turn},
@@ -89,8 +89,12 @@ impl NodeCore {
                 "this agent has {MAX_GUESTS} such containers; remove some that have ended"
             ));
         }
-        if asked.command.is_none() {
+        let Some(command) = &asked.command else {
             return Some("a container without a command has nothing to run".to_owned());
+        };
+        let user = command.user.as_deref().unwrap_or_default();
+        if !is_user_name(user) {
+            return Some(format!("'{user}' is not the name of a user"));
         }
         let container = asked.container.as_ref();
         if asked.is_session
@@ -119,13 +123,19 @@ impl NodeCore {
         running.collect()
     }
 
+    /// Whom what is launched within a guest runs as, if it names nobody: the user of the executor around all.
+    fn user_around(&self, container_id: &str) -> Option<String> {
+        let (outermost, _) = container_id.split_once('.')?;
+        self.outer(outermost)?.user
+    }
+
     pub(crate) fn outer(&self, container_id: &str) -> Option<Outer> {
         if let Some(guest) = self.guests.get(container_id) {
             guest.pid.filter(|_| !guest.orphan)?;
             return Some(Outer {
                 // Nothing is launched within a session.
                 sandbox: guest.sandbox.clone()?,
-                user: None,
+                user: self.user_around(container_id),
             });
         }
         let of_child = self.children.get(container_id);

@@ -71,6 +71,18 @@ fn one_within_a_task_runs_and_its_end_is_kept_until_it_is_removed() {
 }
 
 #[test]
+fn one_within_another_runs_as_the_user_around_all_and_names_no_numbers() {
+    let (mut node, _, inner) = hosted();
+    let innermost = format!("{inner}.h");
+    ask(&mut node, &innermost);
+    assert_eq!(node.launched().order.user.as_deref(), Some("nobody"));
+    let mut by_numbers = asked(&format!("{inner}.i"));
+    by_numbers.command.as_mut().expect("as asked").user = Some("0:0:".to_owned());
+    let refusal = node.core.guest_refusal(&by_numbers);
+    assert_eq!(refusal.as_deref(), Some("'0:0:' is not the name of a user"));
+}
+
+#[test]
 fn without_a_container_around_it_none_is_launched() {
     let node = Node::running();
     let refusal = node.core.guest_refusal(&asked("p.c"));

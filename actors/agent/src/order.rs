@@ -181,6 +181,8 @@ pub(crate) fn beside_task(
     env.extend(command_environment(command));
     let user = command.user.clone().filter(|_| config.switch_user);
     let view_of = of_task.image.map(|_| of_task.container_id);
+    // Whom a task with an image runs as is known where its image was looked into.
+    let of_task_user = of_task.user.filter(|_| view_of.is_none());
     LaunchOrder {
         container_id,
         sandbox: of_task.sandbox,
@@ -188,7 +190,7 @@ pub(crate) fn beside_task(
         program,
         argv,
         env: env.into_iter().collect(),
-        user: user.or(of_task.user),
+        user: user.or(of_task_user),
         amounts: Amounts::default(),
         confinement: of_task.confinement,
         view_of,

@@ -74,8 +74,14 @@ impl NodeCore {
                 order::guest_order(&self.config, container_id, &outer.sandbox, user, described)
             }
         };
-        if container.is_some_and(|it| it.linux_info.is_some()) {
-            order.confinement = order::confinement_of(container);
+        let own = order::confinement_of(container);
+        if let Some(wanted) = own.capabilities {
+            // A session has no more rights than what it looks at.
+            let most = order.confinement.capabilities;
+            order.confinement.capabilities = Some(most.map_or(wanted, |most| wanted.within(most)));
+        }
+        if !own.rlimits.is_empty() {
+            order.confinement.rlimits = own.rlimits;
         }
         // It sees those of the container around it.
         order.confinement.mounts.clear();

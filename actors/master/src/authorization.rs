@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use tepui_messages::master::Answer;
 use tepui_protocol::{
-    acls::{Action, user_of_task},
+    acls::{Action, user_of_executor, user_of_task},
     resources::Resources,
     v1::{
         AgentInfo, FrameworkInfo, Resource, TaskInfo,
@@ -42,7 +42,21 @@ impl MasterCore {
     /// Whether the framework may run the task as the user it names, or else as its own.
     pub(crate) fn authorize_task(&self, id: &str, task: &TaskInfo) -> Result<(), String> {
         let info = self.frameworks[id].info();
-        let user = user_of_task(task, info);
+        self.authorize_user(id, task, user_of_task(task, info))?;
+        let executor = task.executor.as_ref().filter(|it| it.command.is_some());
+        executor.map_or(Ok(()), |executor| {
+            self.authorize_user(id, task, user_of_executor(executor, info))
+        })
+    }
+
+    /// Whether the framework may run something of the task, or its executor, as this user.
+    pub(crate) fn authorize_user(
+        &self,
+        id: &str,
+        task: &TaskInfo,
+        user: &str,
+    ) -> Result<(), String> {
+        let info = self.frameworks[id].info();
         if self.may(info, Action::RunTasks, Some(user)) {
             return Ok(());
         }

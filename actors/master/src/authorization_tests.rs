@@ -142,6 +142,7 @@ fn tasks_run_only_as_users_that_are_allowed() {
         as_user(task("1", &node, "cpus:0.5;mem:32"), "web"),
         task("2", &node, "cpus:0.5;mem:32"),
         as_user(task("3", &node, "cpus:0.5;mem:32"), "db"),
+        as_user(task("4", &node, "cpus:0.25;mem:16"), ""),
     ];
     stage.told(&fw);
     stage.accept(&fw, &[&offer], &tasks);
@@ -153,7 +154,12 @@ fn tasks_run_only_as_users_that_are_allowed() {
             fw.id
         )
     };
-    assert_eq!(stage.told(&fw), [refused("2", "root"), refused("3", "db")]);
+    let told = [
+        refused("2", "root"),
+        refused("3", "db"),
+        refused("4", "root"),
+    ];
+    assert_eq!(stage.told(&fw), told);
     assert_eq!(stage.ordered(&node).len(), 1);
     assert!(stage.state(&fw, "1").is_some());
     assert!(stage.state(&fw, "2").is_none());
@@ -180,6 +186,26 @@ fn one_task_that_may_not_run_ends_its_group() {
         );
         assert!(update.starts_with(&expected), "{update}");
     }
+    assert!(stage.ordered(&node).is_empty());
+}
+
+#[test]
+fn an_executor_of_a_group_runs_only_as_a_user_that_is_allowed() {
+    let (mut stage, node, fw) = able();
+    only(&mut stage, "run_tasks", "users", &["web"]);
+    let offer = stage.offer_as(&fw, "r", &node, "cpus:4;mem:2048;disk:512");
+    let tasks = json!([as_user(task("1", &node, "cpus:0.5;mem:32"), "web")]);
+    let executor = json!({"type": "CUSTOM", "executor_id": {"value": "pod"}, "framework_id": {"value": fw.id},
+        "command": {"value": "id", "user": "root"}});
+    let group = json!([{"type": "LAUNCH_GROUP", "launch_group": {"executor": executor, "task_group": {"tasks": tasks}}}]);
+    stage.told(&fw);
+    stage.call(&fw, accept(&[&offer], group));
+    let told = stage.told(&fw);
+    assert!(
+        told[0].contains("REASON_TASK_GROUP_UNAUTHORIZED"),
+        "{told:?}"
+    );
+    assert!(told[0].ends_with("under user 'root'"), "{told:?}");
     assert!(stage.ordered(&node).is_empty());
 }
 

@@ -48,6 +48,12 @@ impl MasterCore {
     }
 
     fn remove_operation(&mut self, agent_id: &str, key: &OperationKey, turn: &mut Turn<'_>) {
+        self.take_out_operation(agent_id, key, turn);
+        self.look_at_drain(agent_id, turn);
+    }
+
+    /// As one that comes again at once: nothing has ended.
+    fn take_out_operation(&mut self, agent_id: &str, key: &OperationKey, turn: &mut Turn<'_>) {
         let agent = self.agents.get_mut(agent_id);
         let Some(operation) = agent.and_then(|agent| agent.operations.remove(key)) else {
             return;
@@ -66,7 +72,6 @@ impl MasterCore {
                 uuid,
             },
         );
-        self.look_at_drain(agent_id, turn);
     }
 
     pub(crate) fn operation_update(
@@ -327,7 +332,7 @@ impl MasterCore {
             })
             .collect();
         for (key, operation) in &listed {
-            self.remove_operation(id, key, turn);
+            self.take_out_operation(id, key, turn);
             self.add_operation(id, *key, (*operation).clone(), turn);
         }
         let mut total = total_of(

@@ -9,6 +9,7 @@ use tepui_messages::{
     traffic::Counts,
 };
 use tepui_protocol::{
+    acls::user_of_framework,
     node, roles,
     v1::{
         FrameworkId, FrameworkInfo,
@@ -137,7 +138,7 @@ impl MasterCore {
             ));
         }
         validate::framework::suppressed_roles(info, suppressed)?;
-        if info.user == "root" && !self.config.root_submissions {
+        if user_of_framework(info) == "root" && !self.config.root_submissions {
             return Err(
                 "User 'root' is not allowed to run frameworks without --root_submissions set"
                     .to_string(),

@@ -56,6 +56,11 @@ fn the_operator_says_which_roles_and_users_there_are() {
             json!({"role": "dev", "user": "root"}),
             "User 'root' is not allowed to run frameworks without --root_submissions set",
         ),
+        // Its commands would run as the agent does.
+        (
+            json!({"role": "dev", "user": ""}),
+            "User 'root' is not allowed to run frameworks without --root_submissions set",
+        ),
     ];
     for (info, reason) in refused {
         assert_eq!(stage.refusal(info, &[]), reason);

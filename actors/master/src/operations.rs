@@ -5,6 +5,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use tepui_protocol::{
+    acls::user_of_executor,
     node,
     resources::{self, Conversion, Resources},
     v1::{
@@ -65,9 +66,14 @@ impl MasterCore {
             return;
         }
         let tasks = &group.task_group.tasks;
-        let authorized = tasks
-            .iter()
-            .try_for_each(|task| self.authorize_task(id, task));
+        let info = self.frameworks[id].info();
+        // The default executor runs nothing of its own.
+        let executor = group.executor.command.as_ref();
+        let executor = executor.map(|_| user_of_executor(&group.executor, info));
+        let authorized = tasks.iter().try_for_each(|task| {
+            self.authorize_task(id, task)?;
+            executor.map_or(Ok(()), |user| self.authorize_user(id, task, user))
+        });
         if let Err(message) = authorized {
             return self.refuse_group(id, &group, Reason::TaskGroupUnauthorized, &message, turn);
         }

@@ -175,6 +175,17 @@ pub struct Capabilities {
     pub effective: Option<u64>,
 }
 
+impl Capabilities {
+    /// Of these what `most` has too.
+    pub fn within(self, most: Self) -> Self {
+        let bounding = self.bounding & most.bounding;
+        Self {
+            bounding,
+            effective: self.effective.map(|effective| effective & bounding),
+        }
+    }
+}
+
 /// What a container sees in another place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MountOrder {

@@ -206,12 +206,26 @@ impl Inner {
         spec.working_dir = order.working_dir;
         confinement::apply(&order.confinement, &mut spec)?;
         if let Some(switchboard) = order.switchboard {
-            let outer = spec.container_id.rsplit_once('.');
-            let outer = outer.and_then(|(outer, _)| self.handle(outer));
+            let outer = spec.container_id.rsplit_once('.').map(|(outer, _)| outer);
+            if switchboard.is_session
+                && spec.view.is_none()
+                && outer.is_some_and(|it| self.has_root(it))
+            {
+                return Err("a session within a container that has an image and is no task's cannot be had: nobody kept \
+                     what it is confined to"
+                    .to_owned());
+            }
+            let outer = outer.and_then(|outer| self.handle(outer));
             let command = outer.map(|outer| outer.command());
             streams::keep(&mut spec, switchboard, command)?;
         }
         Ok(spec)
+    }
+
+    /// Whether the container sees the files of an image.
+    fn has_root(&self, container_id: &str) -> bool {
+        let images = self.images.as_ref();
+        images.is_ok_and(|images| images.beginning(container_id).is_ok())
     }
 
     /// What the command of a check sees, and what it begins with.
@@ -227,9 +241,7 @@ impl Inner {
         env.extend(std::mem::take(&mut order.env));
         order.env = env.into_iter().collect();
         order.working_dir = beginning.working_dir;
-        if beginning.user.is_some() {
-            order.user = beginning.user;
-        }
+        order.user = order.user.take().or(beginning.user);
         // They are where the container has them.
         order.confinement.mounts.clear();
         Ok(Some(View {

@@ -184,7 +184,7 @@ fn guard(config: &mut ServiceConfig, door: &Arc<Door>) {
             }
             // Ours ask for themselves.
             let path = percent::decode(head.uri.path(), false);
-            path.is_ok_and(|path| routes::TABLE.find(&path).is_none())
+            !path.is_ok_and(|path| routes::TABLE.find(&path).is_some())
         }))
         .to(move |request: HttpRequest| {
             let http = refusing.current();
@@ -207,16 +207,20 @@ impl MasterHttp {
 
     async fn answer(&self, request: &HttpRequest, payload: Payload) -> Result<Reply, Reply> {
         let mut incoming = Incoming::head(request)?;
-        // Read before anything is refused, so that the connection can be used again.
+        let found = routes::TABLE.find(&incoming.path);
+        // Nobody who may not call fills the memory.
+        if let Some(found) = &found {
+            incoming.principal = self.authenticate(found.route, &incoming)?;
+        }
+        // Read before anything else is refused, so that the connection can be used again.
         incoming.body = read_body(&incoming.headers, payload).await?;
-        let Some(found) = routes::TABLE.find(&incoming.path) else {
+        let Some(found) = found else {
             return if routes::TABLE.is_root(&incoming.path) {
                 Ok(pages::root())
             } else {
                 Err(Reply::bare(404))
             };
         };
-        incoming.principal = self.authenticate(found.route, &incoming)?;
         if found.route.needs_leader() {
             self.expect_leading(&incoming).await?;
         }

@@ -9,7 +9,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from daemons import House, get  # noqa: E402
 from report import Report, wait  # noqa: E402
-from scheduler import Scheduler, task  # noqa: E402
+from scheduler import Scheduler, amounts, task  # noqa: E402
 
 # Nobody has heard of them before a framework comes with them.
 ROLE, UPPER, LOWER = "pool", "over", "over/lap"
@@ -164,7 +164,8 @@ class Checks:
         """Where a volume's name is that of a role below its role."""
         self.both.subscribe()
         for role, volume_id, name in ((UPPER, "lap", "upper"), (LOWER, "v", "lower")):
-            offer = self.offer(self.both, lambda o, r=role: o["allocation_info"]["role"] == r and o["resources"], role)
+            # The lower role may be offered what is reserved for the upper one, alone too.
+            offer = self.offer(self.both, lambda o, r=role: o["allocation_info"]["role"] == r and all(amounts(o)), role)
             kept = volume(role, volume_id, 32)
             writer = task(name, offer, f"echo {name} > data/{name}; ls data > {self.house.path(name)}", 0.1, 32)
             writer["resources"].append(kept)

@@ -54,7 +54,7 @@ impl Credential {
     }
 
     /// That of somebody else, as their `Authorization` header has it: for who passes a call on.
-    pub fn of_header(value: &[u8]) -> Option<Self> {
+    fn of_header(value: &[u8]) -> Option<Self> {
         let mut value = HeaderValue::from_bytes(value).ok()?;
         value.set_sensitive(true);
         Some(Credential(value))

@@ -11,7 +11,7 @@ mod read;
 use std::{collections::BTreeMap, sync::Arc};
 
 pub use action::{Action, Objects};
-pub use objects::{user_of_executor, user_of_task};
+pub use objects::{is_user_name, user_of_executor, user_of_framework, user_of_task};
 pub use read::{AUTHORIZABLE_PATHS, AclsError};
 
 /// Principals, or objects, that a rule concerns.

@@ -336,6 +336,7 @@ async fn pages_that_are_mounted_are_for_those_who_may_read_everything() {
         "/anything/else",
         "//admin/x",
         "/%61dmin/x",
+        "/admin/task/F/job%20100%",
     ] {
         assert_eq!(mounted(&closed, path, &[]).await, 401, "{path}");
         assert_eq!(mounted(&closed, path, &[BAD]).await, 401, "{path}");
