@@ -1,6 +1,6 @@
 //! ACCEPT: offers become tasks (SCHEDULER_API 2.3). Operations run in order against what is left of the offers.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use tepui_messages::{
     allocator::{Allocation, WorldChange},
@@ -39,7 +39,7 @@ pub(crate) struct Pool {
 }
 
 /// Copies of one shared volume that one launch may ask for.
-const MAX_COPIES: usize = 1_000;
+const MAX_COPIES: usize = 100;
 
 impl Pool {
     /// Something of it, as the allocator knows it.
@@ -52,14 +52,17 @@ impl Pool {
     }
 
     /// What a launch of so many users may ask for: the rest, and of what is shared a copy for each.
-    pub(crate) fn on_hand(&self, users: usize) -> Resources {
+    pub(crate) fn on_hand(&self, users: usize) -> Cow<'_, Resources> {
+        if self.shared.is_empty() && self.remaining.shared().is_empty() {
+            return Cow::Borrowed(&self.remaining);
+        }
         let mut all = self.remaining.clone();
         for entry in self.remaining.shared().iter().chain(&self.shared) {
             for _ in 0..users.min(MAX_COPIES) {
                 all.add_entry(entry);
             }
         }
-        all
+        Cow::Owned(all)
     }
 
     /// Takes what is needed, and tells what of that were further copies, which the allocator did not give.

@@ -60,8 +60,9 @@ impl MasterCore {
         if self.may(info, Action::RunTasks, Some(user)) {
             return Ok(());
         }
+        // The words are Mesos'.
         Err(format!(
-            "{} is not authorized to launch task {} of framework {id} under user '{user}'",
+            "{} no authorized to launch task {} of framework {id} under user '{user}'",
             named(info.principal.as_deref()),
             task.task_id.value,
         ))

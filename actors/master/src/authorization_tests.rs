@@ -147,8 +147,7 @@ fn tasks_run_only_as_users_that_are_allowed() {
     stage.told(&fw);
     stage.accept(&fw, &[&offer], &tasks);
     let refused = |id: &str, user: &str| {
-        let text =
-            "TASK_ERROR REASON_TASK_UNAUTHORIZED Principal 'p' is not authorized to launch task";
+        let text = "TASK_ERROR REASON_TASK_UNAUTHORIZED Principal 'p' no authorized to launch task";
         format!(
             "{id} {text} {id} of framework {} under user '{user}'",
             fw.id
@@ -182,7 +181,7 @@ fn one_task_that_may_not_run_ends_its_group() {
     assert_eq!(told.len(), 2, "{told:?}");
     for (id, update) in ["1", "2"].iter().zip(&told) {
         let expected = format!(
-            "{id} TASK_ERROR REASON_TASK_GROUP_UNAUTHORIZED Principal 'p' is not authorized to launch task 2"
+            "{id} TASK_ERROR REASON_TASK_GROUP_UNAUTHORIZED Principal 'p' no authorized to launch task 2"
         );
         assert!(update.starts_with(&expected), "{update}");
     }
