@@ -9,7 +9,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from daemons import House, get  # noqa: E402
 from report import Report, wait  # noqa: E402
-from scheduler import Scheduler, amounts, task  # noqa: E402
+from scheduler import Scheduler, task  # noqa: E402
 
 # Nobody has heard of them before a framework comes with them.
 ROLE, UPPER, LOWER = "pool", "over", "over/lap"
@@ -43,6 +43,12 @@ def create(*volumes):
 
 def launch(*tasks):
     return {"type": "LAUNCH", "launch": {"task_infos": list(tasks)}}
+
+
+
+def has_free_disk(offer):
+    """A lower role may be offered what is reserved for the one above, with crumbs of the rest."""
+    return any(r["name"] == "disk" and not r.get("reservations") for r in offer["resources"])
 
 
 class Checks:
@@ -164,8 +170,7 @@ class Checks:
         """Where a volume's name is that of a role below its role."""
         self.both.subscribe()
         for role, volume_id, name in ((UPPER, "lap", "upper"), (LOWER, "v", "lower")):
-            # The lower role may be offered what is reserved for the upper one, alone too.
-            offer = self.offer(self.both, lambda o, r=role: o["allocation_info"]["role"] == r and all(amounts(o)), role)
+            offer = self.offer(self.both, lambda o, r=role: o["allocation_info"]["role"] == r and has_free_disk(o), role)
             kept = volume(role, volume_id, 32)
             writer = task(name, offer, f"echo {name} > data/{name}; ls data > {self.house.path(name)}", 0.1, 32)
             writer["resources"].append(kept)
