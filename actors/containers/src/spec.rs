@@ -4,6 +4,7 @@
 //! unknown tag is refused, not skipped: a shim that ignored a restriction it does not know would start a container
 //! that is less contained than ordered.
 
+use crate::namespaces::Namespaces;
 use crate::process::ProcessId;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -166,6 +167,10 @@ pub struct ShimSpec {
     pub root: Option<Root>,
     /// Instead of a root and mounts of its own.
     pub view: Option<View>,
+    /// With `enter` or `view` they are those of that process instead.
+    pub namespaces: Namespaces,
+    /// Filters of system calls, each a program of the kernel's `struct sock_filter`s; all of them must agree to a call.
+    pub seccomp: Vec<Vec<u8>>,
 }
 
 impl ShimSpec {
@@ -219,6 +224,8 @@ mod tag {
     pub(super) const ENTER: u8 = 25;
     pub(super) const ROOT: u8 = 18;
     pub(super) const VIEW: u8 = 19;
+    pub(super) const NAMESPACES: u8 = 30;
+    pub(super) const SECCOMP: u8 = 31;
 }
 
 /// The spec as bytes for the shim's standard input.
@@ -297,6 +304,10 @@ pub fn encode(spec: &ShimSpec) -> Vec<u8> {
         let start = view.of.start_ticks.to_le_bytes();
         let bytes = [&pid, start.as_slice(), path_bytes(&view.sandbox)].concat();
         field(&mut out, tag::VIEW, &bytes);
+    }
+    field(&mut out, tag::NAMESPACES, &spec.namespaces.to_bytes());
+    for filter in &spec.seccomp {
+        field(&mut out, tag::SECCOMP, filter);
     }
     out
 }
@@ -401,9 +412,20 @@ fn set_field(spec: &mut ShimSpec, tag: u8, value: &[u8]) -> Result<(), SpecError
         tag::ENTER => spec.enter = Some(process(value).ok_or(SpecError::BadField(tag))?),
         tag::ROOT => spec.root = Some(root(value).ok_or(SpecError::BadField(tag))?),
         tag::VIEW => spec.view = Some(view(value).ok_or(SpecError::BadField(tag))?),
+        tag::NAMESPACES => {
+            let namespaces = Namespaces::from_bytes(value);
+            spec.namespaces = namespaces.ok_or(SpecError::BadField(tag))?;
+        }
+        tag::SECCOMP if is_filter(value) => spec.seccomp.push(value.to_vec()),
+        tag::SECCOMP => return Err(SpecError::BadField(tag)),
         unknown => return Err(SpecError::UnknownField(unknown)),
     }
     Ok(())
+}
+
+/// Instructions have 8 bytes, and the kernel takes 4096 of them (`BPF_MAXINSNS`).
+fn is_filter(value: &[u8]) -> bool {
+    !value.is_empty() && value.len().is_multiple_of(8) && value.len() / 8 <= 4096
 }
 
 fn credentials(value: &[u8]) -> Option<Credentials> {
