@@ -15,19 +15,20 @@ use std::{
 use futures_util::future::{BoxFuture, FutureExt};
 use rustix::process::Signal;
 use tepui_containers::{
-    Command, Error, LaunchSpec, Launcher, Recovered, Running, View, nested, sandboxes::Sandboxes,
-    spec::HOLDER, user, volumes,
+    Command, Error, LaunchSpec, Launcher, Namespaces, Recovered, Running, View, nested,
+    sandboxes::Sandboxes, spec::HOLDER, user, volumes,
 };
 use tepui_kit::crash_point;
 use tepui_messages::containers::{
-    Amounts, ContainerExit, ContainerRuntime, ImageOrder, LaunchOrder, NestedSandbox, Provisioned,
-    RecoveredContainer, RootDirectory, RunningContainer, UserNumbers, VolumeDirectory, VolumeLink,
+    Amounts, Confinement, ContainerExit, ContainerRuntime, ImageOrder, LaunchOrder, NestedSandbox,
+    Provisioned, RecoveredContainer, RootDirectory, RunningContainer, UserNumbers, VolumeDirectory,
+    VolumeLink,
 };
 use tepui_node::probes::CHECK;
 use tepui_protocol::v1::ResourceStatistics;
 
 use crate::{
-    confinement,
+    Isolation, confinement,
     numbers::{limits, mark, statistics, verdict},
     provisioner::{self, Provisioner},
     streams,
@@ -52,6 +53,7 @@ struct Inner {
     errors: Arc<Errors>,
     /// Or why there are none.
     images: Result<Provisioner, String>,
+    isolation: Isolation,
 }
 
 /// What went wrong since the start.
@@ -69,6 +71,7 @@ impl Containers {
         runtime_dir: PathBuf,
         errors: Arc<Errors>,
         images: Result<Provisioner, String>,
+        isolation: Isolation,
     ) -> Self {
         Self(Arc::new(Inner {
             launcher,
@@ -77,6 +80,7 @@ impl Containers {
             running: Mutex::new(BTreeMap::new()),
             errors,
             images,
+            isolation,
         }))
     }
 }
@@ -205,13 +209,41 @@ impl Inner {
         spec.view = view;
         spec.working_dir = order.working_dir;
         confinement::apply(&order.confinement, &mut spec)?;
+        if !holds {
+            self.set_apart(&order.confinement, &mut spec)?;
+        }
         if let Some(switchboard) = order.switchboard {
             let outer = spec.container_id.rsplit_once('.');
             let outer = outer.and_then(|(outer, _)| self.handle(outer));
             let command = outer.map(|outer| outer.command());
             streams::keep(&mut spec, switchboard, command)?;
         }
+        if spec.enter.is_some() || spec.view.is_some() {
+            spec.namespaces = Namespaces::default();
+        }
         Ok(spec)
+    }
+
+    /// What the container shares with its machine, and with the container around it.
+    fn set_apart(&self, confinement: &Confinement, spec: &mut LaunchSpec) -> Result<(), String> {
+        let is_inner = spec.container_id.contains('.');
+        self.isolation.apply(confinement, spec, is_inner)?;
+        let is_apart = spec.namespaces != Namespaces::default();
+        let is_root = rustix::process::geteuid().is_root();
+        // Without root the kernel takes a filter only from who gives up what rights he could gain.
+        spec.no_new_privs |= !spec.seccomp.is_empty() && !is_root;
+        if is_apart && !is_root {
+            return Err("Namespaces of its own need an agent that runs as root".to_owned());
+        }
+        // A check is where the container is that it asks after.
+        if is_check(&spec.container_id) && is_apart && spec.view.is_none() {
+            let outer = spec.container_id.rsplit_once('.');
+            let outer = outer.and_then(|(outer, _)| self.handle(outer));
+            let outer = outer.ok_or("the container around it has ended")?;
+            spec.enter = Some(outer.command());
+            spec.mounts.clear();
+        }
+        Ok(())
     }
 
     /// What the command of a check sees, and what it begins with.
