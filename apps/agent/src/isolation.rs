@@ -55,19 +55,19 @@ impl Default for Isolation {
 }
 
 impl Isolation {
-    /// Completes `spec`, which is whole otherwise. `is_inner`: it is within another container, whose choices an order to
-    /// share leads to.
+    /// Completes `spec`, which is whole otherwise. `has_image`: it sees an image's files. `is_inner`: it is within another
+    /// container.
     ///
     /// Errors: what the agent does not allow or know, in words for the framework.
     pub(crate) fn apply(
         &self,
         confinement: &Confinement,
         spec: &mut LaunchSpec,
+        has_image: bool,
         is_inner: bool,
     ) -> Result<(), String> {
         spec.limits.processes = self.max_processes;
         spec.no_new_privs |= self.no_new_privs;
-        let has_image = spec.root.is_some() || spec.view.is_some();
         spec.namespaces = self.namespaces(confinement, has_image, is_inner)?;
         if has_image && spec.capabilities.is_none() {
             spec.capabilities = Some(tepui_containers::Capabilities {

@@ -1,24 +1,19 @@
 use std::path::PathBuf;
 
-use tepui_containers::{Capabilities, Command, LaunchSpec, Root};
+use tepui_containers::{Capabilities, Command, LaunchSpec};
 use tepui_messages::containers::{Confinement, Ipc, Seccomp};
 
 use super::{Isolation, OF_IMAGES};
 
-fn spec(has_image: bool) -> LaunchSpec {
+fn spec() -> LaunchSpec {
     let command = Command::Shell("true".into());
-    let mut spec = LaunchSpec::new("c", PathBuf::from("/s"), PathBuf::from("/r"), command);
-    spec.root = has_image.then(|| Root {
-        dir: PathBuf::from("/i"),
-        overlay: None,
-        sandbox: PathBuf::from("/mnt"),
-    });
-    spec
+    LaunchSpec::new("c", PathBuf::from("/s"), PathBuf::from("/r"), command)
 }
 
 fn applied(isolation: &Isolation, confinement: &Confinement, has_image: bool) -> LaunchSpec {
-    let mut spec = spec(has_image);
-    isolation.apply(confinement, &mut spec, false).unwrap();
+    let mut spec = spec();
+    let applied = isolation.apply(confinement, &mut spec, has_image, false);
+    applied.unwrap();
     spec
 }
 
@@ -68,8 +63,8 @@ fn a_task_of_a_group_shares_the_ipc_of_the_others() {
         ipc: true,
         ..Isolation::default()
     };
-    let mut inner = spec(false);
-    let applied = isolation.apply(&Confinement::default(), &mut inner, true);
+    let mut inner = spec();
+    let applied = isolation.apply(&Confinement::default(), &mut inner, false, true);
     assert!(applied.is_ok() && !inner.namespaces.ipc);
 }
 
@@ -85,13 +80,13 @@ fn what_was_asked_for_comes_first() {
     assert!(!made.namespaces.pids && !made.namespaces.ipc && made.namespaces.machine_shm);
     assert!(made.seccomp.is_empty());
 
-    let mut own = spec(true);
+    let mut own = spec();
     own.capabilities = Some(Capabilities {
         bounding: 1,
         effective: None,
     });
     Isolation::default()
-        .apply(&Confinement::default(), &mut own, false)
+        .apply(&Confinement::default(), &mut own, true, false)
         .unwrap();
     assert_eq!(own.capabilities.unwrap().bounding, 1);
 }
@@ -113,7 +108,7 @@ fn an_agent_keeps_its_own_to_itself_where_it_is_told_to() {
             ..Confinement::default()
         },
     ] {
-        let refused = isolation.apply(&confinement, &mut spec(true), false);
+        let refused = isolation.apply(&confinement, &mut spec(), true, false);
         assert!(refused.unwrap_err().contains("share its"));
     }
 }
@@ -124,6 +119,6 @@ fn a_profile_that_is_not_there_is_refused() {
         seccomp: Some(Seccomp::Profile("strict".into())),
         ..Confinement::default()
     };
-    let refused = Isolation::default().apply(&confinement, &mut spec(false), false);
+    let refused = Isolation::default().apply(&confinement, &mut spec(), false, false);
     assert!(refused.unwrap_err().contains("'strict'"));
 }

@@ -210,7 +210,8 @@ impl Inner {
         spec.working_dir = order.working_dir;
         confinement::apply(&order.confinement, &mut spec)?;
         if !holds {
-            self.set_apart(&order.confinement, &mut spec)?;
+            let is_session = order.switchboard.is_some_and(|it| it.is_session);
+            self.set_apart(&order.confinement, &mut spec, is_session)?;
         }
         if let Some(switchboard) = order.switchboard {
             let outer = spec.container_id.rsplit_once('.');
@@ -225,9 +226,21 @@ impl Inner {
     }
 
     /// What the container shares with its machine, and with the container around it.
-    fn set_apart(&self, confinement: &Confinement, spec: &mut LaunchSpec) -> Result<(), String> {
-        let is_inner = spec.container_id.contains('.');
-        self.isolation.apply(confinement, spec, is_inner)?;
+    fn set_apart(
+        &self,
+        confinement: &Confinement,
+        spec: &mut LaunchSpec,
+        is_session: bool,
+    ) -> Result<(), String> {
+        let outer = spec.container_id.rsplit_once('.').map(|(outer, _)| outer);
+        let enters_image = outer.filter(|_| is_session).is_some_and(|outer| {
+            let images = self.images.as_ref();
+            images.is_ok_and(|images| images.beginning(outer).is_ok())
+        });
+        let has_image = spec.root.is_some() || spec.view.is_some() || enters_image;
+        let is_inner = outer.is_some();
+        self.isolation
+            .apply(confinement, spec, has_image, is_inner)?;
         let is_apart = spec.namespaces != Namespaces::default();
         let is_root = rustix::process::geteuid().is_root();
         // Without root the kernel takes a filter only from who gives up what rights he could gain.

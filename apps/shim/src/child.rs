@@ -48,6 +48,8 @@ fn prepare(spec: &ShimSpec, streams: Option<&CommandEnds>) -> Result<(), LaunchF
     at(Stage::Mount, spec.enter.map_or(Ok(()), enter::mounts_of))?;
     match (&spec.root, &spec.view) {
         (Some(root), _) => at(Stage::Root, rootfs::enter(spec, root))?,
+        // A session has entered it already, and sees other process ids in `/proc` there.
+        (None, Some(_)) if spec.enter.is_some() => {}
         (None, Some(view)) => at(Stage::Root, rootfs::share(view))?,
         (None, None) => at(Stage::Mount, volumes::mount(spec))?,
     }
