@@ -12,6 +12,10 @@ use std::path::{Path, PathBuf};
 
 use crate::switchboard::Switchboard;
 
+mod values;
+
+use values::{capabilities, credentials, is_filter, mount, process, rlimit, root, view};
+
 /// The most bytes an encoded spec may have. The kernel takes 2 MiB of arguments and environment with the default
 /// stack limit, so a bigger spec could not be executed anyway.
 pub const MAX_SPEC_BYTES: usize = 4 << 20;
@@ -421,97 +425,6 @@ fn set_field(spec: &mut ShimSpec, tag: u8, value: &[u8]) -> Result<(), SpecError
         unknown => return Err(SpecError::UnknownField(unknown)),
     }
     Ok(())
-}
-
-/// Instructions have 8 bytes, and the kernel takes 4096 of them (`BPF_MAXINSNS`).
-fn is_filter(value: &[u8]) -> bool {
-    !value.is_empty() && value.len().is_multiple_of(8) && value.len() / 8 <= 4096
-}
-
-fn credentials(value: &[u8]) -> Option<Credentials> {
-    let (numbers, rest) = value.as_chunks::<4>();
-    if !rest.is_empty() {
-        return None;
-    }
-    let mut numbers = numbers.iter().map(|bytes| u32::from_le_bytes(*bytes));
-    Some(Credentials {
-        uid: numbers.next()?,
-        gid: numbers.next()?,
-        groups: numbers.collect(),
-    })
-}
-
-fn rlimit(value: &[u8]) -> Option<Rlimit> {
-    let (&kind, numbers) = value.split_first()?;
-    let ([soft, hard], []) = numbers.as_chunks::<8>() else {
-        return None;
-    };
-    let finite =
-        |bytes: &[u8; 8]| Some(u64::from_le_bytes(*bytes)).filter(|&limit| limit != u64::MAX);
-    let kind = *RlimitKind::ALL.get(usize::from(kind))?;
-    Some(Rlimit {
-        kind,
-        soft: finite(soft),
-        hard: finite(hard),
-    })
-}
-
-fn capabilities(value: &[u8]) -> Option<Capabilities> {
-    let (sets, rest) = value.as_chunks::<8>();
-    let (bounding, effective) = match sets {
-        [bounding] => (bounding, None),
-        [bounding, effective] => (bounding, Some(u64::from_le_bytes(*effective))),
-        _ => return None,
-    };
-    rest.is_empty().then_some(Capabilities {
-        bounding: u64::from_le_bytes(*bounding),
-        effective,
-    })
-}
-
-fn mount(value: &[u8]) -> Option<Mount> {
-    let (&flags, paths) = value.split_first()?;
-    let mut texts = paths.split(|&byte| byte == 0);
-    let (source, target, overlay) = (texts.next()?, texts.next()?, texts.next()?);
-    let is_whole = !source.is_empty() && !target.is_empty() && texts.next().is_none();
-    (is_whole && flags <= 3).then(|| Mount {
-        source: path(source),
-        target: path(target),
-        read_only: flags & 1 != 0,
-        no_links: flags & 2 != 0,
-        overlay: Some(os(overlay)).filter(|options| !options.is_empty()),
-    })
-}
-
-fn root(value: &[u8]) -> Option<Root> {
-    let mut texts = value.split(|&byte| byte == 0);
-    let (dir, sandbox, overlay) = (texts.next()?, texts.next()?, texts.next()?);
-    let is_whole = dir.starts_with(b"/") && sandbox.starts_with(b"/") && texts.next().is_none();
-    is_whole.then(|| Root {
-        dir: path(dir),
-        sandbox: path(sandbox),
-        overlay: Some(os(overlay)).filter(|options| !options.is_empty()),
-    })
-}
-
-fn view(value: &[u8]) -> Option<View> {
-    let (pid, rest) = value.split_first_chunk::<4>()?;
-    let (start, sandbox) = rest.split_first_chunk::<8>()?;
-    sandbox.starts_with(b"/").then(|| View {
-        of: ProcessId {
-            pid: u32::from_le_bytes(*pid),
-            start_ticks: u64::from_le_bytes(*start),
-        },
-        sandbox: path(sandbox),
-    })
-}
-
-fn process(value: &[u8]) -> Option<ProcessId> {
-    let (pid, start_ticks) = value.split_first_chunk::<4>()?;
-    Some(ProcessId {
-        pid: u32::from_le_bytes(*pid),
-        start_ticks: u64::from_le_bytes(start_ticks.try_into().ok()?),
-    })
 }
 
 fn field(out: &mut Vec<u8>, tag: u8, value: &[u8]) {
