@@ -23,6 +23,8 @@ TABLE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "..
 USERS = ("root", "nobody")
 PIDS_LIMIT = 256
 CANARY = "canary of the machine"
+CONTROL = ("unshare-mounts", "unshare-pids", "unshare-ipc", "unshare-names", "unshare-network", "setns-own", "make-memory", "make-disk", "nice",
+           "raw-socket", "see-ipc", "see-shared-memory", "no-filter", "capability-of-admin", "mount-tmpfs")
 RUNNER = """for probe in /probes/*; do timeout 20 sh $probe > /dev/null 2> /tmp/why-$(id -u); echo "$(basename $probe) $? $(head -n 1 /tmp/why-$(id -u))"; done"""
 
 
@@ -78,11 +80,11 @@ class Containment:
     def container(self, name):
         return {"type": "MESOS", "mesos": {"image": {"type": "DOCKER", "docker": {"name": name}}}}
 
-    def start(self, name, command, user="root", mem=64, image="hostile:1"):
+    def start(self, name, command, user="root", mem=64, image="hostile:1", **more):
         offer = self.framework.wait_offer(cpus=0.5, mem=mem)
         info = task(name, offer, command, mem=mem)
         info["command"]["user"] = user
-        self.framework.launch(offer, [{**info, "container": self.container(image)}])
+        self.framework.launch(offer, [{**info, "container": {**self.container(image), **more}}])
 
     def wait_end(self, name):
         ends = ("TASK_FINISHED", "TASK_FAILED", "TASK_KILLED")
@@ -153,6 +155,16 @@ class Containment:
         expected = self.expected.get(name, {}).get(user)
         report.check(f"{user}: {name} is {expected}", met == expected, f"it was {met}: {why}")
 
+    def control(self):
+        """The attempts are real: where a framework asks for the rights they need, they get through."""
+        linux = {"bounding_capabilities": {"capabilities": ["CHOWN", "DAC_OVERRIDE", "MKNOD", "NET_RAW", "SYS_ADMIN", "SYS_NICE"]},
+                 "seccomp": {"unconfined": True}, "ipc_mode": "SHARE_PARENT"}
+        command = f"for probe in {' '.join(CONTROL)}; do timeout 20 sh /probes/$probe > /dev/null 2>&1; echo $probe $?; done"
+        self.start("control", command, linux_info=linux)
+        self.wait_end("control")
+        output = read(os.path.join(self.sandbox("control"), "stdout"))
+        report.equal("control: with the rights for it an attempt gets through", output.splitlines(), [f"{name} 0" for name in CONTROL])
+
     def floods(self):
         for name, script in FLOODS.items():
             for user in USERS:
@@ -208,7 +220,7 @@ def main():
         framework = Scheduler(house.address, "containment").subscribe()
         checks = Containment(house, framework, images)
         try:
-            report.run(checks.attempts, checks.floods, checks.bomb)
+            report.run(checks.attempts, checks.control, checks.floods, checks.bomb)
         finally:
             checks.close()
         framework.close()
