@@ -4,10 +4,13 @@
 
 use std::path::PathBuf;
 
-use tepui_messages::containers::{Capabilities, Confinement, MountOrder, MountSource};
+use tepui_messages::containers::{
+    Capabilities, Confinement, Ipc, MountOrder, MountSource, Seccomp,
+};
 use tepui_protocol::v1::{
     CapabilityInfo, ContainerInfo, LinuxInfo, Volume,
     capability_info::Capability,
+    linux_info::IpcMode,
     r_limit_info::{RLimit, r_limit},
     volume::{
         self,
@@ -34,7 +37,55 @@ pub(crate) fn of(container: &ContainerInfo) -> Result<Confinement, String> {
         rlimits: rlimits.to_vec(),
         capabilities: linux.map_or(Ok(None), capabilities)?,
         mounts: mounts.map(mount).collect::<Result<_, _>>()?,
+        shares_pids: linux.and_then(|it| it.share_pid_namespace),
+        ipc: linux.map_or(Ok(None), ipc)?,
+        hostname: container.hostname.as_deref().map(hostname).transpose()?,
+        seccomp: linux.map_or(Ok(None), seccomp)?,
     })
+}
+
+/// In the words of Mesos.
+fn ipc(linux: &LinuxInfo) -> Result<Option<Ipc>, String> {
+    match (linux.ipc_mode(), linux.shm_size) {
+        (IpcMode::Private, shm_mb) => Ok(Some(Ipc::Private { shm_mb })),
+        (_, Some(_)) => {
+            Err("Only support setting the size of /dev/shm when the IPC mode is PRIVATE".to_owned())
+        }
+        (IpcMode::ShareParent, None) => Ok(Some(Ipc::Shared)),
+        (IpcMode::Unknown, None) => Ok(None),
+    }
+}
+
+/// The most that `sethostname` takes.
+const MAX_HOSTNAME_BYTES: usize = 64;
+
+fn hostname(name: &str) -> Result<String, String> {
+    let good = (1..=MAX_HOSTNAME_BYTES).contains(&name.len())
+        && name
+            .bytes()
+            .all(|it| it.is_ascii_alphanumeric() || matches!(it, b'-' | b'.' | b'_'));
+    match good {
+        true => Ok(name.to_owned()),
+        false => Err(format!(
+            "The hostname of a container has 1 to {MAX_HOSTNAME_BYTES} letters, digits, '-', '.' or '_'"
+        )),
+    }
+}
+
+/// In the words of Mesos.
+fn seccomp(linux: &LinuxInfo) -> Result<Option<Seccomp>, String> {
+    let Some(info) = &linux.seccomp else {
+        return Ok(None);
+    };
+    match (info.unconfined.unwrap_or(false), &info.profile_name) {
+        (true, Some(_)) => Err(
+            "Invalid Seccomp configuration: 'profile_name' given even though 'unconfined' Seccomp setting is enabled"
+                .to_owned(),
+        ),
+        (true, None) => Ok(Some(Seccomp::All)),
+        (false, Some(name)) => Ok(Some(Seccomp::Profile(name.clone()))),
+        (false, None) => Err("Missing Seccomp profile name".to_owned()),
+    }
 }
 
 fn check_rlimit(limit: &RLimit) -> Result<(), String> {

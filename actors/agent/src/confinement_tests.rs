@@ -1,8 +1,9 @@
 use super::{of, shared_with_parent};
-use tepui_messages::containers::{Capabilities, MountSource};
+use tepui_messages::containers::{Capabilities, Ipc, MountSource, Seccomp};
 use tepui_protocol::v1::{
-    CapabilityInfo, ContainerInfo, LinuxInfo, RLimitInfo, Volume,
+    CapabilityInfo, ContainerInfo, LinuxInfo, RLimitInfo, SeccompInfo, Volume,
     capability_info::Capability,
+    linux_info::IpcMode,
     r_limit_info::{RLimit, r_limit},
     volume::{
         Mode, Source,
@@ -177,4 +178,76 @@ fn volumes_are_of_the_host_or_of_the_sandbox() {
     };
     assert!(of(&container).unwrap().mounts.is_empty());
     assert!(with(volume(Mode::Rw)).is_err());
+}
+
+fn of_linux(linux: LinuxInfo) -> ContainerInfo {
+    ContainerInfo {
+        linux_info: Some(linux),
+        ..ContainerInfo::default()
+    }
+}
+
+#[test]
+fn ipc_is_private_shared_or_the_agents_choice() {
+    let with = |mode: IpcMode, shm_size| {
+        of(&of_linux(LinuxInfo {
+            ipc_mode: Some(mode as i32),
+            shm_size,
+            ..LinuxInfo::default()
+        }))
+        .map(|confinement| confinement.ipc)
+    };
+    let private = Ipc::Private { shm_mb: Some(8) };
+    assert_eq!(with(IpcMode::Private, Some(8)), Ok(Some(private)));
+    assert_eq!(with(IpcMode::ShareParent, None), Ok(Some(Ipc::Shared)));
+    assert_eq!(with(IpcMode::Unknown, None), Ok(None));
+    for mode in [IpcMode::ShareParent, IpcMode::Unknown] {
+        let refused = with(mode, Some(8)).unwrap_err();
+        assert!(
+            refused.contains("when the IPC mode is PRIVATE"),
+            "{refused}"
+        );
+    }
+}
+
+#[test]
+fn a_profile_of_calls_has_a_name_or_there_is_none() {
+    let with = |name: Option<&str>, unconfined| {
+        let seccomp = Some(SeccompInfo {
+            profile_name: name.map(str::to_owned),
+            unconfined,
+        });
+        of(&of_linux(LinuxInfo {
+            seccomp,
+            ..LinuxInfo::default()
+        }))
+        .map(|confinement| confinement.seccomp)
+    };
+    let profile = Seccomp::Profile("default".to_owned());
+    assert_eq!(with(Some("default"), None), Ok(Some(profile)));
+    assert_eq!(with(None, Some(true)), Ok(Some(Seccomp::All)));
+    assert_eq!(
+        with(None, None).unwrap_err(),
+        "Missing Seccomp profile name"
+    );
+    let both = with(Some("default"), Some(true)).unwrap_err();
+    assert!(
+        both.contains("'unconfined' Seccomp setting is enabled"),
+        "{both}"
+    );
+}
+
+#[test]
+fn a_hostname_is_one_that_the_kernel_takes() {
+    let with = |name: &str| {
+        of(&ContainerInfo {
+            hostname: Some(name.to_owned()),
+            ..ContainerInfo::default()
+        })
+        .map(|confinement| confinement.hostname)
+    };
+    assert_eq!(with("box-1.test"), Ok(Some("box-1.test".to_owned())));
+    for wrong in ["", "a b", "a/b", &"x".repeat(65)] {
+        assert!(with(wrong).is_err(), "{wrong}");
+    }
 }

@@ -7,8 +7,7 @@ use std::{
 };
 
 use tepui_messages::containers::{
-    Capabilities, ImageCommand, ImageOrder, ImageUser, LaunchOrder, MountOrder, MountSource,
-    Provisioned,
+    ImageCommand, ImageOrder, ImageUser, LaunchOrder, MountOrder, MountSource, Provisioned,
 };
 use tepui_protocol::v1::{
     CommandInfo, ContainerInfo, Image, Parameter,
@@ -18,18 +17,6 @@ use tepui_protocol::v1::{
 
 /// What a command finds its programs by where its image does not say.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-/// What Docker leaves to root in a container, without NET_RAW and MKNOD, by which it could listen to others and make
-/// the machine's disks: CHOWN, DAC_OVERRIDE, FOWNER, FSETID, KILL, SETGID, SETUID, SETPCAP, NET_BIND_SERVICE,
-/// SYS_CHROOT, AUDIT_WRITE and SETFCAP, by Linux' numbers.
-const DOCKER_CAPABILITIES: u64 = {
-    let numbers = [0, 1, 3, 4, 5, 6, 7, 8, 10, 18, 29, 31];
-    let (mut bits, mut at) = (0, 0);
-    while at < numbers.len() {
-        bits |= 1 << numbers[at];
-        at += 1;
-    }
-    bits
-};
 
 /// What a container of type DOCKER has beyond a name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -191,10 +178,6 @@ impl Asked {
         if self.is_docker {
             let name = format!("mesos-{}", order.container_id);
             all.insert("MESOS_CONTAINER_NAME".to_owned(), name);
-            order.confinement.capabilities.get_or_insert(Capabilities {
-                bounding: DOCKER_CAPABILITIES,
-                effective: None,
-            });
         }
         // What was ordered comes before what the container is described by.
         all.extend(std::mem::take(&mut order.env));

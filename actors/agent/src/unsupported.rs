@@ -98,18 +98,17 @@ enum Part {
 
 impl Part {
     fn can_have(self, linux: &LinuxInfo) -> bool {
-        let capabilities = self != Part::Outer;
+        let runs = self != Part::Outer;
         let known = LinuxInfo {
             share_cgroups: linux.share_cgroups.filter(|_| self == Part::Within),
-            // All see all processes of the machine.
-            share_pid_namespace: linux.share_pid_namespace.filter(|shares| *shares),
-            capability_info: linux.capability_info.clone().filter(|_| capabilities),
-            effective_capabilities: linux
-                .effective_capabilities
-                .clone()
-                .filter(|_| capabilities),
-            bounding_capabilities: linux.bounding_capabilities.clone().filter(|_| capabilities),
-            ..LinuxInfo::default()
+            // What holds a group of tasks has nothing to set apart: each of them may be.
+            share_pid_namespace: linux.share_pid_namespace.filter(|shares| runs || *shares),
+            ipc_mode: linux.ipc_mode.filter(|_| runs),
+            shm_size: linux.shm_size.filter(|_| runs),
+            seccomp: linux.seccomp.clone().filter(|_| runs),
+            capability_info: linux.capability_info.clone().filter(|_| runs),
+            effective_capabilities: linux.effective_capabilities.clone().filter(|_| runs),
+            bounding_capabilities: linux.bounding_capabilities.clone().filter(|_| runs),
         };
         *linux == known
     }

@@ -2,6 +2,7 @@
 
 use crate::cgroups::ContainerCgroup;
 use crate::limits::Limits;
+use crate::namespaces::Namespaces;
 use crate::process::ProcessId;
 use crate::spec::{Capabilities, Credentials, Mount, Rlimit, Root, ShimSpec, View, is_plain_name};
 use crate::switchboard::Switchboard;
@@ -62,6 +63,10 @@ pub struct LaunchSpec {
     pub root: Option<Root>,
     /// Whose view of the file system the command has, instead of a root of its own.
     pub view: Option<View>,
+    /// They need root. With `enter` or `view` the command has those of that process, whatever is here.
+    pub namespaces: Namespaces,
+    /// As `seccomp::Profile::filters` gives them. They need root, or `no_new_privs`.
+    pub seccomp: Vec<Vec<u8>>,
 }
 
 impl LaunchSpec {
@@ -92,6 +97,8 @@ impl LaunchSpec {
             enter: None,
             root: None,
             view: None,
+            namespaces: Namespaces::default(),
+            seccomp: Vec::new(),
         }
     }
 
@@ -179,6 +186,8 @@ impl LaunchSpec {
             enter: self.enter,
             root: self.root.clone(),
             view: self.view.clone(),
+            namespaces: self.namespaces.clone(),
+            seccomp: self.seccomp.clone(),
         }
     }
 

@@ -25,6 +25,7 @@
 //! Without the feature `launcher` only what the shim needs is compiled: formats, cgroup and process helpers.
 
 pub mod limits;
+pub mod namespaces;
 pub mod process;
 pub mod record;
 pub mod spec;
@@ -60,6 +61,8 @@ pub mod sandboxes;
 #[cfg(feature = "launcher")]
 mod sealed;
 #[cfg(feature = "launcher")]
+pub mod seccomp;
+#[cfg(feature = "launcher")]
 mod spares;
 #[cfg(feature = "launcher")]
 mod start;
@@ -81,6 +84,7 @@ pub use launch::{Command, LaunchSpec};
 #[cfg(feature = "launcher")]
 pub use launcher::Launcher;
 pub use limits::Limits;
+pub use namespaces::Namespaces;
 pub use process::ProcessId;
 pub use record::{LaunchFailure, Stage};
 #[cfg(feature = "launcher")]

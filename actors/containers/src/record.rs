@@ -54,10 +54,12 @@ pub enum Stage {
     /// The terminal, the pipes or the socket of a container that clients can attach to.
     Switchboard = 24,
     Root = 18,
+    Namespaces = 30,
+    Seccomp = 31,
 }
 
 impl Stage {
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 17] = [
         Self::Spec,
         Self::Claim,
         Self::Fork,
@@ -73,6 +75,8 @@ impl Stage {
         Self::Mount,
         Self::Switchboard,
         Self::Root,
+        Self::Namespaces,
+        Self::Seccomp,
     ];
 
     /// The stage a number stands for.
@@ -97,6 +101,8 @@ impl Stage {
             Self::Mount => "a volume could not be mounted",
             Self::Switchboard => "the terminal or the pipes of the command could not be made",
             Self::Root => "the root file system of the command could not be set up",
+            Self::Namespaces => "the command could not be set apart from the machine's namespaces",
+            Self::Seccomp => "the filter of the command's system calls could not be installed",
         }
     }
 }

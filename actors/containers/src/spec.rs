@@ -4,12 +4,17 @@
 //! unknown tag is refused, not skipped: a shim that ignored a restriction it does not know would start a container
 //! that is less contained than ordered.
 
+use crate::namespaces::Namespaces;
 use crate::process::ProcessId;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use crate::switchboard::Switchboard;
+
+mod values;
+
+use values::{capabilities, credentials, is_filter, mount, process, rlimit, root, view};
 
 /// The most bytes an encoded spec may have. The kernel takes 2 MiB of arguments and environment with the default
 /// stack limit, so a bigger spec could not be executed anyway.
@@ -166,6 +171,10 @@ pub struct ShimSpec {
     pub root: Option<Root>,
     /// Instead of a root and mounts of its own.
     pub view: Option<View>,
+    /// With `enter` or `view` they are those of that process instead.
+    pub namespaces: Namespaces,
+    /// Filters of system calls, each a program of the kernel's `struct sock_filter`s; all of them must agree to a call.
+    pub seccomp: Vec<Vec<u8>>,
 }
 
 impl ShimSpec {
@@ -219,6 +228,8 @@ mod tag {
     pub(super) const ENTER: u8 = 25;
     pub(super) const ROOT: u8 = 18;
     pub(super) const VIEW: u8 = 19;
+    pub(super) const NAMESPACES: u8 = 30;
+    pub(super) const SECCOMP: u8 = 31;
 }
 
 /// The spec as bytes for the shim's standard input.
@@ -297,6 +308,10 @@ pub fn encode(spec: &ShimSpec) -> Vec<u8> {
         let start = view.of.start_ticks.to_le_bytes();
         let bytes = [&pid, start.as_slice(), path_bytes(&view.sandbox)].concat();
         field(&mut out, tag::VIEW, &bytes);
+    }
+    field(&mut out, tag::NAMESPACES, &spec.namespaces.to_bytes());
+    for filter in &spec.seccomp {
+        field(&mut out, tag::SECCOMP, filter);
     }
     out
 }
@@ -401,95 +416,15 @@ fn set_field(spec: &mut ShimSpec, tag: u8, value: &[u8]) -> Result<(), SpecError
         tag::ENTER => spec.enter = Some(process(value).ok_or(SpecError::BadField(tag))?),
         tag::ROOT => spec.root = Some(root(value).ok_or(SpecError::BadField(tag))?),
         tag::VIEW => spec.view = Some(view(value).ok_or(SpecError::BadField(tag))?),
+        tag::NAMESPACES => {
+            let namespaces = Namespaces::from_bytes(value);
+            spec.namespaces = namespaces.ok_or(SpecError::BadField(tag))?;
+        }
+        tag::SECCOMP if is_filter(value) => spec.seccomp.push(value.to_vec()),
+        tag::SECCOMP => return Err(SpecError::BadField(tag)),
         unknown => return Err(SpecError::UnknownField(unknown)),
     }
     Ok(())
-}
-
-fn credentials(value: &[u8]) -> Option<Credentials> {
-    let (numbers, rest) = value.as_chunks::<4>();
-    if !rest.is_empty() {
-        return None;
-    }
-    let mut numbers = numbers.iter().map(|bytes| u32::from_le_bytes(*bytes));
-    Some(Credentials {
-        uid: numbers.next()?,
-        gid: numbers.next()?,
-        groups: numbers.collect(),
-    })
-}
-
-fn rlimit(value: &[u8]) -> Option<Rlimit> {
-    let (&kind, numbers) = value.split_first()?;
-    let ([soft, hard], []) = numbers.as_chunks::<8>() else {
-        return None;
-    };
-    let finite =
-        |bytes: &[u8; 8]| Some(u64::from_le_bytes(*bytes)).filter(|&limit| limit != u64::MAX);
-    let kind = *RlimitKind::ALL.get(usize::from(kind))?;
-    Some(Rlimit {
-        kind,
-        soft: finite(soft),
-        hard: finite(hard),
-    })
-}
-
-fn capabilities(value: &[u8]) -> Option<Capabilities> {
-    let (sets, rest) = value.as_chunks::<8>();
-    let (bounding, effective) = match sets {
-        [bounding] => (bounding, None),
-        [bounding, effective] => (bounding, Some(u64::from_le_bytes(*effective))),
-        _ => return None,
-    };
-    rest.is_empty().then_some(Capabilities {
-        bounding: u64::from_le_bytes(*bounding),
-        effective,
-    })
-}
-
-fn mount(value: &[u8]) -> Option<Mount> {
-    let (&flags, paths) = value.split_first()?;
-    let mut texts = paths.split(|&byte| byte == 0);
-    let (source, target, overlay) = (texts.next()?, texts.next()?, texts.next()?);
-    let is_whole = !source.is_empty() && !target.is_empty() && texts.next().is_none();
-    (is_whole && flags <= 3).then(|| Mount {
-        source: path(source),
-        target: path(target),
-        read_only: flags & 1 != 0,
-        no_links: flags & 2 != 0,
-        overlay: Some(os(overlay)).filter(|options| !options.is_empty()),
-    })
-}
-
-fn root(value: &[u8]) -> Option<Root> {
-    let mut texts = value.split(|&byte| byte == 0);
-    let (dir, sandbox, overlay) = (texts.next()?, texts.next()?, texts.next()?);
-    let is_whole = dir.starts_with(b"/") && sandbox.starts_with(b"/") && texts.next().is_none();
-    is_whole.then(|| Root {
-        dir: path(dir),
-        sandbox: path(sandbox),
-        overlay: Some(os(overlay)).filter(|options| !options.is_empty()),
-    })
-}
-
-fn view(value: &[u8]) -> Option<View> {
-    let (pid, rest) = value.split_first_chunk::<4>()?;
-    let (start, sandbox) = rest.split_first_chunk::<8>()?;
-    sandbox.starts_with(b"/").then(|| View {
-        of: ProcessId {
-            pid: u32::from_le_bytes(*pid),
-            start_ticks: u64::from_le_bytes(*start),
-        },
-        sandbox: path(sandbox),
-    })
-}
-
-fn process(value: &[u8]) -> Option<ProcessId> {
-    let (pid, start_ticks) = value.split_first_chunk::<4>()?;
-    Some(ProcessId {
-        pid: u32::from_le_bytes(*pid),
-        start_ticks: u64::from_le_bytes(start_ticks.try_into().ok()?),
-    })
 }
 
 fn field(out: &mut Vec<u8>, tag: u8, value: &[u8]) {

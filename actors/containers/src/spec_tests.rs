@@ -63,6 +63,23 @@ fn sample() -> ShimSpec {
             },
             sandbox: "/mnt/sandbox".into(),
         }),
+        namespaces: Namespaces {
+            pids: true,
+            ..Namespaces::default()
+        },
+        seccomp: vec![vec![6, 0, 0, 0, 0, 0, 255, 127]],
+    }
+}
+
+#[test]
+fn a_filter_that_the_kernel_would_not_take_is_refused() {
+    let mut spec = sample();
+    for filter in [vec![], vec![6; 7], vec![6; 8 * 4097]] {
+        spec.seccomp = vec![filter];
+        assert_eq!(
+            decode(&encode(&spec)),
+            Err(SpecError::BadField(tag::SECCOMP))
+        );
     }
 }
 

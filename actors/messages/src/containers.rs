@@ -164,6 +164,31 @@ pub struct Confinement {
     pub capabilities: Option<Capabilities>,
     /// Mounted at the launch, for this container alone.
     pub mounts: Vec<MountOrder>,
+    /// Whether it sees the processes of the container around it, or of the machine; `None` is the agent's choice.
+    pub shares_pids: Option<bool>,
+    /// `None` is the agent's choice.
+    pub ipc: Option<Ipc>,
+    /// What the machine is called there; `None` leaves its name.
+    pub hostname: Option<String>,
+    /// `None` is the agent's choice.
+    pub seccomp: Option<Seccomp>,
+}
+
+/// Whose System V objects, message queues and `/dev/shm` a container has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ipc {
+    /// Its own; `/dev/shm` has so many megabytes, or what the agent gives.
+    Private { shm_mb: Option<u32> },
+    /// Those of the container around it, or of the machine.
+    Shared,
+}
+
+/// Which system calls a container may make.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Seccomp {
+    All,
+    /// Those of a profile.
+    Profile(String),
 }
 
 /// Capabilities as bits, by Linux' numbers.

@@ -167,6 +167,7 @@ pub(super) fn secured(security: Security) -> Api {
         lending: Default::default(),
         security: security.clone(),
         images: Default::default(),
+        isolation: Default::default(),
         log_file: Some("/nowhere/log/tepui-agent.log".into()),
         verbosity: Default::default(),
     };

@@ -5,6 +5,7 @@ mod bridge;
 mod confinement;
 mod doubt;
 mod http;
+mod isolation;
 mod leader;
 mod node;
 mod notice;
@@ -23,6 +24,7 @@ use tepui_containers::images::Backend;
 use tepui_http::Verbosity;
 use tepui_protocol::v1::DomainInfo;
 
+pub use isolation::Isolation;
 pub use security::Security;
 /// How images become root file systems.
 pub mod images {
@@ -90,6 +92,8 @@ pub struct AgentSettings {
     /// Who may call, and what they may do.
     pub security: Security,
     pub images: ImageSettings,
+    /// What sets containers apart.
+    pub isolation: Isolation,
     /// What `/files/*` shows as `/slave/log`.
     pub log_file: Option<PathBuf>,
     /// How SET_LOGGING_LEVEL takes effect.

@@ -1,6 +1,8 @@
 //! The launcher as the node knows it: orders become launch specs, exits become verdicts. Owns where runtime
 //! directories lie and the handles of running containers; what must last is in the shims' records.
 
+mod apart;
+
 use std::{
     collections::BTreeMap,
     ffi::OsString,
@@ -15,8 +17,8 @@ use std::{
 use futures_util::future::{BoxFuture, FutureExt};
 use rustix::process::Signal;
 use tepui_containers::{
-    Command, Error, LaunchSpec, Launcher, Recovered, Running, View, nested, sandboxes::Sandboxes,
-    spec::HOLDER, user, volumes,
+    Command, Error, LaunchSpec, Launcher, Namespaces, Recovered, Running, nested,
+    sandboxes::Sandboxes, spec::HOLDER, user, volumes,
 };
 use tepui_kit::crash_point;
 use tepui_messages::containers::{
@@ -27,7 +29,7 @@ use tepui_node::probes::CHECK;
 use tepui_protocol::v1::ResourceStatistics;
 
 use crate::{
-    confinement,
+    Isolation, confinement,
     numbers::{limits, mark, statistics, verdict},
     provisioner::{self, Provisioner},
     streams,
@@ -52,6 +54,7 @@ struct Inner {
     errors: Arc<Errors>,
     /// Or why there are none.
     images: Result<Provisioner, String>,
+    isolation: Isolation,
 }
 
 /// What went wrong since the start.
@@ -69,6 +72,7 @@ impl Containers {
         runtime_dir: PathBuf,
         errors: Arc<Errors>,
         images: Result<Provisioner, String>,
+        isolation: Isolation,
     ) -> Self {
         Self(Arc::new(Inner {
             launcher,
@@ -77,6 +81,7 @@ impl Containers {
             running: Mutex::new(BTreeMap::new()),
             errors,
             images,
+            isolation,
         }))
     }
 }
@@ -205,6 +210,10 @@ impl Inner {
         spec.view = view;
         spec.working_dir = order.working_dir;
         confinement::apply(&order.confinement, &mut spec)?;
+        if !holds {
+            let is_session = order.switchboard.is_some_and(|it| it.is_session);
+            self.set_apart(&order.confinement, &mut spec, is_session)?;
+        }
         if let Some(switchboard) = order.switchboard {
             let outer = spec.container_id.rsplit_once('.').map(|(outer, _)| outer);
             if switchboard.is_session
@@ -219,6 +228,9 @@ impl Inner {
             let command = outer.map(|outer| outer.command());
             streams::keep(&mut spec, switchboard, command)?;
         }
+        if spec.enter.is_some() || spec.view.is_some() {
+            spec.namespaces = Namespaces::default();
+        }
         Ok(spec)
     }
 
@@ -226,28 +238,6 @@ impl Inner {
     fn has_root(&self, container_id: &str) -> bool {
         let images = self.images.as_ref();
         images.is_ok_and(|images| images.beginning(container_id).is_ok())
-    }
-
-    /// What the command of a check sees, and what it begins with.
-    fn view(&self, order: &mut LaunchOrder) -> Result<Option<View>, String> {
-        let Some(outer) = &order.view_of else {
-            return Ok(None);
-        };
-        let images = self.images.as_ref().map_err(Clone::clone)?;
-        let running = self.handle(outer);
-        let running = running.ok_or_else(|| format!("the container {outer} does not run"))?;
-        let beginning = images.beginning(outer)?;
-        let mut env: BTreeMap<String, String> = beginning.env.into_iter().collect();
-        env.extend(std::mem::take(&mut order.env));
-        order.env = env.into_iter().collect();
-        order.working_dir = beginning.working_dir;
-        order.user = order.user.take().or(beginning.user);
-        // They are where the container has them.
-        order.confinement.mounts.clear();
-        Ok(Some(View {
-            of: running.command(),
-            sandbox: beginning.sandbox,
-        }))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Owns the few steps between fork and exec, in the child: everything that makes the process the task's and no longer
 //! the agent's. It returns only if one of them failed.
 
-use crate::{enter, privileges, rootfs, sys, terminal::CommandEnds, volumes};
+use crate::{enter, namespaces, privileges, rootfs, sys, terminal::CommandEnds, volumes};
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{Gid, Resource, Uid};
@@ -44,13 +44,23 @@ fn prepare(spec: &ShimSpec, streams: Option<&CommandEnds>) -> Result<(), LaunchF
             rustix::process::setrlimit(resource(rlimit.kind), limit),
         )?;
     }
+    at(Stage::Namespaces, namespaces::enter(spec))?;
     at(Stage::Mount, spec.enter.map_or(Ok(()), enter::mounts_of))?;
     match (&spec.root, &spec.view) {
         (Some(root), _) => at(Stage::Root, rootfs::enter(spec, root))?,
+        // A session has entered it already, and sees other process ids in `/proc` there.
+        (None, Some(_)) if spec.enter.is_some() => {}
         (None, Some(view)) => at(Stage::Root, rootfs::share(view))?,
         (None, None) => at(Stage::Mount, volumes::mount(spec))?,
     }
     rustix::process::umask(Mode::from_raw_mode(spec.umask & 0o777));
+    if spec.no_new_privs {
+        at(Stage::Privileges, rustix::thread::set_no_new_privs(true))?;
+    }
+    // What follows is as harmless as a command's own calls, and a filter needs the agent's rights.
+    let mut filters = spec.seccomp.iter();
+    let installed = filters.try_for_each(|filter| sys::install_filter(filter));
+    at(Stage::Seccomp, installed)?;
     let capabilities = spec.capabilities.as_ref();
     at(
         Stage::Privileges,
@@ -63,9 +73,6 @@ fn prepare(spec: &ShimSpec, streams: Option<&CommandEnds>) -> Result<(), LaunchF
         Stage::Privileges,
         capabilities.map_or(Ok(()), privileges::begin_with),
     )?;
-    if spec.no_new_privs {
-        at(Stage::Privileges, rustix::thread::set_no_new_privs(true))?;
-    }
     match streams {
         Some(streams) => at(Stage::Switchboard, streams.take_place())?,
         None => write_to_files(spec)?,

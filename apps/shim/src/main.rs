@@ -10,6 +10,7 @@
 mod child;
 mod enter;
 mod hold;
+mod namespaces;
 mod privileges;
 mod rootfs;
 mod supervise;

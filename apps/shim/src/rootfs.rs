@@ -4,13 +4,13 @@
 //! What an image holds is from strangers, but nothing of it runs yet: names in it are resolved by the kernel as if its
 //! root were the root of all, and places that must be what they are called are reached through no link.
 
+use crate::namespaces::{self, QUIET};
 use crate::sys;
 use crate::volumes::{self, ROOT};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, makedev};
 use rustix::io::Errno;
-use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, UnmountFlags,
-};
+use rustix::mount::{MountAttrFlags, MountPropagationFlags, UnmountFlags};
+use rustix::thread::LinkNameSpaceType;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use tepui_containers::spec::{Mount, Root, ShimSpec, View};
@@ -23,15 +23,12 @@ struct Kernel {
     options: &'static [(&'static str, &'static str)],
 }
 
-const QUIET: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_NOSUID
-    .union(MountAttrFlags::MOUNT_ATTR_NODEV)
-    .union(MountAttrFlags::MOUNT_ATTR_NOEXEC);
 /// Devices are its purpose.
 const OF_DEVICES: MountAttrFlags =
     MountAttrFlags::MOUNT_ATTR_NOSUID.union(MountAttrFlags::MOUNT_ATTR_NOEXEC);
 
-/// As Mesos' isolator `filesystem/linux`, and `/dev/shm`.
-const KERNEL: [Kernel; 5] = [
+/// As Mesos' isolator `filesystem/linux`.
+const KERNEL: [Kernel; 4] = [
     Kernel {
         kind: "proc",
         at: "proc",
@@ -56,13 +53,9 @@ const KERNEL: [Kernel; 5] = [
         attributes: OF_DEVICES,
         options: &[("ptmxmode", "0666"), ("mode", "0620"), ("gid", "5")],
     },
-    Kernel {
-        kind: "tmpfs",
-        at: "dev/shm",
-        attributes: QUIET,
-        options: &[("mode", "1777")],
-    },
 ];
+
+const SHARED_MEMORY: &str = "dev/shm";
 
 /// Name, major and minor number (the kernel's `devices.txt`).
 const DEVICES: [(&str, u32, u32); 6] = [
@@ -123,6 +116,7 @@ pub(crate) fn enter(spec: &ShimSpec, root: &Root) -> Result<(), Errno> {
     let top = mount_root(root)?;
     KERNEL.iter().try_for_each(|it| mount_kernel(&top, it))?;
     make_devices(&top)?;
+    show_shared_memory(spec, &top)?;
     OF_HOST.iter().try_for_each(|path| show_host(&top, path))?;
     hide(&top)?;
     let place = find(&top, &root.sandbox, true)?;
@@ -140,15 +134,7 @@ pub(crate) fn enter(spec: &ShimSpec, root: &Root) -> Result<(), Errno> {
 
 /// Sees what another command sees.
 pub(crate) fn share(view: &View) -> Result<(), Errno> {
-    let path = format!("/proc/{}/ns/mnt", view.of.pid);
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-    let mounts = rustix::fs::open(path, flags, Mode::empty())?;
-    // Looked at after it was opened: the number may have changed hands before.
-    if !view.of.exists() {
-        return Err(Errno::SRCH);
-    }
-    let kind = rustix::thread::LinkNameSpaceType::Mount;
-    rustix::thread::move_into_link_name_space(mounts.as_fd(), Some(kind))
+    namespaces::join(view.of, "mnt", LinkNameSpaceType::Mount)
 }
 
 fn mount_root(root: &Root) -> Result<OwnedFd, Errno> {
@@ -166,19 +152,28 @@ fn mount_root(root: &Root) -> Result<OwnedFd, Errno> {
 }
 
 fn mount_kernel(top: &OwnedFd, wanted: &Kernel) -> Result<(), Errno> {
-    let context = rustix::mount::fsopen(wanted.kind, FsOpenFlags::FSOPEN_CLOEXEC)?;
-    for (name, value) in wanted.options {
-        rustix::mount::fsconfig_set_string(context.as_fd(), *name, *value)?;
-    }
-    rustix::mount::fsconfig_create(context.as_fd())?;
-    let flags = FsMountFlags::FSMOUNT_CLOEXEC;
-    let made = rustix::mount::fsmount(context.as_fd(), flags, wanted.attributes)?;
-    match rustix::fs::mkdirat(top, wanted.at, DIRECTORY_MODE) {
+    let made = namespaces::kernel(wanted.kind, wanted.attributes, wanted.options)?;
+    put_in(top, wanted.at, &made)
+}
+
+fn show_shared_memory(spec: &ShimSpec, top: &OwnedFd) -> Result<(), Errno> {
+    let made = match spec.namespaces.machine_shm {
+        true => {
+            let machines = Path::new("/").join(SHARED_MEMORY);
+            volumes::copy_of(&open(CWD, &machines, ResolveFlags::empty())?)?
+        }
+        false => namespaces::shared_memory(spec)?,
+    };
+    put_in(top, SHARED_MEMORY, &made)
+}
+
+/// Shows a mount in a directory of the new root, made where it is missing.
+fn put_in(top: &OwnedFd, at: &str, made: &OwnedFd) -> Result<(), Errno> {
+    match rustix::fs::mkdirat(top, at, DIRECTORY_MODE) {
         Ok(()) | Err(Errno::EXIST) => {}
         Err(errno) => return Err(errno),
     }
-    let place = open(top, Path::new(wanted.at), STRICT)?;
-    volumes::put(&made, &place)
+    volumes::put(made, &open(top, Path::new(at), STRICT)?)
 }
 
 fn make_devices(top: &OwnedFd) -> Result<(), Errno> {

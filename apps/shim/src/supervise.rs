@@ -2,7 +2,7 @@
 
 use crate::switchboard::Board;
 use crate::sys::{self, Fork};
-use crate::{child, terminal};
+use crate::{child, namespaces, terminal};
 use rustix::io::Errno;
 use rustix::process::{Pid, WaitOptions};
 use std::fs::File;
@@ -63,6 +63,7 @@ pub(crate) fn start(spec: &ShimSpec, answer: &OwnedFd) -> Result<Container, Laun
         stage: Stage::Switchboard,
         errno: errno.raw_os_error(),
     })?;
+    namespaces::begin(spec)?;
     let fork = sys::fork().map_err(|errno| LaunchFailure {
         stage: Stage::Fork,
         errno,

@@ -2,6 +2,7 @@
 #![allow(unsafe_code)]
 
 use rustix::io::Errno;
+use rustix::thread::UnshareFlags;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 /// Signals a shim must not die of: whoever sends them to its session or to all of the agent's processes means the
@@ -107,10 +108,65 @@ pub(crate) fn set_file_user(uid: u32, gid: u32) -> Result<(), Errno> {
     }
 }
 
-/// Gives this process mounts of its own. Errors: `errno`.
-pub(crate) fn unshare_mounts() -> Result<(), Errno> {
-    // SAFETY: the process has one thread and shares no table of mounts it relies on.
-    match unsafe { libc::unshare(libc::CLONE_NEWNS) } {
+/// Gives this process, or for process ids its children, namespaces of its own. Errors: `errno`.
+pub(crate) fn unshare(namespaces: UnshareFlags) -> Result<(), Errno> {
+    // SAFETY: the process has one thread, and no caller asks for a table of descriptors.
+    unsafe { rustix::thread::unshare_unsafe(namespaces) }
+}
+
+/// From here on the kernel reaps the children of this process.
+pub(crate) fn ignore_children() {
+    // SAFETY: SIG_IGN installs no handler.
+    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
+}
+
+/// Lets go of every descriptor. Nothing may use one afterwards.
+pub(crate) fn close_all() {
+    // SAFETY: the caller only waits from here on.
+    unsafe { libc::syscall(libc::SYS_close_range, 0, libc::c_uint::MAX, 0) };
+}
+
+/// Never returns; signals end it or do not.
+pub(crate) fn wait_for_ever() -> ! {
+    loop {
+        // SAFETY: pause has no preconditions.
+        unsafe { libc::pause() };
+    }
+}
+
+/// Gives this process and its descendants a filter of system calls, a whole number of instructions. Errors: `errno`.
+pub(crate) fn install_filter(filter: &[u8]) -> Result<(), Errno> {
+    /// `struct sock_filter` of the kernel.
+    #[repr(C)]
+    struct Instruction {
+        code: u16,
+        jump: [u8; 2],
+        value: u32,
+    }
+    let (instructions, _) = filter.as_chunks::<8>();
+    let mut program: Vec<Instruction> = instructions
+        .iter()
+        .map(|&[c0, c1, jt, jf, k0, k1, k2, k3]| Instruction {
+            code: u16::from_ne_bytes([c0, c1]),
+            jump: [jt, jf],
+            value: u32::from_ne_bytes([k0, k1, k2, k3]),
+        })
+        .collect();
+    let program = libc::sock_fprog {
+        len: u16::try_from(program.len()).map_err(|_| Errno::INVAL)?,
+        filter: program.as_mut_ptr().cast(),
+    };
+    // SAFETY: the program lives until the kernel has copied it, its length is that of the vector, and the type of its
+    // elements is laid out as the kernel's.
+    let installed = unsafe {
+        libc::syscall(
+            libc::SYS_seccomp,
+            libc::SECCOMP_SET_MODE_FILTER,
+            0,
+            &raw const program,
+        )
+    };
+    match installed {
         0 => Ok(()),
         _ => Err(last_errno()),
     }

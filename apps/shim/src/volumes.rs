@@ -1,7 +1,7 @@
 //! Owns what a command sees of the host in other places. Works by descriptors: names in a sandbox belong to its tasks,
 //! who may put links there at any moment.
 
-use crate::sys;
+use crate::{namespaces, sys};
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use rustix::mount::{
@@ -18,17 +18,18 @@ pub(crate) const ROOT: &str = "root";
 
 /// Gives the command mounts of its own, if it is to have any.
 pub(crate) fn mount(spec: &ShimSpec) -> Result<(), Errno> {
-    if spec.mounts.is_empty() {
+    if spec.mounts.is_empty() && !spec.namespaces.need_mounts() {
         return Ok(());
     }
     alone()?;
     let mut mounts = spec.mounts.iter();
-    mounts.try_for_each(|mount| show(&spec.sandbox, mount))
+    mounts.try_for_each(|mount| show(&spec.sandbox, mount))?;
+    namespaces::show(spec)
 }
 
 /// From here on mounts of the machine still come to this process, its own do not leave.
 pub(crate) fn alone() -> Result<(), Errno> {
-    sys::unshare_mounts()?;
+    sys::unshare(rustix::thread::UnshareFlags::NEWNS)?;
     let inward = MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC;
     rustix::mount::mount_change("/", inward)
 }

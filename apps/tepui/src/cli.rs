@@ -309,6 +309,9 @@ pub(crate) struct AgentArgs {
     #[arg(long, value_name = "DIR")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) sandbox_directory: Option<PathBuf>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub(crate) isolation: crate::settings::IsolationArgs,
 }
 
 #[derive(Debug, Clone, Args)]

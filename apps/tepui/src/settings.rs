@@ -3,6 +3,7 @@
 mod allocation;
 mod domain;
 mod images;
+mod isolation;
 mod lending;
 mod security;
 
@@ -119,7 +120,14 @@ const AGENT_TWINS: &[&str] = &[
     "image_gc_config",
     "image_provisioner_backend",
     "sandbox_directory",
+    "isolation",
+    "container_pids_limit",
+    "default_container_shm_size",
+    "disallow_sharing_agent_pid_namespace",
+    "disallow_sharing_agent_ipc_namespace",
 ];
+
+pub(crate) use isolation::IsolationArgs;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -184,6 +192,11 @@ struct AgentFile {
     image_gc_config: Option<String>,
     image_provisioner_backend: Option<String>,
     sandbox_directory: Option<PathBuf>,
+    isolation: Option<String>,
+    container_pids_limit: Option<u64>,
+    default_container_shm_size: Option<String>,
+    disallow_sharing_agent_pid_namespace: Option<bool>,
+    disallow_sharing_agent_ipc_namespace: Option<bool>,
 }
 
 fn load<T: DeserializeOwned>(
@@ -278,11 +291,13 @@ pub(crate) fn agent(args: &AgentArgs) -> anyhow::Result<tepui_agent::AgentSettin
     let ip = file.ip.unwrap_or_else(|| IpAddr::from([127, 0, 0, 1]));
     let lending = lending::of(&file)?;
     let images = images::parse(&file)?;
+    let isolation = isolation::parse(&file)?;
     let given = file
         .master
         .context("--master is missing: expected the HTTP address of a master, such as --master 127.0.0.1:5050")?;
     Ok(tepui_agent::AgentSettings {
         images,
+        isolation,
         work_dir: file.work_dir.context("--work-dir is missing: expected a directory for sandboxes, such as --work-dir /var/lib/tepui/agent")?,
         masters: masters(&given)?,
         ip,

@@ -56,7 +56,28 @@ pub(crate) fn flags(
     {
         set("log_dir", directory.display().to_string());
     }
-    set("isolation", format!("{amounts},{files}"));
+    let isolation = &settings.isolation;
+    let more = [
+        ("namespaces/pid", isolation.pids),
+        ("namespaces/ipc", isolation.ipc),
+        ("linux/nnp", isolation.no_new_privs),
+        ("linux/seccomp", isolation.seccomp),
+    ];
+    let more = more.iter().filter(|(_, is_on)| *is_on);
+    let names = [amounts, files].into_iter();
+    let names: Vec<_> = names.chain(more.map(|(name, _)| *name)).collect();
+    set("isolation", names.join(","));
+    let limit = isolation.max_processes.unwrap_or(0);
+    set("container_pids_limit", limit.to_string());
+    if let Some(size) = isolation.shm_mb {
+        set("default_container_shm_size", format!("{size}MB"));
+    }
+    for (name, is_on) in [
+        ("disallow_sharing_agent_pid_namespace", isolation.keep_pids),
+        ("disallow_sharing_agent_ipc_namespace", isolation.keep_ipc),
+    ] {
+        set(name, is_on.to_string());
+    }
     if root {
         set("image_providers", "docker".to_owned());
         set("docker_registry", settings.images.registry.clone());

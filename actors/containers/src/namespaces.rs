@@ -1,0 +1,67 @@
+//! Owns which namespaces of the kernel's a command has for itself, and their bytes within the launch spec. Pure.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+
+/// What a command shares with nobody but its descendants. The default shares all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Namespaces {
+    /// Process ids: it sees and reaches no process but its own, and `/proc` tells of no other.
+    pub pids: bool,
+    /// System V objects and POSIX message queues, and `/dev/shm` unless that is the machine's.
+    pub ipc: bool,
+    /// The names of the machine: what sets them changes them for the command alone.
+    pub names: bool,
+    /// `/dev/shm` is the machine's, also where the root file system is not.
+    pub machine_shm: bool,
+    /// How much `/dev/shm` holds; `None` is the kernel's choice, half of the memory.
+    pub shm_bytes: Option<u64>,
+    /// What the machine is called where `names` are the command's own; `None` leaves it.
+    pub hostname: Option<OsString>,
+}
+
+const PIDS: u8 = 1;
+const IPC: u8 = 2;
+const NAMES: u8 = 4;
+const MACHINE_SHM: u8 = 8;
+const KNOWN: u8 = PIDS | IPC | NAMES | MACHINE_SHM;
+
+impl Namespaces {
+    /// Whether the command needs mounts of its own where it has no root of its own.
+    pub fn need_mounts(&self) -> bool {
+        self.pids || self.ipc
+    }
+
+    /// `flags: u8, shm bytes: u64 LE (0: the kernel's choice), hostname`.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let flags = [
+            (self.pids, PIDS),
+            (self.ipc, IPC),
+            (self.names, NAMES),
+            (self.machine_shm, MACHINE_SHM),
+        ];
+        let flags = flags.iter().filter(|(is_set, _)| *is_set);
+        let mut bytes = vec![flags.fold(0, |all, (_, flag)| all | flag)];
+        bytes.extend_from_slice(&self.shm_bytes.unwrap_or(0).to_le_bytes());
+        bytes.extend_from_slice(self.hostname.as_deref().unwrap_or_default().as_bytes());
+        bytes
+    }
+
+    /// What [`Namespaces::to_bytes`] made; `None` if it is something else.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (&flags, rest) = bytes.split_first()?;
+        let (shm, hostname) = rest.split_first_chunk::<8>()?;
+        (flags & !KNOWN == 0).then(|| Self {
+            pids: flags & PIDS != 0,
+            ipc: flags & IPC != 0,
+            names: flags & NAMES != 0,
+            machine_shm: flags & MACHINE_SHM != 0,
+            shm_bytes: Some(u64::from_le_bytes(*shm)).filter(|bytes| *bytes > 0),
+            hostname: (!hostname.is_empty()).then(|| OsString::from_vec(hostname.to_vec())),
+        })
+    }
+}
+
+#[cfg(test)]
+#[path = "namespaces_tests.rs"]
+mod tests;

@@ -1,0 +1,66 @@
+//! What a container shares with another one: what its checks and sessions see, and what it is set apart from.
+
+use std::collections::BTreeMap;
+
+use tepui_containers::{LaunchSpec, Namespaces, View};
+use tepui_messages::containers::{Confinement, LaunchOrder};
+
+use super::{Inner, is_check};
+
+impl Inner {
+    /// What the container shares with its machine, and with the container around it.
+    pub(super) fn set_apart(
+        &self,
+        confinement: &Confinement,
+        spec: &mut LaunchSpec,
+        is_session: bool,
+    ) -> Result<(), String> {
+        let outer = spec.container_id.rsplit_once('.').map(|(outer, _)| outer);
+        let enters_image = outer.filter(|_| is_session).is_some_and(|outer| {
+            let images = self.images.as_ref();
+            images.is_ok_and(|images| images.beginning(outer).is_ok())
+        });
+        let has_image = spec.root.is_some() || spec.view.is_some() || enters_image;
+        let is_inner = outer.is_some();
+        self.isolation
+            .apply(confinement, spec, has_image, is_inner)?;
+        let is_apart = spec.namespaces != Namespaces::default();
+        let is_root = rustix::process::geteuid().is_root();
+        // Without root the kernel takes a filter only from who gives up what rights he could gain.
+        spec.no_new_privs |= !spec.seccomp.is_empty() && !is_root;
+        if is_apart && !is_root {
+            return Err("Namespaces of its own need an agent that runs as root".to_owned());
+        }
+        // A check is where the container is that it asks after.
+        if is_check(&spec.container_id) && is_apart && spec.view.is_none() {
+            let outer = spec.container_id.rsplit_once('.');
+            let outer = outer.and_then(|(outer, _)| self.handle(outer));
+            let outer = outer.ok_or("the container around it has ended")?;
+            spec.enter = Some(outer.command());
+            spec.mounts.clear();
+        }
+        Ok(())
+    }
+
+    /// What the command of a check sees, and what it begins with.
+    pub(super) fn view(&self, order: &mut LaunchOrder) -> Result<Option<View>, String> {
+        let Some(outer) = &order.view_of else {
+            return Ok(None);
+        };
+        let images = self.images.as_ref().map_err(Clone::clone)?;
+        let running = self.handle(outer);
+        let running = running.ok_or_else(|| format!("the container {outer} does not run"))?;
+        let beginning = images.beginning(outer)?;
+        let mut env: BTreeMap<String, String> = beginning.env.into_iter().collect();
+        env.extend(std::mem::take(&mut order.env));
+        order.env = env.into_iter().collect();
+        order.working_dir = beginning.working_dir;
+        order.user = order.user.take().or(beginning.user);
+        // They are where the container has them.
+        order.confinement.mounts.clear();
+        Ok(Some(View {
+            of: running.command(),
+            sandbox: beginning.sandbox,
+        }))
+    }
+}
