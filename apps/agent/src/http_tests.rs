@@ -59,6 +59,7 @@ impl Idle {
             master: Some(Arc::new(master)),
             registered_at: None,
             guests: Vec::new(),
+            inner_sandboxes: Vec::new(),
             frameworks: Vec::new(),
             completed_frameworks: Vec::new(),
         };
@@ -167,6 +168,7 @@ pub(super) fn secured(security: Security) -> Api {
         lending: Default::default(),
         security: security.clone(),
         images: Default::default(),
+        sandboxes: Default::default(),
         log_file: Some("/nowhere/log/tepui-agent.log".into()),
         verbosity: Default::default(),
     };

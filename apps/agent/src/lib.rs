@@ -11,6 +11,7 @@ mod notice;
 mod numbers;
 mod provisioner;
 mod runtime;
+mod sandboxes;
 mod security;
 mod start;
 mod streams;
@@ -23,6 +24,7 @@ use tepui_containers::images::Backend;
 use tepui_http::Verbosity;
 use tepui_protocol::v1::DomainInfo;
 
+pub use sandboxes::SandboxSettings;
 pub use security::Security;
 /// How images become root file systems.
 pub mod images {
@@ -90,6 +92,7 @@ pub struct AgentSettings {
     /// Who may call, and what they may do.
     pub security: Security,
     pub images: ImageSettings,
+    pub sandboxes: SandboxSettings,
     /// What `/files/*` shows as `/slave/log`.
     pub log_file: Option<PathBuf>,
     /// How SET_LOGGING_LEVEL takes effect.

@@ -4,6 +4,7 @@ mod allocation;
 mod domain;
 mod images;
 mod lending;
+mod sandboxes;
 mod security;
 
 use std::{
@@ -119,6 +120,10 @@ const AGENT_TWINS: &[&str] = &[
     "image_gc_config",
     "image_provisioner_backend",
     "sandbox_directory",
+    "gc_delay",
+    "gc_disk_headroom",
+    "gc_non_executor_container_sandboxes",
+    "disk_watch_interval",
 ];
 
 #[derive(Debug, Deserialize)]
@@ -184,6 +189,10 @@ struct AgentFile {
     image_gc_config: Option<String>,
     image_provisioner_backend: Option<String>,
     sandbox_directory: Option<PathBuf>,
+    gc_delay: Option<String>,
+    gc_disk_headroom: Option<f64>,
+    gc_non_executor_container_sandboxes: Option<bool>,
+    disk_watch_interval: Option<String>,
 }
 
 fn load<T: DeserializeOwned>(
@@ -278,11 +287,13 @@ pub(crate) fn agent(args: &AgentArgs) -> anyhow::Result<tepui_agent::AgentSettin
     let ip = file.ip.unwrap_or_else(|| IpAddr::from([127, 0, 0, 1]));
     let lending = lending::of(&file)?;
     let images = images::parse(&file)?;
+    let sandboxes = sandboxes::parse(&file)?;
     let given = file
         .master
         .context("--master is missing: expected the HTTP address of a master, such as --master 127.0.0.1:5050")?;
     Ok(tepui_agent::AgentSettings {
         images,
+        sandboxes,
         work_dir: file.work_dir.context("--work-dir is missing: expected a directory for sandboxes, such as --work-dir /var/lib/tepui/agent")?,
         masters: masters(&given)?,
         ip,

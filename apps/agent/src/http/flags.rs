@@ -7,18 +7,15 @@ use tepui_protocol::{codec::json, durations::duration_text};
 use crate::AgentSettings;
 
 /// What is the same for every agent.
-const FIXED: [(&str, &str); 19] = [
+const FIXED: [(&str, &str); 16] = [
     ("authenticate_http_executors", "false"),
     ("cgroups_enable_cfs", "false"),
     ("cgroups_root", crate::runtime::CGROUP_ROOT),
     ("containerizers", "mesos"),
     ("default_role", "*"),
-    ("disk_watch_interval", "1mins"),
     ("executor_registration_timeout", "1mins"),
     ("executor_reregistration_timeout", "2secs"),
     ("executor_shutdown_grace_period", "5secs"),
-    ("gc_delay", "1weeks"),
-    ("gc_disk_headroom", "0.1"),
     ("http_heartbeat_interval", "30secs"),
     ("launcher", "posix"),
     ("logging_level", "INFO"),
@@ -101,6 +98,11 @@ pub(crate) fn flags(
     for (name, interval) in intervals {
         set(name, duration_text(interval));
     }
+    let gc = &settings.sandboxes.gc;
+    set("gc_delay", duration_text(gc.delay));
+    set("gc_disk_headroom", gc.headroom.to_string());
+    set("gc_non_executor_container_sandboxes", gc.within.to_string());
+    set("disk_watch_interval", duration_text(gc.interval));
     let domain = settings.domain.as_ref();
     let domain = domain.and_then(|domain| String::from_utf8(json::encode(domain).ok()?).ok());
     let optional = [

@@ -1,0 +1,24 @@
+//! Flags of an agent about sandboxes.
+
+use clap::Args;
+use serde::Serialize;
+
+#[derive(Debug, Clone, Default, Args, Serialize)]
+pub(crate) struct SandboxArgs {
+    /// How long a sandbox stays after its container has ended, where there is room [default: 1weeks]
+    #[arg(long, value_name = "DURATION")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) gc_delay: Option<String>,
+    /// The part of the disk that is to stay free of old sandboxes [default: 0.1]
+    #[arg(long, value_name = "0..1")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) gc_disk_headroom: Option<f64>,
+    /// Whether old sandboxes of containers within others, and of those that stand alone, are removed too [default: false]
+    #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) gc_non_executor_container_sandboxes: Option<bool>,
+    /// Between two looks for old sandboxes [default: 1mins]
+    #[arg(long, value_name = "DURATION")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) disk_watch_interval: Option<String>,
+}

@@ -1,0 +1,49 @@
+//! An agent's flags about sandboxes of containers.
+
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use tepui_agent::SandboxSettings;
+
+use super::AgentFile;
+
+/// Looks that follow each other without a pause would be all that the agent does.
+const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
+
+pub(super) fn parse(file: &AgentFile) -> anyhow::Result<SandboxSettings> {
+    let mut sandboxes = SandboxSettings::default();
+    let gc = &mut sandboxes.gc;
+    if let Some(text) = &file.gc_delay {
+        gc.delay = duration("--gc-delay", text)?;
+    }
+    if let Some(headroom) = file.gc_disk_headroom {
+        if !(0.0..=1.0).contains(&headroom) {
+            bail!(
+                "--gc-disk-headroom {headroom}: expected the part of the disk that is to stay free, from 0 to 1"
+            );
+        }
+        gc.headroom = headroom;
+    }
+    gc.within = file.gc_non_executor_container_sandboxes.unwrap_or(false);
+    if let Some(text) = &file.disk_watch_interval {
+        gc.interval = interval("--disk-watch-interval", text)?;
+    }
+    Ok(sandboxes)
+}
+
+fn duration(flag: &str, text: &str) -> anyhow::Result<Duration> {
+    let parsed = tepui_http::duration::parse(text).ok();
+    parsed.with_context(|| format!("{flag} {text}: expected a duration such as 15secs"))
+}
+
+fn interval(flag: &str, text: &str) -> anyhow::Result<Duration> {
+    let interval = duration(flag, text)?;
+    if interval < SHORTEST_INTERVAL {
+        bail!("{flag} {text}: expected at least 1secs");
+    }
+    Ok(interval)
+}
+
+#[cfg(test)]
+#[path = "sandboxes_tests.rs"]
+mod tests;
