@@ -15,6 +15,7 @@ mod confinement;
 pub mod controllers;
 pub mod core;
 pub mod detect;
+pub mod disk;
 mod drain;
 #[cfg(feature = "checkpoint")]
 pub mod durable;

@@ -386,6 +386,7 @@ impl NodeCore {
         self.window_open = false;
         self.phase = NodePhase::Disconnected;
         self.begin_oversubscription(turn);
+        self.watch_disks(turn);
         self.register(turn);
     }
 }

@@ -6,6 +6,7 @@ mod confinement;
 mod doubt;
 mod http;
 mod leader;
+mod logger;
 mod node;
 mod notice;
 mod numbers;
@@ -24,8 +25,10 @@ use tepui_containers::images::Backend;
 use tepui_http::Verbosity;
 use tepui_protocol::v1::DomainInfo;
 
+pub use logger::ContainerLogger;
 pub use sandboxes::SandboxSettings;
 pub use security::Security;
+pub use tepui_node::disk::DiskWatch;
 /// How images become root file systems.
 pub mod images {
     pub use tepui_containers::images::{Backend, Reference};

@@ -82,7 +82,14 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
     let (ended, mut end) = oneshot::channel();
     let sockets = http::Sockets::new(runtime_dir.clone());
     let provisioner = images.as_ref().ok().cloned();
-    let containers = Containers::new(launcher, sandboxes, runtime_dir, errors, images);
+    let containers = Containers::new(
+        launcher,
+        sandboxes,
+        runtime_dir,
+        errors,
+        settings.sandboxes.logger,
+        images,
+    );
     containers.end_stray_checks().await;
     containers.sweep_roots().await;
     let parts = NodeParts {

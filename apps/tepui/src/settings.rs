@@ -124,6 +124,9 @@ const AGENT_TWINS: &[&str] = &[
     "gc_disk_headroom",
     "gc_non_executor_container_sandboxes",
     "disk_watch_interval",
+    "container_logger",
+    "enforce_container_disk_quota",
+    "container_disk_watch_interval",
 ];
 
 #[derive(Debug, Deserialize)]
@@ -193,6 +196,9 @@ struct AgentFile {
     gc_disk_headroom: Option<f64>,
     gc_non_executor_container_sandboxes: Option<bool>,
     disk_watch_interval: Option<String>,
+    container_logger: Option<String>,
+    enforce_container_disk_quota: Option<bool>,
+    container_disk_watch_interval: Option<String>,
 }
 
 fn load<T: DeserializeOwned>(

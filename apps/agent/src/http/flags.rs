@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use tepui_protocol::{codec::json, durations::duration_text};
 
-use crate::AgentSettings;
+use crate::{AgentSettings, DiskWatch};
 
 /// What is the same for every agent.
 const FIXED: [(&str, &str); 16] = [
@@ -53,7 +53,11 @@ pub(crate) fn flags(
     {
         set("log_dir", directory.display().to_string());
     }
-    set("isolation", format!("{amounts},{files}"));
+    let disks = match settings.sandboxes.disk_watch {
+        Some(_) => ",disk/du",
+        None => "",
+    };
+    set("isolation", format!("{amounts},{files}{disks}"));
     if root {
         set("image_providers", "docker".to_owned());
         set("docker_registry", settings.images.registry.clone());
@@ -103,6 +107,12 @@ pub(crate) fn flags(
     set("gc_disk_headroom", gc.headroom.to_string());
     set("gc_non_executor_container_sandboxes", gc.within.to_string());
     set("disk_watch_interval", duration_text(gc.interval));
+    let watch = settings.sandboxes.disk_watch;
+    let is_enforced = watch.is_some_and(|watch| watch.enforced);
+    let interval = watch.map_or(DiskWatch::DEFAULT_INTERVAL, |watch| watch.interval);
+    set("enforce_container_disk_quota", is_enforced.to_string());
+    set("container_disk_watch_interval", duration_text(interval));
+    set("container_logger", settings.sandboxes.logger.to_string());
     let domain = settings.domain.as_ref();
     let domain = domain.and_then(|domain| String::from_utf8(json::encode(domain).ok()?).ok());
     let optional = [

@@ -21,4 +21,17 @@ pub(crate) struct SandboxArgs {
     #[arg(long, value_name = "DURATION")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) disk_watch_interval: Option<String>,
+    /// What becomes of a container's output: sandbox (files that grow), or logrotate=max_stdout_size:10MB;max_stderr_size:10MB
+    /// [default: sandbox]
+    #[arg(long, value_name = "NAME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) container_logger: Option<String>,
+    /// Whether a container whose files take more than its disk is ended [default: false]
+    #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) enforce_container_disk_quota: Option<bool>,
+    /// Between two looks at what containers' files take [default: 15secs where it is enforced, else nobody looks]
+    #[arg(long, value_name = "DURATION")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) container_disk_watch_interval: Option<String>,
 }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, bail};
-use tepui_agent::SandboxSettings;
+use anyhow::{Context, anyhow, bail};
+use tepui_agent::{ContainerLogger, DiskWatch, SandboxSettings};
 
 use super::AgentFile;
 
@@ -27,6 +27,18 @@ pub(super) fn parse(file: &AgentFile) -> anyhow::Result<SandboxSettings> {
     gc.within = file.gc_non_executor_container_sandboxes.unwrap_or(false);
     if let Some(text) = &file.disk_watch_interval {
         gc.interval = interval("--disk-watch-interval", text)?;
+    }
+    let watched = file.container_disk_watch_interval.as_deref();
+    let watched = watched.map(|text| interval("--container-disk-watch-interval", text));
+    let (watched, enforced) = (watched.transpose()?, file.enforce_container_disk_quota);
+    // Who names an interval wants to see what containers hold.
+    sandboxes.disk_watch = (watched.is_some() || enforced == Some(true)).then(|| DiskWatch {
+        interval: watched.unwrap_or(DiskWatch::DEFAULT_INTERVAL),
+        enforced: enforced.unwrap_or(false),
+    });
+    if let Some(text) = &file.container_logger {
+        let logger = ContainerLogger::parse(text);
+        sandboxes.logger = logger.map_err(|reason| anyhow!("--container-logger: {reason}"))?;
     }
     Ok(sandboxes)
 }

@@ -20,6 +20,7 @@ fn old_sandboxes_go_as_the_flags_say() {
         gc_disk_headroom: Some(0.25),
         gc_non_executor_container_sandboxes: Some(true),
         disk_watch_interval: Some("10secs".into()),
+        ..Default::default()
     })
     .unwrap()
     .gc;
@@ -42,7 +43,12 @@ fn what_is_wrong_names_the_flag_and_what_was_expected() {
         disk_watch_interval: Some("1ms".into()),
         ..Default::default()
     };
+    let logger = SandboxArgs {
+        container_logger: Some("syslog".into()),
+        ..Default::default()
+    };
     for (args, flag) in [
+        (logger, "--container-logger"),
         (delay, "--gc-delay"),
         (headroom, "--gc-disk-headroom"),
         (interval, "--disk-watch-interval"),
