@@ -10,6 +10,7 @@ mod authorization;
 mod carry;
 pub mod checks;
 mod command_executor;
+pub mod compatibility;
 pub mod config;
 mod confinement;
 pub mod controllers;

@@ -169,6 +169,8 @@ pub(super) fn secured(security: Security) -> Api {
         security: security.clone(),
         images: Default::default(),
         sandboxes: Default::default(),
+        recovery: Default::default(),
+        reconfiguration: Default::default(),
         log_file: Some("/nowhere/log/tepui-agent.log".into()),
         verbosity: Default::default(),
     };

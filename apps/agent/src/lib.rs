@@ -28,7 +28,10 @@ use tepui_protocol::v1::DomainInfo;
 pub use logger::ContainerLogger;
 pub use sandboxes::SandboxSettings;
 pub use security::Security;
-pub use tepui_node::disk::DiskWatch;
+pub use tepui_node::{
+    compatibility::{Reconfiguration, Recovery},
+    disk::DiskWatch,
+};
 /// How images become root file systems.
 pub mod images {
     pub use tepui_containers::images::{Backend, Reference};
@@ -96,6 +99,10 @@ pub struct AgentSettings {
     pub security: Security,
     pub images: ImageSettings,
     pub sandboxes: SandboxSettings,
+    /// What becomes of what an earlier life left.
+    pub recovery: Recovery,
+    /// Which changes of these settings leave this agent the one it was.
+    pub reconfiguration: Reconfiguration,
     /// What `/files/*` shows as `/slave/log`.
     pub log_file: Option<PathBuf>,
     /// How SET_LOGGING_LEVEL takes effect.

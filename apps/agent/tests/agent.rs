@@ -182,6 +182,8 @@ fn a_command_runs_and_its_end_is_told() {
         security: Default::default(),
         images: Default::default(),
         sandboxes: Default::default(),
+        recovery: Default::default(),
+        reconfiguration: Default::default(),
         log_file: None,
         verbosity: Default::default(),
     };

@@ -125,6 +125,8 @@ const AGENT_TWINS: &[&str] = &[
     "gc_non_executor_container_sandboxes",
     "disk_watch_interval",
     "container_logger",
+    "recover",
+    "reconfiguration_policy",
     "enforce_container_disk_quota",
     "container_disk_watch_interval",
 ];
@@ -197,6 +199,8 @@ struct AgentFile {
     gc_non_executor_container_sandboxes: Option<bool>,
     disk_watch_interval: Option<String>,
     container_logger: Option<String>,
+    recover: Option<String>,
+    reconfiguration_policy: Option<String>,
     enforce_container_disk_quota: Option<bool>,
     container_disk_watch_interval: Option<String>,
 }
@@ -300,6 +304,8 @@ pub(crate) fn agent(args: &AgentArgs) -> anyhow::Result<tepui_agent::AgentSettin
     Ok(tepui_agent::AgentSettings {
         images,
         sandboxes,
+        recovery: sandboxes::recovery(file.recover.as_deref())?,
+        reconfiguration: sandboxes::reconfiguration(file.reconfiguration_policy.as_deref())?,
         work_dir: file.work_dir.context("--work-dir is missing: expected a directory for sandboxes, such as --work-dir /var/lib/tepui/agent")?,
         masters: masters(&given)?,
         ip,

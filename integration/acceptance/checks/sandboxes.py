@@ -1,15 +1,17 @@
 #!/usr/bin/env python3
-"""sandboxes.py: old sandboxes go, output stays within its bound, and who writes more than its disk is killed.
+"""sandboxes.py: old sandboxes go, output stays within its bound, and who writes more than its disk is killed; an agent
+takes more resources at its restart where that is permitted, or cleans up what it finds.
 
 Wants TEPUI_BIN. Ends with 0 or 1.
 """
 import glob
+import json
 import os
+import re
 import sys
-import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-from daemons import House, get, post, request  # noqa: E402
+from daemons import House, alive, get, post, request  # noqa: E402
 from report import Report, wait  # noqa: E402
 from scheduler import Scheduler, task  # noqa: E402
 
@@ -129,7 +131,7 @@ class Checks:
         self.launch("big", "dd if=/dev/zero of=much bs=1M count=40 && exec sleep 1000", resources=disk)
         ended = self.framework.wait_state("big", "TASK_FAILED", limit_s=LIMIT_S)
         report.equal("who writes more than its disk fails for that", ended["reason"], "REASON_CONTAINER_LIMITATION_DISK")
-        report.check("it is told how much it had", ended["message"].startswith("Disk usage (4") and ended["message"].endswith("exceeds quota (16MB)"), ended["message"])
+        report.check("it is told how much it had", re.fullmatch(r"Disk usage \(\d+[KM]?B\) exceeds quota \(16MB\)", ended["message"]), ended["message"])
         limited = [(r["name"], r["scalar"]["value"]) for r in ended["limitation"]["resources"]]
         report.equal("and what it may have", limited, [("disk", 16.0)])
 
@@ -166,9 +168,45 @@ class Checks:
         report.check("still that of one that runs stays", os.path.exists(os.path.join(self.sandbox("stays"), "stdout")))
         self.kill("stays")
 
+    # What an agent finds
+
+    def more(self):
+        """More resources leave an agent the one it was, where that is permitted."""
+        self.restart()
+        self.launch("kept", "exec sleep 1000")
+        agent = get(self.agent.port, "/state")["id"]
+        at = self.command.index("--resources") + 1
+        self.command = [*self.command[:at], "cpus:3;mem:2048;disk:1000;ports:[31000-31100]", *self.command[at + 1:]]
+        self.agent.kill()
+        self.agent.command = self.command
+        self.agent.start()
+        report.check("an agent with other resources does not start", wait(lambda: not self.agent.running(), LIMIT_S))
+        log = self.agent.log_tail(3)
+        report.check("it says why, and what to do", "the agent's resources changed since it was registered" in log and "--recover=cleanup" in log, log)
+        self.restart("--reconfiguration-policy", "additive")
+        report.equal("where additions are permitted it is the same agent", get(self.agent.port, "/state")["id"], agent)
+        report.equal("its task runs on", self.framework.reconcile(["kept"]), {"kept": "TASK_RUNNING"})
+        total = wait(lambda: self.house.get("/slaves")["slaves"][0]["resources"]["cpus"] == 3.0, LIMIT_S)
+        report.check("the master knows of what it has more", total, self.house.get("/slaves")["slaves"])
+        offer = self.framework.wait_offer(cpus=2.5, limit_s=LIMIT_S)
+        report.check("and offers it", offer)
+        self.framework.decline(offer, 0.1)
+
+    def cleanup(self):
+        pid = get(self.agent.port, "/containers")[0]["status"]["executor_pid"]
+        self.agent.kill()
+        self.agent.command = self.command + ["--recover=cleanup"]
+        self.agent.start()
+        report.check("an agent that cleans up ends", wait(lambda: not self.agent.running(), LIMIT_S), self.agent.log_tail())
+        report.equal("without an error", self.agent.process.returncode, 0)
+        report.check("and with it what it found", not alive(pid))
+        before = self.house.get("/slaves")["slaves"][0]["id"]
+        self.agent.command = self.command
+        self.agent.start()
+        report.check("its next start is a new agent", wait(lambda: get(self.agent.port, "/state").get("id") not in (None, "", before), LIMIT_S), self.agent.log_tail())
+
     @staticmethod
     def call(kind, **body):
-        import json
         return json.dumps({"type": kind, **body}), {"Content-Type": "application/json", "Accept": "application/json"}
 
 
@@ -177,7 +215,7 @@ def main():
         checks = Checks(house)
         report.run(checks.plain)
         if not report.failed:
-            report.run(checks.bounded, checks.own_bound, checks.flood, checks.quota, checks.old_ones_go)
+            report.run(checks.bounded, checks.own_bound, checks.flood, checks.quota, checks.old_ones_go, checks.more, checks.cleanup)
         checks.framework.close()
     sys.exit(report.end())
 

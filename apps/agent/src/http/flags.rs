@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use tepui_protocol::{codec::json, durations::duration_text};
 
-use crate::{AgentSettings, DiskWatch};
+use crate::{AgentSettings, DiskWatch, Reconfiguration, Recovery};
 
 /// What is the same for every agent.
-const FIXED: [(&str, &str); 16] = [
+const FIXED: [(&str, &str); 15] = [
     ("authenticate_http_executors", "false"),
     ("cgroups_enable_cfs", "false"),
     ("cgroups_root", crate::runtime::CGROUP_ROOT),
@@ -20,7 +20,6 @@ const FIXED: [(&str, &str); 16] = [
     ("launcher", "posix"),
     ("logging_level", "INFO"),
     ("max_completed_executors_per_framework", "150"),
-    ("recover", "reconnect"),
     ("recovery_timeout", "15mins"),
     ("registration_backoff_factor", "1secs"),
     ("version", "false"),
@@ -107,6 +106,16 @@ pub(crate) fn flags(
     set("gc_disk_headroom", gc.headroom.to_string());
     set("gc_non_executor_container_sandboxes", gc.within.to_string());
     set("disk_watch_interval", duration_text(gc.interval));
+    let recover = match settings.recovery {
+        Recovery::Reconnect => "reconnect",
+        Recovery::Cleanup => "cleanup",
+    };
+    let policy = match settings.reconfiguration {
+        Reconfiguration::Equal => "equal",
+        Reconfiguration::Additive => "additive",
+    };
+    set("recover", recover.to_owned());
+    set("reconfiguration_policy", policy.to_owned());
     let watch = settings.sandboxes.disk_watch;
     let is_enforced = watch.is_some_and(|watch| watch.enforced);
     let interval = watch.map_or(DiskWatch::DEFAULT_INTERVAL, |watch| watch.interval);

@@ -1,4 +1,4 @@
-//! Flags of an agent about sandboxes.
+//! Flags of an agent about sandboxes, and about what it finds at its start.
 
 use clap::Args;
 use serde::Serialize;
@@ -26,6 +26,16 @@ pub(crate) struct SandboxArgs {
     #[arg(long, value_name = "NAME")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) container_logger: Option<String>,
+    /// What becomes of containers that an agent before left: reconnect, or cleanup (they are killed, and the agent ends)
+    /// [default: reconnect]
+    #[arg(long, value_name = "reconnect|cleanup")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) recover: Option<String>,
+    /// Which changes of its settings leave an agent the one it was: equal (none), or additive (more of everything)
+    /// [default: equal]
+    #[arg(long, value_name = "equal|additive")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) reconfiguration_policy: Option<String>,
     /// Whether a container whose files take more than its disk is ended [default: false]
     #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true")]
     #[serde(skip_serializing_if = "Option::is_none")]

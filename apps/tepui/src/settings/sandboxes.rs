@@ -1,9 +1,9 @@
-//! An agent's flags about sandboxes of containers.
+//! An agent's flags about sandboxes of containers, and about what it finds at its start.
 
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
-use tepui_agent::{ContainerLogger, DiskWatch, SandboxSettings};
+use tepui_agent::{ContainerLogger, DiskWatch, Reconfiguration, Recovery, SandboxSettings};
 
 use super::AgentFile;
 
@@ -41,6 +41,24 @@ pub(super) fn parse(file: &AgentFile) -> anyhow::Result<SandboxSettings> {
         sandboxes.logger = logger.map_err(|reason| anyhow!("--container-logger: {reason}"))?;
     }
     Ok(sandboxes)
+}
+
+pub(super) fn recovery(given: Option<&str>) -> anyhow::Result<Recovery> {
+    match given {
+        None | Some("reconnect") => Ok(Recovery::Reconnect),
+        Some("cleanup") => Ok(Recovery::Cleanup),
+        Some(other) => bail!(
+            "--recover {other}: expected reconnect, or cleanup to kill what an agent before left and end"
+        ),
+    }
+}
+
+pub(super) fn reconfiguration(given: Option<&str>) -> anyhow::Result<Reconfiguration> {
+    match given {
+        None | Some("equal") => Ok(Reconfiguration::Equal),
+        Some("additive") => Ok(Reconfiguration::Additive),
+        Some(other) => bail!("--reconfiguration-policy {other}: expected equal or additive"),
+    }
 }
 
 fn duration(flag: &str, text: &str) -> anyhow::Result<Duration> {

@@ -47,7 +47,17 @@ fn what_is_wrong_names_the_flag_and_what_was_expected() {
         container_logger: Some("syslog".into()),
         ..Default::default()
     };
+    let recover = SandboxArgs {
+        recover: Some("forget".into()),
+        ..Default::default()
+    };
+    let policy = SandboxArgs {
+        reconfiguration_policy: Some("any".into()),
+        ..Default::default()
+    };
     for (args, flag) in [
+        (recover, "--recover"),
+        (policy, "--reconfiguration-policy"),
         (logger, "--container-logger"),
         (delay, "--gc-delay"),
         (headroom, "--gc-disk-headroom"),
