@@ -19,14 +19,14 @@ use tepui_messages::{
 use tepui_protocol::{
     message::Message,
     node,
-    v1::{ContainerId, FrameworkId, executor},
+    v1::{ContainerId, FrameworkId, ResourceStatistics, executor},
 };
 use tokio::{sync::watch, time::Instant};
 
 use crate::{
     config::NodeConfig,
     core::NodeCore,
-    effect::{Effect, Ending, Input, Keep, Now, Order, Remembered},
+    effect::{Effect, Ending, ExecutorKey, Input, Keep, Now, Order, Remembered},
     fetcher::Fetcher,
     waiting::Waiter,
 };
@@ -299,31 +299,43 @@ impl Receive<ContainerUsage> for NodeActor {
                     continue;
                 }
                 let outer = executor.container_id.clone();
-                let mut ask = |container_id: ContainerId, pid, id: String| {
+                let key = ExecutorKey {
+                    framework_id: framework.info.id.clone().unwrap_or_default().value,
+                    executor_id: executor.info.executor_id.value.clone(),
+                };
+                let mut disk = ResourceStatistics::default();
+                self.core.add_disk_statistics(&key, &mut disk);
+                let mut ask = |container_id: ContainerId, pid, id: String, known| {
                     let record = ContainerUsageRecord {
                         framework_id: framework.info.id.clone().unwrap_or_default(),
                         info: Arc::clone(&executor.info),
                         container_id,
                         pid,
-                        statistics: None,
+                        statistics: known,
                     };
                     asked.push((record, self.runtime.usage(id)));
                 };
-                ask(outer.clone(), executor.pid, outer.value.clone());
+                ask(outer.clone(), executor.pid, outer.value.clone(), Some(disk));
                 for nested in &executor.nested {
                     let id = format!("{}.{}", outer.value, nested.name);
                     let container_id = ContainerId {
                         value: nested.name.clone(),
                         parent: Some(Box::new(outer.clone())),
                     };
-                    ask(container_id, Some(nested.pid), id);
+                    ask(container_id, Some(nested.pid), id, None);
                 }
             }
         }
         ctx.spawn(async move {
             let mut records = Vec::with_capacity(asked.len());
             for (record, usage) in asked {
-                let statistics = usage.await;
+                let (measured, known) = (usage.await, record.statistics.unwrap_or_default());
+                let statistics = measured.map(|measured| ResourceStatistics {
+                    disk_limit_bytes: known.disk_limit_bytes,
+                    disk_used_bytes: known.disk_used_bytes,
+                    disk_statistics: known.disk_statistics,
+                    ..measured
+                });
                 records.push(ContainerUsageRecord {
                     statistics,
                     ..record

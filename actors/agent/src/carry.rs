@@ -176,6 +176,7 @@ impl NodeActor {
                 purpose,
                 containers,
             } => self.measure(purpose, containers, ctx),
+            Effect::WeighDisks { directories } => self.weigh_disks(directories, ctx),
             Effect::Recover { container_id } => self.recover(container_id, ctx),
             Effect::Signal {
                 container_id,

@@ -7,7 +7,12 @@ use tepui_protocol::{
     v1::{AgentInfo, agent_info},
 };
 
-use crate::{controllers::QosController, estimators::ResourceEstimator};
+use crate::{
+    compatibility::{Reconfiguration, Recovery},
+    controllers::QosController,
+    disk::DiskWatch,
+    estimators::ResourceEstimator,
+};
 
 /// The settings of one agent. Durations' defaults are Mesos'.
 #[derive(Debug, Clone)]
@@ -51,6 +56,10 @@ pub struct NodeConfig {
     pub oversubscribed_resources_interval: Duration,
     /// Between two questions to the controller, at least.
     pub qos_correction_interval_min: Duration,
+    pub recovery: Recovery,
+    pub reconfiguration: Reconfiguration,
+    /// `None`: nobody looks what containers hold.
+    pub disk_watch: Option<DiskWatch>,
     pub max_completed_frameworks: usize,
     pub max_completed_executors_per_framework: usize,
     pub max_completed_tasks_per_executor: usize,
@@ -85,6 +94,9 @@ impl NodeConfig {
             controller: None,
             oversubscribed_resources_interval: Duration::from_secs(15),
             qos_correction_interval_min: Duration::ZERO,
+            recovery: Recovery::default(),
+            reconfiguration: Reconfiguration::default(),
+            disk_watch: None,
             max_completed_frameworks: 50,
             max_completed_executors_per_framework: 150,
             max_completed_tasks_per_executor: 200,

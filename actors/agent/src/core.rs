@@ -6,6 +6,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
+    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
@@ -59,6 +60,8 @@ pub struct NodeCore {
     pub(crate) total: Resources,
     pub(crate) operations: Operations,
     pub(crate) oversubscription: Oversubscription,
+    /// By directory, as found at the last look.
+    pub(crate) disk_used: BTreeMap<PathBuf, u64>,
     pub(crate) drain: Option<Draining>,
     /// Containers that have not ended.
     pub(crate) containers: BTreeMap<String, ExecutorKey>,
@@ -96,6 +99,8 @@ pub(crate) enum Timer {
     Probe(String, ProbeKind),
     /// The next look at what can be lent, or must be given back.
     Measure(Purpose),
+    /// The next look at what containers hold.
+    Disks,
 }
 
 /// One input's worth of effects.
@@ -143,6 +148,7 @@ impl NodeCore {
             total: Resources::from_proto_unchecked(&config.info.resources),
             operations: Operations::default(),
             oversubscription: Oversubscription::default(),
+            disk_used: BTreeMap::new(),
             drain: None,
             containers: BTreeMap::new(),
             children: BTreeMap::new(),
@@ -283,6 +289,7 @@ impl NodeCore {
                 self.executor_stream_lost(&key, stream_id);
             }
             Input::Measured { purpose, measured } => self.measured(turn, purpose, measured),
+            Input::DisksWeighed(used) => self.disks_weighed(turn, used),
             Input::End { leave } => self.end(turn, leave),
             Input::Woke => self.woke(turn),
         }
@@ -381,6 +388,7 @@ impl NodeCore {
                 Timer::Executor(container_id) => self.executor_overdue(turn, &container_id, at),
                 Timer::Probe(container_id, kind) => self.probe_due(turn, &container_id, kind, at),
                 Timer::Measure(purpose) => self.measure(turn, purpose),
+                Timer::Disks => self.watch_disks(turn),
                 Timer::Kill(id) if self.children.contains_key(&id) => {
                     self.child_kill_overdue(turn, &id, at);
                 }

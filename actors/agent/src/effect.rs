@@ -107,6 +107,8 @@ pub enum Input {
         purpose: Purpose,
         measured: Measured,
     },
+    /// The answer to [`Effect::WeighDisks`]: bytes by directory, as far as they could be looked at.
+    DisksWeighed(BTreeMap<PathBuf, u64>),
     /// [`crate::core::NodeCore::refusal`] had nothing against it.
     ExecutorSubscribed {
         framework_id: FrameworkId,
@@ -272,6 +274,10 @@ pub enum Effect {
     Measure {
         purpose: Purpose,
         containers: Vec<String>,
+    },
+    /// Look how much these directories hold; answered by [`Input::DisksWeighed`].
+    WeighDisks {
+        directories: Vec<PathBuf>,
     },
     Signal {
         container_id: String,

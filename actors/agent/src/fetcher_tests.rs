@@ -317,3 +317,66 @@ async fn root_fetches_with_no_more_rights_than_the_user_of_the_task_has() {
     // The rights of one thread were changed, not the agent's.
     assert_eq!(fs::read_to_string(&secret).unwrap(), "root's own");
 }
+
+/// Made by the shell, in `from`.
+fn made(from: &Path, command: &str) {
+    let mut shell = Command::new("sh");
+    shell.current_dir(from).args(["-c", command]);
+    assert!(shell.status().unwrap().success(), "{command}");
+}
+
+#[tokio::test]
+async fn one_file_may_be_fetched_several_times_and_one_that_is_not_there_is_named() {
+    let (outside, sandbox) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let source = outside.path().join("data");
+    fs::write(&source, "data").unwrap();
+    let named = |name: &str| Uri {
+        output_file: Some(name.to_owned()),
+        cache: Some(true),
+        ..uri(source.display().to_string())
+    };
+    let fetcher = Fetcher::default();
+    let uris = ["one", "two", "three"].map(named);
+    fetcher.fetch(&uris, sandbox.path(), None).await.unwrap();
+    for name in ["one", "two", "three"] {
+        let found = fs::read_to_string(sandbox.path().join(name)).unwrap();
+        assert_eq!(found, "data", "{name}");
+    }
+    let missing = outside.path().join("missing").display().to_string();
+    let asked = [uri(missing.clone())];
+    let error = fetcher.fetch(&asked, sandbox.path(), None).await;
+    assert!(error.unwrap_err().starts_with(&missing));
+}
+
+#[tokio::test]
+async fn what_is_neither_executable_nor_to_be_unpacked_stays_as_it_is() {
+    let (outside, sandbox) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    made(
+        outside.path(),
+        "echo hello > inner && tar -cf plain.tar inner && tar -cf named.tar.gz inner && rm inner",
+    );
+    let of = |name: &str| uri(outside.path().join(name).display().to_string());
+    let kept = Uri {
+        executable: Some(false),
+        extract: Some(false),
+        ..of("plain.tar")
+    };
+    let run = Uri {
+        executable: Some(true),
+        extract: Some(false),
+        output_file: Some("run".to_owned()),
+        ..of("plain.tar")
+    };
+    let fetcher = Fetcher::default();
+    let asked = [kept, run];
+    fetcher.fetch(&asked, sandbox.path(), None).await.unwrap();
+    let at = |name: &str| sandbox.path().join(name);
+    assert_eq!(mode(&at("plain.tar")) & 0o111, 0);
+    assert_eq!(mode(&at("run")) & 0o111, 0o111);
+    assert!(!at("inner").exists());
+    // Its name says that it is compressed, and it is not.
+    let asked = [of("named.tar.gz")];
+    fetcher.fetch(&asked, sandbox.path(), None).await.unwrap();
+    assert_eq!(fs::read_to_string(at("inner")).unwrap(), "hello\n");
+    assert!(at("named.tar.gz").exists());
+}

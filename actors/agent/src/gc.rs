@@ -7,19 +7,19 @@
 use std::{
     collections::BTreeSet,
     fs, io,
-    os::unix::fs::MetadataExt,
+    os::{fd::OwnedFd, unix::fs::MetadataExt},
     path::{Path, PathBuf},
     time::{Duration, SystemTime},
 };
 
-/// How long a sandbox is kept where there is room (Mesos: 1 week).
-pub const DELAY: Duration = Duration::from_hours(7 * 24);
-/// The part of the disk that is to stay free (Mesos: 0.1).
-pub const HEADROOM: f64 = 0.1;
-/// Between two sweeps (Mesos: `--disk_watch_interval`, 1 minute).
-pub const INTERVAL: Duration = Duration::from_mins(1);
-/// None is removed younger than this: its container may be about to start.
+use rustix::fs::{CWD, Dir, Mode, OFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
+
+/// However full the disk is, none is removed younger than this, unless [`Policy::delay`] is shorter.
 const YOUNGEST: Duration = Duration::from_mins(2);
+/// Below this an age means nothing: the kernel's clock of files lags behind by some milliseconds.
+const FINEST: Duration = Duration::from_secs(1);
+/// Beneath a sandbox, and beneath the work directory, those of containers that clients of the API asked for.
+const WITHIN: &str = "containers";
 /// Names on the way from the work directory to the sandboxes of one executor.
 const BELOW: [&str; 4] = ["slaves", "frameworks", "executors", "runs"];
 const LATEST: &str = "latest";
@@ -32,10 +32,45 @@ pub struct Swept {
     pub failed: usize,
 }
 
+/// What is removed when, with Mesos' defaults.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Policy {
+    /// How long a sandbox is kept where there is room (`--gc_delay`).
+    pub delay: Duration,
+    /// The part of the disk that is to stay free, 0 to 1 (`--gc_disk_headroom`).
+    pub headroom: f64,
+    /// Between two sweeps (`--disk_watch_interval`).
+    pub interval: Duration,
+    /// Whether sandboxes of containers within others, and of those that stand alone, are removed too
+    /// (`--gc_non_executor_container_sandboxes`).
+    pub within: bool,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            delay: Duration::from_hours(7 * 24),
+            headroom: 0.1,
+            interval: Duration::from_mins(1),
+            within: false,
+        }
+    }
+}
+
+impl Policy {
+    /// The age that sandboxes may reach while so much of the disk (0 to 1) is used.
+    pub fn allowed_age(&self, used: f64) -> Duration {
+        let room = (1.0 - self.headroom - used).clamp(0.0, 1.0);
+        let youngest = self.delay.clamp(FINEST, YOUNGEST);
+        self.delay.mul_f64(room).max(youngest)
+    }
+}
+
 /// How old sandboxes may be, and when.
 #[derive(Debug, Clone, Copy)]
 pub struct Look {
     pub allowed: Duration,
+    /// Not later than the moment at which it was asked what is alive: what came into being since is young.
     pub now: SystemTime,
     /// When a directory was changed last: [`last_change`].
     pub changed: fn(&fs::Metadata) -> Option<SystemTime>,
@@ -44,23 +79,21 @@ pub struct Look {
 /// By the kernel's own time of it: the time of modification is the task's to set, and archives set it when they are
 /// unpacked.
 pub fn last_change(directory: &fs::Metadata) -> Option<SystemTime> {
-    let since = Duration::from_secs(u64::try_from(directory.ctime()).ok()?);
-    SystemTime::UNIX_EPOCH.checked_add(since)
+    let secs = u64::try_from(directory.ctime()).ok()?;
+    let nanos = u32::try_from(directory.ctime_nsec()).ok()?;
+    SystemTime::UNIX_EPOCH.checked_add(Duration::new(secs, nanos))
 }
 
 impl Look {
     fn is_older(&self, path: &Path, than: Duration) -> bool {
-        let found = fs::symlink_metadata(path).ok();
-        let at = found.and_then(|it| (self.changed)(&it));
+        fs::symlink_metadata(path).is_ok_and(|found| self.was_changed_before(&found, than))
+    }
+
+    fn was_changed_before(&self, found: &fs::Metadata, than: Duration) -> bool {
+        let at = (self.changed)(found);
         // One from the future is young.
         at.is_some_and(|at| self.now.duration_since(at).is_ok_and(|age| age > than))
     }
-}
-
-/// The age that sandboxes may reach while so much of the disk (0 to 1) is used.
-pub fn allowed_age(used: f64) -> Duration {
-    let room = (1.0 - HEADROOM - used).clamp(0.0, 1.0);
-    DELAY.mul_f64(room).max(YOUNGEST)
 }
 
 /// The part of the file system of `path` that is used, 0 to 1.
@@ -84,7 +117,7 @@ pub fn sweep(work_dir: &Path, live: &BTreeSet<PathBuf>, look: &Look) -> Swept {
             for executor in directories(&framework.join(BELOW[2])) {
                 let runs = executor.join(BELOW[3]);
                 // A sandbox made ahead may be an old directory that has just got its name: that made this one young.
-                let settled = look.is_older(&runs, YOUNGEST);
+                let settled = look.is_older(&runs, allowed.min(YOUNGEST));
                 for run in directories(&runs) {
                     if live.contains(&run) {
                         touch(&run, now);
@@ -100,6 +133,47 @@ pub fn sweep(work_dir: &Path, live: &BTreeSet<PathBuf>, look: &Look) -> Swept {
         remove_empty(&[&agent.join(BELOW[1]), &agent], look);
     }
     swept
+}
+
+/// The names of sandboxes in `containers` of `root` that are not `live` and older than allowed. Those that are live
+/// become young. Tasks can write there, so no name is followed.
+pub fn leftovers(root: &Path, live: &BTreeSet<PathBuf>, look: &Look) -> Vec<String> {
+    let parent = root.join(WITHIN);
+    let found = directory_at(CWD, root).and_then(|root| directory_at(&root, Path::new(WITHIN)));
+    let Ok(containers) = found else {
+        return Vec::new();
+    };
+    let entries = Dir::read_from(&containers).into_iter().flatten().flatten();
+    let names = entries.filter_map(|it| it.file_name().to_str().ok().map(str::to_owned));
+    let names = names.filter(|name| name != "." && name != "..");
+    let is_left = |name: &String| {
+        let Ok(directory) = directory_at(&containers, Path::new(name)) else {
+            return false;
+        };
+        if live.contains(&parent.join(name)) {
+            make_young(&directory);
+            return false;
+        }
+        let found = fs::File::from(directory).metadata();
+        found.is_ok_and(|found| look.was_changed_before(&found, look.allowed))
+    };
+    names.filter(is_left).collect()
+}
+
+fn directory_at(at: impl std::os::fd::AsFd, path: &Path) -> rustix::io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::openat(at, path, flags, Mode::empty())
+}
+
+/// Leaves the time of its last use as it is.
+fn make_young(directory: &OwnedFd) {
+    let at = |tv_nsec| Timespec { tv_sec: 0, tv_nsec };
+    let times = Timestamps {
+        last_access: at(UTIME_OMIT),
+        last_modification: at(UTIME_NOW),
+    };
+    // Only an agent without the rights of its tasks may not; then it cannot remove it either.
+    let _ = rustix::fs::futimens(directory, &times);
 }
 
 /// The directories in one, links left out.

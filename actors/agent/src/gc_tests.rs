@@ -40,11 +40,62 @@ fn no_task_makes_its_sandbox_older_or_younger() {
 
 #[test]
 fn the_age_shrinks_as_the_disk_fills() {
-    assert_eq!(allowed_age(0.0), DELAY.mul_f64(0.9));
-    assert_eq!(allowed_age(0.4), DELAY.mul_f64(0.5));
+    let policy = Policy::default();
+    assert_eq!(policy.allowed_age(0.0), HOUR.mul_f64(7.0 * 24.0 * 0.9));
+    assert_eq!(policy.allowed_age(0.4), HOUR * 7 * 12);
     for full in [0.9, 0.95, 1.0, 2.0] {
-        assert_eq!(allowed_age(full), YOUNGEST);
+        assert_eq!(policy.allowed_age(full), YOUNGEST);
     }
+}
+
+#[test]
+fn a_delay_shorter_than_the_least_age_is_taken_at_its_word() {
+    let policy = |delay| Policy {
+        delay,
+        headroom: 0.0,
+        ..Policy::default()
+    };
+    let half = Duration::from_secs(30);
+    assert_eq!(policy(half).allowed_age(0.9), half);
+    assert_eq!(policy(Duration::ZERO).allowed_age(0.0), FINEST);
+}
+
+#[test]
+fn what_is_within_others_is_left_when_it_is_old_and_not_in_use() {
+    let work = tempfile::tempdir().unwrap();
+    let root = run(work.path(), "pod", "c1");
+    let within = ["old", "young", "live"].map(|name| root.join(WITHIN).join(name));
+    for path in &within {
+        fs::create_dir_all(path).unwrap();
+    }
+    let outside = tempfile::tempdir().unwrap();
+    symlink(outside.path(), root.join(WITHIN).join("link")).unwrap();
+    fs::write(root.join(WITHIN).join("file"), "a task's own").unwrap();
+    age(&within[0], HOUR * 3);
+    age(&within[2], HOUR * 3);
+    let live = BTreeSet::from([within[2].clone()]);
+    let look_now = || look(HOUR, SystemTime::now());
+    assert_eq!(leftovers(&root, &live, &look_now()), ["old"]);
+    // It has ended a moment ago.
+    assert_eq!(leftovers(&root, &BTreeSet::new(), &look_now()), ["old"]);
+    // Where a task put a link instead, nobody looks.
+    let moved = root.join("moved");
+    fs::rename(root.join(WITHIN), &moved).unwrap();
+    symlink(&moved, root.join(WITHIN)).unwrap();
+    assert!(leftovers(&root, &live, &look_now()).is_empty());
+    assert!(leftovers(outside.path(), &live, &look_now()).is_empty());
+}
+
+#[test]
+fn what_came_after_the_question_is_young() {
+    let work = tempfile::tempdir().unwrap();
+    let asked = SystemTime::now() - HOUR;
+    let new = run(work.path(), "e", "c1");
+    age(&new, HOUR / 2);
+    age(new.parent().unwrap(), HOUR / 2);
+    let swept = sweep(work.path(), &BTreeSet::new(), &look(FINEST, asked));
+    assert_eq!(swept, Swept::default());
+    assert!(new.exists());
 }
 
 #[test]

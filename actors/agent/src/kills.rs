@@ -25,6 +25,40 @@ pub(crate) const DEFAULT_KILL_GRACE: Duration = Duration::from_secs(3);
 const SHUTDOWN_RESERVE: Duration = Duration::from_secs(2);
 
 impl NodeCore {
+    /// Kills an executor with its tasks, which end with `verdict`. Says whether there was something to kill.
+    pub(crate) fn end_with(
+        &mut self,
+        turn: &mut Turn<'_>,
+        key: &ExecutorKey,
+        verdict: &Verdict,
+    ) -> bool {
+        if self.phase == NodePhase::Terminating {
+            return false;
+        }
+        let Some(executor) = self.executor_mut(key).filter(|executor| {
+            let phases = [ExecutorPhase::Registering, ExecutorPhase::Running];
+            phases.contains(&executor.phase)
+        }) else {
+            return false;
+        };
+        executor.phase = ExecutorPhase::Terminating;
+        // Tasks within it end each with a container of their own, before it or with it.
+        let entries = executor.tasks.values_mut();
+        let mut containers = Vec::new();
+        for child in entries.filter_map(|entry| entry.child.as_mut()) {
+            child.verdict = Some(verdict.clone());
+            containers.push(child.container_id.clone());
+        }
+        executor.verdict = Some(verdict.clone());
+        let outer = executor.container_id.clone();
+        containers.retain(|container_id| self.children.contains_key(container_id));
+        containers.push(outer);
+        let destroys = containers.into_iter();
+        turn.out
+            .extend(destroys.map(|container_id| Effect::Destroy { container_id }));
+        true
+    }
+
     pub(crate) fn kill_task(&mut self, turn: &mut Turn<'_>, order: &node::KillTask) {
         let Some(framework) = self.frameworks.get(&order.framework_id.value) else {
             return;

@@ -10,11 +10,13 @@ mod authorization;
 mod carry;
 pub mod checks;
 mod command_executor;
+pub mod compatibility;
 pub mod config;
 mod confinement;
 pub mod controllers;
 pub mod core;
 pub mod detect;
+pub mod disk;
 mod drain;
 #[cfg(feature = "checkpoint")]
 pub mod durable;

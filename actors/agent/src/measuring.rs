@@ -1,6 +1,6 @@
-//! Looking at the machine for estimator and controller: what each container uses, and the load. Decides nothing.
+//! Looking at the machine: what each container uses and holds, and the load. Decides nothing.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use tepui_kit::Context;
 
@@ -36,6 +36,13 @@ impl NodeActor {
         });
         ctx.then(measured, move |actor, measured, ctx| {
             actor.input(Input::Measured { purpose, measured }, ctx);
+        });
+    }
+
+    pub(crate) fn weigh_disks(&self, directories: Vec<PathBuf>, ctx: &mut Context<Self>) {
+        let weighed = self.runtime.disk_use(directories);
+        ctx.then(weighed, |actor, used, ctx| {
+            actor.input(Input::DisksWeighed(used), ctx);
         });
     }
 }

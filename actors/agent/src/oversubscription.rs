@@ -156,31 +156,9 @@ impl NodeCore {
             return;
         };
         let verdict = preempted(framework);
-        if self.phase == NodePhase::Terminating {
-            return;
+        if self.end_with(turn, key, &verdict) {
+            self.oversubscription.preempted += 1;
         }
-        let Some(executor) = self.executor_mut(key).filter(|executor| {
-            let phases = [ExecutorPhase::Registering, ExecutorPhase::Running];
-            phases.contains(&executor.phase)
-        }) else {
-            return;
-        };
-        executor.phase = ExecutorPhase::Terminating;
-        // Tasks within it end each with a container of their own, before it or with it.
-        let entries = executor.tasks.values_mut();
-        let mut containers = Vec::new();
-        for child in entries.filter_map(|entry| entry.child.as_mut()) {
-            child.verdict = Some(verdict.clone());
-            containers.push(child.container_id.clone());
-        }
-        executor.verdict = Some(verdict);
-        let outer = executor.container_id.clone();
-        containers.retain(|container_id| self.children.contains_key(container_id));
-        containers.push(outer);
-        self.oversubscription.preempted += 1;
-        let destroys = containers.into_iter();
-        turn.out
-            .extend(destroys.map(|container_id| Effect::Destroy { container_id }));
     }
 }
 

@@ -6,11 +6,11 @@ use std::{sync::Arc, time::Duration};
 use tepui_messages::agent::{ExecutorPhase, NodePhase};
 use tepui_protocol::{
     durations::duration_text,
-    v1::{AgentInfo, ExecutorInfo, TaskState, task_status::Reason},
-    values::same_attributes,
+    v1::{ExecutorInfo, TaskState, task_status::Reason},
 };
 
 use crate::{
+    compatibility::{self, Recovery},
     core::{NodeCore, Timer, Turn},
     effect::{
         Effect, Ending, ExecutorKey, Fate, Keep, KeptContainer, KeptTask, Remembered, TaskKey,
@@ -40,7 +40,11 @@ impl NodeCore {
             return self.finish_recovery(turn);
         };
         let rebooted = boot_id != self.config.boot_id;
-        if let Some(what) = difference(&info, &self.config.info) {
+        let policy = self.config.reconfiguration;
+        let problem = compatibility::problem(policy, &info, &self.config.info);
+        // What is to be cleaned up may be of any kind.
+        let cleans_up = self.config.recovery == Recovery::Cleanup;
+        if let Some(problem) = problem.filter(|_| !cleans_up) {
             if rebooted {
                 turn.keep_synced(Keep::ForgetAgent);
                 self.give_up_guests(turn, remembered.guests);
@@ -53,13 +57,14 @@ impl NodeCore {
                 return self.finish_recovery(turn);
             }
             let text = format!(
-                "the agent's {what} changed since it was registered, and its tasks may still run; restart it \
-                 with the old settings, or with another work directory to make it a new agent"
+                "{problem} since it was registered, and its tasks may still run; restart it with the old settings, \
+                 with --recover=cleanup to end them, or with another work directory to make it a new agent"
             );
             return self.exit(turn, Ending::Refused(text));
         }
+        let is_changed = !compatibility::is_same(&info, &self.config.info);
         Arc::make_mut(&mut self.info).id = info.id;
-        if rebooted {
+        if rebooted || is_changed {
             turn.keep_synced(Keep::Agent(Arc::clone(&self.info)));
         }
         for operation in remembered.operations {
@@ -380,30 +385,19 @@ impl NodeCore {
         if self.phase != NodePhase::Recovering || !self.recovering.is_empty() {
             return;
         }
+        if self.config.recovery == Recovery::Cleanup {
+            self.window_open = false;
+            return self.shut_down(turn, Ending::Asked);
+        }
         if self.window_open && self.absent_executors().next().is_some() {
             return;
         }
         self.window_open = false;
         self.phase = NodePhase::Disconnected;
         self.begin_oversubscription(turn);
+        self.watch_disks(turn);
         self.register(turn);
     }
-}
-
-/// What differs between two descriptions of an agent, apart from its id (Mesos' policy `equal`).
-fn difference(before: &AgentInfo, now: &AgentInfo) -> Option<&'static str> {
-    let parts = [
-        ("hostname", before.hostname == now.hostname),
-        ("port", before.port == now.port),
-        ("resources", before.resources == now.resources),
-        (
-            "attributes",
-            same_attributes(&before.attributes, &now.attributes),
-        ),
-        ("domain", before.domain == now.domain),
-    ];
-    let (name, _) = parts.into_iter().find(|(_, same)| !same)?;
-    Some(name)
 }
 
 /// Whether the agent made this executor for a task with a command.

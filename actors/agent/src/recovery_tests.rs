@@ -1,5 +1,6 @@
 use tepui_messages::agent::NodePhase;
 
+use crate::compatibility::{Reconfiguration, Recovery};
 use crate::testing::{
     TaskState::{TaskFailed, TaskFinished, TaskKilled, TaskRunning, TaskStarting},
     *,
@@ -172,4 +173,86 @@ fn attributes_in_another_order_are_the_same_agent() {
     };
     assert_eq!(ending("for:y;rack:a;for:x"), NodePhase::Disconnected);
     assert_ne!(ending("for:y;rack:a"), NodePhase::Disconnected);
+}
+
+/// A later life on what `node` kept, told these things.
+fn again(node: &Node, told: impl FnOnce(&mut NodeConfig)) -> Node {
+    let mut again = Node::blank();
+    let mut config = config();
+    config.seed = [11, 13];
+    told(&mut config);
+    again.core = NodeCore::new(config);
+    again.kept = node.kept.clone();
+    let kept = node.kept.clone();
+    again.on(Input::Recovered(Box::new(Remembered {
+        agent: kept.agent.map(|info| (info, "boot".to_owned())),
+        frameworks: kept.frameworks.into_values().collect(),
+        containers: kept.containers.into_values().collect(),
+        tasks: kept.tasks.into_values().collect(),
+        streams: kept.streams,
+        ..Remembered::default()
+    })));
+    again
+}
+
+#[test]
+fn an_agent_that_cleans_up_kills_what_runs_and_ends() {
+    let mut node = Node::running();
+    node.run(task("t"));
+    let container_id = node.start();
+    let mut again = again(&node, |config| {
+        config.recovery = Recovery::Cleanup;
+        // It may be another agent altogether.
+        config.info.hostname = "elsewhere".to_owned();
+    });
+    again.on(Input::ContainerRecovered {
+        container_id: container_id.clone(),
+        fate: Fate::Running {
+            shim: mark(),
+            pid: 7,
+        },
+    });
+    let registers = |effect: &Effect| matches!(effect, Effect::Register { .. });
+    assert!(!again.said.iter().any(registers));
+    again.sleep(Duration::from_mins(1));
+    let destroys = |effect: &Effect| matches!(effect, Effect::Destroy { container_id: it } if *it == container_id);
+    assert!(again.said.iter().any(destroys));
+    again.exit(&container_id, 9);
+    let ends = |effect: &Effect| *effect == Effect::Exit(Ending::Asked);
+    assert!(again.said.iter().any(ends));
+    assert!(again.kept.agent.is_none(), "its next start is a new agent");
+}
+
+#[test]
+fn one_that_has_nothing_to_clean_up_ends_at_once() {
+    let mut node = Node::blank();
+    let mut config = config();
+    config.recovery = Recovery::Cleanup;
+    node.core = NodeCore::new(config);
+    node.on(Input::Recovered(Box::default()));
+    assert!(node.said.contains(&Effect::Exit(Ending::Asked)));
+}
+
+#[test]
+fn an_agent_that_has_more_than_before_stays_the_same_where_that_is_permitted() {
+    let node = Node::running();
+    let id = node.kept.agent.as_ref().expect("registered").id.clone();
+    let more = |policy| {
+        again(&node, |config| {
+            config.reconfiguration = policy;
+            config.info.resources = vec![scalar("cpus", 8.0)];
+        })
+    };
+    let refused = more(Reconfiguration::Equal);
+    assert!(
+        refused
+            .said
+            .iter()
+            .any(|it| matches!(it, Effect::Exit(Ending::Refused(text))
+        if text.starts_with("the agent's resources changed since it was registered")))
+    );
+    let taken = more(Reconfiguration::Additive);
+    assert_eq!(taken.core.phase, NodePhase::Disconnected);
+    let kept = taken.kept.agent.expect("kept");
+    assert_eq!((kept.id, kept.resources), (id, vec![scalar("cpus", 8.0)]));
 }

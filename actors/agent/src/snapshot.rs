@@ -1,6 +1,6 @@
 //! The agent's state for those who ask: shared parts, put together on demand.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use tepui_messages::agent::{ExecutorState, FrameworkState, NestedState, NodeState};
 use tepui_protocol::v1::{ContainerId, Task};
@@ -30,9 +30,21 @@ impl NodeCore {
                 .collect(),
             draining: self.drain,
             guests: self.running_guests(),
+            inner_sandboxes: self.inner_sandboxes(),
             frameworks: live.collect(),
             completed_frameworks: completed.collect(),
         }
+    }
+
+    fn inner_sandboxes(&self) -> Vec<PathBuf> {
+        let children = self.children.iter().filter_map(|(container_id, (key, _))| {
+            let (_, name) = container_id.rsplit_once('.')?;
+            Some(self.executor(key)?.sandbox.join("containers").join(name))
+        });
+        let guests = self.guests.values().filter(|guest| guest.end.is_none());
+        children
+            .chain(guests.filter_map(|guest| guest.sandbox.clone()))
+            .collect()
     }
 }
 

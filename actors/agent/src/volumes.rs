@@ -14,7 +14,7 @@ use tepui_protocol::{
 use crate::unsupported::names_directory;
 
 /// The directory of a volume; `None` for what is no volume of the agent's own, or has an id that names no directory.
-fn directory(work_dir: &Path, entry: &Entry) -> Option<VolumeDirectory> {
+pub(crate) fn directory(work_dir: &Path, entry: &Entry) -> Option<VolumeDirectory> {
     let id = entry.persistence_id()?;
     // A role has no blank, and so no other role has this name.
     let role = entry.reservation_role()?.replace('/', " ");

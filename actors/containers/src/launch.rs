@@ -4,6 +4,7 @@ use crate::cgroups::ContainerCgroup;
 use crate::limits::Limits;
 use crate::namespaces::Namespaces;
 use crate::process::ProcessId;
+use crate::rotation::Rotation;
 use crate::spec::{Capabilities, Credentials, Mount, Rlimit, Root, ShimSpec, View, is_plain_name};
 use crate::switchboard::Switchboard;
 use std::collections::BTreeMap;
@@ -57,6 +58,8 @@ pub struct LaunchSpec {
     pub mounts: Vec<Mount>,
     /// Keeps the standard streams for clients: a terminal, or a session. `None`: they are files.
     pub switchboard: Option<Switchboard>,
+    /// Bounds the files; `None`: they grow with what the command says.
+    pub rotation: Option<Rotation>,
     /// A process, usually another container's command, whose mounts the command sees as its own.
     pub enter: Option<ProcessId>,
     /// As `images::Roots::make` gives it, with the place of the sandbox. It needs root.
@@ -94,6 +97,7 @@ impl LaunchSpec {
             capabilities: None,
             mounts: Vec::new(),
             switchboard: None,
+            rotation: None,
             enter: None,
             root: None,
             view: None,
@@ -183,6 +187,7 @@ impl LaunchSpec {
             capabilities: self.capabilities,
             mounts: self.mounts.clone(),
             switchboard: self.switchboard,
+            rotation: self.rotation,
             enter: self.enter,
             root: self.root.clone(),
             view: self.view.clone(),

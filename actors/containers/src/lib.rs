@@ -18,7 +18,8 @@
 //! An agent that was dead meanwhile reads the same record through `Launcher::recover`; nothing is held in memory.
 //!
 //! A container with a terminal, and a session, have their standard streams kept by their shim (`switchboard`), which also
-//! outlives the agent; all others write to files, and their shims see none of it.
+//! outlives the agent; so are those of one whose output is bounded (`rotation`). All others write to files, and their shims
+//! see none of it.
 //!
 //! A few shims are brought up ahead of their orders; one that gets none ends with the agent.
 //!
@@ -28,6 +29,7 @@ pub mod limits;
 pub mod namespaces;
 pub mod process;
 pub mod record;
+pub mod rotation;
 pub mod spec;
 pub mod switchboard;
 pub mod tree;
@@ -38,6 +40,8 @@ pub mod attach;
 mod beneath;
 #[cfg(feature = "launcher")]
 pub mod cgroups;
+#[cfg(feature = "launcher")]
+pub mod disk;
 #[cfg(feature = "launcher")]
 mod error;
 #[cfg(feature = "launcher")]

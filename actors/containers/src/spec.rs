@@ -10,6 +10,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
+use crate::rotation::Rotation;
 use crate::switchboard::Switchboard;
 
 mod values;
@@ -165,6 +166,8 @@ pub struct ShimSpec {
     pub mounts: Vec<Mount>,
     /// `None`: standard output and error are the files, and there is no input.
     pub switchboard: Option<Switchboard>,
+    /// Bounds the files; `None`: they grow with what the command says.
+    pub rotation: Option<Rotation>,
     /// The process whose mounts the command sees as its own.
     pub enter: Option<ProcessId>,
     /// `None`: it sees the machine's.
@@ -230,6 +233,7 @@ mod tag {
     pub(super) const VIEW: u8 = 19;
     pub(super) const NAMESPACES: u8 = 30;
     pub(super) const SECCOMP: u8 = 31;
+    pub(super) const ROTATION: u8 = 32;
 }
 
 /// The spec as bytes for the shim's standard input.
@@ -292,6 +296,9 @@ pub fn encode(spec: &ShimSpec) -> Vec<u8> {
     }
     if let Some(switchboard) = &spec.switchboard {
         field(&mut out, tag::SWITCHBOARD, &switchboard.to_bytes());
+    }
+    if let Some(rotation) = spec.rotation {
+        field(&mut out, tag::ROTATION, &rotation.to_bytes());
     }
     if let Some(process) = spec.enter {
         let pid = process.pid.to_le_bytes();
@@ -412,6 +419,10 @@ fn set_field(spec: &mut ShimSpec, tag: u8, value: &[u8]) -> Result<(), SpecError
         tag::SWITCHBOARD => {
             let switchboard = Switchboard::from_bytes(value);
             spec.switchboard = Some(switchboard.ok_or(SpecError::BadField(tag))?);
+        }
+        tag::ROTATION => {
+            let rotation = Rotation::from_bytes(value);
+            spec.rotation = Some(rotation.ok_or(SpecError::BadField(tag))?);
         }
         tag::ENTER => spec.enter = Some(process(value).ok_or(SpecError::BadField(tag))?),
         tag::ROOT => spec.root = Some(root(value).ok_or(SpecError::BadField(tag))?),

@@ -1,4 +1,5 @@
 use super::*;
+use crate::rotation::Bound;
 use crate::switchboard::{Terminal, WindowSize};
 use proptest::prelude::*;
 
@@ -46,6 +47,16 @@ fn sample() -> ShimSpec {
                 }),
             }),
             is_session: true,
+        }),
+        rotation: Some(Rotation {
+            stdout: Bound {
+                max_bytes: 1 << 33,
+                kept: 1,
+            },
+            stderr: Bound {
+                max_bytes: 1,
+                kept: 0,
+            },
         }),
         enter: Some(ProcessId {
             pid: 7,
@@ -203,4 +214,16 @@ proptest! {
         let good = encode(&sample());
         let _ = decode(&good[..cut.min(good.len())]);
     }
+}
+
+#[test]
+fn a_bound_of_nothing_is_refused() {
+    let mut spec = sample();
+    if let Some(rotation) = &mut spec.rotation {
+        rotation.stderr.max_bytes = 0;
+    }
+    assert_eq!(
+        decode(&encode(&spec)),
+        Err(SpecError::BadField(tag::ROTATION))
+    );
 }

@@ -231,6 +231,8 @@ pub struct NodeState {
     pub draining: Option<Draining>,
     /// Running containers that [`LaunchGuest`] made: `outer.inner`, and the process of the command.
     pub guests: Vec<(String, u32)>,
+    /// Sandboxes within others, and of containers that stand alone, whose containers have not ended.
+    pub inner_sandboxes: Vec<PathBuf>,
     pub frameworks: Vec<FrameworkState>,
     pub completed_frameworks: Vec<FrameworkState>,
 }

@@ -3,7 +3,7 @@
 //! The agent decides when; the launcher knows how. Every answer is a future that never blocks the caller's
 //! thread, and none is needed for a container that the agent has forgotten.
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use futures_util::future::BoxFuture;
 use tepui_protocol::v1::{Resource, ResourceStatistics, r_limit_info::RLimit, task_status::Reason};
@@ -416,6 +416,12 @@ pub trait ContainerRuntime: Send + Sync {
 
     /// What the container uses now; `None` if it is gone.
     fn usage(&self, container_id: String) -> BoxFuture<'static, Option<ResourceStatistics>>;
+
+    /// How many bytes the files in these directories take, as `du` counts them: no link is followed. Those that cannot
+    /// be looked at are left out. It may take its time. Unless implemented, nothing is known.
+    fn disk_use(&self, _directories: Vec<PathBuf>) -> BoxFuture<'static, BTreeMap<PathBuf, u64>> {
+        Box::pin(async { BTreeMap::new() })
+    }
 
     /// The exit was recorded: the launcher may remove its own records. Not the sandbox.
     fn forget(&self, container_id: String) -> BoxFuture<'static, ()>;

@@ -59,6 +59,7 @@ impl Idle {
             master: Some(Arc::new(master)),
             registered_at: None,
             guests: Vec::new(),
+            inner_sandboxes: Vec::new(),
             frameworks: Vec::new(),
             completed_frameworks: Vec::new(),
         };
@@ -168,6 +169,9 @@ pub(super) fn secured(security: Security) -> Api {
         security: security.clone(),
         images: Default::default(),
         isolation: Default::default(),
+        sandboxes: Default::default(),
+        recovery: Default::default(),
+        reconfiguration: Default::default(),
         log_file: Some("/nowhere/log/tepui-agent.log".into()),
         verbosity: Default::default(),
     };

@@ -7,11 +7,13 @@ mod doubt;
 mod http;
 mod isolation;
 mod leader;
+mod logger;
 mod node;
 mod notice;
 mod numbers;
 mod provisioner;
 mod runtime;
+mod sandboxes;
 mod security;
 mod start;
 mod streams;
@@ -25,7 +27,13 @@ use tepui_http::Verbosity;
 use tepui_protocol::v1::DomainInfo;
 
 pub use isolation::Isolation;
+pub use logger::ContainerLogger;
+pub use sandboxes::SandboxSettings;
 pub use security::Security;
+pub use tepui_node::{
+    compatibility::{Reconfiguration, Recovery},
+    disk::DiskWatch,
+};
 /// How images become root file systems.
 pub mod images {
     pub use tepui_containers::images::{Backend, Reference};
@@ -94,6 +102,11 @@ pub struct AgentSettings {
     pub images: ImageSettings,
     /// What sets containers apart.
     pub isolation: Isolation,
+    pub sandboxes: SandboxSettings,
+    /// What becomes of what an earlier life left.
+    pub recovery: Recovery,
+    /// Which changes of these settings leave this agent the one it was.
+    pub reconfiguration: Reconfiguration,
     /// What `/files/*` shows as `/slave/log`.
     pub log_file: Option<PathBuf>,
     /// How SET_LOGGING_LEVEL takes effect.

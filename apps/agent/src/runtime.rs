@@ -17,7 +17,7 @@ use std::{
 use futures_util::future::{BoxFuture, FutureExt};
 use rustix::process::Signal;
 use tepui_containers::{
-    Command, Error, LaunchSpec, Launcher, Namespaces, Recovered, Running, nested,
+    Command, Error, LaunchSpec, Launcher, Namespaces, Recovered, Running, disk, nested,
     sandboxes::Sandboxes, spec::HOLDER, user, volumes,
 };
 use tepui_kit::crash_point;
@@ -29,7 +29,7 @@ use tepui_node::probes::CHECK;
 use tepui_protocol::v1::ResourceStatistics;
 
 use crate::{
-    Isolation, confinement,
+    ContainerLogger, Isolation, confinement,
     numbers::{limits, mark, statistics, verdict},
     provisioner::{self, Provisioner},
     streams,
@@ -52,6 +52,7 @@ struct Inner {
     /// Handles only: they can be made again from the records.
     running: Mutex<BTreeMap<String, Running>>,
     errors: Arc<Errors>,
+    logger: ContainerLogger,
     /// Or why there are none.
     images: Result<Provisioner, String>,
     isolation: Isolation,
@@ -71,6 +72,7 @@ impl Containers {
         sandboxes: Sandboxes,
         runtime_dir: PathBuf,
         errors: Arc<Errors>,
+        logger: ContainerLogger,
         images: Result<Provisioner, String>,
         isolation: Isolation,
     ) -> Self {
@@ -80,6 +82,7 @@ impl Containers {
             runtime_dir,
             running: Mutex::new(BTreeMap::new()),
             errors,
+            logger,
             images,
             isolation,
         }))
@@ -197,6 +200,7 @@ impl Inner {
             }
         };
         let mut spec = LaunchSpec::new(order.container_id, order.sandbox, runtime_dir, command);
+        let rotation = self.logger.rotation(&order.env)?;
         // A holder is the agent's own program, which others may have no right to reach, and nobody's variables reach it.
         if !holds {
             let variables = order.env.into_iter();
@@ -204,6 +208,7 @@ impl Inner {
                 .map(|(name, value)| (name.into(), value.into()))
                 .collect();
             spec.credentials = credentials(order.user.as_deref())?;
+            spec.rotation = rotation;
         }
         spec.limits = limits(&order.amounts);
         spec.root = root;
@@ -454,6 +459,19 @@ impl ContainerRuntime for Containers {
             usage.ok().as_ref().map(statistics)
         }
         .boxed()
+    }
+
+    fn disk_use(&self, directories: Vec<PathBuf>) -> BoxFuture<'static, BTreeMap<PathBuf, u64>> {
+        // One after the other: a walk over many files keeps a disk busy.
+        let weighed = tokio::task::spawn_blocking(move || {
+            let used = directories.into_iter().filter_map(|directory| {
+                // One that has just gone, or is not there yet.
+                let used = disk::used(&directory).ok()?;
+                Some((directory, used))
+            });
+            used.collect()
+        });
+        async move { weighed.await.unwrap_or_default() }.boxed()
     }
 
     fn forget(&self, container_id: String) -> BoxFuture<'static, ()> {

@@ -93,6 +93,9 @@ impl Prepared {
         config.controller = controller;
         config.oversubscribed_resources_interval = settings.lending.interval;
         config.qos_correction_interval_min = settings.lending.correction_interval;
+        config.recovery = settings.recovery;
+        config.reconfiguration = settings.reconfiguration;
+        config.disk_watch = settings.sandboxes.disk_watch;
         config.acls = Arc::clone(&settings.security.acls);
         let (high, low) = uuid::Uuid::new_v4().as_u64_pair();
         config.seed = [high, low];

@@ -16,6 +16,9 @@ fn what_is_wrong_with_the_settings_is_said_in_one_line() {
         security: Default::default(),
         images: Default::default(),
         isolation: Default::default(),
+        sandboxes: Default::default(),
+        recovery: Default::default(),
+        reconfiguration: Default::default(),
         log_file: None,
         verbosity: Default::default(),
     };

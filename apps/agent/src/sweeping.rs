@@ -1,15 +1,30 @@
-//! Sweeps old sandboxes away, once a minute: asks the node which are in use, and leaves the rest to `tepui_node::gc`.
+//! Sweeps old sandboxes away, once in an interval: asks the node which are in use, and leaves the rest to
+//! `tepui_node::gc`.
 
-use std::{collections::BTreeSet, convert::Infallible, path::PathBuf, time::SystemTime};
+use std::{
+    collections::BTreeSet,
+    convert::Infallible,
+    io,
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
 
+use tepui_containers::nested;
 use tepui_kit::Ask;
 use tepui_messages::agent::{GetNodeState, NodePhase, NodeState};
 use tepui_node::gc;
 use tokio::time::sleep;
 
-pub(crate) async fn sweep<N: Ask<GetNodeState>>(node: N, work_dir: PathBuf) -> Infallible {
+use crate::runtime::told;
+
+pub(crate) async fn sweep<N: Ask<GetNodeState>>(
+    node: N,
+    work_dir: PathBuf,
+    policy: gc::Policy,
+) -> Infallible {
     loop {
-        sleep(gc::INTERVAL).await;
+        sleep(policy.interval).await;
+        let now = SystemTime::now();
         // Without an answer nothing is known to be old.
         let Ok(state) = node.ask(GetNodeState).await else {
             continue;
@@ -17,16 +32,8 @@ pub(crate) async fn sweep<N: Ask<GetNodeState>>(node: N, work_dir: PathBuf) -> I
         if state.phase == NodePhase::Recovering {
             continue;
         }
-        let (live, work_dir) = (in_use(&state), work_dir.clone());
-        let swept = tokio::task::spawn_blocking(move || {
-            let allowed = gc::allowed_age(gc::used(&work_dir)?);
-            let look = gc::Look {
-                allowed,
-                now: SystemTime::now(),
-                changed: gc::last_change,
-            };
-            std::io::Result::Ok(gc::sweep(&work_dir, &live, &look))
-        });
+        let (used, work_dir) = (InUse::of(&state), work_dir.clone());
+        let swept = tokio::task::spawn_blocking(move || sweep_once(&work_dir, &policy, &used, now));
         match swept.await {
             Ok(Ok(gc::Swept { removed: 0, .. })) | Err(_) => {}
             Ok(Ok(gc::Swept { removed, failed })) => {
@@ -37,8 +44,59 @@ pub(crate) async fn sweep<N: Ask<GetNodeState>>(node: N, work_dir: PathBuf) -> I
     }
 }
 
-/// Executors stay with the node until all of their tasks' ends are acknowledged.
-fn in_use(state: &NodeState) -> BTreeSet<PathBuf> {
-    let executors = state.frameworks.iter().flat_map(|it| &it.executors);
-    executors.map(|it| it.sandbox.clone()).collect()
+/// Sandboxes that stay.
+struct InUse {
+    /// Of executors, which stay with the node until all of their tasks' ends are acknowledged.
+    executors: BTreeSet<PathBuf>,
+    /// Within others, and of containers that stand alone.
+    inner: BTreeSet<PathBuf>,
+}
+
+impl InUse {
+    fn of(state: &NodeState) -> Self {
+        let executors = state.frameworks.iter().flat_map(|it| &it.executors);
+        Self {
+            executors: executors.map(|it| it.sandbox.clone()).collect(),
+            inner: state.inner_sandboxes.iter().cloned().collect(),
+        }
+    }
+}
+
+fn sweep_once(
+    work_dir: &Path,
+    policy: &gc::Policy,
+    used: &InUse,
+    now: SystemTime,
+) -> io::Result<gc::Swept> {
+    let look = gc::Look {
+        allowed: policy.allowed_age(gc::used(work_dir)?),
+        now,
+        changed: gc::last_change,
+    };
+    let mut swept = gc::sweep(work_dir, &used.executors, &look);
+    if policy.within {
+        let standing = nested::path(work_dir, "");
+        let alone = used
+            .inner
+            .iter()
+            .filter(|it| it.parent() == Some(&standing));
+        let roots = std::iter::once(work_dir).chain(used.executors.iter().map(PathBuf::as_path));
+        for root in roots.chain(alone.map(PathBuf::as_path)) {
+            remove_within(root, &used.inner, &look, &mut swept);
+        }
+    }
+    Ok(swept)
+}
+
+fn remove_within(root: &Path, live: &BTreeSet<PathBuf>, look: &gc::Look, swept: &mut gc::Swept) {
+    for name in gc::leftovers(root, live, look) {
+        match nested::remove(root, &name) {
+            Ok(()) => swept.removed += 1,
+            Err(error) => {
+                let sandbox = nested::path(root, &name);
+                tracing::warn!(sandbox = %sandbox.display(), "not removed: {}", told(&error));
+                swept.failed += 1;
+            }
+        }
+    }
 }

@@ -87,6 +87,7 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
         sandboxes,
         runtime_dir,
         errors,
+        settings.sandboxes.logger,
         images,
         settings.isolation.clone(),
     );
@@ -134,7 +135,11 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
     let finder = LeaderFinder::new(&settings.masters, notices);
     let doubt = tokio::task::spawn_local(doubt::watch(Arc::clone(&service), finder.clone()));
     let work_dir = settings.work_dir.clone();
-    let sweeper = tokio::task::spawn_local(sweeping::sweep(node.clone(), work_dir));
+    let sweeper = tokio::task::spawn_local(sweeping::sweep(
+        node.clone(),
+        work_dir,
+        settings.sandboxes.gc,
+    ));
     let headroom = provisioner.map(|images| tokio::task::spawn_local(images.keep_headroom()));
     let seed = uuid::Uuid::new_v4().as_u64_pair().0;
     let connector = tokio::task::spawn_local(Connector::new(bridge, seed).run(move || {

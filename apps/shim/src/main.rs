@@ -2,7 +2,8 @@
 //!
 //! It owns starting one command, reaping everything that descends from it, and writing down how it ended. It makes no
 //! cgroup, and never decides to kill a running command: the agent does all that from outside. Only where clients attach
-//! to the command's standard streams it listens to somebody, and ends a session whose client has gone (`switchboard`).
+//! to the command's standard streams it listens to somebody, and ends a session whose client has gone (`switchboard`);
+//! only where its output is bounded it writes the files of it (`logs`).
 //! `tepui_containers` describes the orders it reads on standard input and the record it writes.
 //!
 //! There is one process a container, so every page counts: no runtime, no threads, no allocation that stays.
@@ -10,6 +11,8 @@
 mod child;
 mod enter;
 mod hold;
+mod log_file;
+mod logs;
 mod namespaces;
 mod privileges;
 mod rootfs;

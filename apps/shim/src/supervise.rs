@@ -1,8 +1,10 @@
 //! Owns the shim's life after its orders: the record, the fork, the answer to the agent, waiting and sweeping up.
 
+use crate::logs::Logs;
 use crate::switchboard::Board;
 use crate::sys::{self, Fork};
-use crate::{child, namespaces, terminal};
+use crate::terminal::CommandEnds;
+use crate::{child, logs, namespaces, terminal};
 use rustix::io::Errno;
 use rustix::process::{Pid, WaitOptions};
 use std::fs::File;
@@ -31,8 +33,35 @@ pub(crate) struct Container {
     shim: ProcessId,
     command: ProcessId,
     cgroup: Option<PathBuf>,
-    /// Where clients attach to the command.
-    board: Option<Board>,
+    streams: Option<Streams>,
+}
+
+/// What the shim does for the standard streams of its command, where they are not files.
+enum Streams {
+    /// Clients attach to them.
+    Board(Board),
+    /// They become bounded files.
+    Logs(Logs),
+}
+
+impl Streams {
+    /// Waits for something to do and does it. Says whether the container is to be killed.
+    fn turn(&mut self) -> bool {
+        match self {
+            Self::Board(board) => board.turn(),
+            Self::Logs(logs) => {
+                logs.turn();
+                false
+            }
+        }
+    }
+
+    fn finish(self) {
+        match self {
+            Self::Board(board) => board.finish(),
+            Self::Logs(logs) => logs.finish(),
+        }
+    }
 }
 
 /// Claims the container, starts its command and tells the agent. Errors: nothing was started, and nobody told yet.
@@ -51,18 +80,7 @@ pub(crate) fn start(spec: &ShimSpec, answer: &OwnedFd) -> Result<Container, Laun
             errno: errno.raw_os_error(),
         }
     })?;
-    let streams = spec.switchboard.as_ref();
-    let streams = streams.map(|switchboard| terminal::open(spec, switchboard));
-    let (command_ends, shim_ends) = streams.transpose()?.unzip();
-    let board = shim_ends.map(|ends| {
-        let is_session = spec.switchboard.is_some_and(|it| it.is_session);
-        let children = sys::child_signals()?;
-        Ok(Board::new(ends, is_session, children))
-    });
-    let board = board.transpose().map_err(|errno: Errno| LaunchFailure {
-        stage: Stage::Switchboard,
-        errno: errno.raw_os_error(),
-    })?;
+    let (command_ends, streams) = open_streams(spec)?.unzip();
     namespaces::begin(spec)?;
     let fork = sys::fork().map_err(|errno| LaunchFailure {
         stage: Stage::Fork,
@@ -88,8 +106,26 @@ pub(crate) fn start(spec: &ShimSpec, answer: &OwnedFd) -> Result<Container, Laun
         shim,
         command,
         cgroup: spec.cgroup_kill.clone(),
-        board,
+        streams,
     })
+}
+
+/// `None`: the command opens its files itself.
+fn open_streams(spec: &ShimSpec) -> Result<Option<(CommandEnds, Streams)>, LaunchFailure> {
+    if let Some(switchboard) = &spec.switchboard {
+        let (command, ends) = terminal::open(spec, switchboard)?;
+        let children = sys::child_signals().map_err(|errno| LaunchFailure {
+            stage: Stage::Switchboard,
+            errno: errno.raw_os_error(),
+        })?;
+        let board = Board::new(ends, switchboard.is_session, children);
+        return Ok(Some((command, Streams::Board(board))));
+    }
+    let Some(rotation) = &spec.rotation else {
+        return Ok(None);
+    };
+    let (command, logs) = logs::open(spec, rotation)?;
+    Ok(Some((command, Streams::Logs(logs))))
 }
 
 /// Appends a whole line, or several, in one write.
@@ -106,19 +142,17 @@ pub(crate) fn until_the_end(mut container: Container) {
     // Fails only for a session leader, which is detached already.
     let _ = rustix::process::setsid();
     sys::release_code();
-    let ended = match container.board.take() {
-        None => wait_for(&container).map(|status| (status, None)),
-        Some(mut board) => {
-            let status = serve_until(&container, &mut board);
-            status.map(|status| (status, Some(board)))
-        }
+    let mut streams = container.streams.take();
+    let ended = match &mut streams {
+        None => wait_for(&container),
+        Some(streams) => serve_until(&container, streams),
     };
     // Without a child there is nothing to tell; the agent finds a record without an end.
-    let Some((status, board)) = ended else { return };
+    let Some(status) = ended else { return };
     write_line(&container.record, &Line::Exited(status).to_string());
     sweep(&container);
-    if let Some(board) = board {
-        board.finish();
+    if let Some(streams) = streams {
+        streams.finish();
     }
 }
 
@@ -134,15 +168,15 @@ fn wait_for(container: &Container) -> Option<i32> {
     }
 }
 
-/// As [`wait_for`], and serves those who are attached meanwhile.
-fn serve_until(container: &Container, board: &mut Board) -> Option<i32> {
+/// As [`wait_for`], and serves the standard streams meanwhile.
+fn serve_until(container: &Container, streams: &mut Streams) -> Option<i32> {
     let command = container.command_pid();
     loop {
         match rustix::process::wait(WaitOptions::NOHANG) {
             Ok(Some((pid, status))) if Some(pid) == command => return Some(status.as_raw()),
             Ok(Some(_)) | Err(Errno::INTR) => {}
             Ok(None) => {
-                if board.turn() {
+                if streams.turn() {
                     let _ = container.tree().kill_pass();
                 }
             }

@@ -289,8 +289,7 @@ impl Board {
         };
         let said = &self.chunk[..length];
         if let Some(copy) = &mut source.copy {
-            // A disk that is full takes nothing from the command itself either, and clients still hear it.
-            let _ = copy.write_all(said);
+            copy.append(said);
         }
         if self.outputs.is_empty() {
             return;

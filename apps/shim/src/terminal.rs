@@ -1,13 +1,11 @@
 //! Owns making the standard streams of a container that clients can attach to: a terminal or pipes, the files of the
 //! sandbox that get a copy, and the socket. Never moves a byte between them.
 
-use crate::child::open_output;
-use crate::sys;
+use crate::log_file::LogFile;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::pty::OpenptFlags;
 use rustix::termios::Winsize;
-use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
@@ -17,7 +15,8 @@ use tepui_containers::switchboard::{Kind, SOCKET_FILE, Switchboard, Terminal, Wi
 
 /// The command's ends of its standard streams.
 pub(crate) struct CommandEnds {
-    stdin: OwnedFd,
+    /// `None`: it has none.
+    stdin: Option<OwnedFd>,
     stdout: OwnedFd,
     stderr: OwnedFd,
     is_terminal: bool,
@@ -28,7 +27,7 @@ pub(crate) struct Source {
     pub(crate) stream: OwnedFd,
     pub(crate) kind: Kind,
     /// The file of the sandbox that gets a copy.
-    pub(crate) copy: Option<File>,
+    pub(crate) copy: Option<LogFile>,
     pub(crate) has_ended: bool,
 }
 
@@ -41,17 +40,29 @@ pub(crate) struct ShimEnds {
 }
 
 impl CommandEnds {
+    /// Ends of pipes for what the command says alone.
+    pub(crate) fn of_output(stdout: OwnedFd, stderr: OwnedFd) -> Self {
+        Self {
+            stdin: None,
+            stdout,
+            stderr,
+            is_terminal: false,
+        }
+    }
+
     /// Makes them standard input, output and error. Called in the child, before exec.
     pub(crate) fn take_place(&self) -> Result<(), Errno> {
-        rustix::stdio::dup2_stdin(&self.stdin)?;
+        if let Some(stdin) = &self.stdin {
+            rustix::stdio::dup2_stdin(stdin)?;
+        }
         rustix::stdio::dup2_stdout(&self.stdout)?;
         rustix::stdio::dup2_stderr(&self.stderr)
     }
 
     /// Makes a terminal that of the session, which the child has just begun: Ctrl-C is for it.
     pub(crate) fn take_control(&self) -> Result<(), Errno> {
-        if self.is_terminal {
-            rustix::process::ioctl_tiocsctty(&self.stdin)?;
+        if let Some(terminal) = self.stdin.as_ref().filter(|_| self.is_terminal) {
+            rustix::process::ioctl_tiocsctty(terminal)?;
         }
         Ok(())
     }
@@ -76,12 +87,13 @@ pub(crate) fn open(
     let (command, stdin, mut sources) = streams.map_err(at(Stage::Switchboard))?;
     if !switchboard.is_session {
         for source in &mut sources {
-            let (name, stage) = match source.kind {
-                Kind::Stderr => (&spec.stderr, Stage::Stderr),
-                _ => (&spec.stdout, Stage::Stdout),
+            let rotation = spec.rotation.as_ref();
+            let (name, stage, bound) = match source.kind {
+                Kind::Stderr => (&spec.stderr, Stage::Stderr, rotation.map(|it| it.stderr)),
+                _ => (&spec.stdout, Stage::Stdout, rotation.map(|it| it.stdout)),
             };
-            let copy = open_copy(spec, name).map_err(at(stage))?;
-            source.copy = Some(File::from(copy));
+            let copy = LogFile::open(spec, name, bound).map_err(at(stage))?;
+            source.copy = Some(copy);
         }
     }
     let is_terminal = switchboard.terminal.is_some();
@@ -133,7 +145,7 @@ fn make_terminal(terminal: &Terminal, owner: Option<&Credentials>) -> Result<Str
     let command = CommandEnds {
         stdout: rustix::io::fcntl_dupfd_cloexec(&inner, 3)?,
         stderr: rustix::io::fcntl_dupfd_cloexec(&inner, 3)?,
-        stdin: inner,
+        stdin: Some(inner),
         is_terminal: true,
     };
     let stdin = rustix::io::fcntl_dupfd_cloexec(&master, 3)?;
@@ -149,7 +161,7 @@ fn make_pipes() -> Result<Streams, Errno> {
     let to_stdin = OwnedFd::from(to_stdin);
     rustix::io::ioctl_fionbio(&to_stdin, true)?;
     let command = CommandEnds {
-        stdin: stdin.into(),
+        stdin: Some(stdin.into()),
         stdout: stdout.into(),
         stderr: stderr.into(),
         is_terminal: false,
@@ -174,33 +186,6 @@ fn listen(runtime_dir: &Path) -> Result<UnixListener, Errno> {
     let nonblocking = listener.set_nonblocking(true);
     nonblocking.map_err(|error| errno(&error))?;
     Ok(listener)
-}
-
-/// Opens a file of the sandbox with the rights of the command's user, as the command itself would.
-fn open_copy(spec: &ShimSpec, name: &std::ffi::OsStr) -> Result<OwnedFd, Errno> {
-    let open = || {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let sandbox = rustix::fs::open(&spec.sandbox, flags, Mode::empty())?;
-        open_output(&sandbox, name)
-    };
-    let Some(user) = &spec.credentials else {
-        return open();
-    };
-    let own = (
-        rustix::process::geteuid().as_raw(),
-        rustix::process::getegid().as_raw(),
-    );
-    let groups = rustix::process::getgroups()?;
-    let theirs: Vec<_> = user
-        .groups
-        .iter()
-        .map(|&group| rustix::process::Gid::from_raw(group))
-        .collect();
-    rustix::thread::set_thread_groups(&theirs)?;
-    let opened = sys::set_file_user(user.uid, user.gid).and_then(|()| open());
-    sys::set_file_user(own.0, own.1)?;
-    rustix::thread::set_thread_groups(&groups)?;
-    opened
 }
 
 fn errno(error: &std::io::Error) -> Errno {

@@ -1,10 +1,14 @@
 //! The words of the command line. Each daemon's flag is also `TEPUI_<FLAG>` in the environment and a key of the
 //! TOML file named by `--config`; flags that Mesos has too also answer to `MESOS_<FLAG>`.
 
+mod sandboxes;
+
 use std::{net::IpAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 use serde::Serialize;
+
+pub(crate) use sandboxes::SandboxArgs;
 
 /// A cluster manager that speaks Apache Mesos' API.
 #[derive(Debug, Parser)]
@@ -312,6 +316,9 @@ pub(crate) struct AgentArgs {
     #[command(flatten)]
     #[serde(flatten)]
     pub(crate) isolation: crate::settings::IsolationArgs,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub(crate) sandboxes: SandboxArgs,
 }
 
 #[derive(Debug, Clone, Args)]

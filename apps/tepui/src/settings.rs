@@ -5,6 +5,7 @@ mod domain;
 mod images;
 mod isolation;
 mod lending;
+mod sandboxes;
 mod security;
 
 use std::{
@@ -125,6 +126,15 @@ const AGENT_TWINS: &[&str] = &[
     "default_container_shm_size",
     "disallow_sharing_agent_pid_namespace",
     "disallow_sharing_agent_ipc_namespace",
+    "gc_delay",
+    "gc_disk_headroom",
+    "gc_non_executor_container_sandboxes",
+    "disk_watch_interval",
+    "container_logger",
+    "recover",
+    "reconfiguration_policy",
+    "enforce_container_disk_quota",
+    "container_disk_watch_interval",
 ];
 
 pub(crate) use isolation::IsolationArgs;
@@ -197,6 +207,15 @@ struct AgentFile {
     default_container_shm_size: Option<String>,
     disallow_sharing_agent_pid_namespace: Option<bool>,
     disallow_sharing_agent_ipc_namespace: Option<bool>,
+    gc_delay: Option<String>,
+    gc_disk_headroom: Option<f64>,
+    gc_non_executor_container_sandboxes: Option<bool>,
+    disk_watch_interval: Option<String>,
+    container_logger: Option<String>,
+    recover: Option<String>,
+    reconfiguration_policy: Option<String>,
+    enforce_container_disk_quota: Option<bool>,
+    container_disk_watch_interval: Option<String>,
 }
 
 fn load<T: DeserializeOwned>(
@@ -292,12 +311,16 @@ pub(crate) fn agent(args: &AgentArgs) -> anyhow::Result<tepui_agent::AgentSettin
     let lending = lending::of(&file)?;
     let images = images::parse(&file)?;
     let isolation = isolation::parse(&file)?;
+    let sandboxes = sandboxes::parse(&file)?;
     let given = file
         .master
         .context("--master is missing: expected the HTTP address of a master, such as --master 127.0.0.1:5050")?;
     Ok(tepui_agent::AgentSettings {
         images,
         isolation,
+        sandboxes,
+        recovery: sandboxes::recovery(file.recover.as_deref())?,
+        reconfiguration: sandboxes::reconfiguration(file.reconfiguration_policy.as_deref())?,
         work_dir: file.work_dir.context("--work-dir is missing: expected a directory for sandboxes, such as --work-dir /var/lib/tepui/agent")?,
         masters: masters(&given)?,
         ip,

@@ -14,6 +14,7 @@ pub mod recordio;
 pub mod resources;
 pub mod roles;
 pub mod schema;
+pub mod sizes;
 mod tables;
 pub mod validate;
 pub mod values;

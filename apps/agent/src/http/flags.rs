@@ -4,26 +4,22 @@ use std::collections::BTreeMap;
 
 use tepui_protocol::{codec::json, durations::duration_text};
 
-use crate::AgentSettings;
+use crate::{AgentSettings, DiskWatch, Reconfiguration, Recovery};
 
 /// What is the same for every agent.
-const FIXED: [(&str, &str); 19] = [
+const FIXED: [(&str, &str); 15] = [
     ("authenticate_http_executors", "false"),
     ("cgroups_enable_cfs", "false"),
     ("cgroups_root", crate::runtime::CGROUP_ROOT),
     ("containerizers", "mesos"),
     ("default_role", "*"),
-    ("disk_watch_interval", "1mins"),
     ("executor_registration_timeout", "1mins"),
     ("executor_reregistration_timeout", "2secs"),
     ("executor_shutdown_grace_period", "5secs"),
-    ("gc_delay", "1weeks"),
-    ("gc_disk_headroom", "0.1"),
     ("http_heartbeat_interval", "30secs"),
     ("launcher", "posix"),
     ("logging_level", "INFO"),
     ("max_completed_executors_per_framework", "150"),
-    ("recover", "reconnect"),
     ("recovery_timeout", "15mins"),
     ("registration_backoff_factor", "1secs"),
     ("version", "false"),
@@ -62,6 +58,7 @@ pub(crate) fn flags(
         ("namespaces/ipc", isolation.ipc),
         ("linux/nnp", isolation.no_new_privs),
         ("linux/seccomp", isolation.seccomp),
+        ("disk/du", settings.sandboxes.disk_watch.is_some()),
     ];
     let more = more.iter().filter(|(_, is_on)| *is_on);
     let names = [amounts, files].into_iter();
@@ -122,6 +119,27 @@ pub(crate) fn flags(
     for (name, interval) in intervals {
         set(name, duration_text(interval));
     }
+    let gc = &settings.sandboxes.gc;
+    set("gc_delay", duration_text(gc.delay));
+    set("gc_disk_headroom", gc.headroom.to_string());
+    set("gc_non_executor_container_sandboxes", gc.within.to_string());
+    set("disk_watch_interval", duration_text(gc.interval));
+    let recover = match settings.recovery {
+        Recovery::Reconnect => "reconnect",
+        Recovery::Cleanup => "cleanup",
+    };
+    let policy = match settings.reconfiguration {
+        Reconfiguration::Equal => "equal",
+        Reconfiguration::Additive => "additive",
+    };
+    set("recover", recover.to_owned());
+    set("reconfiguration_policy", policy.to_owned());
+    let watch = settings.sandboxes.disk_watch;
+    let is_enforced = watch.is_some_and(|watch| watch.enforced);
+    let interval = watch.map_or(DiskWatch::DEFAULT_INTERVAL, |watch| watch.interval);
+    set("enforce_container_disk_quota", is_enforced.to_string());
+    set("container_disk_watch_interval", duration_text(interval));
+    set("container_logger", settings.sandboxes.logger.to_string());
     let domain = settings.domain.as_ref();
     let domain = domain.and_then(|domain| String::from_utf8(json::encode(domain).ok()?).ok());
     let optional = [

@@ -85,6 +85,14 @@ struct File {
     offset: u64,
 }
 
+/// What is left of a file.
+#[derive(PartialEq)]
+enum Copied {
+    All,
+    /// It is shorter than it was.
+    Shrunk,
+}
+
 enum Failure {
     NobodyReads,
     Written(io::Error),
@@ -107,11 +115,23 @@ impl Failure {
 impl File {
     /// Copies what is new.
     async fn copy(&mut self, agent: &Agent) -> Result<(), Failure> {
+        let path = self.path.clone();
+        while self.copy_of(agent, &path).await? == Copied::Shrunk {
+            // The agent bounds it: it has got another name, and a new one is in its place.
+            let earlier = format!("{path}.1");
+            self.copy_of(agent, &earlier).await?;
+            self.offset = 0;
+        }
+        Ok(())
+    }
+
+    /// Copies what is new of the file at `path`.
+    async fn copy_of(&mut self, agent: &Agent, path: &str) -> Result<Copied, Failure> {
         loop {
             let call = Call {
                 r#type: Some(Type::ReadFile as i32),
                 read_file: Some(ReadFile {
-                    path: self.path.clone(),
+                    path: path.to_owned(),
                     offset: self.offset,
                     length: Some(CHUNK),
                 }),
@@ -119,11 +139,14 @@ impl File {
             };
             let part = match agent.ask(&call).await {
                 // Nothing was written yet, or the sandbox was removed.
-                Err(Error::Refused { status: 404, .. }) => return Ok(()),
+                Err(Error::Refused { status: 404, .. }) => return Ok(Copied::All),
                 answer => answer.map_err(Failure::Read)?.read_file.unwrap_or_default(),
             };
+            if part.size < self.offset {
+                return Ok(Copied::Shrunk);
+            }
             if part.data.is_empty() {
-                return Ok(());
+                return Ok(Copied::All);
             }
             self.offset += part.data.len() as u64;
             write(&part.data, self.is_error).map_err(|error| match error.kind() {
