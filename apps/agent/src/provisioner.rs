@@ -238,7 +238,7 @@ impl Provisioner {
         blocking(move || {
             let configured = inner.gc.as_ref().map(|gc| &gc.kept);
             let kept = kept.or_else(|| configured.cloned()).unwrap_or_default();
-            let in_use = inner.roots.layers_in_use();
+            let in_use = inner.roots.layers_in_use().map_err(told)?;
             inner.store.prune(&kept, &in_use).map_err(told)
         })
         .await
@@ -278,7 +278,13 @@ impl Provisioner {
 
     /// Removes the roots of containers that are not `known`. Blocks.
     pub(crate) fn sweep(&self, known: impl Fn(&str) -> bool) {
-        let containers = self.0.roots.containers().into_iter();
+        let containers = match self.0.roots.containers() {
+            Ok(containers) => containers.into_iter(),
+            Err(error) => {
+                tracing::warn!(%error, "root file systems of an agent before are not removed");
+                return;
+            }
+        };
         for container in containers.filter(|container| !known(container)) {
             if let Err(error) = self.0.roots.remove(&container) {
                 tracing::warn!(container, %error, "its root file system is not removed");

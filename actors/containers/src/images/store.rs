@@ -168,7 +168,14 @@ impl Store {
         let mut pruned = Pruned::default();
         let mut needed = in_use.clone();
         for path in entries(&self.images())? {
-            let image = read_image(&path).ok();
+            let image = match read_image(&path) {
+                Ok(image) => Some(image),
+                // A record that is damaged is no image; one that cannot be read now may be.
+                Err(Unreadable::Form) => None,
+                Err(Unreadable::File(source)) => {
+                    return Err(ImageError::file("read", path)(source));
+                }
+            };
             let layers = image.iter().flat_map(|image| &image.layers);
             let layers: Vec<String> = layers
                 .filter_map(|layer| Some(layer.parse::<Digest>().ok()?.hex().to_owned()))
@@ -261,10 +268,19 @@ pub(crate) fn remove(path: &Path) -> Result<(), ImageError> {
     }
 }
 
-fn read_image(path: &Path) -> Result<StoredImage, ImageError> {
-    let file = File::open(path).map_err(ImageError::file("open", path))?;
-    let bytes = read_description("record", file)?;
-    serde_json::from_slice(&bytes).map_err(|error| ImageError::file("read", path)(error.into()))
+/// Why there is no record of an image.
+#[derive(Debug)]
+enum Unreadable {
+    File(io::Error),
+    Form,
+}
+
+fn read_image(path: &Path) -> Result<StoredImage, Unreadable> {
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(Unreadable::File)?;
+    let read = file.take(MAX_DESCRIPTION_BYTES).read_to_end(&mut bytes);
+    read.map_err(Unreadable::File)?;
+    serde_json::from_slice(&bytes).map_err(|_| Unreadable::Form)
 }
 
 fn entries(path: &Path) -> Result<Vec<PathBuf>, ImageError> {

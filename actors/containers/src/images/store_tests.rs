@@ -129,6 +129,18 @@ fn an_empty_record_is_no_image() {
 }
 
 #[test]
+fn a_record_that_cannot_be_read_is_not_pruned() {
+    let fixture = Fixture::new();
+    let store = fixture.store();
+    let file = store.image_file("box:1");
+    // A link to itself: the kernel does not open it.
+    std::os::unix::fs::symlink(&file, &file).expect("linked");
+    let failed = store.prune(&BTreeSet::new(), &BTreeSet::new());
+    failed.expect_err("it may name layers");
+    assert!(file.is_symlink());
+}
+
+#[test]
 fn what_is_kept_or_in_use_is_not_pruned() {
     let fixture = Fixture::new();
     let store = fixture.store();
