@@ -14,14 +14,15 @@ use tepui_client::Client;
 use tepui_containers::{
     Root,
     images::{
-        Backend, ImageError, Reference, Roots, RunConfig, Store, StoredImage, access::Logins,
-        folder, layout, registry::Registry, roots, store::Pruned, unpack::Bounds, users,
+        Backend, ImageError, Reference, Roots, RunConfig, Store, StoredImage, Taking,
+        access::Logins, folder, layout, registry::Registry, roots, store::Pruned, unpack::Bounds,
+        users,
     },
 };
 use tepui_messages::containers::{
     ImageOrder, ImageUser, LaunchOrder, Provisioned, RootDirectory, UserNumbers,
 };
-use tokio::sync::{Mutex as AsyncMutex, RwLock, oneshot};
+use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard, oneshot};
 
 use crate::{ImageGc, ImageSettings};
 
@@ -48,9 +49,10 @@ struct Inner {
     gc: Option<ImageGc>,
     /// Those being fetched: who comes second waits for the first.
     fetching: Mutex<BTreeMap<String, Arc<AsyncMutex<()>>>>,
-    /// Written by who removes, read by who is about to use.
-    uses: Arc<RwLock<()>>,
 }
+
+/// The right to fetch an image. Work that goes on when nobody waits for it any more has a share of it.
+type Turn = Arc<OwnedMutexGuard<()>>;
 
 /// What a container's checks begin with, as the container does.
 #[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
@@ -112,7 +114,6 @@ impl Provisioner {
             source,
             gc,
             fetching: Mutex::default(),
-            uses: Arc::default(),
         }))
     }
 
@@ -155,13 +156,12 @@ impl Provisioner {
         make: impl FnOnce(&Inner, &str, &StoredImage) -> Result<T, String> + Send + 'static,
     ) -> Result<T, String> {
         let reference: Reference = name.parse().map_err(|error| format!("{error}"))?;
-        let used = Arc::clone(&self.0.uses).read_owned().await;
-        let image = self.image(&reference, cached).await?;
+        let (image, taking) = self.image(&reference, cached).await?;
         let inner = Arc::clone(&self.0);
         let (tell, told) = oneshot::channel();
         tokio::task::spawn_blocking(move || {
             let made = make(&inner, &container_id, &image);
-            drop(used);
+            drop(taking);
             // Nobody listens where the launch was called off, and nobody else knows of it.
             if tell.send(made).is_err()
                 && let Err(error) = inner.roots.remove(&container_id)
@@ -172,21 +172,35 @@ impl Provisioner {
         told.await.unwrap_or_else(|error| Err(error.to_string()))
     }
 
-    async fn image(&self, reference: &Reference, cached: bool) -> Result<StoredImage, String> {
+    /// An image, and what keeps it until a root is made of it.
+    async fn image(
+        &self,
+        reference: &Reference,
+        cached: bool,
+    ) -> Result<(StoredImage, Taking), String> {
         let turn = {
             let mut fetching = self.fetching();
             // Those whom nobody waits for any more.
             fetching.retain(|_, turn| Arc::strong_count(turn) > 1);
             Arc::clone(fetching.entry(reference.to_string()).or_default())
         };
-        let _held = turn.lock().await;
-        self.fetch(reference.clone(), cached).await
+        let turn = Arc::new(turn.lock_owned().await);
+        self.fetch(reference.clone(), cached, turn).await
     }
 
-    async fn fetch(&self, reference: Reference, cached: bool) -> Result<StoredImage, String> {
+    async fn fetch(
+        &self,
+        reference: Reference,
+        cached: bool,
+        turn: Turn,
+    ) -> Result<(StoredImage, Taking), String> {
         let (inner, name) = (Arc::clone(&self.0), reference.clone());
-        let known = blocking(move || Ok(inner.store.image(&name))).await?;
-        if let Some(image) = known.filter(|_| cached) {
+        let known = blocking(move || {
+            let mut taking = Taking::default();
+            let known = inner.store.image(&name, &mut taking);
+            Ok(known.map(|image| (image, taking)))
+        });
+        if let Some(image) = known.await?.filter(|_| cached) {
             return Ok(image);
         }
         let inner = Arc::clone(&self.0);
@@ -194,14 +208,16 @@ impl Provisioner {
             Source::Folder(folder) => {
                 let folder = folder.clone();
                 blocking(move || {
-                    let taken = folder::take(&folder, &reference, &inner.store);
-                    taken.map_err(told)
+                    let mut taking = Taking::default();
+                    let taken = folder::take(&folder, &reference, &inner.store, &mut taking);
+                    drop(turn);
+                    Ok((taken.map_err(told)?, taking))
                 })
                 .await
             }
             Source::Registry(registry) => {
                 let scratch = Scratch(inner.store.scratch().map_err(told)?);
-                let pulled = self.pull(registry, reference, scratch.0.clone());
+                let pulled = self.pull(registry, reference, scratch, turn);
                 let pulled = tokio::time::timeout(FETCH_TIMEOUT, pulled).await;
                 let minutes = FETCH_TIMEOUT.as_secs() / 60;
                 pulled.unwrap_or_else(|_| Err(format!("not fetched after {minutes} min")))
@@ -213,33 +229,35 @@ impl Provisioner {
         &self,
         registry: &Registry,
         reference: Reference,
-        scratch: PathBuf,
-    ) -> Result<StoredImage, String> {
-        let fetched = registry.fetch(&reference, &scratch, &self.0.store).await;
-        let manifest = fetched.map_err(told)?;
+        scratch: Scratch,
+        turn: Turn,
+    ) -> Result<(StoredImage, Taking), String> {
+        let mut taking = Taking::default();
+        let store = &self.0.store;
+        let fetched = registry.fetch(&reference, &scratch.0, store, &mut taking);
+        let manifest = fetched.await.map_err(told)?;
         let inner = Arc::clone(&self.0);
         blocking(move || {
-            let taken = layout::take_blobs(&scratch, &reference, &manifest, &inner.store);
-            taken.map_err(told)
+            let store = &inner.store;
+            let taken = layout::take_blobs(&scratch.0, &reference, &manifest, store, &mut taking);
+            drop((scratch, turn));
+            Ok((taken.map_err(told)?, taking))
         })
         .await
     }
 
-    /// Removes images that no container uses, but for those of these names; `None` keeps those that the agent was told to
-    /// keep.
+    /// Removes images that no container uses or is about to, but for those of these names; `None` keeps those that the
+    /// agent was told to keep.
     ///
     /// # Errors
-    /// An image is being fetched, or the disk fails; a text for people.
+    /// It is not known what is in use, or the disk fails; a text for people.
     pub(crate) async fn prune(&self, kept: Option<BTreeSet<String>>) -> Result<Pruned, String> {
-        let Ok(_alone) = self.0.uses.try_write() else {
-            return Err("images are being fetched at the moment; try again later".to_owned());
-        };
         let inner = Arc::clone(&self.0);
         blocking(move || {
             let configured = inner.gc.as_ref().map(|gc| &gc.kept);
             let kept = kept.or_else(|| configured.cloned()).unwrap_or_default();
-            let in_use = inner.roots.layers_in_use().map_err(told)?;
-            inner.store.prune(&kept, &in_use).map_err(told)
+            let pruned = inner.store.prune(&kept, || inner.roots.layers_in_use());
+            pruned.map_err(told)
         })
         .await
     }

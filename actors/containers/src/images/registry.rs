@@ -6,6 +6,7 @@ use crate::images::layout::{blob_path, pairs, platform};
 use crate::images::manifest::{self, ACCEPTED, Blob, Described, MAX_DESCRIPTION_BYTES, Manifest};
 use crate::images::reference::{Digest, Reference, checked_registry};
 use crate::images::store::{Store, equal};
+use crate::images::taking::Taking;
 use crate::images::{ImageError, RegistryError};
 use sha2::{Digest as _, Sha256};
 use std::path::Path;
@@ -97,12 +98,13 @@ impl Registry {
         named.unwrap_or_else(|| self.default.clone())
     }
 
-    /// Fetches what an image consists of into `dir`, but for layers that `store` has.
+    /// Fetches what an image consists of into `dir`, but for layers that `store` has; those stay there while `taking` lives.
     pub async fn fetch(
         &self,
         reference: &Reference,
         dir: &Path,
         store: &Store,
+        taking: &mut Taking,
     ) -> Result<Manifest, ImageError> {
         let endpoint = self.endpoint(reference);
         let is_official = endpoint.host == HUB && !reference.repository.contains('/');
@@ -127,6 +129,7 @@ impl Registry {
         let config =
             crate::images::layout::description(dir, "configuration", &manifest.config.digest)?;
         let config = manifest::config(&config)?;
+        taking.hold_later(store.holds(), &config.layers).await;
         for (digest, blob) in pairs(&config.layers, &manifest.layers)? {
             if store.layer(digest).is_none() {
                 session.blob(blob, MAX_LAYER_BYTES, dir).await?;
