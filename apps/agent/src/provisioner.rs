@@ -356,7 +356,7 @@ impl Drop for Scratch {
     fn drop(&mut self) {
         let path = std::mem::take(&mut self.0);
         // What it holds may be big. The next start of the agent removes what is left.
-        tokio::task::spawn_blocking(move || std::fs::remove_dir_all(path));
+        tokio::task::spawn_blocking(move || tepui_containers::removal::remove(&path));
     }
 }
 

@@ -24,6 +24,7 @@ pub(crate) async fn sweep<N: Ask<GetNodeState>>(node: N, work_dir: PathBuf) -> I
                 allowed,
                 now: SystemTime::now(),
                 changed: gc::last_change,
+                remove: tepui_containers::removal::remove,
             };
             std::io::Result::Ok(gc::sweep(&work_dir, &live, &look))
         });

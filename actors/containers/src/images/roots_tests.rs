@@ -173,3 +173,17 @@ fn a_copy_has_what_all_layers_show() {
     assert_eq!(inode("kept"), inode("both/second"));
     assert!(in_use(&roots).is_empty(), "a copy needs its layers no more");
 }
+
+/// As deep as links in a layer can make it: more than there are descriptors.
+#[test]
+fn a_deep_layer_is_copied() {
+    let all = TempDir::new().expect("a directory");
+    let deep = layer(&all, "deep", &[]);
+    let path: PathBuf = std::iter::repeat_n("d", 1500).collect();
+    fs::create_dir_all(deep.join(&path)).expect("made");
+    fs::write(deep.join(&path).join("file"), "x").expect("written");
+    let made = roots(&all, Backend::Copy).make("c1", &[deep]);
+    let root = made.expect("made").dir.join("root");
+    let text = fs::read_to_string(root.join(path).join("file"));
+    assert_eq!(text.expect("there"), "x");
+}

@@ -298,10 +298,7 @@ pub(crate) fn make_root(path: &Path) -> io::Result<OwnedFd> {
 }
 
 pub(crate) fn remove(path: &Path) -> Result<(), ImageError> {
-    match std::fs::remove_dir_all(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        removed => removed.map_err(ImageError::file("remove", path)),
-    }
+    crate::removal::remove(path).map_err(ImageError::file("remove", path))
 }
 
 /// Why there is no record of an image.
