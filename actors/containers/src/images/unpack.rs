@@ -36,6 +36,11 @@ impl Default for Bounds {
 
 /// Directories above a file.
 const MAX_DEPTH: usize = 256;
+/// No file system has longer names, and the kernel takes no longer paths.
+const MAX_NAME_BYTES: usize = 255;
+const MAX_PATH_BYTES: usize = 4095;
+/// Of all that a layer removes together, which is kept in memory to its end.
+const MAX_REMOVED_BYTES: usize = 16 << 20;
 const WHITEOUT: &[u8] = b".wh.";
 const OPAQUE: &[u8] = b".wh..wh..opq";
 /// Devices beneath it are left out: a container has those of the agent's making.
@@ -69,6 +74,7 @@ pub fn unpack(layer: impl Read, directory: &OwnedFd, bounds: Bounds) -> Result<(
         bytes_left: bounds.bytes,
         bounds,
         removed: Vec::new(),
+        removed_bytes: 0,
     };
     let mut entries = archive.entries().map_err(UnpackError::Read)?;
     let mut seen = 0;
@@ -98,6 +104,8 @@ struct Target<'a> {
     bytes_left: u64,
     /// What the layer takes from those below it: decided when all that it has itself is there.
     removed: Vec<PathBuf>,
+    /// What the names of `removed` are long together.
+    removed_bytes: usize,
 }
 
 impl Target<'_> {
@@ -120,6 +128,10 @@ impl Target<'_> {
             let hidden = path.with_file_name(OsStr::from_bytes(hidden));
             if !plain {
                 return Err(refused(&path, "removes nothing"));
+            }
+            self.removed_bytes += hidden.as_os_str().len();
+            if self.removed_bytes > MAX_REMOVED_BYTES {
+                return Err(refused(&path, "removes more than one layer may"));
             }
             self.removed.push(hidden);
             return Ok(());
@@ -325,18 +337,23 @@ fn owner(header: &tar::Header) -> Result<(Uid, Gid), UnpackError> {
 /// A path of the archive as one below the root: without `.` and a slash before it.
 fn inner_path(bytes: &[u8]) -> Result<PathBuf, UnpackError> {
     let given = Path::new(OsStr::from_bytes(bytes));
+    let impossible = || refused(given, "has a name that no file can have");
+    if bytes.len() > MAX_PATH_BYTES || bytes.contains(&0) {
+        return Err(impossible());
+    }
     let mut path = PathBuf::new();
     let mut depth = 0;
     for component in given.components() {
         match component {
+            Component::Normal(name) if name.len() > MAX_NAME_BYTES => return Err(impossible()),
             Component::Normal(name) => path.push(name),
             Component::CurDir | Component::RootDir => {}
             _ => return Err(refused(given, "leads out of the image by '..'")),
         }
         depth += 1;
     }
-    if depth > MAX_DEPTH || bytes.contains(&0) {
-        return Err(refused(given, "has a name that no file can have"));
+    if depth > MAX_DEPTH {
+        return Err(impossible());
     }
     Ok(path)
 }

@@ -225,6 +225,38 @@ fn a_name_longer_than_memory_is_refused() {
     assert!(text.contains("too long"), "{text}");
 }
 
+impl Layer {
+    /// An empty file of a name that is too long for a header.
+    fn long(self, path: &str) -> Self {
+        self.add(EntryType::GNULongName, "././@LongLink", "", path.as_bytes())
+            .file("short", "")
+    }
+}
+
+#[test]
+fn names_that_no_file_can_have_are_refused() {
+    let name = "n".repeat(255);
+    Place::new()
+        .take(Layer::new().long(&name), Bounds::default())
+        .expect("the longest");
+    let path = vec!["n".repeat(200); 21].join("/");
+    for name in [format!("{name}n"), format!(".wh.{name}"), path] {
+        let text = Place::new().refused(Layer::new().long(&name));
+        assert!(text.contains("no file can have"), "{text}");
+    }
+}
+
+#[test]
+fn what_a_layer_removes_is_bounded() {
+    let above = vec!["n".repeat(200); 19].join("/");
+    let mut layer = Layer::new();
+    for number in 0..=MAX_REMOVED_BYTES / above.len() {
+        layer = layer.long(&format!("{above}/.wh.{number}"));
+    }
+    let text = Place::new().refused(layer);
+    assert!(text.contains("removes more"), "{text}");
+}
+
 #[test]
 fn a_layer_that_breaks_off_is_refused() {
     let mut bytes = Layer::new().file("a", "12345").bytes();
