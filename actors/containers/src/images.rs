@@ -38,7 +38,7 @@ pub use manifest::RunConfig;
 pub use reference::{Digest, Reference, ReferenceError};
 pub use roots::{Backend, Roots};
 pub use store::{Store, StoredImage};
-pub use taking::Taking;
+pub use taking::{Taking, Waiting};
 
 use std::io;
 use std::path::PathBuf;

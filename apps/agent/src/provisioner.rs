@@ -14,7 +14,7 @@ use tepui_client::Client;
 use tepui_containers::{
     Root,
     images::{
-        Backend, ImageError, Reference, Roots, RunConfig, Store, StoredImage, Taking,
+        Backend, ImageError, Reference, Roots, RunConfig, Store, StoredImage, Taking, Waiting,
         access::Logins, folder, layout, registry::Registry, roots, store::Pruned, unpack::Bounds,
         users,
     },
@@ -22,7 +22,7 @@ use tepui_containers::{
 use tepui_messages::containers::{
     ImageOrder, ImageUser, LaunchOrder, Provisioned, RootDirectory, UserNumbers,
 };
-use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard, oneshot};
+use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::{ImageGc, ImageSettings};
 
@@ -36,6 +36,8 @@ pub(crate) enum Source {
 
 /// For all that an image consists of together.
 const FETCH_TIMEOUT: Duration = Duration::from_mins(30);
+/// Images that are fetched at a time; others wait.
+const MAX_PULLS: usize = 4;
 
 /// Cheap to clone.
 #[derive(Debug, Clone)]
@@ -49,10 +51,13 @@ struct Inner {
     gc: Option<ImageGc>,
     /// Those being fetched: who comes second waits for the first.
     fetching: Mutex<BTreeMap<String, Arc<AsyncMutex<()>>>>,
+    pulls: Arc<Semaphore>,
 }
 
-/// The right to fetch an image. Work that goes on when nobody waits for it any more has a share of it.
-type Turn = Arc<OwnedMutexGuard<()>>;
+/// The right to fetch an image; and to fetch at all. They belong to the work, which may go on for a moment when nobody
+/// waits for it any more.
+type Turn = OwnedMutexGuard<()>;
+type Pull = OwnedSemaphorePermit;
 
 /// What a container's checks begin with, as the container does.
 #[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
@@ -114,6 +119,7 @@ impl Provisioner {
             source,
             gc,
             fetching: Mutex::default(),
+            pulls: Arc::new(Semaphore::new(MAX_PULLS)),
         }))
     }
 
@@ -184,7 +190,7 @@ impl Provisioner {
             fetching.retain(|_, turn| Arc::strong_count(turn) > 1);
             Arc::clone(fetching.entry(reference.to_string()).or_default())
         };
-        let turn = Arc::new(turn.lock_owned().await);
+        let turn = turn.lock_owned().await;
         self.fetch(reference.clone(), cached, turn).await
     }
 
@@ -196,54 +202,56 @@ impl Provisioner {
     ) -> Result<(StoredImage, Taking), String> {
         let (inner, name) = (Arc::clone(&self.0), reference.clone());
         let known = blocking(move || {
-            let mut taking = Taking::default();
+            let mut taking = inner.store.taking(&Waiting::default());
             let known = inner.store.image(&name, &mut taking);
             Ok(known.map(|image| (image, taking)))
         });
         if let Some(image) = known.await?.filter(|_| cached) {
             return Ok(image);
         }
+        let pull = Arc::clone(&self.0.pulls).acquire_owned().await;
+        let pull = pull.map_err(|error| error.to_string())?;
+        // Who lets go of this future lets go of it too: the thread that unpacks ends.
+        let waiting = Waiting::default();
+        let taking = self.0.store.taking(&waiting);
+        let taken = self.take(reference, taking, (turn, pull));
+        let taken = tokio::time::timeout(FETCH_TIMEOUT, taken).await;
+        drop(waiting);
+        let minutes = FETCH_TIMEOUT.as_secs() / 60;
+        taken.unwrap_or_else(|_| Err(format!("not fetched after {minutes} min")))
+    }
+
+    async fn take(
+        &self,
+        reference: Reference,
+        mut taking: Taking,
+        rights: (Turn, Pull),
+    ) -> Result<(StoredImage, Taking), String> {
         let inner = Arc::clone(&self.0);
         match &self.0.source {
             Source::Folder(folder) => {
                 let folder = folder.clone();
                 blocking(move || {
-                    let mut taking = Taking::default();
                     let taken = folder::take(&folder, &reference, &inner.store, &mut taking);
-                    drop(turn);
+                    drop(rights);
                     Ok((taken.map_err(told)?, taking))
                 })
                 .await
             }
             Source::Registry(registry) => {
-                let scratch = Scratch(inner.store.scratch().map_err(told)?);
-                let pulled = self.pull(registry, reference, scratch, turn);
-                let pulled = tokio::time::timeout(FETCH_TIMEOUT, pulled).await;
-                let minutes = FETCH_TIMEOUT.as_secs() / 60;
-                pulled.unwrap_or_else(|_| Err(format!("not fetched after {minutes} min")))
+                let scratch = Scratch(self.0.store.scratch().map_err(told)?);
+                let store = &self.0.store;
+                let fetched = registry.fetch(&reference, &scratch.0, store, &mut taking);
+                let manifest = fetched.await.map_err(told)?;
+                blocking(move || {
+                    let (store, dir) = (&inner.store, &scratch.0);
+                    let taken = layout::take_blobs(dir, &reference, &manifest, store, &mut taking);
+                    drop((scratch, rights));
+                    Ok((taken.map_err(told)?, taking))
+                })
+                .await
             }
         }
-    }
-
-    async fn pull(
-        &self,
-        registry: &Registry,
-        reference: Reference,
-        scratch: Scratch,
-        turn: Turn,
-    ) -> Result<(StoredImage, Taking), String> {
-        let mut taking = Taking::default();
-        let store = &self.0.store;
-        let fetched = registry.fetch(&reference, &scratch.0, store, &mut taking);
-        let manifest = fetched.await.map_err(told)?;
-        let inner = Arc::clone(&self.0);
-        blocking(move || {
-            let store = &inner.store;
-            let taken = layout::take_blobs(&scratch.0, &reference, &manifest, store, &mut taking);
-            drop((scratch, turn));
-            Ok((taken.map_err(told)?, taking))
-        })
-        .await
     }
 
     /// Removes images that no container uses or is about to, but for those of these names; `None` keeps those that the

@@ -23,7 +23,7 @@ impl Fixture {
             self.all.path(),
             &name.parse().expect("a name"),
             &self.store,
-            &mut Taking::default(),
+            &mut Taking::forever(),
         )
     }
 }
@@ -65,7 +65,7 @@ fn a_blob_that_was_changed_is_refused() {
     assert!(
         fixture
             .store
-            .image(&"box:v1".parse().expect("a name"), &mut Taking::default())
+            .image(&"box:v1".parse().expect("a name"), &mut Taking::forever())
             .is_none()
     );
 }

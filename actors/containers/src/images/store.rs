@@ -6,7 +6,7 @@ use crate::images::digesting::{Digesting, digest_of, plain};
 use crate::images::holds::Holds;
 use crate::images::manifest::{MAX_DESCRIPTION_BYTES, RunConfig};
 use crate::images::reference::{Digest, Reference};
-use crate::images::taking::Taking;
+use crate::images::taking::{Taking, Waiting};
 use crate::images::unpack::{Bounds, unpack};
 use rustix::fs::{CWD, Mode, OFlags};
 use serde::{Deserialize, Serialize};
@@ -71,6 +71,11 @@ impl Store {
         &self.dir
     }
 
+    /// Begins to take an image, for who is `waiting` for it.
+    pub fn taking(&self, waiting: &Waiting) -> Taking {
+        Taking::new(self.bounds, waiting)
+    }
+
     pub(crate) fn holds(&self) -> &Holds {
         &self.holds
     }
@@ -125,7 +130,7 @@ impl Store {
             return Ok(());
         }
         let fresh = self.tmp().join(self.number());
-        let added = self.unpack(&fresh, digest, packed, packed_digest);
+        let added = self.unpack(&fresh, digest, packed, packed_digest, taking);
         let added = added.and_then(|()| {
             let path = self.layers().join(digest.hex());
             match std::fs::rename(&fresh, &path) {
@@ -145,14 +150,15 @@ impl Store {
         digest: &Digest,
         packed: impl Read,
         packed_digest: Option<&Digest>,
+        taking: &mut Taking,
     ) -> Result<(), ImageError> {
         let directory = make_root(into).map_err(ImageError::file("make the directory", into))?;
-        let mut packed = Digesting::new(packed);
+        let mut packed = Digesting::new(taking.watch(packed, u64::MAX));
         let unreadable =
             |error| ImageError::Unpack(crate::images::unpack::UnpackError::Read(error));
         let archive = plain(&mut packed).map_err(unreadable)?;
-        let mut archive = Digesting::new(archive);
-        unpack(&mut archive, &directory, self.bounds)?;
+        let mut archive = Digesting::new(taking.watch(archive, taking.archive_bytes()));
+        unpack(&mut archive, &directory, taking)?;
         equal("layer", digest, archive.digest())?;
         if let Some(expected) = packed_digest {
             io::copy(&mut packed, &mut io::sink()).map_err(unreadable)?;

@@ -43,14 +43,14 @@ fn a_layer_is_unpacked_once_and_found_again() {
     let digest = digest(&data);
     let store = fixture.store();
     store
-        .add_layer(&digest, data.as_slice(), None, &mut Taking::default())
+        .add_layer(&digest, data.as_slice(), None, &mut Taking::forever())
         .expect("added");
     let path = fixture.store().layer(&digest).expect("it is there");
     let name = std::fs::read_to_string(path.join("etc/name"));
     assert_eq!(name.expect("there"), "box");
     // What is there is not read again.
     store
-        .add_layer(&digest, &b"anything"[..], None, &mut Taking::default())
+        .add_layer(&digest, &b"anything"[..], None, &mut Taking::forever())
         .expect("it is there");
     assert_eq!(fixture.left(), 0);
 }
@@ -61,7 +61,7 @@ fn a_layer_of_another_digest_is_not_kept() {
     let store = fixture.store();
     let data = layer(&[("a", "b")]);
     let other = digest(b"other");
-    let refused = store.add_layer(&other, data.as_slice(), None, &mut Taking::default());
+    let refused = store.add_layer(&other, data.as_slice(), None, &mut Taking::forever());
     assert!(matches!(
         refused,
         Err(ImageError::Digest { what: "layer", .. })
@@ -70,7 +70,7 @@ fn a_layer_of_another_digest_is_not_kept() {
         &digest(&data),
         data.as_slice(),
         Some(&other),
-        &mut Taking::default(),
+        &mut Taking::forever(),
     );
     assert!(matches!(
         refused,
@@ -98,13 +98,13 @@ fn a_packed_layer_has_two_digests() {
         &digest(&data),
         packed.as_slice(),
         Some(&digest(&packed)),
-        &mut Taking::default(),
+        &mut Taking::forever(),
     );
     added.expect("added");
     assert!(store.layer(&digest(&data)).is_some());
     let zstd = [0x28, 0xb5, 0x2f, 0xfd, 0, 0];
     let refused = store
-        .add_layer(&digest(b"x"), &zstd[..], None, &mut Taking::default())
+        .add_layer(&digest(b"x"), &zstd[..], None, &mut Taking::forever())
         .expect_err("not unpacked");
     assert!(refused.to_string().contains("zstd"), "{refused}");
 }
@@ -116,7 +116,7 @@ fn an_image_is_there_while_all_its_layers_are() {
     let data = layer(&[("a", "b")]);
     let (there, missing) = (digest(&data), digest(b"missing"));
     store
-        .add_layer(&there, data.as_slice(), None, &mut Taking::default())
+        .add_layer(&there, data.as_slice(), None, &mut Taking::forever())
         .expect("added");
     let whole = image("box:1", &[&there]);
     store.keep(&whole).expect("kept");
@@ -126,7 +126,7 @@ fn an_image_is_there_while_all_its_layers_are() {
     let named = |name: &str| {
         fixture
             .store()
-            .image(&name.parse().expect("a name"), &mut Taking::default())
+            .image(&name.parse().expect("a name"), &mut Taking::forever())
     };
     assert_eq!(named("box:1"), Some(whole));
     assert_eq!(named("part:1"), None);
@@ -140,7 +140,7 @@ fn an_empty_record_is_no_image() {
     let store = fixture.store();
     std::fs::write(store.image_file("box:1"), "").expect("written");
     assert_eq!(
-        store.image(&"box:1".parse().expect("a name"), &mut Taking::default()),
+        store.image(&"box:1".parse().expect("a name"), &mut Taking::forever()),
         None
     );
     store.prune(&BTreeSet::new(), nothing).expect("pruned");
@@ -172,7 +172,7 @@ fn what_is_kept_or_in_use_is_not_pruned() {
                 &digests[digests.len() - 1],
                 data.as_slice(),
                 None,
-                &mut Taking::default(),
+                &mut Taking::forever(),
             )
             .expect("added");
     }
@@ -230,14 +230,14 @@ fn what_is_about_to_be_used_is_not_pruned() {
     let store = fixture.store();
     let data = layer(&[("a", "b")]);
     let digest = digest(&data);
-    let mut first = Taking::default();
+    let mut first = Taking::forever();
     let added = store.add_layer(&digest, data.as_slice(), None, &mut first);
     added.expect("added");
     store.keep(&image("box:1", &[&digest])).expect("kept");
     let name = "box:1".parse().expect("a name");
     let prune = || store.prune(&BTreeSet::new(), nothing).expect("pruned");
     assert_eq!(prune(), Pruned::default());
-    let mut second = Taking::default();
+    let mut second = Taking::forever();
     assert!(store.image(&name, &mut second).is_some());
     drop(first);
     assert_eq!(prune(), Pruned::default(), "another has found it");
@@ -252,7 +252,7 @@ fn nothing_is_pruned_where_it_is_not_known_what_is_in_use() {
     let store = fixture.store();
     let data = layer(&[("a", "b")]);
     let digest = digest(&data);
-    let added = store.add_layer(&digest, data.as_slice(), None, &mut Taking::default());
+    let added = store.add_layer(&digest, data.as_slice(), None, &mut Taking::forever());
     added.expect("added");
     let unknown = || {
         Err(ImageError::file("look into", "roots")(io::Error::other(
@@ -261,4 +261,40 @@ fn nothing_is_pruned_where_it_is_not_known_what_is_in_use() {
     };
     store.prune(&BTreeSet::new(), unknown).expect_err("unknown");
     assert!(store.layer(&digest).is_some());
+}
+
+/// An image has up to 127 layers: each within the bounds may be too much together.
+#[test]
+fn the_layers_of_an_image_are_bounded_together() {
+    let fixture = Fixture::new();
+    let bounds = Bounds {
+        bytes: 3 << 10,
+        ..Bounds::default()
+    };
+    let store = Store::open(fixture.all.path().join("store"), bounds).expect("opened");
+    let waiting = Waiting::default();
+    let text = "x".repeat(2 << 10);
+    let layers = [layer(&[("a", &text)]), layer(&[("b", &text)])];
+    let add = |data: &Vec<u8>, taking: &mut Taking| {
+        store.add_layer(&digest(data), data.as_slice(), None, taking)
+    };
+    let mut taking = store.taking(&waiting);
+    add(&layers[0], &mut taking).expect("added");
+    let refused = add(&layers[1], &mut taking).expect_err("too much");
+    assert!(refused.to_string().contains("more than 3072"), "{refused}");
+    add(&layers[1], &mut store.taking(&waiting)).expect("of another image");
+}
+
+#[test]
+fn nothing_is_unpacked_that_nobody_waits_for() {
+    let fixture = Fixture::new();
+    let store = fixture.store();
+    let waiting = Waiting::default();
+    let mut taking = store.taking(&waiting);
+    drop(waiting);
+    let data = layer(&[("a", "b")]);
+    let added = store.add_layer(&digest(&data), data.as_slice(), None, &mut taking);
+    let error = added.expect_err("called off").to_string();
+    assert!(error.contains("nobody waits"), "{error}");
+    assert_eq!((store.layer(&digest(&data)), fixture.left()), (None, 0));
 }

@@ -5,6 +5,7 @@
 //! that is there already is written to, and no device is made. Entries, bytes and what is read ahead are bounded.
 
 use crate::images::gauge::Gauge;
+use crate::images::taking::Taking;
 use rustix::fs::{
     AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Timespec, Timestamps, Uid, XattrFlags,
 };
@@ -17,12 +18,14 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 use tar::EntryType;
 
-/// What a layer may hold.
+/// What the layers of an image may hold together.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
     pub entries: u64,
     /// Of all files together, holes included.
     pub bytes: u64,
+    /// What stays free on the disk of the layers, for all others who write there.
+    pub free_bytes: u64,
 }
 
 impl Default for Bounds {
@@ -30,10 +33,13 @@ impl Default for Bounds {
         Self {
             entries: 1_000_000,
             bytes: 64 << 30,
+            free_bytes: 256 << 20,
         }
     }
 }
 
+/// After so much of a file the room on the disk is looked at again.
+const PIECE_BYTES: u64 = 8 << 20;
 /// Directories above a file.
 const MAX_DEPTH: usize = 256;
 /// No file system has longer names, and the kernel takes no longer paths.
@@ -58,34 +64,38 @@ pub enum UnpackError {
     Entry { path: String, why: &'static str },
     #[error("the layer's entry '{path}' cannot be made ({source})")]
     Make { path: String, source: io::Error },
-    #[error("the layer has more than {0} entries")]
+    #[error("the image has more than {0} entries")]
     Entries(u64),
-    #[error("the layer has more than {0} bytes of files")]
+    #[error("the image has more than {0} bytes of files")]
     Bytes(u64),
+    #[error(
+        "the disk of --docker_store_dir has {free} bytes free where {floor} must stay so; remove images or make room"
+    )]
+    Full { free: u64, floor: u64 },
 }
 
 /// Unpacks the tar archive `layer` to its end into `directory`, which is empty and nobody else's.
-pub fn unpack(layer: impl Read, directory: &OwnedFd, bounds: Bounds) -> Result<(), UnpackError> {
+pub fn unpack(
+    layer: impl Read,
+    directory: &OwnedFd,
+    taking: &mut Taking,
+) -> Result<(), UnpackError> {
     let gauge = Gauge::new(layer);
     let allowance = gauge.allowance();
     let mut archive = tar::Archive::new(gauge);
     let mut target = Target {
         root: directory,
-        bytes_left: bounds.bytes,
-        bounds,
+        taking,
         removed: Vec::new(),
         removed_bytes: 0,
     };
     let mut entries = archive.entries().map_err(UnpackError::Read)?;
-    let mut seen = 0;
     loop {
         allowance.header();
         let Some(entry) = entries.next() else { break };
         let mut entry = entry.map_err(UnpackError::Read)?;
-        seen += 1;
-        if seen > bounds.entries {
-            return Err(UnpackError::Entries(bounds.entries));
-        }
+        target.taking.enter()?;
+        target.taking.room(directory)?;
         allowance.file();
         target.take(&mut entry)?;
         // What was left out is read here, not while the next header is looked for.
@@ -93,15 +103,19 @@ pub fn unpack(layer: impl Read, directory: &OwnedFd, bounds: Bounds) -> Result<(
     }
     target.remove()?;
     // To the end: the digest is that of all bytes.
-    let mut rest = archive.into_inner().into_inner();
-    io::copy(&mut rest, &mut io::sink()).map_err(UnpackError::Read)?;
-    Ok(())
+    let rest = archive.into_inner().into_inner();
+    let rest = rest.take(taking.bytes_left().saturating_add(1));
+    taking.spend(drain(rest)?)
+}
+
+/// Reads to the end; says how much that was.
+fn drain(mut rest: impl Read) -> Result<u64, UnpackError> {
+    io::copy(&mut rest, &mut io::sink()).map_err(UnpackError::Read)
 }
 
 struct Target<'a> {
     root: &'a OwnedFd,
-    bounds: Bounds,
-    bytes_left: u64,
+    taking: &'a mut Taking,
     /// What the layer takes from those below it: decided when all that it has itself is there.
     removed: Vec<PathBuf>,
     /// What the names of `removed` are long together.
@@ -211,13 +225,19 @@ impl Target<'_> {
             OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = rustix::fs::openat(parent, name, flags, Mode::from_raw_mode(0o600));
         let mut file = File::from(file.map_err(|errno| made(path, errno))?);
-        let allowed = self.bytes_left;
-        let copied = io::copy(&mut entry.take(allowed.saturating_add(1)), &mut file);
-        let copied = copied.map_err(|source| UnpackError::Make {
-            path: shown(path),
-            source,
-        })?;
-        self.spend(copied)?;
+        loop {
+            let allowed = self.taking.bytes_left().saturating_add(1).min(PIECE_BYTES);
+            let copied = io::copy(&mut entry.by_ref().take(allowed), &mut file);
+            let copied = copied.map_err(|source| UnpackError::Make {
+                path: shown(path),
+                source,
+            })?;
+            self.taking.spend(copied)?;
+            if copied < allowed {
+                break;
+            }
+            self.taking.room(&file)?;
+        }
         self.finish(&OwnedFd::from(file), entry, path)
     }
 
@@ -267,15 +287,8 @@ impl Target<'_> {
     }
 
     fn skip<R: Read>(&mut self, entry: &mut tar::Entry<'_, R>) -> Result<(), UnpackError> {
-        let allowed = self.bytes_left.saturating_add(1);
-        let skipped = io::copy(&mut entry.take(allowed), &mut io::sink());
-        self.spend(skipped.map_err(UnpackError::Read)?)
-    }
-
-    fn spend(&mut self, bytes: u64) -> Result<(), UnpackError> {
-        let left = self.bytes_left.checked_sub(bytes);
-        self.bytes_left = left.ok_or(UnpackError::Bytes(self.bounds.bytes))?;
-        Ok(())
+        let allowed = self.taking.bytes_left().saturating_add(1);
+        self.taking.spend(drain(entry.take(allowed))?)
     }
 
     /// What a layer has itself is not removed by it; a directory only hides the one below.

@@ -1,4 +1,5 @@
 use super::*;
+use crate::images::taking::Waiting;
 use rustix::fs::CWD;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use tempfile::TempDir;
@@ -49,6 +50,7 @@ impl Layer {
 /// A directory beside one that is none of the layer's.
 struct Place {
     all: TempDir,
+    waiting: Waiting,
 }
 
 impl Place {
@@ -58,7 +60,10 @@ impl Place {
             std::fs::create_dir(all.path().join(name)).expect("made");
         }
         std::fs::write(all.path().join("host/secret"), "kept").expect("written");
-        Self { all }
+        Self {
+            all,
+            waiting: Waiting::default(),
+        }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -72,7 +77,10 @@ impl Place {
     fn take(&self, layer: Layer, bounds: Bounds) -> Result<(), UnpackError> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let root = rustix::fs::openat(CWD, self.all.path().join("root"), flags, Mode::empty());
-        let unpacked = unpack(layer.bytes().as_slice(), &root.expect("open"), bounds);
+        let mut taking = Taking::new(bounds, &self.waiting);
+        let layer = layer.bytes();
+        let layer = taking.watch(layer.as_slice(), taking.archive_bytes());
+        let unpacked = unpack(layer, &root.expect("open"), &mut taking);
         let host = std::fs::read_dir(self.all.path().join("host")).expect("there");
         assert_eq!(host.count(), 1, "nothing is added outside");
         let secret = std::fs::read_to_string(self.all.path().join("host/secret"));
@@ -199,6 +207,7 @@ fn entries_and_bytes_are_bounded() {
     let few = Bounds {
         entries: 2,
         bytes: 10,
+        free_bytes: 0,
     };
     let place = Place::new();
     let three = Layer::new().file("a", "").file("b", "").file("c", "");
@@ -265,7 +274,7 @@ fn a_layer_that_breaks_off_is_refused() {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let root = rustix::fs::openat(CWD, place.path(""), flags, Mode::empty()).expect("open");
     bytes.truncate(515);
-    assert!(unpack(bytes.as_slice(), &root, Bounds::default()).is_err());
+    assert!(unpack(bytes.as_slice(), &root, &mut Taking::forever()).is_err());
 }
 
 /// Overlayfs' form of removals needs root.
@@ -294,4 +303,42 @@ fn removals_become_those_of_overlayfs() {
     }
     let text = Place::new().refused(Layer::new().file("etc/.wh...", ""));
     assert!(text.contains("removes nothing"), "{text}");
+}
+
+/// A little file of gzip can be followed by zeros without end.
+#[test]
+fn what_follows_the_end_of_a_layer_is_bounded() {
+    let few = Bounds {
+        entries: 9,
+        bytes: 1 << 20,
+        free_bytes: 0,
+    };
+    let root = TempDir::new().expect("a directory");
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let root = rustix::fs::openat(CWD, root.path(), flags, Mode::empty()).expect("open");
+    let waiting = Waiting::default();
+    for (zeros, is_taken) in [(1 << 19, true), (2 << 20, false)] {
+        let mut taking = Taking::new(few, &waiting);
+        let layer = Layer::new().bytes();
+        let layer = layer.as_slice().chain(io::repeat(0).take(zeros));
+        let unpacked = unpack(layer, &root, &mut taking);
+        assert_eq!(unpacked.is_ok(), is_taken, "{zeros}: {unpacked:?}");
+    }
+    let mut taking = Taking::new(few, &waiting);
+    let endless = taking.watch(io::repeat(0), taking.archive_bytes());
+    unpack(endless, &root, &mut taking).expect_err("without end");
+}
+
+#[test]
+fn a_disk_is_not_filled() {
+    let all = Bounds {
+        free_bytes: u64::MAX,
+        ..Bounds::default()
+    };
+    let place = Place::new();
+    let error = place
+        .take(Layer::new().file("a", "x"), all)
+        .expect_err("no room");
+    assert!(error.to_string().contains("must stay so"), "{error}");
+    assert!(!place.path("a").exists());
 }
