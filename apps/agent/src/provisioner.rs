@@ -302,20 +302,23 @@ impl Provisioner {
         }
     }
 
-    /// Removes the roots of containers that are not `known`. Blocks.
-    pub(crate) fn sweep(&self, known: impl Fn(&str) -> bool) {
-        let containers = match self.0.roots.containers() {
-            Ok(containers) => containers.into_iter(),
-            Err(error) => {
-                tracing::warn!(%error, "root file systems of an agent before are not removed");
-                return;
-            }
-        };
-        for container in containers.filter(|container| !known(container)) {
-            if let Err(error) = self.0.roots.remove(&container) {
-                tracing::warn!(container, %error, "its root file system is not removed");
-            }
-        }
+    /// Takes the roots of containers that are not `known` out of the way. Blocks for a moment; their removal may take
+    /// long: [`Provisioner::clear_aside`].
+    ///
+    /// # Errors
+    /// The disk fails.
+    pub(crate) fn sweep(&self, known: impl Fn(&str) -> bool) -> Result<(), ImageError> {
+        let containers = self.0.roots.containers()?.into_iter();
+        let unknown = containers.filter(|container| !known(container));
+        self.0.roots.put_aside(unknown)
+    }
+
+    /// Removes what was taken out of the way. Blocks.
+    ///
+    /// # Errors
+    /// The disk fails.
+    pub(crate) fn clear_aside(&self) -> Result<(), ImageError> {
+        self.0.roots.clear_aside()
     }
 
     fn fetching(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Arc<AsyncMutex<()>>>> {

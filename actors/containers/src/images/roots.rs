@@ -24,6 +24,8 @@ const WORK: &str = "w";
 const VOLUMES: &str = "volumes";
 /// The directory in which a container finds its root.
 pub const ROOT: &str = "root";
+/// What the directory beside that of all roots is called after it.
+const ASIDE: &str = "removed";
 const PRIVATE: u32 = 0o700;
 
 /// How layers become one file system.
@@ -69,16 +71,25 @@ pub struct RootDirectory {
 #[derive(Clone, Debug)]
 pub struct Roots {
     dir: PathBuf,
+    /// Beside `dir`: what no container has any more.
+    aside: PathBuf,
     backend: Backend,
 }
 
 impl Roots {
-    /// Makes the directory.
+    /// Makes the directory, and one beside it.
     pub fn open(dir: PathBuf, backend: Backend) -> Result<Self, ImageError> {
-        let mut directory = DirBuilder::new();
-        let made = directory.recursive(true).mode(PRIVATE).create(&dir);
-        made.map_err(ImageError::file("make the directory", &dir))?;
-        Ok(Self { dir, backend })
+        let aside = dir.with_extension(ASIDE);
+        for made in [&dir, &aside] {
+            let mut directory = DirBuilder::new();
+            let done = directory.recursive(true).mode(PRIVATE).create(made);
+            done.map_err(ImageError::file("make the directory", made))?;
+        }
+        Ok(Self {
+            dir,
+            aside,
+            backend,
+        })
     }
 
     pub fn backend(&self) -> Backend {
@@ -128,6 +139,31 @@ impl Roots {
     /// Removes what a container had; nothing is no error.
     pub fn remove(&self, container: &str) -> Result<(), ImageError> {
         remove(&self.directory(container))
+    }
+
+    /// Takes from containers what they had, to be removed by [`Roots::clear_aside`]: a rename each, however much it is.
+    pub fn put_aside(&self, containers: impl Iterator<Item = String>) -> Result<(), ImageError> {
+        let mut number = 0_u64;
+        for container in containers {
+            let root = self.directory(&container);
+            loop {
+                let aside = self.aside.join(number.to_string());
+                number += 1;
+                match std::fs::rename(&root, aside) {
+                    // An agent before did not come to its removal.
+                    Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {}
+                    moved => break moved.map_err(ImageError::file("put aside", &root))?,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes what was put aside, by this agent or one before.
+    pub fn clear_aside(&self) -> Result<(), ImageError> {
+        let names = names(&self.aside)?.into_iter();
+        let removed: Vec<_> = names.map(|name| remove(&self.aside.join(name))).collect();
+        removed.into_iter().collect()
     }
 
     /// The containers that have a root. Error: the directory cannot be read; nothing may be concluded then.

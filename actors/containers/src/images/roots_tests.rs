@@ -97,6 +97,31 @@ fn what_cannot_be_read_is_not_taken_for_unused() {
     roots.containers().expect_err("no directory");
 }
 
+/// An agent starts with what was put aside before it and not removed.
+#[test]
+fn what_is_put_aside_is_no_containers_any_more() {
+    let all = TempDir::new().expect("a directory");
+    let one = layer(&all, "one", &[]);
+    for containers in [["c1", "c2"], ["c1", "c3"]] {
+        let roots = roots(&all, Backend::Overlay);
+        for container in containers {
+            let made = roots.make(container, std::slice::from_ref(&one));
+            made.expect("made");
+        }
+        let containers = containers.map(str::to_owned).into_iter();
+        roots.put_aside(containers).expect("put aside");
+        assert!(roots.containers().expect("read").is_empty());
+        assert!(in_use(&roots).is_empty());
+    }
+    let aside = || fs::read_dir(all.path().join("roots.removed")).expect("there");
+    assert_eq!(aside().count(), 4);
+    roots(&all, Backend::Overlay)
+        .clear_aside()
+        .expect("removed");
+    assert_eq!(aside().count(), 0);
+    assert!(one.is_dir());
+}
+
 /// The kernel takes a page of options: names are short for the most layers that an image may have.
 #[test]
 fn the_most_layers_fit_the_options_of_a_mount() {
