@@ -4,6 +4,9 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     ffi::OsString,
+    fs::{DirBuilder, OpenOptions},
+    io::{self, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -49,6 +52,8 @@ struct Inner {
     roots: Roots,
     source: Source,
     gc: Option<ImageGc>,
+    /// Has a directory for each container.
+    runtime_dir: PathBuf,
     /// Those being fetched: who comes second waits for the first.
     fetching: Mutex<BTreeMap<String, Arc<AsyncMutex<()>>>>,
     pulls: Arc<Semaphore>,
@@ -68,14 +73,18 @@ pub(crate) struct Beginning {
     pub(crate) working_dir: Option<PathBuf>,
 }
 
-/// The file of [`Beginning`], in a container's root directory.
+/// The file of [`Beginning`], in a container's runtime directory.
 const BEGINNING: &str = "beginning";
 
 /// Opens or makes what images need on disk.
 ///
 /// # Errors
 /// A setting that is wrong, in one line for people.
-pub(crate) fn open(settings: &ImageSettings, work_dir: &Path) -> anyhow::Result<Provisioner> {
+pub(crate) fn open(
+    settings: &ImageSettings,
+    work_dir: &Path,
+    runtime_dir: PathBuf,
+) -> anyhow::Result<Provisioner> {
     let store_dir = store_dir(settings, work_dir);
     let shown = store_dir.display().to_string();
     let store = Store::open(store_dir, Bounds::default());
@@ -83,7 +92,15 @@ pub(crate) fn open(settings: &ImageSettings, work_dir: &Path) -> anyhow::Result<
     let backend = settings.backend.unwrap_or_else(|| best_backend(work_dir));
     let roots = Roots::open(work_dir.join("provisioner"), backend)?;
     let source = source(settings)?;
-    Ok(Provisioner::new(store, roots, source, settings.gc.clone()))
+    Ok(Provisioner(Arc::new(Inner {
+        store,
+        roots,
+        source,
+        gc: settings.gc.clone(),
+        runtime_dir,
+        fetching: Mutex::default(),
+        pulls: Arc::new(Semaphore::new(MAX_PULLS)),
+    })))
 }
 
 fn source(settings: &ImageSettings) -> anyhow::Result<Source> {
@@ -112,17 +129,6 @@ fn best_backend(work_dir: &Path) -> Backend {
 }
 
 impl Provisioner {
-    fn new(store: Store, roots: Roots, source: Source, gc: Option<ImageGc>) -> Self {
-        Self(Arc::new(Inner {
-            store,
-            roots,
-            source,
-            gc,
-            fetching: Mutex::default(),
-            pulls: Arc::new(Semaphore::new(MAX_PULLS)),
-        }))
-    }
-
     /// A root for one container; the error is a text for the framework.
     pub(crate) async fn provision(
         &self,
@@ -328,18 +334,17 @@ impl Provisioner {
 
     /// How a container began. Blocks for a moment.
     pub(crate) fn beginning(&self, container_id: &str) -> Result<Beginning, String> {
-        let path = self.0.roots.directory(container_id).join(BEGINNING);
-        let json = std::fs::read(path).map_err(|error| error.to_string())?;
-        serde_json::from_slice(&json).map_err(|error| error.to_string())
+        read_beginning(&self.0.runtime_dir.join(container_id))
     }
 }
 
 /// The root in the shim's terms, and what its checks need to know.
-pub(crate) fn root(order: &LaunchOrder) -> Result<Option<Root>, String> {
+pub(crate) fn root(order: &LaunchOrder, runtime_dir: &Path) -> Result<Option<Root>, String> {
     let (Some(root), Some(image)) = (&order.root, &order.image) else {
         return Ok(None);
     };
-    keep_beginning(root, order)?;
+    let kept = keep_beginning(runtime_dir, order);
+    kept.map_err(|error| format!("cannot keep how the container begins ({error})"))?;
     Ok(Some(Root {
         dir: root.dir.clone(),
         overlay: root.overlay.clone().map(OsString::from),
@@ -347,8 +352,9 @@ pub(crate) fn root(order: &LaunchOrder) -> Result<Option<Root>, String> {
     }))
 }
 
-/// Keeps how a container begins. Blocks for a moment.
-fn keep_beginning(root: &RootDirectory, order: &LaunchOrder) -> Result<(), String> {
+/// Keeps how a container begins, which may have secrets among its variables: on a tmpfs where possible, and for nobody
+/// else. Blocks for a moment.
+fn keep_beginning(runtime_dir: &Path, order: &LaunchOrder) -> io::Result<()> {
     let sandbox = order.image.as_ref().map(|image| image.sandbox.clone());
     let beginning = Beginning {
         env: order.env.clone(),
@@ -356,8 +362,17 @@ fn keep_beginning(root: &RootDirectory, order: &LaunchOrder) -> Result<(), Strin
         sandbox: sandbox.unwrap_or_default(),
         working_dir: order.working_dir.clone(),
     };
-    let json = serde_json::to_vec(&beginning).map_err(|error| error.to_string())?;
-    std::fs::write(root.dir.join(BEGINNING), json).map_err(|error| error.to_string())
+    let json = serde_json::to_vec(&beginning)?;
+    let mut directory = DirBuilder::new();
+    directory.recursive(true).mode(0o700).create(runtime_dir)?;
+    let mut file = OpenOptions::new();
+    let file = file.write(true).create(true).truncate(true).mode(0o600);
+    file.open(runtime_dir.join(BEGINNING))?.write_all(&json)
+}
+
+fn read_beginning(runtime_dir: &Path) -> Result<Beginning, String> {
+    let json = std::fs::read(runtime_dir.join(BEGINNING)).map_err(|error| error.to_string())?;
+    serde_json::from_slice(&json).map_err(|error| error.to_string())
 }
 
 /// A directory that goes with whoever uses it, also where a fetch is called off.
@@ -436,3 +451,7 @@ async fn blocking<T: Send + 'static>(
     let done = tokio::task::spawn_blocking(work).await;
     done.unwrap_or_else(|error| Err(error.to_string()))
 }
+
+#[cfg(test)]
+#[path = "provisioner_tests.rs"]
+mod tests;

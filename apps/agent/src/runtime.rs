@@ -201,8 +201,8 @@ impl Inner {
 
     fn spec(&self, mut order: LaunchOrder) -> Result<LaunchSpec, String> {
         let view = self.view(&mut order)?;
-        let root = provisioner::root(&order)?;
         let runtime_dir = self.dir(&order.container_id);
+        let root = provisioner::root(&order, &runtime_dir)?;
         let holds = order.is_holder;
         let command = if holds {
             Command::Program {
