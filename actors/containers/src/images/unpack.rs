@@ -2,10 +2,11 @@
 //! a character device 0:0, a directory that hides the one below carries `trusted.overlay.opaque`.
 //!
 //! Layers come from strangers. Every name is resolved by the kernel as if the directory were the root of all, nothing
-//! that is there already is written to, and no device is made. Entries, bytes and what is read ahead are bounded.
+//! that is there already is written to: a name that comes again is another file, as in Docker. No device is made. Entries, bytes and what is read ahead are bounded.
 
 use crate::images::gauge::Gauge;
 use crate::images::taking::Taking;
+use crate::removal;
 use rustix::fs::{
     AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Timespec, Timestamps, Uid, XattrFlags,
 };
@@ -151,6 +152,9 @@ impl Target<'_> {
             return Ok(());
         }
         let name = Path::new(&name);
+        if kind != EntryType::Directory {
+            clear(&parent, name, &path)?;
+        }
         match kind {
             EntryType::Directory => self.directory(&parent, name, entry, &path),
             EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
@@ -200,16 +204,17 @@ impl Target<'_> {
         entry: &tar::Entry<'_, R>,
         path: &Path,
     ) -> Result<(), UnpackError> {
-        match rustix::fs::mkdirat(parent, name, PARENT_MODE) {
-            // One that was needed before it was told of.
-            Ok(()) | Err(Errno::EXIST) => {}
-            Err(errno) => return Err(made(path, errno)),
-        }
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let directory = rustix::fs::openat(parent, name, flags, Mode::empty());
-        let directory = directory.map_err(|errno| match errno {
-            Errno::NOTDIR | Errno::LOOP => twice(path),
-            errno => made(path, errno),
+        let open = || rustix::fs::openat(parent, name, flags, Mode::empty());
+        // One that is there was needed before it was told of, or comes again: then it keeps what is in it.
+        let directory = open().or_else(|errno| match errno {
+            Errno::NOENT | Errno::NOTDIR | Errno::LOOP => {
+                clear(parent, name, path)?;
+                rustix::fs::mkdirat(parent, name, PARENT_MODE)
+                    .and_then(|()| open())
+                    .map_err(|errno| made(path, errno))
+            }
+            errno => Err(made(path, errno)),
         })?;
         self.finish(&directory, entry, path)
     }
@@ -382,22 +387,24 @@ pub(crate) fn enter(root: impl AsFd, path: &Path) -> Result<OwnedFd, Errno> {
     rustix::fs::openat2(root, path, flags, Mode::empty(), resolve)
 }
 
+/// Makes way for what a layer has under a name that it has had before.
+fn clear(parent: &OwnedFd, name: &Path, path: &Path) -> Result<(), UnpackError> {
+    let cleared = removal::remove_at(parent.as_fd(), name.as_os_str());
+    cleared.map_err(|source| UnpackError::Make {
+        path: shown(path),
+        source,
+    })
+}
+
 fn opaque(directory: &OwnedFd) -> Result<(), Errno> {
     rustix::fs::fsetxattr(directory, OPAQUE_ATTRIBUTE, b"y", XattrFlags::empty())
 }
 
 fn made(path: &Path, errno: Errno) -> UnpackError {
-    match errno {
-        Errno::EXIST => twice(path),
-        errno => UnpackError::Make {
-            path: shown(path),
-            source: errno.into(),
-        },
+    UnpackError::Make {
+        path: shown(path),
+        source: errno.into(),
     }
-}
-
-fn twice(path: &Path) -> UnpackError {
-    refused(path, "is there twice")
 }
 
 fn refused(path: &Path, why: &'static str) -> UnpackError {

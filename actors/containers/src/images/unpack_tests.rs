@@ -165,27 +165,46 @@ fn chains_of_links_end_in_the_image() {
     assert!(text.contains("cannot be made"), "{text}");
 }
 
+/// As Docker, and never through what is there.
 #[test]
-fn what_is_there_twice_is_refused() {
-    for second in ["a", "./a", "/a"] {
-        let text = Place::new().refused(Layer::new().file("a", "1").file(second, "2"));
-        assert!(text.contains("is there twice"), "{text}");
-    }
+fn what_comes_again_takes_the_place_of_what_was_there() {
     let place = Place::new();
     let secret = place.all.path().join("host/secret");
-    let text = place.refused(
-        Layer::new()
-            .symlink("a", secret.to_str().expect("text"))
-            .file("a", "overwritten"),
+    let secret = secret.to_str().expect("text");
+    let host = place.all.path().join("host");
+    let layer = Layer::new()
+        .file("a", "1")
+        .add(EntryType::Link, "second", "a", b"")
+        .file("./a", "2")
+        .file("/a", "3")
+        .symlink("link", secret)
+        .file("link", "a file")
+        .symlink("dir", host.to_str().expect("text"))
+        .add(EntryType::Directory, "dir/", "", b"")
+        .file("dir/kept", "x")
+        .add(EntryType::Directory, "dir/", "", b"")
+        .file("was/deep/file", "x")
+        .symlink("was", "dir")
+        .file("now", "a file")
+        .add(EntryType::Directory, "now/", "", b"")
+        .add(EntryType::Fifo, "link", "", b"");
+    place.take(layer, Bounds::default()).expect("it is taken");
+    assert_eq!(
+        (place.read("a"), place.read("second")),
+        ("3".into(), "1".into())
     );
-    assert!(text.contains("is there twice"), "{text}");
-    let text = Place::new().refused(Layer::new().file("a", "1").add(
-        EntryType::Directory,
-        "a/",
-        "",
-        b"",
-    ));
-    assert!(text.contains("is there twice"), "{text}");
+    let kind = |name: &str| {
+        std::fs::symlink_metadata(place.path(name))
+            .expect(name)
+            .file_type()
+    };
+    assert!(kind("link").is_fifo() && kind("dir").is_dir() && kind("now").is_dir());
+    assert!(kind("was").is_symlink() && place.path("dir/kept").is_file());
+    let itself = Layer::new()
+        .file("a", "1")
+        .add(EntryType::Link, "a", "a", b"");
+    let text = Place::new().refused(itself);
+    assert!(text.contains("cannot be made"), "{text}");
 }
 
 #[test]
