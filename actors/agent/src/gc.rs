@@ -74,6 +74,8 @@ pub struct Look {
     pub now: SystemTime,
     /// When a directory was changed last: [`last_change`].
     pub changed: fn(&fs::Metadata) -> Option<SystemTime>,
+    /// Removes a directory that a task filled, links themselves and not what they lead to.
+    pub remove: fn(&Path) -> io::Result<()>,
 }
 
 /// By the kernel's own time of it: the time of modification is the task's to set, and archives set it when they are
@@ -122,7 +124,7 @@ pub fn sweep(work_dir: &Path, live: &BTreeSet<PathBuf>, look: &Look) -> Swept {
                     if live.contains(&run) {
                         touch(&run, now);
                     } else if settled && look.is_older(&run, allowed) {
-                        remove(&run, &mut swept);
+                        remove(&run, look, &mut swept);
                     }
                 }
                 forget_latest(&runs);
@@ -190,9 +192,8 @@ fn touch(run: &Path, now: SystemTime) {
     }
 }
 
-/// What a task left there is removed, links themselves and not what they lead to.
-fn remove(run: &Path, swept: &mut Swept) {
-    match fs::remove_dir_all(run) {
+fn remove(run: &Path, look: &Look, swept: &mut Swept) {
+    match (look.remove)(run) {
         Ok(()) => swept.removed += 1,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => {

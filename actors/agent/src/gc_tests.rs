@@ -22,6 +22,7 @@ fn look(allowed: Duration, now: SystemTime) -> Look {
         allowed,
         now,
         changed: |found| found.modified().ok(),
+        remove: |path| fs::remove_dir_all(path),
     }
 }
 

@@ -21,12 +21,14 @@ mod copy;
 mod digesting;
 pub mod folder;
 mod gauge;
+pub mod holds;
 pub mod layout;
 pub mod manifest;
 pub mod reference;
 pub mod registry;
 pub mod roots;
 pub mod store;
+pub mod taking;
 #[cfg(test)]
 mod testing;
 pub mod unpack;
@@ -36,6 +38,7 @@ pub use manifest::RunConfig;
 pub use reference::{Digest, Reference, ReferenceError};
 pub use roots::{Backend, Roots};
 pub use store::{Store, StoredImage};
+pub use taking::{Taking, Waiting};
 
 use std::io;
 use std::path::PathBuf;

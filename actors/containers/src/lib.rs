@@ -57,6 +57,8 @@ pub mod mounts;
 #[cfg(feature = "launcher")]
 pub mod nested;
 #[cfg(feature = "launcher")]
+pub mod removal;
+#[cfg(feature = "launcher")]
 mod running;
 #[cfg(feature = "launcher")]
 pub mod sandbox;

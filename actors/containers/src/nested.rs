@@ -6,11 +6,12 @@
 
 use crate::beneath::{enter, link, names, open};
 use crate::error::Error;
+use crate::removal;
 use crate::sandbox::{failed, gid, uid};
 use crate::spec::Credentials;
 use rustix::fs::{CWD, Mode};
 use rustix::io::Errno;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 const CONTAINERS: &str = "containers";
@@ -61,12 +62,8 @@ pub fn remove(root: &Path, name: &str) -> Result<(), Error> {
     let shown = path(root, name);
     let containers = open(CWD, root).and_then(|root| open(&root, Path::new(CONTAINERS)));
     let containers = containers.map_err(|errno| failed("remove the sandbox", &shown, errno))?;
-    // The descriptor stands for the directory itself, whatever its name has become meanwhile.
-    let held = format!("/proc/self/fd/{}", containers.as_raw_fd());
-    match std::fs::remove_dir_all(Path::new(&held).join(name)) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        removed => removed.map_err(Error::file("remove the sandbox", shown)),
-    }
+    let removed = removal::remove_at(containers.as_fd(), name.as_ref());
+    removed.map_err(Error::file("remove the sandbox", shown))
 }
 
 fn make(containers: &OwnedFd, order: &NestedSandbox<'_>) -> Result<OwnedFd, Errno> {

@@ -5,6 +5,7 @@
 //! They lie below one directory on the file system of the sandboxes, and are made anew by each agent.
 
 use crate::error::Error;
+use crate::removal;
 use crate::sandbox::{failed, gid, make_parents, prepare_sandbox, uid};
 use crate::spec::Credentials;
 use crate::stock::{REFILL_PAUSE, Stock};
@@ -34,10 +35,7 @@ impl Sandboxes {
     /// Keeps `wanted` of them below `base`, from the first [`Sandboxes::warm_up`] or [`Sandboxes::refill`] on. What an agent before left there is
     /// removed. Errors: it cannot be, or the directory cannot be made.
     pub fn new(base: PathBuf, wanted: usize) -> Result<Self, Error> {
-        match std::fs::remove_dir_all(&base) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            removed => removed.map_err(Error::file("empty the directory", &base))?,
-        }
+        removal::remove(&base).map_err(Error::file("empty the directory", &base))?;
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)
@@ -78,7 +76,7 @@ impl Sandboxes {
                 return give(path, owner);
             }
             // Nobody knows of it any more; the next agent would remove it too.
-            let _ = std::fs::remove_dir_all(&spare);
+            let _ = removal::remove(&spare);
         }
         prepare_sandbox(path, owner)
     }

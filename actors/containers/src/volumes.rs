@@ -3,9 +3,11 @@
 
 use crate::beneath;
 use crate::error::Error;
+use crate::removal;
 use crate::sandbox::{failed, gid, make_parents, uid};
 use crate::spec::Credentials;
 use rustix::fs::CWD;
+use rustix::io::Errno;
 use std::io;
 use std::path::Path;
 
@@ -16,30 +18,16 @@ pub fn make(path: &Path) -> Result<(), Error> {
 
 /// Removes the directory of a volume with all in it; one that is gone is no error.
 pub fn remove(path: &Path) -> Result<(), Error> {
-    match std::fs::remove_dir_all(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        removed => removed.map_err(Error::file("remove the volume", path)),
-    }
+    removal::remove(path).map_err(Error::file("remove the volume", path))
 }
 
 /// Removes all in a directory that stays: a whole disk is mounted there.
 pub fn empty(path: &Path) -> Result<(), Error> {
-    let entries = match std::fs::read_dir(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        entries => entries.map_err(Error::file("read the volume", path))?,
+    let directory = match beneath::open(CWD, path) {
+        Err(Errno::NOENT) => return Ok(()),
+        opened => opened.map_err(|errno| failed("open the volume", path, errno))?,
     };
-    for entry in entries {
-        let entry = entry.map_err(Error::file("read the volume", path))?;
-        let kind = entry.file_type();
-        let kind = kind.map_err(Error::file("look at", entry.path()))?;
-        let removed = if kind.is_dir() {
-            std::fs::remove_dir_all(entry.path())
-        } else {
-            std::fs::remove_file(entry.path())
-        };
-        removed.map_err(Error::file("remove", entry.path()))?;
-    }
-    Ok(())
+    removal::empty(&directory).map_err(Error::file("empty the volume", path))
 }
 
 /// Shows the volume `source` as `container_path` in a sandbox, and gives it to the task's user. A link that is there

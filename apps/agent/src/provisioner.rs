@@ -4,6 +4,9 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     ffi::OsString,
+    fs::{DirBuilder, OpenOptions},
+    io::{self, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -14,14 +17,15 @@ use tepui_client::Client;
 use tepui_containers::{
     Root,
     images::{
-        Backend, ImageError, Reference, Roots, RunConfig, Store, StoredImage, access::Logins,
-        folder, layout, registry::Registry, roots, store::Pruned, unpack::Bounds, users,
+        Backend, ImageError, Reference, Roots, RunConfig, Store, StoredImage, Taking, Waiting,
+        access::Logins, folder, layout, registry::Registry, roots, store::Pruned, unpack::Bounds,
+        users,
     },
 };
 use tepui_messages::containers::{
     ImageOrder, ImageUser, LaunchOrder, Provisioned, RootDirectory, UserNumbers,
 };
-use tokio::sync::{Mutex as AsyncMutex, RwLock, oneshot};
+use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::{ImageGc, ImageSettings};
 
@@ -35,6 +39,8 @@ pub(crate) enum Source {
 
 /// For all that an image consists of together.
 const FETCH_TIMEOUT: Duration = Duration::from_mins(30);
+/// Images that are fetched at a time; others wait.
+const MAX_PULLS: usize = 4;
 
 /// Cheap to clone.
 #[derive(Debug, Clone)]
@@ -46,11 +52,17 @@ struct Inner {
     roots: Roots,
     source: Source,
     gc: Option<ImageGc>,
+    /// Has a directory for each container.
+    runtime_dir: PathBuf,
     /// Those being fetched: who comes second waits for the first.
     fetching: Mutex<BTreeMap<String, Arc<AsyncMutex<()>>>>,
-    /// Written by who removes, read by who is about to use.
-    uses: Arc<RwLock<()>>,
+    pulls: Arc<Semaphore>,
 }
+
+/// The right to fetch an image; and to fetch at all. They belong to the work, which may go on for a moment when nobody
+/// waits for it any more.
+type Turn = OwnedMutexGuard<()>;
+type Pull = OwnedSemaphorePermit;
 
 /// What a container's checks begin with, as the container does.
 #[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
@@ -61,14 +73,18 @@ pub(crate) struct Beginning {
     pub(crate) working_dir: Option<PathBuf>,
 }
 
-/// The file of [`Beginning`], in a container's root directory.
+/// The file of [`Beginning`], in a container's runtime directory.
 const BEGINNING: &str = "beginning";
 
 /// Opens or makes what images need on disk.
 ///
 /// # Errors
 /// A setting that is wrong, in one line for people.
-pub(crate) fn open(settings: &ImageSettings, work_dir: &Path) -> anyhow::Result<Provisioner> {
+pub(crate) fn open(
+    settings: &ImageSettings,
+    work_dir: &Path,
+    runtime_dir: PathBuf,
+) -> anyhow::Result<Provisioner> {
     let store_dir = store_dir(settings, work_dir);
     let shown = store_dir.display().to_string();
     let store = Store::open(store_dir, Bounds::default());
@@ -76,7 +92,15 @@ pub(crate) fn open(settings: &ImageSettings, work_dir: &Path) -> anyhow::Result<
     let backend = settings.backend.unwrap_or_else(|| best_backend(work_dir));
     let roots = Roots::open(work_dir.join("provisioner"), backend)?;
     let source = source(settings)?;
-    Ok(Provisioner::new(store, roots, source, settings.gc.clone()))
+    Ok(Provisioner(Arc::new(Inner {
+        store,
+        roots,
+        source,
+        gc: settings.gc.clone(),
+        runtime_dir,
+        fetching: Mutex::default(),
+        pulls: Arc::new(Semaphore::new(MAX_PULLS)),
+    })))
 }
 
 fn source(settings: &ImageSettings) -> anyhow::Result<Source> {
@@ -105,17 +129,6 @@ fn best_backend(work_dir: &Path) -> Backend {
 }
 
 impl Provisioner {
-    fn new(store: Store, roots: Roots, source: Source, gc: Option<ImageGc>) -> Self {
-        Self(Arc::new(Inner {
-            store,
-            roots,
-            source,
-            gc,
-            fetching: Mutex::default(),
-            uses: Arc::default(),
-        }))
-    }
-
     /// A root for one container; the error is a text for the framework.
     pub(crate) async fn provision(
         &self,
@@ -155,13 +168,12 @@ impl Provisioner {
         make: impl FnOnce(&Inner, &str, &StoredImage) -> Result<T, String> + Send + 'static,
     ) -> Result<T, String> {
         let reference: Reference = name.parse().map_err(|error| format!("{error}"))?;
-        let used = Arc::clone(&self.0.uses).read_owned().await;
-        let image = self.image(&reference, cached).await?;
+        let (image, taking) = self.image(&reference, cached).await?;
         let inner = Arc::clone(&self.0);
         let (tell, told) = oneshot::channel();
         tokio::task::spawn_blocking(move || {
             let made = make(&inner, &container_id, &image);
-            drop(used);
+            drop(taking);
             // Nobody listens where the launch was called off, and nobody else knows of it.
             if tell.send(made).is_err()
                 && let Err(error) = inner.roots.remove(&container_id)
@@ -172,74 +184,94 @@ impl Provisioner {
         told.await.unwrap_or_else(|error| Err(error.to_string()))
     }
 
-    async fn image(&self, reference: &Reference, cached: bool) -> Result<StoredImage, String> {
+    /// An image, and what keeps it until a root is made of it.
+    async fn image(
+        &self,
+        reference: &Reference,
+        cached: bool,
+    ) -> Result<(StoredImage, Taking), String> {
         let turn = {
             let mut fetching = self.fetching();
             // Those whom nobody waits for any more.
             fetching.retain(|_, turn| Arc::strong_count(turn) > 1);
             Arc::clone(fetching.entry(reference.to_string()).or_default())
         };
-        let _held = turn.lock().await;
-        self.fetch(reference.clone(), cached).await
+        let turn = turn.lock_owned().await;
+        self.fetch(reference.clone(), cached, turn).await
     }
 
-    async fn fetch(&self, reference: Reference, cached: bool) -> Result<StoredImage, String> {
+    async fn fetch(
+        &self,
+        reference: Reference,
+        cached: bool,
+        turn: Turn,
+    ) -> Result<(StoredImage, Taking), String> {
         let (inner, name) = (Arc::clone(&self.0), reference.clone());
-        let known = blocking(move || Ok(inner.store.image(&name))).await?;
-        if let Some(image) = known.filter(|_| cached) {
+        let known = blocking(move || {
+            let mut taking = inner.store.taking(&Waiting::default());
+            let known = inner.store.image(&name, &mut taking);
+            Ok(known.map(|image| (image, taking)))
+        });
+        if let Some(image) = known.await?.filter(|_| cached) {
             return Ok(image);
         }
+        let pull = Arc::clone(&self.0.pulls).acquire_owned().await;
+        let pull = pull.map_err(|error| error.to_string())?;
+        // Who lets go of this future lets go of it too: the thread that unpacks ends.
+        let waiting = Waiting::default();
+        let taking = self.0.store.taking(&waiting);
+        let taken = self.take(reference, taking, (turn, pull));
+        let taken = tokio::time::timeout(FETCH_TIMEOUT, taken).await;
+        drop(waiting);
+        let minutes = FETCH_TIMEOUT.as_secs() / 60;
+        taken.unwrap_or_else(|_| Err(format!("not fetched after {minutes} min")))
+    }
+
+    async fn take(
+        &self,
+        reference: Reference,
+        mut taking: Taking,
+        rights: (Turn, Pull),
+    ) -> Result<(StoredImage, Taking), String> {
         let inner = Arc::clone(&self.0);
         match &self.0.source {
             Source::Folder(folder) => {
                 let folder = folder.clone();
                 blocking(move || {
-                    let taken = folder::take(&folder, &reference, &inner.store);
-                    taken.map_err(told)
+                    let taken = folder::take(&folder, &reference, &inner.store, &mut taking);
+                    drop(rights);
+                    Ok((taken.map_err(told)?, taking))
                 })
                 .await
             }
             Source::Registry(registry) => {
-                let scratch = Scratch(inner.store.scratch().map_err(told)?);
-                let pulled = self.pull(registry, reference, scratch.0.clone());
-                let pulled = tokio::time::timeout(FETCH_TIMEOUT, pulled).await;
-                let minutes = FETCH_TIMEOUT.as_secs() / 60;
-                pulled.unwrap_or_else(|_| Err(format!("not fetched after {minutes} min")))
+                let scratch = Scratch(self.0.store.scratch().map_err(told)?);
+                let store = &self.0.store;
+                let fetched = registry.fetch(&reference, &scratch.0, store, &mut taking);
+                let manifest = fetched.await.map_err(told)?;
+                blocking(move || {
+                    let (store, dir) = (&inner.store, &scratch.0);
+                    let taken = layout::take_blobs(dir, &reference, &manifest, store, &mut taking);
+                    drop((scratch, rights));
+                    Ok((taken.map_err(told)?, taking))
+                })
+                .await
             }
         }
     }
 
-    async fn pull(
-        &self,
-        registry: &Registry,
-        reference: Reference,
-        scratch: PathBuf,
-    ) -> Result<StoredImage, String> {
-        let fetched = registry.fetch(&reference, &scratch, &self.0.store).await;
-        let manifest = fetched.map_err(told)?;
-        let inner = Arc::clone(&self.0);
-        blocking(move || {
-            let taken = layout::take_blobs(&scratch, &reference, &manifest, &inner.store);
-            taken.map_err(told)
-        })
-        .await
-    }
-
-    /// Removes images that no container uses, but for those of these names; `None` keeps those that the agent was told to
-    /// keep.
+    /// Removes images that no container uses or is about to, but for those of these names; `None` keeps those that the
+    /// agent was told to keep.
     ///
     /// # Errors
-    /// An image is being fetched, or the disk fails; a text for people.
+    /// It is not known what is in use, or the disk fails; a text for people.
     pub(crate) async fn prune(&self, kept: Option<BTreeSet<String>>) -> Result<Pruned, String> {
-        let Ok(_alone) = self.0.uses.try_write() else {
-            return Err("images are being fetched at the moment; try again later".to_owned());
-        };
         let inner = Arc::clone(&self.0);
         blocking(move || {
             let configured = inner.gc.as_ref().map(|gc| &gc.kept);
             let kept = kept.or_else(|| configured.cloned()).unwrap_or_default();
-            let in_use = inner.roots.layers_in_use();
-            inner.store.prune(&kept, &in_use).map_err(told)
+            let pruned = inner.store.prune(&kept, || inner.roots.layers_in_use());
+            pruned.map_err(told)
         })
         .await
     }
@@ -276,14 +308,23 @@ impl Provisioner {
         }
     }
 
-    /// Removes the roots of containers that are not `known`. Blocks.
-    pub(crate) fn sweep(&self, known: impl Fn(&str) -> bool) {
-        let containers = self.0.roots.containers().into_iter();
-        for container in containers.filter(|container| !known(container)) {
-            if let Err(error) = self.0.roots.remove(&container) {
-                tracing::warn!(container, %error, "its root file system is not removed");
-            }
-        }
+    /// Takes the roots of containers that are not `known` out of the way. Blocks for a moment; their removal may take
+    /// long: [`Provisioner::clear_aside`].
+    ///
+    /// # Errors
+    /// The disk fails.
+    pub(crate) fn sweep(&self, known: impl Fn(&str) -> bool) -> Result<(), ImageError> {
+        let containers = self.0.roots.containers()?.into_iter();
+        let unknown = containers.filter(|container| !known(container));
+        self.0.roots.put_aside(unknown)
+    }
+
+    /// Removes what was taken out of the way. Blocks.
+    ///
+    /// # Errors
+    /// The disk fails.
+    pub(crate) fn clear_aside(&self) -> Result<(), ImageError> {
+        self.0.roots.clear_aside()
     }
 
     fn fetching(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Arc<AsyncMutex<()>>>> {
@@ -293,18 +334,17 @@ impl Provisioner {
 
     /// How a container began. Blocks for a moment.
     pub(crate) fn beginning(&self, container_id: &str) -> Result<Beginning, String> {
-        let path = self.0.roots.directory(container_id).join(BEGINNING);
-        let json = std::fs::read(path).map_err(|error| error.to_string())?;
-        serde_json::from_slice(&json).map_err(|error| error.to_string())
+        read_beginning(&self.0.runtime_dir.join(container_id))
     }
 }
 
 /// The root in the shim's terms, and what its checks need to know.
-pub(crate) fn root(order: &LaunchOrder) -> Result<Option<Root>, String> {
+pub(crate) fn root(order: &LaunchOrder, runtime_dir: &Path) -> Result<Option<Root>, String> {
     let (Some(root), Some(image)) = (&order.root, &order.image) else {
         return Ok(None);
     };
-    keep_beginning(root, order)?;
+    let kept = keep_beginning(runtime_dir, order);
+    kept.map_err(|error| format!("cannot keep how the container begins ({error})"))?;
     Ok(Some(Root {
         dir: root.dir.clone(),
         overlay: root.overlay.clone().map(OsString::from),
@@ -312,8 +352,9 @@ pub(crate) fn root(order: &LaunchOrder) -> Result<Option<Root>, String> {
     }))
 }
 
-/// Keeps how a container begins. Blocks for a moment.
-fn keep_beginning(root: &RootDirectory, order: &LaunchOrder) -> Result<(), String> {
+/// Keeps how a container begins, which may have secrets among its variables: on a tmpfs where possible, and for nobody
+/// else. Blocks for a moment.
+fn keep_beginning(runtime_dir: &Path, order: &LaunchOrder) -> io::Result<()> {
     let sandbox = order.image.as_ref().map(|image| image.sandbox.clone());
     let beginning = Beginning {
         env: order.env.clone(),
@@ -321,8 +362,17 @@ fn keep_beginning(root: &RootDirectory, order: &LaunchOrder) -> Result<(), Strin
         sandbox: sandbox.unwrap_or_default(),
         working_dir: order.working_dir.clone(),
     };
-    let json = serde_json::to_vec(&beginning).map_err(|error| error.to_string())?;
-    std::fs::write(root.dir.join(BEGINNING), json).map_err(|error| error.to_string())
+    let json = serde_json::to_vec(&beginning)?;
+    let mut directory = DirBuilder::new();
+    directory.recursive(true).mode(0o700).create(runtime_dir)?;
+    let mut file = OpenOptions::new();
+    let file = file.write(true).create(true).truncate(true).mode(0o600);
+    file.open(runtime_dir.join(BEGINNING))?.write_all(&json)
+}
+
+fn read_beginning(runtime_dir: &Path) -> Result<Beginning, String> {
+    let json = std::fs::read(runtime_dir.join(BEGINNING)).map_err(|error| error.to_string())?;
+    serde_json::from_slice(&json).map_err(|error| error.to_string())
 }
 
 /// A directory that goes with whoever uses it, also where a fetch is called off.
@@ -332,7 +382,7 @@ impl Drop for Scratch {
     fn drop(&mut self) {
         let path = std::mem::take(&mut self.0);
         // What it holds may be big. The next start of the agent removes what is left.
-        tokio::task::spawn_blocking(move || std::fs::remove_dir_all(path));
+        tokio::task::spawn_blocking(move || tepui_containers::removal::remove(&path));
     }
 }
 
@@ -401,3 +451,7 @@ async fn blocking<T: Send + 'static>(
     let done = tokio::task::spawn_blocking(work).await;
     done.unwrap_or_else(|error| Err(error.to_string()))
 }
+
+#[cfg(test)]
+#[path = "provisioner_tests.rs"]
+mod tests;

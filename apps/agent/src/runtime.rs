@@ -14,7 +14,11 @@ use std::{
     time::Duration,
 };
 
-use futures_util::future::{BoxFuture, FutureExt};
+use futures_util::{
+    StreamExt,
+    future::{BoxFuture, FutureExt},
+    stream,
+};
 use rustix::process::Signal;
 use tepui_containers::{
     Command, Error, LaunchSpec, Launcher, Namespaces, Recovered, Running, disk, nested,
@@ -65,6 +69,9 @@ pub(crate) struct Errors {
     pub(crate) destroy: AtomicU64,
 }
 
+/// Containers of an agent before that are ended at a time.
+const STRAYS: usize = 32;
+
 impl Containers {
     /// `runtime_dir`: best on a tmpfs, the same after a restart of the agent.
     pub(crate) fn new(
@@ -90,16 +97,29 @@ impl Containers {
 }
 
 impl Containers {
-    /// Removes root file systems of containers that an agent before made and never started.
+    /// Removes root file systems of containers that an agent before made and never started. They are out of the way when
+    /// this is done; their removal goes on in the background.
     pub(crate) async fn sweep_roots(&self) {
         let inner = Arc::clone(&self.0);
+        let Ok(images) = inner.images.clone() else {
+            return;
+        };
+        let unswept = |error| tracing::warn!(%error, "root file systems are not removed");
         let swept = tokio::task::spawn_blocking(move || {
-            if let Ok(images) = &inner.images {
-                images.sweep(|container_id| inner.dir(container_id).exists());
-            }
+            images
+                .sweep(|container_id| inner.dir(container_id).exists())
+                .unwrap_or_else(unswept);
+            images
         });
         // It fails only while the runtime shuts down.
-        let _ = swept.await;
+        if let Ok(images) = swept.await {
+            // A thread that the agent's end does not wait for: the next agent goes on with it.
+            let clear = move || images.clear_aside().unwrap_or_else(unswept);
+            let thread = std::thread::Builder::new().name("old-roots".to_owned());
+            if let Err(error) = thread.spawn(clear) {
+                tracing::warn!(%error, "root file systems are not removed");
+            }
+        }
     }
 
     /// Ends the checks that an agent before began: nobody waits for their outcome.
@@ -109,10 +129,14 @@ impl Containers {
         let entries = std::fs::read_dir(&inner.runtime_dir);
         let names = entries.into_iter().flatten().flatten();
         let names = names.filter_map(|entry| entry.file_name().into_string().ok());
-        for container_id in names.filter(|name| is_check(name)) {
+        let checks = names.filter(|name| is_check(name));
+        let ended = checks.map(|container_id| async move {
             sweep(inner, &container_id).await;
             self.forget(container_id).await;
-        }
+        });
+        stream::iter(ended)
+            .for_each_concurrent(STRAYS, |ended| ended)
+            .await;
     }
 }
 
@@ -185,8 +209,8 @@ impl Inner {
 
     fn spec(&self, mut order: LaunchOrder) -> Result<LaunchSpec, String> {
         let view = self.view(&mut order)?;
-        let root = provisioner::root(&order)?;
         let runtime_dir = self.dir(&order.container_id);
+        let root = provisioner::root(&order, &runtime_dir)?;
         let holds = order.is_holder;
         let command = if holds {
             Command::Program {

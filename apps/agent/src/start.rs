@@ -104,13 +104,18 @@ impl Prepared {
         let sandboxes = Sandboxes::new(settings.work_dir.join(SPARE_SANDBOXES), SPARE_SHIMS)
             .with_context(|| format!("--work-dir {}", settings.work_dir.display()))?;
         config.sandbox_directory = settings.images.sandbox_directory.clone();
+        let runtime_dir = runtime_dir(&settings.work_dir)?;
         let images = match is_root {
-            true => Ok(provisioner::open(&settings.images, &settings.work_dir)?),
+            true => Ok(provisioner::open(
+                &settings.images,
+                &settings.work_dir,
+                runtime_dir.clone(),
+            )?),
             false => Err("images need an agent that runs as root".to_owned()),
         };
         Ok(Self {
             images,
-            runtime_dir: runtime_dir(&settings.work_dir)?,
+            runtime_dir,
             settings,
             config,
             engine,

@@ -9,7 +9,7 @@ use std::{
     time::SystemTime,
 };
 
-use tepui_containers::nested;
+use tepui_containers::{nested, removal};
 use tepui_kit::Ask;
 use tepui_messages::agent::{GetNodeState, NodePhase, NodeState};
 use tepui_node::gc;
@@ -72,6 +72,7 @@ fn sweep_once(
         allowed: policy.allowed_age(gc::used(work_dir)?),
         now,
         changed: gc::last_change,
+        remove: removal::remove,
     };
     let mut swept = gc::sweep(work_dir, &used.executors, &look);
     if policy.within {

@@ -265,7 +265,6 @@ class Checks:
             "parents": [text(up.lstrip("/") + host.lstrip("/") + "/planted", "x")],
             "hard-link": [entry("in", tarfile.LNKTYPE, link=up + target.lstrip("/"))],
             "device": [entry("disk", tarfile.BLKTYPE, device=(8, 0))],
-            "twice": [symlink("file", target), text("file", "overwritten")],
             "loop": [symlink("a", "b"), symlink("b", "a"), text("a/x", "x")],
             "proc": [symlink("p", "/proc/self/root"), text(f"p{host}/planted", "x")],
         }
@@ -273,6 +272,8 @@ class Checks:
             image = self.image(f"hostile-{name}:1", Image().layer(busybox()).layer(*members))
             failed = self.run(f"hostile-{name}", "true", of_mesos(image), "TASK_FAILED")
             report.check(f"hostile: {name} is refused in words", "the layer's entry" in failed["message"], failed)
+        image = self.image("hostile-twice:1", Image().layer(busybox()).layer(symlink("file", target), text("file", "replaced")))
+        report.equal("hostile: what comes again takes the place of a link", self.run("hostile-twice", "cat /file", of_mesos(image)), "replaced")
         inside = {
             "absolute": [symlink("out", host), text("out/planted", "x")],
             "chain": [symlink("a", ".."), symlink("b", "a/.."), symlink("c", f"b{host}"), folder(host.lstrip("/")), text("c/planted", "x")],

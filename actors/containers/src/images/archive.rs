@@ -6,6 +6,7 @@ use crate::images::gauge::Gauge;
 use crate::images::manifest;
 use crate::images::reference::Reference;
 use crate::images::store::{Store, StoredImage, read_description};
+use crate::images::taking::Taking;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Take};
@@ -16,7 +17,12 @@ const MANIFEST: &str = "manifest.json";
 const MAX_MEMBERS: usize = 100_000;
 
 /// Takes the image `reference` into the store, under that name.
-pub fn take(path: &Path, reference: &Reference, store: &Store) -> Result<StoredImage, ImageError> {
+pub fn take(
+    path: &Path,
+    reference: &Reference,
+    store: &Store,
+    taking: &mut Taking,
+) -> Result<StoredImage, ImageError> {
     let mut members = Members::open(path)?;
     let listed = members.description(MANIFEST)?;
     let name = format!("{}:{}", reference.repository, reference.tag_or_latest());
@@ -37,7 +43,7 @@ pub fn take(path: &Path, reference: &Reference, store: &Store) -> Result<StoredI
         crate::images::store::equal("configuration", expected, found)?;
     }
     for (digest, member) in config.layers.iter().zip(&saved.layers) {
-        store.add_layer(digest, members.open_member(member)?, None)?;
+        store.add_layer(digest, members.open_member(member)?, None, taking)?;
     }
     let image = StoredImage {
         name: reference.to_string(),

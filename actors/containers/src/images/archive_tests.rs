@@ -15,14 +15,14 @@ fn an_image_is_taken_with_its_layers_and_its_settings() {
     save(&path, "box:1", &layers);
     let store = opened(&all);
     let reference: Reference = "box:1".parse().expect("a name");
-    let taken = take(&path, &reference, &store).expect("taken");
+    let taken = take(&path, &reference, &store, &mut Taking::forever()).expect("taken");
     let digests: Vec<String> = layers.iter().map(|it| digest(it).to_string()).collect();
     assert_eq!(taken.layers, digests);
     assert_eq!(
         (taken.run.cmd.as_slice(), taken.run.env.as_slice()),
         (&["run".to_owned()][..], &["A=1".to_owned()][..])
     );
-    assert_eq!(store.image(&reference), Some(taken));
+    assert_eq!(store.image(&reference, &mut Taking::forever()), Some(taken));
 }
 
 /// Mesos' `ProvisionerDockerLocalStoreTest.MissingLayer`: a layer that is gone is brought again.
@@ -34,12 +34,12 @@ fn an_image_with_a_missing_layer_is_taken_again() {
     save(&path, "box:1", &layers);
     let store = opened(&all);
     let reference: Reference = "box:1".parse().expect("a name");
-    take(&path, &reference, &store).expect("taken");
+    take(&path, &reference, &store, &mut Taking::forever()).expect("taken");
     let gone = store.layer(&digest(&layers[1])).expect("there");
     std::fs::remove_dir_all(&gone).expect("removed");
-    assert_eq!(store.image(&reference), None);
-    take(&path, &reference, &store).expect("taken");
-    assert!(store.image(&reference).is_some() && gone.join("b").is_file());
+    assert_eq!(store.image(&reference, &mut Taking::forever()), None);
+    take(&path, &reference, &store, &mut Taking::forever()).expect("taken");
+    assert!(store.image(&reference, &mut Taking::forever()).is_some() && gone.join("b").is_file());
 }
 
 #[test]
@@ -49,15 +49,15 @@ fn what_is_no_such_archive_is_refused() {
     let reference: Reference = "box:1".parse().expect("a name");
     let path = all.path().join("odd.tar");
     std::fs::write(&path, "no archive at all").expect("written");
-    assert!(take(&path, &reference, &store).is_err());
+    assert!(take(&path, &reference, &store, &mut Taking::forever()).is_err());
     std::fs::write(&path, layer(&[("other", "x")])).expect("written");
     assert!(
-        matches!(take(&path, &reference, &store), Err(ImageError::NoMember { member, .. }) if member == MANIFEST)
+        matches!(take(&path, &reference, &store, &mut Taking::forever()), Err(ImageError::NoMember { member, .. }) if member == MANIFEST)
     );
     let manifest = r#"[{"Config":"../../etc/passwd","RepoTags":["box:1"],"Layers":["a"]}]"#;
     std::fs::write(&path, layer(&[("manifest.json", manifest)])).expect("written");
     assert!(matches!(
-        take(&path, &reference, &store),
+        take(&path, &reference, &store, &mut Taking::forever()),
         Err(ImageError::NoMember { .. })
     ));
 }

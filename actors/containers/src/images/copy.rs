@@ -1,13 +1,20 @@
 //! Owns copying layers over each other into one directory, for machines where overlayfs cannot be used.
+//!
+//! Links in a layer can make it deeper than any name in its archive is: what is left to do is kept on the heap, three
+//! directories are open at a time, and what no path of the kernel's reaches is refused.
 
 use crate::images::unpack::OPAQUE_ATTRIBUTE;
-use rustix::fs::{AtFlags, CWD, Dir, FileType, Gid, Mode, OFlags, Stat, Timespec, Timestamps, Uid};
+use crate::removal;
+use rustix::fs::{
+    AtFlags, CWD, Dir, FileType, Gid, Mode, OFlags, ResolveFlags, Stat, Timespec, Timestamps, Uid,
+};
 use rustix::io::Errno;
 use std::collections::BTreeMap;
-use std::ffi::{CStr, CString};
+use std::ffi::{CStr, OsStr};
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 const PERMISSIONS: u32 = 0o7777;
@@ -16,13 +23,20 @@ const REMOVED: u64 = 0;
 
 /// Copies one layer, in the form of overlayfs, over what is in `root`.
 pub(crate) fn copy_layer(layer: &Path, root: &OwnedFd) -> io::Result<()> {
-    let from = rustix::fs::openat(CWD, layer, directory(), Mode::empty())?;
+    let layer = rustix::fs::openat(CWD, layer, directory(), Mode::empty())?;
+    let found = rustix::fs::fstat(&layer)?;
     let mut copy = Copy {
         seen: BTreeMap::new(),
-        root: root.try_clone()?,
+        layer: &layer,
+        root,
+        left: vec![Step::Enter(PathBuf::from("."), found)],
     };
-    copy.contents(&from, root, Path::new(""))?;
-    same(root, &rustix::fs::fstat(&from)?)?;
+    while let Some(step) = copy.left.pop() {
+        match step {
+            Step::Enter(path, found) => copy.contents(path, found)?,
+            Step::Leave(path, found) => same(&below(root, &path)?, &found)?,
+        }
+    }
     Ok(())
 }
 
@@ -30,35 +44,63 @@ fn directory() -> OFlags {
     OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC
 }
 
-struct Copy {
-    /// Files of several names, by inode: where the first was copied to.
-    seen: BTreeMap<u64, PathBuf>,
-    root: OwnedFd,
+/// A directory below another, never through a link. Error: its path is longer than the kernel takes (4096 bytes).
+fn below(top: &OwnedFd, path: &Path) -> io::Result<OwnedFd> {
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
+    Ok(rustix::fs::openat2(
+        top,
+        path,
+        directory(),
+        Mode::empty(),
+        resolve,
+    )?)
 }
 
-impl Copy {
-    /// Depth is bounded by that of unpacking.
-    fn contents(&mut self, from: &OwnedFd, to: &OwnedFd, path: &Path) -> io::Result<()> {
-        for entry in Dir::read_from(from)? {
+/// What is left to do with a directory of the layer that is there in the copy.
+enum Step {
+    Enter(PathBuf, Stat),
+    /// Its time and mode, when all in it is there.
+    Leave(PathBuf, Stat),
+}
+
+struct Copy<'a> {
+    /// Files of several names, by inode: where the first was copied to.
+    seen: BTreeMap<u64, PathBuf>,
+    layer: &'a OwnedFd,
+    root: &'a OwnedFd,
+    left: Vec<Step>,
+}
+
+impl Copy<'_> {
+    fn contents(&mut self, path: PathBuf, found: Stat) -> io::Result<()> {
+        let (from, to) = (below(self.layer, &path)?, below(self.root, &path)?);
+        self.left.push(Step::Leave(path.clone(), found));
+        for entry in Dir::read_from(&from)? {
             let entry = entry?;
             let name = entry.file_name();
             if matches!(name.to_bytes(), b"." | b"..") {
                 continue;
             }
-            self.entry(
-                from,
-                to,
-                name,
-                &path.join(std::ffi::OsStr::new(&*name.to_string_lossy())),
-            )?;
+            let path = path.join(OsStr::from_bytes(name.to_bytes()));
+            self.entry(&from, &to, name, path)?;
         }
         Ok(())
     }
 
-    fn entry(&mut self, from: &OwnedFd, to: &OwnedFd, name: &CStr, path: &Path) -> io::Result<()> {
+    fn entry(
+        &mut self,
+        from: &OwnedFd,
+        to: &OwnedFd,
+        name: &CStr,
+        path: PathBuf,
+    ) -> io::Result<()> {
         let found = rustix::fs::statat(from, name, AtFlags::SYMLINK_NOFOLLOW)?;
         match FileType::from_raw_mode(found.st_mode) {
-            FileType::Directory => self.directory(from, to, name, path, &found),
+            FileType::Directory => {
+                enter(from, to, name)?;
+                self.left.push(Step::Enter(path, found));
+                Ok(())
+            }
             FileType::CharacterDevice if found.st_rdev == REMOVED => clear(to, name),
             FileType::Symlink => {
                 clear(to, name)?;
@@ -79,10 +121,10 @@ impl Copy {
                 if found.st_nlink > 1
                     && let Some(first) = self.seen.get(&found.st_ino)
                 {
-                    let linked = rustix::fs::linkat(&self.root, first, to, name, AtFlags::empty());
+                    let linked = rustix::fs::linkat(self.root, first, to, name, AtFlags::empty());
                     return Ok(linked?);
                 }
-                self.seen.insert(found.st_ino, path.to_owned());
+                self.seen.insert(found.st_ino, path);
                 copy_file(from, to, name, &found)
             }
             FileType::Fifo => {
@@ -94,31 +136,22 @@ impl Copy {
             _ => Ok(()),
         }
     }
+}
 
-    fn directory(
-        &mut self,
-        from: &OwnedFd,
-        to: &OwnedFd,
-        name: &CStr,
-        path: &Path,
-        found: &Stat,
-    ) -> io::Result<()> {
-        let source = rustix::fs::openat(from, name, directory(), Mode::empty())?;
-        let mut value = [0; 1];
-        let hides = rustix::fs::fgetxattr(&source, OPAQUE_ATTRIBUTE, &mut value);
-        let below = rustix::fs::statat(to, name, AtFlags::SYMLINK_NOFOLLOW);
-        let is_directory =
-            below.is_ok_and(|it| FileType::from_raw_mode(it.st_mode) == FileType::Directory);
-        if hides.is_ok() || !is_directory {
-            clear(to, name)?;
-        }
-        match rustix::fs::mkdirat(to, name, Mode::RWXU) {
-            Ok(()) | Err(Errno::EXIST) => {}
-            Err(errno) => return Err(errno.into()),
-        }
-        let target = rustix::fs::openat(to, name, directory(), Mode::empty())?;
-        self.contents(&source, &target, path)?;
-        same(&target, found)
+/// Makes a directory in the copy, or keeps the one that layers below have.
+fn enter(from: &OwnedFd, to: &OwnedFd, name: &CStr) -> io::Result<()> {
+    let source = rustix::fs::openat(from, name, directory(), Mode::empty())?;
+    let mut value = [0; 1];
+    let hides = rustix::fs::fgetxattr(&source, OPAQUE_ATTRIBUTE, &mut value);
+    let below = rustix::fs::statat(to, name, AtFlags::SYMLINK_NOFOLLOW);
+    let is_directory =
+        below.is_ok_and(|it| FileType::from_raw_mode(it.st_mode) == FileType::Directory);
+    if hides.is_ok() || !is_directory {
+        clear(to, name)?;
+    }
+    match rustix::fs::mkdirat(to, name, Mode::RWXU) {
+        Ok(()) | Err(Errno::EXIST) => Ok(()),
+        Err(errno) => Err(errno.into()),
     }
 }
 
@@ -158,15 +191,5 @@ fn owner(found: &Stat) -> (Uid, Gid) {
 
 /// Makes way for what a layer has or removes.
 fn clear(directory: &OwnedFd, name: &CStr) -> io::Result<()> {
-    match rustix::fs::unlinkat(directory, name, AtFlags::empty()) {
-        Err(Errno::NOENT) => Ok(()),
-        Err(Errno::ISDIR | Errno::PERM) => {
-            // The descriptor stands for the directory, whatever the names above it have become.
-            let held = format!("/proc/self/fd/{}", directory.as_raw_fd());
-            let name = CString::from(name);
-            let name = name.to_string_lossy();
-            std::fs::remove_dir_all(Path::new(&held).join(&*name))
-        }
-        cleared => Ok(cleared?),
-    }
+    removal::remove_at(directory.as_fd(), OsStr::from_bytes(name.to_bytes()))
 }

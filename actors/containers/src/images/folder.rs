@@ -2,6 +2,7 @@
 
 use crate::images::reference::Reference;
 use crate::images::store::{Store, StoredImage};
+use crate::images::taking::Taking;
 use crate::images::{ImageError, archive, layout};
 use std::path::Path;
 
@@ -10,10 +11,11 @@ pub fn take(
     folder: &Path,
     reference: &Reference,
     store: &Store,
+    taking: &mut Taking,
 ) -> Result<StoredImage, ImageError> {
     let archive = folder.join(format!("{reference}.tar"));
     if archive.is_file() {
-        return archive::take(&archive, reference, store);
+        return archive::take(&archive, reference, store, taking);
     }
     let name = match &reference.registry {
         Some(registry) => format!("{registry}/{}", reference.repository),
@@ -22,7 +24,7 @@ pub fn take(
     let layout = folder.join(name);
     for candidate in [layout.as_path(), folder] {
         if layout::is_layout(candidate) {
-            return layout::take(candidate, reference, store);
+            return layout::take(candidate, reference, store, taking);
         }
     }
     Err(ImageError::NotThere {

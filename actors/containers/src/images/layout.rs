@@ -5,6 +5,7 @@ use crate::images::digesting::digest_of;
 use crate::images::manifest::{self, Blob, Described, Manifest};
 use crate::images::reference::{Digest, Reference};
 use crate::images::store::{Store, StoredImage, equal, read_description};
+use crate::images::taking::Taking;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -29,13 +30,18 @@ pub fn platform() -> String {
 }
 
 /// Takes the image `reference` into the store. Its name in the layout is the tag, or repository and tag.
-pub fn take(dir: &Path, reference: &Reference, store: &Store) -> Result<StoredImage, ImageError> {
+pub fn take(
+    dir: &Path,
+    reference: &Reference,
+    store: &Store,
+    taking: &mut Taking,
+) -> Result<StoredImage, ImageError> {
     let blob = match &reference.digest {
         Some(digest) => digest.clone(),
         None => find(dir, reference)?,
     };
     let manifest = image_manifest(dir, &blob)?;
-    take_blobs(dir, reference, &manifest, store)
+    take_blobs(dir, reference, &manifest, store, taking)
 }
 
 fn find(dir: &Path, reference: &Reference) -> Result<Digest, ImageError> {
@@ -76,14 +82,16 @@ pub fn take_blobs(
     reference: &Reference,
     manifest: &Manifest,
     store: &Store,
+    taking: &mut Taking,
 ) -> Result<StoredImage, ImageError> {
     let config = description(dir, "configuration", &manifest.config.digest)?;
     let config = manifest::config(&config)?;
+    taking.hold(store.holds(), &config.layers);
     for (digest, blob) in pairs(&config.layers, &manifest.layers)? {
         if store.layer(digest).is_none() {
             let path = blob_path(dir, &blob.digest);
             let file = File::open(&path).map_err(ImageError::file("open", &path))?;
-            store.add_layer(digest, file, Some(&blob.digest))?;
+            store.add_layer(digest, file, Some(&blob.digest), taking)?;
         }
     }
     let image = StoredImage {

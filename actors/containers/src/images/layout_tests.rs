@@ -19,7 +19,12 @@ impl Fixture {
     }
 
     fn take(&self, name: &str) -> Result<StoredImage, ImageError> {
-        take(self.all.path(), &name.parse().expect("a name"), &self.store)
+        take(
+            self.all.path(),
+            &name.parse().expect("a name"),
+            &self.store,
+            &mut Taking::forever(),
+        )
     }
 }
 
@@ -60,7 +65,7 @@ fn a_blob_that_was_changed_is_refused() {
     assert!(
         fixture
             .store
-            .image(&"box:v1".parse().expect("a name"))
+            .image(&"box:v1".parse().expect("a name"), &mut Taking::forever())
             .is_none()
     );
 }

@@ -6,6 +6,7 @@ use crate::images::layout::{blob_path, pairs, platform};
 use crate::images::manifest::{self, ACCEPTED, Blob, Described, MAX_DESCRIPTION_BYTES, Manifest};
 use crate::images::reference::{Digest, Reference, checked_registry};
 use crate::images::store::{Store, equal};
+use crate::images::taking::Taking;
 use crate::images::{ImageError, RegistryError};
 use sha2::{Digest as _, Sha256};
 use std::path::Path;
@@ -24,6 +25,8 @@ const OFFICIAL: &str = "library";
 const PATIENCE: Duration = Duration::from_mins(1);
 /// Of one layer as it comes.
 const MAX_LAYER_BYTES: u64 = 16 << 30;
+/// After so much of a blob the room on the disk is looked at again.
+const PIECE_BYTES: u64 = 8 << 20;
 const MAX_TOKEN_BYTES: u64 = 1 << 20;
 
 /// Where images come from that name no registry, and how those that do are reached.
@@ -97,12 +100,13 @@ impl Registry {
         named.unwrap_or_else(|| self.default.clone())
     }
 
-    /// Fetches what an image consists of into `dir`, but for layers that `store` has.
+    /// Fetches what an image consists of into `dir`, but for layers that `store` has; those stay there while `taking` lives.
     pub async fn fetch(
         &self,
         reference: &Reference,
         dir: &Path,
         store: &Store,
+        taking: &mut Taking,
     ) -> Result<Manifest, ImageError> {
         let endpoint = self.endpoint(reference);
         let is_official = endpoint.host == HUB && !reference.repository.contains('/');
@@ -122,14 +126,17 @@ impl Registry {
         let version = reference.version();
         let manifest = session.manifest(&version, reference.digest.as_ref());
         let manifest = manifest.await?;
-        let config = session.blob(&manifest.config, MAX_DESCRIPTION_BYTES, dir);
+        let config = session.blob(&manifest.config, MAX_DESCRIPTION_BYTES, dir, taking);
         config.await?;
         let config =
             crate::images::layout::description(dir, "configuration", &manifest.config.digest)?;
         let config = manifest::config(&config)?;
+        taking.hold_later(store.holds(), &config.layers).await;
+        let mut left = taking.bytes_left();
         for (digest, blob) in pairs(&config.layers, &manifest.layers)? {
             if store.layer(digest).is_none() {
-                session.blob(blob, MAX_LAYER_BYTES, dir).await?;
+                let max_bytes = MAX_LAYER_BYTES.min(left);
+                left -= session.blob(blob, max_bytes, dir, taking).await?;
             }
         }
         Ok(manifest)
@@ -179,12 +186,18 @@ impl Session<'_> {
         Ok(manifest::described(&bytes)?)
     }
 
-    /// Keeps a blob under the digest it must have.
-    async fn blob(&mut self, blob: &Blob, max_bytes: u64, dir: &Path) -> Result<(), ImageError> {
+    /// Keeps a blob under the digest it must have; says how many bytes that were.
+    async fn blob(
+        &mut self,
+        blob: &Blob,
+        max_bytes: u64,
+        dir: &Path,
+        taking: &Taking,
+    ) -> Result<u64, ImageError> {
         let path = blob_path(dir, &blob.digest);
         if tokio::fs::try_exists(&path).await.unwrap_or(false) {
             // A layer that an image has twice.
-            return Ok(());
+            return Ok(0);
         }
         let max_bytes = blob.size_bytes.min(max_bytes);
         let mut body = self.ask(&format!("blobs/{}", blob.digest), None).await?;
@@ -193,15 +206,22 @@ impl Session<'_> {
             .await
             .map_err(unwritable())?;
         let (mut state, mut left) = (Sha256::new(), max_bytes);
+        let mut unlooked = 0;
         while let Some(data) = self.next(&mut body).await? {
             let what = "blob";
             let too_big = || ImageError::TooBig { what, max_bytes };
             left = left.checked_sub(data.len() as u64).ok_or_else(too_big)?;
+            unlooked += data.len() as u64;
+            if unlooked >= PIECE_BYTES {
+                taking.room(&file)?;
+                unlooked = 0;
+            }
             state.update(&data);
             file.write_all(&data).await.map_err(unwritable())?;
         }
         file.flush().await.map_err(unwritable())?;
-        equal("blob", &blob.digest, Digest::from_bytes(&state.finalize()))
+        equal("blob", &blob.digest, Digest::from_bytes(&state.finalize()))?;
+        Ok(max_bytes - left)
     }
 
     /// Asks, and once more with what the registry wants to see first.

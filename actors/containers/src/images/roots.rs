@@ -12,6 +12,7 @@ use crate::images::ImageError;
 use crate::images::copy::copy_layer;
 use crate::images::store::{make_root, remove};
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::fs::DirBuilder;
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
@@ -23,6 +24,8 @@ const WORK: &str = "w";
 const VOLUMES: &str = "volumes";
 /// The directory in which a container finds its root.
 pub const ROOT: &str = "root";
+/// What the directory beside that of all roots is called after it.
+const ASIDE: &str = "removed";
 const PRIVATE: u32 = 0o700;
 
 /// How layers become one file system.
@@ -68,16 +71,25 @@ pub struct RootDirectory {
 #[derive(Clone, Debug)]
 pub struct Roots {
     dir: PathBuf,
+    /// Beside `dir`: what no container has any more.
+    aside: PathBuf,
     backend: Backend,
 }
 
 impl Roots {
-    /// Makes the directory.
+    /// Makes the directory, and one beside it.
     pub fn open(dir: PathBuf, backend: Backend) -> Result<Self, ImageError> {
-        let mut directory = DirBuilder::new();
-        let made = directory.recursive(true).mode(PRIVATE).create(&dir);
-        made.map_err(ImageError::file("make the directory", &dir))?;
-        Ok(Self { dir, backend })
+        let aside = dir.with_extension(ASIDE);
+        for made in [&dir, &aside] {
+            let mut directory = DirBuilder::new();
+            let done = directory.recursive(true).mode(PRIVATE).create(made);
+            done.map_err(ImageError::file("make the directory", made))?;
+        }
+        Ok(Self {
+            dir,
+            aside,
+            backend,
+        })
     }
 
     pub fn backend(&self) -> Backend {
@@ -129,33 +141,79 @@ impl Roots {
         remove(&self.directory(container))
     }
 
-    /// The containers that have a root.
-    pub fn containers(&self) -> Vec<String> {
-        let entries = std::fs::read_dir(&self.dir).into_iter().flatten().flatten();
-        let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
-        let mut names: Vec<String> = names.collect();
-        names.sort();
-        names
+    /// Takes from containers what they had, to be removed by [`Roots::clear_aside`]: a rename each, however much it is.
+    pub fn put_aside(&self, containers: impl Iterator<Item = String>) -> Result<(), ImageError> {
+        let mut number = 0_u64;
+        for container in containers {
+            let root = self.directory(&container);
+            loop {
+                let aside = self.aside.join(number.to_string());
+                number += 1;
+                match std::fs::rename(&root, aside) {
+                    // An agent before did not come to its removal.
+                    Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {}
+                    moved => break moved.map_err(ImageError::file("put aside", &root))?,
+                }
+            }
+        }
+        Ok(())
     }
 
-    /// The digits of all layers that containers see.
-    pub fn layers_in_use(&self) -> BTreeSet<String> {
-        let containers = self.containers().into_iter();
-        let roots = containers.flat_map(|container| {
-            let root = self.directory(&container);
-            let volumes = std::fs::read_dir(root.join(VOLUMES));
-            let volumes = volumes.into_iter().flatten().flatten();
-            let volumes: Vec<PathBuf> = volumes.map(|volume| volume.path()).collect();
-            volumes.into_iter().chain([root])
-        });
-        let links = roots.flat_map(|root| {
-            let links = std::fs::read_dir(root.join(LAYERS));
-            links.into_iter().flatten().flatten()
-        });
-        let layers = links.filter_map(|link| std::fs::read_link(link.path()).ok());
-        layers
-            .filter_map(|layer| Some(layer.file_name()?.to_str()?.to_owned()))
-            .collect()
+    /// Removes what was put aside, by this agent or one before.
+    pub fn clear_aside(&self) -> Result<(), ImageError> {
+        let names = names(&self.aside)?.into_iter();
+        let removed: Vec<_> = names.map(|name| remove(&self.aside.join(name))).collect();
+        removed.into_iter().collect()
+    }
+
+    /// The containers that have a root. Error: the directory cannot be read; nothing may be concluded then.
+    pub fn containers(&self) -> Result<Vec<String>, ImageError> {
+        let names = names(&self.dir)?.into_iter();
+        let mut names: Vec<String> = names.filter_map(|name| name.into_string().ok()).collect();
+        names.sort();
+        Ok(names)
+    }
+
+    /// The digits of all layers that containers see. Error: one of them is not known, and each may be in use.
+    pub fn layers_in_use(&self) -> Result<BTreeSet<String>, ImageError> {
+        let mut layers = BTreeSet::new();
+        for container in names(&self.dir)? {
+            let root = self.dir.join(container);
+            let volumes = root.join(VOLUMES);
+            let of_volumes = names(&volumes)?.into_iter();
+            let of_volumes = of_volumes.map(|volume| volumes.join(volume));
+            for shown in of_volumes.chain([root]) {
+                let links = shown.join(LAYERS);
+                for link in names(&links)? {
+                    layers.extend(layer_of(&links.join(link))?);
+                }
+            }
+        }
+        Ok(layers)
+    }
+}
+
+/// What is in a directory; nothing in one that is gone: its container has just ended.
+fn names(dir: &Path) -> Result<Vec<OsString>, ImageError> {
+    let names = match std::fs::read_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.and_then(|entries| {
+            let names = entries.map(|entry| entry.map(|entry| entry.file_name()));
+            names.collect()
+        }),
+    };
+    names.map_err(ImageError::file("look into", dir))
+}
+
+/// The layer a link leads to; none where the link is gone.
+fn layer_of(link: &Path) -> Result<Option<String>, ImageError> {
+    match std::fs::read_link(link) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(ImageError::file("read the link", link)(error)),
+        Ok(layer) => Ok(layer
+            .file_name()
+            .and_then(|name| name.to_str())
+            .map(str::to_owned)),
     }
 }
 

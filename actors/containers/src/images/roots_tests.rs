@@ -18,6 +18,10 @@ fn roots(all: &TempDir, backend: Backend) -> Roots {
     Roots::open(all.path().join("roots"), backend).expect("opened")
 }
 
+fn in_use(roots: &Roots) -> BTreeSet<String> {
+    roots.layers_in_use().expect("they are known")
+}
+
 #[test]
 fn the_machine_decides_what_is_best() {
     let known = "nodev\tsysfs\n\text4\nnodev\toverlay\n";
@@ -46,12 +50,12 @@ fn an_overlay_names_its_layers_from_the_top() {
         [read("l/0"), read("l/1")],
         [layers[1].clone(), layers[0].clone()]
     );
-    let used: Vec<String> = roots.layers_in_use().into_iter().collect();
+    let used: Vec<String> = in_use(&roots).into_iter().collect();
     assert_eq!(used, ["above", "below"]);
-    assert_eq!(roots.containers(), ["c1"]);
+    assert_eq!(roots.containers().expect("read"), ["c1"]);
     roots.remove("c1").expect("removed");
-    assert_eq!(roots.containers(), Vec::<String>::new());
-    assert!(layers[0].is_dir() && roots.layers_in_use().is_empty());
+    assert!(roots.containers().expect("read").is_empty());
+    assert!(layers[0].is_dir() && in_use(&roots).is_empty());
     roots.remove("c1").expect("nothing is no error");
 }
 
@@ -65,11 +69,57 @@ fn what_volumes_show_is_in_use_too_and_goes_with_the_container() {
         .make_volume("c1", 0, std::slice::from_ref(&volume))
         .expect("made");
     roots.make_volume("c2", 3, &[volume]).expect("made");
-    let used: Vec<String> = roots.layers_in_use().into_iter().collect();
+    let used: Vec<String> = in_use(&roots).into_iter().collect();
     assert_eq!(used, ["root", "volume"]);
     roots.remove("c1").expect("removed");
-    let used: Vec<String> = roots.layers_in_use().into_iter().collect();
+    let used: Vec<String> = in_use(&roots).into_iter().collect();
     assert_eq!(used, ["volume"]);
+}
+
+/// Who takes "not known" for "none" removes layers beneath containers that run.
+#[test]
+fn what_cannot_be_read_is_not_taken_for_unused() {
+    let all = TempDir::new().expect("a directory");
+    let roots = roots(&all, Backend::Overlay);
+    let made = roots.make("c1", &[layer(&all, "one", &[])]).expect("made");
+    let unknown = |why: &str| {
+        let error = roots.layers_in_use().expect_err(why).to_string();
+        assert!(error.contains("c1"), "{error}");
+    };
+    fs::write(made.dir.join("l/1"), "").expect("written");
+    unknown("a link that cannot be read");
+    fs::remove_dir_all(made.dir.join("l")).expect("removed");
+    assert!(in_use(&roots).is_empty(), "one that is being removed");
+    fs::write(made.dir.join("l"), "").expect("written");
+    unknown("a directory that cannot be read");
+    fs::remove_dir_all(all.path().join("roots")).expect("removed");
+    fs::write(all.path().join("roots"), "").expect("written");
+    roots.containers().expect_err("no directory");
+}
+
+/// An agent starts with what was put aside before it and not removed.
+#[test]
+fn what_is_put_aside_is_no_containers_any_more() {
+    let all = TempDir::new().expect("a directory");
+    let one = layer(&all, "one", &[]);
+    for containers in [["c1", "c2"], ["c1", "c3"]] {
+        let roots = roots(&all, Backend::Overlay);
+        for container in containers {
+            let made = roots.make(container, std::slice::from_ref(&one));
+            made.expect("made");
+        }
+        let containers = containers.map(str::to_owned).into_iter();
+        roots.put_aside(containers).expect("put aside");
+        assert!(roots.containers().expect("read").is_empty());
+        assert!(in_use(&roots).is_empty());
+    }
+    let aside = || fs::read_dir(all.path().join("roots.removed")).expect("there");
+    assert_eq!(aside().count(), 4);
+    roots(&all, Backend::Overlay)
+        .clear_aside()
+        .expect("removed");
+    assert_eq!(aside().count(), 0);
+    assert!(one.is_dir());
 }
 
 /// The kernel takes a page of options: names are short for the most layers that an image may have.
@@ -146,8 +196,19 @@ fn a_copy_has_what_all_layers_show() {
     use std::os::unix::fs::MetadataExt;
     let inode = |name: &str| fs::metadata(root.join(name)).expect("there").ino();
     assert_eq!(inode("kept"), inode("both/second"));
-    assert!(
-        roots.layers_in_use().is_empty(),
-        "a copy needs its layers no more"
-    );
+    assert!(in_use(&roots).is_empty(), "a copy needs its layers no more");
+}
+
+/// As deep as links in a layer can make it: more than there are descriptors.
+#[test]
+fn a_deep_layer_is_copied() {
+    let all = TempDir::new().expect("a directory");
+    let deep = layer(&all, "deep", &[]);
+    let path: PathBuf = std::iter::repeat_n("d", 1500).collect();
+    fs::create_dir_all(deep.join(&path)).expect("made");
+    fs::write(deep.join(&path).join("file"), "x").expect("written");
+    let made = roots(&all, Backend::Copy).make("c1", &[deep]);
+    let root = made.expect("made").dir.join("root");
+    let text = fs::read_to_string(root.join(path).join("file"));
+    assert_eq!(text.expect("there"), "x");
 }

@@ -3,8 +3,10 @@
 
 use crate::images::ImageError;
 use crate::images::digesting::{Digesting, digest_of, plain};
+use crate::images::holds::Holds;
 use crate::images::manifest::{MAX_DESCRIPTION_BYTES, RunConfig};
 use crate::images::reference::{Digest, Reference};
+use crate::images::taking::{Taking, Waiting};
 use crate::images::unpack::{Bounds, unpack};
 use rustix::fs::{CWD, Mode, OFlags};
 use serde::{Deserialize, Serialize};
@@ -44,6 +46,7 @@ pub struct Store {
     dir: PathBuf,
     next: AtomicU64,
     bounds: Bounds,
+    holds: Holds,
 }
 
 impl Store {
@@ -53,6 +56,7 @@ impl Store {
             dir,
             next: AtomicU64::new(0),
             bounds,
+            holds: Holds::default(),
         };
         remove(&store.tmp())?;
         for made in [store.layers(), store.images(), store.tmp()] {
@@ -65,6 +69,15 @@ impl Store {
 
     pub fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// Begins to take an image, for who is `waiting` for it.
+    pub fn taking(&self, waiting: &Waiting) -> Taking {
+        Taking::new(self.bounds, waiting)
+    }
+
+    pub(crate) fn holds(&self) -> &Holds {
+        &self.holds
     }
 
     /// Where a layer lies, if it is there.
@@ -80,9 +93,12 @@ impl Store {
             .collect()
     }
 
-    /// What is known of the image of that name, if all of it is there.
-    pub fn image(&self, reference: &Reference) -> Option<StoredImage> {
+    /// What is known of the image of that name, if all of it is there. It stays there while `taking` lives.
+    pub fn image(&self, reference: &Reference, taking: &mut Taking) -> Option<StoredImage> {
         let image = read_image(&self.image_file(&reference.to_string())).ok()?;
+        let layers = image.layers.iter().map(|layer| layer.parse().ok());
+        let layers = layers.collect::<Option<Vec<Digest>>>()?;
+        taking.hold(&self.holds, &layers);
         self.layers_of(&image)?;
         Some(image)
     }
@@ -101,18 +117,20 @@ impl Store {
     }
 
     /// Unpacks a layer, unless it is there: `packed` is it as it came, with the digest it then must have, if one is
-    /// known.
+    /// known. It stays there while `taking` lives.
     pub fn add_layer(
         &self,
         digest: &Digest,
         packed: impl Read,
         packed_digest: Option<&Digest>,
+        taking: &mut Taking,
     ) -> Result<(), ImageError> {
+        taking.hold(&self.holds, [digest]);
         if self.layer(digest).is_some() {
             return Ok(());
         }
         let fresh = self.tmp().join(self.number());
-        let added = self.unpack(&fresh, digest, packed, packed_digest);
+        let added = self.unpack(&fresh, digest, packed, packed_digest, taking);
         let added = added.and_then(|()| {
             let path = self.layers().join(digest.hex());
             match std::fs::rename(&fresh, &path) {
@@ -132,14 +150,15 @@ impl Store {
         digest: &Digest,
         packed: impl Read,
         packed_digest: Option<&Digest>,
+        taking: &mut Taking,
     ) -> Result<(), ImageError> {
         let directory = make_root(into).map_err(ImageError::file("make the directory", into))?;
-        let mut packed = Digesting::new(packed);
+        let mut packed = Digesting::new(taking.watch(packed, u64::MAX));
         let unreadable =
             |error| ImageError::Unpack(crate::images::unpack::UnpackError::Read(error));
         let archive = plain(&mut packed).map_err(unreadable)?;
-        let mut archive = Digesting::new(archive);
-        unpack(&mut archive, &directory, self.bounds)?;
+        let mut archive = Digesting::new(taking.watch(archive, taking.archive_bytes()));
+        unpack(&mut archive, &directory, taking)?;
         equal("layer", digest, archive.digest())?;
         if let Some(expected) = packed_digest {
             io::copy(&mut packed, &mut io::sink()).map_err(unreadable)?;
@@ -159,40 +178,70 @@ impl Store {
     }
 
     /// Removes images that are neither among `kept` names nor made of layers in use alone, and layers that then belong
-    /// to no image and no container. `in_use` are the digits of layers.
+    /// to no image and no container, and that nobody is about to use. `in_use` tells the digits of layers that containers
+    /// see; where it fails nothing is removed.
     pub fn prune(
         &self,
         kept: &BTreeSet<String>,
-        in_use: &BTreeSet<String>,
+        in_use: impl FnOnce() -> Result<BTreeSet<String>, ImageError>,
     ) -> Result<Pruned, ImageError> {
-        let mut pruned = Pruned::default();
-        let mut needed = in_use.clone();
+        let closed = self.holds.close();
+        // Holds first: a layer is held until a container's root names it.
+        let mut used = closed.digits();
+        used.extend(in_use()?);
+        let (images, needed) = self.prune_images(kept, &used)?;
+        let doomed = self.put_aside(&needed)?;
+        drop(closed);
+        // What is left of one that fails goes with the agent's next start.
+        let removed: Vec<_> = doomed.iter().map(|layer| remove(layer)).collect();
+        removed.into_iter().collect::<Result<(), _>>()?;
+        let layers = doomed.len();
+        Ok(Pruned { images, layers })
+    }
+
+    /// Removes images; says how many, and which layers stay.
+    fn prune_images(
+        &self,
+        kept: &BTreeSet<String>,
+        used: &BTreeSet<String>,
+    ) -> Result<(usize, BTreeSet<String>), ImageError> {
+        let (mut pruned, mut needed) = (0, used.clone());
         for path in entries(&self.images())? {
-            let image = read_image(&path).ok();
+            let image = match read_image(&path) {
+                Ok(image) => Some(image),
+                // A record that is damaged is no image; one that cannot be read now may be.
+                Err(Unreadable::Form) => None,
+                Err(Unreadable::File(source)) => {
+                    return Err(ImageError::file("read", path)(source));
+                }
+            };
             let layers = image.iter().flat_map(|image| &image.layers);
             let layers: Vec<String> = layers
                 .filter_map(|layer| Some(layer.parse::<Digest>().ok()?.hex().to_owned()))
                 .collect();
-            let runs = !layers.is_empty() && layers.iter().all(|layer| in_use.contains(layer));
+            let runs = !layers.is_empty() && layers.iter().all(|layer| used.contains(layer));
             if runs || image.is_some_and(|image| kept.contains(&image.name)) {
                 needed.extend(layers);
                 continue;
             }
             std::fs::remove_file(&path).map_err(ImageError::file("remove", &path))?;
-            pruned.images += 1;
+            pruned += 1;
         }
+        Ok((pruned, needed))
+    }
+
+    /// Half a layer must never be taken for a whole one: out of the way first, removed later.
+    fn put_aside(&self, needed: &BTreeSet<String>) -> Result<Vec<PathBuf>, ImageError> {
+        let mut doomed = Vec::new();
         for path in entries(&self.layers())? {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
-            if needed.contains(&*name) {
-                continue;
+            if !needed.contains(&*name) {
+                let aside = self.tmp().join(self.number());
+                std::fs::rename(&path, &aside).map_err(ImageError::file("remove", &path))?;
+                doomed.push(aside);
             }
-            // Out of the way first: half a layer must never be taken for a whole one.
-            let doomed = self.tmp().join(self.number());
-            std::fs::rename(&path, &doomed).map_err(ImageError::file("remove", &path))?;
-            remove(&doomed)?;
-            pruned.layers += 1;
         }
-        Ok(pruned)
+        Ok(doomed)
     }
 
     fn number(&self) -> String {
@@ -255,16 +304,22 @@ pub(crate) fn make_root(path: &Path) -> io::Result<OwnedFd> {
 }
 
 pub(crate) fn remove(path: &Path) -> Result<(), ImageError> {
-    match std::fs::remove_dir_all(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        removed => removed.map_err(ImageError::file("remove", path)),
-    }
+    crate::removal::remove(path).map_err(ImageError::file("remove", path))
 }
 
-fn read_image(path: &Path) -> Result<StoredImage, ImageError> {
-    let file = File::open(path).map_err(ImageError::file("open", path))?;
-    let bytes = read_description("record", file)?;
-    serde_json::from_slice(&bytes).map_err(|error| ImageError::file("read", path)(error.into()))
+/// Why there is no record of an image.
+#[derive(Debug)]
+enum Unreadable {
+    File(io::Error),
+    Form,
+}
+
+fn read_image(path: &Path) -> Result<StoredImage, Unreadable> {
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(Unreadable::File)?;
+    let read = file.take(MAX_DESCRIPTION_BYTES).read_to_end(&mut bytes);
+    read.map_err(Unreadable::File)?;
+    serde_json::from_slice(&bytes).map_err(|_| Unreadable::Form)
 }
 
 fn entries(path: &Path) -> Result<Vec<PathBuf>, ImageError> {

@@ -32,6 +32,10 @@ fn image(name: &str, layers: &[&Digest]) -> StoredImage {
     }
 }
 
+fn nothing() -> Result<BTreeSet<String>, ImageError> {
+    Ok(BTreeSet::new())
+}
+
 #[test]
 fn a_layer_is_unpacked_once_and_found_again() {
     let fixture = Fixture::new();
@@ -39,14 +43,14 @@ fn a_layer_is_unpacked_once_and_found_again() {
     let digest = digest(&data);
     let store = fixture.store();
     store
-        .add_layer(&digest, data.as_slice(), None)
+        .add_layer(&digest, data.as_slice(), None, &mut Taking::forever())
         .expect("added");
     let path = fixture.store().layer(&digest).expect("it is there");
     let name = std::fs::read_to_string(path.join("etc/name"));
     assert_eq!(name.expect("there"), "box");
     // What is there is not read again.
     store
-        .add_layer(&digest, &b"anything"[..], None)
+        .add_layer(&digest, &b"anything"[..], None, &mut Taking::forever())
         .expect("it is there");
     assert_eq!(fixture.left(), 0);
 }
@@ -57,12 +61,17 @@ fn a_layer_of_another_digest_is_not_kept() {
     let store = fixture.store();
     let data = layer(&[("a", "b")]);
     let other = digest(b"other");
-    let refused = store.add_layer(&other, data.as_slice(), None);
+    let refused = store.add_layer(&other, data.as_slice(), None, &mut Taking::forever());
     assert!(matches!(
         refused,
         Err(ImageError::Digest { what: "layer", .. })
     ));
-    let refused = store.add_layer(&digest(&data), data.as_slice(), Some(&other));
+    let refused = store.add_layer(
+        &digest(&data),
+        data.as_slice(),
+        Some(&other),
+        &mut Taking::forever(),
+    );
     assert!(matches!(
         refused,
         Err(ImageError::Digest {
@@ -85,12 +94,17 @@ fn a_packed_layer_has_two_digests() {
     packed.write_all(&data).expect("packed");
     let packed = packed.finish().expect("packed");
     let store = fixture.store();
-    let added = store.add_layer(&digest(&data), packed.as_slice(), Some(&digest(&packed)));
+    let added = store.add_layer(
+        &digest(&data),
+        packed.as_slice(),
+        Some(&digest(&packed)),
+        &mut Taking::forever(),
+    );
     added.expect("added");
     assert!(store.layer(&digest(&data)).is_some());
     let zstd = [0x28, 0xb5, 0x2f, 0xfd, 0, 0];
     let refused = store
-        .add_layer(&digest(b"x"), &zstd[..], None)
+        .add_layer(&digest(b"x"), &zstd[..], None, &mut Taking::forever())
         .expect_err("not unpacked");
     assert!(refused.to_string().contains("zstd"), "{refused}");
 }
@@ -102,14 +116,18 @@ fn an_image_is_there_while_all_its_layers_are() {
     let data = layer(&[("a", "b")]);
     let (there, missing) = (digest(&data), digest(b"missing"));
     store
-        .add_layer(&there, data.as_slice(), None)
+        .add_layer(&there, data.as_slice(), None, &mut Taking::forever())
         .expect("added");
     let whole = image("box:1", &[&there]);
     store.keep(&whole).expect("kept");
     store
         .keep(&image("part:1", &[&there, &missing]))
         .expect("kept");
-    let named = |name: &str| fixture.store().image(&name.parse().expect("a name"));
+    let named = |name: &str| {
+        fixture
+            .store()
+            .image(&name.parse().expect("a name"), &mut Taking::forever())
+    };
     assert_eq!(named("box:1"), Some(whole));
     assert_eq!(named("part:1"), None);
     assert_eq!(named("other:1"), None);
@@ -121,11 +139,24 @@ fn an_empty_record_is_no_image() {
     let fixture = Fixture::new();
     let store = fixture.store();
     std::fs::write(store.image_file("box:1"), "").expect("written");
-    assert_eq!(store.image(&"box:1".parse().expect("a name")), None);
-    store
-        .prune(&BTreeSet::new(), &BTreeSet::new())
-        .expect("pruned");
+    assert_eq!(
+        store.image(&"box:1".parse().expect("a name"), &mut Taking::forever()),
+        None
+    );
+    store.prune(&BTreeSet::new(), nothing).expect("pruned");
     assert!(!store.image_file("box:1").exists());
+}
+
+#[test]
+fn a_record_that_cannot_be_read_is_not_pruned() {
+    let fixture = Fixture::new();
+    let store = fixture.store();
+    let file = store.image_file("box:1");
+    // A link to itself: the kernel does not open it.
+    std::os::unix::fs::symlink(&file, &file).expect("linked");
+    let failed = store.prune(&BTreeSet::new(), nothing);
+    failed.expect_err("it may name layers");
+    assert!(file.is_symlink());
 }
 
 #[test]
@@ -137,7 +168,12 @@ fn what_is_kept_or_in_use_is_not_pruned() {
         let data = layer(&[("file", text)]);
         digests.push(digest(&data));
         store
-            .add_layer(&digests[digests.len() - 1], data.as_slice(), None)
+            .add_layer(
+                &digests[digests.len() - 1],
+                data.as_slice(),
+                None,
+                &mut Taking::forever(),
+            )
             .expect("added");
     }
     let [shared, kept, used, lost] = digests.as_slice() else {
@@ -147,7 +183,7 @@ fn what_is_kept_or_in_use_is_not_pruned() {
         store.keep(&image(name, &[shared, own])).expect("kept");
     }
     let in_use = [shared, used].map(|digest| digest.hex().to_owned()).into();
-    let pruned = store.prune(&BTreeSet::from(["kept:1".to_owned()]), &in_use);
+    let pruned = store.prune(&BTreeSet::from(["kept:1".to_owned()]), || Ok(in_use));
     assert_eq!(
         pruned.expect("pruned"),
         Pruned {
@@ -157,7 +193,7 @@ fn what_is_kept_or_in_use_is_not_pruned() {
     );
     let there: Vec<bool> = digests.iter().map(|it| store.layer(it).is_some()).collect();
     assert_eq!(there, [true, true, true, false]);
-    let pruned = store.prune(&BTreeSet::new(), &BTreeSet::new());
+    let pruned = store.prune(&BTreeSet::new(), nothing);
     assert_eq!(
         pruned.expect("pruned"),
         Pruned {
@@ -185,4 +221,80 @@ fn others_cannot_reach_programs_of_images() {
     fixture.store();
     let found = std::fs::metadata(fixture.all.path().join("store/layers"));
     assert_eq!(found.expect("there").mode() & 0o077, 0);
+}
+
+/// Between the look for a layer and the root that names it lie minutes of fetching others.
+#[test]
+fn what_is_about_to_be_used_is_not_pruned() {
+    let fixture = Fixture::new();
+    let store = fixture.store();
+    let data = layer(&[("a", "b")]);
+    let digest = digest(&data);
+    let mut first = Taking::forever();
+    let added = store.add_layer(&digest, data.as_slice(), None, &mut first);
+    added.expect("added");
+    store.keep(&image("box:1", &[&digest])).expect("kept");
+    let name = "box:1".parse().expect("a name");
+    let prune = || store.prune(&BTreeSet::new(), nothing).expect("pruned");
+    assert_eq!(prune(), Pruned::default());
+    let mut second = Taking::forever();
+    assert!(store.image(&name, &mut second).is_some());
+    drop(first);
+    assert_eq!(prune(), Pruned::default(), "another has found it");
+    drop(second);
+    let (images, layers) = (1, 1);
+    assert_eq!(prune(), Pruned { images, layers });
+}
+
+#[test]
+fn nothing_is_pruned_where_it_is_not_known_what_is_in_use() {
+    let fixture = Fixture::new();
+    let store = fixture.store();
+    let data = layer(&[("a", "b")]);
+    let digest = digest(&data);
+    let added = store.add_layer(&digest, data.as_slice(), None, &mut Taking::forever());
+    added.expect("added");
+    let unknown = || {
+        Err(ImageError::file("look into", "roots")(io::Error::other(
+            "x",
+        )))
+    };
+    store.prune(&BTreeSet::new(), unknown).expect_err("unknown");
+    assert!(store.layer(&digest).is_some());
+}
+
+/// An image has up to 127 layers: each within the bounds may be too much together.
+#[test]
+fn the_layers_of_an_image_are_bounded_together() {
+    let fixture = Fixture::new();
+    let bounds = Bounds {
+        bytes: 3 << 10,
+        ..Bounds::default()
+    };
+    let store = Store::open(fixture.all.path().join("store"), bounds).expect("opened");
+    let waiting = Waiting::default();
+    let text = "x".repeat(2 << 10);
+    let layers = [layer(&[("a", &text)]), layer(&[("b", &text)])];
+    let add = |data: &Vec<u8>, taking: &mut Taking| {
+        store.add_layer(&digest(data), data.as_slice(), None, taking)
+    };
+    let mut taking = store.taking(&waiting);
+    add(&layers[0], &mut taking).expect("added");
+    let refused = add(&layers[1], &mut taking).expect_err("too much");
+    assert!(refused.to_string().contains("more than 3072"), "{refused}");
+    add(&layers[1], &mut store.taking(&waiting)).expect("of another image");
+}
+
+#[test]
+fn nothing_is_unpacked_that_nobody_waits_for() {
+    let fixture = Fixture::new();
+    let store = fixture.store();
+    let waiting = Waiting::default();
+    let mut taking = store.taking(&waiting);
+    drop(waiting);
+    let data = layer(&[("a", "b")]);
+    let added = store.add_layer(&digest(&data), data.as_slice(), None, &mut taking);
+    let error = added.expect_err("called off").to_string();
+    assert!(error.contains("nobody waits"), "{error}");
+    assert_eq!((store.layer(&digest(&data)), fixture.left()), (None, 0));
 }

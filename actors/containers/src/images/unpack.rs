@@ -2,9 +2,11 @@
 //! a character device 0:0, a directory that hides the one below carries `trusted.overlay.opaque`.
 //!
 //! Layers come from strangers. Every name is resolved by the kernel as if the directory were the root of all, nothing
-//! that is there already is written to, and no device is made. Entries, bytes and what is read ahead are bounded.
+//! that is there already is written to: a name that comes again is another file, as in Docker. No device is made. Entries, bytes and what is read ahead are bounded.
 
 use crate::images::gauge::Gauge;
+use crate::images::taking::Taking;
+use crate::removal;
 use rustix::fs::{
     AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Timespec, Timestamps, Uid, XattrFlags,
 };
@@ -17,12 +19,14 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 use tar::EntryType;
 
-/// What a layer may hold.
+/// What the layers of an image may hold together.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
     pub entries: u64,
     /// Of all files together, holes included.
     pub bytes: u64,
+    /// What stays free on the disk of the layers, for all others who write there.
+    pub free_bytes: u64,
 }
 
 impl Default for Bounds {
@@ -30,12 +34,20 @@ impl Default for Bounds {
         Self {
             entries: 1_000_000,
             bytes: 64 << 30,
+            free_bytes: 256 << 20,
         }
     }
 }
 
+/// After so much of a file the room on the disk is looked at again.
+const PIECE_BYTES: u64 = 8 << 20;
 /// Directories above a file.
 const MAX_DEPTH: usize = 256;
+/// No file system has longer names, and the kernel takes no longer paths.
+const MAX_NAME_BYTES: usize = 255;
+const MAX_PATH_BYTES: usize = 4095;
+/// Of all that a layer removes together, which is kept in memory to its end.
+const MAX_REMOVED_BYTES: usize = 16 << 20;
 const WHITEOUT: &[u8] = b".wh.";
 const OPAQUE: &[u8] = b".wh..wh..opq";
 /// Devices beneath it are left out: a container has those of the agent's making.
@@ -53,33 +65,38 @@ pub enum UnpackError {
     Entry { path: String, why: &'static str },
     #[error("the layer's entry '{path}' cannot be made ({source})")]
     Make { path: String, source: io::Error },
-    #[error("the layer has more than {0} entries")]
+    #[error("the image has more than {0} entries")]
     Entries(u64),
-    #[error("the layer has more than {0} bytes of files")]
+    #[error("the image has more than {0} bytes of files")]
     Bytes(u64),
+    #[error(
+        "the disk of --docker_store_dir has {free} bytes free where {floor} must stay so; remove images or make room"
+    )]
+    Full { free: u64, floor: u64 },
 }
 
 /// Unpacks the tar archive `layer` to its end into `directory`, which is empty and nobody else's.
-pub fn unpack(layer: impl Read, directory: &OwnedFd, bounds: Bounds) -> Result<(), UnpackError> {
+pub fn unpack(
+    layer: impl Read,
+    directory: &OwnedFd,
+    taking: &mut Taking,
+) -> Result<(), UnpackError> {
     let gauge = Gauge::new(layer);
     let allowance = gauge.allowance();
     let mut archive = tar::Archive::new(gauge);
     let mut target = Target {
         root: directory,
-        bytes_left: bounds.bytes,
-        bounds,
+        taking,
         removed: Vec::new(),
+        removed_bytes: 0,
     };
     let mut entries = archive.entries().map_err(UnpackError::Read)?;
-    let mut seen = 0;
     loop {
         allowance.header();
         let Some(entry) = entries.next() else { break };
         let mut entry = entry.map_err(UnpackError::Read)?;
-        seen += 1;
-        if seen > bounds.entries {
-            return Err(UnpackError::Entries(bounds.entries));
-        }
+        target.taking.enter()?;
+        target.taking.room(directory)?;
         allowance.file();
         target.take(&mut entry)?;
         // What was left out is read here, not while the next header is looked for.
@@ -87,17 +104,23 @@ pub fn unpack(layer: impl Read, directory: &OwnedFd, bounds: Bounds) -> Result<(
     }
     target.remove()?;
     // To the end: the digest is that of all bytes.
-    let mut rest = archive.into_inner().into_inner();
-    io::copy(&mut rest, &mut io::sink()).map_err(UnpackError::Read)?;
-    Ok(())
+    let rest = archive.into_inner().into_inner();
+    let rest = rest.take(taking.bytes_left().saturating_add(1));
+    taking.spend(drain(rest)?)
+}
+
+/// Reads to the end; says how much that was.
+fn drain(mut rest: impl Read) -> Result<u64, UnpackError> {
+    io::copy(&mut rest, &mut io::sink()).map_err(UnpackError::Read)
 }
 
 struct Target<'a> {
     root: &'a OwnedFd,
-    bounds: Bounds,
-    bytes_left: u64,
+    taking: &'a mut Taking,
     /// What the layer takes from those below it: decided when all that it has itself is there.
     removed: Vec<PathBuf>,
+    /// What the names of `removed` are long together.
+    removed_bytes: usize,
 }
 
 impl Target<'_> {
@@ -121,10 +144,17 @@ impl Target<'_> {
             if !plain {
                 return Err(refused(&path, "removes nothing"));
             }
+            self.removed_bytes += hidden.as_os_str().len();
+            if self.removed_bytes > MAX_REMOVED_BYTES {
+                return Err(refused(&path, "removes more than one layer may"));
+            }
             self.removed.push(hidden);
             return Ok(());
         }
         let name = Path::new(&name);
+        if kind != EntryType::Directory {
+            clear(&parent, name, &path)?;
+        }
         match kind {
             EntryType::Directory => self.directory(&parent, name, entry, &path),
             EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
@@ -174,16 +204,17 @@ impl Target<'_> {
         entry: &tar::Entry<'_, R>,
         path: &Path,
     ) -> Result<(), UnpackError> {
-        match rustix::fs::mkdirat(parent, name, PARENT_MODE) {
-            // One that was needed before it was told of.
-            Ok(()) | Err(Errno::EXIST) => {}
-            Err(errno) => return Err(made(path, errno)),
-        }
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let directory = rustix::fs::openat(parent, name, flags, Mode::empty());
-        let directory = directory.map_err(|errno| match errno {
-            Errno::NOTDIR | Errno::LOOP => twice(path),
-            errno => made(path, errno),
+        let open = || rustix::fs::openat(parent, name, flags, Mode::empty());
+        // One that is there was needed before it was told of, or comes again: then it keeps what is in it.
+        let directory = open().or_else(|errno| match errno {
+            Errno::NOENT | Errno::NOTDIR | Errno::LOOP => {
+                clear(parent, name, path)?;
+                rustix::fs::mkdirat(parent, name, PARENT_MODE)
+                    .and_then(|()| open())
+                    .map_err(|errno| made(path, errno))
+            }
+            errno => Err(made(path, errno)),
         })?;
         self.finish(&directory, entry, path)
     }
@@ -199,13 +230,19 @@ impl Target<'_> {
             OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = rustix::fs::openat(parent, name, flags, Mode::from_raw_mode(0o600));
         let mut file = File::from(file.map_err(|errno| made(path, errno))?);
-        let allowed = self.bytes_left;
-        let copied = io::copy(&mut entry.take(allowed.saturating_add(1)), &mut file);
-        let copied = copied.map_err(|source| UnpackError::Make {
-            path: shown(path),
-            source,
-        })?;
-        self.spend(copied)?;
+        loop {
+            let allowed = self.taking.bytes_left().saturating_add(1).min(PIECE_BYTES);
+            let copied = io::copy(&mut entry.by_ref().take(allowed), &mut file);
+            let copied = copied.map_err(|source| UnpackError::Make {
+                path: shown(path),
+                source,
+            })?;
+            self.taking.spend(copied)?;
+            if copied < allowed {
+                break;
+            }
+            self.taking.room(&file)?;
+        }
         self.finish(&OwnedFd::from(file), entry, path)
     }
 
@@ -255,15 +292,8 @@ impl Target<'_> {
     }
 
     fn skip<R: Read>(&mut self, entry: &mut tar::Entry<'_, R>) -> Result<(), UnpackError> {
-        let allowed = self.bytes_left.saturating_add(1);
-        let skipped = io::copy(&mut entry.take(allowed), &mut io::sink());
-        self.spend(skipped.map_err(UnpackError::Read)?)
-    }
-
-    fn spend(&mut self, bytes: u64) -> Result<(), UnpackError> {
-        let left = self.bytes_left.checked_sub(bytes);
-        self.bytes_left = left.ok_or(UnpackError::Bytes(self.bounds.bytes))?;
-        Ok(())
+        let allowed = self.taking.bytes_left().saturating_add(1);
+        self.taking.spend(drain(entry.take(allowed))?)
     }
 
     /// What a layer has itself is not removed by it; a directory only hides the one below.
@@ -325,18 +355,23 @@ fn owner(header: &tar::Header) -> Result<(Uid, Gid), UnpackError> {
 /// A path of the archive as one below the root: without `.` and a slash before it.
 fn inner_path(bytes: &[u8]) -> Result<PathBuf, UnpackError> {
     let given = Path::new(OsStr::from_bytes(bytes));
+    let impossible = || refused(given, "has a name that no file can have");
+    if bytes.len() > MAX_PATH_BYTES || bytes.contains(&0) {
+        return Err(impossible());
+    }
     let mut path = PathBuf::new();
     let mut depth = 0;
     for component in given.components() {
         match component {
+            Component::Normal(name) if name.len() > MAX_NAME_BYTES => return Err(impossible()),
             Component::Normal(name) => path.push(name),
             Component::CurDir | Component::RootDir => {}
             _ => return Err(refused(given, "leads out of the image by '..'")),
         }
         depth += 1;
     }
-    if depth > MAX_DEPTH || bytes.contains(&0) {
-        return Err(refused(given, "has a name that no file can have"));
+    if depth > MAX_DEPTH {
+        return Err(impossible());
     }
     Ok(path)
 }
@@ -352,22 +387,24 @@ pub(crate) fn enter(root: impl AsFd, path: &Path) -> Result<OwnedFd, Errno> {
     rustix::fs::openat2(root, path, flags, Mode::empty(), resolve)
 }
 
+/// Makes way for what a layer has under a name that it has had before.
+fn clear(parent: &OwnedFd, name: &Path, path: &Path) -> Result<(), UnpackError> {
+    let cleared = removal::remove_at(parent.as_fd(), name.as_os_str());
+    cleared.map_err(|source| UnpackError::Make {
+        path: shown(path),
+        source,
+    })
+}
+
 fn opaque(directory: &OwnedFd) -> Result<(), Errno> {
     rustix::fs::fsetxattr(directory, OPAQUE_ATTRIBUTE, b"y", XattrFlags::empty())
 }
 
 fn made(path: &Path, errno: Errno) -> UnpackError {
-    match errno {
-        Errno::EXIST => twice(path),
-        errno => UnpackError::Make {
-            path: shown(path),
-            source: errno.into(),
-        },
+    UnpackError::Make {
+        path: shown(path),
+        source: errno.into(),
     }
-}
-
-fn twice(path: &Path) -> UnpackError {
-    refused(path, "is there twice")
 }
 
 fn refused(path: &Path, why: &'static str) -> UnpackError {

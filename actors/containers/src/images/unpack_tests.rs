@@ -1,4 +1,5 @@
 use super::*;
+use crate::images::taking::Waiting;
 use rustix::fs::CWD;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use tempfile::TempDir;
@@ -49,6 +50,7 @@ impl Layer {
 /// A directory beside one that is none of the layer's.
 struct Place {
     all: TempDir,
+    waiting: Waiting,
 }
 
 impl Place {
@@ -58,7 +60,10 @@ impl Place {
             std::fs::create_dir(all.path().join(name)).expect("made");
         }
         std::fs::write(all.path().join("host/secret"), "kept").expect("written");
-        Self { all }
+        Self {
+            all,
+            waiting: Waiting::default(),
+        }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -72,7 +77,10 @@ impl Place {
     fn take(&self, layer: Layer, bounds: Bounds) -> Result<(), UnpackError> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let root = rustix::fs::openat(CWD, self.all.path().join("root"), flags, Mode::empty());
-        let unpacked = unpack(layer.bytes().as_slice(), &root.expect("open"), bounds);
+        let mut taking = Taking::new(bounds, &self.waiting);
+        let layer = layer.bytes();
+        let layer = taking.watch(layer.as_slice(), taking.archive_bytes());
+        let unpacked = unpack(layer, &root.expect("open"), &mut taking);
         let host = std::fs::read_dir(self.all.path().join("host")).expect("there");
         assert_eq!(host.count(), 1, "nothing is added outside");
         let secret = std::fs::read_to_string(self.all.path().join("host/secret"));
@@ -157,27 +165,46 @@ fn chains_of_links_end_in_the_image() {
     assert!(text.contains("cannot be made"), "{text}");
 }
 
+/// As Docker, and never through what is there.
 #[test]
-fn what_is_there_twice_is_refused() {
-    for second in ["a", "./a", "/a"] {
-        let text = Place::new().refused(Layer::new().file("a", "1").file(second, "2"));
-        assert!(text.contains("is there twice"), "{text}");
-    }
+fn what_comes_again_takes_the_place_of_what_was_there() {
     let place = Place::new();
     let secret = place.all.path().join("host/secret");
-    let text = place.refused(
-        Layer::new()
-            .symlink("a", secret.to_str().expect("text"))
-            .file("a", "overwritten"),
+    let secret = secret.to_str().expect("text");
+    let host = place.all.path().join("host");
+    let layer = Layer::new()
+        .file("a", "1")
+        .add(EntryType::Link, "second", "a", b"")
+        .file("./a", "2")
+        .file("/a", "3")
+        .symlink("link", secret)
+        .file("link", "a file")
+        .symlink("dir", host.to_str().expect("text"))
+        .add(EntryType::Directory, "dir/", "", b"")
+        .file("dir/kept", "x")
+        .add(EntryType::Directory, "dir/", "", b"")
+        .file("was/deep/file", "x")
+        .symlink("was", "dir")
+        .file("now", "a file")
+        .add(EntryType::Directory, "now/", "", b"")
+        .add(EntryType::Fifo, "link", "", b"");
+    place.take(layer, Bounds::default()).expect("it is taken");
+    assert_eq!(
+        (place.read("a"), place.read("second")),
+        ("3".into(), "1".into())
     );
-    assert!(text.contains("is there twice"), "{text}");
-    let text = Place::new().refused(Layer::new().file("a", "1").add(
-        EntryType::Directory,
-        "a/",
-        "",
-        b"",
-    ));
-    assert!(text.contains("is there twice"), "{text}");
+    let kind = |name: &str| {
+        std::fs::symlink_metadata(place.path(name))
+            .expect(name)
+            .file_type()
+    };
+    assert!(kind("link").is_fifo() && kind("dir").is_dir() && kind("now").is_dir());
+    assert!(kind("was").is_symlink() && place.path("dir/kept").is_file());
+    let itself = Layer::new()
+        .file("a", "1")
+        .add(EntryType::Link, "a", "a", b"");
+    let text = Place::new().refused(itself);
+    assert!(text.contains("cannot be made"), "{text}");
 }
 
 #[test]
@@ -199,6 +226,7 @@ fn entries_and_bytes_are_bounded() {
     let few = Bounds {
         entries: 2,
         bytes: 10,
+        free_bytes: 0,
     };
     let place = Place::new();
     let three = Layer::new().file("a", "").file("b", "").file("c", "");
@@ -225,6 +253,38 @@ fn a_name_longer_than_memory_is_refused() {
     assert!(text.contains("too long"), "{text}");
 }
 
+impl Layer {
+    /// An empty file of a name that is too long for a header.
+    fn long(self, path: &str) -> Self {
+        self.add(EntryType::GNULongName, "././@LongLink", "", path.as_bytes())
+            .file("short", "")
+    }
+}
+
+#[test]
+fn names_that_no_file_can_have_are_refused() {
+    let name = "n".repeat(255);
+    Place::new()
+        .take(Layer::new().long(&name), Bounds::default())
+        .expect("the longest");
+    let path = vec!["n".repeat(200); 21].join("/");
+    for name in [format!("{name}n"), format!(".wh.{name}"), path] {
+        let text = Place::new().refused(Layer::new().long(&name));
+        assert!(text.contains("no file can have"), "{text}");
+    }
+}
+
+#[test]
+fn what_a_layer_removes_is_bounded() {
+    let above = vec!["n".repeat(200); 19].join("/");
+    let mut layer = Layer::new();
+    for number in 0..=MAX_REMOVED_BYTES / above.len() {
+        layer = layer.long(&format!("{above}/.wh.{number}"));
+    }
+    let text = Place::new().refused(layer);
+    assert!(text.contains("removes more"), "{text}");
+}
+
 #[test]
 fn a_layer_that_breaks_off_is_refused() {
     let mut bytes = Layer::new().file("a", "12345").bytes();
@@ -233,7 +293,7 @@ fn a_layer_that_breaks_off_is_refused() {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let root = rustix::fs::openat(CWD, place.path(""), flags, Mode::empty()).expect("open");
     bytes.truncate(515);
-    assert!(unpack(bytes.as_slice(), &root, Bounds::default()).is_err());
+    assert!(unpack(bytes.as_slice(), &root, &mut Taking::forever()).is_err());
 }
 
 /// Overlayfs' form of removals needs root.
@@ -262,4 +322,42 @@ fn removals_become_those_of_overlayfs() {
     }
     let text = Place::new().refused(Layer::new().file("etc/.wh...", ""));
     assert!(text.contains("removes nothing"), "{text}");
+}
+
+/// A little file of gzip can be followed by zeros without end.
+#[test]
+fn what_follows_the_end_of_a_layer_is_bounded() {
+    let few = Bounds {
+        entries: 9,
+        bytes: 1 << 20,
+        free_bytes: 0,
+    };
+    let root = TempDir::new().expect("a directory");
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let root = rustix::fs::openat(CWD, root.path(), flags, Mode::empty()).expect("open");
+    let waiting = Waiting::default();
+    for (zeros, is_taken) in [(1 << 19, true), (2 << 20, false)] {
+        let mut taking = Taking::new(few, &waiting);
+        let layer = Layer::new().bytes();
+        let layer = layer.as_slice().chain(io::repeat(0).take(zeros));
+        let unpacked = unpack(layer, &root, &mut taking);
+        assert_eq!(unpacked.is_ok(), is_taken, "{zeros}: {unpacked:?}");
+    }
+    let mut taking = Taking::new(few, &waiting);
+    let endless = taking.watch(io::repeat(0), taking.archive_bytes());
+    unpack(endless, &root, &mut taking).expect_err("without end");
+}
+
+#[test]
+fn a_disk_is_not_filled() {
+    let all = Bounds {
+        free_bytes: u64::MAX,
+        ..Bounds::default()
+    };
+    let place = Place::new();
+    let error = place
+        .take(Layer::new().file("a", "x"), all)
+        .expect_err("no room");
+    assert!(error.to_string().contains("must stay so"), "{error}");
+    assert!(!place.path("a").exists());
 }
