@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use tepui_containers::{LaunchSpec, Namespaces, View};
 use tepui_messages::containers::{Confinement, LaunchOrder};
 
-use super::{Inner, is_check};
+use super::{Inner, leftovers::is_check};
 
 impl Inner {
     /// What the container shares with its machine, and with the container around it.

@@ -1,0 +1,74 @@
+//! What an agent before left behind: roots of images, checks, and processes nobody supervises.
+
+use std::sync::Arc;
+
+use futures_util::{StreamExt, stream};
+use tepui_messages::containers::ContainerRuntime;
+use tepui_node::probes::CHECK;
+
+use super::{Containers, DESTROY_DEADLINE, Inner, told};
+
+/// Containers of an agent before that are ended at a time.
+const STRAYS: usize = 32;
+
+impl Containers {
+    /// Removes root file systems of containers that an agent before made and never started. They are out of the way when
+    /// this is done; their removal goes on in the background.
+    pub(crate) async fn sweep_roots(&self) {
+        let inner = Arc::clone(&self.0);
+        let Ok(images) = inner.images.clone() else {
+            return;
+        };
+        let unswept = |error| tracing::warn!(%error, "root file systems are not removed");
+        let swept = tokio::task::spawn_blocking(move || {
+            images
+                .sweep(|container_id| inner.dir(container_id).exists())
+                .unwrap_or_else(unswept);
+            images
+        });
+        // It fails only while the runtime shuts down.
+        if let Ok(images) = swept.await {
+            // A thread that the agent's end does not wait for: the next agent goes on with it.
+            let clear = move || images.clear_aside().unwrap_or_else(unswept);
+            let thread = std::thread::Builder::new().name("old-roots".to_owned());
+            if let Err(error) = thread.spawn(clear) {
+                tracing::warn!(%error, "root file systems are not removed");
+            }
+        }
+    }
+
+    /// Ends the checks that an agent before began: nobody waits for their outcome.
+    pub(crate) async fn end_stray_checks(&self) {
+        let inner = &self.0;
+        // Without the directory there was no agent before.
+        let entries = std::fs::read_dir(&inner.runtime_dir);
+        let names = entries.into_iter().flatten().flatten();
+        let names = names.filter_map(|entry| entry.file_name().into_string().ok());
+        let checks = names.filter(|name| is_check(name));
+        let ended = checks.map(|container_id| async move {
+            sweep(inner, &container_id).await;
+            self.forget(container_id).await;
+        });
+        stream::iter(ended)
+            .for_each_concurrent(STRAYS, |ended| ended)
+            .await;
+    }
+}
+
+pub(super) fn is_check(container_id: &str) -> bool {
+    let parts = container_id.rsplit_once('.');
+    parts.is_some_and(|(_, name)| name.starts_with(CHECK))
+}
+
+/// Ends what may be left of a container that nobody supervises.
+pub(super) async fn sweep(inner: &Inner, container_id: &str) {
+    let dir = inner.dir(container_id);
+    let destroyed = inner.launcher.destroy(container_id, &dir, DESTROY_DEADLINE);
+    if let Err(error) = destroyed.await {
+        tracing::error!(
+            container_id,
+            "processes may be left of it: {}",
+            told(&error)
+        );
+    }
+}
