@@ -432,6 +432,7 @@ impl MasterCore {
                 cluster: self.config.cluster.clone(),
                 started_at: self.config.started_at,
                 elected_at: turn.now,
+                roles: self.config.roles.clone(),
             })),
         );
         self.unreachable_agents = recovered.unreachable.into_iter().collect();

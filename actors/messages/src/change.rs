@@ -1,6 +1,10 @@
 //! The change stream: what the master decided, numbered. All that reads follows this one stream.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use tepui_protocol::v1::{
     AgentId, AgentInfo, DrainInfo, ExecutorId, ExecutorInfo, FrameworkId, FrameworkInfo,
@@ -118,6 +122,8 @@ pub struct MasterRecord {
     pub cluster: Option<String>,
     pub started_at: UnixNanos,
     pub elected_at: UnixNanos,
+    /// The roles frameworks may have besides `*`; `None` is any (Mesos: `--roles`).
+    pub roles: Option<BTreeSet<String>>,
 }
 
 /// An agent as the master knows it.

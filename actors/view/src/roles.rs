@@ -1,13 +1,13 @@
 //! The roles that are known, and what each holds with its subroles.
 //!
 //! A role is known while a framework is subscribed to it or uses something of it, while something is
-//! reserved for it, or while it has a weight or a quota; its ancestors are known with it (Mesos
-//! `Master::knownRoles`).
+//! reserved for it, or while it has a weight or a quota; so are those the operator lets frameworks have, where
+//! they are listed. Its ancestors are known with a role (Mesos `Master::knownRoles`).
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use tepui_protocol::{
-    roles::ancestors,
+    roles::{ANY, ancestors},
     v1::{FrameworkId, Resource, Role, quota::QuotaConfig, value},
 };
 
@@ -59,6 +59,11 @@ pub(crate) fn known_roles(world: &World) -> BTreeMap<&str, KnownRole<'_>> {
     }
     for role in world.weights.keys() {
         roles.entry(role).or_default();
+    }
+    if let Some(listed) = world.master.as_ref().and_then(|it| it.roles.as_ref()) {
+        for role in listed.iter().map(String::as_str).chain([ANY]) {
+            roles.entry(role).or_default();
+        }
     }
     let all: BTreeSet<&str> = roles.keys().copied().flat_map(ancestors).collect();
     for ancestor in all {

@@ -2,7 +2,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use serde_json::{Value, json};
 use tepui_messages::{
-    change::{AgentEnd, AgentRecord, Change, TaskKept},
+    change::{AgentEnd, AgentRecord, Change, MasterRecord, TaskKept},
     view::Question,
 };
 use tepui_protocol::{
@@ -224,4 +224,29 @@ fn what_a_role_consumes_is_a_metric_also_without_quota() {
         reserved,
     ];
     assert_eq!(consumed(&world), expected);
+}
+
+#[test]
+fn roles_that_frameworks_may_have_are_known_without_any() {
+    let mut world = World::default();
+    assert_eq!(names(&world), Vec::<String>::new());
+    let Change::Elected(record) = scene::elected("068") else {
+        panic!("the scene begins with a master")
+    };
+    world.apply(&Change::Elected(Arc::new(MasterRecord {
+        roles: Some(["role1".to_owned(), "a/b".to_owned()].into()),
+        ..MasterRecord::clone(&record)
+    })));
+    assert_eq!(names(&world), ["*", "a", "a/b", "role1"]);
+    world.apply(&Change::Weights(Arc::new(BTreeMap::from([(
+        "role1".to_owned(),
+        5.0,
+    )]))));
+    let told = told(&world);
+    let role1 = &told[3];
+    assert_eq!(
+        (&role1["weight"], &role1["frameworks"]),
+        (&json!(5.0), &json!([]))
+    );
+    assert_eq!(role1["resources"], json!({}));
 }

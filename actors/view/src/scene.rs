@@ -54,6 +54,7 @@ pub(crate) fn elected(number: &str) -> Change {
         cluster: Some("golden".into()),
         started_at: nanos(master.start_time.unwrap()),
         elected_at: nanos(master.elected_time.unwrap()),
+        roles: None,
     }))
 }
 
