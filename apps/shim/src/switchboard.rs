@@ -220,7 +220,10 @@ impl Board {
         match place {
             Place::Children => sys::take_child_signal(&self.children),
             Place::Listener => self.accept(),
-            Place::Stdin => self.write_stdin(),
+            Place::Stdin => {
+                self.write_stdin();
+                self.take_frames();
+            }
             Place::Source(at) => self.read_source(at),
             Place::Newcomer(at) => self.greeted(at),
             Place::Output(at) => self.serve_output(at, flags),
@@ -406,16 +409,13 @@ impl Board {
             Ok(taken) => {
                 self.to_stdin.drain(..taken);
             }
-            Err(Errno::INTR | Errno::AGAIN) => return,
+            Err(Errno::INTR | Errno::AGAIN) => {}
             Err(errno) => {
                 self.stdin = None;
                 self.to_stdin.clear();
                 let errno = errno.raw_os_error().to_le_bytes();
-                return self.end_input(&frame(Kind::Broken, &errno));
+                self.end_input(&frame(Kind::Broken, &errno));
             }
-        }
-        if self.to_stdin.is_empty() {
-            self.take_frames();
         }
     }
 
