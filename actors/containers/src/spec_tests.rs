@@ -63,7 +63,7 @@ fn sample() -> ShimSpec {
             start_ticks: 1 << 40,
         }),
         root: Some(Root {
-            dir: "/work/roots/c1".into(),
+            dir: "/var/lib/roots/c1".into(),
             overlay: Some("lowerdir=l/0:l/1,upperdir=u,workdir=w".into()),
             sandbox: "/mnt/sandbox".into(),
         }),

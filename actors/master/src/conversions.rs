@@ -119,6 +119,18 @@ impl MasterCore {
         true
     }
 
+    /// The agent has something else than before, whatever was proposed or written down of it.
+    pub(crate) fn replace_total(&mut self, agent_id: &str, total: &Resources, turn: &mut Turn<'_>) {
+        turn.allocator(WorldChange::AgentTotal {
+            agent_id: AgentId {
+                value: agent_id.to_string(),
+            },
+            total: total.to_proto(),
+        });
+        self.forbid_earlier_proposals(agent_id, turn);
+        self.set_total(agent_id, total, turn);
+    }
+
     /// What the allocator proposes of the agent before it has heard of the last change may not be there any more.
     pub(crate) fn forbid_earlier_proposals(&mut self, agent_id: &str, turn: &Turn<'_>) {
         if let Some(agent) = self.agents.get_mut(agent_id) {

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use tepui_messages::{
     UnixNanos,
-    allocator::WorldChange,
     change::{AgentEnd, Change, OperationKey},
     master::PeerId,
 };
@@ -302,14 +301,7 @@ impl MasterCore {
                 total.apply_all(&conversions).unwrap_or(total)
             });
         self.rescind_offers_of_agent(agent_id, turn);
-        turn.allocator(WorldChange::AgentTotal {
-            agent_id: AgentId {
-                value: agent_id.to_string(),
-            },
-            total: total.to_proto(),
-        });
-        self.forbid_earlier_proposals(agent_id, turn);
-        self.set_total(agent_id, &total, turn);
+        self.replace_total(agent_id, &total, turn);
     }
 
     /// Takes the operations of an agent that came back: its own list, and what it was ordered and has not listed.

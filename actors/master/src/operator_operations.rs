@@ -1,7 +1,7 @@
 //! Reservations and volumes by operators (OPERATOR_API B.1): what is offered meanwhile is taken back, as far as
 //! needed; what is used stays.
 
-use tepui_messages::{allocator::WorldChange, master::Answer};
+use tepui_messages::master::Answer;
 use tepui_protocol::{
     resources::{self, Conversion, Resources},
     v1::{
@@ -71,12 +71,7 @@ impl MasterCore {
         let applied = free.apply_all(&conversions);
         applied.map_err(|error| conflict(error.to_string()))?;
         let total = self.converted_total(id, &conversions).map_err(conflict)?;
-        turn.allocator(WorldChange::AgentTotal {
-            agent_id: agent_id.clone(),
-            total: total.to_proto(),
-        });
-        self.forbid_earlier_proposals(id, turn);
-        self.set_total(id, &total, turn);
+        self.replace_total(id, &total, turn);
         self.order_operation(agent_id, None, operation, turn);
         Ok(())
     }

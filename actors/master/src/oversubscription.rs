@@ -1,8 +1,7 @@
 //! What agents lend: revocable resources that come and go beside those they are configured with (Mesos
 //! `Master::updateSlave`). Who holds offers of the old amount loses them; what runs is the agent's to preempt.
 
-use tepui_messages::allocator::WorldChange;
-use tepui_protocol::{node, resources::Resources, v1::AgentId};
+use tepui_protocol::{node, resources::Resources};
 
 use crate::core::{MasterCore, Turn};
 
@@ -60,14 +59,7 @@ impl MasterCore {
         let total = Resources::from_proto_unchecked(&agent.record.total);
         let total = total.non_revocable() + lent;
         self.rescind_revocable_offers(agent_id, turn);
-        turn.allocator(WorldChange::AgentTotal {
-            agent_id: AgentId {
-                value: agent_id.to_string(),
-            },
-            total: total.to_proto(),
-        });
-        self.forbid_earlier_proposals(agent_id, turn);
-        self.set_total(agent_id, &total, turn);
+        self.replace_total(agent_id, &total, turn);
     }
 
     fn rescind_revocable_offers(&mut self, agent_id: &str, turn: &mut Turn<'_>) {

@@ -1,7 +1,7 @@
 //! Owns the few steps between fork and exec, in the child: everything that makes the process the task's and no longer
 //! the agent's. It returns only if one of them failed.
 
-use crate::{enter, namespaces, privileges, rootfs, sys, terminal::CommandEnds, volumes};
+use crate::{namespaces, privileges, rootfs, sys, terminal::CommandEnds, volumes};
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{Gid, Resource, Uid};
@@ -45,12 +45,12 @@ fn prepare(spec: &ShimSpec, streams: Option<&CommandEnds>) -> Result<(), LaunchF
         )?;
     }
     at(Stage::Namespaces, namespaces::enter(spec))?;
-    at(Stage::Mount, spec.enter.map_or(Ok(()), enter::mounts_of))?;
-    match (&spec.root, &spec.view) {
+    // Once only: in another's root `/proc` shows other process ids.
+    let of_view = spec.view.as_ref().map(|view| view.of);
+    let seen = spec.enter.or(of_view);
+    match (&spec.root, seen) {
         (Some(root), _) => at(Stage::Root, rootfs::enter(spec, root))?,
-        // A session has entered it already, and sees other process ids in `/proc` there.
-        (None, Some(_)) if spec.enter.is_some() => {}
-        (None, Some(view)) => at(Stage::Root, rootfs::share(view))?,
+        (None, Some(process)) => at(Stage::Root, namespaces::join_mounts(process))?,
         (None, None) => at(Stage::Mount, volumes::mount(spec))?,
     }
     rustix::process::umask(Mode::from_raw_mode(spec.umask & 0o777));

@@ -9,7 +9,6 @@
 //! There is one process a container, so every page counts: no runtime, no threads, no allocation that stays.
 
 mod child;
-mod enter;
 mod hold;
 mod log_file;
 mod logs;

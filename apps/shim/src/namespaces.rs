@@ -105,8 +105,13 @@ fn whose(spec: &ShimSpec) -> Option<ProcessId> {
         .or_else(|| spec.view.as_ref().map(|view| view.of))
 }
 
+/// Sees what another command sees.
+pub(crate) fn join_mounts(process: ProcessId) -> Result<(), Errno> {
+    join(process, "mnt", LinkNameSpaceType::Mount)
+}
+
 /// Takes a namespace of a process as its own. Where they have the same there is nothing to take, and no right needed.
-pub(crate) fn join(process: ProcessId, name: &str, kind: LinkNameSpaceType) -> Result<(), Errno> {
+fn join(process: ProcessId, name: &str, kind: LinkNameSpaceType) -> Result<(), Errno> {
     let theirs = namespace(&process.pid.to_string(), name)?;
     // Opened first: the id cannot have changed hands before.
     if !process.exists() {

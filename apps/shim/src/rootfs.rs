@@ -10,10 +10,9 @@ use crate::volumes::{self, ROOT};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, makedev};
 use rustix::io::Errno;
 use rustix::mount::{MountAttrFlags, MountPropagationFlags, UnmountFlags};
-use rustix::thread::LinkNameSpaceType;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
-use tepui_containers::spec::{Mount, Root, ShimSpec, View};
+use tepui_containers::spec::{Mount, Root, ShimSpec};
 
 /// A file system of the kernel's.
 struct Kernel {
@@ -130,11 +129,6 @@ pub(crate) fn enter(spec: &ShimSpec, root: &Root) -> Result<(), Errno> {
     // The old root lies on the new one at this place.
     rustix::mount::unmount(".", UnmountFlags::DETACH)?;
     rustix::process::chdir("/")
-}
-
-/// Sees what another command sees.
-pub(crate) fn share(view: &View) -> Result<(), Errno> {
-    namespaces::join(view.of, "mnt", LinkNameSpaceType::Mount)
 }
 
 fn mount_root(root: &Root) -> Result<OwnedFd, Errno> {

@@ -45,11 +45,7 @@ pub fn take(
     for (digest, member) in config.layers.iter().zip(&saved.layers) {
         store.add_layer(digest, members.open_member(member)?, None, taking)?;
     }
-    let image = StoredImage {
-        name: reference.to_string(),
-        layers: config.layers.iter().map(ToString::to_string).collect(),
-        run: config.run,
-    };
+    let image = StoredImage::of(reference, config);
     store.keep(&image)?;
     Ok(image)
 }

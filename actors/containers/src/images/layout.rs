@@ -94,11 +94,7 @@ pub fn take_blobs(
             store.add_layer(digest, file, Some(&blob.digest), taking)?;
         }
     }
-    let image = StoredImage {
-        name: reference.to_string(),
-        layers: config.layers.iter().map(ToString::to_string).collect(),
-        run: config.run,
-    };
+    let image = StoredImage::of(reference, config);
     store.keep(&image)?;
     Ok(image)
 }

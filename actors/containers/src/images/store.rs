@@ -4,7 +4,7 @@
 use crate::images::ImageError;
 use crate::images::digesting::{Digesting, digest_of, plain};
 use crate::images::holds::Holds;
-use crate::images::manifest::{MAX_DESCRIPTION_BYTES, RunConfig};
+use crate::images::manifest::{ImageConfig, MAX_DESCRIPTION_BYTES, RunConfig};
 use crate::images::reference::{Digest, Reference};
 use crate::images::taking::{Taking, Waiting};
 use crate::images::unpack::{Bounds, unpack};
@@ -31,6 +31,16 @@ pub struct StoredImage {
     /// `sha256:…` of the layers, from the bottom.
     pub layers: Vec<String>,
     pub run: RunConfig,
+}
+
+impl StoredImage {
+    pub(crate) fn of(reference: &Reference, config: ImageConfig) -> Self {
+        Self {
+            name: reference.to_string(),
+            layers: config.layers.iter().map(ToString::to_string).collect(),
+            run: config.run,
+        }
+    }
 }
 
 /// What a removal did.
