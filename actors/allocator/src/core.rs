@@ -434,10 +434,7 @@ impl AllocatorCore {
     }
 
     fn schedule(&mut self, now: Duration, effects: &mut Vec<Effect>) {
-        let falls = [
-            self.world.filters.next_fall(),
-            self.world.holds.next_fall(),
-        ];
+        let falls = [self.world.filters.next_fall(), self.world.holds.next_fall()];
         let next_fall = falls.into_iter().flatten().min();
         let at = if self.candidates.is_empty() || self.world.paused {
             self.waiting_since = None;
