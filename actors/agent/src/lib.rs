@@ -34,6 +34,7 @@ mod prober;
 pub mod probes;
 mod status;
 mod tables;
+pub mod tokens;
 mod unsupported;
 pub mod updates;
 pub mod usage;

@@ -170,6 +170,7 @@ pub(super) fn secured(security: Security) -> Api {
         images: Default::default(),
         isolation: Default::default(),
         sandboxes: Default::default(),
+        executors: Default::default(),
         recovery: Default::default(),
         reconfiguration: Default::default(),
         log_file: Some("/nowhere/log/tepui-agent.log".into()),
