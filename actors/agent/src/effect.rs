@@ -230,6 +230,7 @@ pub enum Try {
         port: u16,
         path: String,
         v6: bool,
+        tls: bool,
     },
     Tcp {
         port: u16,

@@ -31,6 +31,7 @@ mod measuring;
 mod order;
 mod preparing;
 mod prober;
+mod prober_tls;
 pub mod probes;
 mod status;
 mod tables;
