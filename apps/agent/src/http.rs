@@ -174,14 +174,20 @@ impl Api {
             Route::Call => return calls::call(self, request, &caller).await,
             Route::State => json(self.state_json(subject).await?),
             Route::Containers => {
+                let chosen = state::Chosen::of(&request)?;
                 let state = self.node_state().await?;
-                json(state::containers(&self.measured(subject, &state).await?))
+                let mut measured = self.measured(subject, &state).await?;
+                measured.retain(|it| chosen.is(it));
+                json(state::containers(&measured))
             }
             Route::Statistics => {
                 let state = self.node_state().await?;
                 json(state::statistics(&self.measured(subject, &state).await?))
             }
-            Route::ContainerizerDebug => json(json!({ "pending": [] })),
+            Route::ContainerizerDebug => {
+                let node = access::seen(subject, self.node_state().await?);
+                json(json!({ "pending": state::pending(&node) }))
+            }
             Route::Flags => {
                 access::expect_allowed(subject, Action::ViewFlags)?;
                 json(json!({ "flags": self.flags_json() }))

@@ -197,6 +197,18 @@ pub(super) fn secured(security: Security) -> Api {
     }
 }
 
+/// The agent of a node in this state.
+pub(super) fn showing(state: NodeState) -> Api {
+    let idle = Idle {
+        state: Arc::new(state),
+        signalled: Mutex::default(),
+    };
+    Api {
+        node: Arc::new(idle),
+        ..api()
+    }
+}
+
 /// A recorded exchange.
 struct Recording {
     name: String,

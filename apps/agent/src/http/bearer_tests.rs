@@ -99,3 +99,41 @@ async fn executors_and_operators_come_by_one_door() {
     assert!(shown(&guarded, Route::Call, Some("Bearer x")).is_err());
     assert_eq!(shown(&guarded, Route::State, Some("Bearer x")), Ok(None));
 }
+
+#[test]
+async fn an_executor_speaks_of_what_is_within_its_own_container_alone() {
+    use tepui_protocol::{acls::Subject, v1::agent::Call};
+
+    let caller = super::super::access::Caller {
+        subject: Subject {
+            acls: Arc::default(),
+            principal: None,
+        },
+        claims: Some(of_executor()),
+    };
+    let node = super::super::tests::idle();
+    let allowed = |kind: &str, body: serde_json::Value| {
+        let field = kind.to_lowercase();
+        let text = serde_json::json!({"type": kind, field: body}).to_string();
+        let limits = tepui_protocol::codec::Limits::HTTP;
+        let call: Call = tepui_protocol::codec::json::decode(text.as_bytes(), &limits).unwrap();
+        caller.authorize(&call, &node).map_err(|it| it.status())
+    };
+    let within = |outer: &str| serde_json::json!({"container_id": {"value": "inner", "parent": {"value": outer}}});
+    for kind in [
+        "LAUNCH_NESTED_CONTAINER",
+        "LAUNCH_NESTED_CONTAINER_SESSION",
+        "WAIT_NESTED_CONTAINER",
+        "KILL_NESTED_CONTAINER",
+        "REMOVE_NESTED_CONTAINER",
+        "ATTACH_CONTAINER_OUTPUT",
+    ] {
+        assert_eq!(allowed(kind, within("c")), Ok(()), "{kind}");
+        assert_eq!(allowed(kind, within("other")), Err(403), "{kind}");
+        let alone = serde_json::json!({"container_id": {"value": "c"}});
+        assert_eq!(allowed(kind, alone), Err(403), "{kind}");
+    }
+    for kind in ["GET_STATE", "GET_CONTAINERS", "GET_FLAGS", "PRUNE_IMAGES"] {
+        assert_eq!(allowed(kind, serde_json::json!({})), Err(403), "{kind}");
+    }
+}
