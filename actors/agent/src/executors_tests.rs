@@ -192,3 +192,19 @@ fn executors_have_the_agents_time_to_come_back() {
         assert!(again.said.contains(&destroy), "{seconds}");
     }
 }
+
+#[test]
+fn a_second_end_that_comes_after_the_first_was_acknowledged_is_passed_on() {
+    let mut node = Node::running();
+    node.run(executor_task("t"));
+    node.start();
+    node.subscribe(1, Vec::new());
+    node.executor_says(1, TaskState::TaskFinished);
+    assert_eq!(node.states(), [TaskState::TaskFinished]);
+    node.executor_says(2, TaskState::TaskKilled);
+    assert_eq!(node.states(), [TaskState::TaskKilled]);
+    use executor::event::Type;
+    let acknowledged = node.events().into_iter();
+    let acknowledged = acknowledged.filter(|it| *it == Type::Acknowledged);
+    assert_eq!(acknowledged.count(), 2);
+}

@@ -356,3 +356,26 @@ fn groups_of_one_executor_share_its_fate_and_not_each_others() {
         "the master hears that it will not come"
     );
 }
+
+#[test]
+fn a_task_of_a_group_brings_its_files_and_its_sandbox_is_its_users() {
+    let mut node = Node::running();
+    let mut with_files = task("g");
+    with_files.command.as_mut().unwrap().uris = vec![tepui_protocol::v1::command_info::Uri {
+        value: "file:///etc/hosts".to_owned(),
+        ..Default::default()
+    }];
+    let mut of_root = task("h");
+    of_root.command.as_mut().unwrap().user = Some("root".to_owned());
+    node.order(group_order(pod(), vec![with_files, of_root], true));
+    let outer = node.launched();
+    assert!(outer.uris.is_empty() && outer.order.user.as_deref() == Some("nobody"));
+    node.on(started(&outer.order.container_id, 42));
+    for (uris, user) in [(1, "nobody"), (0, "root")] {
+        let inner = node.launched();
+        assert_eq!(inner.uris.len(), uris);
+        assert_eq!(inner.order.user.as_deref(), Some(user));
+        let nested = inner.nested.expect("a sandbox of its own");
+        assert_eq!(nested.user.as_deref(), Some(user));
+    }
+}

@@ -387,3 +387,97 @@ fn a_process_of_another_boot_is_nobodys_whatever_its_number() {
     again.connect();
     assert_eq!(again.states().last(), Some(&TaskFailed));
 }
+
+#[test]
+fn frameworks_come_back_each_with_its_own() {
+    let mut node = Node::running();
+    for id in ["f", "g"] {
+        let mut info = framework();
+        info.id = Some(framework_id(id));
+        node.order(Order::RunTask(Box::new(node::RunTask {
+            framework_info: info,
+            launch_executor: true,
+            task: task(&format!("of-{id}")),
+            term: 3,
+        })));
+        node.start();
+        node.drain();
+    }
+    let mut again = node.restart("boot");
+    let containers: Vec<_> = again.core.containers.keys().cloned().collect();
+    for container_id in containers {
+        let fate = Fate::Running {
+            shim: mark(),
+            pid: 42,
+        };
+        again.on(Input::ContainerRecovered { container_id, fate });
+    }
+    again.connect();
+    assert!(again.drain().is_empty(), "there is nothing new to tell");
+    let state = again.core.state();
+    let runs = state.frameworks.iter().map(|it| {
+        let tasks = &it.executors[0].launched_tasks;
+        tasks[0].task_id.value.clone()
+    });
+    assert_eq!(runs.collect::<Vec<_>>(), ["of-f", "of-g"]);
+}
+
+#[test]
+fn a_task_whose_executor_cannot_be_read_is_gone_and_the_others_are_not() {
+    let mut node = Node::running();
+    for id in ["t", "u"] {
+        node.run(task(id));
+        node.start();
+        node.drain();
+    }
+    node.kept
+        .containers
+        .retain(|_, kept| kept.info.executor_id.value != "t");
+    let mut again = node.restart("boot");
+    let container_id = again.core.containers.keys().next().expect("one").clone();
+    let fate = Fate::Running {
+        shim: mark(),
+        pid: 42,
+    };
+    again.on(Input::ContainerRecovered { container_id, fate });
+    again.connect();
+    let told = again.drain();
+    let told: Vec<_> = told
+        .iter()
+        .map(|it| (it.task_id.value.as_str(), it.state()))
+        .collect();
+    assert_eq!(told, [("t", TaskState::TaskGone)]);
+}
+
+#[test]
+fn a_group_of_a_framework_that_keeps_nothing_is_ended_too() {
+    let mut node = Node::running();
+    let mut careless = framework();
+    careless.checkpoint = Some(false);
+    let Order::RunTaskGroup(mut order) = group_order(pod(), vec![task("g")], true) else {
+        unreachable!()
+    };
+    order.framework_info = careless;
+    node.order(Order::RunTaskGroup(order));
+    let outer = node.launched().order.container_id;
+    node.on(started(&outer, 42));
+    let inner = node.launched().order.container_id;
+    node.on(started(&inner, 43));
+    let mut again = node.restart("boot");
+    for container_id in [outer.clone(), inner.clone()] {
+        let fate = Fate::Running {
+            shim: mark(),
+            pid: 42,
+        };
+        again.on(Input::ContainerRecovered { container_id, fate });
+    }
+    let destroyed = |node: &Node, id: &String| {
+        let mut said = node.said.iter();
+        said.any(|it| matches!(it, Effect::Destroy { container_id } if container_id == id))
+    };
+    assert!(destroyed(&again, &inner) || destroyed(&again, &outer));
+    again.exit(&inner, 9);
+    again.exit(&outer, 9);
+    again.connect();
+    assert!(again.drain().is_empty() && again.kept.frameworks.is_empty());
+}

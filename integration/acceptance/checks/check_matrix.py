@@ -152,6 +152,13 @@ class Checks:
         http = {"type": "HTTP", "http": {"port": port, "path": "/passwd"}, **QUICK}
         tcp = {"type": "TCP", "tcp": {"port": port}, **QUICK}
         command = {"type": "COMMAND", "command": shell("test -e /bin/busybox && test ! -e /usr/bin/openssl"), **QUICK}
+        # Its files come from the machine, and are there within the image.
+        with open(self.house.path("file"), "w", encoding="ascii") as file:
+            file.write("fetched")
+        fetched = {**shell("test $(cat file) = fetched && exec sleep 600"), "uris": [{"value": self.house.path("file"), "extract": False}]}
+        self.launch(("fetched", "", {"command": fetched, "container": image}))
+        self.end("fetched")
+        report.check(f"{'a task' if self.kind == 'command' else 'a task of a group'} with an image has its files", True)
         self.launch(("imaged", server, {"container": image, "health_check": http}), ("beside", "exec sleep 600", {"container": image, "health_check": tcp}),
                     ("inside", "exec sleep 600", {"container": image, "health_check": command}))
         self.wait_told("inside", HEALTH, lambda s: s["healthy"] is True)

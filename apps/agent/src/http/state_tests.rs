@@ -168,6 +168,13 @@ async fn what_is_on_its_way_is_pending() {
     let expected =
         r#"{"pending":[{"operation":"launch","args":{"containerId":"container-late"}}]}"#;
     assert_eq!(of(executors).await, (200, expected.to_owned()));
+    // Tasks that wait for it are shown too.
+    let mut late = executor("late", pending, None);
+    late.queued_tasks = std::mem::take(&mut late.launched_tasks);
+    let (status, body) = got(showing(node(vec![late])), "GET", "/state").await;
+    let state: Value = serde_json::from_str(&body).unwrap();
+    let queued = &state["frameworks"][0]["executors"][0]["queued_tasks"];
+    assert_eq!((status, &queued[0]["name"]), (200, &json!("")));
     let executors = vec![executor("e", runs, Some(42))];
     assert_eq!(of(executors).await, (200, r#"{"pending":[]}"#.to_owned()));
 }
