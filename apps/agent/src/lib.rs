@@ -4,6 +4,7 @@
 mod bridge;
 mod confinement;
 mod doubt;
+mod executors;
 mod http;
 mod isolation;
 mod leader;
@@ -26,13 +27,15 @@ use tepui_containers::images::Backend;
 use tepui_http::Verbosity;
 use tepui_protocol::v1::DomainInfo;
 
+pub use executors::ExecutorSettings;
 pub use isolation::Isolation;
 pub use logger::ContainerLogger;
 pub use sandboxes::SandboxSettings;
-pub use security::Security;
+pub use security::{ExecutorSecurity, Security};
 pub use tepui_node::{
     compatibility::{Reconfiguration, Recovery},
     disk::DiskWatch,
+    tokens::TokenKey,
 };
 /// How images become root file systems.
 pub mod images {
@@ -103,6 +106,7 @@ pub struct AgentSettings {
     /// What sets containers apart.
     pub isolation: Isolation,
     pub sandboxes: SandboxSettings,
+    pub executors: ExecutorSettings,
     /// What becomes of what an earlier life left.
     pub recovery: Recovery,
     /// Which changes of these settings leave this agent the one it was.
