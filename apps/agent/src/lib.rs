@@ -4,6 +4,7 @@
 mod bridge;
 mod confinement;
 mod doubt;
+mod fetching;
 mod http;
 mod isolation;
 mod leader;
@@ -26,6 +27,7 @@ use tepui_containers::images::Backend;
 use tepui_http::Verbosity;
 use tepui_protocol::v1::DomainInfo;
 
+pub use fetching::FetchSettings;
 pub use isolation::Isolation;
 pub use logger::ContainerLogger;
 pub use sandboxes::SandboxSettings;
@@ -103,6 +105,8 @@ pub struct AgentSettings {
     /// What sets containers apart.
     pub isolation: Isolation,
     pub sandboxes: SandboxSettings,
+    /// Where the files of commands come from.
+    pub fetching: FetchSettings,
     /// What becomes of what an earlier life left.
     pub recovery: Recovery,
     /// Which changes of these settings leave this agent the one it was.

@@ -22,6 +22,7 @@ use tepui_containers::{
         users,
     },
 };
+use tepui_kit::blocking;
 use tepui_messages::containers::{
     ImageOrder, ImageUser, LaunchOrder, Provisioned, RootDirectory, UserNumbers,
 };
@@ -443,13 +444,6 @@ fn directory(made: roots::RootDirectory) -> RootDirectory {
 
 fn told(error: ImageError) -> String {
     error.to_string()
-}
-
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, String> + Send + 'static,
-) -> Result<T, String> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.unwrap_or_else(|error| Err(error.to_string()))
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 mod allocation;
 mod domain;
+mod fetching;
 mod images;
 mod isolation;
 mod lending;
@@ -126,6 +127,10 @@ const AGENT_TWINS: &[&str] = &[
     "default_container_shm_size",
     "disallow_sharing_agent_pid_namespace",
     "disallow_sharing_agent_ipc_namespace",
+    "fetcher_cache_size",
+    "fetcher_cache_dir",
+    "fetcher_stall_timeout",
+    "frameworks_home",
     "gc_delay",
     "gc_disk_headroom",
     "gc_non_executor_container_sandboxes",
@@ -137,6 +142,7 @@ const AGENT_TWINS: &[&str] = &[
     "container_disk_watch_interval",
 ];
 
+pub(crate) use fetching::FetchingArgs;
 pub(crate) use isolation::IsolationArgs;
 
 #[derive(Debug, Deserialize)]
@@ -177,7 +183,7 @@ struct MasterFile {
     election_timeout_ms: Option<u64>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct AgentFile {
     work_dir: Option<PathBuf>,
@@ -207,6 +213,10 @@ struct AgentFile {
     default_container_shm_size: Option<String>,
     disallow_sharing_agent_pid_namespace: Option<bool>,
     disallow_sharing_agent_ipc_namespace: Option<bool>,
+    fetcher_cache_size: Option<String>,
+    fetcher_cache_dir: Option<PathBuf>,
+    fetcher_stall_timeout: Option<String>,
+    frameworks_home: Option<PathBuf>,
     gc_delay: Option<String>,
     gc_disk_headroom: Option<f64>,
     gc_non_executor_container_sandboxes: Option<bool>,
@@ -312,6 +322,7 @@ pub(crate) fn agent(args: &AgentArgs) -> anyhow::Result<tepui_agent::AgentSettin
     let images = images::parse(&file)?;
     let isolation = isolation::parse(&file)?;
     let sandboxes = sandboxes::parse(&file)?;
+    let fetching = fetching::parse(&file)?;
     let given = file
         .master
         .context("--master is missing: expected the HTTP address of a master, such as --master 127.0.0.1:5050")?;
@@ -319,6 +330,7 @@ pub(crate) fn agent(args: &AgentArgs) -> anyhow::Result<tepui_agent::AgentSettin
         images,
         isolation,
         sandboxes,
+        fetching,
         recovery: sandboxes::recovery(file.recover.as_deref())?,
         reconfiguration: sandboxes::reconfiguration(file.reconfiguration_policy.as_deref())?,
         work_dir: file.work_dir.context("--work-dir is missing: expected a directory for sandboxes, such as --work-dir /var/lib/tepui/agent")?,

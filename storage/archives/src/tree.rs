@@ -3,7 +3,7 @@
 use std::{
     ffi::OsStr,
     fs::File,
-    io::{self, Read},
+    io::{self, Read, Write},
     os::{
         fd::{AsFd, BorrowedFd, OwnedFd},
         unix::ffi::OsStrExt,
@@ -25,6 +25,7 @@ const MAX_NAME_BYTES: usize = 255;
 const MAX_PATH_BYTES: usize = 4095;
 /// After so much of a file the room on the disk is looked at again.
 const PIECE_BYTES: u64 = 8 << 20;
+const BUFFER_BYTES: usize = 64 << 10;
 /// Who unpacks can go on in every directory.
 const DIRECTORY_MODE: u32 = 0o700;
 const PARENT_MODE: u32 = 0o755;
@@ -105,19 +106,26 @@ impl<'a> Tree<'a> {
             OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = rustix::fs::openat(&parent, name, flags, Mode::from_raw_mode(0o600));
         let mut file = File::from(file.map_err(|errno| made(path, errno))?);
+        let mut buffer = vec![0; BUFFER_BYTES];
+        let mut unseen = 0;
         loop {
-            let left = self.bounds.bytes.saturating_sub(self.bytes);
-            let allowed = left.saturating_add(1).min(PIECE_BYTES);
-            let copied = io::copy(&mut (&mut *from).take(allowed), &mut file);
-            let copied = copied.map_err(|source| ArchiveError::Make {
-                path: shown(path),
-                source,
-            })?;
-            self.spend(copied)?;
-            if copied < allowed {
-                break;
+            let count = match from.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(count) => count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(ArchiveError::Read(error)),
+            };
+            self.spend(count as u64)?;
+            file.write_all(&buffer[..count])
+                .map_err(|source| ArchiveError::Make {
+                    path: shown(path),
+                    source,
+                })?;
+            unseen += count as u64;
+            if unseen >= PIECE_BYTES {
+                unseen = 0;
+                self.room()?;
             }
-            self.room()?;
         }
         let finish = || {
             rustix::fs::fchmod(&file, Mode::from_raw_mode(mode & KEPT | 0o400))?;

@@ -119,6 +119,19 @@ pub(crate) fn flags(
     for (name, interval) in intervals {
         set(name, duration_text(interval));
     }
+    let fetching = &settings.fetching;
+    let cache_dir = fetching.cache_dir(&settings.work_dir);
+    set("fetcher_cache_dir", cache_dir.display().to_string());
+    set("fetcher_cache_size", bytes_text(fetching.cache_bytes));
+    set(
+        "fetcher_stall_timeout",
+        duration_text(fetching.stall_timeout),
+    );
+    let home = fetching.frameworks_home.as_ref();
+    set(
+        "frameworks_home",
+        home.map_or_else(String::new, |it| it.display().to_string()),
+    );
     let gc = &settings.sandboxes.gc;
     set("gc_delay", duration_text(gc.delay));
     set("gc_disk_headroom", gc.headroom.to_string());
@@ -155,4 +168,15 @@ pub(crate) fn flags(
         }
     }
     flags
+}
+
+/// As Mesos spells sizes: in the largest unit that takes them whole.
+fn bytes_text(bytes: u64) -> String {
+    let units = [(40, "TB"), (30, "GB"), (20, "MB"), (10, "KB")];
+    let mut units = units.into_iter();
+    let unit = units.find(|(shift, _)| bytes > 0 && bytes.trailing_zeros() >= *shift);
+    match unit {
+        Some((shift, name)) => format!("{}{name}", bytes >> shift),
+        None => format!("{bytes}B"),
+    }
 }

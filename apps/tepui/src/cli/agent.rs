@@ -108,5 +108,8 @@ pub(crate) struct AgentArgs {
     pub(crate) isolation: crate::settings::IsolationArgs,
     #[command(flatten)]
     #[serde(flatten)]
+    pub(crate) fetching: crate::settings::FetchingArgs,
+    #[command(flatten)]
+    #[serde(flatten)]
     pub(crate) sandboxes: SandboxArgs,
 }
