@@ -150,6 +150,7 @@ fn volume(value: &str) -> Option<MountOrder> {
         source: MountSource::Host(source),
         container_path: target,
         read_only,
+        propagates: false,
     })
 }
 
@@ -189,6 +190,7 @@ impl Asked {
             source: MountSource::Persistent(it.source),
             container_path: it.container_path.into(),
             read_only: false,
+            propagates: false,
         });
         order.confinement.mounts.extend(volumes);
         let is_root = order.user.as_deref().is_none_or(|user| user == "root");

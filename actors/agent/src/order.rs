@@ -9,7 +9,7 @@ use tepui_messages::containers::{
 };
 use tepui_protocol::{
     durations::duration_text,
-    v1::{CommandInfo, ContainerInfo, Resource, TaskInfo, Volume},
+    v1::{CommandInfo, ContainerInfo, Resource, TaskInfo, Volume, volume},
 };
 
 use crate::{
@@ -28,10 +28,19 @@ pub(crate) const OVERHEAD_MEM_MB: f64 = 32.0;
 const LENT_CPU_PART: f64 = 10.0 / 1024.0;
 const MEGABYTE: f64 = 1_048_576.0;
 
-fn shared_directory(volume: &Volume) -> Option<SharedDirectory> {
-    Some(SharedDirectory {
-        path: confinement::shared_with_parent(volume)?.to_owned(),
-        container_path: volume.container_path.clone(),
+/// A directory of an executor's sandbox, as one of its tasks sees it.
+struct Shared {
+    directory: SharedDirectory,
+    read_only: bool,
+}
+
+fn shared_directory(volume: &Volume) -> Option<Shared> {
+    Some(Shared {
+        directory: SharedDirectory {
+            path: confinement::shared_with_parent(volume)?.to_owned(),
+            container_path: volume.container_path.clone(),
+        },
+        read_only: volume.mode() == volume::Mode::Ro,
     })
 }
 
@@ -116,20 +125,22 @@ pub(crate) fn child_launch(
     let shares = linux.is_none_or(|it| it.share_cgroups.unwrap_or(true));
     let volumes = container.map_or(&[][..], |it| &it.volumes);
     let mut confinement = confinement_of(container);
-    let shared: Vec<_> = volumes.iter().filter_map(shared_directory).collect();
-    // Links to the outer sandbox lead nowhere in an image.
-    let (shared, mounted) = match image.is_some() {
-        true => (Vec::new(), shared),
-        false => (shared, Vec::new()),
-    };
+    let shared = volumes.iter().filter_map(shared_directory);
+    // Links to the outer sandbox lead nowhere in an image, can be written through, and other users than the executor's
+    // cannot follow them.
+    let around = executor.info.command.clone().unwrap_or_default();
+    let can_link = image.is_none() && user == user_of(config, framework, &around);
+    let (shared, mounted): (Vec<_>, Vec<_>) = shared.partition(|it| can_link && !it.read_only);
+    let shared = shared.into_iter().map(|it| it.directory).collect();
     let mounted = mounted.into_iter();
     confinement.mounts.extend(mounted.map(|it| MountOrder {
         source: MountSource::Outer {
             sandbox: executor.sandbox.clone(),
-            path: it.path.into(),
+            path: it.directory.path.into(),
         },
-        container_path: it.container_path.into(),
-        read_only: false,
+        container_path: it.directory.container_path.into(),
+        read_only: it.read_only,
+        propagates: false,
     }));
     let nested = NestedSandbox {
         root: executor.sandbox.clone(),

@@ -75,6 +75,14 @@ pub(crate) fn flags(
     ] {
         set(name, is_on.to_string());
     }
+    let made: Vec<_> = isolation
+        .made_for_volumes
+        .iter()
+        .map(|it| it.display().to_string())
+        .collect();
+    if !made.is_empty() {
+        set("host_path_volume_force_creation", made.join(":"));
+    }
     if root {
         set("image_providers", "docker".to_owned());
         set("docker_registry", settings.images.registry.clone());
