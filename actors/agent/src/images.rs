@@ -8,6 +8,7 @@ use std::{
 
 use tepui_messages::containers::{
     ImageCommand, ImageOrder, ImageUser, LaunchOrder, MountOrder, MountSource, Provisioned,
+    VolumeLink,
 };
 use tepui_protocol::v1::{
     CommandInfo, ContainerInfo, Image, Parameter,
@@ -160,6 +161,16 @@ fn inner_path(text: &str) -> Option<PathBuf> {
     good.then(|| text.into())
 }
 
+/// A persistent volume that is mounted, not linked.
+pub(crate) fn mounted_volume(volume: VolumeLink) -> MountOrder {
+    MountOrder {
+        source: MountSource::Persistent(volume.source),
+        container_path: volume.container_path.into(),
+        read_only: volume.read_only,
+        propagates: false,
+    }
+}
+
 impl Asked {
     /// Completes an order for a container whose environment holds nothing of the agent's own.
     pub(crate) fn order(
@@ -186,12 +197,7 @@ impl Asked {
         order.confinement.mounts.extend(mounts);
         // Links to the machine's directories lead nowhere in an image.
         let volumes = std::mem::take(&mut order.volumes).into_iter();
-        let volumes = volumes.map(|it| MountOrder {
-            source: MountSource::Persistent(it.source),
-            container_path: it.container_path.into(),
-            read_only: false,
-            propagates: false,
-        });
+        let volumes = volumes.map(mounted_volume);
         order.confinement.mounts.extend(volumes);
         let is_root = order.user.as_deref().is_none_or(|user| user == "root");
         let user = match (user, self.is_docker) {

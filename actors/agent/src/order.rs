@@ -69,8 +69,19 @@ fn with_image(
 ) -> LaunchOrder {
     match image {
         Some(image) => image.order(order, command, &config.sandbox_directory),
+        // Without root there are no mounts, and a link has to do (Mesos: the isolator `filesystem/posix`).
+        None if config.switch_user => mount_read_only(order),
         None => order,
     }
+}
+
+fn mount_read_only(mut order: LaunchOrder) -> LaunchOrder {
+    let volumes = std::mem::take(&mut order.volumes).into_iter();
+    let (mounted, linked): (Vec<_>, Vec<_>) = volumes.partition(|it| it.read_only);
+    order.volumes = linked;
+    let mounted = mounted.into_iter().map(images::mounted_volume);
+    order.confinement.mounts.extend(mounted);
+    order
 }
 
 /// What was found to be possible, so it is no error now.

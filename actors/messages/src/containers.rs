@@ -302,6 +302,8 @@ pub struct VolumeLink {
     pub source: PathBuf,
     /// Where it appears, relative to the sandbox.
     pub container_path: String,
+    /// The container is not to write there. A link cannot see to that.
+    pub read_only: bool,
 }
 
 /// A process told apart from a later one with the same number.

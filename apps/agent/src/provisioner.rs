@@ -328,6 +328,14 @@ impl Provisioner {
         self.0.roots.clear_aside()
     }
 
+    /// How many containers have a root file system.
+    pub(crate) async fn roots(&self) -> u64 {
+        let inner = Arc::clone(&self.0);
+        let counted = blocking(move || inner.roots.containers().map_err(told));
+        let counted = counted.await.map_or(0, |roots| roots.len());
+        counted as u64
+    }
+
     fn fetching(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Arc<AsyncMutex<()>>>> {
         let fetching = self.0.fetching.lock();
         fetching.unwrap_or_else(PoisonError::into_inner)

@@ -302,6 +302,7 @@ impl ContainerRuntime for Containers {
             for VolumeLink {
                 source,
                 container_path,
+                ..
             } in links
             {
                 let linked = volumes::link(&sandbox, owner.as_ref(), &source, &container_path);

@@ -119,6 +119,8 @@ class Checks:
         report.equal("secrets: are their user's alone", found, f"{CANARY}400 {nobody}\n{nobody}\n")
         found = self.run("files-image", "cat /etc/keys/one; cat $MESOS_SANDBOX/two; touch /etc/keys/one && echo writes; grep -c ' /etc/keys/one ' /proc/self/mountinfo",
                          volumes=[of_secret("/etc/keys/one", mode="RW"), of_secret("two")], image="box:1")
+        name = "containerizer/mesos/filesystem/containers_new_rootfs"
+        report.check("metrics: containers with a root of their own", wait(lambda: get(self.agent.port, "/metrics/snapshot")[name] == 0, LIMIT_S))
         report.equal("secrets: and in an image", found, f"{CANARY}{CANARY}writes\n1\n")
         found = self.group("files-pod", {"files-in": ("cat key", [of_secret("key")], {})})
         report.equal("secrets: in a file of a task of a group", found["files-in"], CANARY)
@@ -243,6 +245,40 @@ class Checks:
         found = self.group("parent", {"writer": writer, "reader": reader})
         report.equal("sandbox: the executor's, of which one task only reads", found["reader"], "read-only\nx\n")
 
+    def persistent(self):
+        """Of a task that may not write to a shared one, and of a user who is not root."""
+        disk = {"name": "disk", "type": "SCALAR", "scalar": {"value": 16}, "reservations": [{"type": "DYNAMIC", "role": "keeper", "principal": "p"}]}
+
+        def volume(name, mode="RW", **more):
+            return {**disk, "disk": {"persistence": {"id": name, "principal": "p"}, "volume": {"mode": mode, "container_path": name}}, **more}
+        keeper = Scheduler(self.house.address, "keeper", capabilities=["SHARED_RESOURCES", "RESERVATION_REFINEMENT"])
+        keeper.info.update(role="keeper", principal="p")
+        self.framework.teardown()
+        keeper.subscribe()
+
+        def launch(name, command, *volumes, operations=(), user=None):
+            offer = keeper.wait_offer(cpus=0.1, mem=32, limit_s=LIMIT_S)
+            made = task(name, offer, command)
+            made["resources"] += volumes
+            made["command"].update({"user": user} if user else {})
+            operations = [*operations, {"type": "LAUNCH", "launch": {"task_infos": [made]}}]
+            keeper.call("ACCEPT", accept={"offer_ids": [offer["id"]], "operations": operations, "filters": {"refuse_seconds": 0.0}})
+        shared, own = volume("shared", shared={}), volume("own")
+        twice = {**disk, "scalar": {"value": 32}}
+        make = [{"type": "RESERVE", "reserve": {"resources": [twice]}}, {"type": "CREATE", "create": {"volumes": [shared, own]}}]
+        script = "echo x > shared/file; echo y > own/file; cat shared/file own/file; stat -L -c %U shared own"
+        launch("keeps", script, shared, own, operations=make, user="nobody")
+        keeper.wait_state("keeps", "TASK_FINISHED", limit_s=LIMIT_S)
+        report.equal("persistent: volumes, shared or not, are the user's", self.output("keeps"), "x\ny\nnobody\nnobody\n")
+        launch("reads", "cat shared/file; echo hello > shared/file", volume("shared", "RO", shared={}))
+        keeper.wait_state("reads", "TASK_FAILED", limit_s=LIMIT_S)
+        report.equal("persistent: one with the mode RO is only read", self.output("reads"), "x\n")
+        with open("/proc/self/mountinfo", encoding="utf-8") as file:
+            report.check("persistent: none is mounted on the machine", "/volumes/roles/" not in file.read())
+        keeper.call("TEARDOWN")
+        keeper.close()
+        self.framework = Scheduler(self.house.address, "volumes-2").subscribe()
+
     def owners(self):
         found = self.run("self-user", "echo x > data/file && stat -c %U data data/file", volumes=[of_sandbox("a", "data", "SELF")], user="nobody")
         report.equal("owners: a directory of the sandbox is the user's", found, "nobody\nnobody\n")
@@ -276,7 +312,7 @@ def main():
         checks = Checks(house, images)
         report.run(checks.in_variables)
         if not report.failed:
-            report.run(checks.in_files, checks.told_to_nobody, checks.made, checks.propagation, checks.sandboxes, checks.owners)
+            report.run(checks.in_files, checks.told_to_nobody, checks.made, checks.propagation, checks.sandboxes, checks.persistent, checks.owners)
         checks.framework.close()
     sys.exit(report.end())
 

@@ -45,6 +45,10 @@ pub(super) async fn all(api: &Api) -> Result<Map<String, Value>, Reply> {
     ] {
         own.insert(format!("containerizer/fetcher/{name}"), as_f64(number));
     }
+    if let Some(images) = &api.images {
+        let name = "containerizer/mesos/filesystem/containers_new_rootfs";
+        own.insert(name.into(), as_f64(images.roots().await));
+    }
     let now = i64::try_from(api.directory.clock().unix_nanos()).unwrap_or(i64::MAX);
     let uptime = u64::try_from(now - api.facts.started_at).unwrap_or(0);
     own.insert("slave/uptime_secs".into(), as_f64(uptime) / 1e9);
