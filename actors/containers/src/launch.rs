@@ -1,6 +1,7 @@
 //! Owns what an agent orders, and turning it into what the shim is told. Pure.
 
 use crate::cgroups::ContainerCgroup;
+use crate::devices::{DeviceNode, DeviceRule};
 use crate::limits::Limits;
 use crate::namespaces::Namespaces;
 use crate::process::ProcessId;
@@ -45,6 +46,10 @@ pub struct LaunchSpec {
     /// Whom the command runs as (`user::lookup`); `None`: the agent's own user.
     pub credentials: Option<Credentials>,
     pub limits: Limits,
+    /// Which devices it may open, where the agent limits that; `None`: those of the container around it.
+    pub devices: Option<Vec<DeviceRule>>,
+    /// More than the usual ones in a `/dev` of its own.
+    pub device_nodes: Vec<DeviceNode>,
     pub rlimits: Vec<Rlimit>,
     /// File names within the sandbox.
     pub stdout: OsString,
@@ -89,6 +94,8 @@ impl LaunchSpec {
             env: BTreeMap::new(),
             credentials: None,
             limits: Limits::default(),
+            devices: None,
+            device_nodes: Vec::new(),
             rlimits: Vec::new(),
             stdout: "stdout".into(),
             stderr: "stderr".into(),
@@ -193,6 +200,7 @@ impl LaunchSpec {
             view: self.view.clone(),
             namespaces: self.namespaces.clone(),
             seccomp: self.seccomp.clone(),
+            device_nodes: self.device_nodes.clone(),
         }
     }
 

@@ -173,7 +173,7 @@ impl Inner {
             .create(&spec.runtime_dir)
             .map_err(Error::file("make the directory", &spec.runtime_dir))?;
         if let Some(cgroup) = &cgroup {
-            cgroup.create(&spec.limits)?;
+            cgroup.create(&spec.limits, spec.devices.as_deref())?;
         }
         let started = self.start(spec, &orders, cgroup.as_ref()).await;
         match &started {
@@ -255,6 +255,7 @@ impl Inner {
                             command,
                             cgroup,
                             pidfd,
+                            pressure: Arc::default(),
                         };
                         return Ok(Recovered::Running(running));
                     }

@@ -4,6 +4,7 @@
 use crate::cgroups::ContainerCgroup;
 use crate::error::Error;
 use crate::limits::Limits;
+use crate::pressure::Counters;
 use crate::process::ProcessId;
 use crate::record::{self, Fate, LaunchFailure, MAX_RECORD_BYTES, RECORD_FILE};
 use crate::tree::Tree;
@@ -15,7 +16,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -60,6 +61,8 @@ pub struct Running {
     pub(crate) command: ProcessId,
     pub(crate) cgroup: Option<ContainerCgroup>,
     pub(crate) pidfd: Arc<OwnedFd>,
+    /// Made when somebody first measures the container; `None` in it: the kernel does not tell.
+    pub(crate) pressure: Arc<OnceLock<Option<Counters>>>,
 }
 
 impl Running {
@@ -120,8 +123,14 @@ impl Running {
 
     /// Measures what the container uses now.
     pub fn usage(&self) -> Result<Usage, Error> {
-        usage::measure(&self.tree(), self.cgroup.as_ref())
-            .map_err(Error::kernel("measure a container"))
+        let usage = usage::measure(&self.tree(), self.cgroup.as_ref());
+        let usage = usage.map_err(Error::kernel("measure a container"))?;
+        let count = || self.cgroup.as_ref()?.count_pressure().ok();
+        let counters = self.pressure.get_or_init(count).as_ref();
+        Ok(Usage {
+            pressure: counters.map(Counters::read),
+            ..usage
+        })
     }
 
     /// The hard limit of memory it runs into, where there is one.

@@ -12,6 +12,7 @@ use rustix::io::Errno;
 use rustix::mount::{MountAttrFlags, MountPropagationFlags, UnmountFlags};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
+use tepui_containers::devices::{DeviceKind, DeviceNode};
 use tepui_containers::spec::{Mount, Root, ShimSpec};
 
 /// A file system of the kernel's.
@@ -114,7 +115,7 @@ pub(crate) fn enter(spec: &ShimSpec, root: &Root) -> Result<(), Errno> {
     let sandbox = volumes::copy_of(&sandbox)?;
     let top = mount_root(root)?;
     KERNEL.iter().try_for_each(|it| mount_kernel(&top, it))?;
-    make_devices(&top)?;
+    make_devices(&top, &spec.device_nodes)?;
     show_shared_memory(spec, &top)?;
     OF_HOST.iter().try_for_each(|path| show_host(&top, path))?;
     hide(&top)?;
@@ -170,7 +171,7 @@ fn put_in(top: &OwnedFd, at: &str, made: &OwnedFd) -> Result<(), Errno> {
     volumes::put(made, &open(top, Path::new(at), STRICT)?)
 }
 
-fn make_devices(top: &OwnedFd) -> Result<(), Errno> {
+fn make_devices(top: &OwnedFd, more: &[DeviceNode]) -> Result<(), Errno> {
     let directory = open(top, Path::new("dev"), STRICT)?;
     for (name, major, minor) in DEVICES {
         let mode = Mode::from_raw_mode(0o666);
@@ -178,7 +179,31 @@ fn make_devices(top: &OwnedFd) -> Result<(), Errno> {
         rustix::fs::mknodat(&directory, name, FileType::CharacterDevice, mode, number)?;
     }
     let mut links = LINKS.iter();
-    links.try_for_each(|(to, name)| rustix::fs::symlinkat(*to, &directory, *name))
+    links.try_for_each(|(to, name)| rustix::fs::symlinkat(*to, &directory, *name))?;
+    more.iter().try_for_each(|node| make_node(&directory, node))
+}
+
+/// One that has the name of a usual device is that one.
+fn make_node(directory: &OwnedFd, node: &DeviceNode) -> Result<(), Errno> {
+    let mut above = directory.try_clone().map_err(|_| Errno::MFILE)?;
+    for part in node.name.parent().into_iter().flatten() {
+        match rustix::fs::mkdirat(&above, part, DIRECTORY_MODE) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(errno) => return Err(errno),
+        }
+        above = open(&above, Path::new(part), STRICT)?;
+    }
+    let name = node.name.file_name().ok_or(Errno::INVAL)?;
+    let kind = match node.kind {
+        DeviceKind::Character => FileType::CharacterDevice,
+        DeviceKind::Block => FileType::BlockDevice,
+    };
+    let mode = Mode::from_raw_mode(node.mode);
+    let number = makedev(node.major, node.minor);
+    match rustix::fs::mknodat(&above, name, kind, mode, number) {
+        Err(Errno::EXIST) => Ok(()),
+        made => made,
+    }
 }
 
 /// A file or directory of the machine, to be read at the same place; what is not there is not shown.
