@@ -232,6 +232,24 @@ impl ContainerCgroup {
         rules.try_for_each(|rule| write(&allow, &rule.to_string()))
     }
 
+    /// Changes which devices may be opened, the refusals last.
+    pub(crate) fn change_devices(
+        &self,
+        allow: &[DeviceRule],
+        deny: &[DeviceRule],
+    ) -> Result<(), Error> {
+        let Some(dir) = self.dirs.get(&Controller::Devices) else {
+            return Ok(());
+        };
+        for (file, rules) in [("devices.allow", allow), ("devices.deny", deny)] {
+            let path = dir.join(file);
+            rules
+                .iter()
+                .try_for_each(|rule| write(&path, &rule.to_string()))?;
+        }
+        Ok(())
+    }
+
     /// Changes the limits of a running container. A hard memory limit is only ever raised.
     pub fn update(&self, limits: &Limits) -> Result<(), Error> {
         limits::update(limits, self.version)

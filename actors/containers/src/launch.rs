@@ -3,7 +3,7 @@
 use crate::cgroups::ContainerCgroup;
 use crate::devices::{DeviceNode, DeviceRule};
 use crate::limits::Limits;
-use crate::namespaces::Namespaces;
+use crate::namespaces::{Namespaces, UserRange};
 use crate::process::ProcessId;
 use crate::rotation::Rotation;
 use crate::spec::{Capabilities, Credentials, Mount, Rlimit, Root, ShimSpec, View, is_plain_name};
@@ -73,6 +73,8 @@ pub struct LaunchSpec {
     pub view: Option<View>,
     /// They need root. With `enter` or `view` the command has those of that process, whatever is here.
     pub namespaces: Namespaces,
+    /// Whose users the command's are, with a root of its own; `None`: the machine's.
+    pub users: Option<UserRange>,
     /// As `seccomp::Profile::filters` gives them. They need root, or `no_new_privs`.
     pub seccomp: Vec<Vec<u8>>,
 }
@@ -109,6 +111,7 @@ impl LaunchSpec {
             root: None,
             view: None,
             namespaces: Namespaces::default(),
+            users: None,
             seccomp: Vec::new(),
         }
     }
@@ -201,6 +204,7 @@ impl LaunchSpec {
             namespaces: self.namespaces.clone(),
             seccomp: self.seccomp.clone(),
             device_nodes: self.device_nodes.clone(),
+            users: self.users,
         }
     }
 

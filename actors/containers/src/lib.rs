@@ -95,7 +95,7 @@ pub use launch::{Command, LaunchSpec};
 #[cfg(feature = "launcher")]
 pub use launcher::Launcher;
 pub use limits::Limits;
-pub use namespaces::Namespaces;
+pub use namespaces::{Namespaces, UserRange};
 #[cfg(feature = "launcher")]
 pub use pressure::Pressure;
 pub use process::ProcessId;

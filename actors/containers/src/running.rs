@@ -2,6 +2,7 @@
 //! dropping it changes nothing, and `Launcher::recover` makes it again.
 
 use crate::cgroups::ContainerCgroup;
+use crate::devices::DeviceRule;
 use crate::error::Error;
 use crate::limits::Limits;
 use crate::pressure::Counters;
@@ -119,6 +120,12 @@ impl Running {
         self.cgroup
             .as_ref()
             .map_or(Ok(()), |cgroup| cgroup.update(limits))
+    }
+
+    /// Changes which devices a running container may open. Without that controller it changes nothing.
+    pub fn change_devices(&self, allow: &[DeviceRule], deny: &[DeviceRule]) -> Result<(), Error> {
+        let cgroup = self.cgroup.as_ref();
+        cgroup.map_or(Ok(()), |cgroup| cgroup.change_devices(allow, deny))
     }
 
     /// Measures what the container uses now.

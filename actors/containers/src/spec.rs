@@ -5,7 +5,7 @@
 //! that is less contained than ordered.
 
 use crate::devices::DeviceNode;
-use crate::namespaces::Namespaces;
+use crate::namespaces::{Namespaces, UserRange};
 use crate::process::ProcessId;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -181,6 +181,9 @@ pub struct ShimSpec {
     pub seccomp: Vec<Vec<u8>>,
     /// More than the usual ones, in the `/dev` of a root of its own.
     pub device_nodes: Vec<DeviceNode>,
+    /// Whose users the command's are, where it has a root of its own; `None`: the machine's. With `view` they are those
+    /// of that process instead.
+    pub users: Option<UserRange>,
 }
 
 impl ShimSpec {
@@ -238,6 +241,7 @@ mod tag {
     pub(super) const SECCOMP: u8 = 31;
     pub(super) const ROTATION: u8 = 32;
     pub(super) const DEVICE_NODE: u8 = 40;
+    pub(super) const USERS: u8 = 41;
 }
 
 /// The spec as bytes for the shim's standard input.
@@ -326,6 +330,9 @@ pub fn encode(spec: &ShimSpec) -> Vec<u8> {
     }
     for node in &spec.device_nodes {
         field(&mut out, tag::DEVICE_NODE, &node.to_bytes());
+    }
+    if let Some(users) = spec.users {
+        field(&mut out, tag::USERS, &users.to_bytes());
     }
     out
 }
@@ -440,6 +447,10 @@ fn set_field(spec: &mut ShimSpec, tag: u8, value: &[u8]) -> Result<(), SpecError
         }
         tag::SECCOMP if is_filter(value) => spec.seccomp.push(value.to_vec()),
         tag::SECCOMP => return Err(SpecError::BadField(tag)),
+        tag::USERS => {
+            let users = UserRange::from_bytes(value);
+            spec.users = Some(users.ok_or(SpecError::BadField(tag))?);
+        }
         tag::DEVICE_NODE => {
             let node = DeviceNode::from_bytes(value);
             spec.device_nodes

@@ -80,6 +80,7 @@ fn sample() -> ShimSpec {
             ..Namespaces::default()
         },
         seccomp: vec![vec![6, 0, 0, 0, 0, 0, 255, 127]],
+        users: UserRange::new(100_000, 65_536),
         device_nodes: vec![DeviceNode {
             name: "net/tun".into(),
             kind: DeviceKind::Character,

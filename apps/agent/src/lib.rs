@@ -4,6 +4,7 @@
 mod bridge;
 mod confinement;
 mod doubt;
+mod gpus;
 mod http;
 mod isolation;
 mod leader;
@@ -34,6 +35,20 @@ pub use tepui_node::{
     compatibility::{Reconfiguration, Recovery},
     disk::DiskWatch,
 };
+/// Devices of the machine, as containers are let to have them.
+pub mod devices {
+    pub use tepui_containers::devices::{Access, Device};
+}
+
+/// Profiles of system calls.
+pub mod seccomp {
+    pub use tepui_containers::seccomp::Profiles;
+}
+
+pub use tepui_containers::{UserRange, limits::Controller};
+/// Capabilities as bits, by Linux' numbers.
+pub use tepui_node::confinement::bits as capability_bits;
+
 /// How images become root file systems.
 pub mod images {
     pub use tepui_containers::images::{Backend, Reference};

@@ -19,6 +19,7 @@ mod supervise;
 mod switchboard;
 mod sys;
 mod terminal;
+mod users;
 mod volumes;
 
 use rustix::fs::{CWD, Mode, OFlags};

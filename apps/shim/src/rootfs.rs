@@ -107,13 +107,16 @@ const OF_HOST: [&str; 4] = [
 ];
 
 /// Gives the command its root, with the sandbox and the volumes in it, and takes the old one away.
-pub(crate) fn enter(spec: &ShimSpec, root: &Root) -> Result<(), Errno> {
+///
+/// `users`: what the agent made for the command has owners of this user namespace; what is the machine's keeps its own.
+pub(crate) fn enter(spec: &ShimSpec, root: &Root, users: Option<&OwnedFd>) -> Result<(), Errno> {
     rustix::process::umask(Mode::empty());
     volumes::alone()?;
     // The way to it has no links: tasks own parts of it, and any would be theirs.
     let sandbox = open(CWD, &spec.sandbox, ResolveFlags::NO_SYMLINKS)?;
     let sandbox = volumes::copy_of(&sandbox)?;
-    let top = mount_root(root)?;
+    shift(&sandbox, users)?;
+    let top = mount_root(root, users)?;
     KERNEL.iter().try_for_each(|it| mount_kernel(&top, it))?;
     make_devices(&top, &spec.device_nodes)?;
     show_shared_memory(spec, &top)?;
@@ -123,7 +126,7 @@ pub(crate) fn enter(spec: &ShimSpec, root: &Root) -> Result<(), Errno> {
     volumes::put(&sandbox, &place)?;
     let sandbox = open(&top, below(&root.sandbox), INSIDE)?;
     let mut mounts = spec.mounts.iter();
-    mounts.try_for_each(|mount| show(&top, &sandbox, mount))?;
+    mounts.try_for_each(|mount| show(&top, &sandbox, mount, users))?;
     find(&top, &spec.working_dir, true)?;
     rustix::process::fchdir(&top)?;
     rustix::process::pivot_root(".", ".")?;
@@ -132,7 +135,12 @@ pub(crate) fn enter(spec: &ShimSpec, root: &Root) -> Result<(), Errno> {
     rustix::process::chdir("/")
 }
 
-fn mount_root(root: &Root) -> Result<OwnedFd, Errno> {
+/// Owners of a mount that is nowhere yet become those of a user namespace.
+fn shift(tree: &OwnedFd, users: Option<&OwnedFd>) -> Result<(), Errno> {
+    users.map_or(Ok(()), |users| sys::map_owners(tree.as_fd(), users.as_fd()))
+}
+
+fn mount_root(root: &Root, users: Option<&OwnedFd>) -> Result<OwnedFd, Errno> {
     let tree = match &root.overlay {
         Some(options) => volumes::overlay(&root.dir, options)?,
         None => {
@@ -140,6 +148,7 @@ fn mount_root(root: &Root) -> Result<OwnedFd, Errno> {
             volumes::copy_of(&open(CWD, Path::new(ROOT), ResolveFlags::NO_SYMLINKS)?)?
         }
     };
+    shift(&tree, users)?;
     let place = open(CWD, Path::new(ROOT), ResolveFlags::NO_SYMLINKS)?;
     volumes::put(&tree, &place)?;
     rustix::mount::mount_change(ROOT, MountPropagationFlags::PRIVATE)?;
@@ -247,13 +256,19 @@ fn hide(top: &OwnedFd) -> Result<(), Errno> {
 }
 
 /// A volume: a relative source or target lies in the sandbox, where no link is followed.
-fn show(top: &OwnedFd, sandbox: &OwnedFd, mount: &Mount) -> Result<(), Errno> {
+fn show(
+    top: &OwnedFd,
+    sandbox: &OwnedFd,
+    mount: &Mount,
+    users: Option<&OwnedFd>,
+) -> Result<(), Errno> {
     let within = |path: &Path| {
         let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
         open(sandbox, path, beneath)
     };
     if let Some(options) = &mount.overlay {
         let tree = volumes::overlay(&mount.source, options)?;
+        shift(&tree, users)?;
         return show_tree(top, &tree, mount, true, &within);
     }
     let source = match mount.source.is_absolute() {
@@ -262,6 +277,10 @@ fn show(top: &OwnedFd, sandbox: &OwnedFd, mount: &Mount) -> Result<(), Errno> {
         false => within(&mount.source)?,
     };
     let tree = volumes::copy_of(&source)?;
+    // The sandbox is shifted already, and of the others those are the machine's that may be reached through links.
+    if mount.source.is_absolute() && mount.no_links {
+        shift(&tree, users)?;
+    }
     show_tree(top, &tree, mount, is_directory(&source)?, &within)
 }
 
