@@ -18,7 +18,7 @@ use tepui_protocol::{
     v1::executor,
 };
 
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use crate::{
     actor::{NodeActor, Wake},
@@ -295,11 +295,16 @@ impl NodeActor {
         let prepared = Box::pin(prepare(runtime, fetcher, launch, off.clone()));
         ctx.then(prepared, move |actor, prepared, ctx| match prepared {
             Ok(order) => {
-                let prepared = Input::ContainerPrepared {
-                    container_id: container_id.clone(),
-                };
-                actor.input(prepared, ctx);
-                let started = Box::pin(start(Arc::clone(&actor.runtime), order, off));
+                let (tell_forked, forked) = oneshot::channel();
+                let id = container_id.clone();
+                ctx.then(forked, move |actor, pid, ctx| {
+                    if let Ok(pid) = pid {
+                        let container_id = id;
+                        actor.input(Input::ContainerForked { container_id, pid }, ctx);
+                    }
+                });
+                let runtime = Arc::clone(&actor.runtime);
+                let started = Box::pin(start(runtime, order, off, tell_forked));
                 ctx.then(started, move |actor, started, ctx| {
                     actor.launched(container_id, started, ctx);
                     if let Some(sandbox) = sandbox {

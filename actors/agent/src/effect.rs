@@ -68,9 +68,10 @@ pub enum Input {
     },
     /// The leading master's order.
     Order(Order),
-    /// Its sandbox and its files are there; the command comes next.
-    ContainerPrepared {
+    /// Its process is there, and will be the command in a moment; or [`Self::ContainerStarted`] came first.
+    ContainerForked {
         container_id: String,
+        pid: u32,
     },
     ContainerStarted {
         container_id: String,

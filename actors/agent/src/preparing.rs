@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tepui_messages::containers::{ContainerRuntime, LaunchOrder, MountSource, RunningContainer};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use crate::{effect::Launch, fetcher::Fetcher, images};
 
@@ -111,10 +111,11 @@ pub(crate) async fn start(
     runtime: Arc<dyn ContainerRuntime>,
     order: LaunchOrder,
     off: watch::Receiver<bool>,
+    forked: oneshot::Sender<u32>,
 ) -> Result<RunningContainer, String> {
     if *off.borrow() {
         runtime.unprovision(order.container_id).await;
         return Err(CALLED_OFF.to_owned());
     }
-    runtime.launch(order).await
+    runtime.launch(order, forked).await
 }

@@ -137,6 +137,8 @@ impl AllocatorCore {
     pub fn on(&mut self, now: Duration, input: Input, effects: &mut Vec<Effect>) {
         let ended = self.world.filters.fall(now);
         self.candidates.agents.extend(ended);
+        let ended = self.world.holds.fall(now);
+        self.candidates.agents.extend(ended);
         match input {
             Input::World(change) => {
                 self.seen += 1;
@@ -303,6 +305,15 @@ impl AllocatorCore {
         } else {
             refused_for.clamp(self.interval, MAX_REFUSAL.max(self.interval))
         };
+        let framework = self.world.clients[client].framework;
+        if self.world.frameworks[framework].clients.len() > 1 {
+            // What it just refused waits for the next interval under its other roles too, as with Mesos, whose
+            // allocator runs no earlier. Else what it leaves of an agent is out in an offer under another role by
+            // the time its task ends, and what the task used comes as a crumb of its own.
+            let falls_at = next_multiple(now + Duration::from_nanos(1), self.interval);
+            let holds = &mut self.world.holds;
+            holds.set(framework, agent, refused.clone(), falls_at);
+        }
         let falls_at = next_multiple(now + lasts, self.interval);
         self.world.filters.set(client, agent, refused, falls_at);
     }
@@ -423,7 +434,8 @@ impl AllocatorCore {
     }
 
     fn schedule(&mut self, now: Duration, effects: &mut Vec<Effect>) {
-        let next_fall = self.world.filters.next_fall();
+        let falls = [self.world.filters.next_fall(), self.world.holds.next_fall()];
+        let next_fall = falls.into_iter().flatten().min();
         let at = if self.candidates.is_empty() || self.world.paused {
             self.waiting_since = None;
             next_fall

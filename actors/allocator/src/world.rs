@@ -218,6 +218,8 @@ pub struct World {
     pub(crate) frameworks: Slots<FrameworkIx, Framework>,
     pub(crate) clients: Slots<ClientIx, Client>,
     pub(crate) filters: Filters,
+    /// What frameworks of several roles refused under any of them within the interval.
+    pub(crate) holds: Filters<FrameworkIx>,
     /// Copies that count for others too.
     pub(crate) doubles: Doubles,
     pub(crate) agent_by_id: HashMap<String, AgentIx>,
@@ -407,6 +409,7 @@ impl World {
         owner.clients.remove(&role);
         if !owner.known && owner.clients.is_empty() {
             let id = owner.id.value.clone();
+            self.holds.clear_client(framework);
             self.frameworks.remove(framework);
             self.framework_by_id.remove(&id);
         }
@@ -423,6 +426,7 @@ impl World {
             in_use.extend(agent.held.iter().flat_map(|(_, bundle)| bundle.kinds()));
         }
         in_use.extend(self.filters.refused().flat_map(Bundle::kinds));
+        in_use.extend(self.holds.refused().flat_map(Bundle::kinds));
         self.shapes.retain(|shape| !shape.is_alone());
         self.kinds.sweep(&in_use);
     }

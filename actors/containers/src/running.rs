@@ -25,6 +25,9 @@ use tokio::io::unix::AsyncFd;
 /// The pause between two passes of killing, growing by doubling.
 const KILL_PAUSE: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(50));
 
+/// Before that it is not asked whether those that are left wait for others only.
+const SPENT_AFTER: Duration = Duration::from_secs(1);
+
 /// How a container ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Exit {
@@ -193,6 +196,9 @@ pub(crate) async fn kill_all(
             return Ok(());
         }
         let waited = begun.elapsed();
+        if waited >= SPENT_AFTER && tree.is_spent() {
+            return Ok(());
+        }
         if waited >= deadline {
             return Err(Error::Survivors {
                 container_id: container_id.to_owned(),

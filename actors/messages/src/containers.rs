@@ -7,6 +7,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use futures_util::future::BoxFuture;
 use tepui_protocol::v1::{Resource, ResourceStatistics, r_limit_info::RLimit, task_status::Reason};
+use tokio::sync::oneshot;
 
 /// A command and all that surrounds it.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -396,8 +397,13 @@ pub trait ContainerRuntime: Send + Sync {
         Box::pin(async {})
     }
 
-    /// Starts the command. The error is a text for people; nothing of the container is left then.
-    fn launch(&self, order: LaunchOrder) -> BoxFuture<'static, Result<RunningContainer, String>>;
+    /// Starts the command, and tells `forked` its process id as soon as it has one, a moment before it runs. The error is
+    /// a text for people; nothing of the container is left then.
+    fn launch(
+        &self,
+        order: LaunchOrder,
+        forked: oneshot::Sender<u32>,
+    ) -> BoxFuture<'static, Result<RunningContainer, String>>;
 
     /// Looks for a container of an earlier life of the agent.
     fn recover(&self, container_id: String) -> BoxFuture<'static, RecoveredContainer>;

@@ -29,6 +29,7 @@ use tepui_messages::containers::{
     VolumeLink,
 };
 use tepui_protocol::v1::ResourceStatistics;
+use tokio::sync::oneshot;
 
 use leftovers::sweep;
 
@@ -141,7 +142,11 @@ impl Inner {
         }
     }
 
-    async fn launch(self: &Arc<Self>, order: LaunchOrder) -> Result<RunningContainer, String> {
+    async fn launch(
+        self: &Arc<Self>,
+        order: LaunchOrder,
+        forked: oneshot::Sender<u32>,
+    ) -> Result<RunningContainer, String> {
         let reads_profile = matches!(order.confinement.seccomp, Some(Seccomp::Profile(_)));
         let is_plain = order.root.is_none() && order.view_of.is_none() && !reads_profile;
         let spec = if order.confinement.mounts.is_empty() && is_plain {
@@ -153,7 +158,7 @@ impl Inner {
             spec.await.map_err(|error| error.to_string())??
         };
         crash_point("runtime", || "BeforeLaunch");
-        let launched = self.launcher.launch(spec).await;
+        let launched = self.launcher.launch(spec, forked).await;
         crash_point("runtime", || "Launched");
         self.sandboxes.refill();
         Ok(self.adopt(launched.map_err(|error| told(&error))?))
@@ -350,11 +355,15 @@ impl ContainerRuntime for Containers {
         .boxed()
     }
 
-    fn launch(&self, order: LaunchOrder) -> BoxFuture<'static, Result<RunningContainer, String>> {
+    fn launch(
+        &self,
+        order: LaunchOrder,
+        forked: oneshot::Sender<u32>,
+    ) -> BoxFuture<'static, Result<RunningContainer, String>> {
         let inner = Arc::clone(&self.0);
         let container_id = order.container_id.clone();
         async move {
-            let launched = inner.launch(order).await;
+            let launched = inner.launch(order, forked).await;
             if launched.is_err() {
                 inner.errors.launch.fetch_add(1, Ordering::Relaxed);
                 inner.gpus().release(&container_id);
