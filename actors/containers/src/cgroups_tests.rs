@@ -176,3 +176,32 @@ fn v1_allows_the_devices_it_is_told_and_has_the_cpus_of_the_agent() {
     container.create(&limits(), None).unwrap();
     assert_eq!(text(at("cpuset/tepui/c2/cpuset.cpus")), "1");
 }
+
+#[test]
+fn what_an_agent_with_more_rights_left_is_not_taken_for_usable() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(dir.path().join("cpu/tepui")).unwrap();
+    std::fs::set_permissions(
+        dir.path(),
+        std::os::unix::fs::PermissionsExt::from_mode(0o755),
+    )
+    .unwrap();
+    let mounts = BTreeMap::from([(Controller::Cpu, dir.path().join("cpu"))]);
+    assert!(Cgroups::v1(&mounts, "tepui").is_ok());
+    // Of this thread alone.
+    let as_nobody = std::thread::spawn(move || {
+        let nobody = rustix::process::Uid::from_raw(65_534);
+        rustix::thread::set_thread_res_uid(nobody, nobody, nobody).unwrap();
+        Cgroups::v1(&mounts, "tepui").unwrap_or_else(Cgroups::unusable)
+    });
+    let Cgroups::None { reason } = as_nobody.join().unwrap() else {
+        panic!("it was taken");
+    };
+    assert!(
+        reason.contains("cannot write into the cgroup") && reason.contains("Permission denied"),
+        "{reason}"
+    );
+}

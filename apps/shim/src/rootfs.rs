@@ -173,7 +173,7 @@ fn show_shared_memory(spec: &ShimSpec, top: &OwnedFd) -> Result<(), Errno> {
 
 /// Shows a mount in a directory of the new root, made where it is missing.
 fn put_in(top: &OwnedFd, at: &str, made: &OwnedFd) -> Result<(), Errno> {
-    match rustix::fs::mkdirat(top, at, DIRECTORY_MODE) {
+    match create(top, || rustix::fs::mkdirat(top, at, DIRECTORY_MODE)) {
         Ok(()) | Err(Errno::EXIST) => {}
         Err(errno) => return Err(errno),
     }
@@ -325,12 +325,28 @@ fn find(top: &OwnedFd, path: &Path, is_directory: bool) -> Result<OwnedFd, Errno
         Err(errno) => return Err(errno),
     }
     if is_directory {
-        rustix::fs::mkdirat(&above, name, DIRECTORY_MODE)?;
+        create(&above, || rustix::fs::mkdirat(&above, name, DIRECTORY_MODE))?;
     } else {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-        rustix::fs::openat(&above, name, flags, FILE_MODE)?;
+        create(&above, || {
+            rustix::fs::openat(&above, name, flags, FILE_MODE)
+        })?;
     }
     open(&above, Path::new(name), STRICT)
+}
+
+/// Where owners are shifted this process is none of those that can own something: then it does it as the owner of the
+/// directory.
+fn create<T>(above: &OwnedFd, make: impl Fn() -> Result<T, Errno>) -> Result<T, Errno> {
+    match make() {
+        Err(Errno::OVERFLOW) => {}
+        made => return made,
+    }
+    let owner = rustix::fs::fstat(above)?;
+    sys::set_file_user(owner.st_uid, owner.st_gid)?;
+    let made = make();
+    sys::set_file_user(0, 0)?;
+    made
 }
 
 fn existing(top: &OwnedFd, path: &str) -> Result<Option<OwnedFd>, Errno> {

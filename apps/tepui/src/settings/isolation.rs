@@ -4,14 +4,11 @@ use std::{path::PathBuf, sync::Arc};
 
 use anyhow::{Context, anyhow, bail};
 use clap::Args;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tepui_agent::{Controller, Isolation, UserRange, seccomp::Profiles};
-use tepui_protocol::{
-    codec::{Limits, json},
-    v1::CapabilityInfo,
-};
+use tepui_protocol::v1::{CapabilityInfo, capability_info::Capability};
 
-use super::{AgentFile, devices, json_or_file, one_line};
+use super::{AgentFile, devices, json_or_file};
 
 /// The controllers that containers join where the operator asks for it.
 const OPTIONAL: [Controller; 3] = [Controller::Devices, Controller::Cpuset, Controller::Blkio];
@@ -170,6 +167,13 @@ fn profiles(file: &AgentFile) -> anyhow::Result<Arc<Profiles>> {
     profiles.map(Arc::new).map_err(anyhow::Error::msg)
 }
 
+/// Mesos' `CapabilityInfo`, of which nothing is overlooked: what is not known might be meant to be taken away.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Names {
+    capabilities: Vec<String>,
+}
+
 /// Mesos' `CapabilityInfo` as JSON, or a file that holds it.
 fn capabilities(flag: &str, given: Option<&str>) -> anyhow::Result<Option<u64>> {
     let expected = r#"expected JSON such as {"capabilities": ["CHOWN", "NET_RAW"]}, or the path of a file that holds it"#;
@@ -177,9 +181,18 @@ fn capabilities(flag: &str, given: Option<&str>) -> anyhow::Result<Option<u64>> 
         return Ok(None);
     };
     let text = json_or_file(flag, given, expected)?;
-    let info: Result<CapabilityInfo, _> = json::decode(text.as_bytes(), &Limits::HTTP);
-    let info = info.map_err(|error| one_line(&error.to_string()));
-    let bits = info.and_then(|info| tepui_agent::capability_bits(&info));
+    let names: Result<Names, _> = serde_json::from_str(&text);
+    let numbers = names.map_err(|error| error.to_string()).and_then(|names| {
+        let numbers = names.capabilities.iter().map(|name| {
+            let known = Capability::from_str_name(name);
+            known
+                .map(|it| it as i32)
+                .ok_or_else(|| format!("there is no capability '{name}'"))
+        });
+        numbers.collect::<Result<Vec<_>, _>>()
+    });
+    let bits = numbers
+        .and_then(|capabilities| tepui_agent::capability_bits(&CapabilityInfo { capabilities }));
     let bits = bits.map_err(|reason| anyhow!("{flag}: {reason}; {expected}"))?;
     Ok(Some(bits))
 }
