@@ -204,7 +204,9 @@ pub(crate) fn guest_order(
 ) -> LaunchOrder {
     let (program, argv) = command_line(command);
     let image = image_of(container);
+    // As in Mesos nothing of the agent's but where programs are.
     let mut env = base_environment(config, image.as_ref());
+    env.retain(|name, _| name == "PATH");
     let shown = shown_sandbox(config, image.as_ref(), sandbox);
     env.insert("MESOS_SANDBOX".to_owned(), shown);
     env.extend(command_environment(command));

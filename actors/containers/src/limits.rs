@@ -138,10 +138,10 @@ fn cpu(limits: &Limits, version: Version) -> Vec<Setting> {
         match version {
             Version::V1 => {
                 set("cpu.cfs_period_us", CFS_PERIOD_US.to_string());
-                set("cpu.cfs_quota_us", quota_us.unwrap_or("-1".into()));
+                set("cpu.cfs_quota_us", quota_us.unwrap_or_else(|| "-1".into()));
             }
             Version::V2 => {
-                let quota_us = quota_us.unwrap_or("max".into());
+                let quota_us = quota_us.unwrap_or_else(|| "max".into());
                 set("cpu.max", format!("{quota_us} {CFS_PERIOD_US}"));
             }
         }

@@ -159,10 +159,8 @@ impl Isolation {
             ),
             ("--user-namespace-range", self.users.is_some()),
         ];
-        for (what, _) in needs_root
-            .into_iter()
-            .filter(|(_, is_on)| *is_on && !is_root)
-        {
+        let mut beyond = needs_root.iter().filter(|(_, is_on)| *is_on && !is_root);
+        if let Some((what, _)) = beyond.next() {
             return Err(format!("{what}: expected an agent that runs as root"));
         }
         let missing = self.controllers.iter().find(|it| !cgroups.has(**it));

@@ -77,7 +77,7 @@ impl Prepared {
         let info = AgentInfo {
             hostname: settings.hostname.clone(),
             port: Some(i32::from(settings.port)),
-            resources: detect::resources(&given, &settings.work_dir),
+            resources: offered(&given, settings.resources.as_deref(), &settings.work_dir),
             attributes,
             domain: settings.domain.clone(),
             // As every agent since Mesos 1.10 says.
@@ -171,6 +171,20 @@ fn resources(text: Option<&str>) -> anyhow::Result<Vec<tepui_protocol::v1::Resou
         }
     }
     Ok(given)
+}
+
+/// What is named is what it is named with, also if that is nothing and parsing leaves it out.
+fn offered(
+    given: &[tepui_protocol::v1::Resource],
+    text: Option<&str>,
+    work_dir: &Path,
+) -> Vec<tepui_protocol::v1::Resource> {
+    let names = text.unwrap_or_default().split(';');
+    let names = names.filter_map(|it| it.split([':', '(']).next());
+    let names: Vec<&str> = names.map(str::trim).collect();
+    let mut all = detect::resources(given, work_dir);
+    all.retain(|it| given.contains(it) || !names.contains(&it.name.as_str()));
+    all
 }
 
 /// An agent offers the GPUs it has, each as a whole (Mesos: `isolators/gpu/allocator.cpp`).

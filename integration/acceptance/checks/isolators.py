@@ -308,7 +308,73 @@ class OtherUsers(Checks):
         self.go("checked")
 
 
-def with_house(flags, checks, *parts, files=(), resources="cpus:4;mem:4096;disk:1000;ports:[31000-32000]", capabilities=()):
+class Nested(Checks):
+    """Containers that a client launches within those of tasks."""
+
+    def call(self, kind, **body):
+        status, headers, answer = request(self.house.agents[0].port, "POST", "/api/v1", json.dumps({"type": kind, kind.lower(): body}),
+                                          {"Content-Type": "application/json", "Accept": "application/json"}, timeout=LIMIT_S)
+        return status, json.loads(answer) if headers.get("Content-Type") == "application/json" else answer.decode()
+
+    def within(self, outer, name, script, **more):
+        """(its id, its end)"""
+        identity = {"value": name, "parent": outer}
+        status, text = self.call("LAUNCH_NESTED_CONTAINER", container_id=identity, command={"shell": True, "value": script, **more})
+        if status != 200:
+            raise ValueError(f"{status} {text}")
+        return identity
+
+    def end(self, identity):
+        return self.call("WAIT_NESTED_CONTAINER", container_id=identity)[1]["wait_nested_container"]
+
+    def environment(self):
+        outer = self.start("outer", WAIT_FOR_GO)["container_status"]["container_id"]
+        own = {"variables": [{"name": "OF_THE_CONTAINER", "value": "there"}]}
+        identity = self.within(outer, "env", "env | grep -E '^(OF_THE|TEPUI|MESOS|HOME)' | grep -v MESOS_SANDBOX", environment=own)
+        report.equal("nested: it ends", self.end(identity).get("exit_status"), 0)
+        report.equal("nested: nothing of the agent's environment, and what it asks for", self.output("outer", "containers/env/stdout"), "OF_THE_CONTAINER=there\n")
+        shown = self.call("GET_CONTAINERS", get_containers={"show_nested": True})[1]["get_containers"]["containers"]
+        report.equal("nested: one that has ended is not among those that run", [it["container_id"]["value"] for it in shown], [outer["value"]])
+        report.equal("nested: its end is told again", self.end(identity).get("exit_status"), 0)
+        self.go("outer")
+        report.check("nested: and until that of the one around it", wait(lambda: self.call("WAIT_NESTED_CONTAINER", container_id=identity)[0] == 404, LIMIT_S))
+
+    def cgroups(self):
+        outer = self.start("holds", WAIT_FOR_GO)
+        container = outer["container_status"]["container_id"]
+        identity = self.within(container, "inner", f"echo $$ > said.new; mv said.new said; {WAIT_FOR_GO}")
+        pid = self.said("holds", "containers/inner/said").strip()
+        with open(f"/proc/{pid}/cgroup", encoding="utf-8") as file:
+            places = {line.split(":")[1]: line.strip().split(":", 2)[2] for line in file}
+        report.equal("nested: its cgroups are within the outer one's", places["memory"], f"/tepui/{container['value']}/inner")
+        report.equal("nested: killed", self.call("KILL_NESTED_CONTAINER", container_id=identity)[0], 200)
+        report.equal("nested: by SIGKILL", self.end(identity).get("exit_status"), 9)
+        report.check("nested: its cgroup goes", wait(lambda: not os.path.exists(V1.format("memory") + f"/{container['value']}/inner"), LIMIT_S))
+        second = self.within(container, "second", "exec sleep 600")
+        self.framework.kill("holds")
+        self.framework.wait_state("holds", "TASK_KILLED", limit_s=LIMIT_S)
+        report.equal("nested: it ends with the outer one", self.call("WAIT_NESTED_CONTAINER", container_id=second)[0], 404)
+        report.check("nested: no cgroup of either is left", wait(lambda: not os.path.exists(V1.format("memory") + f"/{container['value']}"), LIMIT_S))
+
+    def over_restarts(self):
+        status = self.start("kept", WAIT_FOR_GO)
+        container = status["container_status"]["container_id"]
+        runs = self.within(container, "runs", f"echo $$ > said.new; mv said.new said; {WAIT_FOR_GO}; exit 4")
+        ends = self.within(container, "ends", "sleep 1; exit 3")
+        pid = int(self.said("kept", "containers/runs/said"))
+        self.house.agents[0].kill()
+        wait(lambda: False, 1.5)
+        self.house.agents[0].start()
+        wait(self.house.all_are_there, LIMIT_S)
+        report.check("nested: after a restart of the agent the same process runs", alive(pid))
+        report.equal("nested: and an end between is known", self.end(ends).get("exit_status"), 3 << 8)
+        with open(os.path.join(self.sandbox("kept"), "containers/runs/go"), "w", encoding="utf-8"):
+            pass
+        report.equal("nested: and one after it", self.end(runs).get("exit_status"), 4 << 8)
+        self.go("kept")
+
+
+def with_house(flags, checks, *parts, files=(), resources="cpus:4;mem:4096;disk:1000;ports:[31000-32000]", capabilities=(), env=None):
     house = House(resources=resources)
     os.chmod(house.folder, 0o755)
     images = house.path("images")
@@ -319,6 +385,7 @@ def with_house(flags, checks, *parts, files=(), resources="cpus:4;mem:4096;disk:
         os.makedirs(os.path.dirname(house.path(name)), exist_ok=True)
         with open(house.path(name), "w", encoding="utf-8") as file:
             file.write(text)
+    house.agents[0].env.update(env or {})
     house.agents[0].command += ["--docker-registry", images, *(flag.replace("HOUSE", house.folder) for flag in flags)]
     with house:
         framework = Scheduler(house.address, "isolators", capabilities=capabilities).subscribe()
@@ -378,6 +445,7 @@ def main():
             os.unlink(path)
     bounds = ["--effective-capabilities", '{"capabilities": ["CHOWN"]}', "--bounding-capabilities", '{"capabilities": ["CHOWN", "KILL"]}']
     with_house(bounds, Bounded, "capabilities")
+    with_house([], Nested, "environment", "cgroups", "over_restarts", env={"OF_THE_AGENT": "leaked", "TEPUI_SECRET": "leaked"})
     with_house(["--user-namespace-range", f"{FIRST_USER}:65536"], OtherUsers, "root", "powerless", "others")
     sys.exit(report.end())
 
