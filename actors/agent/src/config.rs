@@ -12,6 +12,7 @@ use crate::{
     controllers::QosController,
     disk::DiskWatch,
     estimators::ResourceEstimator,
+    tokens::TokenKey,
 };
 
 /// The settings of one agent. Durations' defaults are Mesos'.
@@ -37,6 +38,8 @@ pub struct NodeConfig {
     pub limit_cpus: bool,
     /// Whether CPUs that were only lent weigh next to nothing (`--revocable_cpu_low_priority`).
     pub lent_cpus_give_way: bool,
+    /// Signs the tokens that custom executors are given; `None`: they get none (`--jwt_secret_key`).
+    pub token_key: Option<TokenKey>,
     /// Who may run tasks as whom (Mesos: `--acls`).
     pub acls: Arc<Acls>,
     /// Where containers with an image see their sandboxes (`--sandbox_directory`).
@@ -82,6 +85,7 @@ impl NodeConfig {
             switch_user: true,
             limit_cpus: false,
             lent_cpus_give_way: true,
+            token_key: None,
             acls: Arc::default(),
             sandbox_directory: PathBuf::from("/mnt/mesos/sandbox"),
             seed: [0, 0],

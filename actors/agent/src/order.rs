@@ -3,6 +3,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
+use tepui_messages::agent::ExecutorClaims;
 use tepui_messages::containers::{
     Amounts, Confinement, LaunchOrder, MountOrder, MountSource, NestedSandbox, SharedDirectory,
     Switchboard, Terminal,
@@ -21,6 +22,9 @@ use crate::{
     tables::{Child, Executor, Framework, TaskEntry},
     volumes,
 };
+
+/// Where an executor finds the token that it shows to the agent.
+const TOKEN_VARIABLE: &str = "MESOS_EXECUTOR_AUTHENTICATION_TOKEN";
 
 fn shared_directory(volume: &Volume) -> Option<SharedDirectory> {
     Some(SharedDirectory {
@@ -344,6 +348,16 @@ fn mesos_environment(
             duration_text(config.recovery_timeout),
         ));
         variables.push(("MESOS_SUBSCRIPTION_BACKOFF_MAX", backoff));
+    }
+    // Whoever has no program of its own has nobody to show a token to.
+    let key = config.token_key.as_ref().filter(|_| executor.is_custom());
+    if let Some(key) = key {
+        let token = key.sign(&ExecutorClaims {
+            framework_id: framework_id.to_owned(),
+            executor_id: executor.info.executor_id.value.clone(),
+            container_id: executor.container_id.clone(),
+        });
+        variables.push((TOKEN_VARIABLE, token));
     }
     let role = role_of(&executor.info.resources);
     if let Some(role) = role {

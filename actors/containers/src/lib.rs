@@ -44,6 +44,8 @@ pub mod block_io;
 #[cfg(feature = "launcher")]
 pub mod cgroups;
 #[cfg(feature = "launcher")]
+pub mod dangling;
+#[cfg(feature = "launcher")]
 pub mod disk;
 #[cfg(feature = "launcher")]
 mod error;

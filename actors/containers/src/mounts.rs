@@ -44,6 +44,12 @@ pub fn parse(mountinfo: &str) -> CgroupMounts {
     mounts
 }
 
+/// Where something is mounted, by the text of `mountinfo`.
+pub fn points(mountinfo: &str) -> Vec<PathBuf> {
+    let points = mountinfo.lines().filter_map(|line| line.split(' ').nth(4));
+    points.map(unescape).collect()
+}
+
 /// The kernel writes space, tab, newline and backslash as three octal digits.
 fn unescape(field: &str) -> PathBuf {
     let bytes = field.as_bytes();

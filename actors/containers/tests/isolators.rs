@@ -1,5 +1,10 @@
 //! What isolators do to real processes, with the real shim and the real kernel (see `launcher.rs`).
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a helper of tests: clippy knows only test functions as such"
+)]
+
 #[allow(dead_code, reason = "this test needs only a part of it")]
 #[path = "launcher/support.rs"]
 mod support;

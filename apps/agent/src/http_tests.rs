@@ -170,6 +170,7 @@ pub(super) fn secured(security: Security) -> Api {
         images: Default::default(),
         isolation: Default::default(),
         sandboxes: Default::default(),
+        executors: Default::default(),
         recovery: Default::default(),
         reconfiguration: Default::default(),
         log_file: Some("/nowhere/log/tepui-agent.log".into()),
@@ -193,6 +194,18 @@ pub(super) fn secured(security: Security) -> Api {
         limiter: Arc::new(Limiter::default()),
         sockets: super::Sockets::new("/nowhere".into()),
         images: None,
+    }
+}
+
+/// The agent of a node in this state.
+pub(super) fn showing(state: NodeState) -> Api {
+    let idle = Idle {
+        state: Arc::new(state),
+        signalled: Mutex::default(),
+    };
+    Api {
+        node: Arc::new(idle),
+        ..api()
     }
 }
 

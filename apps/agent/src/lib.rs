@@ -4,6 +4,7 @@
 mod bridge;
 mod confinement;
 mod doubt;
+mod executors;
 mod gpus;
 mod http;
 mod isolation;
@@ -27,13 +28,15 @@ use tepui_containers::images::Backend;
 use tepui_http::Verbosity;
 use tepui_protocol::v1::DomainInfo;
 
+pub use executors::ExecutorSettings;
 pub use isolation::Isolation;
 pub use logger::ContainerLogger;
 pub use sandboxes::SandboxSettings;
-pub use security::Security;
+pub use security::{ExecutorSecurity, Security};
 pub use tepui_node::{
     compatibility::{Reconfiguration, Recovery},
     disk::DiskWatch,
+    tokens::TokenKey,
 };
 /// Devices of the machine, as containers are let to have them.
 pub mod devices {
@@ -118,6 +121,7 @@ pub struct AgentSettings {
     /// What sets containers apart.
     pub isolation: Isolation,
     pub sandboxes: SandboxSettings,
+    pub executors: ExecutorSettings,
     /// What becomes of what an earlier life left.
     pub recovery: Recovery,
     /// Which changes of these settings leave this agent the one it was.

@@ -3,6 +3,7 @@
 mod allocation;
 mod devices;
 mod domain;
+mod executors;
 mod images;
 mod isolation;
 mod lending;
@@ -147,6 +148,14 @@ const AGENT_TWINS: &[&str] = &[
     "reconfiguration_policy",
     "enforce_container_disk_quota",
     "container_disk_watch_interval",
+    "executor_registration_timeout",
+    "executor_reregistration_timeout",
+    "executor_shutdown_grace_period",
+    "recovery_timeout",
+    "executor_environment_variables",
+    "max_completed_executors_per_framework",
+    "authenticate_http_executors",
+    "jwt_secret_key",
 ];
 
 pub(crate) use isolation::IsolationArgs;
@@ -239,6 +248,14 @@ struct AgentFile {
     reconfiguration_policy: Option<String>,
     enforce_container_disk_quota: Option<bool>,
     container_disk_watch_interval: Option<String>,
+    executor_registration_timeout: Option<String>,
+    executor_reregistration_timeout: Option<String>,
+    executor_shutdown_grace_period: Option<String>,
+    recovery_timeout: Option<String>,
+    executor_environment_variables: Option<String>,
+    max_completed_executors_per_framework: Option<u64>,
+    authenticate_http_executors: Option<bool>,
+    jwt_secret_key: Option<String>,
 }
 
 fn load<T: DeserializeOwned>(
@@ -326,6 +343,7 @@ pub(crate) fn agent(args: &AgentArgs) -> anyhow::Result<tepui_agent::AgentSettin
     let images = images::parse(&file)?;
     let isolation = isolation::parse(&file)?;
     let sandboxes = sandboxes::parse(&file)?;
+    let executors = executors::parse(&file)?;
     let given = file
         .master
         .context("--master is missing: expected the HTTP address of a master, such as --master 127.0.0.1:5050")?;
@@ -333,6 +351,7 @@ pub(crate) fn agent(args: &AgentArgs) -> anyhow::Result<tepui_agent::AgentSettin
         images,
         isolation,
         sandboxes,
+        executors,
         recovery: sandboxes::recovery(file.recover.as_deref())?,
         reconfiguration: sandboxes::reconfiguration(file.reconfiguration_policy.as_deref())?,
         work_dir: file.work_dir.context("--work-dir is missing: expected a directory for sandboxes, such as --work-dir /var/lib/tepui/agent")?,
