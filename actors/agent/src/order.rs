@@ -119,7 +119,10 @@ pub(crate) fn child_launch(
     let shares = linux.is_none_or(|it| it.share_cgroups.unwrap_or(true));
     let volumes = container.map_or(&[][..], |it| &it.volumes);
     let mut confinement = confinement_of(container);
-    let shared: Vec<_> = volumes.iter().filter_map(shared_directory).collect();
+    let shared = volumes.iter().filter_map(shared_directory).collect();
+    let of_executor = executor.info.resources.iter();
+    let (shared, shown_volumes) = volumes::shared(&config.work_dir, of_executor, shared);
+    let own_volumes = volumes::links(&config.work_dir, task.resources.iter());
     // Links to the outer sandbox lead nowhere in an image.
     let (shared, mounted) = match image.is_some() {
         true => (Vec::new(), shared),
@@ -154,7 +157,7 @@ pub(crate) fn child_launch(
         } else {
             sum_of_all(config, &[], [task].into_iter())
         },
-        volumes: volumes::links(&config.work_dir, task.resources.iter()),
+        volumes: own_volumes.into_iter().chain(shown_volumes).collect(),
         confinement,
         switchboard: switchboard_of(container),
         ..LaunchOrder::default()

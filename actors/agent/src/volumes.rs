@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use tepui_messages::containers::{VolumeDirectory, VolumeLink};
+use tepui_messages::containers::{SharedDirectory, VolumeDirectory, VolumeLink};
 use tepui_protocol::{
     resources::{Entry, Resources},
     v1::{Resource, resource::disk_info::source::Type},
@@ -67,4 +67,32 @@ pub(crate) fn links<'a>(
         })
     });
     volumes.collect()
+}
+
+/// Directories of the executor's sandbox that its tasks share, without those that are its persistent volumes: in the sandbox
+/// there is but a link, and each task is shown the volume itself.
+pub(crate) fn shared<'a>(
+    work_dir: &Path,
+    of_executor: impl Iterator<Item = &'a Resource>,
+    directories: Vec<SharedDirectory>,
+) -> (Vec<SharedDirectory>, Vec<VolumeLink>) {
+    let volumes = links(work_dir, of_executor);
+    let volume = |directory: &SharedDirectory| {
+        let path = Path::new(&directory.path);
+        let found = volumes
+            .iter()
+            .find(|it| Path::new(&it.container_path) == path);
+        found.map(|it| it.source.clone())
+    };
+    let (mut plain, mut shown) = (Vec::new(), Vec::new());
+    for directory in directories {
+        match volume(&directory) {
+            Some(source) => shown.push(VolumeLink {
+                source,
+                container_path: directory.container_path,
+            }),
+            None => plain.push(directory),
+        }
+    }
+    (plain, shown)
 }

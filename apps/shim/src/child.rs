@@ -2,7 +2,7 @@
 //! the agent's. It returns only if one of them failed.
 
 use crate::{namespaces, privileges, rootfs, sys, terminal::CommandEnds, volumes};
-use rustix::fs::{FileType, Mode, OFlags};
+use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use rustix::process::{Gid, Resource, Uid};
 use std::ffi::OsStr;
@@ -66,6 +66,7 @@ fn prepare(spec: &ShimSpec, streams: Option<&CommandEnds>) -> Result<(), LaunchF
         Stage::Privileges,
         capabilities.map_or(Ok(()), privileges::bound),
     )?;
+    let sandbox = hold_sandbox(spec);
     if let Some(credentials) = &spec.credentials {
         at(Stage::User, switch_user(credentials))?;
     }
@@ -75,23 +76,44 @@ fn prepare(spec: &ShimSpec, streams: Option<&CommandEnds>) -> Result<(), LaunchF
     )?;
     match streams {
         Some(streams) => at(Stage::Switchboard, streams.take_place())?,
-        None => write_to_files(spec)?,
+        None => write_to_files(spec, sandbox.as_ref())?,
     }
-    at(Stage::WorkingDir, rustix::process::chdir(&spec.working_dir))?;
+    let entered = match &sandbox {
+        Some(sandbox) if spec.working_dir == spec.sandbox => rustix::process::fchdir(sandbox),
+        _ => rustix::process::chdir(&spec.working_dir),
+    };
+    at(Stage::WorkingDir, entered)?;
     // Last, for the reason told in `supervise::until_the_end`.
     at(Stage::Session, rustix::process::setsid())?;
     let control = streams.map_or(Ok(()), CommandEnds::take_control);
     at(Stage::Switchboard, control)
 }
 
-fn write_to_files(spec: &ShimSpec) -> Result<(), LaunchFailure> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let sandbox = at(
-        Stage::Stdout,
-        rustix::fs::open(spec.inner_sandbox(), flags, Mode::empty()),
-    )?;
-    let stdout = at(Stage::Stdout, open_output(&sandbox, &spec.stdout))?;
-    let stderr = at(Stage::Stderr, open_output(&sandbox, &spec.stderr))?;
+/// The sandbox of a command that is about to become another user: the one around it may be closed to that user, and what is
+/// its own is not. `None` where the way is walked later, with the command's rights, as within an image.
+fn hold_sandbox(spec: &ShimSpec) -> Option<OwnedFd> {
+    if spec.credentials.is_none() || spec.root.is_some() || spec.view.is_some() {
+        return None;
+    }
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    // Whoever owns the one around it may have put a link in the way.
+    let resolve = ResolveFlags::NO_SYMLINKS;
+    rustix::fs::openat2(CWD, &spec.sandbox, flags, Mode::empty(), resolve).ok()
+}
+
+fn write_to_files(spec: &ShimSpec, held: Option<&OwnedFd>) -> Result<(), LaunchFailure> {
+    let opened;
+    let sandbox = match held {
+        Some(held) => held,
+        None => {
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            let path = spec.inner_sandbox();
+            opened = at(Stage::Stdout, rustix::fs::open(path, flags, Mode::empty()))?;
+            &opened
+        }
+    };
+    let stdout = at(Stage::Stdout, open_output(sandbox, &spec.stdout))?;
+    let stderr = at(Stage::Stderr, open_output(sandbox, &spec.stderr))?;
     at(Stage::Stdout, rustix::stdio::dup2_stdout(&stdout))?;
     at(Stage::Stderr, rustix::stdio::dup2_stderr(&stderr))?;
     Ok(())
