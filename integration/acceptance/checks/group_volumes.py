@@ -78,7 +78,7 @@ class Checks:
         stays = "echo {} > data/file; while ! test -e data/end; do sleep 0.2; done"
         user = "nobody" if os.geteuid() == 0 else None
         self.accept(offer, {"type": "RESERVE", "reserve": {"resources": [reserved("cpus", 1), reserved("mem", 256), reserved("disk", 200)]}},
-                    {"type": "CREATE", "create": {"volumes": [volume("executors", "shown"), volume("own"), volume("others"), volume("all", shared=True)]}},
+                    {"type": "CREATE", "create": {"volumes": [volume("executors"), volume("own"), volume("others"), volume("all", shared=True)]}},
                     self.group("first",
                                self.task("writes", offer, stays.format("by-root"), volume("own"), health_check=check),
                                self.task("unprivileged", offer, stays.format("by-nobody"), volume("others"), user=user),
