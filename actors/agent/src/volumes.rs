@@ -8,7 +8,7 @@ use std::{
 use tepui_messages::containers::{SharedDirectory, VolumeDirectory, VolumeLink};
 use tepui_protocol::{
     resources::{Entry, Resources},
-    v1::{Resource, resource::disk_info::source::Type},
+    v1::{Resource, resource::disk_info::source::Type, volume},
 };
 
 use crate::unsupported::names_directory;
@@ -64,35 +64,30 @@ pub(crate) fn links<'a>(
         Some(VolumeLink {
             source,
             container_path,
+            read_only: volume.mode() == volume::Mode::Ro,
         })
     });
     volumes.collect()
 }
 
-/// Directories of the executor's sandbox that its tasks share, without those that are its persistent volumes: in the sandbox
-/// there is but a link, and each task is shown the volume itself.
-pub(crate) fn shared<'a>(
-    work_dir: &Path,
-    of_executor: impl Iterator<Item = &'a Resource>,
-    directories: Vec<SharedDirectory>,
-) -> (Vec<SharedDirectory>, Vec<VolumeLink>) {
-    let volumes = links(work_dir, of_executor);
-    let volume = |directory: &SharedDirectory| {
+/// Of what tasks share of their executor's sandbox: its persistent volumes, and the rest. In the sandbox there may be but a
+/// link to a volume, so each task is shown the volume itself. With each directory comes whether it is read only.
+pub(crate) fn shared<T>(
+    of_executor: &[VolumeLink],
+    directories: impl Iterator<Item = (SharedDirectory, bool, T)>,
+) -> (Vec<VolumeLink>, Vec<T>) {
+    let (mut volumes, mut rest) = (Vec::new(), Vec::new());
+    for (directory, read_only, it) in directories {
         let path = Path::new(&directory.path);
-        let found = volumes
-            .iter()
-            .find(|it| Path::new(&it.container_path) == path);
-        found.map(|it| it.source.clone())
-    };
-    let (mut plain, mut shown) = (Vec::new(), Vec::new());
-    for directory in directories {
-        match volume(&directory) {
-            Some(source) => shown.push(VolumeLink {
-                source,
+        let mut of_executor = of_executor.iter();
+        match of_executor.find(|volume| Path::new(&volume.container_path) == path) {
+            Some(volume) => volumes.push(VolumeLink {
                 container_path: directory.container_path,
+                read_only: read_only || volume.read_only,
+                source: volume.source.clone(),
             }),
-            None => plain.push(directory),
+            None => rest.push(it),
         }
     }
-    (plain, shown)
+    (volumes, rest)
 }

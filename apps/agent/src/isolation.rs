@@ -1,5 +1,7 @@
 //! What sets every container apart that does not ask for something else, and what it may ask for. Pure.
 
+use std::path::PathBuf;
+
 use tepui_containers::{LaunchSpec, Namespaces, seccomp};
 use tepui_messages::containers::{Confinement, Ipc, Seccomp};
 
@@ -36,6 +38,9 @@ pub struct Isolation {
     /// Nobody may ask for the machine's process ids, or for its IPC.
     pub keep_pids: bool,
     pub keep_ipc: bool,
+    /// Directories beneath which those that volumes name are made where they are missing (Mesos:
+    /// `--host_path_volume_force_creation`).
+    pub made_for_volumes: Vec<PathBuf>,
 }
 
 impl Default for Isolation {
@@ -50,6 +55,7 @@ impl Default for Isolation {
             shm_mb: None,
             keep_pids: false,
             keep_ipc: false,
+            made_for_volumes: Vec::new(),
         }
     }
 }

@@ -5,6 +5,7 @@ mod bridge;
 mod confinement;
 mod doubt;
 mod executors;
+mod fetching;
 mod http;
 mod isolation;
 mod leader;
@@ -28,6 +29,7 @@ use tepui_http::Verbosity;
 use tepui_protocol::v1::DomainInfo;
 
 pub use executors::ExecutorSettings;
+pub use fetching::FetchSettings;
 pub use isolation::Isolation;
 pub use logger::ContainerLogger;
 pub use sandboxes::SandboxSettings;
@@ -107,6 +109,8 @@ pub struct AgentSettings {
     pub isolation: Isolation,
     pub sandboxes: SandboxSettings,
     pub executors: ExecutorSettings,
+    /// Where the files of commands come from.
+    pub fetching: FetchSettings,
     /// What becomes of what an earlier life left.
     pub recovery: Recovery,
     /// Which changes of these settings leave this agent the one it was.

@@ -8,6 +8,7 @@ use rustix::process::{Gid, Resource, Uid};
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::Command;
 use tepui_containers::record::{LaunchFailure, Stage};
 use tepui_containers::spec::{Credentials, HOLDER, RlimitKind, ShimSpec};
@@ -66,7 +67,8 @@ fn prepare(spec: &ShimSpec, streams: Option<&CommandEnds>) -> Result<(), LaunchF
         Stage::Privileges,
         capabilities.map_or(Ok(()), privileges::bound),
     )?;
-    let sandbox = hold_sandbox(spec);
+    // The way there may lead through what only the agent may enter: the sandbox of an executor of another user.
+    let sandbox = at(Stage::Stdout, sandbox(spec))?;
     if let Some(credentials) = &spec.credentials {
         at(Stage::User, switch_user(credentials))?;
     }
@@ -76,11 +78,11 @@ fn prepare(spec: &ShimSpec, streams: Option<&CommandEnds>) -> Result<(), LaunchF
     )?;
     match streams {
         Some(streams) => at(Stage::Switchboard, streams.take_place())?,
-        None => write_to_files(spec, sandbox.as_ref())?,
+        None => write_to_files(spec, &sandbox)?,
     }
-    let entered = match &sandbox {
-        Some(sandbox) if spec.working_dir == spec.sandbox => rustix::process::fchdir(sandbox),
-        _ => rustix::process::chdir(&spec.working_dir),
+    let entered = match spec.working_dir == spec.inner_sandbox() {
+        true => rustix::process::fchdir(&sandbox),
+        false => rustix::process::chdir(&spec.working_dir),
     };
     at(Stage::WorkingDir, entered)?;
     // Last, for the reason told in `supervise::until_the_end`.
@@ -89,29 +91,26 @@ fn prepare(spec: &ShimSpec, streams: Option<&CommandEnds>) -> Result<(), LaunchF
     at(Stage::Switchboard, control)
 }
 
-/// The sandbox of a command that is about to become another user: the one around it may be closed to that user, and what is
-/// its own is not. `None` where the way is walked later, with the command's rights, as within an image.
-fn hold_sandbox(spec: &ShimSpec) -> Option<OwnedFd> {
-    if spec.credentials.is_none() || spec.root.is_some() || spec.view.is_some() {
-        return None;
+/// The sandbox as the command sees it. Tasks own parts of the way, on the machine: no link is followed there.
+fn sandbox(spec: &ShimSpec) -> Result<OwnedFd, Errno> {
+    let path = spec.inner_sandbox();
+    match path == spec.sandbox {
+        true => open_sandbox(path),
+        false => {
+            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            rustix::fs::open(path, flags, Mode::empty())
+        }
     }
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    // Whoever owns the one around it may have put a link in the way.
-    let resolve = ResolveFlags::NO_SYMLINKS;
-    rustix::fs::openat2(CWD, &spec.sandbox, flags, Mode::empty(), resolve).ok()
 }
 
-fn write_to_files(spec: &ShimSpec, held: Option<&OwnedFd>) -> Result<(), LaunchFailure> {
-    let opened;
-    let sandbox = match held {
-        Some(held) => held,
-        None => {
-            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-            let path = spec.inner_sandbox();
-            opened = at(Stage::Stdout, rustix::fs::open(path, flags, Mode::empty()))?;
-            &opened
-        }
-    };
+/// A sandbox of this machine, with the agent's rights.
+pub(crate) fn open_sandbox(path: &Path) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let resolve = ResolveFlags::NO_SYMLINKS;
+    rustix::fs::openat2(CWD, path, flags, Mode::empty(), resolve)
+}
+
+fn write_to_files(spec: &ShimSpec, sandbox: &OwnedFd) -> Result<(), LaunchFailure> {
     let stdout = at(Stage::Stdout, open_output(sandbox, &spec.stdout))?;
     let stderr = at(Stage::Stderr, open_output(sandbox, &spec.stderr))?;
     at(Stage::Stdout, rustix::stdio::dup2_stdout(&stdout))?;
