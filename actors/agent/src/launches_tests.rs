@@ -379,3 +379,64 @@ fn a_task_of_a_group_brings_its_files_and_its_sandbox_is_its_users() {
         assert_eq!(nested.user.as_deref(), Some(user));
     }
 }
+
+#[test]
+fn a_persistent_volume_of_the_executor_is_shown_to_the_tasks_that_share_it() {
+    use tepui_protocol::v1::{Volume, resource as of_resource, volume};
+    let mut disk = scalar("disk", 32.0);
+    disk.reservations = vec![of_resource::ReservationInfo {
+        r#type: Some(of_resource::reservation_info::Type::Dynamic as i32),
+        role: Some("store".to_owned()),
+        ..Default::default()
+    }];
+    disk.disk = Some(of_resource::DiskInfo {
+        persistence: Some(of_resource::disk_info::Persistence {
+            id: "v".to_owned(),
+            ..Default::default()
+        }),
+        volume: Some(Volume {
+            mode: volume::Mode::Rw as i32,
+            container_path: "shown".to_owned(),
+            ..Default::default()
+        }),
+        ..Default::default()
+    });
+    let parents = |path: &str| Volume {
+        mode: volume::Mode::Rw as i32,
+        container_path: format!("of-{path}"),
+        source: Some(volume::Source {
+            r#type: Some(volume::source::Type::SandboxPath as i32),
+            sandbox_path: Some(volume::source::SandboxPath {
+                r#type: Some(volume::source::sandbox_path::Type::Parent as i32),
+                path: path.to_owned(),
+            }),
+            ..Default::default()
+        }),
+        ..Default::default()
+    };
+    let mut sharing = task("g");
+    sharing.container = Some(ContainerInfo {
+        r#type: container_info::Type::Mesos as i32,
+        volumes: vec![parents("shown"), parents("plain")],
+        ..ContainerInfo::default()
+    });
+    let mut node = Node::running();
+    let mut outer = pod();
+    outer.resources.push(disk.clone());
+    node.core.total = tepui_protocol::resources::Resources::from_proto_unchecked(&[disk]);
+    node.order(group_order(outer, vec![sharing], true));
+    let outer = node.launched().order;
+    assert_eq!(outer.volumes[0].container_path, "shown");
+    node.on(started(&outer.container_id, 42));
+    let inner = node.launched();
+    let shown: Vec<_> = inner
+        .order
+        .volumes
+        .iter()
+        .map(|it| (&it.source, it.container_path.as_str()))
+        .collect();
+    assert_eq!(shown, [(&outer.volumes[0].source, "of-shown")]);
+    let shared = inner.nested.expect("nested").shared;
+    let shared: Vec<_> = shared.iter().map(|it| it.path.as_str()).collect();
+    assert_eq!(shared, ["plain"]);
+}

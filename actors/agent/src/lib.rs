@@ -22,6 +22,7 @@ mod drain;
 #[cfg(feature = "checkpoint")]
 pub mod durable;
 pub mod effect;
+mod environment;
 pub mod estimators;
 pub mod fetcher;
 pub mod gc;
@@ -41,6 +42,7 @@ mod unsupported;
 pub mod updates;
 pub mod usage;
 
+mod callers;
 mod children;
 mod executors;
 mod exits;

@@ -3,28 +3,23 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use tepui_messages::agent::ExecutorClaims;
 use tepui_messages::containers::{
     Amounts, Confinement, LaunchOrder, MountOrder, MountSource, NestedSandbox, SharedDirectory,
     Switchboard, Terminal,
 };
-use tepui_protocol::{
-    durations::duration_text,
-    v1::{CommandInfo, ContainerInfo, Resource, TaskInfo, Volume, volume},
-};
+use tepui_protocol::v1::{CommandInfo, ContainerInfo, Resource, TaskInfo, Volume, volume};
 
 use crate::{
     amounts::{self, gpus, sum_of_all},
     config::NodeConfig,
     confinement,
     effect::Launch,
+    environment::{command_environment, mesos_environment, role_of},
     images::{self, Asked},
     tables::{Child, Executor, Framework, TaskEntry},
     volumes,
 };
 
-/// Where an executor finds the token that it shows to the agent.
-const TOKEN_VARIABLE: &str = "MESOS_EXECUTOR_AUTHENTICATION_TOKEN";
 
 /// A directory of an executor's sandbox, as one of its tasks sees it.
 struct Shared {
@@ -135,6 +130,13 @@ pub(crate) fn child_launch(
     let volumes = container.map_or(&[][..], |it| &it.volumes);
     let mut confinement = confinement_of(container);
     let shared = volumes.iter().filter_map(shared_directory);
+    let of_executor = volumes::links(&config.work_dir, executor.info.resources.iter());
+    let of_task = volumes::links(&config.work_dir, task.resources.iter());
+    let (shown_volumes, shared) = volumes::shared(
+        &of_executor,
+        shared.map(|it| (it.directory.clone(), it.read_only, it)),
+    );
+    let shared = shared.into_iter();
     // Links to the outer sandbox lead nowhere in an image, can be written through, and other users than the executor's
     // cannot follow them.
     let around = executor.info.command.clone().unwrap_or_default();
@@ -173,7 +175,7 @@ pub(crate) fn child_launch(
                 false => sum_of_all(config, &[], [task].into_iter()),
             }
         },
-        volumes: volumes::links(&config.work_dir, task.resources.iter()),
+        volumes: of_task.into_iter().chain(shown_volumes).collect(),
         confinement,
         switchboard: switchboard_of(container),
         ..LaunchOrder::default()
@@ -331,79 +333,6 @@ fn command_line(command: &CommandInfo) -> (String, Vec<String>) {
 
 pub(crate) fn is_shell(command: &CommandInfo) -> bool {
     command.shell.unwrap_or(true)
-}
-
-/// The variables that tell an executor where it is and how to reach its agent.
-fn mesos_environment(
-    config: &NodeConfig,
-    agent_id: &str,
-    framework: &Framework,
-    executor: &Executor,
-) -> Vec<(String, String)> {
-    let grace = executor
-        .info
-        .shutdown_grace_period
-        .map(crate::status::duration);
-    let grace = grace.unwrap_or(config.executor_shutdown_grace);
-    let sandbox = executor.sandbox.display().to_string();
-    let checkpoint = framework.checkpoints();
-    let framework_id = framework.info.id.as_ref().map_or("", |id| &id.value);
-    let mut variables = vec![
-        ("LIBPROCESS_PORT", "0".to_owned()),
-        ("MESOS_AGENT_ENDPOINT", config.endpoint()),
-        (
-            "MESOS_CHECKPOINT",
-            if checkpoint { "1" } else { "0" }.to_owned(),
-        ),
-        ("MESOS_DIRECTORY", sandbox),
-        ("MESOS_EXECUTOR_ID", executor.info.executor_id.value.clone()),
-        ("MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD", duration_text(grace)),
-        ("MESOS_FRAMEWORK_ID", framework_id.to_owned()),
-        ("MESOS_HTTP_COMMAND_EXECUTOR", "0".to_owned()),
-        ("MESOS_SLAVE_ID", agent_id.to_owned()),
-        ("MESOS_SLAVE_PID", config.pid()),
-    ];
-    if checkpoint {
-        let backoff = duration_text(config.executor_reregistration_timeout);
-        variables.push((
-            "MESOS_RECOVERY_TIMEOUT",
-            duration_text(config.recovery_timeout),
-        ));
-        variables.push(("MESOS_SUBSCRIPTION_BACKOFF_MAX", backoff));
-    }
-    // Whoever has no program of its own has nobody to show a token to.
-    let key = config.token_key.as_ref().filter(|_| executor.is_custom());
-    if let Some(key) = key {
-        let token = key.sign(&ExecutorClaims {
-            framework_id: framework_id.to_owned(),
-            executor_id: executor.info.executor_id.value.clone(),
-            container_id: executor.container_id.clone(),
-        });
-        variables.push((TOKEN_VARIABLE, token));
-    }
-    let role = role_of(&executor.info.resources);
-    if let Some(role) = role {
-        variables.push(("MESOS_ALLOCATION_ROLE", role));
-    }
-    let named = variables.into_iter();
-    named
-        .map(|(name, value)| (name.to_owned(), value))
-        .collect()
-}
-
-fn role_of(resources: &[Resource]) -> Option<String> {
-    let mut resources = resources.iter();
-    resources.find_map(|it| it.allocation_info.as_ref()?.role.clone())
-}
-
-fn command_environment(command: &CommandInfo) -> impl Iterator<Item = (String, String)> {
-    let variables = command.environment.iter().flat_map(|it| &it.variables);
-    variables.filter(|it| !it.name.is_empty()).map(|variable| {
-        let secret = variable.secret.as_ref().and_then(|it| it.value.as_ref());
-        let secret = secret.map(|it| String::from_utf8_lossy(&it.data).into_owned());
-        let value = variable.value.clone().or(secret);
-        (variable.name.clone(), value.unwrap_or_default())
-    })
 }
 
 /// The directory of one run of an executor, below the work directory.

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use tepui_messages::containers::{VolumeDirectory, VolumeLink};
+use tepui_messages::containers::{SharedDirectory, VolumeDirectory, VolumeLink};
 use tepui_protocol::{
     resources::{Entry, Resources},
     v1::{Resource, resource::disk_info::source::Type, volume},
@@ -68,4 +68,26 @@ pub(crate) fn links<'a>(
         })
     });
     volumes.collect()
+}
+
+/// Of what tasks share of their executor's sandbox: its persistent volumes, and the rest. In the sandbox there may be but a
+/// link to a volume, so each task is shown the volume itself. With each directory comes whether it is read only.
+pub(crate) fn shared<T>(
+    of_executor: &[VolumeLink],
+    directories: impl Iterator<Item = (SharedDirectory, bool, T)>,
+) -> (Vec<VolumeLink>, Vec<T>) {
+    let (mut volumes, mut rest) = (Vec::new(), Vec::new());
+    for (directory, read_only, it) in directories {
+        let path = Path::new(&directory.path);
+        let mut of_executor = of_executor.iter();
+        match of_executor.find(|volume| Path::new(&volume.container_path) == path) {
+            Some(volume) => volumes.push(VolumeLink {
+                container_path: directory.container_path,
+                read_only: read_only || volume.read_only,
+                source: volume.source.clone(),
+            }),
+            None => rest.push(it),
+        }
+    }
+    (volumes, rest)
 }

@@ -11,7 +11,7 @@ use tepui_protocol::{
     resources::{Quantity, Ranges},
     roles,
     v1::{
-        Resource, resource::ReservationInfo, resource::disk_info::source,
+        Label, Resource, resource::ReservationInfo, resource::disk_info::source,
         resource::reservation_info, value,
     },
 };
@@ -244,7 +244,7 @@ impl Kinds {
             return kind;
         }
         let prototype = prototype(resource);
-        let identity = protobuf::encode(&prototype);
+        let identity = identity(&prototype);
         if let Some(kind) = self.by_identity.get(&identity) {
             return *kind;
         }
@@ -354,6 +354,25 @@ fn prototype(resource: &Resource) -> Resource {
         }];
     }
     prototype
+}
+
+/// Equal where Mesos holds two resources to be the same: where a task sees a volume and who made it does not matter, nor does
+/// the order of labels.
+fn identity(prototype: &Resource) -> Vec<u8> {
+    let mut same = prototype.clone();
+    if let Some(disk) = &mut same.disk {
+        disk.volume = None;
+        if let Some(persistence) = &mut disk.persistence {
+            persistence.principal = None;
+        }
+    }
+    for reservation in &mut same.reservations {
+        if let Some(labels) = &mut reservation.labels {
+            let by_text = |label: &Label| (label.key.clone(), label.value.clone());
+            labels.labels.sort_by_cached_key(by_text);
+        }
+    }
+    protobuf::encode(&same)
 }
 
 fn discrete(resource: &Resource) -> Option<Discrete> {

@@ -79,3 +79,55 @@ fn names_are_bounded_and_what_comes_later_is_still_offered() {
     assert_eq!(kinds.quantities(&bundle).len(), 0);
     assert_eq!(*kinds.resources(&bundle), *parse("one-more:5"));
 }
+
+#[test]
+fn a_volume_is_the_same_wherever_a_task_sees_it() {
+    use tepui_protocol::v1::{Volume, resource};
+    let volume = |path: &str, principal: &str| {
+        let mut volume = parse("disk(a):32");
+        volume[0].disk = Some(resource::DiskInfo {
+            persistence: Some(resource::disk_info::Persistence {
+                id: "v".into(),
+                principal: Some(principal.into()),
+            }),
+            volume: Some(Volume {
+                container_path: path.into(),
+                ..Volume::default()
+            }),
+            ..resource::DiskInfo::default()
+        });
+        volume
+    };
+    let mut kinds = Kinds::default();
+    let created = kinds.bundle(&volume("data", "keeper"));
+    assert_eq!(kinds.bundle(&volume("elsewhere", "keeper")), created);
+    assert_eq!(kinds.bundle(&volume("data", "another")), created);
+    assert_eq!(kinds.count(), 1);
+    let offered = kinds.resources(&created);
+    let path = offered[0].disk.as_ref().unwrap().volume.as_ref().unwrap();
+    assert_eq!(path.container_path, "data", "as it was created");
+}
+
+#[test]
+fn labels_of_a_reservation_are_the_same_in_any_order() {
+    let with = |keys: [&str; 2]| {
+        let mut reserved = parse("cpus(a):1");
+        let labels = keys.map(|key| Label {
+            key: key.into(),
+            value: None,
+        });
+        reserved[0].reservations[0].labels = Some(tepui_protocol::v1::Labels {
+            labels: labels.to_vec(),
+        });
+        reserved
+    };
+    let mut kinds = Kinds::default();
+    assert_eq!(
+        kinds.bundle(&with(["x", "y"])),
+        kinds.bundle(&with(["y", "x"]))
+    );
+    assert_ne!(
+        kinds.bundle(&with(["x", "z"])),
+        kinds.bundle(&with(["y", "x"]))
+    );
+}
