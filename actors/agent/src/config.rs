@@ -12,6 +12,7 @@ use crate::{
     controllers::QosController,
     disk::DiskWatch,
     estimators::ResourceEstimator,
+    tokens::TokenKey,
 };
 
 /// The settings of one agent. Durations' defaults are Mesos'.
@@ -35,6 +36,8 @@ pub struct NodeConfig {
     pub switch_user: bool,
     /// Whether the CPUs of a task are a hard limit too (`--cgroups_enable_cfs`).
     pub limit_cpus: bool,
+    /// Signs the tokens that custom executors are given; `None`: they get none (`--jwt_secret_key`).
+    pub token_key: Option<TokenKey>,
     /// Who may run tasks as whom (Mesos: `--acls`).
     pub acls: Arc<Acls>,
     /// Where containers with an image see their sandboxes (`--sandbox_directory`).
@@ -79,6 +82,7 @@ impl NodeConfig {
             environment: Vec::new(),
             switch_user: true,
             limit_cpus: false,
+            token_key: None,
             acls: Arc::default(),
             sandbox_directory: PathBuf::from("/mnt/mesos/sandbox"),
             seed: [0, 0],

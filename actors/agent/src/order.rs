@@ -3,6 +3,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
+use tepui_messages::agent::ExecutorClaims;
 use tepui_messages::containers::{
     Amounts, Confinement, LaunchOrder, MountOrder, MountSource, NestedSandbox, SharedDirectory,
     Switchboard, Terminal,
@@ -26,6 +27,8 @@ pub(crate) const OVERHEAD_CPUS: f64 = 0.1;
 pub(crate) const OVERHEAD_MEM_MB: f64 = 32.0;
 /// Of a CPU that was only lent, where one of its own has 1024 shares (Mesos' `--revocable_cpu_low_priority`).
 const LENT_CPU_PART: f64 = 10.0 / 1024.0;
+/// Where an executor finds the token that it shows to the agent.
+const TOKEN_VARIABLE: &str = "MESOS_EXECUTOR_AUTHENTICATION_TOKEN";
 const MEGABYTE: f64 = 1_048_576.0;
 
 /// A directory of an executor's sandbox, as one of its tasks sees it.
@@ -436,6 +439,16 @@ fn mesos_environment(
             duration_text(config.recovery_timeout),
         ));
         variables.push(("MESOS_SUBSCRIPTION_BACKOFF_MAX", backoff));
+    }
+    // Whoever has no program of its own has nobody to show a token to.
+    let key = config.token_key.as_ref().filter(|_| executor.is_custom());
+    if let Some(key) = key {
+        let token = key.sign(&ExecutorClaims {
+            framework_id: framework_id.to_owned(),
+            executor_id: executor.info.executor_id.value.clone(),
+            container_id: executor.container_id.clone(),
+        });
+        variables.push((TOKEN_VARIABLE, token));
     }
     let role = role_of(&executor.info.resources);
     if let Some(role) = role {

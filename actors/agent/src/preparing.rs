@@ -7,6 +7,20 @@ use tokio::sync::{oneshot, watch};
 
 use crate::{effect::Launch, fetcher::Fetcher, images};
 
+/// Why there is nothing to start.
+#[derive(Debug)]
+pub(crate) enum Unprepared {
+    /// The executor has not so much as a directory.
+    Sandbox(String),
+    Failed(String),
+}
+
+impl From<String> for Unprepared {
+    fn from(message: String) -> Self {
+        Unprepared::Failed(message)
+    }
+}
+
 /// Why there is no container whose launch was called off.
 const CALLED_OFF: &str = "it was killed before it started";
 
@@ -16,7 +30,7 @@ pub(crate) async fn prepare(
     fetcher: Arc<Fetcher>,
     mut launch: Launch,
     mut off: watch::Receiver<bool>,
-) -> Result<LaunchOrder, String> {
+) -> Result<LaunchOrder, Unprepared> {
     let container_id = launch.order.container_id.clone();
     let mut mounts = launch.order.confinement.mounts.iter();
     let has_image = launch.order.image.is_some();
@@ -37,7 +51,7 @@ pub(crate) async fn prepare(
             launch.order = order;
             fill(runtime.as_ref(), &fetcher, launch, off).await
         }
-        Err(error) => Err(error),
+        Err(error) => Err(error.into()),
     };
     if prepared.is_err() {
         runtime.unprovision(container_id).await;
@@ -73,7 +87,7 @@ async fn fill(
     fetcher: &Fetcher,
     launch: Launch,
     mut off: watch::Receiver<bool>,
-) -> Result<LaunchOrder, String> {
+) -> Result<LaunchOrder, Unprepared> {
     let Launch {
         order,
         uris,
@@ -85,7 +99,7 @@ async fn fill(
         None if order.switchboard.is_some_and(|it| it.is_session) => {}
         None => {
             let made = runtime.prepare(order.sandbox.clone(), order.user.clone());
-            made.await?;
+            made.await.map_err(Unprepared::Sandbox)?;
         }
     }
     if !order.volumes.is_empty() {
@@ -100,7 +114,7 @@ async fn fill(
         // Files may take half an hour to come.
         let fetched = tokio::select! {
             biased;
-            Ok(_) = off.wait_for(|off| *off) => return Err(CALLED_OFF.to_owned()),
+            Ok(_) = off.wait_for(|off| *off) => return Err(CALLED_OFF.to_owned().into()),
             fetched = fetched => fetched,
         };
         fetched.map_err(|error| {

@@ -49,6 +49,8 @@ pub(crate) struct Executor {
     /// Its subscription.
     pub(crate) stream_id: Option<u64>,
     pub(crate) ever_sent_task: bool,
+    /// Whether it has told of a task.
+    pub(crate) served: bool,
     /// Queued, launched and terminated ones.
     pub(crate) tasks: BTreeMap<String, TaskEntry>,
     pub(crate) completed: VecDeque<Arc<Task>>,
@@ -159,6 +161,7 @@ impl Executor {
             pid: None,
             stream_id: None,
             ever_sent_task: false,
+            served: false,
             tasks: BTreeMap::new(),
             completed: VecDeque::new(),
             verdict: None,
@@ -237,6 +240,7 @@ impl Executor {
             info: Arc::clone(&self.info),
             sandbox: self.sandbox.clone(),
             shim: self.shim,
+            served: self.served,
         }
     }
 }

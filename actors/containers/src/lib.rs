@@ -41,6 +41,8 @@ mod beneath;
 #[cfg(feature = "launcher")]
 pub mod cgroups;
 #[cfg(feature = "launcher")]
+pub mod dangling;
+#[cfg(feature = "launcher")]
 pub mod disk;
 #[cfg(feature = "launcher")]
 mod error;

@@ -44,6 +44,12 @@ pub fn parse(mountinfo: &str) -> CgroupMounts {
     mounts
 }
 
+/// Where something is mounted, by the text of `mountinfo`.
+pub fn points(mountinfo: &str) -> Vec<PathBuf> {
+    let points = mountinfo.lines().filter_map(|line| line.split(' ').nth(4));
+    points.map(unescape).collect()
+}
+
 /// Whether `path`, which has no links, lies in a shared mount, by the text of `mountinfo`; `None` if it lies in none. Of mounts
 /// in one place the last covers the others.
 pub fn is_shared(mountinfo: &str, path: &Path) -> Option<bool> {

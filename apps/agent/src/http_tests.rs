@@ -170,6 +170,7 @@ pub(super) fn secured(security: Security) -> Api {
         images: Default::default(),
         isolation: Default::default(),
         sandboxes: Default::default(),
+        executors: Default::default(),
         fetching: Default::default(),
         recovery: Default::default(),
         reconfiguration: Default::default(),
@@ -195,6 +196,18 @@ pub(super) fn secured(security: Security) -> Api {
         limiter: Arc::new(Limiter::default()),
         sockets: super::Sockets::new("/nowhere".into()),
         images: None,
+    }
+}
+
+/// The agent of a node in this state.
+pub(super) fn showing(state: NodeState) -> Api {
+    let idle = Idle {
+        state: Arc::new(state),
+        signalled: Mutex::default(),
+    };
+    Api {
+        node: Arc::new(idle),
+        ..api()
     }
 }
 

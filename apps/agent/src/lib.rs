@@ -4,6 +4,7 @@
 mod bridge;
 mod confinement;
 mod doubt;
+mod executors;
 mod fetching;
 mod http;
 mod isolation;
@@ -27,14 +28,16 @@ use tepui_containers::images::Backend;
 use tepui_http::Verbosity;
 use tepui_protocol::v1::DomainInfo;
 
+pub use executors::ExecutorSettings;
 pub use fetching::FetchSettings;
 pub use isolation::Isolation;
 pub use logger::ContainerLogger;
 pub use sandboxes::SandboxSettings;
-pub use security::Security;
+pub use security::{ExecutorSecurity, Security};
 pub use tepui_node::{
     compatibility::{Reconfiguration, Recovery},
     disk::DiskWatch,
+    tokens::TokenKey,
 };
 /// How images become root file systems.
 pub mod images {
@@ -105,6 +108,7 @@ pub struct AgentSettings {
     /// What sets containers apart.
     pub isolation: Isolation,
     pub sandboxes: SandboxSettings,
+    pub executors: ExecutorSettings,
     /// Where the files of commands come from.
     pub fetching: FetchSettings,
     /// What becomes of what an earlier life left.

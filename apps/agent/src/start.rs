@@ -89,7 +89,14 @@ impl Prepared {
         let ip = advertised(settings.ip, &settings.masters).to_string();
         let mut config = NodeConfig::new(info, ip, &settings.work_dir);
         config.boot_id = detect::boot_id();
-        config.environment = environment();
+        let executors = &settings.executors;
+        config.environment = executors.environment.clone().unwrap_or_else(environment);
+        config.executor_registration_timeout = executors.registration_timeout;
+        config.executor_reregistration_timeout = executors.reregistration_timeout;
+        config.executor_shutdown_grace = executors.shutdown_grace;
+        config.recovery_timeout = executors.recovery_timeout;
+        config.max_completed_executors_per_framework = executors.max_completed;
+        config.token_key = settings.security.executors.key.clone();
         config.switch_user = is_root;
         config.estimator = estimator;
         config.controller = controller;

@@ -2,6 +2,7 @@
 
 mod allocation;
 mod domain;
+mod executors;
 mod fetching;
 mod images;
 mod isolation;
@@ -141,6 +142,14 @@ const AGENT_TWINS: &[&str] = &[
     "reconfiguration_policy",
     "enforce_container_disk_quota",
     "container_disk_watch_interval",
+    "executor_registration_timeout",
+    "executor_reregistration_timeout",
+    "executor_shutdown_grace_period",
+    "recovery_timeout",
+    "executor_environment_variables",
+    "max_completed_executors_per_framework",
+    "authenticate_http_executors",
+    "jwt_secret_key",
 ];
 
 pub(crate) use fetching::FetchingArgs;
@@ -228,6 +237,14 @@ struct AgentFile {
     reconfiguration_policy: Option<String>,
     enforce_container_disk_quota: Option<bool>,
     container_disk_watch_interval: Option<String>,
+    executor_registration_timeout: Option<String>,
+    executor_reregistration_timeout: Option<String>,
+    executor_shutdown_grace_period: Option<String>,
+    recovery_timeout: Option<String>,
+    executor_environment_variables: Option<String>,
+    max_completed_executors_per_framework: Option<u64>,
+    authenticate_http_executors: Option<bool>,
+    jwt_secret_key: Option<String>,
 }
 
 fn load<T: DeserializeOwned>(
@@ -324,6 +341,7 @@ pub(crate) fn agent(args: &AgentArgs) -> anyhow::Result<tepui_agent::AgentSettin
     let images = images::parse(&file)?;
     let isolation = isolation::parse(&file)?;
     let sandboxes = sandboxes::parse(&file)?;
+    let executors = executors::parse(&file)?;
     let fetching = fetching::parse(&file)?;
     let given = file
         .master
@@ -332,6 +350,7 @@ pub(crate) fn agent(args: &AgentArgs) -> anyhow::Result<tepui_agent::AgentSettin
         images,
         isolation,
         sandboxes,
+        executors,
         fetching,
         recovery: sandboxes::recovery(file.recover.as_deref())?,
         reconfiguration: sandboxes::reconfiguration(file.reconfiguration_policy.as_deref())?,

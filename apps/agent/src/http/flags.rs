@@ -7,20 +7,14 @@ use tepui_protocol::{codec::json, durations::duration_text};
 use crate::{AgentSettings, DiskWatch, Reconfiguration, Recovery};
 
 /// What is the same for every agent.
-const FIXED: [(&str, &str); 15] = [
-    ("authenticate_http_executors", "false"),
+const FIXED: [(&str, &str); 9] = [
     ("cgroups_enable_cfs", "false"),
     ("cgroups_root", crate::runtime::CGROUP_ROOT),
     ("containerizers", "mesos"),
     ("default_role", "*"),
-    ("executor_registration_timeout", "1mins"),
-    ("executor_reregistration_timeout", "2secs"),
-    ("executor_shutdown_grace_period", "5secs"),
     ("http_heartbeat_interval", "30secs"),
     ("launcher", "posix"),
     ("logging_level", "INFO"),
-    ("max_completed_executors_per_framework", "150"),
-    ("recovery_timeout", "15mins"),
     ("registration_backoff_factor", "1secs"),
     ("version", "false"),
 ];
@@ -127,6 +121,29 @@ pub(crate) fn flags(
     for (name, interval) in intervals {
         set(name, duration_text(interval));
     }
+    let executors = &settings.executors;
+    for (name, time) in [
+        (
+            "executor_registration_timeout",
+            executors.registration_timeout,
+        ),
+        (
+            "executor_reregistration_timeout",
+            executors.reregistration_timeout,
+        ),
+        ("executor_shutdown_grace_period", executors.shutdown_grace),
+        ("recovery_timeout", executors.recovery_timeout),
+    ] {
+        set(name, duration_text(time));
+    }
+    set(
+        "max_completed_executors_per_framework",
+        executors.max_completed.to_string(),
+    );
+    set(
+        "authenticate_http_executors",
+        security.executors.asked.to_string(),
+    );
     let fetching = &settings.fetching;
     let cache_dir = fetching.cache_dir(&settings.work_dir);
     set("fetcher_cache_dir", cache_dir.display().to_string());
@@ -169,6 +186,11 @@ pub(crate) fn flags(
         ("domain", &domain),
         ("http_credentials", &security.shown_credentials),
         ("acls", &security.shown_acls),
+        ("jwt_secret_key", &security.executors.shown_key),
+        (
+            "executor_environment_variables",
+            &executors.shown_environment,
+        ),
     ];
     for (name, value) in optional {
         if let Some(value) = value {
