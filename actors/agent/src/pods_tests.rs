@@ -1,6 +1,7 @@
 //! Groups up to the moment when their tasks run.
 
 use crate::testing::*;
+use tepui_messages::containers::{MountOrder, MountSource};
 use tepui_protocol::v1::{Volume, volume};
 
 fn with_mem(id: &str, mem: f64) -> TaskInfo {
@@ -211,7 +212,21 @@ fn tasks_share_a_directory_of_the_executors_sandbox() {
     assert_eq!(nested.shared[0].container_path, "here");
     let mut node = Node::running();
     node.order(group_order(pod(), vec![with(volume::Mode::Ro)], true));
-    assert_eq!(node.states(), [TaskState::TaskFailed]);
+    let pod = launches(&mut node)[0].order.clone();
+    node.on(started(&pod.container_id, 42));
+    // One that is only to be read is no link.
+    let launch = launches(&mut node)[0].clone();
+    assert!(launch.nested.is_some_and(|it| it.shared.is_empty()));
+    let expected = [MountOrder {
+        source: MountSource::Outer {
+            sandbox: pod.sandbox,
+            path: "common".into(),
+        },
+        container_path: "here".into(),
+        read_only: true,
+        propagates: false,
+    }];
+    assert_eq!(launch.order.confinement.mounts, expected);
 }
 
 #[test]
