@@ -36,6 +36,8 @@ pub struct NodeConfig {
     pub switch_user: bool,
     /// Whether the CPUs of a task are a hard limit too (`--cgroups_enable_cfs`).
     pub limit_cpus: bool,
+    /// Whether CPUs that were only lent weigh next to nothing (`--revocable_cpu_low_priority`).
+    pub lent_cpus_give_way: bool,
     /// Signs the tokens that custom executors are given; `None`: they get none (`--jwt_secret_key`).
     pub token_key: Option<TokenKey>,
     /// Who may run tasks as whom (Mesos: `--acls`).
@@ -82,6 +84,7 @@ impl NodeConfig {
             environment: Vec::new(),
             switch_user: true,
             limit_cpus: false,
+            lent_cpus_give_way: true,
             token_key: None,
             acls: Arc::default(),
             sandbox_directory: PathBuf::from("/mnt/mesos/sandbox"),

@@ -109,6 +109,11 @@ fn check_rlimit(limit: &RLimit) -> Result<(), String> {
 /// An effective set is the bounding set too where there is no other.
 fn capabilities(linux: &LinuxInfo) -> Result<Option<Capabilities>, String> {
     let effective = linux.effective_capabilities.as_ref();
+    if effective.is_some() && linux.capability_info.is_some() {
+        return Err(
+            "Only one of 'capability_info' or 'effective_capabilities' is allowed".to_owned(),
+        );
+    }
     // The old name of the same.
     let effective = effective.or(linux.capability_info.as_ref());
     let effective = effective.map(bits).transpose()?;
@@ -127,7 +132,8 @@ fn capabilities(linux: &LinuxInfo) -> Result<Option<Capabilities>, String> {
     }))
 }
 
-fn bits(info: &CapabilityInfo) -> Result<u64, String> {
+/// As bits by Linux' numbers. Errors: one that nobody knows, in words.
+pub fn bits(info: &CapabilityInfo) -> Result<u64, String> {
     info.capabilities.iter().try_fold(0, |bits, &number| {
         let known = Capability::try_from(number).ok();
         let known = known.filter(|it| *it != Capability::Unknown);

@@ -14,22 +14,17 @@ use tepui_protocol::{
 };
 
 use crate::{
+    amounts::{self, gpus, sum_of_all},
     config::NodeConfig,
     confinement,
     effect::Launch,
     images::{self, Asked},
-    tables::{Child, Executor, Framework, Stage, TaskEntry},
+    tables::{Child, Executor, Framework, TaskEntry},
     volumes,
 };
 
-/// What the command executor of Mesos takes for itself; only the agent knows of it.
-pub(crate) const OVERHEAD_CPUS: f64 = 0.1;
-pub(crate) const OVERHEAD_MEM_MB: f64 = 32.0;
-/// Of a CPU that was only lent, where one of its own has 1024 shares (Mesos' `--revocable_cpu_low_priority`).
-const LENT_CPU_PART: f64 = 10.0 / 1024.0;
 /// Where an executor finds the token that it shows to the agent.
 const TOKEN_VARIABLE: &str = "MESOS_EXECUTOR_AUTHENTICATION_TOKEN";
-const MEGABYTE: f64 = 1_048_576.0;
 
 /// A directory of an executor's sandbox, as one of its tasks sees it.
 struct Shared {
@@ -171,10 +166,12 @@ pub(crate) fn child_launch(
         argv,
         env: env.into_iter().collect(),
         user,
-        amounts: if shares {
-            Amounts::default()
-        } else {
-            sum_of_all(config, &[], [task].into_iter())
+        amounts: Amounts {
+            gpus: gpus(task.resources.iter()),
+            ..match shares {
+                true => Amounts::default(),
+                false => sum_of_all(config, &[], [task].into_iter()),
+            }
         },
         volumes: volumes::links(&config.work_dir, task.resources.iter()),
         confinement,
@@ -233,7 +230,9 @@ pub(crate) fn guest_order(
 ) -> LaunchOrder {
     let (program, argv) = command_line(command);
     let image = image_of(container);
+    // As in Mesos nothing of the agent's but where programs are.
     let mut env = base_environment(config, image.as_ref());
+    env.retain(|name, _| name == "PATH");
     let shown = shown_sandbox(config, image.as_ref(), sandbox);
     env.insert("MESOS_SANDBOX".to_owned(), shown);
     env.extend(command_environment(command));
@@ -245,58 +244,15 @@ pub(crate) fn guest_order(
         argv,
         env: env.into_iter().collect(),
         user,
-        amounts: sum_of_all(config, resources, std::iter::empty()),
+        amounts: Amounts {
+            gpus: gpus(resources.iter()),
+            ..sum_of_all(config, resources, std::iter::empty())
+        },
         confinement: confinement_of(container),
         switchboard: switchboard_of(container),
         ..LaunchOrder::default()
     };
     with_image(config, image, order, command)
-}
-
-/// What an executor of its own container and its live tasks may use together.
-pub(crate) fn amounts(config: &NodeConfig, executor: &Executor) -> Amounts {
-    let live = executor.tasks.values();
-    let live = live.filter(|entry| entry.stage != Stage::Terminated);
-    let tasks = live.map(|entry| &*entry.info);
-    sum_of_all(config, &executor.info.resources, tasks)
-}
-
-/// A task without a limit counts into that of all with what it requests.
-fn sum_of_all<'a>(
-    config: &NodeConfig,
-    own: &[Resource],
-    tasks: impl Iterator<Item = &'a TaskInfo> + Clone,
-) -> Amounts {
-    let requested = |name: &str| {
-        let resources = own.iter().chain(tasks.clone().flat_map(|it| &it.resources));
-        sum_of(resources, name)
-    };
-    let limit = |name: &str| {
-        let limited = tasks.clone().any(|task| task.limits.contains_key(name));
-        let of_task = |task: &TaskInfo| {
-            let limit = task.limits.get(name).map(|limit| limit.value);
-            limit.or_else(|| sum_of(task.resources.iter(), name))
-        };
-        let sum: f64 = tasks.clone().filter_map(of_task).sum();
-        limited.then(|| sum + sum_of(own.iter(), name).unwrap_or(0.0))
-    };
-    let all = own.iter().chain(tasks.clone().flat_map(|it| &it.resources));
-    let cpus = requested("cpus");
-    let cpus_limit = limit("cpus").or_else(|| cpus.filter(|_| config.limit_cpus));
-    Amounts {
-        cpu_milli: cpus.map(|it| weight_milli(it, all)),
-        cpu_limit_milli: cpus_limit
-            .filter(|it| it.is_finite())
-            .map(|it| whole(it * 1000.0)),
-        memory_bytes: requested("mem").map(|it| whole(it * MEGABYTE)),
-        memory_limit_bytes: limit("mem").map(|it| {
-            if it.is_finite() {
-                whole(it * MEGABYTE)
-            } else {
-                u64::MAX
-            }
-        }),
-    }
 }
 
 /// The order that starts an executor, or the command of a command task.
@@ -329,20 +285,8 @@ pub(crate) fn launch_order(
     let shown = shown_sandbox(config, image.as_ref(), &executor.sandbox);
     env.insert("MESOS_SANDBOX".to_owned(), shown);
     env.extend(command_environment(command));
-    let resources = || {
-        let own = executor.info.resources.iter();
-        own.chain(task.iter().flat_map(|task| &task.resources))
-    };
-    let limit = |name: &str| {
-        task.and_then(|task| task.limits.get(name))
-            .map(|limit| limit.value)
-    };
-    let sum = |name: &str| sum_of(resources(), name);
-    let cpus = sum("cpus");
-    let cpus_limit = limit("cpus").map(|it| it + OVERHEAD_CPUS);
-    let cpus_limit = cpus_limit.or_else(|| cpus.filter(|_| config.limit_cpus));
-    let container = executor.info.container.as_ref();
-    let container = container.filter(|_| !executor.is_pod());
+    let own = executor.info.resources.iter();
+    let resources = own.chain(task.iter().flat_map(|task| &task.resources));
     let order = LaunchOrder {
         container_id: executor.container_id.clone(),
         sandbox: executor.sandbox.clone(),
@@ -351,21 +295,8 @@ pub(crate) fn launch_order(
         argv,
         env: env.into_iter().collect(),
         user: user_of(config, framework, command),
-        amounts: Amounts {
-            cpu_milli: cpus.map(|it| weight_milli(it, resources())),
-            cpu_limit_milli: cpus_limit
-                .filter(|it| it.is_finite())
-                .map(|it| whole(it * 1000.0)),
-            memory_bytes: sum("mem").map(|it| whole(it * MEGABYTE)),
-            memory_limit_bytes: limit("mem").map(|it| {
-                if it.is_finite() {
-                    whole((it + OVERHEAD_MEM_MB) * MEGABYTE)
-                } else {
-                    u64::MAX
-                }
-            }),
-        },
-        volumes: volumes::links(&config.work_dir, resources()),
+        amounts: amounts::at_launch(config, executor, task),
+        volumes: volumes::links(&config.work_dir, resources),
         confinement: confinement_of(container),
         switchboard: switchboard_of(container),
         ..LaunchOrder::default()
@@ -473,28 +404,6 @@ fn command_environment(command: &CommandInfo) -> impl Iterator<Item = (String, S
         let value = variable.value.clone().or(secret);
         (variable.name.clone(), value.unwrap_or_default())
     })
-}
-
-/// What so many CPUs weigh: those that were lent give way to all others.
-fn weight_milli<'a>(cpus: f64, mut resources: impl Iterator<Item = &'a Resource>) -> u64 {
-    let lent = resources.any(|it| it.name == "cpus" && it.revocable.is_some());
-    let part = if lent { LENT_CPU_PART } else { 1.0 };
-    whole(cpus * 1000.0 * part)
-}
-
-fn sum_of<'a>(resources: impl Iterator<Item = &'a Resource>, name: &str) -> Option<f64> {
-    let scalars = resources.filter(|resource| resource.name == name);
-    let values = scalars.filter_map(|resource| resource.scalar.as_ref());
-    values.map(|scalar| scalar.value).reduce(|a, b| a + b)
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "rounded and never negative"
-)]
-fn whole(amount: f64) -> u64 {
-    amount.max(0.0).round() as u64
 }
 
 /// The directory of one run of an executor, below the work directory.

@@ -1,8 +1,9 @@
 //! Owns what an agent orders, and turning it into what the shim is told. Pure.
 
 use crate::cgroups::ContainerCgroup;
+use crate::devices::{DeviceNode, DeviceRule};
 use crate::limits::Limits;
-use crate::namespaces::Namespaces;
+use crate::namespaces::{Namespaces, UserRange};
 use crate::process::ProcessId;
 use crate::rotation::Rotation;
 use crate::spec::{
@@ -47,6 +48,10 @@ pub struct LaunchSpec {
     /// Whom the command runs as (`user::lookup`); `None`: the agent's own user.
     pub credentials: Option<Credentials>,
     pub limits: Limits,
+    /// Which devices it may open, where the agent limits that; `None`: those of the container around it.
+    pub devices: Option<Vec<DeviceRule>>,
+    /// More than the usual ones in a `/dev` of its own.
+    pub device_nodes: Vec<DeviceNode>,
     pub rlimits: Vec<Rlimit>,
     /// File names within the sandbox.
     pub stdout: OsString,
@@ -72,6 +77,8 @@ pub struct LaunchSpec {
     pub view: Option<View>,
     /// They need root. With `enter` or `view` the command has those of that process, whatever is here.
     pub namespaces: Namespaces,
+    /// Whose users the command's are, with a root of its own; `None`: the machine's.
+    pub users: Option<UserRange>,
     /// As `seccomp::Profile::filters` gives them. They need root, or `no_new_privs`.
     pub seccomp: Vec<Vec<u8>>,
 }
@@ -93,6 +100,8 @@ impl LaunchSpec {
             env: BTreeMap::new(),
             credentials: None,
             limits: Limits::default(),
+            devices: None,
+            device_nodes: Vec::new(),
             rlimits: Vec::new(),
             stdout: "stdout".into(),
             stderr: "stderr".into(),
@@ -107,6 +116,7 @@ impl LaunchSpec {
             root: None,
             view: None,
             namespaces: Namespaces::default(),
+            users: None,
             seccomp: Vec::new(),
         }
     }
@@ -199,6 +209,8 @@ impl LaunchSpec {
             view: self.view.clone(),
             namespaces: self.namespaces.clone(),
             seccomp: self.seccomp.clone(),
+            device_nodes: self.device_nodes.clone(),
+            users: self.users,
         }
     }
 

@@ -4,7 +4,8 @@
 //! unknown tag is refused, not skipped: a shim that ignored a restriction it does not know would start a container
 //! that is less contained than ordered.
 
-use crate::namespaces::Namespaces;
+use crate::devices::DeviceNode;
+use crate::namespaces::{Namespaces, UserRange};
 use crate::process::ProcessId;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -198,6 +199,11 @@ pub struct ShimSpec {
     pub namespaces: Namespaces,
     /// Filters of system calls, each a program of the kernel's `struct sock_filter`s; all of them must agree to a call.
     pub seccomp: Vec<Vec<u8>>,
+    /// More than the usual ones, in the `/dev` of a root of its own.
+    pub device_nodes: Vec<DeviceNode>,
+    /// Whose users the command's are, where it has a root of its own; `None`: the machine's. With `view` they are those
+    /// of that process instead.
+    pub users: Option<UserRange>,
 }
 
 impl ShimSpec {
@@ -254,7 +260,9 @@ mod tag {
     pub(super) const NAMESPACES: u8 = 30;
     pub(super) const SECCOMP: u8 = 31;
     pub(super) const ROTATION: u8 = 32;
-    pub(super) const SECRET: u8 = 40;
+    pub(super) const DEVICE_NODE: u8 = 40;
+    pub(super) const USERS: u8 = 41;
+    pub(super) const SECRET: u8 = 42;
 }
 
 /// The spec as bytes for the shim's standard input.
@@ -349,6 +357,12 @@ pub fn encode(spec: &ShimSpec) -> Vec<u8> {
     field(&mut out, tag::NAMESPACES, &spec.namespaces.to_bytes());
     for filter in &spec.seccomp {
         field(&mut out, tag::SECCOMP, filter);
+    }
+    for node in &spec.device_nodes {
+        field(&mut out, tag::DEVICE_NODE, &node.to_bytes());
+    }
+    if let Some(users) = spec.users {
+        field(&mut out, tag::USERS, &users.to_bytes());
     }
     out
 }
@@ -466,6 +480,15 @@ fn set_field(spec: &mut ShimSpec, tag: u8, value: &[u8]) -> Result<(), SpecError
         }
         tag::SECCOMP if is_filter(value) => spec.seccomp.push(value.to_vec()),
         tag::SECCOMP => return Err(SpecError::BadField(tag)),
+        tag::USERS => {
+            let users = UserRange::from_bytes(value);
+            spec.users = Some(users.ok_or(SpecError::BadField(tag))?);
+        }
+        tag::DEVICE_NODE => {
+            let node = DeviceNode::from_bytes(value);
+            spec.device_nodes
+                .push(node.ok_or(SpecError::BadField(tag))?);
+        }
         unknown => return Err(SpecError::UnknownField(unknown)),
     }
     Ok(())

@@ -1,4 +1,5 @@
 use super::*;
+use crate::devices::DeviceKind;
 use crate::rotation::Bound;
 use crate::switchboard::{Terminal, WindowSize};
 use proptest::prelude::*;
@@ -85,6 +86,14 @@ fn sample() -> ShimSpec {
             ..Namespaces::default()
         },
         seccomp: vec![vec![6, 0, 0, 0, 0, 0, 255, 127]],
+        users: UserRange::new(100_000, 65_536),
+        device_nodes: vec![DeviceNode {
+            name: "net/tun".into(),
+            kind: DeviceKind::Character,
+            major: 10,
+            minor: 200,
+            mode: 0o666,
+        }],
     }
 }
 

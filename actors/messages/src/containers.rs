@@ -257,11 +257,13 @@ pub enum MountSource {
 pub struct Amounts {
     /// Request of CPU, in thousandths: its weight beside others, less for what was only lent.
     pub cpu_milli: Option<u64>,
-    /// Hard limit of CPU, in thousandths; `None`: none beyond what the launcher was configured to set.
+    /// Hard limit of CPU, in thousandths; [`u64::MAX`]: it may take all; `None`: none beyond what the launcher was configured to set.
     pub cpu_limit_milli: Option<u64>,
     pub memory_bytes: Option<u64>,
     /// Hard limit of memory; `None`: the request.
     pub memory_limit_bytes: Option<u64>,
+    /// Whole GPUs of its own, which no container around it has.
+    pub gpus: u32,
 }
 
 /// The sandbox of a container within another one's: `containers/<name>` beneath `root`.

@@ -6,6 +6,7 @@ mod confinement;
 mod doubt;
 mod executors;
 mod fetching;
+mod gpus;
 mod http;
 mod isolation;
 mod leader;
@@ -39,6 +40,20 @@ pub use tepui_node::{
     disk::DiskWatch,
     tokens::TokenKey,
 };
+/// Devices of the machine, as containers are let to have them.
+pub mod devices {
+    pub use tepui_containers::devices::{Access, Device};
+}
+
+/// Profiles of system calls.
+pub mod seccomp {
+    pub use tepui_containers::seccomp::Profiles;
+}
+
+pub use tepui_containers::{UserRange, limits::Controller};
+/// Capabilities as bits, by Linux' numbers.
+pub use tepui_node::confinement::bits as capability_bits;
+
 /// How images become root file systems.
 pub mod images {
     pub use tepui_containers::images::{Backend, Reference};

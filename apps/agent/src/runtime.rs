@@ -1,6 +1,7 @@
 //! The launcher as the node knows it: orders become launch specs, exits become verdicts. Owns where runtime
 //! directories lie and the handles of running containers; what must last is in the shims' records.
 
+mod amounts;
 mod apart;
 mod leftovers;
 
@@ -24,7 +25,8 @@ use tepui_containers::{
 use tepui_kit::crash_point;
 use tepui_messages::containers::{
     Amounts, ContainerExit, ContainerRuntime, ImageOrder, LaunchOrder, NestedSandbox, Provisioned,
-    RecoveredContainer, RootDirectory, RunningContainer, UserNumbers, VolumeDirectory, VolumeLink,
+    RecoveredContainer, RootDirectory, RunningContainer, Seccomp, UserNumbers, VolumeDirectory,
+    VolumeLink,
 };
 use tepui_protocol::v1::ResourceStatistics;
 use tokio::sync::oneshot;
@@ -33,6 +35,7 @@ use leftovers::sweep;
 
 use crate::{
     ContainerLogger, Isolation, confinement,
+    gpus::Gpus,
     numbers::{limits, mark, statistics, verdict},
     provisioner::{self, Provisioner},
     streams,
@@ -59,6 +62,7 @@ struct Inner {
     /// Or why there are none.
     images: Result<Provisioner, String>,
     isolation: Isolation,
+    gpus: Mutex<Gpus>,
 }
 
 /// What went wrong since the start.
@@ -84,6 +88,7 @@ impl Containers {
             sandboxes,
             runtime_dir,
             running: Mutex::new(BTreeMap::new()),
+            gpus: Mutex::new(Gpus::new(isolation.gpus.clone())),
             errors,
             logger,
             images,
@@ -142,7 +147,8 @@ impl Inner {
         order: LaunchOrder,
         forked: oneshot::Sender<u32>,
     ) -> Result<RunningContainer, String> {
-        let is_plain = order.root.is_none() && order.view_of.is_none();
+        let reads_profile = matches!(order.confinement.seccomp, Some(Seccomp::Profile(_)));
+        let is_plain = order.root.is_none() && order.view_of.is_none() && !reads_profile;
         let spec = if order.confinement.mounts.is_empty() && is_plain {
             self.spec(order)?
         } else {
@@ -174,6 +180,9 @@ impl Inner {
                 argv: order.argv.into_iter().map(OsString::from).collect(),
             }
         };
+        let gpus = order.amounts.gpus;
+        self.gpus()
+            .assign(&order.container_id, gpus, &runtime_dir)?;
         let mut spec = LaunchSpec::new(order.container_id, order.sandbox, runtime_dir, command);
         let rotation = self.logger.rotation(&order.env)?;
         // A holder is the agent's own program, which others may have no right to reach, and nobody's variables reach it.
@@ -186,6 +195,7 @@ impl Inner {
             spec.rotation = rotation;
         }
         spec.limits = limits(&order.amounts);
+        self.isolation.limit(&mut spec.limits);
         spec.root = root;
         spec.view = view;
         spec.working_dir = order.working_dir;
@@ -197,6 +207,8 @@ impl Inner {
         if !holds {
             let is_session = order.switchboard.is_some_and(|it| it.is_session);
             self.set_apart(&order.confinement, &mut spec, is_session)?;
+            let gpus = self.gpus().of(&spec.container_id);
+            self.isolation.devices(&mut spec, &gpus);
         }
         if let Some(switchboard) = order.switchboard {
             let outer = spec.container_id.rsplit_once('.').map(|(outer, _)| outer);
@@ -359,6 +371,7 @@ impl ContainerRuntime for Containers {
             let launched = inner.launch(order, forked).await;
             if launched.is_err() {
                 inner.errors.launch.fetch_add(1, Ordering::Relaxed);
+                inner.gpus().release(&container_id);
                 if let Ok(images) = &inner.images {
                     images.remove(container_id).await;
                 }
@@ -372,6 +385,7 @@ impl ContainerRuntime for Containers {
         let inner = Arc::clone(&self.0);
         async move {
             let dir = inner.dir(&container_id);
+            inner.gpus().recover(&container_id, &dir);
             match inner.launcher.recover(&container_id, &dir).await {
                 Ok(Recovered::Running(running)) => {
                     RecoveredContainer::Running(inner.adopt(running))
@@ -412,12 +426,8 @@ impl ContainerRuntime for Containers {
         container_id: String,
         amounts: Amounts,
     ) -> BoxFuture<'static, Result<(), String>> {
-        let handle = self.0.handle(&container_id);
-        async move {
-            let updated = handle.map_or(Ok(()), |running| running.update_limits(&limits(&amounts)));
-            updated.map_err(|error| told(&error))
-        }
-        .boxed()
+        let updated = self.0.update(&container_id, &amounts);
+        async move { updated }.boxed()
     }
 
     fn destroy(&self, container_id: String) -> BoxFuture<'static, Result<(), String>> {
@@ -462,6 +472,7 @@ impl ContainerRuntime for Containers {
         let inner = Arc::clone(&self.0);
         async move {
             inner.running().remove(&container_id);
+            inner.gpus().release(&container_id);
             let dir = inner.dir(&container_id);
             crash_point("runtime", || "BeforeCleanup");
             if let Err(error) = inner.launcher.cleanup(&container_id, &dir).await {

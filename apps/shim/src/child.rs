@@ -1,7 +1,7 @@
 //! Owns the few steps between fork and exec, in the child: everything that makes the process the task's and no longer
 //! the agent's. It returns only if one of them failed.
 
-use crate::{namespaces, privileges, rootfs, sys, terminal::CommandEnds, volumes};
+use crate::{namespaces, privileges, rootfs, sys, terminal::CommandEnds, users, volumes};
 use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use rustix::process::{Gid, Resource, Uid};
@@ -13,18 +13,27 @@ use std::process::Command;
 use tepui_containers::record::{LaunchFailure, Stage};
 use tepui_containers::spec::{Credentials, HOLDER, RlimitKind, ShimSpec};
 
-/// Becomes the command. Returns what went wrong, if it does. `streams`: its standard streams, where they are not files.
+/// Becomes the command. Returns what went wrong, if it does. `streams`: its standard streams, where they are not files;
+/// `users`: its user namespace, where it has one.
 ///
 /// The order matters: cgroups, limits and mounts need the agent's rights; the files of the sandbox are opened with the task's
 /// rights, so that no link a task planted there makes root open something.
-pub(crate) fn become_command(spec: &ShimSpec, streams: Option<&CommandEnds>) -> LaunchFailure {
-    match prepare(spec, streams) {
+pub(crate) fn become_command(
+    spec: &ShimSpec,
+    streams: Option<&CommandEnds>,
+    users: Option<&OwnedFd>,
+) -> LaunchFailure {
+    match prepare(spec, streams, users) {
         Ok(()) => exec(spec),
         Err(failure) => failure,
     }
 }
 
-fn prepare(spec: &ShimSpec, streams: Option<&CommandEnds>) -> Result<(), LaunchFailure> {
+fn prepare(
+    spec: &ShimSpec,
+    streams: Option<&CommandEnds>,
+    users: Option<&OwnedFd>,
+) -> Result<(), LaunchFailure> {
     sys::reset_signals();
     if spec.argv.first().is_some_and(|name| name == HOLDER) {
         // It must not be lost before the process is ready for it, and exec keeps the mask.
@@ -50,10 +59,11 @@ fn prepare(spec: &ShimSpec, streams: Option<&CommandEnds>) -> Result<(), LaunchF
     let of_view = spec.view.as_ref().map(|view| view.of);
     let seen = spec.enter.or(of_view);
     match (&spec.root, seen) {
-        (Some(root), _) => at(Stage::Root, rootfs::enter(spec, root))?,
+        (Some(root), _) => at(Stage::Root, rootfs::enter(spec, root, users))?,
         (None, Some(process)) => at(Stage::Root, namespaces::join_mounts(process))?,
         (None, None) => at(Stage::Mount, volumes::mount(spec))?,
     }
+    at(Stage::User, users.map_or(Ok(()), users::enter))?;
     rustix::process::umask(Mode::from_raw_mode(spec.umask & 0o777));
     if spec.no_new_privs {
         at(Stage::Privileges, rustix::thread::set_no_new_privs(true))?;

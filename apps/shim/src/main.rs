@@ -20,6 +20,7 @@ mod supervise;
 mod switchboard;
 mod sys;
 mod terminal;
+mod users;
 mod volumes;
 
 use rustix::fs::{CWD, Mode, OFlags};

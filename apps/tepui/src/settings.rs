@@ -1,6 +1,7 @@
 //! A daemon's settings from where users put them: flag, then `TEPUI_…`, then `MESOS_…`, then the TOML file.
 
 mod allocation;
+mod devices;
 mod domain;
 mod executors;
 mod fetching;
@@ -9,6 +10,7 @@ mod isolation;
 mod lending;
 mod sandboxes;
 mod security;
+mod text;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -126,6 +128,16 @@ const AGENT_TWINS: &[&str] = &[
     "isolation",
     "container_pids_limit",
     "default_container_shm_size",
+    "seccomp_config_dir",
+    "seccomp_profile_name",
+    "effective_capabilities",
+    "bounding_capabilities",
+    "allowed_devices",
+    "gpu_devices",
+    "cgroups_enable_cfs",
+    "cgroups_limit_swap",
+    "revocable_cpu_low_priority",
+    "user_namespace_range",
     "disallow_sharing_agent_pid_namespace",
     "disallow_sharing_agent_ipc_namespace",
     "host_path_volume_force_creation",
@@ -154,6 +166,7 @@ const AGENT_TWINS: &[&str] = &[
 
 pub(crate) use fetching::FetchingArgs;
 pub(crate) use isolation::IsolationArgs;
+use text::{json_or_file, one_line};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -221,6 +234,16 @@ struct AgentFile {
     isolation: Option<String>,
     container_pids_limit: Option<u64>,
     default_container_shm_size: Option<String>,
+    seccomp_config_dir: Option<PathBuf>,
+    seccomp_profile_name: Option<String>,
+    effective_capabilities: Option<String>,
+    bounding_capabilities: Option<String>,
+    allowed_devices: Option<String>,
+    gpu_devices: Option<String>,
+    cgroups_enable_cfs: Option<bool>,
+    cgroups_limit_swap: Option<bool>,
+    revocable_cpu_low_priority: Option<bool>,
+    user_namespace_range: Option<String>,
     disallow_sharing_agent_pid_namespace: Option<bool>,
     disallow_sharing_agent_ipc_namespace: Option<bool>,
     host_path_volume_force_creation: Option<String>,
@@ -272,15 +295,6 @@ fn load<T: DeserializeOwned>(
             .map_or_else(|| "unreadable".to_string(), |error| error.to_string());
         anyhow::anyhow!("configuration: {}", one_line(&first))
     })
-}
-
-/// A text of several lines as one, without the excerpt of the file (its lines are marked by a bar).
-fn one_line(text: &str) -> String {
-    let lines = text.lines().map(str::trim);
-    let lines: Vec<&str> = lines
-        .filter(|line| !line.is_empty() && !line.contains('|'))
-        .collect();
-    lines.join("; ")
 }
 
 pub(crate) fn master(args: &MasterArgs) -> anyhow::Result<tepui_master::MasterSettings> {
@@ -379,16 +393,6 @@ fn removal_rate(text: &str) -> anyhow::Result<tepui_master::RemovalRate> {
     parsed.with_context(|| {
         format!("--agent-removal-rate-limit {text}: expected agents/duration, such as 1/10mins")
     })
-}
-
-/// What a flag takes as JSON, or as the path of a file that holds it.
-fn json_or_file(flag: &str, given: &str, expected: &str) -> anyhow::Result<String> {
-    if given.trim_start().starts_with('{') {
-        return Ok(given.to_string());
-    }
-    let path = given.strip_prefix("file://").unwrap_or(given);
-    std::fs::read_to_string(path)
-        .map_err(|error| anyhow::anyhow!("{flag} {given}: {error}; {expected}"))
 }
 
 /// Mesos' `RateLimits` as JSON, or a file that holds it.

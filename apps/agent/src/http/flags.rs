@@ -7,8 +7,7 @@ use tepui_protocol::{codec::json, durations::duration_text};
 use crate::{AgentSettings, DiskWatch, Reconfiguration, Recovery};
 
 /// What is the same for every agent.
-const FIXED: [(&str, &str); 9] = [
-    ("cgroups_enable_cfs", "false"),
+const FIXED: [(&str, &str); 8] = [
     ("cgroups_root", crate::runtime::CGROUP_ROOT),
     ("containerizers", "mesos"),
     ("default_role", "*"),
@@ -52,12 +51,22 @@ pub(crate) fn flags(
         ("namespaces/ipc", isolation.ipc),
         ("linux/nnp", isolation.no_new_privs),
         ("linux/seccomp", isolation.seccomp),
+        ("linux/devices", isolation.device_nodes),
         ("disk/du", settings.sandboxes.disk_watch.is_some()),
     ];
     let more = more.iter().filter(|(_, is_on)| *is_on);
     let names = [amounts, files].into_iter();
-    let names: Vec<_> = names.chain(more.map(|(name, _)| *name)).collect();
+    let controllers = isolation.controllers.iter();
+    let controllers = controllers.map(|it| format!("cgroups/{}", it.name()));
+    let names = names.chain(more.map(|(name, _)| *name)).map(str::to_owned);
+    let names: Vec<_> = names.chain(controllers).collect();
     set("isolation", names.join(","));
+    if let Some(dir) = isolation.profiles.dir() {
+        set("seccomp_config_dir", dir.display().to_string());
+    }
+    if let Some(name) = isolation.profiles.default_name() {
+        set("seccomp_profile_name", name.to_owned());
+    }
     let limit = isolation.max_processes.unwrap_or(0);
     set("container_pids_limit", limit.to_string());
     if let Some(size) = isolation.shm_mb {
@@ -66,6 +75,9 @@ pub(crate) fn flags(
     for (name, is_on) in [
         ("disallow_sharing_agent_pid_namespace", isolation.keep_pids),
         ("disallow_sharing_agent_ipc_namespace", isolation.keep_ipc),
+        ("cgroups_enable_cfs", isolation.limit_cpus),
+        ("cgroups_limit_swap", isolation.limit_swap),
+        ("revocable_cpu_low_priority", isolation.lent_cpus_give_way),
     ] {
         set(name, is_on.to_string());
     }
