@@ -47,6 +47,12 @@ REASONS = {
     "benchmark": "prints figures and asserts nothing; integration/bench measures",
     "chance": "a choice by chance, which ours makes by a rule so that tepui why can tell what would be offered",
     "strict": "--strict, which keeps an agent down for one damaged record; ours leaves that record aside and goes on",
+    "xfs": "project quotas of the XFS file system, an isolator that Mesos does not build by default",
+    "docker-volume": "runs the client program dvdcli of volume drivers",
+    "csi": "volumes of CSI plug-ins, which are experimental in Mesos",
+    "backends": "ways to lay out root file systems that need a kernel module (aufs) or serve one layer only (bind)",
+    "mounts-on-host": "mounts that Mesos makes on the machine; ours are in each container's own view of it",
+    "manifest-v1": "image manifests of schema 1, which no registry serves any more",
     "mesos-disabled": "disabled in Mesos itself (DISABLED_)",
 }
 VERDICTS = ("shown", "n/a", "later")

@@ -1,6 +1,7 @@
 //! Groups up to the moment when their tasks run.
 
 use crate::testing::*;
+use tepui_messages::containers::{MountOrder, MountSource};
 use tepui_protocol::v1::{Volume, volume};
 
 fn with_mem(id: &str, mem: f64) -> TaskInfo {
@@ -211,12 +212,21 @@ fn tasks_share_a_directory_of_the_executors_sandbox() {
     assert_eq!(nested.shared[0].container_path, "here");
     let mut node = Node::running();
     node.order(group_order(pod(), vec![with(volume::Mode::Ro)], true));
-    let pod_id = launches(&mut node)[0].order.container_id.clone();
-    node.on(started(&pod_id, 42));
+    let pod = launches(&mut node)[0].order.clone();
+    node.on(started(&pod.container_id, 42));
+    // One that is only to be read is no link.
     let launch = launches(&mut node)[0].clone();
-    // A link could be written through.
-    assert!(launch.nested.unwrap().shared.is_empty());
-    assert!(launch.order.confinement.mounts[0].read_only);
+    assert!(launch.nested.is_some_and(|it| it.shared.is_empty()));
+    let expected = [MountOrder {
+        source: MountSource::Outer {
+            sandbox: pod.sandbox,
+            path: "common".into(),
+        },
+        container_path: "here".into(),
+        read_only: true,
+        propagates: false,
+    }];
+    assert_eq!(launch.order.confinement.mounts, expected);
 }
 
 #[test]

@@ -108,6 +108,13 @@ class Checks:
         out = self.run("again", "cat /kept /new", container)
         report.equal("layers: they are never written to", out, "1above")
 
+    def scratch(self):
+        """Nothing but one program."""
+        with open("/bin/busybox", "rb") as file:
+            program = file.read()
+        self.image("scratch:1", Image(entrypoint=["/busybox", "echo"], cmd=["hello"]).layer(entry("busybox", data=program, mode=0o755)))
+        report.equal("scratch: an image of one program", self.run("scratch", {"shell": False}, of_mesos("scratch:1")), "hello\n")
+
     def many_layers(self):
         image = Image().layer(busybox())
         for number in range(2, 128):
@@ -452,7 +459,7 @@ def from_folder():
         keeper.close()
         framework = Scheduler(house.address, "images").subscribe()
         checks = Checks(house, framework, images)
-        report.run(checks.root_file_system, checks.kernel_file_systems, checks.layers, checks.many_layers, checks.overwritten, checks.commands, checks.volumes, checks.image_volumes, checks.docker_containers,
+        report.run(checks.root_file_system, checks.kernel_file_systems, checks.layers, checks.scratch, checks.many_layers, checks.overwritten, checks.commands, checks.volumes, checks.image_volumes, checks.docker_containers,
                    checks.task_user, checks.of_a_group, checks.missing, checks.oci_layout, checks.hostile_layers, checks.shim_is_out_of_reach, checks.checked, checks.pruned, checks.survives)
         framework.close()
 

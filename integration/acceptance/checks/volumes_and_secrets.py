@@ -119,8 +119,11 @@ class Checks:
         report.equal("secrets: are their user's alone", found, f"{CANARY}400 {nobody}\n{nobody}\n")
         found = self.run("files-image", "cat /etc/keys/one; cat $MESOS_SANDBOX/two; touch /etc/keys/one && echo writes; grep -c ' /etc/keys/one ' /proc/self/mountinfo",
                          volumes=[of_secret("/etc/keys/one", mode="RW"), of_secret("two")], image="box:1")
+        self.start("rooted", "exec sleep 1000", image="box:1", state="TASK_RUNNING")
         name = "containerizer/mesos/filesystem/containers_new_rootfs"
-        report.check("metrics: containers with a root of their own", wait(lambda: get(self.agent.port, "/metrics/snapshot")[name] == 0, LIMIT_S))
+        report.equal("metrics: containers with a root of their own", get(self.agent.port, "/metrics/snapshot")[name], 1.0)
+        self.framework.kill("rooted")
+        report.check("metrics: which goes with them", wait(lambda: get(self.agent.port, "/metrics/snapshot")[name] == 0, LIMIT_S))
         report.equal("secrets: and in an image", found, f"{CANARY}{CANARY}writes\n1\n")
         found = self.group("files-pod", {"files-in": ("cat key", [of_secret("key")], {})})
         report.equal("secrets: in a file of a task of a group", found["files-in"], CANARY)
@@ -128,6 +131,9 @@ class Checks:
         report.check("secrets: a reference is refused there too", "Default secret resolver cannot resolve references" in failed["message"], failed)
         failed = self.refused("files-absent", volumes=[of_secret(self.house.path("absent"))])
         report.check("secrets: no place is made on the machine", "does not exist" in failed["message"] and not os.path.exists(self.house.path("absent")), failed)
+        runtime = get(self.agent.port, "/flags")["flags"]["runtime_dir"]
+        left = [path for path in glob.glob(f"{runtime}/**", recursive=True) if os.path.isfile(path) and CANARY in self.read(path)]
+        report.equal("secrets: neither launch leaves one on a disk", left, [])
         for place in ("keys/one", "key"):
             name = "files" if "/" in place else "files-user"
             report.equal(f"secrets: {place} is empty for others", os.stat(os.path.join(self.sandbox(name), place)).st_size, 0)

@@ -118,6 +118,13 @@ impl Challenge {
 }
 
 impl TokenService {
+    /// Some registries do not say what for: then it is to read this repository, as Docker and Mesos have it.
+    pub(crate) fn for_repository(mut self, repository: &str) -> Self {
+        let wanted = || format!("repository:{repository}:pull");
+        self.scope.get_or_insert_with(wanted);
+        self
+    }
+
     /// The address to ask. `may_be_plain` says of a host whether it may be asked without encryption.
     pub(crate) fn url(&self, may_be_plain: impl Fn(&str) -> bool) -> Result<String, String> {
         let no_url = || "it names no valid address of its token service".to_owned();

@@ -84,6 +84,19 @@ fn a_token_is_asked_for_by_https_or_on_this_machine() {
 }
 
 #[test]
+fn a_token_for_whatever_is_asked_for_the_repository() {
+    let header = r#"Bearer realm="https://auth.io/token",service="s""#;
+    let Some(Challenge::Bearer(token)) = Challenge::parse(header) else {
+        panic!("it asks for a token");
+    };
+    let url = token.for_repository("team/box").url(|_| false);
+    let expected = "https://auth.io/token?service=s&scope=repository%3Ateam%2Fbox%3Apull";
+    assert_eq!(url.as_deref(), Ok(expected));
+    let said = service("https://auth.io/token").for_repository("other");
+    assert!(said.url(|_| false).is_ok_and(|url| url.contains("a%2Fb")));
+}
+
+#[test]
 fn tokens_that_are_none_are_refused() {
     assert_eq!(
         Challenge::token(br#"{"token": "abc"}"#),

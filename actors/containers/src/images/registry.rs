@@ -275,6 +275,7 @@ impl Session<'_> {
             }),
             Some(Challenge::Bearer(token)) => {
                 let is_plain = self.endpoint.is_plain;
+                let token = token.for_repository(&self.repository);
                 let url = token.url(|host| is_plain || is_loopback(host));
                 let url = url.map_err(|reason| self.failed(reason))?;
                 let answer = Asking {
