@@ -349,7 +349,6 @@ class Nested(Checks):
         report.equal("nested: its cgroups are within the outer one's", places["memory"], f"/tepui/{container['value']}/inner")
         report.equal("nested: killed", self.call("KILL_NESTED_CONTAINER", container_id=identity)[0], 200)
         report.equal("nested: by SIGKILL", self.end(identity).get("exit_status"), 9)
-        report.check("nested: its cgroup goes", wait(lambda: not os.path.exists(V1.format("memory") + f"/{container['value']}/inner"), LIMIT_S))
         second = self.within(container, "second", "exec sleep 600")
         self.framework.kill("holds")
         self.framework.wait_state("holds", "TASK_KILLED", limit_s=LIMIT_S)
