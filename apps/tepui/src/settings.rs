@@ -26,8 +26,6 @@ use figment::{
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use tepui_protocol::codec::{Limits, json};
-
 use tepui_master::{
     MAX_MASTERS,
     naming::{EXPECTED_NAME, is_address, is_member_name},
