@@ -10,7 +10,7 @@ use tepui_messages::containers::{
 };
 use tepui_protocol::{
     durations::duration_text,
-    v1::{CommandInfo, ContainerInfo, Resource, TaskInfo, Volume},
+    v1::{CommandInfo, ContainerInfo, Resource, TaskInfo, Volume, volume},
 };
 
 use crate::{
@@ -26,10 +26,19 @@ use crate::{
 /// Where an executor finds the token that it shows to the agent.
 const TOKEN_VARIABLE: &str = "MESOS_EXECUTOR_AUTHENTICATION_TOKEN";
 
-fn shared_directory(volume: &Volume) -> Option<SharedDirectory> {
-    Some(SharedDirectory {
-        path: confinement::shared_with_parent(volume)?.to_owned(),
-        container_path: volume.container_path.clone(),
+/// A directory of an executor's sandbox, as one of its tasks sees it.
+struct Shared {
+    directory: SharedDirectory,
+    read_only: bool,
+}
+
+fn shared_directory(volume: &Volume) -> Option<Shared> {
+    Some(Shared {
+        directory: SharedDirectory {
+            path: confinement::shared_with_parent(volume)?.to_owned(),
+            container_path: volume.container_path.clone(),
+        },
+        read_only: volume.mode() == volume::Mode::Ro,
     })
 }
 
@@ -58,8 +67,19 @@ fn with_image(
 ) -> LaunchOrder {
     match image {
         Some(image) => image.order(order, command, &config.sandbox_directory),
+        // Without root there are no mounts, and a link has to do (Mesos: the isolator `filesystem/posix`).
+        None if config.switch_user => mount_read_only(order),
         None => order,
     }
+}
+
+fn mount_read_only(mut order: LaunchOrder) -> LaunchOrder {
+    let volumes = std::mem::take(&mut order.volumes).into_iter();
+    let (mounted, linked): (Vec<_>, Vec<_>) = volumes.partition(|it| it.read_only);
+    order.volumes = linked;
+    let mounted = mounted.into_iter().map(images::mounted_volume);
+    order.confinement.mounts.extend(mounted);
+    order
 }
 
 /// What was found to be possible, so it is no error now.
@@ -114,20 +134,22 @@ pub(crate) fn child_launch(
     let shares = linux.is_none_or(|it| it.share_cgroups.unwrap_or(true));
     let volumes = container.map_or(&[][..], |it| &it.volumes);
     let mut confinement = confinement_of(container);
-    let shared: Vec<_> = volumes.iter().filter_map(shared_directory).collect();
-    // Links to the outer sandbox lead nowhere in an image.
-    let (shared, mounted) = match image.is_some() {
-        true => (Vec::new(), shared),
-        false => (shared, Vec::new()),
-    };
+    let shared = volumes.iter().filter_map(shared_directory);
+    // Links to the outer sandbox lead nowhere in an image, can be written through, and other users than the executor's
+    // cannot follow them.
+    let around = executor.info.command.clone().unwrap_or_default();
+    let can_link = image.is_none() && user == user_of(config, framework, &around);
+    let (shared, mounted): (Vec<_>, Vec<_>) = shared.partition(|it| can_link && !it.read_only);
+    let shared = shared.into_iter().map(|it| it.directory).collect();
     let mounted = mounted.into_iter();
     confinement.mounts.extend(mounted.map(|it| MountOrder {
         source: MountSource::Outer {
             sandbox: executor.sandbox.clone(),
-            path: it.path.into(),
+            path: it.directory.path.into(),
         },
-        container_path: it.container_path.into(),
-        read_only: false,
+        container_path: it.directory.container_path.into(),
+        read_only: it.read_only,
+        propagates: false,
     }));
     let nested = NestedSandbox {
         root: executor.sandbox.clone(),

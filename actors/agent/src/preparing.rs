@@ -35,7 +35,7 @@ pub(crate) async fn prepare(
     let mut mounts = launch.order.confinement.mounts.iter();
     let has_image = launch.order.image.is_some();
     if !has_image && !mounts.any(|it| matches!(it.source, MountSource::Image { .. })) {
-        return fill(runtime.as_ref(), &fetcher, launch).await;
+        return fill(runtime.as_ref(), &fetcher, launch, off).await;
     }
     // An image may take half an hour to come: nobody waits for it who does not want it any more.
     let completed = tokio::select! {
@@ -49,7 +49,7 @@ pub(crate) async fn prepare(
                 nested.user.clone_from(&order.user);
             }
             launch.order = order;
-            fill(runtime.as_ref(), &fetcher, launch).await
+            fill(runtime.as_ref(), &fetcher, launch, off).await
         }
         Err(error) => Err(error.into()),
     };
@@ -86,6 +86,7 @@ async fn fill(
     runtime: &dyn ContainerRuntime,
     fetcher: &Fetcher,
     launch: Launch,
+    mut off: watch::Receiver<bool>,
 ) -> Result<LaunchOrder, Unprepared> {
     let Launch {
         order,
@@ -106,10 +107,16 @@ async fn fill(
         let linked = runtime.link_volumes(sandbox, user, order.volumes.clone());
         linked.await?;
     }
-    if !uris.is_empty() {
-        let fetched = fetcher
-            .fetch(&uris, &order.sandbox, order.user.as_deref())
-            .await;
+    if uris.is_empty() {
+        fetcher.nothing_asked();
+    } else {
+        let fetched = fetcher.fetch(&uris, &order.sandbox, order.user.as_deref());
+        // Files may take half an hour to come.
+        let fetched = tokio::select! {
+            biased;
+            Ok(_) = off.wait_for(|off| *off) => return Err(CALLED_OFF.to_owned().into()),
+            fetched = fetched => fetched,
+        };
         fetched.map_err(|error| {
             format!(
                 "Failed to fetch all URIs for container '{}': {error}",

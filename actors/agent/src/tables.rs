@@ -11,6 +11,7 @@ use tepui_messages::{
     agent::ExecutorPhase,
     containers::{ContainerExit, ProcessMark},
 };
+use tepui_protocol::redact;
 use tepui_protocol::v1::{
     AgentId, ExecutorId, ExecutorInfo, FrameworkId, FrameworkInfo, Task, TaskInfo, TaskState,
     TaskStatus, executor_info,
@@ -267,8 +268,8 @@ impl TaskEntry {
             resources: info.resources.clone(),
             labels: info.labels.clone(),
             discovery: info.discovery.clone(),
-            container: info.container.clone(),
-            health_check: info.health_check.clone(),
+            container: info.container.as_ref().map(redact::container),
+            health_check: info.health_check.as_ref().map(redact::health_check),
             kill_policy: info.kill_policy,
             user: command.and_then(|command| command.user.clone()),
             limits: info.limits.clone(),

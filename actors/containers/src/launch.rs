@@ -6,7 +6,9 @@ use crate::limits::Limits;
 use crate::namespaces::{Namespaces, UserRange};
 use crate::process::ProcessId;
 use crate::rotation::Rotation;
-use crate::spec::{Capabilities, Credentials, Mount, Rlimit, Root, ShimSpec, View, is_plain_name};
+use crate::spec::{
+    Capabilities, Credentials, Mount, Rlimit, Root, SecretFile, ShimSpec, View, is_plain_name,
+};
 use crate::switchboard::Switchboard;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -61,6 +63,8 @@ pub struct LaunchSpec {
     pub capabilities: Option<Capabilities>,
     /// As `mountpoints::find` gives them. They need root, and Linux 5.12.
     pub mounts: Vec<Mount>,
+    /// They need root. Their places are there, or in an image, where the shim makes them.
+    pub secrets: Vec<SecretFile>,
     /// Keeps the standard streams for clients: a terminal, or a session. `None`: they are files.
     pub switchboard: Option<Switchboard>,
     /// Bounds the files; `None`: they grow with what the command says.
@@ -105,6 +109,7 @@ impl LaunchSpec {
             no_new_privs: false,
             capabilities: None,
             mounts: Vec::new(),
+            secrets: Vec::new(),
             switchboard: None,
             rotation: None,
             enter: None,
@@ -196,6 +201,7 @@ impl LaunchSpec {
             no_new_privs: self.no_new_privs,
             capabilities: self.capabilities,
             mounts: self.mounts.clone(),
+            secrets: self.secrets.clone(),
             switchboard: self.switchboard,
             rotation: self.rotation,
             enter: self.enter,

@@ -104,7 +104,7 @@ pub use process::ProcessId;
 pub use record::{LaunchFailure, Stage};
 #[cfg(feature = "launcher")]
 pub use running::{Exit, Recovered, Running};
-pub use spec::{Capabilities, Credentials, Mount, Rlimit, RlimitKind, Root, View};
+pub use spec::{Capabilities, Credentials, Mount, Rlimit, RlimitKind, Root, SecretFile, View};
 pub use switchboard::Switchboard;
 #[cfg(feature = "launcher")]
 pub use usage::Usage;

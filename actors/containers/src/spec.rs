@@ -8,6 +8,7 @@ use crate::devices::DeviceNode;
 use crate::namespaces::{Namespaces, UserRange};
 use crate::process::ProcessId;
 use std::ffi::{OsStr, OsString};
+use std::fmt;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
@@ -16,7 +17,7 @@ use crate::switchboard::Switchboard;
 
 mod values;
 
-use values::{capabilities, credentials, is_filter, mount, process, rlimit, root, view};
+use values::{capabilities, credentials, is_filter, mount, process, rlimit, root, secret, view};
 
 /// The most bytes an encoded spec may have. The kernel takes 2 MiB of arguments and environment with the default
 /// stack limit, so a bigger spec could not be executed anyway.
@@ -108,8 +109,25 @@ pub struct Mount {
     pub read_only: bool,
     /// Whether a link on the way to an absolute source is an error: others own parts of that way.
     pub no_links: bool,
+    /// What the command mounts there appears on the machine too, if the source lies in a shared mount.
+    pub propagates: bool,
     /// The options of an overlay that is to be mounted in `source` and shown instead of it, as [`Root::overlay`].
     pub overlay: Option<OsString>,
+}
+
+/// A file in memory that only the command and its descendants see, and nobody else reads.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SecretFile {
+    /// Where it appears, on a file that is there; a relative one lies in the sandbox.
+    pub target: PathBuf,
+    pub read_only: bool,
+    pub data: Vec<u8>,
+}
+
+impl fmt::Debug for SecretFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SecretFile({})", self.target.display())
+    }
 }
 
 /// A root file system of the command's own, mounted for it and its descendants alone.
@@ -165,6 +183,8 @@ pub struct ShimSpec {
     pub capabilities: Option<Capabilities>,
     /// In this order.
     pub mounts: Vec<Mount>,
+    /// After the mounts.
+    pub secrets: Vec<SecretFile>,
     /// `None`: standard output and error are the files, and there is no input.
     pub switchboard: Option<Switchboard>,
     /// Bounds the files; `None`: they grow with what the command says.
@@ -242,6 +262,7 @@ mod tag {
     pub(super) const ROTATION: u8 = 32;
     pub(super) const DEVICE_NODE: u8 = 40;
     pub(super) const USERS: u8 = 41;
+    pub(super) const SECRET: u8 = 42;
 }
 
 /// The spec as bytes for the shim's standard input.
@@ -298,9 +319,18 @@ pub fn encode(spec: &ShimSpec) -> Vec<u8> {
         // No path holds a NUL.
         let overlay = mount.overlay.as_deref().unwrap_or_default().as_bytes();
         let paths = [source, path_bytes(&mount.target), overlay].join(&0);
-        let flags = u8::from(mount.read_only) | u8::from(mount.no_links) << 1;
+        let flags = [mount.read_only, mount.no_links, mount.propagates];
+        let flags = flags
+            .iter()
+            .rev()
+            .fold(0, |all, it| all << 1 | u8::from(*it));
         let bytes = [&[flags], paths.as_slice()].concat();
         field(&mut out, tag::MOUNT, &bytes);
+    }
+    for secret in &spec.secrets {
+        let flags = [u8::from(secret.read_only)];
+        let bytes = [&flags, path_bytes(&secret.target), &[0], &secret.data].concat();
+        field(&mut out, tag::SECRET, &bytes);
     }
     if let Some(switchboard) = &spec.switchboard {
         field(&mut out, tag::SWITCHBOARD, &switchboard.to_bytes());
@@ -430,6 +460,9 @@ fn set_field(spec: &mut ShimSpec, tag: u8, value: &[u8]) -> Result<(), SpecError
         tag::MOUNT => spec
             .mounts
             .push(mount(value).ok_or(SpecError::BadField(tag))?),
+        tag::SECRET => spec
+            .secrets
+            .push(secret(value).ok_or(SpecError::BadField(tag))?),
         tag::SWITCHBOARD => {
             let switchboard = Switchboard::from_bytes(value);
             spec.switchboard = Some(switchboard.ok_or(SpecError::BadField(tag))?);

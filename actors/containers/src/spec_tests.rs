@@ -33,11 +33,17 @@ fn sample() -> ShimSpec {
             bounding: 3,
             effective: Some(1),
         }),
+        secrets: vec![SecretFile {
+            target: "keys/one".into(),
+            read_only: true,
+            data: b"one\0two".to_vec(),
+        }],
         mounts: vec![Mount {
             source: "/host".into(),
             target: "data".into(),
             read_only: true,
             no_links: true,
+            propagates: true,
             overlay: Some("lowerdir=l/0,upperdir=u,workdir=w".into()),
         }],
         switchboard: Some(Switchboard {
@@ -187,7 +193,7 @@ fn what_is_not_understood_is_refused() {
         (tag::MOUNT, b"\x00/host\0"),
         (tag::MOUNT, b"\x00/host\0data"),
         (tag::MOUNT, b"\x00\0data\0"),
-        (tag::MOUNT, b"\x04/host\0data\0"),
+        (tag::MOUNT, b"\x08/host\0data\0"),
         (tag::MOUNT, b"\x00/host\0data\0o\0more"),
     ] {
         assert_eq!(

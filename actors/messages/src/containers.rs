@@ -219,6 +219,18 @@ pub struct MountOrder {
     /// Where; a relative one lies in the sandbox, an absolute one must be there.
     pub container_path: PathBuf,
     pub read_only: bool,
+    /// What the command mounts beneath it is seen on the machine too.
+    pub propagates: bool,
+}
+
+/// What nobody is to see but whom it is for: it says nothing of itself.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SecretData(pub Vec<u8>);
+
+impl std::fmt::Debug for SecretData {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SecretData")
+    }
 }
 
 /// What is mounted.
@@ -236,6 +248,8 @@ pub enum MountSource {
     Image { name: String, cached: bool },
     /// What [`ContainerRuntime::provision_volume`] made of them.
     Root(RootDirectory),
+    /// A file that is in memory only, and the command's user's.
+    Secret(SecretData),
 }
 
 /// What a container may use.
@@ -290,6 +304,8 @@ pub struct VolumeLink {
     pub source: PathBuf,
     /// Where it appears, relative to the sandbox.
     pub container_path: String,
+    /// The container is not to write there. A link cannot see to that.
+    pub read_only: bool,
 }
 
 /// A process told apart from a later one with the same number.

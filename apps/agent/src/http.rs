@@ -28,6 +28,7 @@ use tepui_messages::{
     UnixNanos,
     agent::{ContainerUsage, GetNodeState, NodePhase, NodeState},
 };
+use tepui_node::fetcher::Fetcher;
 use tepui_protocol::{
     acls::{Action, Subject},
     v1::{VersionInfo, agent_info},
@@ -65,6 +66,8 @@ pub(crate) struct Facts {
     pub(crate) version: VersionInfo,
     pub(crate) started_at: UnixNanos,
     pub(crate) launch_errors: Arc<crate::runtime::Errors>,
+    /// For its numbers.
+    pub(crate) fetcher: Fetcher,
     /// Whom the endpoints let in, and what they may do.
     pub(crate) security: Security,
 }

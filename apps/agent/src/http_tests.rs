@@ -10,7 +10,7 @@ use tepui_messages::agent::{
     Answer, ContainerUsageRecord, ExecutorCall, ExecutorStreamLost, ExecutorSubscribe, LaunchGuest,
     RemoveGuest, SignalContainer, WaitGuest,
 };
-use tepui_node::config::default_capabilities;
+use tepui_node::{config::default_capabilities, fetcher::Fetcher};
 use tepui_protocol::{
     resources::Resources,
     v1::{AgentId, AgentInfo, MasterInfo},
@@ -171,6 +171,7 @@ pub(super) fn secured(security: Security) -> Api {
         isolation: Default::default(),
         sandboxes: Default::default(),
         executors: Default::default(),
+        fetching: Default::default(),
         recovery: Default::default(),
         reconfiguration: Default::default(),
         log_file: Some("/nowhere/log/tepui-agent.log".into()),
@@ -183,6 +184,7 @@ pub(super) fn secured(security: Security) -> Api {
         version: tepui_http::version::own(),
         started_at: 0,
         launch_errors: Arc::default(),
+        fetcher: Fetcher::default(),
         security,
     };
     Api {

@@ -1,6 +1,6 @@
 //! What sets every container apart that does not ask for something else, and what it may ask for. Pure.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
 
 use tepui_containers::{
     Capabilities, Cgroups, LaunchSpec, Limits, Namespaces, UserRange,
@@ -65,6 +65,9 @@ pub struct Isolation {
     /// Nobody may ask for the machine's process ids, or for its IPC.
     pub keep_pids: bool,
     pub keep_ipc: bool,
+    /// Directories beneath which those that volumes name are made where they are missing (Mesos:
+    /// `--host_path_volume_force_creation`).
+    pub made_for_volumes: Vec<PathBuf>,
 }
 
 impl Default for Isolation {
@@ -90,6 +93,7 @@ impl Default for Isolation {
             shm_mb: None,
             keep_pids: false,
             keep_ipc: false,
+            made_for_volumes: Vec::new(),
         }
     }
 }

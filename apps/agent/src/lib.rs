@@ -5,6 +5,7 @@ mod bridge;
 mod confinement;
 mod doubt;
 mod executors;
+mod fetching;
 mod gpus;
 mod http;
 mod isolation;
@@ -29,6 +30,7 @@ use tepui_http::Verbosity;
 use tepui_protocol::v1::DomainInfo;
 
 pub use executors::ExecutorSettings;
+pub use fetching::FetchSettings;
 pub use isolation::Isolation;
 pub use logger::ContainerLogger;
 pub use sandboxes::SandboxSettings;
@@ -122,6 +124,8 @@ pub struct AgentSettings {
     pub isolation: Isolation,
     pub sandboxes: SandboxSettings,
     pub executors: ExecutorSettings,
+    /// Where the files of commands come from.
+    pub fetching: FetchSettings,
     /// What becomes of what an earlier life left.
     pub recovery: Recovery,
     /// Which changes of these settings leave this agent the one it was.

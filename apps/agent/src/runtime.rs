@@ -199,7 +199,11 @@ impl Inner {
         spec.root = root;
         spec.view = view;
         spec.working_dir = order.working_dir;
-        confinement::apply(&order.confinement, &mut spec)?;
+        confinement::apply(
+            &order.confinement,
+            &self.isolation.made_for_volumes,
+            &mut spec,
+        )?;
         if !holds {
             let is_session = order.switchboard.is_some_and(|it| it.is_session);
             self.set_apart(&order.confinement, &mut spec, is_session)?;
@@ -310,6 +314,7 @@ impl ContainerRuntime for Containers {
             for VolumeLink {
                 source,
                 container_path,
+                ..
             } in links
             {
                 let linked = volumes::link(&sandbox, owner.as_ref(), &source, &container_path);

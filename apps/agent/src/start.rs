@@ -21,6 +21,7 @@ use tepui_node::{
     controllers::{self, QosController},
     detect,
     estimators::{self, ResourceEstimator},
+    fetcher::Fetcher,
 };
 use tepui_protocol::{resources::Resources, roles, v1::AgentInfo, values::parse_attributes};
 
@@ -56,6 +57,7 @@ pub(crate) struct Prepared {
     pub(crate) is_root: bool,
     /// Or why there are no images.
     pub(crate) images: Result<Provisioner, String>,
+    pub(crate) fetcher: Fetcher,
 }
 
 impl Prepared {
@@ -128,8 +130,10 @@ impl Prepared {
             )?),
             false => Err("images need an agent that runs as root".to_owned()),
         };
+        let fetcher = settings.fetching.fetcher(&settings.work_dir)?;
         Ok(Self {
             images,
+            fetcher,
             runtime_dir,
             settings,
             config,

@@ -18,6 +18,7 @@ fn what_is_wrong_with_the_settings_is_said_in_one_line() {
         isolation: Default::default(),
         sandboxes: Default::default(),
         executors: Default::default(),
+        fetching: Default::default(),
         recovery: Default::default(),
         reconfiguration: Default::default(),
         log_file: None,

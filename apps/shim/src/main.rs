@@ -15,6 +15,7 @@ mod logs;
 mod namespaces;
 mod privileges;
 mod rootfs;
+mod secrets;
 mod supervise;
 mod switchboard;
 mod sys;

@@ -179,7 +179,7 @@ fn be_first(spec: &ShimSpec) -> Result<(), Errno> {
         let written = std::fs::write(file, "0");
         written.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
     }
-    volumes::alone()?;
+    volumes::unshare()?;
     let empty = kernel("tmpfs", QUIET.union(MountAttrFlags::MOUNT_ATTR_RDONLY), &[])?;
     let open = |path: &Path| {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;

@@ -5,6 +5,7 @@
 //! root were the root of all, and places that must be what they are called are reached through no link.
 
 use crate::namespaces::{self, QUIET};
+use crate::secrets;
 use crate::sys;
 use crate::volumes::{self, ROOT};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, makedev};
@@ -111,7 +112,8 @@ const OF_HOST: [&str; 4] = [
 /// `users`: what the agent made for the command has owners of this user namespace; what is the machine's keeps its own.
 pub(crate) fn enter(spec: &ShimSpec, root: &Root, users: Option<&OwnedFd>) -> Result<(), Errno> {
     rustix::process::umask(Mode::empty());
-    volumes::alone()?;
+    let shared = volumes::alone(spec)?;
+    let secrets = secrets::trees(spec)?;
     // The way to it has no links: tasks own parts of it, and any would be theirs.
     let sandbox = open(CWD, &spec.sandbox, ResolveFlags::NO_SYMLINKS)?;
     let sandbox = volumes::copy_of(&sandbox)?;
@@ -125,8 +127,16 @@ pub(crate) fn enter(spec: &ShimSpec, root: &Root, users: Option<&OwnedFd>) -> Re
     let place = find(&top, &root.sandbox, true)?;
     volumes::put(&sandbox, &place)?;
     let sandbox = open(&top, below(&root.sandbox), INSIDE)?;
-    let mut mounts = spec.mounts.iter();
-    mounts.try_for_each(|mount| show(&top, &sandbox, mount, users))?;
+    let mut mounts = spec.mounts.iter().zip(shared);
+    mounts.try_for_each(|(mount, shared)| show(&top, &sandbox, mount, shared, users))?;
+    for (secret, tree) in spec.secrets.iter().zip(secrets) {
+        shift(&tree, users)?;
+        let place = match secret.target.is_absolute() {
+            true => find(&top, &secret.target, false)?,
+            false => open(&sandbox, &secret.target, IN_SANDBOX)?,
+        };
+        volumes::put(&tree, &place)?;
+    }
     find(&top, &spec.working_dir, true)?;
     rustix::process::fchdir(&top)?;
     rustix::process::pivot_root(".", ".")?;
@@ -260,12 +270,14 @@ fn show(
     top: &OwnedFd,
     sandbox: &OwnedFd,
     mount: &Mount,
+    shared: Option<OwnedFd>,
     users: Option<&OwnedFd>,
 ) -> Result<(), Errno> {
-    let within = |path: &Path| {
-        let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-        open(sandbox, path, beneath)
-    };
+    let within = |path: &Path| open(sandbox, path, IN_SANDBOX);
+    if let Some(tree) = shared {
+        let is_directory = is_directory(&tree)?;
+        return show_tree(top, &tree, mount, is_directory, &within);
+    }
     if let Some(options) = &mount.overlay {
         let tree = volumes::overlay(&mount.source, options)?;
         shift(&tree, users)?;
@@ -303,6 +315,8 @@ fn show_tree(
 
 const DIRECTORY_MODE: Mode = Mode::from_raw_mode(0o755);
 const FILE_MODE: Mode = Mode::from_raw_mode(0o644);
+/// Of names that tasks own.
+const IN_SANDBOX: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS);
 /// Inside, and through no link.
 const STRICT: ResolveFlags = ResolveFlags::IN_ROOT.union(ResolveFlags::NO_SYMLINKS);
 /// Inside, through links that stay there.

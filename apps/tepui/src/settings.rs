@@ -4,6 +4,7 @@ mod allocation;
 mod devices;
 mod domain;
 mod executors;
+mod fetching;
 mod images;
 mod isolation;
 mod lending;
@@ -138,6 +139,11 @@ const AGENT_TWINS: &[&str] = &[
     "user_namespace_range",
     "disallow_sharing_agent_pid_namespace",
     "disallow_sharing_agent_ipc_namespace",
+    "host_path_volume_force_creation",
+    "fetcher_cache_size",
+    "fetcher_cache_dir",
+    "fetcher_stall_timeout",
+    "frameworks_home",
     "gc_delay",
     "gc_disk_headroom",
     "gc_non_executor_container_sandboxes",
@@ -157,6 +163,7 @@ const AGENT_TWINS: &[&str] = &[
     "jwt_secret_key",
 ];
 
+pub(crate) use fetching::FetchingArgs;
 pub(crate) use isolation::IsolationArgs;
 use rates::{rate_limits, removal_rate};
 use text::{json_or_file, one_line};
@@ -199,7 +206,7 @@ struct MasterFile {
     election_timeout_ms: Option<u64>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct AgentFile {
     work_dir: Option<PathBuf>,
@@ -239,6 +246,11 @@ struct AgentFile {
     user_namespace_range: Option<String>,
     disallow_sharing_agent_pid_namespace: Option<bool>,
     disallow_sharing_agent_ipc_namespace: Option<bool>,
+    host_path_volume_force_creation: Option<String>,
+    fetcher_cache_size: Option<String>,
+    fetcher_cache_dir: Option<PathBuf>,
+    fetcher_stall_timeout: Option<String>,
+    frameworks_home: Option<PathBuf>,
     gc_delay: Option<String>,
     gc_disk_headroom: Option<f64>,
     gc_non_executor_container_sandboxes: Option<bool>,
@@ -344,6 +356,7 @@ pub(crate) fn agent(args: &AgentArgs) -> anyhow::Result<tepui_agent::AgentSettin
     let isolation = isolation::parse(&file)?;
     let sandboxes = sandboxes::parse(&file)?;
     let executors = executors::parse(&file)?;
+    let fetching = fetching::parse(&file)?;
     let given = file
         .master
         .context("--master is missing: expected the HTTP address of a master, such as --master 127.0.0.1:5050")?;
@@ -352,6 +365,7 @@ pub(crate) fn agent(args: &AgentArgs) -> anyhow::Result<tepui_agent::AgentSettin
         isolation,
         sandboxes,
         executors,
+        fetching,
         recovery: sandboxes::recovery(file.recover.as_deref())?,
         reconfiguration: sandboxes::reconfiguration(file.reconfiguration_policy.as_deref())?,
         work_dir: file.work_dir.context("--work-dir is missing: expected a directory for sandboxes, such as --work-dir /var/lib/tepui/agent")?,

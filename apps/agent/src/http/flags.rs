@@ -81,6 +81,14 @@ pub(crate) fn flags(
     ] {
         set(name, is_on.to_string());
     }
+    let made: Vec<_> = isolation
+        .made_for_volumes
+        .iter()
+        .map(|it| it.display().to_string())
+        .collect();
+    if !made.is_empty() {
+        set("host_path_volume_force_creation", made.join(":"));
+    }
     if root {
         set("image_providers", "docker".to_owned());
         set("docker_registry", settings.images.registry.clone());
@@ -148,6 +156,19 @@ pub(crate) fn flags(
         "authenticate_http_executors",
         security.executors.asked.to_string(),
     );
+    let fetching = &settings.fetching;
+    let cache_dir = fetching.cache_dir(&settings.work_dir);
+    set("fetcher_cache_dir", cache_dir.display().to_string());
+    set("fetcher_cache_size", bytes_text(fetching.cache_bytes));
+    set(
+        "fetcher_stall_timeout",
+        duration_text(fetching.stall_timeout),
+    );
+    let home = fetching.frameworks_home.as_ref();
+    set(
+        "frameworks_home",
+        home.map_or_else(String::new, |it| it.display().to_string()),
+    );
     let gc = &settings.sandboxes.gc;
     set("gc_delay", duration_text(gc.delay));
     set("gc_disk_headroom", gc.headroom.to_string());
@@ -189,4 +210,15 @@ pub(crate) fn flags(
         }
     }
     flags
+}
+
+/// As Mesos spells sizes: in the largest unit that takes them whole.
+fn bytes_text(bytes: u64) -> String {
+    let units = [(40, "TB"), (30, "GB"), (20, "MB"), (10, "KB")];
+    let mut units = units.into_iter();
+    let unit = units.find(|(shift, _)| bytes > 0 && bytes.trailing_zeros() >= *shift);
+    match unit {
+        Some((shift, name)) => format!("{}{name}", bytes >> shift),
+        None => format!("{bytes}B"),
+    }
 }

@@ -108,6 +108,9 @@ pub(crate) struct AgentArgs {
     pub(crate) isolation: crate::settings::IsolationArgs,
     #[command(flatten)]
     #[serde(flatten)]
+    pub(crate) fetching: crate::settings::FetchingArgs,
+    #[command(flatten)]
+    #[serde(flatten)]
     pub(crate) sandboxes: SandboxArgs,
     #[command(flatten)]
     #[serde(flatten)]

@@ -1,6 +1,9 @@
 //! An agent's flags about what sets containers apart.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Component, PathBuf},
+    sync::Arc,
+};
 
 use anyhow::{Context, anyhow, bail};
 use clap::Args;
@@ -14,7 +17,7 @@ use super::{AgentFile, devices, json_or_file};
 const OPTIONAL: [Controller; 3] = [Controller::Devices, Controller::Cpuset, Controller::Blkio];
 
 /// What is always done where the machine can, so that naming it changes nothing.
-const ALWAYS: [&str; 13] = [
+const ALWAYS: [&str; 15] = [
     "posix/cpu",
     "posix/mem",
     "cgroups/cpu",
@@ -28,6 +31,8 @@ const ALWAYS: [&str; 13] = [
     "volume/host_path",
     "volume/sandbox_path",
     "volume/image",
+    "volume/secret",
+    "environment_secret",
 ];
 
 /// Flags of an agent.
@@ -93,6 +98,10 @@ pub(crate) struct IsolationArgs {
     #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true")]
     #[serde(skip_serializing_if = "Option::is_none")]
     disallow_sharing_agent_ipc_namespace: Option<bool>,
+    /// Directories of the machine beneath which those that volumes name are made where they are missing [default: none]
+    #[arg(long, value_name = "DIR:…")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    host_path_volume_force_creation: Option<String>,
 }
 
 pub(super) fn parse(file: &AgentFile) -> anyhow::Result<Isolation> {
@@ -109,6 +118,7 @@ pub(super) fn parse(file: &AgentFile) -> anyhow::Result<Isolation> {
             .transpose()?,
         keep_pids: file.disallow_sharing_agent_pid_namespace.unwrap_or(false),
         keep_ipc: file.disallow_sharing_agent_ipc_namespace.unwrap_or(false),
+        made_for_volumes: directories(file.host_path_volume_force_creation.as_deref())?,
         profiles: profiles(file)?,
         allowed_devices: devices::allowed(file.allowed_devices.as_deref())?,
         gpus: devices::gpus(file.gpu_devices.as_deref())?,
@@ -159,6 +169,22 @@ pub(super) fn parse(file: &AgentFile) -> anyhow::Result<Isolation> {
         );
     }
     Ok(isolation)
+}
+
+/// `/a:/b`.
+fn directories(given: Option<&str>) -> anyhow::Result<Vec<PathBuf>> {
+    let named = given.unwrap_or_default().split(':');
+    let named = named.filter(|it| !it.is_empty()).map(PathBuf::from);
+    let named: Vec<_> = named.collect();
+    let wrong =
+        |it: &&PathBuf| !it.is_absolute() || it.components().any(|it| it == Component::ParentDir);
+    match named.iter().find(wrong) {
+        Some(wrong) => bail!(
+            "--host-path-volume-force-creation {}: expected absolute paths of directories, with colons between",
+            wrong.display()
+        ),
+        None => Ok(named),
+    }
 }
 
 fn profiles(file: &AgentFile) -> anyhow::Result<Arc<Profiles>> {
