@@ -41,6 +41,8 @@ REASONS = {
     "hadoop": "runs the client program of Hadoop",
     "appc": "the App Container image format, which is dead",
     "port-mapping": "the isolator that needs a patched kernel and libnl; Mesos does not build it by default",
+    "nvidia": "NVIDIA's own library, drivers and images; GPUs here are devices by their paths",
+    "net-cls": "class ids of packets for rules of traffic control that Mesos leaves to others; nothing here makes such rules",
     "perf-tool": "parses the output of the perf program",
     "resource-provider": "resource providers, which are processes of their own beside the agent; a Tepui agent has its own resources only",
     "old-agent": "an agent of an earlier Mesos, or what one left on its disk; only Tepui's agents register, each with every capability",

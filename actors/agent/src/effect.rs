@@ -1,6 +1,11 @@
 //! What goes into the core and what comes out of it. Plain values; nothing here acts.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use crate::{
     checks::{Outcome, ProbeKind},
@@ -401,6 +406,16 @@ pub struct KeptTask {
     pub container_id: Option<String>,
     /// The group it was launched in.
     pub group: Option<u64>,
+}
+
+impl Remembered {
+    /// The ids of all containers, those within others included.
+    pub fn container_ids(&self) -> BTreeSet<String> {
+        let outer = self.containers.iter().map(|it| it.container_id.clone());
+        let inner = self.tasks.iter().filter_map(|it| it.container_id.clone());
+        let guests = self.guests.keys().cloned();
+        outer.chain(inner).chain(guests).collect()
+    }
 }
 
 /// Everything that was kept.

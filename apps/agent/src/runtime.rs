@@ -20,17 +20,17 @@ use futures_util::future::{BoxFuture, FutureExt};
 use rustix::process::Signal;
 use tepui_containers::{
     Command, Error, LaunchSpec, Launcher, Namespaces, Recovered, Running, disk, nested,
-    sandboxes::Sandboxes, spec::HOLDER, user, volumes,
+    sandboxes::Sandboxes, spec::HOLDER, volumes,
 };
 use tepui_kit::crash_point;
 use tepui_messages::containers::{
     Amounts, ContainerExit, ContainerRuntime, ImageOrder, LaunchOrder, NestedSandbox, Provisioned,
-    RecoveredContainer, RootDirectory, RunningContainer, Seccomp, UserNumbers, VolumeDirectory,
-    VolumeLink,
+    RecoveredContainer, RootDirectory, RunningContainer, Seccomp, VolumeDirectory, VolumeLink,
 };
 use tepui_protocol::v1::ResourceStatistics;
 use tokio::sync::oneshot;
 
+use amounts::credentials;
 use leftovers::sweep;
 
 use crate::{
@@ -488,17 +488,6 @@ impl ContainerRuntime for Containers {
         }
         .boxed()
     }
-}
-
-fn credentials(user: Option<&str>) -> Result<Option<tepui_containers::Credentials>, String> {
-    let Some(user) = user else { return Ok(None) };
-    if let Some(numbers) = UserNumbers::parse(user) {
-        let UserNumbers { uid, gid, groups } = numbers;
-        let credentials = tepui_containers::Credentials { uid, gid, groups };
-        return Ok(user::switch_to(credentials));
-    }
-    let credentials = user::lookup(user).map_err(|error| told(&error))?;
-    Ok(user::switch_to(credentials))
 }
 
 /// An error with its causes, in one line.

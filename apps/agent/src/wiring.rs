@@ -92,7 +92,7 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
         images,
         settings.isolation.clone(),
     );
-    containers.end_stray_checks().await;
+    containers.end_strays(&remembered.container_ids()).await;
     containers.sweep_roots().await;
     let parts = NodeParts {
         config,

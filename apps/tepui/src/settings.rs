@@ -8,6 +8,7 @@ mod fetching;
 mod images;
 mod isolation;
 mod lending;
+mod rates;
 mod sandboxes;
 mod security;
 mod text;
@@ -25,8 +26,6 @@ use figment::{
     providers::{Env, Format, Serialized, Toml},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-
-use tepui_protocol::codec::{Limits, json};
 
 use tepui_master::{
     MAX_MASTERS,
@@ -166,6 +165,7 @@ const AGENT_TWINS: &[&str] = &[
 
 pub(crate) use fetching::FetchingArgs;
 pub(crate) use isolation::IsolationArgs;
+use rates::{rate_limits, removal_rate};
 use text::{json_or_file, one_line};
 
 #[derive(Debug, Deserialize)]
@@ -381,35 +381,6 @@ pub(crate) fn agent(args: &AgentArgs) -> anyhow::Result<tepui_agent::AgentSettin
         log_file: None,
         verbosity: Default::default(),
     })
-}
-
-/// `N/DURATION`, as Mesos spells rates.
-fn removal_rate(text: &str) -> anyhow::Result<tepui_master::RemovalRate> {
-    let parsed = text.split_once('/').and_then(|(agents, within)| {
-        let agents = agents.trim().parse().ok().filter(|agents| *agents > 0)?;
-        let within = tepui_http::duration::parse(within.trim()).ok()?;
-        (!within.is_zero()).then_some(tepui_master::RemovalRate { agents, within })
-    });
-    parsed.with_context(|| {
-        format!("--agent-removal-rate-limit {text}: expected agents/duration, such as 1/10mins")
-    })
-}
-
-/// Mesos' `RateLimits` as JSON, or a file that holds it.
-fn rate_limits(given: Option<&str>) -> anyhow::Result<tepui_master::RateLimits> {
-    let Some(given) = given else {
-        return Ok(tepui_master::RateLimits::default());
-    };
-    let expected = r#"expected JSON such as {"limits": [{"principal": "p", "qps": 10, "capacity": 1000}]}, or the path of a file that holds it"#;
-    let text = json_or_file("--rate-limits", given, expected)?;
-    let parsed: tepui_protocol::v1::RateLimits = json::decode(text.as_bytes(), &Limits::HTTP)
-        .map_err(|error| {
-            let reason = one_line(&error.to_string());
-            anyhow::anyhow!("--rate-limits: {reason}; {expected}")
-        })?;
-    parsed
-        .try_into()
-        .map_err(|reason| anyhow::anyhow!("--rate-limits: {reason}; {expected}"))
 }
 
 /// How long absent agents are remembered; Mesos' defaults where nothing is given.

@@ -6,6 +6,7 @@ Wants TEPUI_BIN, root and Debian's busybox-static. Ends with 0 or 1. Figures of 
 """
 import json
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -231,7 +232,9 @@ class OperatorsChoice(Checks):
         controllers = {line.split(":")[1]: line.split(":", 2)[2].strip() for line in open(f"/proc/{status['container_status']['executor_pid']}/cgroup", encoding="utf-8")}
         inside = [name for name in ("cpu", "cpuacct", "memory", "pids", "devices", "cpuset", "blkio") if controllers.get(name, "").startswith("/tepui/")]
         report.equal("controllers: all of them with cgroups/all", inside, ["cpu", "cpuacct", "memory", "pids", "devices", "cpuset", "blkio"])
-        found = wait(lambda: [it["statistics"] for it in get(self.house.agents[0].port, "/monitor/statistics") if it["executor_id"] == "measured"], LIMIT_S)[0]
+        look = lambda: [it["statistics"] for it in get(self.house.agents[0].port, "/monitor/statistics") if it["executor_id"] == "measured"]  # noqa: E731
+        wait(lambda: look()[0]["processes"] == 3, LIMIT_S)
+        found = look()[0]
         report.check("statistics: of memory, of its shortage and of disks", {"mem_cache_bytes", "mem_mapped_file_bytes", "mem_unevictable_bytes", "mem_soft_limit_bytes",
                                                                            "mem_low_pressure_counter", "mem_critical_pressure_counter", "blkio_statistics"} <= set(found), found)
         report.equal("statistics: processes and threads", (found["processes"], found["threads"]), (3, 3))
@@ -262,6 +265,12 @@ class Bounded(Checks):
         both = self.plain(capability_info={"capabilities": ["KILL"]}, effective_capabilities={"capabilities": ["KILL"]})
         failed = self.run("caps-both", "true", both, "TASK_FAILED")
         report.check("capabilities: the old name or the new one", "Only one of 'capability_info' or 'effective_capabilities'" in failed["message"], failed["message"])
+
+
+    def rlimits(self):
+        limit = {"type": "MESOS", "rlimit_info": {"rlimits": [{"type": "RLMT_FSIZE", "soft": 1024, "hard": 1024}]}}
+        failed = self.run("large", "exec dd if=/dev/zero of=file bs=1024 count=4", limit, "TASK_FAILED")
+        report.check("rlimits: who goes beyond is ended", "File size limit exceeded" in failed["message"] or "signal" in failed["message"], failed["message"])
 
 
 class OtherUsers(Checks):
@@ -349,7 +358,6 @@ class Nested(Checks):
         report.equal("nested: its cgroups are within the outer one's", places["memory"], f"/tepui/{container['value']}/inner")
         report.equal("nested: killed", self.call("KILL_NESTED_CONTAINER", container_id=identity)[0], 200)
         report.equal("nested: by SIGKILL", self.end(identity).get("exit_status"), 9)
-        report.check("nested: its cgroup goes", wait(lambda: not os.path.exists(V1.format("memory") + f"/{container['value']}/inner"), LIMIT_S))
         second = self.within(container, "second", "exec sleep 600")
         self.framework.kill("holds")
         self.framework.wait_state("holds", "TASK_KILLED", limit_s=LIMIT_S)
@@ -372,6 +380,26 @@ class Nested(Checks):
             pass
         report.equal("nested: and one after it", self.end(runs).get("exit_status"), 4 << 8)
         self.go("kept")
+
+
+    def orphans(self):
+        """Of an agent that has lost its memory."""
+        status = self.start("lost", "echo $$ > said.new; mv said.new said; exec sleep 600")
+        outer = int(self.said("lost"))
+        self.within(status["container_status"]["container_id"], "within", "echo $$ > said.new; mv said.new said; exec sleep 600")
+        inner = int(self.said("lost", "containers/within/said"))
+        self.start("lost-image", "exec sleep 600", self.image())
+        agent = self.house.agents[0]
+        agent.kill()
+        for top, directories, _ in os.walk(self.house.path("agent0")):
+            if "checkpoint" in directories:
+                shutil.rmtree(os.path.join(top, "checkpoint"))
+                break
+        agent.start()
+        report.check("orphans: an agent without its memory ends what it finds", wait(lambda: not alive(outer) and not alive(inner), LIMIT_S), agent.log_tail())
+        wait(lambda: self.house.active_agents() >= 1, LIMIT_S)
+        report.check("orphans: and nothing of them is left", wait(lambda: not get(agent.port, "/containers"), LIMIT_S) is True)
+        report.equal("orphans: new tasks run there", self.run("after", "echo well"), "well\n")
 
 
 def with_house(flags, checks, *parts, files=(), resources="cpus:4;mem:4096;disk:1000;ports:[31000-32000]", capabilities=(), env=None):
@@ -444,8 +472,8 @@ def main():
         for path in GPUS:
             os.unlink(path)
     bounds = ["--effective-capabilities", '{"capabilities": ["CHOWN"]}', "--bounding-capabilities", '{"capabilities": ["CHOWN", "KILL"]}']
-    with_house(bounds, Bounded, "capabilities")
-    with_house([], Nested, "environment", "cgroups", "over_restarts", env={"OF_THE_AGENT": "leaked", "TEPUI_SECRET": "leaked"})
+    with_house(bounds, Bounded, "capabilities", "rlimits")
+    with_house([], Nested, "environment", "cgroups", "over_restarts", "orphans", env={"OF_THE_AGENT": "leaked", "TEPUI_SECRET": "leaked"})
     with_house(["--user-namespace-range", f"{FIRST_USER}:65536"], OtherUsers, "root", "powerless", "others")
     sys.exit(report.end())
 

@@ -1,8 +1,9 @@
 //! What an agent before left behind: roots of images, checks, and processes nobody supervises.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use futures_util::{StreamExt, stream};
+use tepui_containers::record::RECORD_FILE;
 use tepui_messages::containers::ContainerRuntime;
 use tepui_node::probes::CHECK;
 
@@ -37,15 +38,22 @@ impl Containers {
         }
     }
 
-    /// Ends the checks that an agent before began: nobody waits for their outcome.
-    pub(crate) async fn end_stray_checks(&self) {
+    /// Ends what an agent before began and nobody waits for: its checks, and containers of which the agent's memory does
+    /// not tell (`known`: by id), since that was lost or is damaged.
+    pub(crate) async fn end_strays(&self, known: &BTreeSet<String>) {
         let inner = &self.0;
         // Without the directory there was no agent before.
         let entries = std::fs::read_dir(&inner.runtime_dir);
         let names = entries.into_iter().flatten().flatten();
         let names = names.filter_map(|entry| entry.file_name().into_string().ok());
-        let checks = names.filter(|name| is_check(name));
-        let ended = checks.map(|container_id| async move {
+        let strays = names.filter(|name| {
+            let is_container = || inner.dir(name).join(RECORD_FILE).exists();
+            is_check(name) || (!known.contains(name) && is_container())
+        });
+        let ended = strays.map(|container_id| async move {
+            if !is_check(&container_id) {
+                tracing::warn!(container_id, "ended: nobody remembers it");
+            }
             sweep(inner, &container_id).await;
             self.forget(container_id).await;
         });
