@@ -21,6 +21,7 @@ mod drain;
 #[cfg(feature = "checkpoint")]
 pub mod durable;
 pub mod effect;
+pub mod engine;
 pub mod estimators;
 pub mod fetcher;
 pub mod gc;

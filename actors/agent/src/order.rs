@@ -16,6 +16,7 @@ use crate::{
     config::NodeConfig,
     confinement,
     effect::Launch,
+    engine,
     images::{self, Asked},
     tables::{Child, Executor, Framework, Stage, TaskEntry},
     volumes,
@@ -41,14 +42,17 @@ fn image_of(container: Option<&ContainerInfo>) -> Option<Asked> {
 }
 
 /// What a container's environment begins with: nothing of this machine's where it does not see the machine's files.
-fn base_environment(config: &NodeConfig, image: Option<&Asked>) -> BTreeMap<String, String> {
-    let own = config.environment.iter().filter(|_| image.is_none());
+fn base_environment(config: &NodeConfig, sees_machine: bool) -> BTreeMap<String, String> {
+    let own = config.environment.iter().filter(|_| sees_machine);
     own.cloned().collect()
 }
 
 /// Where a command sees its sandbox.
-fn shown_sandbox(config: &NodeConfig, image: Option<&Asked>, sandbox: &Path) -> String {
-    let shown = image.map_or(sandbox, |_| &config.sandbox_directory);
+fn shown_sandbox(config: &NodeConfig, sees_machine: bool, sandbox: &Path) -> String {
+    let shown = match sees_machine {
+        true => sandbox,
+        false => &config.sandbox_directory,
+    };
     shown.display().to_string()
 }
 
@@ -100,14 +104,14 @@ pub(crate) fn child_launch(
     let sandbox = executor.sandbox.join("containers").join(child.name());
     let container = task.container.as_ref();
     let image = image_of(container);
-    let shown = shown_sandbox(config, image.as_ref(), &sandbox);
+    let shown = shown_sandbox(config, image.is_none(), &sandbox);
     let role = role_of(&task.resources);
     let variables = [
         ("MESOS_CONTAINER_IP", Some(config.ip.clone())),
         ("MESOS_SANDBOX", Some(shown)),
         ("MESOS_ALLOCATION_ROLE", role),
     ];
-    let mut env = base_environment(config, image.as_ref());
+    let mut env = base_environment(config, image.is_none());
     let known = variables.into_iter();
     env.extend(known.filter_map(|(name, value)| Some((name.to_owned(), value?))));
     env.extend(command_environment(&command));
@@ -180,7 +184,8 @@ pub(crate) fn beside_task(
     let mut env: BTreeMap<String, String> = of_task.env.into_iter().collect();
     env.extend(command_environment(command));
     let user = command.user.clone().filter(|_| config.switch_user);
-    let view_of = of_task.image.map(|_| of_task.container_id);
+    let has_files = of_task.image.is_some() || of_task.engine.is_some();
+    let view_of = has_files.then_some(of_task.container_id);
     // Whom a task with an image runs as is known where its image was looked into.
     let of_task_user = of_task.user.filter(|_| view_of.is_none());
     LaunchOrder {
@@ -208,8 +213,8 @@ pub(crate) fn guest_order(
 ) -> LaunchOrder {
     let (program, argv) = command_line(command);
     let image = image_of(container);
-    let mut env = base_environment(config, image.as_ref());
-    let shown = shown_sandbox(config, image.as_ref(), sandbox);
+    let mut env = base_environment(config, image.is_none());
+    let shown = shown_sandbox(config, image.is_none(), sandbox);
     env.insert("MESOS_SANDBOX".to_owned(), shown);
     env.extend(command_environment(command));
     let order = LaunchOrder {
@@ -298,14 +303,18 @@ pub(crate) fn launch_order(
     };
     let container = executor.info.container.as_ref();
     let container = container.filter(|_| !executor.is_pod());
-    let image = image_of(container);
-    let mut env = base_environment(config, image.as_ref());
+    let engine = engine::of(config, container);
+    let image = image_of(container).filter(|_| engine.is_none());
+    let sees_machine = image.is_none() && engine.is_none();
+    let mut env = base_environment(config, sees_machine);
     env.extend(mesos_environment(config, agent_id, framework, executor));
-    let shown = shown_sandbox(config, image.as_ref(), &executor.sandbox);
+    let shown = shown_sandbox(config, sees_machine, &executor.sandbox);
     env.insert("MESOS_SANDBOX".to_owned(), shown);
     env.extend(command_environment(command));
     let resources = || {
-        let own = executor.info.resources.iter();
+        // What Mesos' command executor takes for itself an engine's container does not have.
+        let is_alone = engine.is_some() && executor.command_task;
+        let own = executor.info.resources.iter().filter(move |_| !is_alone);
         own.chain(task.iter().flat_map(|task| &task.resources))
     };
     let limit = |name: &str| {
@@ -314,10 +323,10 @@ pub(crate) fn launch_order(
     };
     let sum = |name: &str| sum_of(resources(), name);
     let cpus = sum("cpus");
-    let cpus_limit = limit("cpus").map(|it| it + OVERHEAD_CPUS);
+    // An engine's container holds the command alone.
+    let (more_cpus, more_mem) = engine.map_or((OVERHEAD_CPUS, OVERHEAD_MEM_MB), |_| (0.0, 0.0));
+    let cpus_limit = limit("cpus").map(|it| it + more_cpus);
     let cpus_limit = cpus_limit.or_else(|| cpus.filter(|_| config.limit_cpus));
-    let container = executor.info.container.as_ref();
-    let container = container.filter(|_| !executor.is_pod());
     let order = LaunchOrder {
         container_id: executor.container_id.clone(),
         sandbox: executor.sandbox.clone(),
@@ -334,7 +343,7 @@ pub(crate) fn launch_order(
             memory_bytes: sum("mem").map(|it| whole(it * MEGABYTE)),
             memory_limit_bytes: limit("mem").map(|it| {
                 if it.is_finite() {
-                    whole((it + OVERHEAD_MEM_MB) * MEGABYTE)
+                    whole((it + more_mem) * MEGABYTE)
                 } else {
                     u64::MAX
                 }
@@ -345,7 +354,13 @@ pub(crate) fn launch_order(
         switchboard: switchboard_of(container),
         ..LaunchOrder::default()
     };
-    with_image(config, image, order, command)
+    match (engine, container) {
+        (Some(engine), Some(container)) => {
+            let resources: Vec<&Resource> = resources().collect();
+            engine::complete(config, engine, (container, command, &resources), order)
+        }
+        _ => with_image(config, image, order, command),
+    }
 }
 
 /// Whom the command runs as; `None`: as the agent does.

@@ -43,6 +43,8 @@ pub mod cgroups;
 #[cfg(feature = "launcher")]
 pub mod disk;
 #[cfg(feature = "launcher")]
+pub mod engine;
+#[cfg(feature = "launcher")]
 mod error;
 #[cfg(feature = "launcher")]
 pub mod images;
