@@ -118,7 +118,12 @@ impl ContainerRuntime for FakeRuntime {
         Box::pin(async { Ok(()) })
     }
 
-    fn launch(&self, order: LaunchOrder) -> Future<Result<RunningContainer, String>> {
+    fn launch(
+        &self,
+        order: LaunchOrder,
+        forked: oneshot::Sender<u32>,
+    ) -> Future<Result<RunningContainer, String>> {
+        let _ = forked.send(2);
         self.0.note("launch");
         let (sender, exit) = oneshot::channel();
         self.0
@@ -248,7 +253,7 @@ fn a_task_goes_its_way_and_each_step_is_kept_first() {
         settle(stage).await;
         assert_eq!(
             world.take(),
-            ["kept 3", "kept 1", "TASK_STARTING", "launch", "kept 2"]
+            ["kept 3", "launch", "kept 3", "TASK_STARTING"]
         );
         let state = agent.ask(GetNodeState).await.expect("answered");
         let task = &state.frameworks[0].executors[0].launched_tasks[0];

@@ -19,12 +19,12 @@ use tepui_protocol::{
     v1::executor,
 };
 
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use crate::{
     actor::{NodeActor, Wake},
     effect::{Effect, Ending, Fate, Input, Keep, Launch, Probe},
-    preparing::{prepare, start},
+    preparing::{Unprepared, prepare, start},
     prober,
 };
 
@@ -130,13 +130,17 @@ impl NodeActor {
         let updated = self.runtime.update(container_id.clone(), amounts);
         ctx.then(updated, move |actor, updated, ctx| {
             actor.committing = false;
-            if let Err(error) = updated {
-                // It keeps the limits it had: less than it may use, never more than the machine was asked for.
-                tracing::warn!(
+            if let Err(message) = updated {
+                tracing::error!(
                     container_id,
-                    error,
-                    "the limits of a container are not changed"
+                    message,
+                    "the limits of a container cannot be changed: it is destroyed"
                 );
+                let input = Input::LimitsNotSet {
+                    container_id,
+                    message,
+                };
+                actor.input(input, ctx);
             }
             actor.carry_on(ctx);
         });
@@ -296,11 +300,16 @@ impl NodeActor {
         let prepared = Box::pin(prepare(runtime, fetcher, launch, off.clone()));
         ctx.then(prepared, move |actor, prepared, ctx| match prepared {
             Ok(order) => {
-                let prepared = Input::ContainerPrepared {
-                    container_id: container_id.clone(),
-                };
-                actor.input(prepared, ctx);
-                let started = Box::pin(start(Arc::clone(&actor.runtime), order, off));
+                let (tell_forked, forked) = oneshot::channel();
+                let id = container_id.clone();
+                ctx.then(forked, move |actor, pid, ctx| {
+                    if let Ok(pid) = pid {
+                        let container_id = id;
+                        actor.input(Input::ContainerForked { container_id, pid }, ctx);
+                    }
+                });
+                let runtime = Arc::clone(&actor.runtime);
+                let started = Box::pin(start(runtime, order, off, tell_forked));
                 ctx.then(started, move |actor, started, ctx| {
                     actor.launched(container_id, started, ctx);
                     if let Some(sandbox) = sandbox {
@@ -308,7 +317,20 @@ impl NodeActor {
                     }
                 });
             }
-            Err(message) => actor.launched(container_id, Err(message), ctx),
+            Err(Unprepared::Failed(message)) => actor.launched(container_id, Err(message), ctx),
+            // Of others than executors it is a failure like another.
+            Err(Unprepared::Sandbox(message)) if sandbox.is_none() => {
+                actor.launched(container_id, Err(message), ctx);
+            }
+            Err(Unprepared::Sandbox(message)) => {
+                actor.launching.remove(&container_id);
+                tracing::warn!(container_id, message, "an executor has no sandbox");
+                let input = Input::NoSandbox {
+                    container_id,
+                    message,
+                };
+                actor.input(input, ctx);
+            }
         });
     }
 

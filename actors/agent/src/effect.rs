@@ -69,9 +69,10 @@ pub enum Input {
     },
     /// The leading master's order.
     Order(Order),
-    /// Its sandbox and its files are there; the command comes next.
-    ContainerPrepared {
+    /// Its process is there, and will be the command in a moment; or [`Self::ContainerStarted`] came first.
+    ContainerForked {
         container_id: String,
+        pid: u32,
     },
     ContainerStarted {
         container_id: String,
@@ -85,6 +86,16 @@ pub enum Input {
     },
     /// Nothing of the container is left.
     LaunchFailed {
+        container_id: String,
+        message: String,
+    },
+    /// As [`Self::LaunchFailed`], and the executor has not so much as a directory: the task was never begun.
+    NoSandbox {
+        container_id: String,
+        message: String,
+    },
+    /// What [`Effect::UpdateLimits`] asked for is not in force.
+    LimitsNotSet {
         container_id: String,
         message: String,
     },
@@ -226,6 +237,7 @@ pub enum Try {
         port: u16,
         path: String,
         v6: bool,
+        tls: bool,
     },
     Tcp {
         port: u16,
@@ -379,6 +391,8 @@ pub struct KeptContainer {
     pub sandbox: PathBuf,
     /// `None` until it has started.
     pub shim: Option<ProcessMark>,
+    /// Whether it has told of a task: one that never had any, and has none, is of no use.
+    pub served: bool,
 }
 
 /// A task and its latest state.

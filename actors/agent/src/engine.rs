@@ -178,7 +178,11 @@ fn mounts(described: &Described<'_>, order: &LaunchOrder) -> Vec<Value> {
     let mut mounts = vec![mount(order.sandbox.display().to_string(), shown.to_owned())];
     let volumes = order.volumes.iter().map(|it| {
         let source = it.source.display().to_string();
-        mount(source, format!("{shown}/{}", it.container_path))
+        let mut mount = mount(source, format!("{shown}/{}", it.container_path));
+        if it.read_only {
+            mount["ReadOnly"] = true.into();
+        }
+        mount
     });
     mounts.extend(volumes);
     mounts

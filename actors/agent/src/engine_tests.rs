@@ -90,13 +90,14 @@ fn persistent_volumes_are_seen_in_the_sandbox() {
     order.volumes = vec![VolumeLink {
         source: "/work/volumes/roles/r/v".into(),
         container_path: "data".to_owned(),
+        read_only: true,
     }];
     let config = EngineConfig::default();
     let made = create_of(&container(json!({})), &shell("true"), &[], &config, order);
     let made = made.expect("it can be had");
     assert_eq!(
         made["HostConfig"]["Mounts"][1],
-        json!({"Type": "bind", "Source": "/work/volumes/roles/r/v", "Target": "/mnt/mesos/sandbox/data"})
+        json!({"Type": "bind", "Source": "/work/volumes/roles/r/v", "Target": "/mnt/mesos/sandbox/data", "ReadOnly": true})
     );
 }
 
@@ -268,6 +269,7 @@ fn requests_and_limits_are_what_mesos_makes_of_them() {
         cpu_limit_milli: Some(1500),
         memory_bytes: Some(512 * MB),
         memory_limit_bytes: Some(1024 * MB),
+        ..Amounts::default()
     };
     assert_eq!(
         limits(&amounts, Some(2048 * MB)),

@@ -9,14 +9,16 @@ use std::{
 
 use tepui_messages::containers::{ContainerRuntime, LaunchOrder};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpSocket, TcpStream},
+    sync::oneshot,
     time::timeout,
 };
 
 use crate::{
     checks::Outcome,
     effect::{Probe, Try},
+    prober_tls,
 };
 
 /// `HTTP/1.1 200`: all that is read of an answer.
@@ -34,10 +36,15 @@ pub(crate) async fn probe(runtime: Arc<dyn ContainerRuntime>, probe: Probe) -> O
     } = probe;
     match what {
         Try::Command(order) => command(runtime, *order, time).await,
-        Try::Http { port, path, v6 } => {
+        Try::Http {
+            port,
+            path,
+            v6,
+            tls,
+        } => {
             let code = within(time, async {
                 let (stream, address) = connect(runtime, container_id, port, v6).await?;
-                status_code(stream, address, &path).await
+                status_code(stream, address, &path, tls).await
             });
             code.await.map_or(Outcome::Nothing, Outcome::Answered)
         }
@@ -84,7 +91,7 @@ async fn command(
     time: Option<Duration>,
 ) -> Outcome {
     let id = order.container_id.clone();
-    let running = match runtime.launch(order).await {
+    let running = match runtime.launch(order, oneshot::channel().0).await {
         Ok(running) => running,
         Err(error) => {
             tracing::warn!(container_id = id, error, "a check could not be started");
@@ -107,7 +114,19 @@ async fn command(
 }
 
 /// The status of a GET; `None` if there is no answer, or none of HTTP. Redirects are answers like others.
-async fn status_code(mut stream: TcpStream, address: SocketAddr, path: &str) -> Option<u16> {
+async fn status_code(stream: TcpStream, address: SocketAddr, path: &str, tls: bool) -> Option<u16> {
+    if tls {
+        let stream = prober_tls::within(stream, address).await?;
+        return answered(stream, address, path).await;
+    }
+    answered(stream, address, path).await
+}
+
+async fn answered(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    address: SocketAddr,
+    path: &str,
+) -> Option<u16> {
     let path = if path.starts_with('/') { path } else { "/" };
     let request = format!(
         "GET {path} HTTP/1.1\r\nHost: {address}\r\nUser-Agent: tepui\r\nAccept: */*\r\nConnection: close\r\n\r\n"

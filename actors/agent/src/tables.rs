@@ -12,6 +12,7 @@ use tepui_messages::{
     containers::{ContainerExit, ProcessMark},
     engine::Inspected,
 };
+use tepui_protocol::redact;
 use tepui_protocol::v1::{
     AgentId, ExecutorId, ExecutorInfo, FrameworkId, FrameworkInfo, Task, TaskInfo, TaskState,
     TaskStatus, executor_info,
@@ -51,6 +52,8 @@ pub(crate) struct Executor {
     /// Its subscription.
     pub(crate) stream_id: Option<u64>,
     pub(crate) ever_sent_task: bool,
+    /// Whether it has told of a task.
+    pub(crate) served: bool,
     /// Queued, launched and terminated ones.
     pub(crate) tasks: BTreeMap<String, TaskEntry>,
     pub(crate) completed: VecDeque<Arc<Task>>,
@@ -162,6 +165,7 @@ impl Executor {
             inspected: None,
             stream_id: None,
             ever_sent_task: false,
+            served: false,
             tasks: BTreeMap::new(),
             completed: VecDeque::new(),
             verdict: None,
@@ -240,6 +244,7 @@ impl Executor {
             info: Arc::clone(&self.info),
             sandbox: self.sandbox.clone(),
             shim: self.shim,
+            served: self.served,
         }
     }
 }
@@ -267,8 +272,8 @@ impl TaskEntry {
             resources: info.resources.clone(),
             labels: info.labels.clone(),
             discovery: info.discovery.clone(),
-            container: info.container.clone(),
-            health_check: info.health_check.clone(),
+            container: info.container.as_ref().map(redact::container),
+            health_check: info.health_check.as_ref().map(redact::health_check),
             kill_policy: info.kill_policy,
             user: command.and_then(|command| command.user.clone()),
             limits: info.limits.clone(),

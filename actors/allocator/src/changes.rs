@@ -192,6 +192,7 @@ impl World {
             return;
         };
         self.filters.clear_agent(agent);
+        self.holds.clear_agent(agent);
         let held = self.agents[agent].held.clone();
         for (client, bundle) in &held {
             self.release(agent, *client, bundle);

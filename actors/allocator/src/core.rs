@@ -25,7 +25,7 @@ use crate::{
     shadow::Shadow,
     slots::Column,
     why,
-    world::{ClientIx, Note, Rules, World},
+    world::{self, ClientIx, Note, Rules, World},
 };
 
 /// How the allocator is set up.
@@ -136,6 +136,8 @@ impl AllocatorCore {
     /// Takes one input and appends what is to be done.
     pub fn on(&mut self, now: Duration, input: Input, effects: &mut Vec<Effect>) {
         let ended = self.world.filters.fall(now);
+        self.candidates.agents.extend(ended);
+        let ended = self.world.holds.fall(now);
         self.candidates.agents.extend(ended);
         match input {
             Input::World(change) => {
@@ -303,6 +305,15 @@ impl AllocatorCore {
         } else {
             refused_for.clamp(self.interval, MAX_REFUSAL.max(self.interval))
         };
+        let framework = self.world.clients[client].framework;
+        if self.world.frameworks[framework].clients.len() > 1 {
+            // What it just refused waits for the next interval under its other roles too, as with Mesos, whose
+            // allocator runs no earlier. Else what it leaves of an agent is out in an offer under another role by
+            // the time its task ends, and what the task used comes as a crumb of its own.
+            let falls_at = next_multiple(now + Duration::from_nanos(1), self.interval);
+            let holds = &mut self.world.holds;
+            holds.set(framework, agent, refused.clone(), falls_at);
+        }
         let falls_at = next_multiple(now + lasts, self.interval);
         self.world.filters.set(client, agent, refused, falls_at);
     }
@@ -397,14 +408,19 @@ impl AllocatorCore {
     /// Books what one client got.
     fn book_row(&mut self, row: &[&Grant]) -> Proposal {
         let client = row[0].client;
-        let agents = row.iter().map(|grant| {
-            let agent = Arc::clone(&self.world.agents[grant.agent].id);
-            let resources = self.world.kinds.resources(&grant.resources);
-            self.world.take(grant.agent, client, &grant.resources);
-            (agent, resources)
-        });
+        let mut agents = Vec::with_capacity(row.len());
+        for few in row.chunks(world::AT_ONCE) {
+            self.world
+                .fetch_to_take(client, few.iter().map(|grant| grant.agent));
+            agents.extend(few.iter().map(|grant| {
+                let agent = Arc::clone(&self.world.agents[grant.agent].id);
+                let resources = self.world.kinds.resources(&grant.resources);
+                self.world.take(grant.agent, client, &grant.resources);
+                (agent, resources)
+            }));
+        }
         Proposal {
-            agents: agents.collect(),
+            agents,
             framework_id: self.world.framework_id(client).clone(),
             role: self.world.role(client).to_owned(),
         }
@@ -423,7 +439,8 @@ impl AllocatorCore {
     }
 
     fn schedule(&mut self, now: Duration, effects: &mut Vec<Effect>) {
-        let next_fall = self.world.filters.next_fall();
+        let falls = [self.world.filters.next_fall(), self.world.holds.next_fall()];
+        let next_fall = falls.into_iter().flatten().min();
         let at = if self.candidates.is_empty() || self.world.paused {
             self.waiting_since = None;
             next_fall

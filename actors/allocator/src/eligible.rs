@@ -38,7 +38,10 @@ pub fn offer<'a>(
     }
     let offer = standing.shrink(client, offer);
     let worth_it = world.is_worth_offering(taker, &offer);
-    let refused = || world.filters.block(client, agent, &offer);
+    let refused = || {
+        world.filters.block(client, agent, &offer)
+            || world.holds.block(taker.framework, agent, &offer)
+    };
     let excluded = || taker.is_constrained && is_excluded(place, taker, framework());
     if !worth_it || refused() || excluded() {
         return None;

@@ -1,4 +1,5 @@
-//! Offer filters: what a framework refused under a role on an agent, and until when it is not asked again.
+//! Offer filters: what a framework refused under a role on an agent, and until when it is not asked again. With
+//! frameworks in place of clients, what one refused under any of its roles.
 //!
 //! Owns the rule of containment and the expiry. Never reads a clock. Source of the rules: Mesos
 //! `src/master/allocator/mesos/hierarchical.cpp`, `RefusedOfferFilter` and `_recoverResources`.
@@ -10,7 +11,7 @@ use smallvec::SmallVec;
 use crate::{
     bundle::Bundle,
     places::PlaceSet,
-    slots::Column,
+    slots::{Column, Place},
     world::{AgentIx, ClientIx},
 };
 
@@ -21,41 +22,64 @@ pub const MAX_FILTERS_PER_PAIR: usize = 8;
 pub const MAX_REFUSAL: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 #[derive(Debug)]
-struct Filter {
-    client: ClientIx,
+struct Filter<C> {
+    client: C,
     refused: Bundle,
     /// It falls at this moment, which is always one of the interval.
     falls_at: Duration,
 }
 
 /// What is refused on one agent.
-#[derive(Debug, Default)]
-struct OnAgent {
+#[derive(Debug)]
+struct OnAgent<C: Place> {
     /// Ascending by client; those of one client in the order in which they came.
-    filters: Vec<Filter>,
+    filters: Vec<Filter<C>>,
     /// What was refused last: mostly what is free, so that many refuse the same.
     last: Bundle,
     /// Who refuses `last`.
-    refusing: PlaceSet<ClientIx>,
+    refusing: PlaceSet<C>,
     /// No filter falls before. That one may be gone again.
     next_fall: Option<Duration>,
 }
 
 /// All filters of the cluster.
-#[derive(Debug, Default)]
-pub struct Filters {
-    by_agent: Column<AgentIx, OnAgent>,
-    by_client: Column<ClientIx, PlaceSet<AgentIx>>,
+#[derive(Debug)]
+pub struct Filters<C: Place = ClientIx> {
+    by_agent: Column<AgentIx, OnAgent<C>>,
+    by_client: Column<C, PlaceSet<AgentIx>>,
     /// How many each client has.
-    counts: Column<ClientIx, usize>,
+    counts: Column<C, usize>,
     /// Each agent that has filters, by its next fall.
     falling: BTreeSet<(Duration, AgentIx)>,
     count: usize,
 }
 
-impl OnAgent {
+impl<C: Place> Default for OnAgent<C> {
+    fn default() -> Self {
+        Self {
+            filters: Vec::new(),
+            last: Bundle::default(),
+            refusing: PlaceSet::default(),
+            next_fall: None,
+        }
+    }
+}
+
+impl<C: Place> Default for Filters<C> {
+    fn default() -> Self {
+        Self {
+            by_agent: Column::default(),
+            by_client: Column::default(),
+            counts: Column::default(),
+            falling: BTreeSet::new(),
+            count: 0,
+        }
+    }
+}
+
+impl<C: Place> OnAgent<C> {
     /// Where the filters of a client are, or would be.
-    fn of(&self, client: ClientIx) -> Range<usize> {
+    fn of(&self, client: C) -> Range<usize> {
         let begin = self
             .filters
             .partition_point(|filter| filter.client < client);
@@ -65,7 +89,7 @@ impl OnAgent {
     }
 
     /// Whether some refusal of the client contains `offer`.
-    fn block(&self, client: ClientIx, offer: &Bundle) -> bool {
+    fn block(&self, client: C, offer: &Bundle) -> bool {
         if self.refusing.contains(client) && self.last.contains(offer) {
             return true;
         }
@@ -85,7 +109,7 @@ impl OnAgent {
     }
 
     /// Settles for a client of whom a filter went; whether it has none left.
-    fn settle(&mut self, client: ClientIx) -> bool {
+    fn settle(&mut self, client: C) -> bool {
         self.refusing.remove(client);
         if self.block(client, &self.last) {
             self.refusing.insert(client);
@@ -94,9 +118,9 @@ impl OnAgent {
     }
 }
 
-impl Filters {
+impl<C: Place> Filters<C> {
     /// Whether some refusal contains `offer`. A bigger offer, or one of another kind, gets through.
-    pub fn block(&self, client: ClientIx, agent: AgentIx, offer: &Bundle) -> bool {
+    pub fn block(&self, client: C, agent: AgentIx, offer: &Bundle) -> bool {
         let refuses = self.by_client.get(client);
         refuses.is_some_and(|agents| agents.contains(agent)) && {
             let place = self.by_agent.get(agent);
@@ -105,18 +129,18 @@ impl Filters {
     }
 
     /// Clients that refuse `free` and so whatever is in it, as far as that is known at a glance.
-    pub fn refusing(&self, agent: AgentIx, free: &Bundle) -> Option<&PlaceSet<ClientIx>> {
+    pub fn refusing(&self, agent: AgentIx, free: &Bundle) -> Option<&PlaceSet<C>> {
         let place = self.by_agent.get(agent)?;
         (!place.refusing.is_empty() && place.last.contains(free)).then_some(&place.refusing)
     }
 
     /// Sets a filter until `falls_at`. Refusals that add nothing to others are not kept.
-    pub fn set(&mut self, client: ClientIx, agent: AgentIx, refused: Bundle, falls_at: Duration) {
+    pub fn set(&mut self, client: C, agent: AgentIx, refused: Bundle, falls_at: Duration) {
         let place = self.by_agent.at(agent);
         place.look_at(&refused);
         place.refusing.insert(client);
         let adds_nothing =
-            |filter: &Filter| filter.falls_at >= falls_at && filter.refused.contains(&refused);
+            |filter: &Filter<C>| filter.falls_at >= falls_at && filter.refused.contains(&refused);
         let mut mine = place.of(client);
         if place.filters[mine.clone()].iter().any(adds_nothing) {
             return;
@@ -167,7 +191,7 @@ impl Filters {
             && falls_at <= now
         {
             let place = self.by_agent.at(agent);
-            let mut fallen: SmallVec<[ClientIx; 8]> = SmallVec::new();
+            let mut fallen: SmallVec<[C; 8]> = SmallVec::new();
             place.filters.retain(|filter| {
                 let stands = filter.falls_at > now;
                 if !stands {
@@ -195,7 +219,7 @@ impl Filters {
     }
 
     /// Forgets every refusal of a framework under a role.
-    pub fn clear_client(&mut self, client: ClientIx) {
+    pub fn clear_client(&mut self, client: C) {
         self.counts.take(client);
         for agent in self.by_client.take(client).iter() {
             let place = self.by_agent.at(agent);
@@ -236,16 +260,12 @@ impl Filters {
     }
 
     /// How many of a framework under a role stand.
-    pub fn count_of(&self, client: ClientIx) -> usize {
+    pub fn count_of(&self, client: C) -> usize {
         self.counts.get(client).copied().unwrap_or(0)
     }
 
     /// The refusals for a pair and when they fall; for tests and explanations.
-    pub fn of(
-        &self,
-        client: ClientIx,
-        agent: AgentIx,
-    ) -> impl Iterator<Item = (&Bundle, Duration)> {
+    pub fn of(&self, client: C, agent: AgentIx) -> impl Iterator<Item = (&Bundle, Duration)> {
         let place = self.by_agent.get(agent);
         let mine = place.map_or(&[][..], |place| &place.filters[place.of(client)]);
         mine.iter().map(|filter| (&filter.refused, filter.falls_at))

@@ -210,7 +210,9 @@ impl Mirror {
                     let is_worth_it = known.is_worth(role, |name| of(&offer, name));
                     let client = world.client(&framework_id(framework), role).unwrap();
                     let place = world.agent(&agent_id(agent)).unwrap();
-                    let is_refused = world.filters.of(client, place).next().is_some();
+                    let owner = world.clients[client].framework;
+                    let is_refused = world.filters.of(client, place).next().is_some()
+                        || world.holds.of(owner, place).next().is_some();
                     prop_assert!(
                         !is_worth_it || is_refused,
                         "{framework} under {role} could have {offer:?} of {agent}"

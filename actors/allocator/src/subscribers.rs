@@ -83,7 +83,7 @@ impl World {
             place.is_constrained = is_constrained;
             place.subscribed = true;
             if std::mem::replace(&mut place.suppressed, suppressed) && !suppressed {
-                self.filters.clear_client(client);
+                self.forget_refusals(client);
             }
             self.settle_active(client);
             self.notes.push(Note::ClientWants(client));
@@ -95,6 +95,9 @@ impl World {
             return;
         };
         self.frameworks[framework].active = active;
+        if !active {
+            self.holds.clear_client(framework);
+        }
         for client in self.clients_of(framework) {
             if !active {
                 // A framework that comes back is asked about everything again.
@@ -111,6 +114,7 @@ impl World {
         // With nothing known of it, the framework goes with its last client, or here if it has none.
         self.frameworks[framework].known = false;
         let clients = self.clients_of(framework);
+        self.holds.clear_client(framework);
         if clients.is_empty() {
             self.frameworks.remove(framework);
             self.framework_by_id.remove(&id.value);
@@ -130,10 +134,16 @@ impl World {
     pub(crate) fn revive(&mut self, id: &FrameworkId, roles: &[String]) {
         for client in self.clients_named(id, roles) {
             self.clients[client].suppressed = false;
-            self.filters.clear_client(client);
+            self.forget_refusals(client);
             self.settle_active(client);
             self.notes.push(Note::ClientWants(client));
         }
+    }
+
+    /// It wants to be asked about everything again.
+    fn forget_refusals(&mut self, client: ClientIx) {
+        self.filters.clear_client(client);
+        self.holds.clear_client(self.clients[client].framework);
     }
 
     pub(crate) fn suppress(&mut self, id: &FrameworkId, roles: &[String]) {

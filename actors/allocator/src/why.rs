@@ -236,6 +236,7 @@ impl Matter<'_> {
     ) -> Option<Cause> {
         let offer = self.standing.shrink(client, Cow::Borrowed(offer));
         let refusals = self.world.filters.of(client, agent);
+        let refusals = refusals.chain(self.world.holds.of(self.taker.framework, agent));
         let blocking = refusals.filter(|(refused, _)| refused.contains(&offer));
         let (refused, falls_at) = blocking.max_by_key(|(_, falls_at)| *falls_at)?;
         Some(Cause::Refused {

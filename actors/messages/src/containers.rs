@@ -7,6 +7,7 @@ use std::{collections::BTreeMap, os::fd::OwnedFd, path::PathBuf};
 
 use futures_util::future::BoxFuture;
 use tepui_protocol::v1::{Resource, ResourceStatistics, r_limit_info::RLimit, task_status::Reason};
+use tokio::sync::oneshot;
 
 use crate::engine::{EngineOrder, Inspected};
 
@@ -222,6 +223,18 @@ pub struct MountOrder {
     /// Where; a relative one lies in the sandbox, an absolute one must be there.
     pub container_path: PathBuf,
     pub read_only: bool,
+    /// What the command mounts beneath it is seen on the machine too.
+    pub propagates: bool,
+}
+
+/// What nobody is to see but whom it is for: it says nothing of itself.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SecretData(pub Vec<u8>);
+
+impl std::fmt::Debug for SecretData {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SecretData")
+    }
 }
 
 /// What is mounted.
@@ -239,6 +252,8 @@ pub enum MountSource {
     Image { name: String, cached: bool },
     /// What [`ContainerRuntime::provision_volume`] made of them.
     Root(RootDirectory),
+    /// A file that is in memory only, and the command's user's.
+    Secret(SecretData),
 }
 
 /// What a container may use.
@@ -246,11 +261,13 @@ pub enum MountSource {
 pub struct Amounts {
     /// Request of CPU, in thousandths: its weight beside others, less for what was only lent.
     pub cpu_milli: Option<u64>,
-    /// Hard limit of CPU, in thousandths; `None`: none beyond what the launcher was configured to set.
+    /// Hard limit of CPU, in thousandths; [`u64::MAX`]: it may take all; `None`: none beyond what the launcher was configured to set.
     pub cpu_limit_milli: Option<u64>,
     pub memory_bytes: Option<u64>,
     /// Hard limit of memory; `None`: the request.
     pub memory_limit_bytes: Option<u64>,
+    /// Whole GPUs of its own, which no container around it has.
+    pub gpus: u32,
 }
 
 /// The sandbox of a container within another one's: `containers/<name>` beneath `root`.
@@ -291,6 +308,8 @@ pub struct VolumeLink {
     pub source: PathBuf,
     /// Where it appears, relative to the sandbox.
     pub container_path: String,
+    /// The container is not to write there. A link cannot see to that.
+    pub read_only: bool,
 }
 
 /// A process told apart from a later one with the same number.
@@ -406,8 +425,13 @@ pub trait ContainerRuntime: Send + Sync {
         Box::pin(async {})
     }
 
-    /// Starts the command. The error is a text for people; nothing of the container is left then.
-    fn launch(&self, order: LaunchOrder) -> BoxFuture<'static, Result<RunningContainer, String>>;
+    /// Starts the command, and tells `forked` its process id as soon as it has one, a moment before it runs. The error is
+    /// a text for people; nothing of the container is left then.
+    fn launch(
+        &self,
+        order: LaunchOrder,
+        forked: oneshot::Sender<u32>,
+    ) -> BoxFuture<'static, Result<RunningContainer, String>>;
 
     /// Looks for a container of an earlier life of the agent.
     fn recover(&self, container_id: String) -> BoxFuture<'static, RecoveredContainer>;

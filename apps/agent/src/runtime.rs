@@ -1,6 +1,7 @@
 //! The launcher as the node knows it: orders become launch specs, exits become verdicts. Owns where runtime
 //! directories lie and the handles of running containers; what must last is in the shims' records.
 
+mod amounts;
 mod apart;
 mod directories;
 pub(crate) mod engine;
@@ -29,10 +30,11 @@ use tepui_containers::{
 use tepui_kit::crash_point;
 use tepui_messages::containers::{
     Amounts, ContainerExit, ContainerRuntime, ImageOrder, LaunchOrder, NestedSandbox, Provisioned,
-    RecoveredContainer, RootDirectory, RunningContainer, VolumeDirectory, VolumeLink,
+    RecoveredContainer, RootDirectory, RunningContainer, Seccomp, VolumeDirectory, VolumeLink,
 };
 use tepui_messages::engine::EngineOrder;
 use tepui_protocol::v1::ResourceStatistics;
+use tokio::sync::oneshot;
 
 use engine::EngineContainers;
 use leftovers::sweep;
@@ -41,6 +43,7 @@ pub(crate) use words::told;
 
 use crate::{
     ContainerLogger, Isolation, confinement,
+    gpus::Gpus,
     numbers::{limits, mark, statistics, verdict},
     provisioner::{self, Provisioner},
     streams,
@@ -63,6 +66,7 @@ struct Inner {
     /// Handles only: they can be made again from the records.
     running: Mutex<BTreeMap<String, Running>>,
     errors: Arc<Errors>,
+    gpus: Mutex<Gpus>,
     equipment: Equipment,
 }
 
@@ -105,6 +109,7 @@ impl Containers {
             sandboxes,
             runtime_dir,
             running: Mutex::new(BTreeMap::new()),
+            gpus: Mutex::new(Gpus::new(equipment.isolation.gpus.clone())),
             errors,
             equipment,
         }))
@@ -163,7 +168,11 @@ impl Inner {
         engine.filter(|it| it.holds(container_id)).cloned()
     }
 
-    async fn launch(self: &Arc<Self>, mut order: LaunchOrder) -> Result<RunningContainer, String> {
+    async fn launch(
+        self: &Arc<Self>,
+        mut order: LaunchOrder,
+        forked: oneshot::Sender<u32>,
+    ) -> Result<RunningContainer, String> {
         if let Some(wanted) = order.engine.take() {
             let engine = self.engine.as_ref().ok_or("this agent has no engine")?;
             let rotation = self.logger.rotation(&order.env)?;
@@ -173,7 +182,8 @@ impl Inner {
         if let Some(engine) = self.engine.as_ref().filter(|it| it.is_around(&order)) {
             return engine.launch_beside(order).await;
         }
-        let is_plain = order.root.is_none() && order.view_of.is_none();
+        let reads_profile = matches!(order.confinement.seccomp, Some(Seccomp::Profile(_)));
+        let is_plain = order.root.is_none() && order.view_of.is_none() && !reads_profile;
         let spec = if order.confinement.mounts.is_empty() && is_plain {
             self.spec(order)?
         } else {
@@ -183,7 +193,7 @@ impl Inner {
             spec.await.map_err(|error| error.to_string())??
         };
         crash_point("runtime", || "BeforeLaunch");
-        let launched = self.launcher.launch(spec).await;
+        let launched = self.launcher.launch(spec, forked).await;
         crash_point("runtime", || "Launched");
         self.sandboxes.refill();
         Ok(self.adopt(launched.map_err(|error| told(&error))?))
@@ -205,6 +215,9 @@ impl Inner {
                 argv: order.argv.into_iter().map(OsString::from).collect(),
             }
         };
+        let gpus = order.amounts.gpus;
+        self.gpus()
+            .assign(&order.container_id, gpus, &runtime_dir)?;
         let mut spec = LaunchSpec::new(order.container_id, order.sandbox, runtime_dir, command);
         let rotation = self.logger.rotation(&order.env)?;
         // A holder is the agent's own program, which others may have no right to reach, and nobody's variables reach it.
@@ -217,13 +230,20 @@ impl Inner {
             spec.rotation = rotation;
         }
         spec.limits = limits(&order.amounts);
+        self.isolation.limit(&mut spec.limits);
         spec.root = root;
         spec.view = view;
         spec.working_dir = order.working_dir;
-        confinement::apply(&order.confinement, &mut spec)?;
+        confinement::apply(
+            &order.confinement,
+            &self.isolation.made_for_volumes,
+            &mut spec,
+        )?;
         if !holds {
             let is_session = order.switchboard.is_some_and(|it| it.is_session);
             self.set_apart(&order.confinement, &mut spec, is_session)?;
+            let gpus = self.gpus().of(&spec.container_id);
+            self.isolation.devices(&mut spec, &gpus);
         }
         if let Some(switchboard) = order.switchboard {
             let outer = spec.container_id.rsplit_once('.').map(|(outer, _)| outer);
@@ -337,13 +357,18 @@ impl ContainerRuntime for Containers {
         .boxed()
     }
 
-    fn launch(&self, order: LaunchOrder) -> BoxFuture<'static, Result<RunningContainer, String>> {
+    fn launch(
+        &self,
+        order: LaunchOrder,
+        forked: oneshot::Sender<u32>,
+    ) -> BoxFuture<'static, Result<RunningContainer, String>> {
         let inner = Arc::clone(&self.0);
         let container_id = order.container_id.clone();
         async move {
-            let launched = inner.launch(order).await;
+            let launched = inner.launch(order, forked).await;
             if launched.is_err() {
                 inner.errors.launch.fetch_add(1, Ordering::Relaxed);
+                inner.gpus().release(&container_id);
                 if let Ok(images) = &inner.images {
                     images.remove(container_id).await;
                 }
@@ -360,6 +385,7 @@ impl ContainerRuntime for Containers {
                 return engine.recover(&container_id).await;
             }
             let dir = inner.dir(&container_id);
+            inner.gpus().recover(&container_id, &dir);
             match inner.launcher.recover(&container_id, &dir).await {
                 Ok(Recovered::Running(running)) => {
                     RecoveredContainer::Running(inner.adopt(running))
@@ -405,12 +431,10 @@ impl ContainerRuntime for Containers {
     ) -> BoxFuture<'static, Result<(), String>> {
         let inner = Arc::clone(&self.0);
         async move {
-            if let Some(engine) = inner.engine_of(&container_id) {
-                return engine.update(&container_id, &amounts).await;
+            match inner.engine_of(&container_id) {
+                Some(engine) => engine.update(&container_id, &amounts).await,
+                None => inner.update(&container_id, &amounts),
             }
-            let handle = inner.handle(&container_id);
-            let updated = handle.map_or(Ok(()), |running| running.update_limits(&limits(&amounts)));
-            updated.map_err(|error| told(&error))
         }
         .boxed()
     }
@@ -483,6 +507,7 @@ impl ContainerRuntime for Containers {
                 return engine.forget(&container_id);
             }
             inner.running().remove(&container_id);
+            inner.gpus().release(&container_id);
             let dir = inner.dir(&container_id);
             crash_point("runtime", || "BeforeCleanup");
             if let Err(error) = inner.launcher.cleanup(&container_id, &dir).await {

@@ -14,7 +14,10 @@ use tepui_messages::containers::{
     RecoveredContainer, RunningContainer, VolumeDirectory, VolumeLink,
 };
 use tepui_protocol::v1::ResourceStatistics;
-use tokio::{sync::watch, time::sleep};
+use tokio::{
+    sync::{oneshot, watch},
+    time::sleep,
+};
 
 use crate::{
     history::History,
@@ -208,12 +211,19 @@ impl ContainerRuntime for Machine {
         Box::pin(async { Ok(()) })
     }
 
-    fn launch(&self, order: LaunchOrder) -> BoxFuture<'static, Result<RunningContainer, String>> {
+    fn launch(
+        &self,
+        order: LaunchOrder,
+        forked: oneshot::Sender<u32>,
+    ) -> BoxFuture<'static, Result<RunningContainer, String>> {
         let machine = self.clone();
         let wait = self.lock().random.between(START.0, START.1);
         Box::pin(async move {
             sleep(wait).await;
-            Ok(machine.begin(&order))
+            let running = machine.begin(&order);
+            // Nobody may be there to hear it any more.
+            let _ = forked.send(running.pid);
+            Ok(running)
         })
     }
 

@@ -36,5 +36,6 @@ pub(super) fn parse(body: &[u8]) -> Result<Option<Statistics>, EngineError> {
         memory_limit_bytes: number(&memory["limit"]),
         processes: pids,
         threads: pids,
+        ..Statistics::default()
     }))
 }

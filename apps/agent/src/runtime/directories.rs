@@ -56,6 +56,7 @@ pub(super) async fn link_volumes(
     for VolumeLink {
         source,
         container_path,
+        ..
     } in links
     {
         let linked = volumes::link(&sandbox, owner.as_ref(), &source, &container_path);

@@ -5,7 +5,7 @@ use std::{net::IpAddr, path::PathBuf};
 use clap::Args;
 use serde::Serialize;
 
-use super::SandboxArgs;
+use super::{ExecutorArgs, SandboxArgs};
 
 /// Flags of an agent.
 #[derive(Debug, Clone, Default, Args, Serialize)]
@@ -111,5 +111,11 @@ pub(crate) struct AgentArgs {
     pub(crate) isolation: crate::settings::IsolationArgs,
     #[command(flatten)]
     #[serde(flatten)]
+    pub(crate) fetching: crate::settings::FetchingArgs,
+    #[command(flatten)]
+    #[serde(flatten)]
     pub(crate) sandboxes: SandboxArgs,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub(crate) executors: ExecutorArgs,
 }
