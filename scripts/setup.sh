@@ -38,6 +38,7 @@ need_for_test() {
   need npm has npm
   need busybox-static has_static_busybox
   need docker-registry has docker-registry
+  need docker.io has dockerd
   if is_ubuntu; then need chromium-browser has_chromium; else need chromium has_chromium; fi
 }
 

@@ -138,6 +138,7 @@ impl ContainerRuntime for FakeRuntime {
                     start_time_ticks: 1,
                 },
                 pid: 2,
+                inspected: None,
                 exited: Box::pin(async { exit.await.unwrap_or_default() }),
             })
         })

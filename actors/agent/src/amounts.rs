@@ -73,9 +73,16 @@ pub(crate) fn at_launch(
     config: &NodeConfig,
     executor: &Executor,
     task: Option<&TaskInfo>,
+    by_engine: bool,
 ) -> Amounts {
+    // What Mesos' command executor takes for itself an engine's container does not have.
+    let is_alone = by_engine && executor.command_task;
+    let (more_cpus, more_mem) = match is_alone {
+        true => (0.0, 0.0),
+        false => (OVERHEAD_CPUS, OVERHEAD_MEM_MB),
+    };
     let resources = || {
-        let own = executor.info.resources.iter();
+        let own = executor.info.resources.iter().filter(move |_| !is_alone);
         own.chain(task.iter().flat_map(|task| &task.resources))
     };
     let limit = |name: &str| {
@@ -84,7 +91,7 @@ pub(crate) fn at_launch(
     };
     let sum = |name: &str| sum_of(resources(), name);
     let cpus = sum("cpus");
-    let cpus_limit = limit("cpus").map(|it| it + OVERHEAD_CPUS);
+    let cpus_limit = limit("cpus").map(|it| it + more_cpus);
     let cpus_limit = cpus_limit.or_else(|| cpus.filter(|_| config.limit_cpus));
     Amounts {
         cpu_milli: cpus.map(|it| weight_milli(config, it, resources())),
@@ -97,7 +104,7 @@ pub(crate) fn at_launch(
         memory_bytes: sum("mem").map(|it| whole(it * MEGABYTE)),
         memory_limit_bytes: limit("mem").map(|it| {
             if it.is_finite() {
-                whole((it + OVERHEAD_MEM_MB) * MEGABYTE)
+                whole((it + more_mem) * MEGABYTE)
             } else {
                 u64::MAX
             }

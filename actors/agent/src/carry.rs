@@ -11,6 +11,7 @@ use tepui_kit::{Context, crash_point};
 use tepui_messages::{
     agent::{DeliverExecutorEvent, EndExecutorStream},
     containers::{Amounts, RecoveredContainer, RunningContainer, VolumeDirectory, VolumeLink},
+    engine::Inspected,
 };
 use tepui_protocol::{
     message::{Tell, TellError},
@@ -360,7 +361,13 @@ impl NodeActor {
         running: RunningContainer,
         ctx: &mut Context<Self>,
     ) {
-        let RunningContainer { shim, pid, exited } = running;
+        let RunningContainer {
+            shim,
+            pid,
+            inspected,
+            exited,
+        } = running;
+        self.inspected(&container_id, inspected, ctx);
         let input = Input::ContainerStarted {
             container_id: container_id.clone(),
             shim,
@@ -372,12 +379,29 @@ impl NodeActor {
         });
     }
 
+    fn inspected(
+        &mut self,
+        container_id: &str,
+        inspected: Option<Box<Inspected>>,
+        ctx: &mut Context<Self>,
+    ) {
+        if let Some(inspected) = inspected {
+            let container_id = container_id.to_owned();
+            let input = Input::ContainerInspected {
+                container_id,
+                inspected,
+            };
+            self.input(input, ctx);
+        }
+    }
+
     fn recover(&mut self, container_id: String, ctx: &mut Context<Self>) {
         let found = self.runtime.recover(container_id.clone());
         ctx.then(found, move |actor, found, ctx| {
             let mut exited = None;
             let fate = match found {
                 RecoveredContainer::Running(running) => {
+                    actor.inspected(&container_id, running.inspected, ctx);
                     exited = Some(running.exited);
                     Fate::Running {
                         shim: running.shim,

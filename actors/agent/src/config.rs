@@ -11,6 +11,7 @@ use crate::{
     compatibility::{Reconfiguration, Recovery},
     controllers::QosController,
     disk::DiskWatch,
+    engine::EngineConfig,
     estimators::ResourceEstimator,
     tokens::TokenKey,
 };
@@ -44,6 +45,8 @@ pub struct NodeConfig {
     pub acls: Arc<Acls>,
     /// Where containers with an image see their sandboxes (`--sandbox_directory`).
     pub sandbox_directory: PathBuf,
+    /// Of the engine that runs containers of type DOCKER; `None`: they are run as all others.
+    pub engine: Option<EngineConfig>,
     /// Differs at each start: the source of uuids and of random waits.
     pub seed: [u64; 2],
     pub registration_backoff: Duration,
@@ -88,6 +91,7 @@ impl NodeConfig {
             token_key: None,
             acls: Arc::default(),
             sandbox_directory: PathBuf::from("/mnt/mesos/sandbox"),
+            engine: None,
             seed: [0, 0],
             registration_backoff: Duration::from_secs(1),
             registration_backoff_max: Duration::from_mins(1),

@@ -240,6 +240,10 @@ impl NodeCore {
                 shim,
                 pid,
             } => self.container_started(turn, &container_id, shim, pid),
+            Input::ContainerInspected {
+                container_id,
+                inspected,
+            } => self.container_inspected(&container_id, inspected),
             Input::LaunchFailed {
                 container_id,
                 message,

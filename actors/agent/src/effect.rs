@@ -19,6 +19,7 @@ use tepui_messages::{
         Amounts, ContainerExit, LaunchOrder, NestedSandbox, ProcessMark, VolumeDirectory,
         VolumeLink,
     },
+    engine::Inspected,
 };
 use tepui_protocol::{
     node,
@@ -82,6 +83,11 @@ pub enum Input {
         container_id: String,
         shim: ProcessMark,
         pid: u32,
+    },
+    /// What its engine says of a container; comes before it has started, or is found again.
+    ContainerInspected {
+        container_id: String,
+        inspected: Box<Inspected>,
     },
     /// Nothing of the container is left.
     LaunchFailed {

@@ -16,6 +16,7 @@ use tepui_protocol::{
 use crate::{
     core::{NodeCore, Timer, Turn},
     effect::{Effect, ExecutorKey, Keep},
+    engine,
     status::{self, Verdict},
     tables::{executor_id, framework_id, push_bounded},
 };
@@ -51,7 +52,14 @@ impl NodeCore {
             return;
         };
         let verdict = if command_task {
-            command_verdict(executor.verdict.as_ref(), executor.kill.is_some(), exit)
+            let mut verdict =
+                command_verdict(executor.verdict.as_ref(), executor.kill.is_some(), exit);
+            let task = executor.command_task();
+            let container = task.and_then(|(_, entry)| entry.info.container.as_ref());
+            if engine::of(&self.config, container).is_some() {
+                status::of_container(&mut verdict);
+            }
+            verdict
         } else {
             executor_verdict(executor.verdict.as_ref(), exit)
         };

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use tepui_messages::{agent::ExecutorPhase, containers::ProcessMark};
+use tepui_messages::{agent::ExecutorPhase, containers::ProcessMark, engine::Inspected};
 use tepui_protocol::{
     node,
     v1::{ExecutorInfo, FrameworkInfo, TaskInfo, TaskState, TaskStatus, task_status::Reason},
@@ -30,7 +30,7 @@ impl NodeCore {
             return;
         }
         let launch_executor = run.launch_executor;
-        if let Some(problem) = unsupported::of_task(&task) {
+        if let Some(problem) = unsupported::of_task(&self.config, &task) {
             let verdict = Verdict::agent(
                 TaskState::TaskFailed,
                 Reason::ContainerLaunchFailed,
@@ -337,6 +337,13 @@ impl NodeCore {
         }
     }
 
+    pub(crate) fn container_inspected(&mut self, container_id: &str, inspected: Box<Inspected>) {
+        let key = self.containers.get(container_id).cloned();
+        if let Some(executor) = key.and_then(|key| self.executor_mut(&key)) {
+            executor.inspected = Some(inspected);
+        }
+    }
+
     /// What the command executor says once its command runs.
     pub(crate) fn command_started(&mut self, turn: &mut Turn<'_>, key: &ExecutorKey) {
         let Some(executor) = self.executor_mut(key) else {
@@ -373,9 +380,14 @@ impl NodeCore {
     ) {
         let ip = self.config.ip.clone();
         if let Some(executor) = self.executor(key) {
-            let container = status::container_status(&executor.container_id, executor.pid, &ip);
+            let entry = executor.tasks.get(&status.task_id.value);
+            let mut container = status::container_status(&executor.container_id, executor.pid, &ip);
+            if let Some(inspected) = &executor.inspected {
+                let described = entry.and_then(|it| it.info.container.as_ref());
+                status::as_inspected(&mut status, &mut container, inspected, described);
+            }
             status.container_status = Some(container);
-            if let Some(entry) = executor.tasks.get(&status.task_id.value) {
+            if let Some(entry) = entry {
                 status::complete(&mut status, entry);
             }
         }

@@ -22,6 +22,7 @@ mod drain;
 #[cfg(feature = "checkpoint")]
 pub mod durable;
 pub mod effect;
+pub mod engine;
 mod environment;
 pub mod estimators;
 pub mod fetcher;

@@ -14,12 +14,12 @@ use crate::{
     config::NodeConfig,
     confinement,
     effect::Launch,
+    engine,
     environment::{command_environment, mesos_environment, role_of},
     images::{self, Asked},
     tables::{Child, Executor, Framework, TaskEntry},
     volumes,
 };
-
 
 /// A directory of an executor's sandbox, as one of its tasks sees it.
 struct Shared {
@@ -43,14 +43,17 @@ fn image_of(container: Option<&ContainerInfo>) -> Option<Asked> {
 }
 
 /// What a container's environment begins with: nothing of this machine's where it does not see the machine's files.
-fn base_environment(config: &NodeConfig, image: Option<&Asked>) -> BTreeMap<String, String> {
-    let own = config.environment.iter().filter(|_| image.is_none());
+fn base_environment(config: &NodeConfig, sees_machine: bool) -> BTreeMap<String, String> {
+    let own = config.environment.iter().filter(|_| sees_machine);
     own.cloned().collect()
 }
 
 /// Where a command sees its sandbox.
-fn shown_sandbox(config: &NodeConfig, image: Option<&Asked>, sandbox: &Path) -> String {
-    let shown = image.map_or(sandbox, |_| &config.sandbox_directory);
+fn shown_sandbox(config: &NodeConfig, sees_machine: bool, sandbox: &Path) -> String {
+    let shown = match sees_machine {
+        true => sandbox,
+        false => &config.sandbox_directory,
+    };
     shown.display().to_string()
 }
 
@@ -113,14 +116,14 @@ pub(crate) fn child_launch(
     let sandbox = executor.sandbox.join("containers").join(child.name());
     let container = task.container.as_ref();
     let image = image_of(container);
-    let shown = shown_sandbox(config, image.as_ref(), &sandbox);
+    let shown = shown_sandbox(config, image.is_none(), &sandbox);
     let role = role_of(&task.resources);
     let variables = [
         ("MESOS_CONTAINER_IP", Some(config.ip.clone())),
         ("MESOS_SANDBOX", Some(shown)),
         ("MESOS_ALLOCATION_ROLE", role),
     ];
-    let mut env = base_environment(config, image.as_ref());
+    let mut env = base_environment(config, image.is_none());
     let known = variables.into_iter();
     env.extend(known.filter_map(|(name, value)| Some((name.to_owned(), value?))));
     env.extend(command_environment(&command));
@@ -204,7 +207,8 @@ pub(crate) fn beside_task(
     let mut env: BTreeMap<String, String> = of_task.env.into_iter().collect();
     env.extend(command_environment(command));
     let user = command.user.clone().filter(|_| config.switch_user);
-    let view_of = of_task.image.map(|_| of_task.container_id);
+    let has_files = of_task.image.is_some() || of_task.engine.is_some();
+    let view_of = has_files.then_some(of_task.container_id);
     // Whom a task with an image runs as is known where its image was looked into.
     let of_task_user = of_task.user.filter(|_| view_of.is_none());
     LaunchOrder {
@@ -233,9 +237,9 @@ pub(crate) fn guest_order(
     let (program, argv) = command_line(command);
     let image = image_of(container);
     // As in Mesos nothing of the agent's but where programs are.
-    let mut env = base_environment(config, image.as_ref());
+    let mut env = base_environment(config, image.is_none());
     env.retain(|name, _| name == "PATH");
-    let shown = shown_sandbox(config, image.as_ref(), sandbox);
+    let shown = shown_sandbox(config, image.is_none(), sandbox);
     env.insert("MESOS_SANDBOX".to_owned(), shown);
     env.extend(command_environment(command));
     let order = LaunchOrder {
@@ -281,14 +285,18 @@ pub(crate) fn launch_order(
     };
     let container = executor.info.container.as_ref();
     let container = container.filter(|_| !executor.is_pod());
-    let image = image_of(container);
-    let mut env = base_environment(config, image.as_ref());
+    let engine = engine::of(config, container);
+    let image = image_of(container).filter(|_| engine.is_none());
+    let sees_machine = image.is_none() && engine.is_none();
+    let mut env = base_environment(config, sees_machine);
     env.extend(mesos_environment(config, agent_id, framework, executor));
-    let shown = shown_sandbox(config, image.as_ref(), &executor.sandbox);
+    let shown = shown_sandbox(config, sees_machine, &executor.sandbox);
     env.insert("MESOS_SANDBOX".to_owned(), shown);
     env.extend(command_environment(command));
-    let own = executor.info.resources.iter();
-    let resources = own.chain(task.iter().flat_map(|task| &task.resources));
+    let resources = || {
+        let own = executor.info.resources.iter();
+        own.chain(task.iter().flat_map(|task| &task.resources))
+    };
     let order = LaunchOrder {
         container_id: executor.container_id.clone(),
         sandbox: executor.sandbox.clone(),
@@ -297,13 +305,19 @@ pub(crate) fn launch_order(
         argv,
         env: env.into_iter().collect(),
         user: user_of(config, framework, command),
-        amounts: amounts::at_launch(config, executor, task),
-        volumes: volumes::links(&config.work_dir, resources),
+        amounts: amounts::at_launch(config, executor, task, engine.is_some()),
+        volumes: volumes::links(&config.work_dir, resources()),
         confinement: confinement_of(container),
         switchboard: switchboard_of(container),
         ..LaunchOrder::default()
     };
-    with_image(config, image, order, command)
+    match (engine, container) {
+        (Some(engine), Some(container)) => {
+            let resources: Vec<&Resource> = resources().collect();
+            engine::complete(config, engine, (container, command, &resources), order)
+        }
+        _ => with_image(config, image, order, command),
+    }
 }
 
 /// Whom the command runs as; `None`: as the agent does.

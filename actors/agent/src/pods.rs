@@ -71,7 +71,10 @@ impl NodeCore {
         if refused.is_some() {
             return refused;
         }
-        if let Some(problem) = tasks.iter().find_map(unsupported::of_task) {
+        if let Some(problem) = tasks
+            .iter()
+            .find_map(|task| unsupported::of_task(&self.config, task))
+        {
             let (state, reason) = (TaskState::TaskFailed, Reason::ContainerLaunchFailed);
             return Some(Verdict::agent(state, reason, problem));
         }

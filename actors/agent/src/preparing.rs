@@ -33,6 +33,16 @@ pub(crate) async fn prepare(
 ) -> Result<LaunchOrder, Unprepared> {
     let container_id = launch.order.container_id.clone();
     let mut mounts = launch.order.confinement.mounts.iter();
+    if let Some(engine) = launch.order.engine.clone() {
+        let name = engine.image.clone();
+        let pulled = tokio::select! {
+            biased;
+            Ok(_) = off.wait_for(|off| *off) => Err(CALLED_OFF.to_owned()),
+            pulled = runtime.pull(*engine) => pulled.map_err(|error| told(&name, &error)),
+        };
+        pulled?;
+        return fill(runtime.as_ref(), &fetcher, launch, off).await;
+    }
     let has_image = launch.order.image.is_some();
     if !has_image && !mounts.any(|it| matches!(it.source, MountSource::Image { .. })) {
         return fill(runtime.as_ref(), &fetcher, launch, off).await;
@@ -59,16 +69,19 @@ pub(crate) async fn prepare(
     prepared
 }
 
+fn told(image: &str, error: &str) -> String {
+    format!("The image '{image}' cannot be had: {error}")
+}
+
 /// Makes the root and the volumes that are of images.
 async fn complete(
     runtime: &dyn ContainerRuntime,
     mut order: LaunchOrder,
 ) -> Result<LaunchOrder, String> {
-    let told = |name: &str, error: String| format!("The image '{name}' cannot be had: {error}");
     if let Some(image) = order.image.clone() {
         let name = image.name.clone();
         let made = runtime.provision(order.container_id.clone(), image).await;
-        order = images::complete(order, made.map_err(|error| told(&name, error))?)?;
+        order = images::complete(order, made.map_err(|error| told(&name, &error))?)?;
     }
     let container_id = &order.container_id;
     for (number, mount) in order.confinement.mounts.iter_mut().enumerate() {
@@ -77,7 +90,7 @@ async fn complete(
         };
         let (id, wanted) = (container_id.clone(), name.clone());
         let made = runtime.provision_volume(id, number, wanted, *cached).await;
-        mount.source = MountSource::Root(made.map_err(|error| told(name, error))?);
+        mount.source = MountSource::Root(made.map_err(|error| told(name, &error))?);
     }
     Ok(order)
 }

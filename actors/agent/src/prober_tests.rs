@@ -14,6 +14,11 @@ async fn served(answer: &'static str) -> SocketAddr {
     address
 }
 
+async fn get(address: SocketAddr, path: &str, tls: bool) -> Option<u16> {
+    let stream = TcpStream::connect(address).await.ok()?;
+    status_code(stream, address, path, tls).await
+}
+
 #[tokio::test]
 async fn the_status_of_an_answer_is_read_and_nothing_else_is_one() {
     for (answer, expected) in [
@@ -24,11 +29,7 @@ async fn the_status_of_an_answer_is_read_and_nothing_else_is_one() {
         ("HTTP", None),
     ] {
         let address = served(answer).await;
-        assert_eq!(
-            status_code(address, "/health", false).await,
-            expected,
-            "{answer}"
-        );
+        assert_eq!(get(address, "/health", false).await, expected, "{answer}");
     }
 }
 
@@ -36,10 +37,7 @@ async fn the_status_of_an_answer_is_read_and_nothing_else_is_one() {
 async fn a_silent_server_is_given_up_after_its_time() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let asked = within(
-        Some(Duration::from_millis(50)),
-        status_code(address, "/", false),
-    );
+    let asked = within(Some(Duration::from_millis(50)), get(address, "/", false));
     assert_eq!(asked.await, None);
 }
 
@@ -48,7 +46,7 @@ async fn a_port_without_a_server_is_no_answer() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
-    assert_eq!(status_code(address, "/", false).await, None);
+    assert_eq!(get(address, "/", false).await, None);
 }
 
 #[tokio::test]
@@ -75,8 +73,8 @@ async fn by_https_any_certificate_will_do_and_no_plain_answer() {
             let _ = stream.write_all(b"HTTP/1.1 204 None\r\n\r\n").await;
         }
     });
-    assert_eq!(status_code(address, "/", true).await, Some(204));
-    assert_eq!(status_code(address, "/", false).await, None);
+    assert_eq!(get(address, "/", true).await, Some(204));
+    assert_eq!(get(address, "/", false).await, None);
     let plain = served("HTTP/1.1 200 OK\r\n\r\n").await;
-    assert_eq!(status_code(plain, "/", true).await, None);
+    assert_eq!(get(plain, "/", true).await, None);
 }

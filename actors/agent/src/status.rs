@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use tepui_messages::engine::Inspected;
 use tepui_protocol::v1::{
-    CheckInfo, CheckStatusInfo, ContainerId, ContainerStatus, DurationInfo, FrameworkInfo,
-    NetworkInfo, TaskId, TaskResourceLimitation, TaskState, TaskStatus, check_status_info,
+    CheckInfo, CheckStatusInfo, ContainerId, ContainerInfo, ContainerStatus, DurationInfo,
+    FrameworkInfo, NetworkInfo, TaskId, TaskResourceLimitation, TaskState, TaskStatus,
+    check_status_info,
     framework_info::capability,
     network_info,
     task_status::{Reason, Source},
@@ -89,6 +91,38 @@ pub(crate) fn container_status(
     }
 }
 
+/// What Mesos' docker executor tells of a container of an engine: all of it with the first that says that it runs, its
+/// own addresses with each.
+pub(crate) fn as_inspected(
+    status: &mut TaskStatus,
+    container: &mut ContainerStatus,
+    inspected: &Inspected,
+    described: Option<&ContainerInfo>,
+) {
+    if status.state() == TaskState::TaskRunning && status.reason.is_none() {
+        status.data = Some(inspected.json.clone());
+    }
+    let of = |ip: &Option<String>, protocol: network_info::Protocol| {
+        let address = |ip: &String| network_info::IpAddress {
+            protocol: Some(protocol as i32),
+            ip_address: Some(ip.clone()),
+        };
+        ip.as_ref().map(address)
+    };
+    let addresses = [
+        of(&inspected.ip, network_info::Protocol::IPv4),
+        of(&inspected.ip6, network_info::Protocol::IPv6),
+    ];
+    let addresses: Vec<_> = addresses.into_iter().flatten().collect();
+    if !addresses.is_empty() {
+        let network = described.and_then(|it| it.network_infos.first());
+        container.network_infos = vec![NetworkInfo {
+            ip_addresses: addresses,
+            ..network.cloned().unwrap_or_default()
+        }];
+    }
+}
+
 /// `TASK_DROPPED`, or `TASK_LOST` for a framework that does not know of it.
 pub(crate) fn dropped(framework: &FrameworkInfo) -> TaskState {
     if has_capability(framework, capability::Type::PartitionAware) {
@@ -146,6 +180,15 @@ pub(crate) fn exit_text(wait_status: i32) -> String {
         "Command terminated with signal {}{core}",
         signal_text(signal)
     )
+}
+
+/// The same in the words of Mesos' docker executor: `Container exited with status 3`.
+pub(crate) fn of_container(verdict: &mut Verdict) {
+    if let Some(message) = &mut verdict.message
+        && let Some(rest) = message.strip_prefix("Command ")
+    {
+        *message = format!("Container {rest}");
+    }
 }
 
 /// Whether the command exited by itself with status 0.

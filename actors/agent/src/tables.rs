@@ -10,6 +10,7 @@ use std::{
 use tepui_messages::{
     agent::ExecutorPhase,
     containers::{ContainerExit, ProcessMark},
+    engine::Inspected,
 };
 use tepui_protocol::redact;
 use tepui_protocol::v1::{
@@ -46,6 +47,8 @@ pub(crate) struct Executor {
     pub(crate) started: bool,
     pub(crate) shim: Option<ProcessMark>,
     pub(crate) pid: Option<u32>,
+    /// Where an engine runs it.
+    pub(crate) inspected: Option<Box<Inspected>>,
     /// Its subscription.
     pub(crate) stream_id: Option<u64>,
     pub(crate) ever_sent_task: bool,
@@ -159,6 +162,7 @@ impl Executor {
             started: false,
             shim: None,
             pid: None,
+            inspected: None,
             stream_id: None,
             ever_sent_task: false,
             served: false,

@@ -2,7 +2,7 @@
 
 use tepui_protocol::v1::{CommandInfo, ContainerInfo, LinuxInfo, TaskInfo, executor_info};
 
-use crate::{checks, confinement, images};
+use crate::{checks, config::NodeConfig, confinement, engine, images};
 
 /// Whether an id can name a directory, and only one. The master checks ids too; paths are made here.
 pub(crate) fn names_directory(id: &str) -> bool {
@@ -10,7 +10,7 @@ pub(crate) fn names_directory(id: &str) -> bool {
 }
 
 /// Why this agent cannot run the task, in words for the framework.
-pub(crate) fn of_task(task: &TaskInfo) -> Option<String> {
+pub(crate) fn of_task(config: &NodeConfig, task: &TaskInfo) -> Option<String> {
     let executor_id = task
         .executor
         .as_ref()
@@ -33,13 +33,19 @@ pub(crate) fn of_task(task: &TaskInfo) -> Option<String> {
     if let Some(problem) = checks::unsupported(task).filter(|_| agent_plays_executor) {
         return Some(problem);
     }
-    let own = task.container.iter();
+    if let Some(problem) = engine::problem(config, task) {
+        return Some(problem);
+    }
+    // What an engine is asked for was looked at.
+    let by_engine = |it: &ContainerInfo| !is_pod && engine::of(config, Some(it)).is_some();
+    let own = task.container.iter().filter(|it| !by_engine(it));
     let (own_part, outer_part) = match is_pod {
         true => (Part::Within, Part::Outer),
         false => (Part::Whole, Part::Whole),
     };
     let own = own.filter_map(|it| of_container(it, own_part));
     let outer = executor.and_then(|it| it.container.as_ref());
+    let outer = outer.filter(|it| !by_engine(it));
     own.chain(outer.and_then(|it| of_container(it, outer_part)))
         .next()
 }

@@ -48,6 +48,8 @@ pub mod dangling;
 #[cfg(feature = "launcher")]
 pub mod disk;
 #[cfg(feature = "launcher")]
+pub mod engine;
+#[cfg(feature = "launcher")]
 mod error;
 #[cfg(feature = "launcher")]
 pub mod images;

@@ -3,11 +3,13 @@
 //! The agent decides when; the launcher knows how. Every answer is a future that never blocks the caller's
 //! thread, and none is needed for a container that the agent has forgotten.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, os::fd::OwnedFd, path::PathBuf};
 
 use futures_util::future::BoxFuture;
 use tepui_protocol::v1::{Resource, ResourceStatistics, r_limit_info::RLimit, task_status::Reason};
 use tokio::sync::oneshot;
+
+use crate::engine::{EngineOrder, Inspected};
 
 /// A command and all that surrounds it.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -43,6 +45,8 @@ pub struct LaunchOrder {
     /// A running container whose files the command sees, instead of an image of its own, and with whose user and
     /// variables it begins where it has none itself.
     pub view_of: Option<String>,
+    /// An engine runs it, which knows command, user and limits from here alone.
+    pub engine: Option<Box<EngineOrder>>,
 }
 
 /// How the standard streams of a container are kept for clients that attach to them.
@@ -322,6 +326,8 @@ pub struct RunningContainer {
     pub shim: ProcessMark,
     /// The command.
     pub pid: u32,
+    /// Where an engine runs it.
+    pub inspected: Option<Box<Inspected>>,
     /// Resolves once, after the last process of the container is gone.
     pub exited: BoxFuture<'static, ContainerExit>,
 }
@@ -396,6 +402,12 @@ pub trait ContainerRuntime: Send + Sync {
         Box::pin(async { Err("this launcher makes no root file systems".to_owned()) })
     }
 
+    /// Sees to it that an engine has the image of this container; who lets go of the future ends it. Unless implemented,
+    /// there is no engine.
+    fn pull(&self, _order: EngineOrder) -> BoxFuture<'static, Result<(), String>> {
+        Box::pin(async { Err("this launcher has no engine".to_owned()) })
+    }
+
     /// Makes the files of an image for the volume of that number, after [`Self::provision`] where the container has an
     /// image itself.
     fn provision_volume(
@@ -437,6 +449,16 @@ pub trait ContainerRuntime: Send + Sync {
 
     /// Kills every process with SIGKILL until none is left.
     fn destroy(&self, container_id: String) -> BoxFuture<'static, Result<(), String>>;
+
+    /// A TCP socket in the network that the container has, which does not block; `None`: any of this process will do.
+    /// Unless implemented, all have the machine's network.
+    fn socket(
+        &self,
+        _container_id: String,
+        _v6: bool,
+    ) -> BoxFuture<'static, std::io::Result<Option<OwnedFd>>> {
+        Box::pin(async { Ok(None) })
+    }
 
     /// What the container uses now; `None` if it is gone.
     fn usage(&self, container_id: String) -> BoxFuture<'static, Option<ResourceStatistics>>;

@@ -6,6 +6,7 @@ pub mod agent;
 pub mod allocator;
 pub mod change;
 pub mod containers;
+pub mod engine;
 pub mod framework;
 pub mod master;
 pub mod registrar;

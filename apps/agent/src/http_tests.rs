@@ -168,6 +168,7 @@ pub(super) fn secured(security: Security) -> Api {
         lending: Default::default(),
         security: security.clone(),
         images: Default::default(),
+        engine: None,
         isolation: Default::default(),
         sandboxes: Default::default(),
         executors: Default::default(),

@@ -4,6 +4,7 @@
 mod bridge;
 mod confinement;
 mod doubt;
+mod engine;
 mod executors;
 mod fetching;
 mod gpus;
@@ -29,6 +30,7 @@ use tepui_containers::images::Backend;
 use tepui_http::Verbosity;
 use tepui_protocol::v1::DomainInfo;
 
+pub use engine::{DnsNetwork, DnsRule, EngineSettings};
 pub use executors::ExecutorSettings;
 pub use fetching::FetchSettings;
 pub use isolation::Isolation;
@@ -120,6 +122,8 @@ pub struct AgentSettings {
     /// Who may call, and what they may do.
     pub security: Security,
     pub images: ImageSettings,
+    /// The engine for containers of type DOCKER; `None`: they are run as all others.
+    pub engine: Option<EngineSettings>,
     /// What sets containers apart.
     pub isolation: Isolation,
     pub sandboxes: SandboxSettings,

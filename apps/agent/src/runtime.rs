@@ -3,11 +3,16 @@
 
 mod amounts;
 mod apart;
+mod directories;
+pub(crate) mod engine;
 mod leftovers;
+mod words;
 
 use std::{
     collections::BTreeMap,
     ffi::OsString,
+    ops::Deref,
+    os::fd::OwnedFd,
     path::PathBuf,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -19,19 +24,22 @@ use std::{
 use futures_util::future::{BoxFuture, FutureExt};
 use rustix::process::Signal;
 use tepui_containers::{
-    Command, Error, LaunchSpec, Launcher, Namespaces, Recovered, Running, disk, nested,
-    sandboxes::Sandboxes, spec::HOLDER, volumes,
+    Command, LaunchSpec, Launcher, Namespaces, Recovered, Running, disk, sandboxes::Sandboxes,
+    spec::HOLDER,
 };
 use tepui_kit::crash_point;
 use tepui_messages::containers::{
     Amounts, ContainerExit, ContainerRuntime, ImageOrder, LaunchOrder, NestedSandbox, Provisioned,
     RecoveredContainer, RootDirectory, RunningContainer, Seccomp, VolumeDirectory, VolumeLink,
 };
+use tepui_messages::engine::EngineOrder;
 use tepui_protocol::v1::ResourceStatistics;
 use tokio::sync::oneshot;
 
-use amounts::credentials;
+use engine::EngineContainers;
 use leftovers::sweep;
+use words::credentials;
+pub(crate) use words::told;
 
 use crate::{
     ContainerLogger, Isolation, confinement,
@@ -58,11 +66,26 @@ struct Inner {
     /// Handles only: they can be made again from the records.
     running: Mutex<BTreeMap<String, Running>>,
     errors: Arc<Errors>,
-    logger: ContainerLogger,
-    /// Or why there are none.
-    images: Result<Provisioner, String>,
-    isolation: Isolation,
     gpus: Mutex<Gpus>,
+    equipment: Equipment,
+}
+
+/// What containers are given besides a process.
+pub(crate) struct Equipment {
+    pub(crate) logger: ContainerLogger,
+    /// Or why there are none.
+    pub(crate) images: Result<Provisioner, String>,
+    pub(crate) isolation: Isolation,
+    /// Runs containers of type DOCKER, where there is one.
+    pub(crate) engine: Option<EngineContainers>,
+}
+
+impl Deref for Inner {
+    type Target = Equipment;
+
+    fn deref(&self) -> &Equipment {
+        &self.equipment
+    }
 }
 
 /// What went wrong since the start.
@@ -79,20 +102,16 @@ impl Containers {
         sandboxes: Sandboxes,
         runtime_dir: PathBuf,
         errors: Arc<Errors>,
-        logger: ContainerLogger,
-        images: Result<Provisioner, String>,
-        isolation: Isolation,
+        equipment: Equipment,
     ) -> Self {
         Self(Arc::new(Inner {
             launcher,
             sandboxes,
             runtime_dir,
             running: Mutex::new(BTreeMap::new()),
-            gpus: Mutex::new(Gpus::new(isolation.gpus.clone())),
+            gpus: Mutex::new(Gpus::new(equipment.isolation.gpus.clone())),
             errors,
-            logger,
-            images,
-            isolation,
+            equipment,
         }))
     }
 }
@@ -138,15 +157,31 @@ impl Inner {
         RunningContainer {
             shim: mark(shim),
             pid,
+            inspected: None,
             exited: exited.boxed(),
         }
     }
 
+    /// The engine, if it runs this container.
+    fn engine_of(&self, container_id: &str) -> Option<EngineContainers> {
+        let engine = self.engine.as_ref();
+        engine.filter(|it| it.holds(container_id)).cloned()
+    }
+
     async fn launch(
         self: &Arc<Self>,
-        order: LaunchOrder,
+        mut order: LaunchOrder,
         forked: oneshot::Sender<u32>,
     ) -> Result<RunningContainer, String> {
+        if let Some(wanted) = order.engine.take() {
+            let engine = self.engine.as_ref().ok_or("this agent has no engine")?;
+            let rotation = self.logger.rotation(&order.env)?;
+            let owner = credentials(order.user.as_deref())?;
+            return engine.launch(order, *wanted, owner, rotation).await;
+        }
+        if let Some(engine) = self.engine.as_ref().filter(|it| it.is_around(&order)) {
+            return engine.launch_beside(order).await;
+        }
         let reads_profile = matches!(order.confinement.seccomp, Some(Seccomp::Profile(_)));
         let is_plain = order.root.is_none() && order.view_of.is_none() && !reads_profile;
         let spec = if order.confinement.mounts.is_empty() && is_plain {
@@ -254,32 +289,11 @@ impl ContainerRuntime for Containers {
     }
 
     fn prepare_nested(&self, sandbox: NestedSandbox) -> BoxFuture<'static, Result<(), String>> {
-        async move {
-            let owner = credentials(sandbox.user.as_deref())?;
-            let shared = sandbox.shared.iter();
-            let shared: Vec<_> = shared
-                .map(|it| (it.path.as_str(), it.container_path.as_str()))
-                .collect();
-            let prepared = nested::prepare(&nested::NestedSandbox {
-                root: &sandbox.root,
-                name: &sandbox.name,
-                task: sandbox.task.as_deref(),
-                owner: owner.as_ref(),
-                shared: &shared,
-            });
-            prepared.map_err(|error| told(&error))
-        }
-        .boxed()
+        directories::prepare_nested(sandbox).boxed()
     }
 
     fn remove_nested(&self, root: PathBuf, name: String) -> BoxFuture<'static, Result<(), String>> {
-        // A sandbox may hold much: its removal takes its time.
-        let removed = tokio::task::spawn_blocking(move || nested::remove(&root, &name));
-        async move {
-            let removed = removed.await.map_err(|error| error.to_string())?;
-            removed.map_err(|error| told(&error))
-        }
-        .boxed()
+        directories::remove_nested(root, name).boxed()
     }
 
     fn change_volumes(
@@ -287,20 +301,7 @@ impl ContainerRuntime for Containers {
         make: Vec<VolumeDirectory>,
         remove: Vec<VolumeDirectory>,
     ) -> BoxFuture<'static, Result<(), String>> {
-        // A volume may hold much: its removal takes its time.
-        let changed = tokio::task::spawn_blocking(move || {
-            let make = make.iter().map(|it| volumes::make(&it.path));
-            let remove = remove.iter().map(|it| match it.is_mount {
-                true => volumes::empty(&it.path),
-                false => volumes::remove(&it.path),
-            });
-            make.chain(remove).collect::<Result<(), Error>>()
-        });
-        async move {
-            let changed = changed.await.map_err(|error| error.to_string())?;
-            changed.map_err(|error| told(&error))
-        }
-        .boxed()
+        directories::change_volumes(make, remove).boxed()
     }
 
     fn link_volumes(
@@ -309,20 +310,7 @@ impl ContainerRuntime for Containers {
         user: Option<String>,
         links: Vec<VolumeLink>,
     ) -> BoxFuture<'static, Result<(), String>> {
-        async move {
-            let owner = credentials(user.as_deref())?;
-            for VolumeLink {
-                source,
-                container_path,
-                ..
-            } in links
-            {
-                let linked = volumes::link(&sandbox, owner.as_ref(), &source, &container_path);
-                linked.map_err(|error| told(&error))?;
-            }
-            Ok(())
-        }
-        .boxed()
+        directories::link_volumes(sandbox, user, links).boxed()
     }
 
     fn provision(
@@ -332,6 +320,15 @@ impl ContainerRuntime for Containers {
     ) -> BoxFuture<'static, Result<Provisioned, String>> {
         let images = self.0.images.clone();
         async move { images?.provision(container_id, image).await }.boxed()
+    }
+
+    fn pull(&self, order: EngineOrder) -> BoxFuture<'static, Result<(), String>> {
+        let engine = self.0.engine.clone();
+        async move {
+            let engine = engine.ok_or("this agent has no engine")?;
+            engine.pull(order).await
+        }
+        .boxed()
     }
 
     fn provision_volume(
@@ -384,6 +381,9 @@ impl ContainerRuntime for Containers {
     fn recover(&self, container_id: String) -> BoxFuture<'static, RecoveredContainer> {
         let inner = Arc::clone(&self.0);
         async move {
+            if let Some(engine) = inner.engine_of(&container_id) {
+                return engine.recover(&container_id).await;
+            }
             let dir = inner.dir(&container_id);
             inner.gpus().recover(&container_id, &dir);
             match inner.launcher.recover(&container_id, &dir).await {
@@ -409,6 +409,9 @@ impl ContainerRuntime for Containers {
     fn signal(&self, container_id: String, signal: i32) -> BoxFuture<'static, Result<(), String>> {
         let inner = Arc::clone(&self.0);
         async move {
+            if let Some(engine) = inner.engine_of(&container_id) {
+                return engine.signal(&container_id, signal).await;
+            }
             let signal = Signal::from_named_raw(signal)
                 .ok_or_else(|| format!("{signal} is the number of no signal"))?;
             // Without a handle it has ended, or its launch has not: then it is the launch that is ended.
@@ -426,22 +429,32 @@ impl ContainerRuntime for Containers {
         container_id: String,
         amounts: Amounts,
     ) -> BoxFuture<'static, Result<(), String>> {
-        let updated = self.0.update(&container_id, &amounts);
-        async move { updated }.boxed()
+        let inner = Arc::clone(&self.0);
+        async move {
+            match inner.engine_of(&container_id) {
+                Some(engine) => engine.update(&container_id, &amounts).await,
+                None => inner.update(&container_id, &amounts),
+            }
+        }
+        .boxed()
     }
 
     fn destroy(&self, container_id: String) -> BoxFuture<'static, Result<(), String>> {
         let inner = Arc::clone(&self.0);
         async move {
-            let dir = inner.dir(&container_id);
-            let launcher = &inner.launcher;
-            let destroyed = launcher
-                .destroy(&container_id, &dir, DESTROY_DEADLINE)
-                .await;
-            destroyed.map_err(|error| {
+            let destroyed = match inner.engine_of(&container_id) {
+                Some(engine) => engine.destroy(&container_id).await,
+                None => {
+                    let dir = inner.dir(&container_id);
+                    let launcher = &inner.launcher;
+                    let destroyed = launcher.destroy(&container_id, &dir, DESTROY_DEADLINE);
+                    destroyed.await.map_err(|error| told(&error))
+                }
+            };
+            if destroyed.is_err() {
                 inner.errors.destroy.fetch_add(1, Ordering::Relaxed);
-                told(&error)
-            })
+            }
+            destroyed
         }
         .boxed()
     }
@@ -449,8 +462,26 @@ impl ContainerRuntime for Containers {
     fn usage(&self, container_id: String) -> BoxFuture<'static, Option<ResourceStatistics>> {
         let inner = Arc::clone(&self.0);
         async move {
+            if let Some(engine) = inner.engine_of(&container_id) {
+                return engine.usage(&container_id).await;
+            }
             let usage = inner.handle(&container_id)?.usage();
             usage.ok().as_ref().map(statistics)
+        }
+        .boxed()
+    }
+
+    fn socket(
+        &self,
+        container_id: String,
+        v6: bool,
+    ) -> BoxFuture<'static, std::io::Result<Option<OwnedFd>>> {
+        let inner = Arc::clone(&self.0);
+        async move {
+            match inner.engine_of(&container_id) {
+                Some(engine) => engine.socket(&container_id, v6).await,
+                None => Ok(None),
+            }
         }
         .boxed()
     }
@@ -471,6 +502,10 @@ impl ContainerRuntime for Containers {
     fn forget(&self, container_id: String) -> BoxFuture<'static, ()> {
         let inner = Arc::clone(&self.0);
         async move {
+            if let Some(engine) = inner.engine_of(&container_id) {
+                crash_point("runtime", || "BeforeCleanup");
+                return engine.forget(&container_id);
+            }
             inner.running().remove(&container_id);
             inner.gpus().release(&container_id);
             let dir = inner.dir(&container_id);
@@ -488,15 +523,4 @@ impl ContainerRuntime for Containers {
         }
         .boxed()
     }
-}
-
-/// An error with its causes, in one line.
-pub(crate) fn told(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(source) = cause {
-        text = format!("{text}: {source}");
-        cause = source.source();
-    }
-    text
 }

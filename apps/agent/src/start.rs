@@ -26,9 +26,9 @@ use tepui_node::{
 use tepui_protocol::{resources::Resources, roles, v1::AgentInfo, values::parse_attributes};
 
 use crate::{
-    AgentSettings, ImageSettings, Isolation, LendingSettings,
+    AgentSettings, ImageSettings, Isolation, LendingSettings, engine,
     provisioner::{self, Provisioner},
-    runtime::CGROUP_ROOT,
+    runtime::{CGROUP_ROOT, engine::EngineContainers},
 };
 
 /// Where runtime directories lie if it can be written: a tmpfs on most machines.
@@ -55,6 +55,7 @@ pub(crate) struct Prepared {
     pub(crate) sandboxes: Sandboxes,
     pub(crate) runtime_dir: PathBuf,
     pub(crate) is_root: bool,
+    pub(crate) engine_containers: Option<EngineContainers>,
     /// Or why there are no images.
     pub(crate) images: Result<Provisioner, String>,
     pub(crate) fetcher: Fetcher,
@@ -121,6 +122,14 @@ impl Prepared {
             .with_context(|| format!("--work-dir {}", settings.work_dir.display()))?;
         config.sandbox_directory = settings.images.sandbox_directory.clone();
         let runtime_dir = runtime_dir(&settings.work_dir)?;
+        let opened = engine::open(
+            settings.engine.as_ref(),
+            &settings.images,
+            &settings.work_dir,
+            &runtime_dir,
+        )?;
+        let (engine_config, engine_containers) = opened.unzip();
+        config.engine = engine_config;
         images_for(&settings.isolation, &mut settings.images)?;
         let images = match is_root {
             true => Ok(provisioner::open(
@@ -133,6 +142,7 @@ impl Prepared {
         let fetcher = settings.fetching.fetcher(&settings.work_dir)?;
         Ok(Self {
             images,
+            engine_containers,
             fetcher,
             runtime_dir,
             settings,

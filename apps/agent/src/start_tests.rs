@@ -15,6 +15,7 @@ fn what_is_wrong_with_the_settings_is_said_in_one_line() {
         lending: Default::default(),
         security: Default::default(),
         images: Default::default(),
+        engine: None,
         isolation: Default::default(),
         sandboxes: Default::default(),
         executors: Default::default(),

@@ -27,7 +27,7 @@ use crate::{
     http::{self, Api, Facts},
     leader::LeaderFinder,
     notice::Notices,
-    runtime::{Containers, Errors},
+    runtime::{Containers, Equipment, Errors},
     start::Prepared,
     sweeping,
 };
@@ -56,6 +56,7 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
         runtime_dir,
         is_root,
         images,
+        engine_containers,
         fetcher,
     } = prepared;
     let clock = Clock::system();
@@ -88,10 +89,17 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
         sandboxes,
         runtime_dir,
         errors,
-        settings.sandboxes.logger,
-        images,
-        settings.isolation.clone(),
+        Equipment {
+            logger: settings.sandboxes.logger,
+            images,
+            isolation: settings.isolation.clone(),
+            engine: engine_containers.clone(),
+        },
     );
+    if let Some(engine) = &engine_containers {
+        let known = remembered.containers.iter();
+        engine.forget_unknown(&known.map(|it| it.container_id.clone()).collect());
+    }
     containers.end_strays(&remembered.container_ids()).await;
     containers.sweep_roots().await;
     let parts = NodeParts {
@@ -142,6 +150,7 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
         settings.sandboxes.gc,
     ));
     let headroom = provisioner.map(|images| tokio::task::spawn_local(images.keep_headroom()));
+    let keeper = engine_containers.map(|it| tokio::task::spawn_local(it.keep()));
     let seed = uuid::Uuid::new_v4().as_u64_pair().0;
     let connector = tokio::task::spawn_local(Connector::new(bridge, seed).run(move || {
         let finder = finder.clone();
@@ -152,8 +161,8 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
     let ending = until_end(&node, &mut end).await;
     doubt.abort();
     sweeper.abort();
-    if let Some(headroom) = headroom {
-        headroom.abort();
+    for task in [headroom, keeper].into_iter().flatten() {
+        task.abort();
     }
     connector.abort();
     // The connector's end closes the connection; what was queued goes out first.

@@ -181,6 +181,7 @@ fn a_command_runs_and_its_end_is_told() {
         lending: Default::default(),
         security: Default::default(),
         images: Default::default(),
+        engine: None,
         isolation: Default::default(),
         sandboxes: Default::default(),
         executors: Default::default(),

@@ -3,6 +3,7 @@
 mod allocation;
 mod devices;
 mod domain;
+mod engine;
 mod executors;
 mod fetching;
 mod images;
@@ -118,6 +119,12 @@ const AGENT_TWINS: &[&str] = &[
     "authenticate_http_readonly",
     "authenticate_http_readwrite",
     "acls",
+    "containerizers",
+    "docker_socket",
+    "docker_stop_timeout",
+    "docker_remove_delay",
+    "docker_kill_orphans",
+    "default_container_dns",
     "docker_config",
     "docker_registry",
     "docker_store_dir",
@@ -163,6 +170,7 @@ const AGENT_TWINS: &[&str] = &[
     "jwt_secret_key",
 ];
 
+pub(crate) use engine::EngineArgs;
 pub(crate) use fetching::FetchingArgs;
 pub(crate) use isolation::IsolationArgs;
 use rates::{rate_limits, removal_rate};
@@ -225,6 +233,12 @@ struct AgentFile {
     authenticate_http_readonly: Option<bool>,
     authenticate_http_readwrite: Option<bool>,
     acls: Option<String>,
+    containerizers: Option<String>,
+    docker_socket: Option<String>,
+    docker_stop_timeout: Option<String>,
+    docker_remove_delay: Option<String>,
+    docker_kill_orphans: Option<bool>,
+    default_container_dns: Option<String>,
     docker_config: Option<String>,
     docker_registry: Option<String>,
     docker_store_dir: Option<PathBuf>,
@@ -353,6 +367,7 @@ pub(crate) fn agent(args: &AgentArgs) -> anyhow::Result<tepui_agent::AgentSettin
     let ip = file.ip.unwrap_or_else(|| IpAddr::from([127, 0, 0, 1]));
     let lending = lending::of(&file)?;
     let images = images::parse(&file)?;
+    let engine = engine::parse(&file)?;
     let isolation = isolation::parse(&file)?;
     let sandboxes = sandboxes::parse(&file)?;
     let executors = executors::parse(&file)?;
@@ -362,6 +377,7 @@ pub(crate) fn agent(args: &AgentArgs) -> anyhow::Result<tepui_agent::AgentSettin
         .context("--master is missing: expected the HTTP address of a master, such as --master 127.0.0.1:5050")?;
     Ok(tepui_agent::AgentSettings {
         images,
+        engine,
         isolation,
         sandboxes,
         executors,

@@ -173,6 +173,7 @@ fn running(container: &Container) -> RunningContainer {
             start_time_ticks: 1,
         },
         pid: container.pid,
+        inspected: None,
         exited: Box::pin(async move {
             let ended = status.wait_for(Option::is_some).await;
             let status = ended.ok().and_then(|status| *status);

@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 
 use tepui_protocol::{codec::json, durations::duration_text};
 
-use crate::{AgentSettings, DiskWatch, Reconfiguration, Recovery};
+use crate::{AgentSettings, DiskWatch, EngineSettings, Reconfiguration, Recovery};
 
 /// What is the same for every agent.
-const FIXED: [(&str, &str); 8] = [
+const FIXED: [(&str, &str); 7] = [
     ("cgroups_root", crate::runtime::CGROUP_ROOT),
-    ("containerizers", "mesos"),
     ("default_role", "*"),
     ("http_heartbeat_interval", "30secs"),
     ("launcher", "posix"),
@@ -45,6 +44,9 @@ pub(crate) fn flags(
     {
         set("log_dir", directory.display().to_string());
     }
+    set_engine(settings.engine.as_ref(), |name, value| {
+        set(name, value);
+    });
     let isolation = &settings.isolation;
     let more = [
         ("namespaces/pid", isolation.pids),
@@ -210,6 +212,22 @@ pub(crate) fn flags(
         }
     }
     flags
+}
+
+fn set_engine(engine: Option<&EngineSettings>, mut set: impl FnMut(&str, String)) {
+    let Some(engine) = engine else {
+        return set("containerizers", "mesos".to_owned());
+    };
+    let names = if engine.only {
+        "docker"
+    } else {
+        "docker,mesos"
+    };
+    set("containerizers", names.to_owned());
+    set("docker_socket", engine.socket.display().to_string());
+    set("docker_stop_timeout", duration_text(engine.stop_timeout));
+    set("docker_remove_delay", duration_text(engine.remove_delay));
+    set("docker_kill_orphans", engine.kill_orphans.to_string());
 }
 
 /// As Mesos spells sizes: in the largest unit that takes them whole.

@@ -1,12 +1,9 @@
-//! What a running container may use, as it changes, and whom its command runs as.
+//! What a running container may use, as it changes.
 
 use std::sync::{MutexGuard, PoisonError};
 
-use tepui_containers::{
-    devices::{Access, Device},
-    user,
-};
-use tepui_messages::containers::{Amounts, UserNumbers};
+use tepui_containers::devices::{Access, Device};
+use tepui_messages::containers::Amounts;
 
 use super::{Inner, told};
 use crate::{gpus::Gpus, numbers::limits};
@@ -37,17 +34,4 @@ impl Inner {
         let changed = running.change_devices(&allow, &deny);
         changed.map_err(|error| told(&error))
     }
-}
-
-pub(super) fn credentials(
-    user: Option<&str>,
-) -> Result<Option<tepui_containers::Credentials>, String> {
-    let Some(user) = user else { return Ok(None) };
-    if let Some(numbers) = UserNumbers::parse(user) {
-        let UserNumbers { uid, gid, groups } = numbers;
-        let credentials = tepui_containers::Credentials { uid, gid, groups };
-        return Ok(user::switch_to(credentials));
-    }
-    let credentials = user::lookup(user).map_err(|error| told(&error))?;
-    Ok(user::switch_to(credentials))
 }

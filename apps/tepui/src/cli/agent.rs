@@ -105,6 +105,9 @@ pub(crate) struct AgentArgs {
     pub(crate) sandbox_directory: Option<PathBuf>,
     #[command(flatten)]
     #[serde(flatten)]
+    pub(crate) engine: crate::settings::EngineArgs,
+    #[command(flatten)]
+    #[serde(flatten)]
     pub(crate) isolation: crate::settings::IsolationArgs,
     #[command(flatten)]
     #[serde(flatten)]

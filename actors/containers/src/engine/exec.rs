@@ -1,0 +1,102 @@
+//! Owns running a command beside a container's own: of a check.
+
+use super::api::{self, Engine};
+use super::error::EngineError;
+use super::{LONG, SHORT};
+use http::Method;
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use serde_json::{Value, json};
+use std::time::Duration;
+use tokio::time::sleep;
+
+/// How often an engine is asked for the status of a command whose output has ended.
+const STATUS_TRIES: u32 = 50;
+const STATUS_PAUSE: Duration = Duration::from_millis(100);
+
+/// A command that was begun.
+#[derive(Debug)]
+pub struct Exec {
+    engine: Engine,
+    id: String,
+    output: Incoming,
+}
+
+impl Engine {
+    /// Begins a command in a container that runs: words, variables as `NAME=value`, a user where it is not the
+    /// container's.
+    ///
+    /// # Errors
+    /// The container does not run, or has no such program.
+    pub async fn exec(
+        &self,
+        name: &str,
+        words: &[String],
+        env: &[String],
+        user: Option<&str>,
+    ) -> Result<Exec, EngineError> {
+        let mut body = json!({
+            "Cmd": words, "Env": env, "AttachStdout": true, "AttachStderr": true,
+        });
+        if let Some(user) = user {
+            body["User"] = user.into();
+        }
+        let path = format!("/containers/{name}/exec");
+        let made = self.call(Method::POST, &path, Some(&body), SHORT).await?;
+        let made = api::parse(&made)?;
+        let id = made["Id"].as_str();
+        let id = id.ok_or_else(|| EngineError::Broken("an exec without Id".to_owned()))?;
+        let start = json!({"Detach": false, "Tty": false});
+        let path = format!("/exec/{id}/start");
+        let started = self.open(Method::POST, &path, Some(&start)).await?;
+        Ok(Exec {
+            engine: self.clone(),
+            id: id.to_owned(),
+            output: started.into_body(),
+        })
+    }
+
+    async fn inspect_exec(&self, id: &str) -> Result<Value, EngineError> {
+        let path = format!("/exec/{id}/json");
+        let body = self.call(Method::GET, &path, None, LONG).await?;
+        api::parse(&body)
+    }
+
+    /// The host's number of a command that runs; `None`: it has ended.
+    ///
+    /// # Errors
+    /// The engine does not tell.
+    pub async fn exec_pid(&self, id: &str) -> Result<Option<u32>, EngineError> {
+        let found = self.inspect_exec(id).await?;
+        let pid = found["Pid"].as_u64().and_then(|it| u32::try_from(it).ok());
+        let runs = found["Running"].as_bool().unwrap_or(false);
+        Ok(pid.filter(|pid| runs && *pid != 0))
+    }
+}
+
+impl Exec {
+    /// The engine's.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Its exit status, once it and all that hold its output have ended. What it wrote is dropped.
+    ///
+    /// # Errors
+    /// The engine does not tell.
+    pub async fn wait(mut self) -> Result<i32, EngineError> {
+        while let Some(frame) = self.output.frame().await {
+            frame.map_err(|error| EngineError::Broken(error.to_string()))?;
+        }
+        for _ in 0..STATUS_TRIES {
+            let found = self.engine.inspect_exec(&self.id).await?;
+            let code = found["ExitCode"].as_i64();
+            if let (Some(false), Some(code)) = (found["Running"].as_bool(), code) {
+                return Ok(i32::try_from(code).unwrap_or(255) & 0xff);
+            }
+            sleep(STATUS_PAUSE).await;
+        }
+        let text = "a command's output has ended, and it has not";
+        Err(EngineError::Broken(text.to_owned()))
+    }
+}

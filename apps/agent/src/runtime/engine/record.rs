@@ -1,0 +1,109 @@
+//! Owns what the agent must know of a container of an engine to find it again: a small file on a tmpfs where there is
+//! one. It says that the container is an engine's, also before the engine knows.
+
+use std::{
+    fs::{self, DirBuilder, File},
+    io::{self, Write},
+    os::unix::fs::DirBuilderExt,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+use tepui_containers::{
+    Credentials, ProcessId,
+    rotation::{Bound, Rotation},
+};
+
+const RECORD: &str = "engine";
+/// How far the output is written.
+pub(super) const OUTPUT: &str = "engine-output";
+
+/// What is kept.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Record {
+    pub(super) sandbox: PathBuf,
+    /// Who has the sandbox: uid and gid.
+    owner: Option<(u32, u32)>,
+    /// Bytes and earlier files, of output and of errors.
+    rotation: Option<[(u64, u8); 2]>,
+    pub(super) process: KeptProcess,
+}
+
+/// The container's first process, once it has started: its number on the host, and its start in ticks.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(super) struct KeptProcess(Option<(u32, u64)>);
+
+impl From<Option<ProcessId>> for KeptProcess {
+    fn from(process: Option<ProcessId>) -> Self {
+        Self(process.map(|it| (it.pid, it.start_ticks)))
+    }
+}
+
+impl From<KeptProcess> for Option<ProcessId> {
+    fn from(kept: KeptProcess) -> Self {
+        kept.0
+            .map(|(pid, start_ticks)| ProcessId { pid, start_ticks })
+    }
+}
+
+impl Record {
+    pub(super) fn new(
+        sandbox: PathBuf,
+        owner: Option<&Credentials>,
+        rotation: Option<Rotation>,
+    ) -> Self {
+        let bounds = |it: Rotation| [it.stdout, it.stderr].map(|it| (it.max_bytes, it.kept));
+        Self {
+            sandbox,
+            owner: owner.map(|it| (it.uid, it.gid)),
+            rotation: rotation.map(bounds),
+            process: KeptProcess(None),
+        }
+    }
+
+    pub(super) fn owner(&self) -> Option<Credentials> {
+        self.owner.map(|(uid, gid)| Credentials {
+            uid,
+            gid,
+            groups: Vec::new(),
+        })
+    }
+
+    pub(super) fn rotation(&self) -> Option<Rotation> {
+        let bound = |(max_bytes, kept)| Bound { max_bytes, kept };
+        self.rotation.map(|[stdout, stderr]| Rotation {
+            stdout: bound(stdout),
+            stderr: bound(stderr),
+        })
+    }
+
+    pub(super) fn read(dir: &Path) -> Result<Self, String> {
+        let json = fs::read(dir.join(RECORD)).map_err(|error| error.to_string())?;
+        serde_json::from_slice(&json).map_err(|error| error.to_string())
+    }
+
+    /// In one piece, whatever is there already.
+    pub(super) fn write(&self, dir: &Path) -> Result<(), String> {
+        let write = || -> io::Result<()> {
+            DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+            let fresh = dir.join(format!("{RECORD}.new"));
+            File::create(&fresh)?.write_all(&serde_json::to_vec(self)?)?;
+            fs::rename(fresh, dir.join(RECORD))
+        };
+        write().map_err(|error| format!("cannot keep that an engine has the container: {error}"))
+    }
+}
+
+pub(super) fn exists(dir: &Path) -> bool {
+    dir.join(RECORD).is_file()
+}
+
+pub(super) fn remove(dir: &Path) {
+    match fs::remove_dir_all(dir) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            let dir = dir.display();
+            tracing::warn!(%dir, %error, "the record of a container is not removed");
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,277 @@
+#!/usr/bin/env python3
+"""engine.py: containers of type DOCKER that a Docker engine runs through its API, on a real dockerd.
+
+Wants TEPUI_BIN, root and Debian's busybox-static, docker.io and docker-registry. Ends with 0 or 1.
+"""
+import json
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from daemons import House, alive, get, post  # noqa: E402
+from engine_maker import Engine, own_network  # noqa: E402
+from free_port import free_ranges  # noqa: E402
+from image_maker import Image, Registry, busybox  # noqa: E402
+from report import Report, wait  # noqa: E402
+from scheduler import Scheduler, task  # noqa: E402
+
+report = Report()
+LIMIT_S = 60
+
+
+def of(image="box:1", network="HOST", container=None, **more):
+    return {"type": "DOCKER", "docker": {"image": image, "network": network, **more}, **(container or {})}
+
+
+def parameters(**pairs):
+    return [{"key": key.replace("_", "-"), "value": value} for key, value in pairs.items()]
+
+
+class Checks:
+    def __init__(self, house, framework, engine):
+        self.house, self.framework, self.engine = house, framework, engine
+        self.agent = house.agents[0]
+
+    def start(self, name, command, container, state, cpus=0.1, mem=32, **more):
+        offer = self.framework.wait_offer(cpus=0.5, mem=128)
+        info = {**task(name, offer, "", cpus, mem), "container": container, **more}
+        info["resources"] += more.pop("extra", [])
+        info.pop("extra", None)
+        info["command"] = {"shell": True, "value": command} if isinstance(command, str) else command
+        self.framework.launch(offer, [info])
+        return self.framework.wait_state(name, state, limit_s=LIMIT_S)
+
+    def sandbox(self, name):
+        for top, directories, _ in os.walk(self.house.path("agent0")):
+            if top.endswith(f"/executors/{name}/runs"):
+                return next(os.path.join(top, one) for one in directories if one != "latest")
+        return None
+
+    def output(self, name, file="stdout"):
+        with open(os.path.join(self.sandbox(name), file), encoding="utf-8") as out:
+            return out.read()
+
+    def run(self, name, command, container, state="TASK_FINISHED", **more):
+        status = self.start(name, command, container, state, **more)
+        return self.output(name) if state == "TASK_FINISHED" else status
+
+    def go(self, name):
+        with open(os.path.join(self.sandbox(name), "go"), "w", encoding="utf-8"):
+            pass
+
+    def inspected(self, name):
+        return self.engine.get(f"/containers/mesos-{os.path.basename(self.sandbox(name))}/json")
+
+    def ended(self, name, state="TASK_FINISHED"):
+        return self.framework.wait_state(name, state, limit_s=LIMIT_S)
+
+    def kill(self, name, **more):
+        self.framework.call("KILL", kill={"task_id": {"value": name}, **more})
+
+    def first(self):
+        script = "echo out; echo err >&2; echo $MESOS_CONTAINER_NAME $COLOUR $MESOS_SANDBOX \"$MESOS_ALLOCATION_ROLE\"; ls $MESOS_SANDBOX; touch $MESOS_SANDBOX/mine; pwd; test -e /usr && echo host; true"
+        out = self.run("first", script, of())
+        name = f"mesos-{os.path.basename(self.sandbox('first'))}"
+        lines = out.splitlines()
+        report.equal("engine: a command runs in its image, with Mesos' variables", lines[1], f"{name} blue /mnt/mesos/sandbox *")
+        report.equal("engine: its output is in its sandbox", (lines[0], self.output("first", "stderr")), ("out", "err\n"))
+        report.check("engine: it sees its sandbox, and nothing of the machine", os.path.exists(os.path.join(self.sandbox("first"), "mine")) and "host" not in lines, out)
+        report.check("engine: which keeps it for people to look at", f"/{name}" in self.engine.names())
+        running = next(it for it in self.framework.updates if it["task_id"]["value"] == "first" and it["state"] == "TASK_RUNNING")
+        told = json.loads(__import__("base64").b64decode(running["data"]))
+        report.equal("engine: TASK_RUNNING tells what the engine tells", (told[0]["Name"], len(told)), (f"/{name}", 1))
+        report.equal("engine: the last word is Mesos'", self.framework.updates[-1]["message"], "Container exited with status 0")
+        failed = self.run("seven", "exit 7", of(), "TASK_FAILED")
+        report.equal("engine: an exit status is told", failed["message"], "Container exited with status 7")
+
+    def commands(self):
+        self.engine.load(Image(entrypoint=["echo", "-n"], cmd=["default"]).layer(busybox()), "echo:1")
+        report.equal("command: the image's own", self.run("own", {"shell": False}, of("echo:1")), "default")
+        report.equal("command: words follow the entrypoint", self.run("words", {"shell": False, "value": "a", "arguments": ["b"]}, of("echo:1")), "a b")
+        failed = self.run("absent", {"shell": False, "value": "/absent"}, of(), "TASK_FAILED")
+        report.check("command: a program that is not there is told in the engine's words", "no such file" in failed["message"], failed["message"])
+        report.check("command: nothing is left of it", wait(lambda: f"/mesos-{os.path.basename(self.sandbox('absent'))}" not in self.engine.names(), LIMIT_S))
+
+    def limits(self):
+        self.start("limited", "sleep 1000", of(parameters=parameters(label="team=a", memory_swap="256m", ulimit="nofile=100:200", cap_drop="KILL", env="EXTRA=1")), "TASK_RUNNING",
+                   cpus=0.5, mem=64, limits={"cpus": {"value": 1.5}, "mem": {"value": 96}})
+        found = self.inspected("limited")
+        host = found["HostConfig"]
+        report.equal("limits: shares, quota, memory and its request", (host["CpuShares"], host["CpuQuota"], host["Memory"] >> 20, host["MemoryReservation"] >> 20), (512, 150000, 96, 64))
+        report.check("limits: who may use more than requested is ended first", host["OomScoreAdj"] > 900, host["OomScoreAdj"])
+        report.equal("parameters: label, swap, ulimit, capability", (found["Config"]["Labels"]["team"], host["MemorySwap"] >> 20, host["Ulimits"][0]["Hard"], host["CapDrop"]), ("a", 256, 200, ["KILL"]))
+        report.check("parameters: a variable", "EXTRA=1" in found["Config"]["Env"])
+        used = [it for it in get(self.agent.port, "/monitor/statistics") if it["executor_id"] == "limited"]
+        report.check("usage: the engine's figures of the container", used and used[0]["statistics"]["mem_limit_bytes"] == 96 << 20 and used[0]["statistics"]["cpus_user_time_secs"] >= 0, used)
+        containers = post(self.agent.port, {"type": "GET_CONTAINERS"})["get_containers"]["containers"]
+        one = next(it for it in containers if it["executor_id"]["value"] == "limited")
+        report.equal("usage: GET_CONTAINERS has it with its pid", one["container_status"]["executor_pid"], found["State"]["Pid"])
+        self.kill("limited")
+        self.ended("limited", "TASK_KILLED")
+        endless = self.start("endless", "sleep 1000", of(), "TASK_RUNNING", mem=64, limits={"mem": {"value": "Infinity"}}) and self.inspected("endless")["HostConfig"]
+        report.equal("limits: an endless one leaves the request", (endless["Memory"], endless["MemoryReservation"] >> 20), (0, 64))
+        self.kill("endless")
+        self.ended("endless", "TASK_KILLED")
+        failed = self.run("unknown", "true", of(parameters=parameters(restart="always")), "TASK_FAILED")
+        report.check("parameters: an unknown one is refused by its name", "parameter 'restart'" in failed["message"], failed["message"])
+
+    def out_of_memory(self):
+        failed = self.run("hungry", "head -c 200000000 /dev/zero | busybox tail", of(parameters=parameters(memory_swap="32m")), "TASK_FAILED")
+        report.check("limits: who takes more memory is ended, and told why", failed.get("reason") == "REASON_CONTAINER_LIMITATION_MEMORY", failed)
+
+    def volumes(self):
+        shared = self.house.path("shared")
+        os.makedirs(shared)
+        with open(os.path.join(shared, "file"), "w", encoding="utf-8") as file:
+            file.write("of the host\n")
+        both = [{"mode": "RO", "container_path": "/ro", "host_path": shared}, {"mode": "RW", "container_path": "inner", "host_path": shared}, {"mode": "RW", "container_path": "/own", "host_path": "made"}]
+        out = self.run("volumes", "cat /ro/file; touch /ro/x || echo closed; touch $MESOS_SANDBOX/inner/x /own/y && echo open", of(container={"volumes": both}))
+        report.equal("volumes: of the host, read-only or not, and of the sandbox", out, "of the host\nclosed\nopen\n")
+        report.check("volumes: a relative one lies in the sandbox", os.path.exists(os.path.join(self.sandbox("volumes"), "made", "y")))
+        failed = self.run("both", "true", of(container={"volumes": [{"mode": "RW", "container_path": "a", "host_path": "b"}]}), "TASK_FAILED")
+        report.equal("volumes: not both relative", failed["message"], "Failed to create docker run options: Both host_path 'b' and container_path 'a' of a volume are relative")
+
+    def networks(self):
+        self.engine.call("POST", "/networks/create", json.dumps({"Name": "team", "Driver": "bridge", "IPAM": {"Config": [{"Subnet": "10.123.0.0/24"}]}}))
+        user = of(network="USER", container={"network_infos": [{"name": "team"}], "hostname": "inner"}, port_mappings=[{"host_port": 31500, "container_port": 80}])
+        ports = {"name": "ports", "type": "RANGES", "ranges": {"range": [{"begin": 31500, "end": 31500}]}}
+        script = "cat /etc/hostname; mkdir -p /www; echo served > /www/index.html; busybox httpd -f -p 80 -h /www"
+        health = {"type": "HTTP", "http": {"port": 80, "path": "/index.html", "scheme": "http"}, "delay_seconds": 0, "interval_seconds": 0.3, "grace_period_seconds": 30}
+        running = self.start("served", script, user, "TASK_RUNNING", extra=[ports], health_check=health)
+        infos = running["container_status"]["network_infos"]
+        address = infos[0]["ip_addresses"][0]["ip_address"]
+        report.check("network: a user's network gives an address, which is told", address.startswith("10.123.0.") and infos[0].get("name") == "team", infos)
+        import urllib.request
+        report.equal("network: a port of the machine leads to one of the container", wait(lambda: urllib.request.urlopen("http://127.0.0.1:31500/index.html", timeout=5).read(), LIMIT_S), b"served\n")
+        healthy = wait(lambda: any(it.get("healthy") for it in self.framework.updates if it["task_id"]["value"] == "served"), LIMIT_S)
+        report.check("network: a health check by HTTP asks in the container's network", healthy, self.framework.updates[-1])
+        self.kill("served")
+        self.ended("served", "TASK_KILLED")
+        report.equal("network: a host name", self.output("served").splitlines()[0], "inner")
+        out = self.run("none", "cat /proc/net/dev | grep -c :", of(network="NONE"))
+        report.equal("network: none is a loopback alone", out, "1\n")
+        failed = self.run("port", "true", of(network="BRIDGE", port_mappings=[{"host_port": 1, "container_port": 80}]), "TASK_FAILED", extra=[{**ports, "ranges": {"range": [{"begin": 31600, "end": 31600}]}}])
+        report.check("network: a port is one of the task's", "Port [1] not included in resources" in failed["message"], failed["message"])
+
+    def checked(self):
+        health = {"type": "COMMAND", "delay_seconds": 0, "interval_seconds": 0.3, "grace_period_seconds": 0, "consecutive_failures": 2, "timeout_seconds": 20,
+                  "command": {"shell": True, "value": "test \"$COLOUR\" = 'blue' && test ! -e $MESOS_SANDBOX/sick"}}
+        self.start("checked", "while ! test -e $MESOS_SANDBOX/go; do sleep 0.1; done", of(), "TASK_RUNNING", health_check=health)
+        mine = lambda: [it for it in self.framework.updates if it["task_id"]["value"] == "checked"]  # noqa: E731
+        report.check("health: a command within the container says that it is well", wait(lambda: any(it.get("healthy") for it in mine()), LIMIT_S), mine()[-1])
+        with open(os.path.join(self.sandbox("checked"), "sick"), "w", encoding="utf-8"):
+            pass
+        last = self.ended("checked", "TASK_KILLED")
+        report.check("health: and ends it where it is not", last.get("healthy") is False, last)
+
+    def killed(self):
+        self.start("polite", "trap 'echo bye; exit 0' TERM; while true; do sleep 0.1; done", of(), "TASK_RUNNING", kill_policy={"grace_period": {"nanoseconds": 30_000_000_000}})
+        self.kill("polite")
+        self.ended("polite", "TASK_KILLED")
+        report.equal("kill: a command is asked first", self.output("polite"), "bye\n")
+        self.start("stubborn", "trap '' TERM; while true; do sleep 0.1; done", of(), "TASK_RUNNING", kill_policy={"grace_period": {"nanoseconds": 3_600_000_000_000}})
+        self.kill("stubborn", kill_policy={"grace_period": {"nanoseconds": 100_000_000}})
+        status = self.ended("stubborn", "TASK_KILLED")
+        states = [it["state"] for it in self.framework.updates if it["task_id"]["value"] == "stubborn"]
+        report.equal("kill: then killed, after the kill's own grace", (status["message"], states[-2:]), ("Container exited with status 137", ["TASK_KILLING", "TASK_KILLED"]))
+        late = self.run("late", "sleep 1000", of(), "TASK_FAILED", max_completion_time={"nanoseconds": 1_000_000_000})
+        report.equal("kill: a task that takes too long", late["reason"], "REASON_MAX_COMPLETION_TIME_REACHED")
+
+    def session(self):
+        self.start("looked-at", "sleep 1000", of(), "TASK_RUNNING")
+        outer = os.path.basename(self.sandbox("looked-at"))
+        from daemons import request
+        call = {"type": "LAUNCH_NESTED_CONTAINER_SESSION", "launch_nested_container_session": {"container_id": {"value": "look", "parent": {"value": outer}}, "command": {"value": "true"}}}
+        status, _, body = request(self.agent.port, "POST", "/api/v1", json.dumps(call), {"Content-Type": "application/json", "Accept": "application/json"})
+        report.check("session: refused with what to do instead", status >= 400 and b"docker exec" in body, (status, body))
+        self.kill("looked-at")
+        self.ended("looked-at", "TASK_KILLED")
+
+    def survives(self):
+        """The agent is killed while tasks write, end and run on."""
+        script = "i=0; while ! test -e $MESOS_SANDBOX/go; do i=$((i+1)); echo line $i; sleep 0.01; done; echo last; exit 5"
+        for name in ("writer", "ended"):
+            self.start(name, script, of(), "TASK_RUNNING")
+        wait(lambda: self.output("writer").count("\n") > 50, LIMIT_S)
+        pid = self.inspected("writer")["State"]["Pid"]
+        self.agent.kill()
+        self.go("ended")
+        wait(lambda: not self.inspected("ended")["State"]["Running"], LIMIT_S)
+        self.agent.start()
+        status = self.ended("ended", "TASK_FAILED")
+        report.equal("restart: an end that fell in between is told", status["message"], "Container exited with status 5")
+        report.check("restart: who runs runs on", alive(pid) and self.inspected("writer")["State"]["Pid"] == pid)
+        self.go("writer")
+        self.ended("writer", "TASK_FAILED")
+        for name in ("writer", "ended"):
+            lines = self.output(name).splitlines()
+            report.check(f"restart: each line is there once ({name})", lines == [f"line {number}" for number in range(1, len(lines))] + ["last"] and len(lines) > 1, f"{lines[:3]} {lines[-3:]} {len(lines)}")
+
+    def orphans(self):
+        """A container of this agent that it does not know any more, and one of somebody else."""
+        body = {"Image": "box:1", "Entrypoint": ["sleep"], "Cmd": ["1000"], "Labels": {"tepui.agent": os.path.realpath(self.house.path("agent0")), "tepui.container": "unknown"}}
+        self.engine.call("POST", "/containers/create?name=mesos-unknown", json.dumps(body))
+        self.engine.call("POST", "/containers/create?name=mesos-not-ours", json.dumps({**body, "Labels": {"tepui.agent": "/another"}}))
+        for name in ("mesos-unknown", "mesos-not-ours"):
+            self.engine.call("POST", f"/containers/{name}/start")
+        report.check("orphan: one that nobody knows is killed, and removed", wait(lambda: "/mesos-unknown" not in self.engine.names(), LIMIT_S), self.engine.names())
+        report.check("orphan: those of others are let be", "/mesos-not-ours" in self.engine.names(running=True))
+        label = f"tepui.agent={os.path.realpath(self.house.path('agent0'))}"
+        report.check("orphan: containers that ended are removed after a while", wait(lambda: not self.engine.labelled(label), LIMIT_S), self.engine.labelled(label))
+
+    def engine_dies(self):
+        self.start("outlives", "sleep 1000", of(), "TASK_RUNNING")
+        self.engine.kill()
+        offer = self.framework.wait_offer(cpus=0.5, mem=128)
+        self.framework.launch(offer, [{**task("no-engine", offer, "true"), "container": of()}])
+        failed = self.ended("no-engine", "TASK_FAILED")
+        report.check("dead engine: told to who wants a container", "cannot be reached" in failed["message"], failed["message"])
+        report.equal("dead engine: the agent answers", get(self.agent.port, "/state")["frameworks"][0]["id"], self.framework.id)
+        plain = self.framework.wait_offer(cpus=0.5, mem=128)
+        self.framework.launch(plain, [task("plain", plain, "true")])
+        self.ended("plain")
+        report.check("dead engine: others run", True)
+        self.engine.start()
+        status = self.ended("outlives", "TASK_FAILED")
+        report.check("dead engine: what it ended is told when it is back", status["message"].startswith("Container exited with status"), status)
+        report.equal("dead engine: and all is well then", self.run("again", "echo again", of()), "again\n")
+
+    def pulled(self, registry):
+        name = f"127.0.0.1:{registry.port}/team/pulled:1"
+        Image(cmd=["echo", "pulled"]).layer(busybox()).push(registry.port, "team/pulled", "1")
+        report.equal("pull: an image that is not there is fetched by the engine", self.run("pulled", {"shell": False}, of(name)), "pulled\n")
+        Image(cmd=["echo", "newer"]).layer(busybox()).push(registry.port, "team/pulled", "1")
+        report.equal("pull: what is there will do", self.run("cached", {"shell": False}, of(name)), "pulled\n")
+        report.equal("pull: unless it will not", self.run("forced", {"shell": False}, of(name, force_pull_image=True)), "newer\n")
+        failed = self.run("absent-image", "true", of(f"127.0.0.1:{registry.port}/team/absent:1"), "TASK_FAILED")
+        report.check("pull: an image that is nowhere is told", "cannot be had" in failed["message"] and "manifest" in failed["message"], failed["message"])
+
+
+def main():
+    if os.geteuid() != 0:
+        report.check("left out: an engine needs root", True)
+        sys.exit(report.end())
+    own_network()
+    house = House(resources="cpus:8;mem:8192;disk:1000;ports:[31000-32000]")
+    engine = Engine(house.path("engine"))
+    registry = Registry(house.folder, free_ranges(1, 1)[0])
+    try:
+        engine.start()
+        engine.load(Image(env=["COLOUR=blue"]).layer(busybox()), "box:1")
+        house.agents[0].command += ["--containerizers", "docker,mesos", "--docker-socket", engine.socket, "--docker-remove-delay", "3secs"]
+        wait(registry.ready, LIMIT_S)
+        with house:
+            framework = Scheduler(house.address, "engine", capabilities=["TASK_KILLING_STATE"]).subscribe()
+            checks = Checks(house, framework, engine)
+            report.run(checks.first, checks.commands, checks.limits, checks.out_of_memory, checks.volumes, checks.networks, checks.checked, checks.killed, checks.session,
+                       lambda: checks.pulled(registry), checks.survives, checks.orphans, checks.engine_dies)
+            framework.close()
+            engine.stop()
+    finally:
+        registry.stop()
+        engine.stop()
+    sys.exit(report.end())
+
+
+if __name__ == "__main__":
+    main()
