@@ -70,6 +70,9 @@ pub struct LaunchSpec {
     pub namespaces: Namespaces,
     /// As `seccomp::Profile::filters` gives them. They need root, or `no_new_privs`.
     pub seccomp: Vec<Vec<u8>>,
+    /// The file on which the command's network namespace is mounted. It needs root. With `enter` or `view` the command has
+    /// that of that process.
+    pub network: Option<PathBuf>,
 }
 
 impl LaunchSpec {
@@ -103,6 +106,7 @@ impl LaunchSpec {
             view: None,
             namespaces: Namespaces::default(),
             seccomp: Vec::new(),
+            network: None,
         }
     }
 
@@ -193,6 +197,7 @@ impl LaunchSpec {
             view: self.view.clone(),
             namespaces: self.namespaces.clone(),
             seccomp: self.seccomp.clone(),
+            network: self.network.clone(),
         }
     }
 

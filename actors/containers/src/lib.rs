@@ -57,6 +57,10 @@ pub mod mounts;
 #[cfg(feature = "launcher")]
 pub mod nested;
 #[cfg(feature = "launcher")]
+pub mod networks;
+#[cfg(feature = "launcher")]
+pub mod ports;
+#[cfg(feature = "launcher")]
 pub mod removal;
 #[cfg(feature = "launcher")]
 mod running;

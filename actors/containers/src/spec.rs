@@ -178,6 +178,9 @@ pub struct ShimSpec {
     pub namespaces: Namespaces,
     /// Filters of system calls, each a program of the kernel's `struct sock_filter`s; all of them must agree to a call.
     pub seccomp: Vec<Vec<u8>>,
+    /// The file on which the command's network namespace is mounted; `None`: it has the machine's, or with `enter` or
+    /// `view` that of that process.
+    pub network: Option<PathBuf>,
 }
 
 impl ShimSpec {
@@ -234,6 +237,7 @@ mod tag {
     pub(super) const NAMESPACES: u8 = 30;
     pub(super) const SECCOMP: u8 = 31;
     pub(super) const ROTATION: u8 = 32;
+    pub(super) const NETWORK: u8 = 40;
 }
 
 /// The spec as bytes for the shim's standard input.
@@ -319,6 +323,9 @@ pub fn encode(spec: &ShimSpec) -> Vec<u8> {
     field(&mut out, tag::NAMESPACES, &spec.namespaces.to_bytes());
     for filter in &spec.seccomp {
         field(&mut out, tag::SECCOMP, filter);
+    }
+    if let Some(path) = &spec.network {
+        field(&mut out, tag::NETWORK, path_bytes(path));
     }
     out
 }
@@ -432,6 +439,7 @@ fn set_field(spec: &mut ShimSpec, tag: u8, value: &[u8]) -> Result<(), SpecError
             spec.namespaces = namespaces.ok_or(SpecError::BadField(tag))?;
         }
         tag::SECCOMP if is_filter(value) => spec.seccomp.push(value.to_vec()),
+        tag::NETWORK => spec.network = Some(path(value)),
         tag::SECCOMP => return Err(SpecError::BadField(tag)),
         unknown => return Err(SpecError::UnknownField(unknown)),
     }

@@ -78,6 +78,7 @@ fn sample() -> ShimSpec {
             pids: true,
             ..Namespaces::default()
         },
+        network: Some("/run/networks/c1/ns".into()),
         seccomp: vec![vec![6, 0, 0, 0, 0, 0, 255, 127]],
     }
 }
