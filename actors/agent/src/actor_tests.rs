@@ -133,6 +133,7 @@ impl ContainerRuntime for FakeRuntime {
                     start_time_ticks: 1,
                 },
                 pid: 2,
+                networks: Vec::new(),
                 exited: Box::pin(async { exit.await.unwrap_or_default() }),
             })
         })

@@ -15,7 +15,7 @@ use tepui_messages::{
 use tepui_protocol::{
     message::{Tell, TellError},
     node,
-    v1::executor,
+    v1::{NetworkInfo, executor},
 };
 
 use tokio::sync::watch;
@@ -177,6 +177,8 @@ impl NodeActor {
                 containers,
             } => self.measure(purpose, containers, ctx),
             Effect::WeighDisks { directories } => self.weigh_disks(directories, ctx),
+            Effect::LookAtPorts { containers } => self.look_at_ports(containers, ctx),
+            Effect::Note(text) => tracing::info!("{text}"),
             Effect::Recover { container_id } => self.recover(container_id, ctx),
             Effect::Signal {
                 container_id,
@@ -338,7 +340,13 @@ impl NodeActor {
         running: RunningContainer,
         ctx: &mut Context<Self>,
     ) {
-        let RunningContainer { shim, pid, exited } = running;
+        let RunningContainer {
+            shim,
+            pid,
+            networks,
+            exited,
+        } = running;
+        self.networked(&container_id, networks, ctx);
         let input = Input::ContainerStarted {
             container_id: container_id.clone(),
             shim,
@@ -350,6 +358,22 @@ impl NodeActor {
         });
     }
 
+    fn networked(
+        &mut self,
+        container_id: &str,
+        networks: Vec<NetworkInfo>,
+        ctx: &mut Context<Self>,
+    ) {
+        if !networks.is_empty() {
+            let container_id = container_id.to_owned();
+            let input = Input::Networked {
+                container_id,
+                networks,
+            };
+            self.input(input, ctx);
+        }
+    }
+
     fn recover(&mut self, container_id: String, ctx: &mut Context<Self>) {
         let found = self.runtime.recover(container_id.clone());
         ctx.then(found, move |actor, found, ctx| {
@@ -357,6 +381,7 @@ impl NodeActor {
             let fate = match found {
                 RecoveredContainer::Running(running) => {
                     exited = Some(running.exited);
+                    actor.networked(&container_id, running.networks, ctx);
                     Fate::Running {
                         shim: running.shim,
                         pid: running.pid,

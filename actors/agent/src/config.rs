@@ -12,6 +12,7 @@ use crate::{
     controllers::QosController,
     disk::DiskWatch,
     estimators::ResourceEstimator,
+    ports::PortsWatch,
 };
 
 /// The settings of one agent. Durations' defaults are Mesos'.
@@ -60,6 +61,8 @@ pub struct NodeConfig {
     pub reconfiguration: Reconfiguration,
     /// `None`: nobody looks what containers hold.
     pub disk_watch: Option<DiskWatch>,
+    /// `None`: nobody looks at which ports they listen.
+    pub ports_watch: Option<PortsWatch>,
     pub max_completed_frameworks: usize,
     pub max_completed_executors_per_framework: usize,
     pub max_completed_tasks_per_executor: usize,
@@ -97,6 +100,7 @@ impl NodeConfig {
             recovery: Recovery::default(),
             reconfiguration: Reconfiguration::default(),
             disk_watch: None,
+            ports_watch: None,
             max_completed_frameworks: 50,
             max_completed_executors_per_framework: 150,
             max_completed_tasks_per_executor: 200,

@@ -13,7 +13,7 @@ use crate::{
     command_executor,
     core::{NodeCore, Timer, Turn, task_key},
     effect::{Effect, ExecutorKey, Keep, Launch},
-    order,
+    networks, order,
     status::{self, Verdict},
     tables::{self, Executor, Framework, Stage, TaskEntry},
     unsupported,
@@ -372,7 +372,11 @@ impl NodeCore {
     ) {
         let ip = self.config.ip.clone();
         if let Some(executor) = self.executor(key) {
-            let container = status::container_status(&executor.container_id, executor.pid, &ip);
+            let container = status::container_status(
+                &executor.container_id,
+                executor.pid,
+                networks::shown(&executor.networks, &ip),
+            );
             status.container_status = Some(container);
             if let Some(entry) = executor.tasks.get(&status.task_id.value) {
                 status::complete(&mut status, entry);

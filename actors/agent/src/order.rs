@@ -17,6 +17,7 @@ use crate::{
     confinement,
     effect::Launch,
     images::{self, Asked},
+    networks,
     tables::{Child, Executor, Framework, Stage, TaskEntry},
     volumes,
 };
@@ -103,7 +104,10 @@ pub(crate) fn child_launch(
     let shown = shown_sandbox(config, image.as_ref(), &sandbox);
     let role = role_of(&task.resources);
     let variables = [
-        ("MESOS_CONTAINER_IP", Some(config.ip.clone())),
+        (
+            "MESOS_CONTAINER_IP",
+            Some(networks::address(&executor.networks, &config.ip).to_owned()),
+        ),
         ("MESOS_SANDBOX", Some(shown)),
         ("MESOS_ALLOCATION_ROLE", role),
     ];
@@ -223,6 +227,7 @@ pub(crate) fn guest_order(
         amounts: sum_of_all(config, resources, std::iter::empty()),
         confinement: confinement_of(container),
         switchboard: switchboard_of(container),
+        network: networks::order(container),
         ..LaunchOrder::default()
     };
     with_image(config, image, order, command)
@@ -343,6 +348,8 @@ pub(crate) fn launch_order(
         volumes: volumes::links(&config.work_dir, resources()),
         confinement: confinement_of(container),
         switchboard: switchboard_of(container),
+        // What holds the containers of a group holds their network too.
+        network: networks::order(executor.info.container.as_ref()),
         ..LaunchOrder::default()
     };
     with_image(config, image, order, command)

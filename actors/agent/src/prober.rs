@@ -10,7 +10,7 @@ use std::{
 use tepui_messages::containers::{ContainerRuntime, LaunchOrder};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
     time::timeout,
 };
 
@@ -27,6 +27,7 @@ const KILL_WAIT: Duration = Duration::from_secs(10);
 /// Makes one try.
 pub(crate) async fn probe(runtime: Arc<dyn ContainerRuntime>, probe: Probe) -> Outcome {
     let Probe {
+        container_id,
         what,
         timeout: time,
         ..
@@ -34,13 +35,14 @@ pub(crate) async fn probe(runtime: Arc<dyn ContainerRuntime>, probe: Probe) -> O
     match what {
         Try::Command(order) => command(runtime, *order, time).await,
         Try::Http { port, path, v6 } => {
-            let code = within(time, status_code(address(port, v6), &path)).await;
-            code.map_or(Outcome::Nothing, Outcome::Answered)
+            let code = within(time, async {
+                let (stream, address) = connect(runtime, container_id, port, v6).await?;
+                status_code(stream, address, &path).await
+            });
+            code.await.map_or(Outcome::Nothing, Outcome::Answered)
         }
         Try::Tcp { port, v6 } => {
-            let connected = within(time, async {
-                TcpStream::connect(address(port, v6)).await.ok()
-            });
+            let connected = within(time, connect(runtime, container_id, port, v6));
             Outcome::Connected(connected.await.is_some())
         }
     }
@@ -53,14 +55,27 @@ async fn within<T>(time: Option<Duration>, tried: impl Future<Output = Option<T>
     }
 }
 
-/// Tasks have the network of the machine.
-fn address(port: u16, v6: bool) -> SocketAddr {
+/// A connection to the loopback of the network that a task has.
+async fn connect(
+    runtime: Arc<dyn ContainerRuntime>,
+    container_id: String,
+    port: u16,
+    v6: bool,
+) -> Option<(TcpStream, SocketAddr)> {
     let ip: IpAddr = if v6 {
         Ipv6Addr::LOCALHOST.into()
     } else {
         Ipv4Addr::LOCALHOST.into()
     };
-    SocketAddr::new(ip, port)
+    let address = SocketAddr::new(ip, port);
+    let stream = match runtime.socket(container_id, v6).await.ok()? {
+        Some(socket) => {
+            let socket = TcpSocket::from_std_stream(socket.into());
+            socket.connect(address).await
+        }
+        None => TcpStream::connect(address).await,
+    };
+    Some((stream.ok()?, address))
 }
 
 async fn command(
@@ -92,8 +107,7 @@ async fn command(
 }
 
 /// The status of a GET; `None` if there is no answer, or none of HTTP. Redirects are answers like others.
-async fn status_code(address: SocketAddr, path: &str) -> Option<u16> {
-    let mut stream = TcpStream::connect(address).await.ok()?;
+async fn status_code(mut stream: TcpStream, address: SocketAddr, path: &str) -> Option<u16> {
     let path = if path.starts_with('/') { path } else { "/" };
     let request = format!(
         "GET {path} HTTP/1.1\r\nHost: {address}\r\nUser-Agent: tepui\r\nAccept: */*\r\nConnection: close\r\n\r\n"

@@ -12,8 +12,8 @@ use tepui_messages::{
     containers::{ContainerExit, ProcessMark},
 };
 use tepui_protocol::v1::{
-    AgentId, ExecutorId, ExecutorInfo, FrameworkId, FrameworkInfo, Task, TaskInfo, TaskState,
-    TaskStatus, executor_info,
+    AgentId, ExecutorId, ExecutorInfo, FrameworkId, FrameworkInfo, NetworkInfo, Task, TaskInfo,
+    TaskState, TaskStatus, executor_info,
 };
 
 use crate::{
@@ -45,6 +45,8 @@ pub(crate) struct Executor {
     pub(crate) started: bool,
     pub(crate) shim: Option<ProcessMark>,
     pub(crate) pid: Option<u32>,
+    /// Of its container, where that does not have the machine's.
+    pub(crate) networks: Vec<NetworkInfo>,
     /// Its subscription.
     pub(crate) stream_id: Option<u64>,
     pub(crate) ever_sent_task: bool,
@@ -156,6 +158,7 @@ impl Executor {
             started: false,
             shim: None,
             pid: None,
+            networks: Vec::new(),
             stream_id: None,
             ever_sent_task: false,
             tasks: BTreeMap::new(),

@@ -3,10 +3,16 @@
 //! The agent decides when; the launcher knows how. Every answer is a future that never blocks the caller's
 //! thread, and none is needed for a container that the agent has forgotten.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    os::fd::OwnedFd,
+    path::PathBuf,
+};
 
 use futures_util::future::BoxFuture;
-use tepui_protocol::v1::{Resource, ResourceStatistics, r_limit_info::RLimit, task_status::Reason};
+use tepui_protocol::v1::{
+    NetworkInfo, Resource, ResourceStatistics, r_limit_info::RLimit, task_status::Reason,
+};
 
 /// A command and all that surrounds it.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -42,6 +48,19 @@ pub struct LaunchOrder {
     /// A running container whose files the command sees, instead of an image of its own, and with whose user and
     /// variables it begins where it has none itself.
     pub view_of: Option<String>,
+    /// `None`: the network of the container around it, or of the machine.
+    pub network: Option<NetworkOrder>,
+}
+
+/// A network that only one container and those within it have.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct NetworkOrder {
+    /// Those with a name, in the order of their interfaces; none: it reaches nothing but itself.
+    pub networks: Vec<NetworkInfo>,
+    /// What the machine is called there; `None`: as the container.
+    pub hostname: Option<String>,
+    /// Whether ports that no network can map are an error (containers of type DOCKER).
+    pub maps_ports: bool,
 }
 
 /// How the standard streams of a container are kept for clients that attach to them.
@@ -303,6 +322,8 @@ pub struct RunningContainer {
     pub shim: ProcessMark,
     /// The command.
     pub pid: u32,
+    /// With its addresses; empty where it has the network of the container around it, or of the machine.
+    pub networks: Vec<NetworkInfo>,
     /// Resolves once, after the last process of the container is gone.
     pub exited: BoxFuture<'static, ContainerExit>,
 }
@@ -414,12 +435,30 @@ pub trait ContainerRuntime: Send + Sync {
     /// Kills every process with SIGKILL until none is left.
     fn destroy(&self, container_id: String) -> BoxFuture<'static, Result<(), String>>;
 
+    /// A TCP socket in the network that the container has, which does not block; `None`: any of this process will do.
+    /// Unless implemented, all have the machine's network.
+    fn socket(
+        &self,
+        _container_id: String,
+        _v6: bool,
+    ) -> BoxFuture<'static, std::io::Result<Option<OwnedFd>>> {
+        Box::pin(async { Ok(None) })
+    }
+
     /// What the container uses now; `None` if it is gone.
     fn usage(&self, container_id: String) -> BoxFuture<'static, Option<ResourceStatistics>>;
 
     /// How many bytes the files in these directories take, as `du` counts them: no link is followed. Those that cannot
     /// be looked at are left out. It may take its time. Unless implemented, nothing is known.
     fn disk_use(&self, _directories: Vec<PathBuf>) -> BoxFuture<'static, BTreeMap<PathBuf, u64>> {
+        Box::pin(async { BTreeMap::new() })
+    }
+
+    /// Ports of the machine at which processes of these containers listen for TCP. Unless implemented, nothing is known.
+    fn listening_ports(
+        &self,
+        _containers: Vec<String>,
+    ) -> BoxFuture<'static, BTreeMap<String, BTreeSet<u16>>> {
         Box::pin(async { BTreeMap::new() })
     }
 

@@ -169,6 +169,7 @@ pub(super) fn secured(security: Security) -> Api {
         security: security.clone(),
         images: Default::default(),
         isolation: Default::default(),
+        networks: Default::default(),
         sandboxes: Default::default(),
         recovery: Default::default(),
         reconfiguration: Default::default(),

@@ -8,6 +8,7 @@ mod http;
 mod isolation;
 mod leader;
 mod logger;
+pub mod networks;
 mod node;
 mod notice;
 mod numbers;
@@ -28,11 +29,13 @@ use tepui_protocol::v1::DomainInfo;
 
 pub use isolation::Isolation;
 pub use logger::ContainerLogger;
+pub use networks::NetworkSettings;
 pub use sandboxes::SandboxSettings;
 pub use security::Security;
 pub use tepui_node::{
     compatibility::{Reconfiguration, Recovery},
     disk::DiskWatch,
+    ports::{IsolatedPorts, PortsWatch},
 };
 /// How images become root file systems.
 pub mod images {
@@ -103,6 +106,7 @@ pub struct AgentSettings {
     /// What sets containers apart.
     pub isolation: Isolation,
     pub sandboxes: SandboxSettings,
+    pub networks: NetworkSettings,
     /// What becomes of what an earlier life left.
     pub recovery: Recovery,
     /// Which changes of these settings leave this agent the one it was.

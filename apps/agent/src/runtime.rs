@@ -2,11 +2,14 @@
 //! directories lie and the handles of running containers; what must last is in the shims' records.
 
 mod apart;
+mod equipment;
 mod leftovers;
+mod network;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     ffi::OsString,
+    os::fd::OwnedFd,
     path::PathBuf,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -19,7 +22,7 @@ use futures_util::future::{BoxFuture, FutureExt};
 use rustix::process::Signal;
 use tepui_containers::{
     Command, Error, LaunchSpec, Launcher, Namespaces, Recovered, Running, disk, nested,
-    sandboxes::Sandboxes, spec::HOLDER, user, volumes,
+    networks::Joined, sandboxes::Sandboxes, spec::HOLDER, user, volumes,
 };
 use tepui_kit::crash_point;
 use tepui_messages::containers::{
@@ -28,13 +31,13 @@ use tepui_messages::containers::{
 };
 use tepui_protocol::v1::ResourceStatistics;
 
+pub(crate) use equipment::Equipment;
 use leftovers::sweep;
 
 use crate::{
-    ContainerLogger, Isolation, confinement,
+    confinement,
     numbers::{limits, mark, statistics, verdict},
-    provisioner::{self, Provisioner},
-    streams,
+    provisioner, streams,
 };
 
 /// A container that resists SIGKILL this long hangs in the kernel (Mesos: `cgroups_destroy_timeout`).
@@ -54,10 +57,7 @@ struct Inner {
     /// Handles only: they can be made again from the records.
     running: Mutex<BTreeMap<String, Running>>,
     errors: Arc<Errors>,
-    logger: ContainerLogger,
-    /// Or why there are none.
-    images: Result<Provisioner, String>,
-    isolation: Isolation,
+    equipment: Equipment,
 }
 
 /// What went wrong since the start.
@@ -74,9 +74,7 @@ impl Containers {
         sandboxes: Sandboxes,
         runtime_dir: PathBuf,
         errors: Arc<Errors>,
-        logger: ContainerLogger,
-        images: Result<Provisioner, String>,
-        isolation: Isolation,
+        equipment: Equipment,
     ) -> Self {
         Self(Arc::new(Inner {
             launcher,
@@ -84,9 +82,7 @@ impl Containers {
             runtime_dir,
             running: Mutex::new(BTreeMap::new()),
             errors,
-            logger,
-            images,
-            isolation,
+            equipment,
         }))
     }
 }
@@ -110,6 +106,7 @@ impl Inner {
         self.running().insert(container_id.clone(), running.clone());
         let inner = Arc::clone(self);
         let (shim, pid) = (running.shim(), running.command().pid);
+        let networks = self.network_infos(&container_id);
         let exited = async move {
             let exit = running.wait().await;
             inner.running().remove(&container_id);
@@ -117,6 +114,7 @@ impl Inner {
             if is_lost {
                 sweep(&inner, &container_id).await;
             }
+            inner.leave(&container_id).await;
             match exit {
                 Ok(_) if is_lost && streams::were_kept(&inner.dir(&container_id)) => {
                     streams::lost()
@@ -132,18 +130,20 @@ impl Inner {
         RunningContainer {
             shim: mark(shim),
             pid,
+            networks,
             exited: exited.boxed(),
         }
     }
 
     async fn launch(self: &Arc<Self>, order: LaunchOrder) -> Result<RunningContainer, String> {
+        let joined = self.join(&order).await?;
         let is_plain = order.root.is_none() && order.view_of.is_none();
         let spec = if order.confinement.mounts.is_empty() && is_plain {
-            self.spec(order)?
+            self.spec(order, joined)?
         } else {
             // What they name may lie on a disk that does not answer: nobody else waits for it.
             let inner = Arc::clone(self);
-            let spec = tokio::task::spawn_blocking(move || inner.spec(order));
+            let spec = tokio::task::spawn_blocking(move || inner.spec(order, joined));
             spec.await.map_err(|error| error.to_string())??
         };
         crash_point("runtime", || "BeforeLaunch");
@@ -153,7 +153,7 @@ impl Inner {
         Ok(self.adopt(launched.map_err(|error| told(&error))?))
     }
 
-    fn spec(&self, mut order: LaunchOrder) -> Result<LaunchSpec, String> {
+    fn spec(&self, mut order: LaunchOrder, joined: Option<Joined>) -> Result<LaunchSpec, String> {
         let view = self.view(&mut order)?;
         let runtime_dir = self.dir(&order.container_id);
         let root = provisioner::root(&order, &runtime_dir)?;
@@ -187,7 +187,9 @@ impl Inner {
         confinement::apply(&order.confinement, &mut spec)?;
         if !holds {
             let is_session = order.switchboard.is_some_and(|it| it.is_session);
-            self.set_apart(&order.confinement, &mut spec, is_session)?;
+            self.set_apart(&order.confinement, &mut spec, is_session, joined.as_ref())?;
+        } else if let Some(joined) = &joined {
+            spec.network = Some(joined.namespace());
         }
         if let Some(switchboard) = order.switchboard {
             let outer = spec.container_id.rsplit_once('.').map(|(outer, _)| outer);
@@ -205,6 +207,7 @@ impl Inner {
         }
         if spec.enter.is_some() || spec.view.is_some() {
             spec.namespaces = Namespaces::default();
+            spec.network = None;
         }
         Ok(spec)
     }
@@ -345,6 +348,7 @@ impl ContainerRuntime for Containers {
             let launched = inner.launch(order).await;
             if launched.is_err() {
                 inner.errors.launch.fetch_add(1, Ordering::Relaxed);
+                inner.leave(&container_id).await;
                 if let Ok(images) = &inner.images {
                     images.remove(container_id).await;
                 }
@@ -360,6 +364,7 @@ impl ContainerRuntime for Containers {
             let dir = inner.dir(&container_id);
             match inner.launcher.recover(&container_id, &dir).await {
                 Ok(Recovered::Running(running)) => {
+                    inner.keep_network(&container_id, running.command().pid);
                     RecoveredContainer::Running(inner.adopt(running))
                 }
                 Ok(Recovered::Exited(exit)) => RecoveredContainer::Exited(verdict(exit, || None)),
@@ -426,7 +431,9 @@ impl ContainerRuntime for Containers {
         let inner = Arc::clone(&self.0);
         async move {
             let usage = inner.handle(&container_id)?.usage();
-            usage.ok().as_ref().map(statistics)
+            let mut measured = usage.ok().as_ref().map(statistics)?;
+            inner.add_traffic(&container_id, &mut measured);
+            Some(measured)
         }
         .boxed()
     }
@@ -444,6 +451,15 @@ impl ContainerRuntime for Containers {
         async move { weighed.await.unwrap_or_default() }.boxed()
     }
 
+    fn listening_ports(
+        &self,
+        containers: Vec<String>,
+    ) -> BoxFuture<'static, BTreeMap<String, BTreeSet<u16>>> {
+        let inner = Arc::clone(&self.0);
+        let seen = tokio::task::spawn_blocking(move || inner.ports_of(containers));
+        async move { seen.await.unwrap_or_default() }.boxed()
+    }
+
     fn forget(&self, container_id: String) -> BoxFuture<'static, ()> {
         let inner = Arc::clone(&self.0);
         async move {
@@ -457,11 +473,21 @@ impl ContainerRuntime for Containers {
                     told(&error)
                 );
             }
+            inner.leave(&container_id).await;
             if let Ok(images) = &inner.images {
                 images.remove(container_id).await;
             }
         }
         .boxed()
+    }
+
+    fn socket(
+        &self,
+        container_id: String,
+        v6: bool,
+    ) -> BoxFuture<'static, std::io::Result<Option<OwnedFd>>> {
+        let inner = Arc::clone(&self.0);
+        async move { inner.socket(container_id, v6).await }.boxed()
     }
 }
 

@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::{Context, anyhow, bail};
 use sha2::{Digest, Sha256};
-use tepui_containers::{Cgroups, Launcher, sandboxes::Sandboxes};
+use tepui_containers::{Cgroups, Launcher, networks::Networks, sandboxes::Sandboxes};
 use tepui_engine::{
     DamagedLog, EngineError, Options, RocksEngine, SharedEngine, keys::AGENT_FAMILIES,
 };
@@ -56,6 +56,8 @@ pub(crate) struct Prepared {
     pub(crate) is_root: bool,
     /// Or why there are no images.
     pub(crate) images: Result<Provisioner, String>,
+    /// The same of networks.
+    pub(crate) networks: Result<Networks, String>,
 }
 
 impl Prepared {
@@ -96,6 +98,7 @@ impl Prepared {
         config.recovery = settings.recovery;
         config.reconfiguration = settings.reconfiguration;
         config.disk_watch = settings.sandboxes.disk_watch;
+        config.ports_watch = settings.networks.ports.clone();
         config.acls = Arc::clone(&settings.security.acls);
         let (high, low) = uuid::Uuid::new_v4().as_u64_pair();
         config.seed = [high, low];
@@ -113,8 +116,13 @@ impl Prepared {
             )?),
             false => Err("images need an agent that runs as root".to_owned()),
         };
+        let networks = match is_root {
+            true => Ok(settings.networks.open(&settings.work_dir, &runtime_dir)?),
+            false => Err("networks of its own need an agent that runs as root".to_owned()),
+        };
         Ok(Self {
             images,
+            networks,
             runtime_dir,
             settings,
             config,

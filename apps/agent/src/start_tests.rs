@@ -16,6 +16,7 @@ fn what_is_wrong_with_the_settings_is_said_in_one_line() {
         security: Default::default(),
         images: Default::default(),
         isolation: Default::default(),
+        networks: Default::default(),
         sandboxes: Default::default(),
         recovery: Default::default(),
         reconfiguration: Default::default(),

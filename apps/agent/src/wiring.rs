@@ -28,7 +28,7 @@ use crate::{
     http::{self, Api, Facts},
     leader::LeaderFinder,
     notice::Notices,
-    runtime::{Containers, Errors},
+    runtime::{Containers, Equipment, Errors},
     start::Prepared,
     sweeping,
 };
@@ -57,6 +57,7 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
         runtime_dir,
         is_root,
         images,
+        networks,
     } = prepared;
     let clock = Clock::system();
     let directory = Directory::new(config.endpoint(), clock.clone());
@@ -87,12 +88,17 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
         sandboxes,
         runtime_dir,
         errors,
-        settings.sandboxes.logger,
-        images,
-        settings.isolation.clone(),
+        Equipment {
+            logger: settings.sandboxes.logger,
+            images,
+            isolation: settings.isolation.clone(),
+            networks,
+            network_metrics: settings.networks.metrics,
+        },
     );
     containers.end_stray_checks().await;
     containers.sweep_roots().await;
+    containers.sweep_networks();
     let parts = NodeParts {
         config,
         memory: Arc::new(memory),

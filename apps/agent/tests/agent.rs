@@ -182,6 +182,7 @@ fn a_command_runs_and_its_end_is_told() {
         security: Default::default(),
         images: Default::default(),
         isolation: Default::default(),
+        networks: Default::default(),
         sandboxes: Default::default(),
         recovery: Default::default(),
         reconfiguration: Default::default(),

@@ -3,6 +3,7 @@
 
 mod agent;
 mod cluster;
+mod networks;
 mod sandboxes;
 
 use std::{net::IpAddr, path::PathBuf};
@@ -12,6 +13,7 @@ use serde::Serialize;
 
 pub(crate) use agent::AgentArgs;
 pub(crate) use cluster::*;
+pub(crate) use networks::NetworkArgs;
 pub(crate) use sandboxes::SandboxArgs;
 
 /// A cluster manager that speaks Apache Mesos' API.

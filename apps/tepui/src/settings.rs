@@ -5,6 +5,7 @@ mod domain;
 mod images;
 mod isolation;
 mod lending;
+mod networks;
 mod sandboxes;
 mod security;
 
@@ -135,6 +136,15 @@ const AGENT_TWINS: &[&str] = &[
     "reconfiguration_policy",
     "enforce_container_disk_quota",
     "container_disk_watch_interval",
+    "network_cni_plugins_dir",
+    "network_cni_config_dir",
+    "network_cni_root_dir_persist",
+    "network_cni_metrics",
+    "default_container_dns",
+    "enforce_container_ports",
+    "container_ports_watch_interval",
+    "container_ports_isolated_range",
+    "check_agent_port_range_only",
 ];
 
 pub(crate) use isolation::IsolationArgs;
@@ -216,6 +226,15 @@ struct AgentFile {
     reconfiguration_policy: Option<String>,
     enforce_container_disk_quota: Option<bool>,
     container_disk_watch_interval: Option<String>,
+    network_cni_plugins_dir: Option<String>,
+    network_cni_config_dir: Option<PathBuf>,
+    network_cni_root_dir_persist: Option<bool>,
+    network_cni_metrics: Option<bool>,
+    default_container_dns: Option<String>,
+    enforce_container_ports: Option<bool>,
+    container_ports_watch_interval: Option<String>,
+    container_ports_isolated_range: Option<String>,
+    check_agent_port_range_only: Option<bool>,
 }
 
 fn load<T: DeserializeOwned>(
@@ -312,6 +331,7 @@ pub(crate) fn agent(args: &AgentArgs) -> anyhow::Result<tepui_agent::AgentSettin
     let images = images::parse(&file)?;
     let isolation = isolation::parse(&file)?;
     let sandboxes = sandboxes::parse(&file)?;
+    let networks = networks::parse(&file)?;
     let given = file
         .master
         .context("--master is missing: expected the HTTP address of a master, such as --master 127.0.0.1:5050")?;
@@ -319,6 +339,7 @@ pub(crate) fn agent(args: &AgentArgs) -> anyhow::Result<tepui_agent::AgentSettin
         images,
         isolation,
         sandboxes,
+        networks,
         recovery: sandboxes::recovery(file.recover.as_deref())?,
         reconfiguration: sandboxes::reconfiguration(file.reconfiguration_policy.as_deref())?,
         work_dir: file.work_dir.context("--work-dir is missing: expected a directory for sandboxes, such as --work-dir /var/lib/tepui/agent")?,

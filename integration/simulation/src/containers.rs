@@ -170,6 +170,7 @@ fn running(container: &Container) -> RunningContainer {
             start_time_ticks: 1,
         },
         pid: container.pid,
+        networks: Vec::new(),
         exited: Box::pin(async move {
             let ended = status.wait_for(Option::is_some).await;
             let status = ended.ok().and_then(|status| *status);

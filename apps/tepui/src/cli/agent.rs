@@ -5,7 +5,7 @@ use std::{net::IpAddr, path::PathBuf};
 use clap::Args;
 use serde::Serialize;
 
-use super::SandboxArgs;
+use super::{NetworkArgs, SandboxArgs};
 
 /// Flags of an agent.
 #[derive(Debug, Clone, Default, Args, Serialize)]
@@ -109,4 +109,7 @@ pub(crate) struct AgentArgs {
     #[command(flatten)]
     #[serde(flatten)]
     pub(crate) sandboxes: SandboxArgs,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub(crate) networks: NetworkArgs,
 }

@@ -48,6 +48,16 @@ pub(crate) struct IsolationArgs {
     disallow_sharing_agent_ipc_namespace: Option<bool>,
 }
 
+#[cfg(test)]
+impl IsolationArgs {
+    pub(crate) fn named(names: &str) -> Self {
+        Self {
+            isolation: Some(names.to_owned()),
+            ..Self::default()
+        }
+    }
+}
+
 pub(super) fn parse(file: &AgentFile) -> anyhow::Result<Isolation> {
     let defaults = Isolation::default();
     let mut isolation = Isolation {
@@ -71,6 +81,8 @@ pub(super) fn parse(file: &AgentFile) -> anyhow::Result<Isolation> {
             "namespaces/ipc" => isolation.ipc = true,
             "linux/nnp" => isolation.no_new_privs = true,
             "linux/seccomp" => isolation.seccomp = true,
+            // Their own flags say more.
+            "network/cni" | "network/ports" => {}
             known if ALWAYS.contains(&known) => {}
             other => bail!(
                 "--isolation {other}: this agent has no such isolator; expected namespaces/pid, namespaces/ipc, linux/nnp or linux/seccomp, with commas between"
