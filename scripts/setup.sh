@@ -38,6 +38,9 @@ need_for_test() {
   need npm has npm
   need busybox-static has_static_busybox
   need docker-registry has docker-registry
+  need containernetworking-plugins test -x /usr/lib/cni/bridge
+  need iptables has iptables
+  need iproute2 has ip
   if is_ubuntu; then need chromium-browser has_chromium; else need chromium has_chromium; fi
 }
 
