@@ -45,6 +45,8 @@ REASONS = {
     "resource-provider": "resource providers, which are processes of their own beside the agent; a Tepui agent has its own resources only",
     "old-agent": "an agent of an earlier Mesos, or what one left on its disk; only Tepui's agents register, each with every capability",
     "benchmark": "prints figures and asserts nothing; integration/bench measures",
+    "chance": "a choice by chance, which ours makes by a rule so that tepui why can tell what would be offered",
+    "strict": "--strict, which keeps an agent down for one damaged record; ours leaves that record aside and goes on",
     "mesos-disabled": "disabled in Mesos itself (DISABLED_)",
 }
 VERDICTS = ("shown", "n/a", "later")

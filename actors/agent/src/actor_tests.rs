@@ -2,7 +2,7 @@ use std::sync::Mutex;
 
 use tepui_kit::{Link, stage::TestStage};
 use tepui_messages::containers::{
-    Amounts, ContainerExit, LaunchOrder, NestedSandbox, ProcessMark, RecoveredContainer,
+    Amounts, ContainerExit, Forked, LaunchOrder, NestedSandbox, ProcessMark, RecoveredContainer,
     RunningContainer, VolumeDirectory, VolumeLink,
 };
 use tepui_protocol::{
@@ -118,7 +118,15 @@ impl ContainerRuntime for FakeRuntime {
         Box::pin(async { Ok(()) })
     }
 
-    fn launch(&self, order: LaunchOrder) -> Future<Result<RunningContainer, String>> {
+    fn launch(
+        &self,
+        order: LaunchOrder,
+        forked: oneshot::Sender<Forked>,
+    ) -> Future<Result<RunningContainer, String>> {
+        let _ = forked.send(Forked {
+            pid: 2,
+            networks: Vec::new(),
+        });
         self.0.note("launch");
         let (sender, exit) = oneshot::channel();
         self.0
@@ -248,7 +256,7 @@ fn a_task_goes_its_way_and_each_step_is_kept_first() {
         settle(stage).await;
         assert_eq!(
             world.take(),
-            ["kept 3", "kept 1", "TASK_STARTING", "launch", "kept 2"]
+            ["kept 3", "launch", "kept 3", "TASK_STARTING"]
         );
         let state = agent.ask(GetNodeState).await.expect("answered");
         let task = &state.frameworks[0].executors[0].launched_tasks[0];

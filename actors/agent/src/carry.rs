@@ -10,7 +10,9 @@ use std::{
 use tepui_kit::{Context, crash_point};
 use tepui_messages::{
     agent::{DeliverExecutorEvent, EndExecutorStream},
-    containers::{Amounts, RecoveredContainer, RunningContainer, VolumeDirectory, VolumeLink},
+    containers::{
+        Amounts, Forked, RecoveredContainer, RunningContainer, VolumeDirectory, VolumeLink,
+    },
 };
 use tepui_protocol::{
     message::{Tell, TellError},
@@ -18,7 +20,7 @@ use tepui_protocol::{
     v1::{NetworkInfo, executor},
 };
 
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use crate::{
     actor::{NodeActor, Wake},
@@ -297,11 +299,17 @@ impl NodeActor {
         let prepared = Box::pin(prepare(runtime, fetcher, launch, off.clone()));
         ctx.then(prepared, move |actor, prepared, ctx| match prepared {
             Ok(order) => {
-                let prepared = Input::ContainerPrepared {
-                    container_id: container_id.clone(),
-                };
-                actor.input(prepared, ctx);
-                let started = Box::pin(start(Arc::clone(&actor.runtime), order, off));
+                let (tell_forked, forked) = oneshot::channel();
+                let id = container_id.clone();
+                ctx.then(forked, move |actor, forked, ctx| {
+                    if let Ok(Forked { pid, networks }) = forked {
+                        let container_id = id;
+                        actor.networked(&container_id, networks, ctx);
+                        actor.input(Input::ContainerForked { container_id, pid }, ctx);
+                    }
+                });
+                let runtime = Arc::clone(&actor.runtime);
+                let started = Box::pin(start(runtime, order, off, tell_forked));
                 ctx.then(started, move |actor, started, ctx| {
                     actor.launched(container_id, started, ctx);
                     if let Some(sandbox) = sandbox {

@@ -1,6 +1,10 @@
 //! The executor that Mesos would run for a task with a command, as frameworks and operators are shown it. Pure.
 
-use tepui_protocol::v1::{CommandInfo, ExecutorInfo, Resource, TaskInfo, resource, value};
+use std::time::Duration;
+
+use tepui_protocol::v1::{
+    CommandInfo, DurationInfo, ExecutorInfo, Resource, TaskInfo, resource, value,
+};
 
 use crate::{
     config::NodeConfig,
@@ -8,6 +12,9 @@ use crate::{
     tables::Framework,
 };
 
+/// What Mesos adds to the grace period of a task before it destroys the container: its longest time between two looks
+/// for processes that ended, and a second.
+const GRACE_SLACK: Duration = Duration::from_secs(2);
 /// A command longer than this is cut in the executor's name, to the second number and three points.
 const NAME_COMMAND_MAX: usize = 15;
 const NAME_COMMAND_CUT: usize = 12;
@@ -44,8 +51,18 @@ pub(crate) fn info(config: &NodeConfig, framework: &Framework, task: &TaskInfo) 
         source: Some(task.task_id.value.clone()),
         discovery: task.discovery.clone(),
         labels: task.labels.clone(),
+        shutdown_grace_period: shutdown_grace_period(task),
         ..ExecutorInfo::default()
     }
+}
+
+/// Only where the task has a grace period of its own.
+fn shutdown_grace_period(task: &TaskInfo) -> Option<DurationInfo> {
+    let grace = task.kill_policy.as_ref()?.grace_period?;
+    let slack = i64::try_from(GRACE_SLACK.as_nanos()).unwrap_or(i64::MAX);
+    Some(DurationInfo {
+        nanoseconds: grace.nanoseconds.saturating_add(slack),
+    })
 }
 
 fn scalar(name: &str, amount: f64, role: Option<resource::AllocationInfo>) -> Resource {

@@ -14,8 +14,8 @@ fn a_command_task_starts_runs_and_finishes_as_under_mesos() {
     let container_id = launch.order.container_id;
     let sandbox = format!("/w/slaves/a-S0/frameworks/f/executors/t/runs/{container_id}");
     assert_eq!(launch.order.sandbox.display().to_string(), sandbox);
-    assert!(node.said.is_empty(), "no update before the files are there");
-    node.prepared(&container_id);
+    assert!(node.said.is_empty(), "no update before there is a process");
+    node.forked(&container_id);
     let mut statuses = node.drain();
     node.on(Input::ContainerStarted {
         container_id: container_id.clone(),
@@ -27,12 +27,12 @@ fn a_command_task_starts_runs_and_finishes_as_under_mesos() {
         statuses.iter().map(TaskStatus::state).collect::<Vec<_>>(),
         [TaskStarting, TaskRunning]
     );
-    for (status, pid) in statuses.iter().zip([None, Some(42)]) {
+    for status in &statuses {
         assert_eq!(status.source(), Source::Executor);
         assert_eq!(status.executor_id, Some(executor_id("t")));
         assert_eq!((status.reason, &status.message), (None, &None));
         let container = status.container_status.clone().expect("a container");
-        assert_eq!(container.executor_pid, pid);
+        assert_eq!(container.executor_pid, Some(42));
         assert_eq!(
             container.network_infos[0].ip_addresses[0].ip_address(),
             "127.0.0.1"
@@ -203,7 +203,7 @@ fn a_task_killed_while_its_command_starts_is_told_of_when_nothing_of_it_runs() {
         let mut node = Node::running();
         node.run(task("t"));
         let container_id = node.launched().order.container_id;
-        node.prepared(&container_id);
+        node.forked(&container_id);
         assert_eq!(node.states(), [TaskStarting]);
         node.kill("t", None);
         let destroy = Effect::Destroy {
@@ -307,12 +307,12 @@ fn starting_is_told_once_and_only_of_what_can_start() {
     node.run(task("u"));
     let container_id = node.launched().order.container_id;
     node.kill("u", None);
-    node.prepared(&container_id);
+    node.forked(&container_id);
     assert_eq!(node.states(), [TaskKilled]);
 
     node.run(executor_task("v"));
     let container_id = node.launched().order.container_id;
-    node.prepared(&container_id);
+    node.forked(&container_id);
     assert!(node.drain().is_empty(), "a custom executor tells itself");
 }
 

@@ -73,9 +73,10 @@ pub enum Input {
     },
     /// The leading master's order.
     Order(Order),
-    /// Its sandbox and its files are there; the command comes next.
-    ContainerPrepared {
+    /// Its process is there, and will be the command in a moment; or [`Self::ContainerStarted`] came first.
+    ContainerForked {
         container_id: String,
+        pid: u32,
     },
     /// The addresses of a container that does not have the machine's network; comes before it is told to run.
     Networked {

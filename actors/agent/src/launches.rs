@@ -283,15 +283,16 @@ impl NodeCore {
         executor.tasks.insert(id, entry);
     }
 
-    /// Tells of a command task as Mesos' command executor does when it is about to fork. The launch does not wait
+    /// Tells of a command task as Mesos' command executor does, which has a process id by then. The launch does not wait
     /// for the acknowledgement, nor the acknowledgement for the launch.
-    pub(crate) fn container_prepared(&mut self, turn: &mut Turn<'_>, container_id: &str) {
+    pub(crate) fn container_forked(&mut self, turn: &mut Turn<'_>, container_id: &str, pid: u32) {
         let Some(key) = self.containers.get(container_id).cloned() else {
             return;
         };
-        let Some(executor) = self.executor(&key) else {
+        let Some(executor) = self.executor_mut(&key) else {
             return;
         };
+        executor.pid = Some(pid);
         if executor.command_task && executor.phase != ExecutorPhase::Terminating {
             self.command_starting(turn, &key);
         }

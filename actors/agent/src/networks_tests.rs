@@ -119,14 +119,15 @@ fn statuses_show_the_addresses_of_a_container_s_own_networks() {
     let order = node.launched().order;
     assert_eq!(order.network.unwrap().networks, [named("n")]);
     let container_id = order.container_id;
-    node.prepared(&container_id);
     node.on(Input::Networked {
         container_id: container_id.clone(),
         networks: vec![at("n", "10.1.2.3")],
     });
+    node.forked(&container_id);
     node.on(started(&container_id, 42));
-    let running = node.drain().pop().unwrap();
-    assert_eq!(addresses(&running), ["10.1.2.3"]);
+    let told = node.drain();
+    assert_eq!(told.len(), 2, "as it starts and as it runs");
+    assert!(told.iter().all(|status| addresses(status) == ["10.1.2.3"]));
     assert_eq!(node.core.networks_of(&container_id), [at("n", "10.1.2.3")]);
     // A later agent is told them again.
     let mut node = node.restart("boot");
@@ -166,7 +167,6 @@ fn tasks_of_a_group_are_in_the_network_of_their_executor() {
     let outer = node.launched().order;
     assert!(outer.is_holder);
     assert_eq!(outer.network.unwrap().networks, [named("n")]);
-    node.prepared(&outer.container_id);
     node.on(Input::Networked {
         container_id: outer.container_id.clone(),
         networks: vec![at("n", "10.1.2.3")],
@@ -176,10 +176,28 @@ fn tasks_of_a_group_are_in_the_network_of_their_executor() {
     assert_eq!(inner.network, None);
     let ip = ("MESOS_CONTAINER_IP".to_owned(), "10.1.2.3".to_owned());
     assert!(inner.env.contains(&ip));
-    node.prepared(&inner.container_id);
     node.on(started(&inner.container_id, 42));
     let running = node.drain().pop().unwrap();
     assert_eq!(addresses(&running), ["10.1.2.3"]);
+    assert_eq!(
+        node.core.networks_of(&inner.container_id),
+        [at("n", "10.1.2.3")]
+    );
+    // A later agent knows it too.
+    let mut node = node.restart("boot");
+    node.on(Input::Networked {
+        container_id: outer.container_id.clone(),
+        networks: vec![at("n", "10.1.2.3")],
+    });
+    for container_id in [&outer.container_id, &inner.container_id] {
+        node.on(Input::ContainerRecovered {
+            container_id: container_id.clone(),
+            fate: Fate::Running {
+                shim: mark(),
+                pid: 42,
+            },
+        });
+    }
     assert_eq!(
         node.core.networks_of(&inner.container_id),
         [at("n", "10.1.2.3")]

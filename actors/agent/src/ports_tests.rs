@@ -166,7 +166,6 @@ fn who_has_a_network_of_its_own_is_not_looked_at() {
     let mut node = watching(true, IsolatedPorts::All);
     node.run(task("t"));
     let container_id = node.launched().order.container_id;
-    node.prepared(&container_id);
     node.on(Input::Networked {
         container_id: container_id.clone(),
         networks: vec![NetworkInfo::default()],
@@ -235,4 +234,46 @@ fn a_container_of_an_agent_before_is_looked_at_with_the_ports_that_were_kept() {
     }
     assert_eq!(looks, 2);
     assert_eq!(destroyed(&node), [good.as_str()]);
+}
+
+#[test]
+fn an_agent_that_offers_no_ports_has_none_to_look_at() {
+    let mut node = watching(true, IsolatedPorts::Offered);
+    node.core.total = tepui_protocol::resources::Resources::default();
+    node.run(task("t"));
+    let container_id = node.start();
+    node.sleep(PortsWatch::DEFAULT_INTERVAL);
+    seen(&mut node, &container_id, &[31_000]);
+    assert!(destroyed(&node).is_empty());
+}
+
+#[test]
+fn a_group_of_an_agent_before_is_looked_at_with_the_ports_of_all() {
+    let mut node = watching(true, IsolatedPorts::All);
+    let tasks = vec![with_ports("t", 31_000, 31_000)];
+    node.order(group_order(pod(), tasks, true));
+    let (outer, inner) = (node.start(), node.start());
+    node.drain();
+    let mut node = node.restart("boot");
+    node.core.config.ports_watch = Some(PortsWatch {
+        interval: PortsWatch::DEFAULT_INTERVAL,
+        enforced: true,
+        isolated: IsolatedPorts::All,
+    });
+    for container_id in [&outer, &inner] {
+        node.on(Input::ContainerRecovered {
+            container_id: container_id.clone(),
+            fate: Fate::Running {
+                shim: mark(),
+                pid: 42,
+            },
+        });
+    }
+    node.connect();
+    node.sleep(PortsWatch::DEFAULT_INTERVAL);
+    seen(&mut node, &inner, &[31_000]);
+    assert!(destroyed(&node).is_empty());
+    node.sleep(PortsWatch::DEFAULT_INTERVAL);
+    seen(&mut node, &inner, &[31_000, 31_001]);
+    assert!(destroyed(&node).contains(&inner.as_str()));
 }

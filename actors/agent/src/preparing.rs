@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use tepui_messages::containers::{ContainerRuntime, LaunchOrder, MountSource, RunningContainer};
-use tokio::sync::watch;
+use tepui_messages::containers::{
+    ContainerRuntime, Forked, LaunchOrder, MountSource, RunningContainer,
+};
+use tokio::sync::{oneshot, watch};
 
 use crate::{effect::Launch, fetcher::Fetcher, images};
 
@@ -111,10 +113,11 @@ pub(crate) async fn start(
     runtime: Arc<dyn ContainerRuntime>,
     order: LaunchOrder,
     off: watch::Receiver<bool>,
+    forked: oneshot::Sender<Forked>,
 ) -> Result<RunningContainer, String> {
     if *off.borrow() {
         runtime.unprovision(order.container_id).await;
         return Err(CALLED_OFF.to_owned());
     }
-    runtime.launch(order).await
+    runtime.launch(order, forked).await
 }

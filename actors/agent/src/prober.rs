@@ -11,6 +11,7 @@ use tepui_messages::containers::{ContainerRuntime, LaunchOrder};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpSocket, TcpStream},
+    sync::oneshot,
     time::timeout,
 };
 
@@ -84,7 +85,7 @@ async fn command(
     time: Option<Duration>,
 ) -> Outcome {
     let id = order.container_id.clone();
-    let running = match runtime.launch(order).await {
+    let running = match runtime.launch(order, oneshot::channel().0).await {
         Ok(running) => running,
         Err(error) => {
             tracing::warn!(container_id = id, error, "a check could not be started");

@@ -82,7 +82,7 @@ fn a_launch_that_outlived_the_agent_is_told_of_once() {
     let mut node = Node::running();
     node.run(task("t"));
     let container_id = node.launched().order.container_id;
-    node.prepared(&container_id);
+    node.forked(&container_id);
     assert_eq!(node.states(), [TaskStarting]);
     let mut again = node.restart("boot");
     let fate = Fate::Running {

@@ -245,7 +245,7 @@ fn tasks_have_terminals_too_but_no_executor_that_the_agent_plays() {
     node.order(group_order(pod(), vec![in_terminal], true));
     let holder = node.launched().order;
     assert_eq!((holder.is_holder, holder.switchboard), (true, None));
-    node.prepared(&holder.container_id);
+    node.forked(&holder.container_id);
     node.on(started(&holder.container_id, 40));
     let inner = node.launched().order.switchboard.expect("streams are kept");
     assert_eq!(inner.terminal.and_then(|it| it.size), Some((6, 80)));

@@ -151,7 +151,7 @@ impl Storm {
             }
             Step::Launched(well) if !self.ordered.is_empty() => {
                 let container_id = self.ordered.remove(0);
-                self.node.prepared(&container_id);
+                self.node.forked(&container_id);
                 self.node.on(if *well {
                     self.running.push(container_id.clone());
                     Input::ContainerStarted {

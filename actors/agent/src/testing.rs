@@ -228,15 +228,16 @@ impl Node {
         }
     }
 
-    pub(crate) fn prepared(&mut self, container_id: &str) {
-        self.on(Input::ContainerPrepared {
+    pub(crate) fn forked(&mut self, container_id: &str) {
+        self.on(Input::ContainerForked {
             container_id: container_id.to_owned(),
+            pid: 42,
         });
     }
 
     pub(crate) fn start(&mut self) -> String {
         let container_id = self.launched().order.container_id;
-        self.prepared(&container_id);
+        self.forked(&container_id);
         let shim = mark();
         self.on(Input::ContainerStarted {
             container_id: container_id.clone(),

@@ -25,7 +25,7 @@ use crate::{
     shadow::Shadow,
     slots::Column,
     why,
-    world::{ClientIx, Note, Rules, World},
+    world::{self, ClientIx, Note, Rules, World},
 };
 
 /// How the allocator is set up.
@@ -408,14 +408,19 @@ impl AllocatorCore {
     /// Books what one client got.
     fn book_row(&mut self, row: &[&Grant]) -> Proposal {
         let client = row[0].client;
-        let agents = row.iter().map(|grant| {
-            let agent = Arc::clone(&self.world.agents[grant.agent].id);
-            let resources = self.world.kinds.resources(&grant.resources);
-            self.world.take(grant.agent, client, &grant.resources);
-            (agent, resources)
-        });
+        let mut agents = Vec::with_capacity(row.len());
+        for few in row.chunks(world::AT_ONCE) {
+            self.world
+                .fetch_to_take(client, few.iter().map(|grant| grant.agent));
+            agents.extend(few.iter().map(|grant| {
+                let agent = Arc::clone(&self.world.agents[grant.agent].id);
+                let resources = self.world.kinds.resources(&grant.resources);
+                self.world.take(grant.agent, client, &grant.resources);
+                (agent, resources)
+            }));
+        }
         Proposal {
-            agents: agents.collect(),
+            agents,
             framework_id: self.world.framework_id(client).clone(),
             role: self.world.role(client).to_owned(),
         }
@@ -434,10 +439,7 @@ impl AllocatorCore {
     }
 
     fn schedule(&mut self, now: Duration, effects: &mut Vec<Effect>) {
-        let falls = [
-            self.world.filters.next_fall(),
-            self.world.holds.next_fall(),
-        ];
+        let falls = [self.world.filters.next_fall(), self.world.holds.next_fall()];
         let next_fall = falls.into_iter().flatten().min();
         let at = if self.candidates.is_empty() || self.world.paused {
             self.waiting_since = None;

@@ -22,7 +22,7 @@ use crate::{
     slots::Column,
     sorter::Sorter,
     standing::Standing,
-    world::{AgentIx, ClientIx, Note, World},
+    world::{self, AgentIx, ClientIx, Note, World},
 };
 
 /// Up to so many clients are sorted among themselves, if they are few among all; otherwise the order of
@@ -134,8 +134,11 @@ impl Policy for Drf {
             }
             (self.arrange)(world, &mut agents, random);
         }
-        for agent in agents {
-            self.give_away(&mut run, agent);
+        for few in agents.chunks(world::AT_ONCE) {
+            world.fetch_to_offer(few);
+            for agent in few {
+                self.give_away(&mut run, *agent);
+            }
         }
         run.grants
     }

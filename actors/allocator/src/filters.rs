@@ -265,11 +265,7 @@ impl<C: Place> Filters<C> {
     }
 
     /// The refusals for a pair and when they fall; for tests and explanations.
-    pub fn of(
-        &self,
-        client: C,
-        agent: AgentIx,
-    ) -> impl Iterator<Item = (&Bundle, Duration)> {
+    pub fn of(&self, client: C, agent: AgentIx) -> impl Iterator<Item = (&Bundle, Duration)> {
         let place = self.by_agent.get(agent);
         let mine = place.map_or(&[][..], |place| &place.filters[place.of(client)]);
         mine.iter().map(|filter| (&filter.refused, filter.falls_at))

@@ -5,6 +5,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    hint,
     sync::Arc,
 };
 
@@ -245,6 +246,9 @@ pub struct World {
     shapes: HashSet<Bundle>,
 }
 
+/// So many agents are looked at before the first of them is worked on. Agents come in random order, so that each is far
+/// away in memory; looked at one after another, each would be waited for, and so many together take hardly longer than one.
+pub(crate) const AT_ONCE: usize = 16;
 /// Fewer shapes than this are not worth looking for those no agent has any more.
 const MIN_SHAPES_TO_SWEEP: usize = 64;
 
@@ -298,6 +302,21 @@ impl World {
         if !std::mem::replace(&mut self.clients[client].noted, true) {
             self.notes.push(Note::ClientHolds(client));
         }
+    }
+
+    /// Looks at agents that are about to be offered, see [`AT_ONCE`].
+    pub(crate) fn fetch_to_offer(&self, agents: &[AgentIx]) {
+        let open = agents.iter().filter(|agent| self.agents[**agent].is_open());
+        hint::black_box(open.count());
+    }
+
+    /// Looks at all that [`World::take`] will change, see [`AT_ONCE`].
+    pub(crate) fn fetch_to_take(&self, client: ClientIx, agents: impl Iterator<Item = AgentIx>) {
+        let holds = &self.clients[client].agents;
+        let looked_at = agents.map(|agent| {
+            Arc::strong_count(&self.agents[agent].id) + usize::from(holds.contains(agent))
+        });
+        hint::black_box(looked_at.sum::<usize>());
     }
 
     /// Gives a client something of what is free on an agent.

@@ -7,6 +7,7 @@ use std::process::{Command as StdCommand, Stdio};
 use std::time::{Duration, Instant};
 use tepui_containers::launch::{Command, LaunchSpec};
 use tepui_containers::{Cgroups, Launcher, Limits, sandbox};
+use tokio::sync::oneshot;
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -60,7 +61,7 @@ async fn main() -> Result<(), Failure> {
             ..Limits::default()
         };
         let begun = Instant::now();
-        let container = launcher.launch(spec).await?;
+        let container = launcher.launch(spec, oneshot::channel().0).await?;
         running.push(begun.elapsed());
         container.wait().await?;
         ended.push(begun.elapsed());

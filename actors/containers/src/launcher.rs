@@ -19,7 +19,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 
 /// Launches under way at one time; more wait in order of arrival.
 const MAX_LAUNCHES_AT_ONCE: usize = 8;
@@ -81,16 +81,21 @@ impl Launcher {
         &self.inner.cgroups
     }
 
-    /// Starts a container and returns once its command runs (`exec` succeeded). A launch whose future is dropped goes
+    /// Starts a container and returns once its command runs (`exec` succeeded); `forked` hears the command's process id
+    /// before that. A launch whose future is dropped goes
     /// on; `recover` finds it. On an error no process and no cgroup is left; the runtime directory stays.
-    pub async fn launch(&self, spec: LaunchSpec) -> Result<Running, Error> {
+    pub async fn launch(
+        &self,
+        spec: LaunchSpec,
+        forked: oneshot::Sender<u32>,
+    ) -> Result<Running, Error> {
         let _permit = self
             .inner
             .launches
             .acquire()
             .await
             .map_err(|_| Error::Runtime)?;
-        let launched = self.inner.launch(&spec).await;
+        let launched = self.inner.launch(&spec, forked).await;
         self.inner.spares.refill(REFILL_PAUSE);
         launched
     }
@@ -154,7 +159,11 @@ impl Launcher {
 }
 
 impl Inner {
-    async fn launch(&self, spec: &LaunchSpec) -> Result<Running, Error> {
+    async fn launch(
+        &self,
+        spec: &LaunchSpec,
+        forked: oneshot::Sender<u32>,
+    ) -> Result<Running, Error> {
         let refuse = |reason| Error::Invalid {
             container_id: spec.container_id.clone(),
             reason,
@@ -175,7 +184,7 @@ impl Inner {
         if let Some(cgroup) = &cgroup {
             cgroup.create(&spec.limits)?;
         }
-        let started = self.start(spec, &orders, cgroup.as_ref()).await;
+        let started = self.start(spec, &orders, cgroup.as_ref(), forked).await;
         match &started {
             // The record is another shim's: then so are the cgroups.
             Ok(_)
@@ -198,6 +207,7 @@ impl Inner {
         spec: &LaunchSpec,
         orders: &[u8],
         cgroup: Option<&ContainerCgroup>,
+        forked: oneshot::Sender<u32>,
     ) -> Result<Running, Error> {
         let sees_strangers = spec.root.is_some() || spec.view.is_some();
         let spare = match sees_strangers {
@@ -209,7 +219,7 @@ impl Inner {
             None if sees_strangers => Shim::with_orders(&self.sealed()?.path(), orders)?,
             None => Shim::with_orders(&self.shim, orders)?,
         };
-        start(shim, spec, cgroup).await
+        start(shim, spec, cgroup, forked).await
     }
 
     fn sealed(&self) -> Result<&Sealed, Error> {

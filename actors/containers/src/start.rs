@@ -21,6 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe::Receiver;
+use tokio::sync::oneshot;
 
 /// How long a shim may take to start a command. Only a machine in great distress needs more than some milliseconds.
 pub(crate) const LAUNCH_DEADLINE: Duration = Duration::from_secs(10);
@@ -66,9 +67,10 @@ pub(crate) async fn start(
     shim: Shim,
     spec: &LaunchSpec,
     cgroup: Option<&ContainerCgroup>,
+    forked: oneshot::Sender<u32>,
 ) -> Result<Running, Error> {
     let Shim { child, answer } = shim;
-    match await_start(&spec.container_id, &child, answer.into()).await {
+    match await_start(&spec.container_id, &child, answer.into(), forked).await {
         Ok((shim, command, pidfd)) => Ok(Running {
             container_id: spec.container_id.clone(),
             runtime_dir: spec.runtime_dir.clone(),
@@ -108,10 +110,11 @@ async fn await_start(
     container_id: &str,
     child: &Child,
     answer: OwnedFd,
+    forked: oneshot::Sender<u32>,
 ) -> Result<(ProcessId, ProcessId, OwnedFd), Error> {
     // Nobody has reaped the shim yet, so its id is certain.
     let pidfd = open_pidfd(child.id()).map_err(Error::kernel("open the pidfd of a shim"))?;
-    let fate = tokio::time::timeout(LAUNCH_DEADLINE, read_answer(answer))
+    let fate = tokio::time::timeout(LAUNCH_DEADLINE, read_answer(answer, forked))
         .await
         .map_err(|_| Error::ShimTimeout {
             container_id: container_id.to_owned(),
@@ -133,14 +136,27 @@ async fn await_start(
     }
 }
 
-/// Reads until both shim and command have let go of the pipe: see `record`.
-async fn read_answer(answer: OwnedFd) -> Result<Fate, Error> {
+/// Reads until both shim and command have let go of the pipe: see `record`. The shim names the command's process when it
+/// has forked it, long before that.
+async fn read_answer(answer: OwnedFd, forked: oneshot::Sender<u32>) -> Result<Fate, Error> {
     let answer = Receiver::from_owned_fd(answer).map_err(Error::kernel("watch a pipe"))?;
     let mut bytes = Vec::with_capacity(256);
     let mut bounded = answer.take(MAX_RECORD_BYTES as u64);
-    let read = bounded.read_to_end(&mut bytes).await;
-    read.map_err(Error::kernel("read the shim's answer"))?;
-    Ok(record::parse(&bytes)?)
+    let mut forked = Some(forked);
+    loop {
+        let read = bounded.read_buf(&mut bytes).await;
+        let is_end = read.map_err(Error::kernel("read the shim's answer"))? == 0;
+        let fate = record::parse(&bytes)?;
+        if let Some(command) = fate.started
+            && let Some(forked) = forked.take()
+        {
+            // Not everybody wants to hear it.
+            let _ = forked.send(command.pid);
+        }
+        if is_end {
+            return Ok(fate);
+        }
+    }
 }
 
 /// The orders in memory: never on a disk, since they hold the task's environment, and without the bound of a pipe.

@@ -17,6 +17,7 @@ use tepui_containers::record::Stage;
 use tepui_containers::{
     Capabilities, Cgroups, Error, Limits, Mount, Recovered, Rlimit, RlimitKind, mountpoints,
 };
+use tokio::sync::oneshot;
 
 /// For kills that must succeed: far above what they take.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -593,7 +594,7 @@ async fn a_missing_shim_is_an_error_of_the_installation() {
     let spec = bench.shell("true");
     let runtime_dir = spec.runtime_dir.clone();
     assert!(matches!(
-        launcher.launch(spec).await,
+        launcher.launch(spec, oneshot::channel().0).await,
         Err(Error::Shim { .. })
     ));
     assert!(runtime_dir.is_dir());

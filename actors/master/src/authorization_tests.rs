@@ -1,12 +1,19 @@
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use serde_json::{Value, json};
 use tepui_messages::master::Answer;
 use tepui_protocol::{
-    acls::Acls,
-    v1::{agent_info::capability::Type as Ability, master::call::Type},
+    acls::{Acls, Action},
+    v1::{
+        Resource,
+        agent_info::capability::Type as Ability,
+        master::call::Type,
+        offer::operation,
+        resource::{ReservationInfo, reservation_info},
+    },
 };
 
+use super::{Need, of_reserve};
 use crate::{
     stage::{Node, Scheduler, Stage, accept, task},
     stage_operations::{
@@ -281,6 +288,62 @@ fn operations_of_a_framework_need_their_own_lists() {
         only(&mut stage, list, key, &[object]);
         assert_eq!(tried(&mut stage, &fw, &node, operation), [""; 0], "{list}");
         assert_ne!(stage.total(&node), total, "{list}");
+    }
+}
+
+/// Resources with one reservation on another, of principals that are named like the roles.
+fn stacked(roles: &[&str]) -> Vec<Resource> {
+    let reservations = roles.iter().map(|role| ReservationInfo {
+        r#type: Some(reservation_info::Type::Dynamic.into()),
+        role: Some((*role).to_owned()),
+        principal: Some(format!("of {role}")),
+        ..ReservationInfo::default()
+    });
+    vec![Resource {
+        reservations: reservations.collect(),
+        ..Resource::default()
+    }]
+}
+
+#[test]
+fn to_reserve_anew_needs_what_differs_from_the_reservations_in_common() {
+    type Case = (
+        &'static [&'static str],
+        &'static [&'static str],
+        &'static [&'static str],
+        &'static [&'static str],
+    );
+    // From, to; then whose reservations go and for which roles there are new ones.
+    let cases: [Case; 7] = [
+        (&["foo"], &["foo"], &[], &[]),
+        (&["foo"], &[], &["foo"], &[]),
+        (&["foo", "foo/bar"], &[], &["foo", "foo/bar"], &[]),
+        (&["foo", "foo/bar"], &["foo"], &["foo/bar"], &[]),
+        (&["foo"], &["foo", "foo/bar"], &[], &["foo/bar"]),
+        (
+            &["foo", "foo/bar"],
+            &["foo", "foo/baz"],
+            &["foo/bar"],
+            &["foo/baz"],
+        ),
+        (&["foo"], &["bar", "bar/baz"], &["foo"], &["bar", "bar/baz"]),
+    ];
+    for (source, target, popped, pushed) in cases {
+        let body = operation::Reserve {
+            source: stacked(source),
+            resources: stacked(target),
+        };
+        let popped = popped.iter().map(|role| {
+            let principal = Some(format!("of {role}"));
+            (Action::UnreserveResources, principal)
+        });
+        let pushed = pushed.iter().map(|role| {
+            let role = Some((*role).to_owned());
+            (Action::ReserveResources, role)
+        });
+        let needs: BTreeSet<Need> = of_reserve(&body).into_iter().collect();
+        let wanted: BTreeSet<Need> = popped.chain(pushed).collect();
+        assert_eq!(needs, wanted, "{source:?} to {target:?}");
     }
 }
 

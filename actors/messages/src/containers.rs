@@ -13,6 +13,7 @@ use futures_util::future::BoxFuture;
 use tepui_protocol::v1::{
     NetworkInfo, Resource, ResourceStatistics, r_limit_info::RLimit, task_status::Reason,
 };
+use tokio::sync::oneshot;
 
 /// A command and all that surrounds it.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -316,6 +317,14 @@ pub struct ProcessMark {
     pub start_time_ticks: u64,
 }
 
+/// A container whose command has a process, and is about to run.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Forked {
+    pub pid: u32,
+    /// As [`RunningContainer::networks`].
+    pub networks: Vec<NetworkInfo>,
+}
+
 /// A container whose command runs.
 pub struct RunningContainer {
     /// The supervisor.
@@ -415,8 +424,13 @@ pub trait ContainerRuntime: Send + Sync {
         Box::pin(async {})
     }
 
-    /// Starts the command. The error is a text for people; nothing of the container is left then.
-    fn launch(&self, order: LaunchOrder) -> BoxFuture<'static, Result<RunningContainer, String>>;
+    /// Starts the command, and tells `forked` its process id as soon as it has one, a moment before it runs. The error is
+    /// a text for people; nothing of the container is left then.
+    fn launch(
+        &self,
+        order: LaunchOrder,
+        forked: oneshot::Sender<Forked>,
+    ) -> BoxFuture<'static, Result<RunningContainer, String>>;
 
     /// Looks for a container of an earlier life of the agent.
     fn recover(&self, container_id: String) -> BoxFuture<'static, RecoveredContainer>;

@@ -3,14 +3,18 @@
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc, Mutex, PoisonError, Weak,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
 };
 
-/// The counts of all principals with a framework.
+/// Counts are kept for so many principals; beyond that, only of those who have a framework.
+const MAX_PRINCIPALS: usize = 1000;
+
+/// The counts of all principals that had a framework: like Mesos' of frameworks over HTTP they do not go with it, so that a
+/// framework that comes back goes on counting.
 #[derive(Debug, Default)]
-pub struct Traffic(Mutex<BTreeMap<String, Weak<Counts>>>);
+pub struct Traffic(Mutex<BTreeMap<String, Arc<Counts>>>);
 
 /// Calls of one principal's frameworks.
 #[derive(Debug, Default)]
@@ -30,30 +34,52 @@ impl Counts {
 }
 
 impl Traffic {
-    /// The counts of a principal; they are shown as long as somebody holds them.
+    /// The counts of a principal, held by each of its frameworks.
     pub fn of(&self, principal: &str) -> Arc<Counts> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.retain(|_, counts| counts.strong_count() > 0);
-        if let Some(counts) = all.get(principal).and_then(Weak::upgrade) {
-            return counts;
+        if let Some(counts) = all.get(principal) {
+            return Arc::clone(counts);
+        }
+        if all.len() >= MAX_PRINCIPALS {
+            all.retain(|_, counts| Arc::strong_count(counts) > 1);
         }
         let counts = Arc::new(Counts::default());
-        all.insert(principal.to_string(), Arc::downgrade(&counts));
+        all.insert(principal.to_string(), Arc::clone(&counts));
         counts
     }
 
     /// Principal, calls received, calls processed.
     pub fn all(&self) -> Vec<(String, u64, u64)> {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let held = all.iter().filter_map(|(principal, counts)| {
-            let counts = counts.upgrade()?;
+        let counted = all.iter().map(|(principal, counts)| {
             let (received, processed) = (&counts.received, &counts.processed);
-            Some((
-                principal.clone(),
-                received.load(Relaxed),
-                processed.load(Relaxed),
-            ))
+            let (received, processed) = (received.load(Relaxed), processed.load(Relaxed));
+            (principal.clone(), received, processed)
         });
-        held.collect()
+        counted.collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_outlive_frameworks_within_a_bound() {
+        let traffic = Traffic::default();
+        traffic.of("gone").receive();
+        assert_eq!(traffic.all(), [("gone".to_owned(), 1, 0)]);
+        traffic.of("gone").receive();
+        assert_eq!(traffic.all(), [("gone".to_owned(), 2, 0)]);
+        let held: Vec<_> = (0..10)
+            .map(|number| traffic.of(&format!("held{number}")))
+            .collect();
+        for number in 0..3 * MAX_PRINCIPALS {
+            traffic.of(&format!("other{number}"));
+        }
+        let all = traffic.all();
+        assert!(all.len() <= MAX_PRINCIPALS);
+        let kept = all.iter().filter(|(name, ..)| name.starts_with("held"));
+        assert_eq!(kept.count(), held.len());
     }
 }

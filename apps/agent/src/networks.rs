@@ -62,3 +62,7 @@ impl NetworkSettings {
         })?)
     }
 }
+
+#[cfg(test)]
+#[path = "networks_tests.rs"]
+mod tests;

@@ -26,10 +26,12 @@ use tepui_containers::{
 };
 use tepui_kit::crash_point;
 use tepui_messages::containers::{
-    Amounts, ContainerExit, ContainerRuntime, ImageOrder, LaunchOrder, NestedSandbox, Provisioned,
-    RecoveredContainer, RootDirectory, RunningContainer, UserNumbers, VolumeDirectory, VolumeLink,
+    Amounts, ContainerExit, ContainerRuntime, Forked, ImageOrder, LaunchOrder, NestedSandbox,
+    Provisioned, RecoveredContainer, RootDirectory, RunningContainer, UserNumbers, VolumeDirectory,
+    VolumeLink,
 };
 use tepui_protocol::v1::ResourceStatistics;
+use tokio::sync::oneshot;
 
 pub(crate) use equipment::Equipment;
 use leftovers::sweep;
@@ -135,8 +137,13 @@ impl Inner {
         }
     }
 
-    async fn launch(self: &Arc<Self>, order: LaunchOrder) -> Result<RunningContainer, String> {
+    async fn launch(
+        self: &Arc<Self>,
+        order: LaunchOrder,
+        forked: oneshot::Sender<Forked>,
+    ) -> Result<RunningContainer, String> {
         let joined = self.join(&order).await?;
+        let networks = self.network_infos(&order.container_id);
         let is_plain = order.root.is_none() && order.view_of.is_none();
         let spec = if order.confinement.mounts.is_empty() && is_plain {
             self.spec(order, joined)?
@@ -147,7 +154,14 @@ impl Inner {
             spec.await.map_err(|error| error.to_string())??
         };
         crash_point("runtime", || "BeforeLaunch");
-        let launched = self.launcher.launch(spec).await;
+        let (tell, heard) = oneshot::channel();
+        let launched = self.launcher.launch(spec, tell);
+        let (launched, ()) = tokio::join!(launched, async {
+            if let Ok(pid) = heard.await {
+                // Who does not listen has given it up.
+                let _ = forked.send(Forked { pid, networks });
+            }
+        });
         crash_point("runtime", || "Launched");
         self.sandboxes.refill();
         Ok(self.adopt(launched.map_err(|error| told(&error))?))
@@ -341,11 +355,15 @@ impl ContainerRuntime for Containers {
         .boxed()
     }
 
-    fn launch(&self, order: LaunchOrder) -> BoxFuture<'static, Result<RunningContainer, String>> {
+    fn launch(
+        &self,
+        order: LaunchOrder,
+        forked: oneshot::Sender<Forked>,
+    ) -> BoxFuture<'static, Result<RunningContainer, String>> {
         let inner = Arc::clone(&self.0);
         let container_id = order.container_id.clone();
         async move {
-            let launched = inner.launch(order).await;
+            let launched = inner.launch(order, forked).await;
             if launched.is_err() {
                 inner.errors.launch.fetch_add(1, Ordering::Relaxed);
                 inner.leave(&container_id).await;

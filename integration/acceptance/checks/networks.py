@@ -110,6 +110,11 @@ class Machine:
         except FileNotFoundError:
             return []
 
+    def forget_calls(self):
+        for path in (self.calls, self.go):
+            if os.path.exists(path):
+                os.remove(path)
+
     def called(self):
         try:
             with open(self.calls, encoding="utf-8") as lines:
@@ -318,6 +323,14 @@ class Checks:
         words = seen().split()
         report.equal("group: they reach each other by the loopback, and know their address", words[:1], addresses(one))
         report.equal("group: and have one name", [words[1], words[-1]], ["pod-name"] * 2)
+        self.agent.kill()
+        self.agent.start()
+        self.back()
+
+        def known():
+            containers = post(self.agent.port, {"type": "GET_CONTAINERS", "get_containers": {"show_nested": True}})["get_containers"].get("containers", [])
+            return [addresses(it) for it in containers]
+        report.equal("group: an agent after kill -9 knows the address of all", wait(lambda: known() == [addresses(one)] * 3, LIMIT_S) and known(), [addresses(one)] * 3)
         self.end("one", "two")
         self.nothing_is_left("group")
 
@@ -361,6 +374,19 @@ class Checks:
         self.framework.wait(lambda: any(state in self.framework.statuses("orphan") for state in ("TASK_FAILED", "TASK_LOST", "TASK_GONE", "TASK_DROPPED")), LIMIT_S, "end of the orphan")
         self.nothing_is_left("orphaned")
 
+    def called_off(self):
+        """A task is killed while a plug-in is at work for it."""
+        self.machine.forget_calls()
+        offer = self.offer()
+        self.framework.launch(offer, [{**task("called-off", offer, "sleep 1000"), "container": joining("green", "slow")}])
+        wait(self.machine.called, LIMIT_S)
+        self.framework.kill("called-off")
+        open(self.machine.go, "w", encoding="utf-8").close()
+        self.framework.wait_state("called-off", "TASK_KILLED", limit_s=LIMIT_S)
+        wait(lambda: self.machine.called()[-1] == "DEL done", LIMIT_S)
+        report.equal("called off: what was begun is undone", [line.split()[0] for line in self.machine.called()], ["ADD", "ADD", "DEL", "DEL"])
+        self.nothing_is_left("called off")
+
     def ended_meanwhile(self):
         self.start("meanwhile", f"while [ ! -e {self.house.path('end')} ]; do sleep 0.05; done; exit 0", joining("blue"))
         self.agent.kill()
@@ -399,6 +425,8 @@ class Checks:
         report.equal("imaged: the files are the container's", [words[0], words[1], words[3], words[4]], ["imaged", "127.0.0.1", addresses(status)[0], "imaged"])
         report.check("imaged: names are looked up as the flag has it", "nameserver 192.0.2.1" in out, out)
         report.equal("imaged: it sees its own interfaces, its loopback is not the machine's, and its files stay", words[-5:], ["eth0", "lo", "closed", "kept", "kept"])
+        out, _ = self.run("imaged-names", "cat /etc/resolv.conf", {**container, "network_infos": [{"name": "named"}]})
+        report.equal("imaged: names are looked up as a plug-in says", out, "search named.example\nnameserver 192.0.2.9\n")
         self.nothing_is_left("imaged")
 
     def docker(self):
@@ -443,6 +471,15 @@ class Checks:
         self.back()
         late = self.start("bad-later", self.listen(31014), {"type": "MESOS"}, "TASK_FAILED")
         report.check("ports: also by an agent that was killed meanwhile", "31014" in late["message"], late)
+        slow = f"while [ ! -e {self.house.path('listen')} ]; do sleep 0.05; done; {self.listen(31015)}"
+        self.start("bad-before", slow, {"type": "MESOS"})
+        self.agent.kill()
+        open(self.house.path("listen"), "w", encoding="utf-8").close()
+        wait(lambda: "there" in self.output("bad-before"), LIMIT_S)
+        self.agent.start()
+        ended = self.framework.wait_state("bad-before", "TASK_FAILED", limit_s=LIMIT_S)
+        report.check("ports: one that an agent before let be is ended by the next", "31015" in ended["message"], ended)
+        self.back()
         time.sleep(2.5)
         ended = [name for name in ("good", "outside", "apart") if any(state != "TASK_RUNNING" and state != "TASK_STARTING" for state in self.framework.statuses(name))]
         report.equal("ports: others go on: with their own ports, outside of the offered, in a network of their own", ended, [])
@@ -488,7 +525,7 @@ def main():
         report.check("left out: networks need root", True)
         sys.exit(report.end())
     alone()
-    with_house(lambda it: [it.joined, it.machine_s, it.named, it.between, it.several, it.mapped, it.wrong, it.checked, it.group, it.killed, it.orphaned, it.ended_meanwhile])
+    with_house(lambda it: [it.joined, it.machine_s, it.named, it.between, it.several, it.mapped, it.wrong, it.checked, it.group, it.killed, it.orphaned, it.called_off, it.ended_meanwhile])
     with_house(lambda it: [it.imaged, it.docker], images=True)
     with_house(lambda it: [it.rebooted], "--network-cni-root-dir-persist")
     with_house(lambda it: [it.ports], "--isolation", "network/cni,network/ports", "--enforce-container-ports", "--check-agent-port-range-only", "--container-ports-watch-interval", "1secs")

@@ -8,6 +8,7 @@ use tepui_containers::{
     launch::{Command as Program, LaunchSpec},
     sandbox,
 };
+use tokio::sync::oneshot;
 
 use crate::dev::tepui;
 
@@ -50,7 +51,7 @@ impl Shims {
             memory_limit_bytes: Some(64 << 20),
             ..Limits::default()
         };
-        let container = self.launcher.launch(spec).await?;
+        let container = self.launcher.launch(spec, oneshot::channel().0).await?;
         launched();
         container.wait().await?;
         self.launcher.cleanup(&id, &runtime_dir).await?;

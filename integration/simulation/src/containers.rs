@@ -10,11 +10,14 @@ use std::{
 use futures_util::future::BoxFuture;
 use tepui_kit::Random;
 use tepui_messages::containers::{
-    Amounts, ContainerExit, ContainerRuntime, LaunchOrder, NestedSandbox, ProcessMark,
+    Amounts, ContainerExit, ContainerRuntime, Forked, LaunchOrder, NestedSandbox, ProcessMark,
     RecoveredContainer, RunningContainer, VolumeDirectory, VolumeLink,
 };
 use tepui_protocol::v1::ResourceStatistics;
-use tokio::{sync::watch, time::sleep};
+use tokio::{
+    sync::{oneshot, watch},
+    time::sleep,
+};
 
 use crate::{
     history::History,
@@ -208,12 +211,21 @@ impl ContainerRuntime for Machine {
         Box::pin(async { Ok(()) })
     }
 
-    fn launch(&self, order: LaunchOrder) -> BoxFuture<'static, Result<RunningContainer, String>> {
+    fn launch(
+        &self,
+        order: LaunchOrder,
+        forked: oneshot::Sender<Forked>,
+    ) -> BoxFuture<'static, Result<RunningContainer, String>> {
         let machine = self.clone();
         let wait = self.lock().random.between(START.0, START.1);
         Box::pin(async move {
             sleep(wait).await;
-            Ok(machine.begin(&order))
+            let running = machine.begin(&order);
+            let _ = forked.send(Forked {
+                pid: running.pid,
+                networks: Vec::new(),
+            });
+            Ok(running)
         })
     }
 

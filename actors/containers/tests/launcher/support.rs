@@ -15,6 +15,7 @@ use tepui_containers::launch::{Command, LaunchSpec};
 use tepui_containers::process::ProcessId;
 use tepui_containers::tree::cgroup_members;
 use tepui_containers::{Cgroups, Error, Launcher, Running, sandbox};
+use tokio::sync::oneshot;
 
 /// No step of a test takes this long on a healthy machine, however loaded.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -96,7 +97,7 @@ impl Bench {
         if let Some(owner) = &spec.credentials {
             sandbox::prepare_sandbox(&spec.sandbox, Some(owner)).unwrap();
         }
-        bounded(self.launcher.launch(spec)).await
+        bounded(self.launcher.launch(spec, oneshot::channel().0)).await
     }
 
     fn cgroup_roots(&self) -> Vec<PathBuf> {

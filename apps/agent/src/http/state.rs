@@ -129,14 +129,14 @@ fn executor(executor: &ExecutorState) -> Value {
         .r#type
         .and_then(|it| executor_info::Type::try_from(it).ok());
     optional(&mut shown, "type", kind.map(|it| json!(it.as_str_name())));
-    let live = executor
-        .launched_tasks
-        .iter()
-        .chain(&executor.terminated_tasks);
+    let live = executor.launched_tasks.iter();
     shown.insert("tasks".to_owned(), live.map(|it| task(it)).collect());
     let queued = executor.queued_tasks.iter().map(|it| task(it));
     shown.insert("queued_tasks".to_owned(), queued.collect());
-    let completed = executor.completed_tasks.iter().map(|it| task(it));
+    // Those whose end is not acknowledged yet are among them, as with Mesos.
+    let completed = executor.completed_tasks.iter();
+    let completed = completed.chain(&executor.terminated_tasks);
+    let completed = completed.map(|it| task(it));
     shown.insert("completed_tasks".to_owned(), completed.collect());
     Value::Object(shown)
 }
