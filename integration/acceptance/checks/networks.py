@@ -8,7 +8,6 @@ Docker's modes; plug-ins that fail; and what is left after kill -9, after a rebo
 import hashlib
 import json
 import os
-import re
 import shutil
 import signal
 import socket
@@ -17,6 +16,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from cni_machine import BLUE, BRIDGED, GREEN, Machine  # noqa: E402
 from daemons import RUNTIME_ROOT, House, get, post, processes_of  # noqa: E402
 from image_maker import Image, busybox, text  # noqa: E402
 from report import Report, wait  # noqa: E402
@@ -24,21 +24,10 @@ from scheduler import Scheduler, task  # noqa: E402
 
 report = Report()
 LIMIT_S = 40
-PLUGINS = "/usr/lib/cni"
 ALONE = "TEPUI_NETWORKS_ALONE"
-BLUE, GREEN, MAPPED, BRIDGED = "10.88.1", "10.88.2", "10.88.3", "10.88.4"
 SERVE = "python3 -c '" \
         "import http.server, sys; sys.stdout.flush(); " \
         "http.server.HTTPServer((\"0.0.0.0\", 80), http.server.SimpleHTTPRequestHandler).serve_forever()'"
-SLOW = """#!/bin/sh
-cat > /dev/null
-echo "$CNI_COMMAND $CNI_CONTAINERID ${{CNI_NETNS:-none}}" >> {calls}
-[ $CNI_COMMAND = DEL ] || while [ ! -e {go} ]; do sleep 0.05; done
-echo "$CNI_COMMAND done" >> {calls}
-echo '{{"cniVersion": "0.4.0", "ips": []}}'
-"""
-
-
 def alone():
     """Goes on in namespaces of its own, so that bridges and rules are nobody else's and end with it."""
     if os.environ.get(ALONE):
@@ -61,66 +50,6 @@ def fetch(address, port, path="/"):
                 body += more
     except OSError:
         return None
-
-
-class Machine:
-    """Networks as an operator configures them."""
-
-    def __init__(self, house):
-        self.house = house
-        self.configs, self.plugins, self.leases = (house.path(name) for name in ("cni", "plugins", "leases"))
-        self.calls, self.go = house.path("calls"), house.path("go")
-        for made in (self.configs, self.plugins):
-            os.makedirs(made)
-        port_map = {"type": "portmap", "capabilities": {"portMappings": True}}
-        self.config("10-blue.conflist", {"cniVersion": "0.4.0", "name": "blue", "plugins": [self.bridge("blue0", BLUE), port_map]})
-        self.config("20-green.conf", {"name": "green", **self.bridge("green0", GREEN)})
-        self.config("30-mapped.conf", {"name": "mapped", "type": "mesos-cni-port-mapper", "chain": "MESOS", "excludeDevices": ["mapped0"],
-                                       "delegate": {"cniVersion": "0.3.1", **self.bridge("mapped0", MAPPED)}})
-        self.config("40-broken.conf", "{")
-        self.config("50-failing.conf", {"name": "failing", "type": "failing"})
-        self.config("60-slow.conf", {"cniVersion": "0.4.0", "name": "slow", "type": "slow"})
-        self.config("70-named.conf", {"name": "named", "dns": {"nameservers": ["192.0.2.9"], "search": ["named.example"]}, **self.bridge("named0", "10.88.5")})
-        self.plugin("failing", "#!/bin/sh\n[ $CNI_COMMAND = DEL ] && exit 0\necho '{\"code\": 11, \"msg\": \"no cable in the wall\"}'; exit 1\n")
-        self.plugin("slow", SLOW.format(calls=self.calls, go=self.go))
-
-    def bridge(self, name, subnet):
-        ipam = {"type": "host-local", "dataDir": self.leases, "subnet": f"{subnet}.0/24", "routes": [{"dst": "0.0.0.0/0"}]}
-        return {"type": "bridge", "bridge": name, "isGateway": True, "ipMasq": True, "hairpinMode": True, "ipam": ipam}
-
-    def config(self, name, config):
-        with open(os.path.join(self.configs, name), "w", encoding="utf-8") as file:
-            file.write(config if isinstance(config, str) else json.dumps(config))
-
-    def plugin(self, name, script):
-        path = os.path.join(self.plugins, name)
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(script)
-        os.chmod(path, 0o755)
-
-    def flags(self):
-        dns = {"mesos": [{"network_mode": "CNI", "network_name": "blue", "dns": {"nameservers": ["192.0.2.1"], "domain": "blue.example", "options": ["ndots:3"]}},
-                         {"network_mode": "CNI", "dns": {"nameservers": ["192.0.2.2"]}}]}
-        return ["--network-cni-plugins-dir", f"{PLUGINS}:{self.plugins}", "--network-cni-config-dir", self.configs, "--default-container-dns", json.dumps(dns)]
-
-    def leased(self, network):
-        """The addresses that host-local has given and not taken back."""
-        try:
-            return sorted(name for name in os.listdir(os.path.join(self.leases, network)) if re.fullmatch(r"[\d.]+", name))
-        except FileNotFoundError:
-            return []
-
-    def forget_calls(self):
-        for path in (self.calls, self.go):
-            if os.path.exists(path):
-                os.remove(path)
-
-    def called(self):
-        try:
-            with open(self.calls, encoding="utf-8") as lines:
-                return lines.read().splitlines()
-        except FileNotFoundError:
-            return []
 
 
 def joining(*names, **more):
