@@ -141,6 +141,21 @@ class Scheduler:
                 raise RuntimeError(f"{self.info['name']}: no {what} within {limit_s} s; last events: {self.events[-3:]}, error: {self.error}")
         return found[0]
 
+    def take_offer(self, is_right, limit_s=WAIT_LIMIT_S):
+        """Takes an offer for which `is_right(offer)` out of the outstanding ones, and declines the others for a moment: what a task used may come
+        back with an offer of its own."""
+        def look():
+            right = next((o for o in self.offers if is_right(o)), None)
+            if right is None and self.offers:
+                others, self.offers = self.offers, []
+                for offer in others:
+                    self.decline(offer, 0.1)
+            return right
+        offer = self.wait(look, limit_s, "offer as wanted")
+        with self.changed:
+            self.offers.remove(offer)
+        return offer
+
     def wait_offer(self, cpus=0.0, mem=0.0, limit_s=WAIT_LIMIT_S):
         """Takes an offer of at least this much out of the outstanding ones."""
         def look():

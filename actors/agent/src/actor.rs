@@ -206,7 +206,13 @@ impl Handler<ExecutorSubscribe> for NodeActor {
     fn handle(&mut self, message: ExecutorSubscribe, ctx: &mut Context<Self>) -> HttpAnswer {
         let (framework_id, executor_id) = (message.framework_id, message.executor_id);
         let kind = executor::call::Type::Subscribe;
-        if let Some(refusal) = self.core.refusal(&framework_id, &executor_id, kind) {
+        let claims = message.claims.as_ref();
+        let refusal = self.core.refusal(&framework_id, &executor_id, kind);
+        let foreign = || {
+            self.core
+                .claims_refusal(claims, &framework_id, &executor_id)
+        };
+        if let Some(refusal) = refusal.or_else(foreign) {
             return refusal;
         }
         self.streams.insert(message.stream_id, message.stream);
@@ -224,11 +230,14 @@ impl Handler<ExecutorSubscribe> for NodeActor {
 
 impl Handler<ExecutorCall> for NodeActor {
     fn handle(&mut self, message: ExecutorCall, ctx: &mut Context<Self>) -> HttpAnswer {
-        let call = message.0;
-        let refusal = self
-            .core
-            .refusal(&call.framework_id, &call.executor_id, call.r#type());
-        if let Some(refusal) = refusal {
+        let ExecutorCall { call, claims } = message;
+        let (framework_id, executor_id) = (&call.framework_id, &call.executor_id);
+        let refusal = self.core.refusal(framework_id, executor_id, call.r#type());
+        // A heartbeat may come without a word on whose it is.
+        let beats = call.r#type() == executor::call::Type::Heartbeat;
+        let claims = claims.as_ref().filter(|_| !beats);
+        let foreign = || self.core.claims_refusal(claims, framework_id, executor_id);
+        if let Some(refusal) = refusal.or_else(foreign) {
             return refusal;
         }
         self.input(Input::ExecutorCalled(Box::new(call)), ctx);

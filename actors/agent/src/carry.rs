@@ -25,7 +25,7 @@ use tokio::sync::{oneshot, watch};
 use crate::{
     actor::{NodeActor, Wake},
     effect::{Effect, Ending, Fate, Input, Keep, Launch, Probe},
-    preparing::{prepare, start},
+    preparing::{Unprepared, prepare, start},
     prober,
 };
 
@@ -131,13 +131,17 @@ impl NodeActor {
         let updated = self.runtime.update(container_id.clone(), amounts);
         ctx.then(updated, move |actor, updated, ctx| {
             actor.committing = false;
-            if let Err(error) = updated {
-                // It keeps the limits it had: less than it may use, never more than the machine was asked for.
-                tracing::warn!(
+            if let Err(message) = updated {
+                tracing::error!(
                     container_id,
-                    error,
-                    "the limits of a container are not changed"
+                    message,
+                    "the limits of a container cannot be changed: it is destroyed"
                 );
+                let input = Input::LimitsNotSet {
+                    container_id,
+                    message,
+                };
+                actor.input(input, ctx);
             }
             actor.carry_on(ctx);
         });
@@ -317,7 +321,20 @@ impl NodeActor {
                     }
                 });
             }
-            Err(message) => actor.launched(container_id, Err(message), ctx),
+            Err(Unprepared::Failed(message)) => actor.launched(container_id, Err(message), ctx),
+            // Of others than executors it is a failure like another.
+            Err(Unprepared::Sandbox(message)) if sandbox.is_none() => {
+                actor.launched(container_id, Err(message), ctx);
+            }
+            Err(Unprepared::Sandbox(message)) => {
+                actor.launching.remove(&container_id);
+                tracing::warn!(container_id, message, "an executor has no sandbox");
+                let input = Input::NoSandbox {
+                    container_id,
+                    message,
+                };
+                actor.input(input, ctx);
+            }
         });
     }
 

@@ -26,8 +26,16 @@ pub enum ProbeKind {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Trial {
     Command(CommandInfo),
-    Http { port: u16, path: String, v6: bool },
-    Tcp { port: u16, v6: bool },
+    Http {
+        port: u16,
+        path: String,
+        v6: bool,
+        tls: bool,
+    },
+    Tcp {
+        port: u16,
+        v6: bool,
+    },
 }
 
 /// What came of a try.
@@ -266,6 +274,7 @@ fn check_trial(info: &CheckInfo) -> Option<Trial> {
                 port: port(http.port)?,
                 path: http.path().to_owned(),
                 v6: false,
+                tls: false,
             }
         }
         check_info::Type::Tcp => Trial::Tcp {
@@ -282,13 +291,16 @@ fn health_trial(info: &HealthCheck) -> Option<Trial> {
         health_check::Type::Command => Trial::Command(info.command.clone()?),
         health_check::Type::Http => {
             let http = info.http.as_ref()?;
-            if http.scheme.as_deref().is_some_and(|it| it != "http") {
-                return None;
-            }
+            let tls = match http.scheme.as_deref() {
+                None | Some("http") => false,
+                Some("https") => true,
+                Some(_) => return None,
+            };
             Trial::Http {
                 port: port(http.port)?,
                 path: http.path().to_owned(),
                 v6: is_v6(http.protocol()),
+                tls,
             }
         }
         health_check::Type::Tcp => {
@@ -317,7 +329,7 @@ pub(crate) fn unsupported(task: &TaskInfo) -> Option<String> {
     }
     let health = task.health_check.as_ref();
     health.filter(|it| health_trial(it).is_none()).map(|_| {
-        "The task's health check names nothing that this agent can try (of the schemes of HTTP it knows http)"
+        "The task's health check names nothing that this agent can try (of schemes it knows http and https)"
             .to_owned()
     })
 }

@@ -155,8 +155,9 @@ fn what_cannot_be_tried_is_told_in_words() {
         }),
         ..TaskInfo::default()
     };
-    assert!(unsupported(&http("https")).is_some_and(|it| it.contains("knows http")));
+    assert!(unsupported(&http("gopher")).is_some_and(|it| it.contains("knows http and https")));
     assert_eq!(unsupported(&http("http")), None);
+    assert_eq!(unsupported(&http("https")), None);
 }
 
 #[test]

@@ -7,8 +7,9 @@ use tepui_protocol::v1::{
 };
 
 use crate::{
+    amounts::{OVERHEAD_CPUS, OVERHEAD_MEM_MB},
     config::NodeConfig,
-    order::{OVERHEAD_CPUS, OVERHEAD_MEM_MB, is_shell},
+    order::is_shell,
     tables::Framework,
 };
 

@@ -82,3 +82,53 @@ fn less_and_other_is_not() {
     let problem = additive(&moved).unwrap();
     assert!(problem.contains("hostname changed from here to there"));
 }
+
+#[test]
+fn each_role_keeps_what_was_reserved_for_it() {
+    let of = |problem: &str| problem_of("foo(A):10;foo(B):20", problem);
+    assert_eq!(of("foo(A):20;foo(B):30"), None);
+    let lost = of("foo(A):5;foo(B):50").unwrap();
+    assert!(lost.contains("lost some of their foo"), "{lost}");
+}
+
+fn problem_of(before: &str, now: &str) -> Option<String> {
+    problem(Reconfiguration::Additive, &info(before, ""), &info(now, ""))
+}
+
+#[test]
+fn a_disk_more_is_more_and_none_is_moved() {
+    let disk = |root: Option<&str>, size: f64| {
+        let mut disk = Resources::parse(&format!("disk:{size}"), "*")
+            .unwrap()
+            .to_proto()
+            .remove(0);
+        disk.disk = root.map(|root| tepui_protocol::v1::resource::DiskInfo {
+            source: Some(tepui_protocol::v1::resource::disk_info::Source {
+                r#type: tepui_protocol::v1::resource::disk_info::source::Type::Mount as i32,
+                mount: Some(tepui_protocol::v1::resource::disk_info::source::Mount {
+                    root: Some(root.to_owned()),
+                }),
+                ..Default::default()
+            }),
+            ..Default::default()
+        });
+        disk
+    };
+    let with = |disks: Vec<tepui_protocol::v1::Resource>| AgentInfo {
+        resources: disks,
+        ..info("cpus:1", "")
+    };
+    let one = with(vec![disk(None, 868_000.0)]);
+    let two = with(vec![
+        disk(None, 868_000.0),
+        disk(Some("/srv/a"), 1_830_000.0),
+    ]);
+    let moved = with(vec![
+        disk(None, 868_000.0),
+        disk(Some("/srv/b"), 1_830_000.0),
+    ]);
+    let additive = |before, now| problem(Reconfiguration::Additive, before, now);
+    assert_eq!(additive(&one, &two), None);
+    assert!(additive(&two, &one).is_some());
+    assert!(additive(&two, &moved).is_some());
+}

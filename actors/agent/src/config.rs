@@ -13,6 +13,7 @@ use crate::{
     disk::DiskWatch,
     estimators::ResourceEstimator,
     ports::PortsWatch,
+    tokens::TokenKey,
 };
 
 /// The settings of one agent. Durations' defaults are Mesos'.
@@ -36,6 +37,10 @@ pub struct NodeConfig {
     pub switch_user: bool,
     /// Whether the CPUs of a task are a hard limit too (`--cgroups_enable_cfs`).
     pub limit_cpus: bool,
+    /// Whether CPUs that were only lent weigh next to nothing (`--revocable_cpu_low_priority`).
+    pub lent_cpus_give_way: bool,
+    /// Signs the tokens that custom executors are given; `None`: they get none (`--jwt_secret_key`).
+    pub token_key: Option<TokenKey>,
     /// Who may run tasks as whom (Mesos: `--acls`).
     pub acls: Arc<Acls>,
     /// Where containers with an image see their sandboxes (`--sandbox_directory`).
@@ -82,6 +87,8 @@ impl NodeConfig {
             environment: Vec::new(),
             switch_user: true,
             limit_cpus: false,
+            lent_cpus_give_way: true,
+            token_key: None,
             acls: Arc::default(),
             sandbox_directory: PathBuf::from("/mnt/mesos/sandbox"),
             seed: [0, 0],

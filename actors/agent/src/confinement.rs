@@ -5,12 +5,13 @@
 use std::path::PathBuf;
 
 use tepui_messages::containers::{
-    Capabilities, Confinement, Ipc, MountOrder, MountSource, Seccomp,
+    Capabilities, Confinement, Ipc, MountOrder, MountSource, Seccomp, SecretData,
 };
 use tepui_protocol::v1::{
-    CapabilityInfo, ContainerInfo, LinuxInfo, Volume,
+    CapabilityInfo, ContainerInfo, LinuxInfo, Secret, Volume,
     capability_info::Capability,
     linux_info::IpcMode,
+    mount_propagation,
     r_limit_info::{RLimit, r_limit},
     volume::{
         self,
@@ -108,6 +109,11 @@ fn check_rlimit(limit: &RLimit) -> Result<(), String> {
 /// An effective set is the bounding set too where there is no other.
 fn capabilities(linux: &LinuxInfo) -> Result<Option<Capabilities>, String> {
     let effective = linux.effective_capabilities.as_ref();
+    if effective.is_some() && linux.capability_info.is_some() {
+        return Err(
+            "Only one of 'capability_info' or 'effective_capabilities' is allowed".to_owned(),
+        );
+    }
     // The old name of the same.
     let effective = effective.or(linux.capability_info.as_ref());
     let effective = effective.map(bits).transpose()?;
@@ -126,7 +132,8 @@ fn capabilities(linux: &LinuxInfo) -> Result<Option<Capabilities>, String> {
     }))
 }
 
-fn bits(info: &CapabilityInfo) -> Result<u64, String> {
+/// As bits by Linux' numbers. Errors: one that nobody knows, in words.
+pub fn bits(info: &CapabilityInfo) -> Result<u64, String> {
     info.capabilities.iter().try_fold(0, |bits, &number| {
         let known = Capability::try_from(number).ok();
         let known = known.filter(|it| *it != Capability::Unknown);
@@ -140,9 +147,7 @@ pub(crate) fn shared_with_parent(volume: &Volume) -> Option<&str> {
     let source = volume.source.as_ref()?;
     let sandbox_path = source.sandbox_path.as_ref()?;
     let is_parents = sandbox_path.r#type() == sandbox_path::Type::Parent;
-    // Links cannot be read-only, and they lead to directories of the agent's own making only.
-    let is_plain = volume.mode() == volume::Mode::Rw && volume.host_path.is_none();
-    let shared = is_parents && is_plain && volume.image.is_none();
+    let shared = is_parents && volume.host_path.is_none() && volume.image.is_none();
     shared.then_some(sandbox_path.path.as_str())
 }
 
@@ -151,6 +156,7 @@ fn mount(volume: &Volume) -> Result<MountOrder, String> {
         source: source(volume)?,
         container_path: volume.container_path.clone().into(),
         read_only: volume.mode() == volume::Mode::Ro,
+        propagates: propagates(volume),
     })
 }
 
@@ -173,7 +179,6 @@ fn source(volume: &Volume) -> Result<MountSource, String> {
         };
     };
     match (source.r#type(), &source.host_path, &source.sandbox_path) {
-        (Type::HostPath, Some(host), _) if host.mount_propagation.is_some() => refused(),
         (Type::HostPath, Some(host), _) if host.path.starts_with('/') => {
             Ok(MountSource::Host(PathBuf::from(&host.path)))
         }
@@ -184,8 +189,29 @@ fn source(volume: &Volume) -> Result<MountSource, String> {
         (Type::SandboxPath, _, Some(own)) if own.r#type() == sandbox_path::Type::Self_ => {
             Ok(MountSource::Sandbox(PathBuf::from(&own.path)))
         }
+        (Type::Secret, _, _) => match &source.secret {
+            Some(secret) => secret_data(secret).map(MountSource::Secret),
+            None => refused(),
+        },
         _ => refused(),
     }
+}
+
+fn propagates(volume: &Volume) -> bool {
+    let host = volume.source.as_ref().and_then(|it| it.host_path.as_ref());
+    let propagation = host.and_then(|it| it.mount_propagation.as_ref());
+    propagation.is_some_and(|it| it.mode() == mount_propagation::Mode::Bidirectional)
+}
+
+/// What a secret holds.
+///
+/// Errors: this agent has nobody to ask for it, in the words of Mesos' default resolver.
+pub(crate) fn secret_data(secret: &Secret) -> Result<SecretData, String> {
+    if secret.reference.is_some() {
+        return Err("Default secret resolver cannot resolve references".to_owned());
+    }
+    let value = secret.value.as_ref().ok_or("Secret has no value")?;
+    Ok(SecretData(value.data.to_vec()))
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use std::{
 
 use tepui_messages::{
     UnixNanos,
-    agent::{Answer, Draining, ExecutorPhase, NodePhase},
+    agent::{Answer, Draining, ExecutorClaims, ExecutorPhase, NodePhase},
 };
 use tepui_protocol::{
     node,
@@ -259,6 +259,14 @@ impl NodeCore {
                 container_id,
                 message,
             } => self.launch_failed(turn, &container_id, &message),
+            Input::NoSandbox {
+                container_id,
+                message,
+            } => self.sandbox_failed(turn, &container_id, &message),
+            Input::LimitsNotSet {
+                container_id,
+                message,
+            } => self.limits_not_set(turn, &container_id, &message),
             Input::ContainerExited { container_id, exit }
                 if self.children.contains_key(&container_id) =>
             {
@@ -372,6 +380,30 @@ impl NodeCore {
             return Some(Answer::refused(403, "Executor is not subscribed"));
         }
         None
+    }
+
+    /// Why a call with these claims is not of the executor that it names (Mesos: `verifyExecutorClaims`).
+    pub fn claims_refusal(
+        &self,
+        claims: Option<&ExecutorClaims>,
+        framework_id: &FrameworkId,
+        executor_id: &ExecutorId,
+    ) -> Option<Answer> {
+        let claims = claims?;
+        let executor = self.executor(&executor_key(framework_id, executor_id));
+        let missing = if claims.framework_id != framework_id.value {
+            let id = &framework_id.value;
+            format!("an 'fid' claim with the framework ID {id}, which is set in the call")
+        } else if claims.executor_id != executor_id.value {
+            let id = &executor_id.value;
+            format!("an 'eid' claim with the executor ID {id}, which is set in the call")
+        } else if executor.is_none_or(|it| it.container_id != claims.container_id) {
+            "a 'cid' claim with the correct active ContainerID".to_owned()
+        } else {
+            return None;
+        };
+        let text = format!("The authenticated principal does not contain {missing}");
+        Some(Answer::refused(403, text))
     }
 
     fn update_framework(&mut self, turn: &mut Turn<'_>, info: tepui_protocol::v1::FrameworkInfo) {

@@ -90,3 +90,56 @@ fn an_idle_agent_has_drained_already() {
     node.order(drain(None, false));
     assert_eq!(node.core.state().draining, None);
 }
+
+#[test]
+fn what_waits_is_killed_too() {
+    // A task whose executor has not come yet, and one whose files are being fetched.
+    for waiting in [crate::testing::executor_task("t"), task("t")] {
+        let mut node = Node::running();
+        node.run(waiting);
+        let container = node.launched().order.container_id;
+        node.order(drain(None, false));
+        assert!(node.core.state().draining.is_some());
+        assert!(node.said.contains(&Effect::Destroy {
+            container_id: container.clone()
+        }));
+        let told = node.drain();
+        assert_eq!(told[0].state(), TaskState::TaskKilled);
+        assert_eq!(told[0].reason(), Reason::AgentDraining);
+        node.exit(&container, 9);
+        assert_eq!(node.core.state().draining, None);
+    }
+}
+
+#[test]
+fn what_drained_before_a_restart_is_killed_after_it() {
+    let mut node = Node::running();
+    node.run(patient("t", 600));
+    let container = node.start();
+    node.drain();
+    node.order(drain(Some(2), false));
+    node.drain();
+    let mut again = node.restart("boot");
+    again.on(crate::effect::Input::ContainerRecovered {
+        container_id: container.clone(),
+        fate: crate::effect::Fate::Running {
+            shim: crate::testing::mark(),
+            pid: 42,
+        },
+    });
+    again.connect();
+    // The master tells each agent again that returns while it drains.
+    again.order(drain(Some(2), false));
+    let killed = |node: &Node| {
+        let mut said = node.said.iter();
+        said.any(|it| matches!(it, Effect::Destroy { .. }))
+    };
+    again.sleep(std::time::Duration::from_secs(2));
+    assert!(killed(&again));
+    again.exit(&container, 9);
+    let last = again.drain().pop().unwrap();
+    assert_eq!(
+        (last.state(), last.reason()),
+        (TaskState::TaskKilled, Reason::AgentDraining)
+    );
+}

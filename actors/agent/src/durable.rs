@@ -176,6 +176,7 @@ fn container_record(kept: &KeptContainer) -> ContainerRecord {
         }),
         sandbox: kept.sandbox.display().to_string(),
         resources: Bytes::new(),
+        served: Some(kept.served),
     }
 }
 
@@ -196,6 +197,8 @@ fn remembered(recovered: Recovered) -> Remembered {
                 pid: shim.pid,
                 start_time_ticks: shim.start_time_ticks,
             }),
+            // Earlier versions did not say, and most have.
+            served: record.served.unwrap_or(true),
         })
     });
     let tasks = recovered.tasks.into_iter().filter_map(|record| {

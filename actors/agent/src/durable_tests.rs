@@ -49,6 +49,7 @@ fn what_is_kept_is_remembered_and_what_is_forgotten_is_gone() {
             pid: 7,
             start_time_ticks: 8,
         }),
+        served: true,
     };
     let task = KeptTask {
         container_id: Some("c1.n1".to_owned()),

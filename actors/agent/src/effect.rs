@@ -93,6 +93,16 @@ pub enum Input {
         container_id: String,
         message: String,
     },
+    /// As [`Self::LaunchFailed`], and the executor has not so much as a directory: the task was never begun.
+    NoSandbox {
+        container_id: String,
+        message: String,
+    },
+    /// What [`Effect::UpdateLimits`] asked for is not in force.
+    LimitsNotSet {
+        container_id: String,
+        message: String,
+    },
     ContainerExited {
         container_id: String,
         exit: ContainerExit,
@@ -233,6 +243,7 @@ pub enum Try {
         port: u16,
         path: String,
         v6: bool,
+        tls: bool,
     },
     Tcp {
         port: u16,
@@ -392,6 +403,8 @@ pub struct KeptContainer {
     pub sandbox: PathBuf,
     /// `None` until it has started.
     pub shim: Option<ProcessMark>,
+    /// Whether it has told of a task: one that never had any, and has none, is of no use.
+    pub served: bool,
 }
 
 /// A task and its latest state.

@@ -8,13 +8,13 @@ use tepui_protocol::{
 
 use crate::{
     core::{NodeCore, Timer, Turn, executor_key},
-    effect::{Effect, ExecutorKey},
+    effect::{Effect, ExecutorKey, Keep},
     kills::shutdown_event,
     networks, order,
     pods::group_event,
     status::{self, Verdict},
     tables::{Executor, Stage},
-    volumes,
+    updates, volumes,
 };
 
 impl NodeCore {
@@ -78,6 +78,7 @@ impl NodeCore {
             self.drop_undelivered(turn, key, unacknowledged_tasks);
         }
         self.deliver_queued(turn, key);
+        self.end_if_useless(turn, key);
         self.finish_recovery(turn);
     }
 
@@ -105,6 +106,15 @@ impl NodeCore {
                 ..executor::Event::default()
             },
         );
+    }
+
+    /// Ends an executor that has no task and never had one: most wait for their first without end (MESOS-8411).
+    fn end_if_useless(&mut self, turn: &mut Turn<'_>, key: &ExecutorKey) {
+        let useless =
+            |it: &Executor| !it.ever_sent_task && !it.served && it.live_tasks().is_empty();
+        if self.executor(key).is_some_and(useless) {
+            self.shutdown_executor(turn, key);
+        }
     }
 
     /// Tasks whose LAUNCH the executor never saw, since agent or connection broke down in between.
@@ -208,7 +218,13 @@ impl NodeCore {
     pub(crate) fn executor_called(&mut self, turn: &mut Turn<'_>, call: executor::Call) {
         let key = executor_key(&call.framework_id, &call.executor_id);
         if let Some(update) = call.update {
+            let ends = updates::is_terminal(update.status.state());
             self.executor_update(turn, &key, update.status);
+            // What the task had is others' now.
+            let executor = self.executor(&key);
+            if ends && executor.is_some_and(|it| it.phase == ExecutorPhase::Running) {
+                self.update_limits(turn, &key);
+            }
         }
         if let Some(message) = call.message
             && self.phase == NodePhase::Running
@@ -247,6 +263,10 @@ impl NodeCore {
         }
         let framework = key.framework_id.clone();
         if self.update(turn, &framework, Some(&key.executor_id), status) {
+            if let Some(executor) = self.executor_mut(key).filter(|it| !it.served) {
+                executor.served = true;
+                turn.keep(Keep::Container(executor.kept(&key.framework_id)));
+            }
             let stream_id = self.executor(key).and_then(|executor| executor.stream_id);
             if let Some(stream_id) = stream_id {
                 turn.deliver(stream_id, acknowledged_event(task_id, uuid));

@@ -121,3 +121,90 @@ fn the_end_of_a_framework_shuts_its_executors_down() {
     node.sleep(Duration::from_secs(5));
     assert!(node.said.contains(&Effect::Destroy { container_id }));
 }
+
+#[test]
+fn one_that_comes_back_without_a_task_and_never_had_any_is_ended() {
+    use executor::event::Type;
+    let mut node = Node::running();
+    node.run(executor_task("t"));
+    node.start();
+    node.subscribe(1, Vec::new());
+    // The agent died before its task reached it.
+    let back = |node: &Node, tasks: Vec<TaskInfo>| {
+        let mut again = node.restart("boot");
+        let container_id = again.core.containers.keys().next().expect("one").clone();
+        again.on(Input::ContainerRecovered {
+            container_id,
+            fate: Fate::Running {
+                shim: mark(),
+                pid: 42,
+            },
+        });
+        again.subscribe(7, tasks);
+        let events = again.events();
+        again.connect();
+        (events, again.drain().pop())
+    };
+    let (events, told) = back(&node, Vec::new());
+    assert_eq!(events, [Type::Subscribed, Type::Shutdown]);
+    let told = told.expect("an update");
+    assert_eq!(
+        (told.state(), told.reason()),
+        (TaskState::TaskDropped, Reason::AgentRestarted)
+    );
+    // It has the task, though nobody was told so.
+    let (events, told) = back(&node, vec![executor_task("t")]);
+    assert_eq!(events, [Type::Subscribed]);
+    assert_eq!(told, None);
+    // It has had one before.
+    node.executor_says(1, TaskRunning);
+    node.executor_says(2, TaskState::TaskFinished);
+    node.drain();
+    let (events, told) = back(&node, Vec::new());
+    assert_eq!(events, [Type::Subscribed]);
+    assert_eq!(told, None);
+}
+
+#[test]
+fn executors_have_the_agents_time_to_come_back() {
+    let mut node = Node::running();
+    node.run(executor_task("t"));
+    node.start();
+    node.subscribe(1, Vec::new());
+    node.executor_says(1, TaskRunning);
+    node.drain();
+    for seconds in [2, 15] {
+        let mut again = node.restart_with(|config| {
+            config.executor_reregistration_timeout = Duration::from_secs(seconds);
+        });
+        let container_id = again.core.containers.keys().next().expect("one").clone();
+        again.on(Input::ContainerRecovered {
+            container_id: container_id.clone(),
+            fate: Fate::Running {
+                shim: mark(),
+                pid: 42,
+            },
+        });
+        let destroy = Effect::Destroy { container_id };
+        again.sleep(Duration::from_millis(seconds * 1000 - 1));
+        assert!(!again.said.contains(&destroy), "{seconds}");
+        again.sleep(Duration::from_millis(1));
+        assert!(again.said.contains(&destroy), "{seconds}");
+    }
+}
+
+#[test]
+fn a_second_end_that_comes_after_the_first_was_acknowledged_is_passed_on() {
+    let mut node = Node::running();
+    node.run(executor_task("t"));
+    node.start();
+    node.subscribe(1, Vec::new());
+    node.executor_says(1, TaskState::TaskFinished);
+    assert_eq!(node.states(), [TaskState::TaskFinished]);
+    node.executor_says(2, TaskState::TaskKilled);
+    assert_eq!(node.states(), [TaskState::TaskKilled]);
+    use executor::event::Type;
+    let acknowledged = node.events().into_iter();
+    let acknowledged = acknowledged.filter(|it| *it == Type::Acknowledged);
+    assert_eq!(acknowledged.count(), 2);
+}

@@ -123,9 +123,14 @@ impl NodeCore {
         executor.deadline = None;
         if executor.phase == ExecutorPhase::Registering {
             executor.phase = ExecutorPhase::Terminating;
+            // One whose files are still being fetched was never launched.
+            let reason = match executor.started {
+                true => Reason::ExecutorRegistrationTimeout,
+                false => Reason::ContainerLaunchFailed,
+            };
             executor.verdict = Some(Verdict::agent(
                 TaskState::TaskFailed,
-                Reason::ExecutorRegistrationTimeout,
+                reason,
                 format!("Executor did not register within {timeout}"),
             ));
         }
@@ -261,3 +266,7 @@ fn terminated() -> Verdict {
     let reason = Reason::ExecutorTerminated;
     Verdict::agent(TaskState::TaskFailed, reason, "Executor terminated")
 }
+
+#[cfg(test)]
+#[path = "exits_tests.rs"]
+mod tests;

@@ -1,27 +1,48 @@
-//! Brings a command's files into its sandbox before it starts: plain files, http and https, permissions, archives.
+//! Brings a command's files into its sandbox before it starts: plain files, http and https, permissions, archives, and a
+//! cache of those that are wanted again.
 //!
-//! Owns the limits on size and time and where a file may land: only inside the sandbox. Nothing of the task runs
-//! yet while it works, so a path that was checked stays what it was. Files are read and written with the rights
-//! of the task's user, never more. URIs may carry secrets: their user part and query are never shown.
+//! Owns the limits on size and time and where a file may land: only inside the sandbox. Files are read and written with
+//! the rights of the task's user, never more. URIs may carry secrets: their user part and query are never shown.
 
+mod cache;
+mod intake;
+mod place;
+mod report;
 mod rights;
+mod source;
+mod table;
 
 use std::{
-    fs::{self, File, OpenOptions},
-    io::{self, Read, Write},
-    os::unix::fs::{OpenOptionsExt, PermissionsExt},
-    path::{Component, Path, PathBuf},
-    process::{Command, Stdio},
-    sync::Arc,
+    fs::{self, File},
+    io,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
-use tepui_client::{Client, Options, download::Download};
+use rustix::fs::{Mode, OFlags};
+use tepui_archives::{Bounds, Kind};
+use tepui_client::{Client, Options};
+use tepui_kit::blocking;
 use tepui_protocol::v1::command_info;
 
-use self::rights::{Rights, acting};
+use self::{
+    cache::{Asked, Cache, Filling, Held},
+    intake::{Opened, text},
+    place::Place,
+    report::Report,
+    rights::{Rights, acting},
+    source::{Source, shown},
+};
 
-const COPY_BUFFER_BYTES: usize = 256 * 1024;
+/// How Mesos' agents have it where they are not told.
+pub const DEFAULT_STALL_TIMEOUT: Duration = Duration::from_mins(1);
+/// The size of the cache where it is not told, in bytes.
+pub const DEFAULT_CACHE_BYTES: u64 = 2 << 30;
 
 /// The limits of fetching.
 #[derive(Debug, Clone)]
@@ -30,38 +51,97 @@ pub struct Fetcher {
     pub frameworks_home: Option<PathBuf>,
     /// The most bytes of one file as it is fetched.
     pub max_bytes: u64,
+    /// What an archive may unpack to.
+    pub bounds: Bounds,
     /// The longest silence of a server.
     pub stall_timeout: Duration,
     /// For all files of one container together.
     pub timeout: Duration,
     /// Asks the servers. One for all files: what https needs is read once, at the first such file.
     pub client: Client,
+    cache: Option<Arc<Cache>>,
+    counts: Arc<Counts>,
+}
+
+/// What came of all that was asked of a fetcher (Mesos: `containerizer/fetcher/…`).
+#[derive(Debug, Default)]
+struct Counts {
+    succeeded: AtomicU64,
+    failed: AtomicU64,
+}
+
+/// Numbers of a fetcher.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct FetcherNumbers {
+    /// Containers that got all their files.
+    pub succeeded: u64,
+    /// Containers that did not.
+    pub failed: u64,
+    pub cache_bytes: u64,
+    /// Reserved ones among them.
+    pub cache_used_bytes: u64,
 }
 
 impl Default for Fetcher {
+    /// Without a cache.
     fn default() -> Self {
-        let stall_timeout = Duration::from_mins(1);
+        Self::new(DEFAULT_STALL_TIMEOUT)
+    }
+}
+
+/// Whose file is wanted, and for which sandbox.
+struct Order<'a> {
+    sandbox: &'a Path,
+    user: Option<&'a str>,
+    rights: Option<&'a Arc<Rights>>,
+    report: &'a Report,
+}
+
+impl Fetcher {
+    /// One without a cache.
+    pub fn new(stall_timeout: Duration) -> Self {
         Self {
             frameworks_home: None,
             max_bytes: 16 << 30,
+            bounds: Bounds::default(),
             stall_timeout,
             timeout: Duration::from_mins(30),
             client: Client::new(Options {
                 connect_timeout: stall_timeout,
                 ..Options::default()
             }),
+            cache: None,
+            counts: Arc::default(),
         }
     }
-}
 
-/// Where a file comes from.
-enum Source<'a> {
-    Path(PathBuf),
-    Url(&'a str),
-}
+    /// Keeps up to `bytes` of files in `directory`, where the files of an earlier cache are removed. Blocks for a moment.
+    ///
+    /// # Errors
+    /// They cannot be.
+    pub fn with_cache(mut self, directory: PathBuf, bytes: u64) -> io::Result<Self> {
+        self.cache = Some(Cache::open(directory, bytes)?);
+        Ok(self)
+    }
 
-impl Fetcher {
-    /// Fetches all files, in order, into a sandbox that exists and is `user`'s, as are the files then.
+    /// Its numbers at the moment.
+    pub fn numbers(&self) -> FetcherNumbers {
+        let cache = self.cache.as_ref();
+        FetcherNumbers {
+            succeeded: self.counts.succeeded.load(Ordering::Relaxed),
+            failed: self.counts.failed.load(Ordering::Relaxed),
+            cache_bytes: cache.map_or(0, |it| it.capacity()),
+            cache_used_bytes: cache.map_or(0, |it| it.used()),
+        }
+    }
+
+    /// Counts a container that asks for no files, as Mesos does.
+    pub(crate) fn nothing_asked(&self) {
+        self.counts.succeeded.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Fetches all files, in order, into a sandbox that exists and is `user`'s, as are the files then. What is done is said
+    /// in the sandbox's `stderr`.
     ///
     /// # Errors
     /// The first file that could not be had, with the reason, in words for the framework.
@@ -71,266 +151,254 @@ impl Fetcher {
         sandbox: &Path,
         user: Option<&str>,
     ) -> Result<(), String> {
+        let fetched = self.fetch_all(uris, sandbox, user).await;
+        let counter = match &fetched {
+            Ok(()) => &self.counts.succeeded,
+            Err(_) => &self.counts.failed,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+        fetched
+    }
+
+    async fn fetch_all(
+        &self,
+        uris: &[command_info::Uri],
+        sandbox: &Path,
+        user: Option<&str>,
+    ) -> Result<(), String> {
         let rights = match user.map(str::to_owned) {
             Some(user) => blocking(move || Rights::of(&user)).await?.map(Arc::new),
             None => None,
         };
+        let report = Report::open(sandbox, rights.as_ref()).await;
+        let order = Order {
+            sandbox,
+            user,
+            rights: rights.as_ref(),
+            report: &report,
+        };
         let all = async {
             for uri in uris {
-                let fetched = self.fetch_one(uri, sandbox, rights.as_ref()).await;
-                fetched.map_err(|error| format!("{}: {error}", shown(&uri.value)))?;
+                let shown = shown(&uri.value);
+                let fetched = self.fetch_one(uri, &order).await;
+                let to = fetched.map_err(|error| format!("{shown}: {error}"))?;
+                let said = format!("Fetched '{shown}' to '{}'", to.display());
+                report.say(said).await;
             }
             Ok(())
         };
         let limit = tokio::time::timeout(self.timeout, all).await;
-        limit.unwrap_or_else(|_| Err(format!("not done after {} s", self.timeout.as_secs())))
+        let late = || Err(format!("not done after {} s", self.timeout.as_secs()));
+        let fetched = limit.unwrap_or_else(|_| late());
+        let said = match &fetched {
+            Ok(()) => format!("Successfully fetched all URIs into '{}'", sandbox.display()),
+            Err(error) => format!("Failed to fetch {error}"),
+        };
+        report.say(said).await;
+        fetched
     }
 
+    /// Says where it is then: the file, or the sandbox it was unpacked into.
     async fn fetch_one(
         &self,
         uri: &command_info::Uri,
-        sandbox: &Path,
-        rights: Option<&Arc<Rights>>,
-    ) -> Result<(), String> {
-        // Mesos overlooks white space before a URI, too.
-        let value = uri.value.trim_start();
-        let source = self.source(value)?;
-        let name = match &uri.output_file {
-            Some(name) => PathBuf::from(name),
-            None => PathBuf::from(base_name(value)?),
+        order: &Order<'_>,
+    ) -> Result<PathBuf, String> {
+        let asked = source::parse(&uri.value, self.frameworks_home.as_deref())?;
+        let name = uri.output_file.as_deref().unwrap_or(asked.name);
+        let is_cached = uri.cache.unwrap_or(false);
+        let mut opened = None;
+        if let Some(cache) = self.cache.as_ref().filter(|_| is_cached) {
+            let key = (order.user.map(str::to_owned), uri.value.trim().to_owned());
+            let found = match cache.ask(&key, asked.name).await? {
+                Asked::Held(held) => Some(held),
+                Asked::Wanted(filling) => match self.fill(filling, &asked, order).await? {
+                    Filled::Held(held) => Some(held),
+                    Filled::Not(source) => {
+                        opened = Some(source);
+                        None
+                    }
+                },
+                Asked::Failed => None,
+            };
+            match found {
+                Some(held) => return self.take(held, uri, &asked, name, order).await,
+                None => {
+                    let shown = shown(&uri.value);
+                    let line = format!("Doing without the cache for '{shown}'");
+                    order.report.say(line).await;
+                }
+            }
+        }
+        let shown = shown(&uri.value);
+        let line = format!("Fetching '{shown}' directly into the sandbox directory");
+        order.report.say(line).await;
+        let source = match opened {
+            Some(source) => source,
+            None => self.open(&asked.source, order).await?,
         };
-        let (root, name) = (sandbox.to_owned(), name);
-        let target = acting(rights, move || target(&root, &name)).await?;
+        let place = self.place(name, order).await?;
+        let (file, place) = acting(order.rights, move || Ok((place.create()?, place))).await?;
+        source
+            .write_to(file, self.max_bytes, asked.checksum)
+            .await?;
+        self.finish(place, uri, order).await?;
+        Ok(order.sandbox.join(name))
+    }
+
+    async fn place(&self, name: &str, order: &Order<'_>) -> Result<Place, String> {
+        let (sandbox, name) = (order.sandbox.to_owned(), PathBuf::from(name));
+        acting(order.rights, move || Place::find(&sandbox, &name)).await
+    }
+
+    async fn open(&self, source: &Source<'_>, order: &Order<'_>) -> Result<Opened, String> {
         match source {
             Source::Path(path) => {
-                let (to, max_bytes) = (target.clone(), self.max_bytes);
-                acting(rights, move || copy(&path, &to, max_bytes)).await?;
+                let path = path.clone();
+                let opened = acting(order.rights, move || open_plain(&path)).await;
+                opened.map(Opened::File)
             }
             Source::Url(url) => {
                 let asked = self.client.download(url, self.stall_timeout).await;
-                let download = asked.map_err(|error| error.to_string())?;
-                let to = target.clone();
-                let file = acting(rights, move || create(&to).map_err(text)).await?;
-                self.receive(download, file).await?;
+                asked
+                    .map(Opened::Download)
+                    .map_err(|error| error.to_string())
             }
-        }
-        let executable = uri.executable.unwrap_or(false);
-        let extract = uri.extract.unwrap_or(true);
-        let (root, lent) = (sandbox.to_owned(), rights.cloned());
-        acting(rights, move || {
-            if executable {
-                return make_executable(&target).map_err(text);
-            }
-            if extract {
-                unpack(&target, &root, lent.as_deref())
-            } else {
-                Ok(())
-            }
-        })
-        .await
-    }
-
-    fn source<'a>(&self, uri: &'a str) -> Result<Source<'a>, String> {
-        if let Some(path) = uri.strip_prefix("file://") {
-            let path = path.strip_prefix("localhost").unwrap_or(path);
-            return Ok(Source::Path(PathBuf::from(path)));
-        }
-        if uri.starts_with('/') {
-            return Ok(Source::Path(PathBuf::from(uri)));
-        }
-        match uri.split_once("://") {
-            Some(("http" | "https", _)) => Ok(Source::Url(uri)),
-            Some((scheme, _)) => Err(format!(
-                "this agent cannot fetch by '{scheme}'; use http, https, file or an absolute path"
-            )),
-            None => match &self.frameworks_home {
-                Some(home) => Ok(Source::Path(home.join(uri))),
-                None => Err("a relative path needs the agent's --frameworks_home".to_owned()),
-            },
         }
     }
 
-    async fn receive(&self, mut download: Download, mut file: File) -> Result<(), String> {
-        let mut left = self.max_bytes;
-        while let Some(data) = download.next().await.map_err(|error| error.to_string())? {
-            left = left
-                .checked_sub(data.len() as u64)
-                .ok_or_else(|| too_big(self.max_bytes))?;
-            file = blocking(move || {
-                file.write_all(&data).map_err(text)?;
-                Ok(file)
-            })
+    /// Fetches into the cache, if it has room for it.
+    async fn fill(
+        &self,
+        filling: Filling,
+        asked: &source::Asked<'_>,
+        order: &Order<'_>,
+    ) -> Result<Filled, String> {
+        let source = self.open(&asked.source, order).await?;
+        // What has no length, or is longer than a file may be, is not kept; nor is nothing, as in Mesos.
+        let length = source
+            .length()
+            .filter(|it| (1..=self.max_bytes).contains(it));
+        let Some(length) = length else {
+            return Ok(Filled::Not(source));
+        };
+        let Some(file) = filling.reserve(length).await? else {
+            return Ok(Filled::Not(source));
+        };
+        let count = source.write_to(file, length, asked.checksum).await?;
+        if count != length {
+            return Err(format!(
+                "it had {length} bytes, and then {count}: it changed meanwhile"
+            ));
+        }
+        Ok(Filled::Held(filling.complete().await?))
+    }
+
+    /// Gives the sandbox what the cache has.
+    async fn take(
+        &self,
+        held: Held,
+        uri: &command_info::Uri,
+        asked: &source::Asked<'_>,
+        name: &str,
+        order: &Order<'_>,
+    ) -> Result<PathBuf, String> {
+        let shown = shown(&uri.value);
+        let line = format!("Fetching URI '{shown}' from cache");
+        order.report.say(line).await;
+        let Held { mut file, holding } = held;
+        if let Some(checksum) = asked.checksum {
+            let checked = blocking(move || intake::check(&mut file, checksum).map(|()| file));
+            file = checked.await.inspect_err(|_| holding.forget())?;
+        }
+        let file_name = Path::new(name).file_name().unwrap_or_default();
+        let file_name = file_name.to_string_lossy().into_owned();
+        // Mesos would not unpack it: whoever does it himself must find it.
+        if let Some(kind) =
+            unpacks(uri, &file_name).filter(|_| !tepui_archives::is_zstd(&file_name))
+        {
+            self.unpack(file, kind, file_name, order).await?;
+            return Ok(order.sandbox.to_owned());
+        }
+        let place = self.place(name, order).await?;
+        let (to, place) = acting(order.rights, move || Ok((place.create()?, place))).await?;
+        Opened::File(file)
+            .write_to(to, self.max_bytes, None)
             .await?;
+        drop(holding);
+        self.finish(place, uri, order).await?;
+        Ok(order.sandbox.join(name))
+    }
+
+    /// What is done with a file that is in the sandbox.
+    async fn finish(
+        &self,
+        place: Place,
+        uri: &command_info::Uri,
+        order: &Order<'_>,
+    ) -> Result<(), String> {
+        let is_executable = uri.executable.unwrap_or(false);
+        let name = place.name();
+        let kind = unpacks(uri, &name);
+        if !is_executable && kind.is_none() {
+            return Ok(());
         }
+        let file = acting(order.rights, move || {
+            let file = place.open()?;
+            if is_executable {
+                let mode = fs::Permissions::from_mode(0o755);
+                file.set_permissions(mode).map_err(text)?;
+            }
+            Ok(file)
+        });
+        let file = file.await?;
+        match kind {
+            Some(kind) => self.unpack(file, kind, name, order).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn unpack(
+        &self,
+        archive: File,
+        kind: Kind,
+        name: String,
+        order: &Order<'_>,
+    ) -> Result<(), String> {
+        let (sandbox, bounds, said) = (order.sandbox.to_owned(), self.bounds, name.clone());
+        let unpacked = acting(order.rights, move || {
+            let directory = place::open(rustix::fs::CWD, &sandbox).map_err(place::text)?;
+            let done = tepui_archives::unpack(kind, archive, &name, directory, bounds);
+            done.map_err(|error| error.to_string())
+        });
+        unpacked.await?;
+        let line = format!("Extracted '{said}' into '{}'", order.sandbox.display());
+        order.report.say(line).await;
         Ok(())
     }
 }
 
-/// The file name at the end of a path or URL, without query and fragment.
-fn base_name(uri: &str) -> Result<&str, String> {
-    let is_url = uri.contains("://");
-    let path = uri
-        .split(['?', '#'])
-        .next()
-        .filter(|_| is_url)
-        .unwrap_or(uri);
-    let name = path.trim_end_matches('/').rsplit('/').next();
-    let name = name.filter(|name| !name.is_empty() && *name != "." && *name != "..");
-    name.ok_or_else(|| "it names no file".to_owned())
+enum Filled {
+    Held(Held),
+    /// It is not kept, but can be read.
+    Not(Opened),
 }
 
-/// Where in the sandbox a file goes; makes the directories above it and makes way for it.
-fn target(sandbox: &Path, name: &Path) -> Result<PathBuf, String> {
-    let plain = name
-        .components()
-        .all(|part| matches!(part, Component::Normal(_)));
-    if !plain || name.as_os_str().is_empty() {
-        return Err("the output file must be a relative path without '..'".to_owned());
-    }
-    let root = sandbox.canonicalize().map_err(text)?;
-    let path = root.join(name);
-    let parent = path.parent().unwrap_or(&root);
-    // An archive fetched before may have left links: no step of the way may be one.
-    let mut step = root.clone();
-    for part in parent
-        .strip_prefix(&root)
-        .map_err(|error| error.to_string())?
-    {
-        step.push(part);
-        match fs::symlink_metadata(&step) {
-            Ok(found) if found.is_dir() => {}
-            Ok(_) => return Err("the way to the output file is not a directory".to_owned()),
-            Err(_) => fs::create_dir(&step).map_err(text)?,
-        }
-    }
-    match fs::symlink_metadata(&path) {
-        Ok(found) if found.is_dir() => return Err("the output file is a directory".to_owned()),
-        Ok(_) => fs::remove_file(&path).map_err(text)?,
-        Err(_) => {}
-    }
-    Ok(path)
+/// As which archive a file is to be unpacked.
+fn unpacks(uri: &command_info::Uri, name: &str) -> Option<Kind> {
+    let wanted = uri.extract.unwrap_or(true) && !uri.executable.unwrap_or(false);
+    Kind::of(name).filter(|_| wanted)
 }
 
-fn create(target: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true).mode(0o644);
-    options.open(target)
-}
-
-fn copy(from: &Path, to: &Path, max_bytes: u64) -> Result<(), String> {
-    let mut source = File::open(from).map_err(text)?;
-    let metadata = source.metadata().map_err(text)?;
-    if !metadata.is_file() {
-        return Err("it is not a plain file".to_owned());
+/// Nothing that a reader would have to wait for.
+fn open_plain(path: &Path) -> Result<File, String> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let file = rustix::fs::open(path, flags, Mode::empty()).map_err(place::text)?;
+    let file = File::from(file);
+    match file.metadata().map_err(text)?.is_file() {
+        true => Ok(file),
+        false => Err("it is not a plain file".to_owned()),
     }
-    let mut target = create(to).map_err(text)?;
-    let mut buffer = vec![0; COPY_BUFFER_BYTES];
-    let mut left = max_bytes;
-    loop {
-        let count = source.read(&mut buffer).map_err(text)?;
-        if count == 0 {
-            let mode = metadata.permissions().mode() & 0o777;
-            return target
-                .set_permissions(fs::Permissions::from_mode(mode | 0o600))
-                .map_err(text);
-        }
-        left = left
-            .checked_sub(count as u64)
-            .ok_or_else(|| too_big(max_bytes))?;
-        target.write_all(&buffer[..count]).map_err(text)?;
-    }
-}
-
-fn make_executable(target: &Path) -> io::Result<()> {
-    fs::set_permissions(target, fs::Permissions::from_mode(0o755))
-}
-
-/// Unpacks into the sandbox an archive that its name tells; anything else stays as it is.
-fn unpack(target: &Path, sandbox: &Path, rights: Option<&Rights>) -> Result<(), String> {
-    let name = target
-        .file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned();
-    let ends = |endings: &[&str]| endings.iter().any(|ending| name.ends_with(ending));
-    let program = |name: &str| {
-        let mut command = Command::new(name);
-        if let Some(rights) = rights {
-            rights.lend(&mut command);
-        }
-        command
-    };
-    let tar = [
-        ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz",
-    ];
-    if ends(&tar) {
-        let mut command = program("tar");
-        command
-            .args(["--no-same-owner", "--no-same-permissions", "-C"])
-            .arg(sandbox);
-        return run(command.arg("-xf").arg(target));
-    }
-    if ends(&[".zip"]) {
-        let mut command = program("unzip");
-        return run(command
-            .args(["-o", "-q", "-d"])
-            .arg(sandbox)
-            .arg("--")
-            .arg(target));
-    }
-    let Some(plain) = name.strip_suffix(".gz").filter(|plain| !plain.is_empty()) else {
-        return Ok(());
-    };
-    let output = sandbox.join(plain);
-    if fs::symlink_metadata(&output).is_ok() {
-        fs::remove_file(&output).map_err(text)?;
-    }
-    let output = create(&output).map_err(text)?;
-    run(program("gzip").arg("-dc").arg(target).stdout(output))
-}
-
-fn run(command: &mut Command) -> Result<(), String> {
-    let program = command.get_program().to_string_lossy().into_owned();
-    command.stdin(Stdio::null()).stderr(Stdio::piped());
-    let child = command
-        .spawn()
-        .map_err(|error| format!("{program} cannot be run ({error})"))?;
-    let done = child.wait_with_output().map_err(text)?;
-    if done.status.success() {
-        return Ok(());
-    }
-    let words = String::from_utf8_lossy(&done.stderr);
-    let first = words.lines().next().unwrap_or_default();
-    Err(format!("{program} failed with {} ({first})", done.status))
-}
-
-/// A URI without what may be secret.
-fn shown(uri: &str) -> String {
-    let uri = uri.trim_start();
-    let plain = uri.split(['?', '#']).next().unwrap_or(uri);
-    match plain.split_once("://") {
-        Some((scheme, rest)) => {
-            let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-            let host = authority.rsplit('@').next().unwrap_or(authority);
-            format!("{scheme}://{host}{path}")
-        }
-        None => plain.to_owned(),
-    }
-}
-
-fn too_big(max_bytes: u64) -> String {
-    format!("it has more than {max_bytes} bytes")
-}
-
-fn text(error: io::Error) -> String {
-    error.to_string()
-}
-
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, String> + Send + 'static,
-) -> Result<T, String> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.unwrap_or_else(|error| Err(error.to_string()))
 }
 
 #[cfg(test)]

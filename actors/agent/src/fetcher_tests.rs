@@ -1,4 +1,7 @@
-use std::os::unix::fs::{MetadataExt, chown, symlink};
+use std::{
+    os::unix::fs::{MetadataExt, chown, symlink},
+    process::Command,
+};
 
 use tepui_client::tls::Roots;
 use tepui_protocol::v1::command_info::Uri;
@@ -203,6 +206,7 @@ async fn https_files_arrive_where_the_server_is_trusted_and_only_there() {
     let arrived = sandbox.path().join("bin/run");
     assert!(fs::read(&arrived).unwrap() == file);
     assert_eq!(mode(&arrived), 0o755);
+    fs::remove_file(&arrived).unwrap();
 
     let stranger = trusting(certified().1);
     let error = stranger.fetch(&run, sandbox.path(), None).await;
@@ -305,7 +309,10 @@ async fn root_fetches_with_no_more_rights_than_the_user_of_the_task_has() {
     let archive = fs::metadata(sandbox.path().join("first.tar")).unwrap();
     assert!(archive.uid() == uid && archive.gid() == gid);
     let error = fetch(&second).await.unwrap_err();
-    assert!(error.contains("tar failed"), "{error}");
+    assert!(
+        error.contains("the archive's entry 'way/victim' cannot be made"),
+        "{error}"
+    );
     assert!(!precious.path().join("victim").exists());
 
     let secret = Path::new(&first).with_file_name("secret");
@@ -379,4 +386,103 @@ async fn what_is_neither_executable_nor_to_be_unpacked_stays_as_it_is() {
     fetcher.fetch(&asked, sandbox.path(), None).await.unwrap();
     assert_eq!(fs::read_to_string(at("inner")).unwrap(), "hello\n");
     assert!(at("named.tar.gz").exists());
+}
+
+#[tokio::test]
+async fn the_sandbox_hears_what_was_done_and_what_was_not() {
+    let (outside, sandbox) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    made(outside.path(), "echo hello > inner && tar -cf a.tar inner");
+    let said = || fs::read_to_string(sandbox.path().join("stderr")).unwrap();
+    fs::write(sandbox.path().join("stderr"), "before\n").unwrap();
+    let fetcher = Fetcher::default();
+    let archive = outside.path().join("a.tar").display().to_string();
+    let good = [uri(archive.clone())];
+    fetcher.fetch(&good, sandbox.path(), None).await.unwrap();
+    let shown = sandbox.path().display();
+    let expected = format!(
+        "before\n\
+         Fetcher: Fetching '{archive}' directly into the sandbox directory\n\
+         Fetcher: Extracted 'a.tar' into '{shown}'\n\
+         Fetcher: Fetched '{archive}' to '{shown}/a.tar'\n\
+         Fetcher: Successfully fetched all URIs into '{shown}'\n"
+    );
+    assert_eq!(said(), expected);
+    let missing = [uri("file:///no/such/file?token=1\u{1b}[2J")];
+    assert!(fetcher.fetch(&missing, sandbox.path(), None).await.is_err());
+    let last = said().lines().last().unwrap().to_owned();
+    let expected =
+        "Fetcher: Failed to fetch file:///no/such/file: No such file or directory (os error 2)";
+    assert_eq!(last, expected);
+    let numbers = fetcher.numbers();
+    assert_eq!((numbers.succeeded, numbers.failed), (1, 1));
+}
+
+#[tokio::test]
+async fn relative_paths_begin_at_the_frameworks_home() {
+    let (home, sandbox) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    made(home.path(), "mkdir bin && echo run > bin/run");
+    let asked = [uri("bin/run")];
+    let error = Fetcher::default().fetch(&asked, sandbox.path(), None).await;
+    let expected = "bin/run: a relative path needs the agent's --frameworks_home";
+    assert_eq!(error.unwrap_err(), expected);
+    let fetcher = Fetcher {
+        frameworks_home: Some(home.path().to_owned()),
+        ..Fetcher::default()
+    };
+    fetcher.fetch(&asked, sandbox.path(), None).await.unwrap();
+    assert!(sandbox.path().join("run").exists());
+}
+
+#[tokio::test]
+async fn zips_and_what_is_wrong_with_them() {
+    let (outside, sandbox) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let make = |name: &str, data: &[u8]| {
+        let path = outside.path().join(name);
+        fs::write(&path, data).unwrap();
+        [uri(path.display().to_string())]
+    };
+    let fetcher = Fetcher::default();
+    // One file, "hello", stored: as in Mesos' tests.
+    let mut zip = vec![];
+    zip.extend(b"PK\x03\x04\x0a\0\0\0\0\0\x10\x51\x73\x48\x2d\x3b\x08\xaf\x0c\0\0\0\x0c\0\0\0\x05\0\0\0hello");
+    zip.extend(b"hello world\n");
+    let table = zip.len() as u32;
+    zip.extend(b"PK\x01\x02\x1e\x03\x0a\0\0\0\0\0\x10\x51\x73\x48\x2d\x3b\x08\xaf\x0c\0\0\0\x0c\0\0\0\x05\0\0\0\0\0\0\0\x01\0\0\0\xa4\x81\0\0\0\0hello");
+    let length = zip.len() as u32 - table;
+    zip.extend(b"PK\x05\x06\0\0\0\0\x01\0\x01\0");
+    zip.extend(length.to_le_bytes());
+    zip.extend(table.to_le_bytes());
+    zip.extend(b"\0\0");
+    let good = make("good.zip", &zip);
+    fetcher.fetch(&good, sandbox.path(), None).await.unwrap();
+    let hello = fs::read_to_string(sandbox.path().join("hello")).unwrap();
+    assert_eq!(hello, "hello world\n");
+    let at = zip.windows(5).position(|it| it == b"world").unwrap();
+    zip[at] = b'W';
+    let wrong = make("wrong.zip", &zip);
+    let error = fetcher.fetch(&wrong, sandbox.path(), None).await;
+    assert!(error.unwrap_err().contains("the archive cannot be read"));
+}
+
+#[tokio::test]
+async fn a_file_that_is_not_the_promised_one_is_refused() {
+    let (outside, sandbox) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let path = outside.path().join("run.gz");
+    fs::write(&path, "hello").unwrap();
+    let with = |sum: &str| Uri {
+        extract: Some(false),
+        ..uri(format!("{}#sha256={sum}", path.display()))
+    };
+    let sum = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
+    let fetcher = Fetcher::default();
+    fetcher
+        .fetch(&[with(sum)], sandbox.path(), None)
+        .await
+        .unwrap();
+    assert_eq!(fs::read(sandbox.path().join("run.gz")).unwrap(), b"hello");
+    let other = with(&"0".repeat(64));
+    let error = fetcher.fetch(&[other], sandbox.path(), None).await;
+    let error = error.unwrap_err();
+    let expected = format!("its SHA-256 is {sum}; expected {}", "0".repeat(64));
+    assert!(error.ends_with(&expected), "{error}");
 }

@@ -108,6 +108,9 @@ impl NodeCore {
         {
             return Some(problem);
         }
+        if let Some(problem) = unsupported::of_secrets(command) {
+            return Some(problem);
+        }
         let problem = container.and_then(unsupported::of_guest);
         problem.map(|_| "The provided ContainerInfo is not supported".to_owned())
     }

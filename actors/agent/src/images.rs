@@ -8,6 +8,7 @@ use std::{
 
 use tepui_messages::containers::{
     ImageCommand, ImageOrder, ImageUser, LaunchOrder, MountOrder, MountSource, Provisioned,
+    VolumeLink,
 };
 use tepui_protocol::v1::{
     CommandInfo, ContainerInfo, Image, Parameter,
@@ -143,6 +144,7 @@ fn volume(value: &str) -> Option<MountOrder> {
         source: MountSource::Host(source),
         container_path: target,
         read_only,
+        propagates: false,
     })
 }
 
@@ -150,6 +152,16 @@ fn inner_path(text: &str) -> Option<PathBuf> {
     let good =
         text.starts_with('/') && !text.contains('\0') && !text.split('/').any(|it| it == "..");
     good.then(|| text.into())
+}
+
+/// A persistent volume that is mounted, not linked.
+pub(crate) fn mounted_volume(volume: VolumeLink) -> MountOrder {
+    MountOrder {
+        source: MountSource::Persistent(volume.source),
+        container_path: volume.container_path.into(),
+        read_only: volume.read_only,
+        propagates: false,
+    }
 }
 
 impl Asked {
@@ -178,11 +190,7 @@ impl Asked {
         order.confinement.mounts.extend(mounts);
         // Links to the machine's directories lead nowhere in an image.
         let volumes = std::mem::take(&mut order.volumes).into_iter();
-        let volumes = volumes.map(|it| MountOrder {
-            source: MountSource::Persistent(it.source),
-            container_path: it.container_path.into(),
-            read_only: false,
-        });
+        let volumes = volumes.map(mounted_volume);
         order.confinement.mounts.extend(volumes);
         let is_root = order.user.as_deref().is_none_or(|user| user == "root");
         let user = match (user, self.is_docker) {

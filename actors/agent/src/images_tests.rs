@@ -212,6 +212,7 @@ fn options_of_docker_run() {
         volumes: vec![VolumeLink {
             source: "/volumes/v".into(),
             container_path: "data".to_owned(),
+            read_only: false,
         }],
         ..LaunchOrder::default()
     };

@@ -119,7 +119,7 @@ impl NodeCore {
         let Some(executor) = self.executor_mut(key) else {
             return;
         };
-        if !executor.ever_sent_task && executor.at(Stage::Queued).is_empty() {
+        if !executor.ever_sent_task && executor.live_tasks().is_empty() {
             if executor.command_task {
                 executor.phase = ExecutorPhase::Terminating;
                 let container_id = executor.container_id.clone();
@@ -415,3 +415,7 @@ fn kill_event(task_id: &TaskId, kill_policy: Option<KillPolicy>) -> executor::Ev
         ..executor::Event::default()
     }
 }
+
+#[cfg(test)]
+#[path = "kills_tests.rs"]
+mod tests;

@@ -403,6 +403,48 @@ impl NodeCore {
         self.executor_ended(turn, container_id, None);
     }
 
+    /// Without a directory of its own no executor begins: its tasks are dropped, as if they had never come.
+    pub(crate) fn sandbox_failed(
+        &mut self,
+        turn: &mut Turn<'_>,
+        container_id: &str,
+        message: &str,
+    ) {
+        let Some(key) = self.containers.get(container_id).cloned() else {
+            return;
+        };
+        let Some(framework) = self.frameworks.get_mut(&key.framework_id) else {
+            return;
+        };
+        let state = status::dropped(&framework.info);
+        if let Some(executor) = framework.executors.get_mut(&key.executor_id) {
+            let verdict = Verdict::agent(state, Reason::ExecutorTerminated, message);
+            executor.verdict.get_or_insert(verdict);
+        }
+        self.executor_ended(turn, container_id, None);
+    }
+
+    /// A container that may use more or less than was agreed is ended (Mesos: `Slave::___run`).
+    pub(crate) fn limits_not_set(
+        &mut self,
+        turn: &mut Turn<'_>,
+        container_id: &str,
+        message: &str,
+    ) {
+        let Some(key) = self.containers.get(container_id).cloned() else {
+            return;
+        };
+        let Some(framework) = self.frameworks.get(&key.framework_id) else {
+            return;
+        };
+        let verdict = Verdict::agent(
+            status::gone(&framework.info),
+            Reason::ContainerUpdateFailed,
+            format!("Failed to update resources for container: {message}"),
+        );
+        self.end_with(turn, &key, &verdict);
+    }
+
     /// Whether the stream of the task exists, for tests of what is still to be told.
     pub fn has_updates(&self, framework_id: &str, task_id: &str) -> bool {
         let task_id = tepui_protocol::v1::TaskId {
@@ -411,3 +453,7 @@ impl NodeCore {
         self.streams.contains(&task_key(framework_id, &task_id))
     }
 }
+
+#[cfg(test)]
+#[path = "launches_tests.rs"]
+mod tests;

@@ -6,13 +6,14 @@
 //! [`core::NodeCore`] holds the rules and does no I/O; [`actor::NodeActor`] carries its effects out.
 
 pub mod actor;
+mod amounts;
 mod authorization;
 mod carry;
 pub mod checks;
 mod command_executor;
 pub mod compatibility;
 pub mod config;
-mod confinement;
+pub mod confinement;
 pub mod controllers;
 pub mod core;
 pub mod detect;
@@ -32,9 +33,11 @@ mod networks;
 mod order;
 mod preparing;
 mod prober;
+mod prober_tls;
 pub mod probes;
 mod status;
 mod tables;
+pub mod tokens;
 mod unsupported;
 pub mod updates;
 pub mod usage;

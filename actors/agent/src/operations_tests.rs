@@ -359,6 +359,7 @@ fn a_task_sees_its_volume_and_one_without_it_is_refused() {
     let expected = [VolumeLink {
         source: "/w/volumes/roles/a b/v".into(),
         container_path: "data".to_owned(),
+        read_only: false,
     }];
     assert_eq!(node.launched().order.volumes, expected);
     // A running executor gets it before it hears of the task.

@@ -3,36 +3,43 @@
 
 use std::{collections::BTreeMap, path::Path};
 
+use tepui_messages::agent::ExecutorClaims;
 use tepui_messages::containers::{
     Amounts, Confinement, LaunchOrder, MountOrder, MountSource, NestedSandbox, SharedDirectory,
     Switchboard, Terminal,
 };
 use tepui_protocol::{
     durations::duration_text,
-    v1::{CommandInfo, ContainerInfo, Resource, TaskInfo, Volume},
+    v1::{CommandInfo, ContainerInfo, Resource, TaskInfo, Volume, volume},
 };
 
 use crate::{
+    amounts::{self, gpus, sum_of_all},
     config::NodeConfig,
     confinement,
     effect::Launch,
     images::{self, Asked},
     networks,
-    tables::{Child, Executor, Framework, Stage, TaskEntry},
+    tables::{Child, Executor, Framework, TaskEntry},
     volumes,
 };
 
-/// What the command executor of Mesos takes for itself; only the agent knows of it.
-pub(crate) const OVERHEAD_CPUS: f64 = 0.1;
-pub(crate) const OVERHEAD_MEM_MB: f64 = 32.0;
-/// Of a CPU that was only lent, where one of its own has 1024 shares (Mesos' `--revocable_cpu_low_priority`).
-const LENT_CPU_PART: f64 = 10.0 / 1024.0;
-const MEGABYTE: f64 = 1_048_576.0;
+/// Where an executor finds the token that it shows to the agent.
+const TOKEN_VARIABLE: &str = "MESOS_EXECUTOR_AUTHENTICATION_TOKEN";
 
-fn shared_directory(volume: &Volume) -> Option<SharedDirectory> {
-    Some(SharedDirectory {
-        path: confinement::shared_with_parent(volume)?.to_owned(),
-        container_path: volume.container_path.clone(),
+/// A directory of an executor's sandbox, as one of its tasks sees it.
+struct Shared {
+    directory: SharedDirectory,
+    read_only: bool,
+}
+
+fn shared_directory(volume: &Volume) -> Option<Shared> {
+    Some(Shared {
+        directory: SharedDirectory {
+            path: confinement::shared_with_parent(volume)?.to_owned(),
+            container_path: volume.container_path.clone(),
+        },
+        read_only: volume.mode() == volume::Mode::Ro,
     })
 }
 
@@ -61,8 +68,19 @@ fn with_image(
 ) -> LaunchOrder {
     match image {
         Some(image) => image.order(order, command, &config.sandbox_directory),
+        // Without root there are no mounts, and a link has to do (Mesos: the isolator `filesystem/posix`).
+        None if config.switch_user => mount_read_only(order),
         None => order,
     }
+}
+
+fn mount_read_only(mut order: LaunchOrder) -> LaunchOrder {
+    let volumes = std::mem::take(&mut order.volumes).into_iter();
+    let (mounted, linked): (Vec<_>, Vec<_>) = volumes.partition(|it| it.read_only);
+    order.volumes = linked;
+    let mounted = mounted.into_iter().map(images::mounted_volume);
+    order.confinement.mounts.extend(mounted);
+    order
 }
 
 /// What was found to be possible, so it is no error now.
@@ -120,20 +138,22 @@ pub(crate) fn child_launch(
     let shares = linux.is_none_or(|it| it.share_cgroups.unwrap_or(true));
     let volumes = container.map_or(&[][..], |it| &it.volumes);
     let mut confinement = confinement_of(container);
-    let shared: Vec<_> = volumes.iter().filter_map(shared_directory).collect();
-    // Links to the outer sandbox lead nowhere in an image.
-    let (shared, mounted) = match image.is_some() {
-        true => (Vec::new(), shared),
-        false => (shared, Vec::new()),
-    };
+    let shared = volumes.iter().filter_map(shared_directory);
+    // Links to the outer sandbox lead nowhere in an image, can be written through, and other users than the executor's
+    // cannot follow them.
+    let around = executor.info.command.clone().unwrap_or_default();
+    let can_link = image.is_none() && user == user_of(config, framework, &around);
+    let (shared, mounted): (Vec<_>, Vec<_>) = shared.partition(|it| can_link && !it.read_only);
+    let shared = shared.into_iter().map(|it| it.directory).collect();
     let mounted = mounted.into_iter();
     confinement.mounts.extend(mounted.map(|it| MountOrder {
         source: MountSource::Outer {
             sandbox: executor.sandbox.clone(),
-            path: it.path.into(),
+            path: it.directory.path.into(),
         },
-        container_path: it.container_path.into(),
-        read_only: false,
+        container_path: it.directory.container_path.into(),
+        read_only: it.read_only,
+        propagates: false,
     }));
     let nested = NestedSandbox {
         root: executor.sandbox.clone(),
@@ -150,10 +170,12 @@ pub(crate) fn child_launch(
         argv,
         env: env.into_iter().collect(),
         user,
-        amounts: if shares {
-            Amounts::default()
-        } else {
-            sum_of_all(config, &[], [task].into_iter())
+        amounts: Amounts {
+            gpus: gpus(task.resources.iter()),
+            ..match shares {
+                true => Amounts::default(),
+                false => sum_of_all(config, &[], [task].into_iter()),
+            }
         },
         volumes: volumes::links(&config.work_dir, task.resources.iter()),
         confinement,
@@ -212,7 +234,9 @@ pub(crate) fn guest_order(
 ) -> LaunchOrder {
     let (program, argv) = command_line(command);
     let image = image_of(container);
+    // As in Mesos nothing of the agent's but where programs are.
     let mut env = base_environment(config, image.as_ref());
+    env.retain(|name, _| name == "PATH");
     let shown = shown_sandbox(config, image.as_ref(), sandbox);
     env.insert("MESOS_SANDBOX".to_owned(), shown);
     env.extend(command_environment(command));
@@ -224,59 +248,16 @@ pub(crate) fn guest_order(
         argv,
         env: env.into_iter().collect(),
         user,
-        amounts: sum_of_all(config, resources, std::iter::empty()),
+        amounts: Amounts {
+            gpus: gpus(resources.iter()),
+            ..sum_of_all(config, resources, std::iter::empty())
+        },
         confinement: confinement_of(container),
         switchboard: switchboard_of(container),
         network: networks::order(container),
         ..LaunchOrder::default()
     };
     with_image(config, image, order, command)
-}
-
-/// What an executor of its own container and its live tasks may use together.
-pub(crate) fn amounts(config: &NodeConfig, executor: &Executor) -> Amounts {
-    let live = executor.tasks.values();
-    let live = live.filter(|entry| entry.stage != Stage::Terminated);
-    let tasks = live.map(|entry| &*entry.info);
-    sum_of_all(config, &executor.info.resources, tasks)
-}
-
-/// A task without a limit counts into that of all with what it requests.
-fn sum_of_all<'a>(
-    config: &NodeConfig,
-    own: &[Resource],
-    tasks: impl Iterator<Item = &'a TaskInfo> + Clone,
-) -> Amounts {
-    let requested = |name: &str| {
-        let resources = own.iter().chain(tasks.clone().flat_map(|it| &it.resources));
-        sum_of(resources, name)
-    };
-    let limit = |name: &str| {
-        let limited = tasks.clone().any(|task| task.limits.contains_key(name));
-        let of_task = |task: &TaskInfo| {
-            let limit = task.limits.get(name).map(|limit| limit.value);
-            limit.or_else(|| sum_of(task.resources.iter(), name))
-        };
-        let sum: f64 = tasks.clone().filter_map(of_task).sum();
-        limited.then(|| sum + sum_of(own.iter(), name).unwrap_or(0.0))
-    };
-    let all = own.iter().chain(tasks.clone().flat_map(|it| &it.resources));
-    let cpus = requested("cpus");
-    let cpus_limit = limit("cpus").or_else(|| cpus.filter(|_| config.limit_cpus));
-    Amounts {
-        cpu_milli: cpus.map(|it| weight_milli(it, all)),
-        cpu_limit_milli: cpus_limit
-            .filter(|it| it.is_finite())
-            .map(|it| whole(it * 1000.0)),
-        memory_bytes: requested("mem").map(|it| whole(it * MEGABYTE)),
-        memory_limit_bytes: limit("mem").map(|it| {
-            if it.is_finite() {
-                whole(it * MEGABYTE)
-            } else {
-                u64::MAX
-            }
-        }),
-    }
 }
 
 /// The order that starts an executor, or the command of a command task.
@@ -309,20 +290,8 @@ pub(crate) fn launch_order(
     let shown = shown_sandbox(config, image.as_ref(), &executor.sandbox);
     env.insert("MESOS_SANDBOX".to_owned(), shown);
     env.extend(command_environment(command));
-    let resources = || {
-        let own = executor.info.resources.iter();
-        own.chain(task.iter().flat_map(|task| &task.resources))
-    };
-    let limit = |name: &str| {
-        task.and_then(|task| task.limits.get(name))
-            .map(|limit| limit.value)
-    };
-    let sum = |name: &str| sum_of(resources(), name);
-    let cpus = sum("cpus");
-    let cpus_limit = limit("cpus").map(|it| it + OVERHEAD_CPUS);
-    let cpus_limit = cpus_limit.or_else(|| cpus.filter(|_| config.limit_cpus));
-    let container = executor.info.container.as_ref();
-    let container = container.filter(|_| !executor.is_pod());
+    let own = executor.info.resources.iter();
+    let resources = own.chain(task.iter().flat_map(|task| &task.resources));
     let order = LaunchOrder {
         container_id: executor.container_id.clone(),
         sandbox: executor.sandbox.clone(),
@@ -331,21 +300,8 @@ pub(crate) fn launch_order(
         argv,
         env: env.into_iter().collect(),
         user: user_of(config, framework, command),
-        amounts: Amounts {
-            cpu_milli: cpus.map(|it| weight_milli(it, resources())),
-            cpu_limit_milli: cpus_limit
-                .filter(|it| it.is_finite())
-                .map(|it| whole(it * 1000.0)),
-            memory_bytes: sum("mem").map(|it| whole(it * MEGABYTE)),
-            memory_limit_bytes: limit("mem").map(|it| {
-                if it.is_finite() {
-                    whole((it + OVERHEAD_MEM_MB) * MEGABYTE)
-                } else {
-                    u64::MAX
-                }
-            }),
-        },
-        volumes: volumes::links(&config.work_dir, resources()),
+        amounts: amounts::at_launch(config, executor, task),
+        volumes: volumes::links(&config.work_dir, resources),
         confinement: confinement_of(container),
         switchboard: switchboard_of(container),
         // What holds the containers of a group holds their network too.
@@ -422,6 +378,16 @@ fn mesos_environment(
         ));
         variables.push(("MESOS_SUBSCRIPTION_BACKOFF_MAX", backoff));
     }
+    // Whoever has no program of its own has nobody to show a token to.
+    let key = config.token_key.as_ref().filter(|_| executor.is_custom());
+    if let Some(key) = key {
+        let token = key.sign(&ExecutorClaims {
+            framework_id: framework_id.to_owned(),
+            executor_id: executor.info.executor_id.value.clone(),
+            container_id: executor.container_id.clone(),
+        });
+        variables.push((TOKEN_VARIABLE, token));
+    }
     let role = role_of(&executor.info.resources);
     if let Some(role) = role {
         variables.push(("MESOS_ALLOCATION_ROLE", role));
@@ -445,28 +411,6 @@ fn command_environment(command: &CommandInfo) -> impl Iterator<Item = (String, S
         let value = variable.value.clone().or(secret);
         (variable.name.clone(), value.unwrap_or_default())
     })
-}
-
-/// What so many CPUs weigh: those that were lent give way to all others.
-fn weight_milli<'a>(cpus: f64, mut resources: impl Iterator<Item = &'a Resource>) -> u64 {
-    let lent = resources.any(|it| it.name == "cpus" && it.revocable.is_some());
-    let part = if lent { LENT_CPU_PART } else { 1.0 };
-    whole(cpus * 1000.0 * part)
-}
-
-fn sum_of<'a>(resources: impl Iterator<Item = &'a Resource>, name: &str) -> Option<f64> {
-    let scalars = resources.filter(|resource| resource.name == name);
-    let values = scalars.filter_map(|resource| resource.scalar.as_ref());
-    values.map(|scalar| scalar.value).reduce(|a, b| a + b)
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "rounded and never negative"
-)]
-fn whole(amount: f64) -> u64 {
-    amount.max(0.0).round() as u64
 }
 
 /// The directory of one run of an executor, below the work directory.

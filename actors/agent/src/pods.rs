@@ -10,6 +10,7 @@ use tepui_protocol::{
 };
 
 use crate::{
+    amounts,
     core::{NodeCore, Turn},
     effect::{Effect, ExecutorKey, Keep},
     order,
@@ -180,7 +181,7 @@ impl NodeCore {
         if let Some(executor) = executor.filter(|it| it.started) {
             turn.out.push(Effect::UpdateLimits {
                 container_id: executor.container_id.clone(),
-                amounts: order::amounts(&self.config, executor),
+                amounts: amounts::amounts(&self.config, executor),
             });
         }
     }

@@ -9,6 +9,20 @@ use tokio::sync::{oneshot, watch};
 
 use crate::{effect::Launch, fetcher::Fetcher, images};
 
+/// Why there is nothing to start.
+#[derive(Debug)]
+pub(crate) enum Unprepared {
+    /// The executor has not so much as a directory.
+    Sandbox(String),
+    Failed(String),
+}
+
+impl From<String> for Unprepared {
+    fn from(message: String) -> Self {
+        Unprepared::Failed(message)
+    }
+}
+
 /// Why there is no container whose launch was called off.
 const CALLED_OFF: &str = "it was killed before it started";
 
@@ -18,12 +32,12 @@ pub(crate) async fn prepare(
     fetcher: Arc<Fetcher>,
     mut launch: Launch,
     mut off: watch::Receiver<bool>,
-) -> Result<LaunchOrder, String> {
+) -> Result<LaunchOrder, Unprepared> {
     let container_id = launch.order.container_id.clone();
     let mut mounts = launch.order.confinement.mounts.iter();
     let has_image = launch.order.image.is_some();
     if !has_image && !mounts.any(|it| matches!(it.source, MountSource::Image { .. })) {
-        return fill(runtime.as_ref(), &fetcher, launch).await;
+        return fill(runtime.as_ref(), &fetcher, launch, off).await;
     }
     // An image may take half an hour to come: nobody waits for it who does not want it any more.
     let completed = tokio::select! {
@@ -37,9 +51,9 @@ pub(crate) async fn prepare(
                 nested.user.clone_from(&order.user);
             }
             launch.order = order;
-            fill(runtime.as_ref(), &fetcher, launch).await
+            fill(runtime.as_ref(), &fetcher, launch, off).await
         }
-        Err(error) => Err(error),
+        Err(error) => Err(error.into()),
     };
     if prepared.is_err() {
         runtime.unprovision(container_id).await;
@@ -74,7 +88,8 @@ async fn fill(
     runtime: &dyn ContainerRuntime,
     fetcher: &Fetcher,
     launch: Launch,
-) -> Result<LaunchOrder, String> {
+    mut off: watch::Receiver<bool>,
+) -> Result<LaunchOrder, Unprepared> {
     let Launch {
         order,
         uris,
@@ -86,7 +101,7 @@ async fn fill(
         None if order.switchboard.is_some_and(|it| it.is_session) => {}
         None => {
             let made = runtime.prepare(order.sandbox.clone(), order.user.clone());
-            made.await?;
+            made.await.map_err(Unprepared::Sandbox)?;
         }
     }
     if !order.volumes.is_empty() {
@@ -94,10 +109,16 @@ async fn fill(
         let linked = runtime.link_volumes(sandbox, user, order.volumes.clone());
         linked.await?;
     }
-    if !uris.is_empty() {
-        let fetched = fetcher
-            .fetch(&uris, &order.sandbox, order.user.as_deref())
-            .await;
+    if uris.is_empty() {
+        fetcher.nothing_asked();
+    } else {
+        let fetched = fetcher.fetch(&uris, &order.sandbox, order.user.as_deref());
+        // Files may take half an hour to come.
+        let fetched = tokio::select! {
+            biased;
+            Ok(_) = off.wait_for(|off| *off) => return Err(CALLED_OFF.to_owned().into()),
+            fetched = fetched => fetched,
+        };
         fetched.map_err(|error| {
             format!(
                 "Failed to fetch all URIs for container '{}': {error}",

@@ -9,7 +9,7 @@ use std::{
 
 use tepui_messages::containers::{ContainerRuntime, LaunchOrder};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpSocket, TcpStream},
     sync::oneshot,
     time::timeout,
@@ -18,6 +18,7 @@ use tokio::{
 use crate::{
     checks::Outcome,
     effect::{Probe, Try},
+    prober_tls,
 };
 
 /// `HTTP/1.1 200`: all that is read of an answer.
@@ -35,10 +36,15 @@ pub(crate) async fn probe(runtime: Arc<dyn ContainerRuntime>, probe: Probe) -> O
     } = probe;
     match what {
         Try::Command(order) => command(runtime, *order, time).await,
-        Try::Http { port, path, v6 } => {
+        Try::Http {
+            port,
+            path,
+            v6,
+            tls,
+        } => {
             let code = within(time, async {
                 let (stream, address) = connect(runtime, container_id, port, v6).await?;
-                status_code(stream, address, &path).await
+                status_code(stream, address, &path, tls).await
             });
             code.await.map_or(Outcome::Nothing, Outcome::Answered)
         }
@@ -108,7 +114,19 @@ async fn command(
 }
 
 /// The status of a GET; `None` if there is no answer, or none of HTTP. Redirects are answers like others.
-async fn status_code(mut stream: TcpStream, address: SocketAddr, path: &str) -> Option<u16> {
+async fn status_code(stream: TcpStream, address: SocketAddr, path: &str, tls: bool) -> Option<u16> {
+    if tls {
+        let stream = prober_tls::within(stream, address).await?;
+        return answered(stream, address, path).await;
+    }
+    answered(stream, address, path).await
+}
+
+async fn answered(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    address: SocketAddr,
+    path: &str,
+) -> Option<u16> {
     let path = if path.starts_with('/') { path } else { "/" };
     let request = format!(
         "GET {path} HTTP/1.1\r\nHost: {address}\r\nUser-Agent: tepui\r\nAccept: */*\r\nConnection: close\r\n\r\n"

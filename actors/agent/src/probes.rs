@@ -99,7 +99,17 @@ impl NodeCore {
                 }
                 Try::Command(order)
             }
-            Trial::Http { port, path, v6 } => Try::Http { port, path, v6 },
+            Trial::Http {
+                port,
+                path,
+                v6,
+                tls,
+            } => Try::Http {
+                port,
+                path,
+                v6,
+                tls,
+            },
             Trial::Tcp { port, v6 } => Try::Tcp { port, v6 },
         };
         turn.out.push(Effect::Probe(Probe {

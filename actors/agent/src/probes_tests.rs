@@ -264,3 +264,27 @@ fn a_command_without_a_program_is_not_taken_for_the_agents_own() {
     let order = node.launched().order;
     assert!(order.program.is_empty() && !order.is_holder);
 }
+
+#[test]
+fn a_command_check_runs_as_the_user_of_its_task_and_not_of_the_executor() {
+    let mut node = Node::running();
+    let mut task = with_health("g", 2);
+    task.command.as_mut().unwrap().user = Some("root".to_owned());
+    node.order(group_order(pod(), vec![task], true));
+    let outer = node.launched().order;
+    assert_eq!(outer.user.as_deref(), Some("nobody"), "the framework's");
+    node.on(started(&outer.container_id, 42));
+    let inner = node.launched().order;
+    assert_eq!(inner.user.as_deref(), Some("root"));
+    node.on(started(&inner.container_id, 43));
+    node.drain();
+    node.sleep(second(1));
+    let probed = node.said.iter().find_map(|it| match it {
+        Effect::Probe(probe) => Some(probe.what.clone()),
+        _ => None,
+    });
+    let Some(crate::effect::Try::Command(order)) = probed else {
+        panic!("{:?}", node.said);
+    };
+    assert_eq!(order.user.as_deref(), Some("root"));
+}

@@ -131,7 +131,8 @@ impl NodeCore {
             sequence,
         );
         executor.shim = kept.shim;
-        executor.ever_sent_task = true;
+        executor.served = kept.served;
+        executor.ever_sent_task = kept.served || !executor.is_custom();
         executor.phase = ExecutorPhase::Running;
         framework.executors.insert(executor_id.clone(), executor);
         let key = ExecutorKey {

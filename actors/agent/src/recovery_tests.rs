@@ -256,3 +256,228 @@ fn an_agent_that_has_more_than_before_stays_the_same_where_that_is_permitted() {
     let kept = taken.kept.agent.expect("kept");
     assert_eq!((kept.id, kept.resources), (id, vec![scalar("cpus", 8.0)]));
 }
+
+#[test]
+fn what_was_killed_before_the_agent_died_stays_killed_and_its_executor_ends() {
+    let mut node = Node::running();
+    node.run(executor_task("t"));
+    let container_id = node.start();
+    node.kill("t", None);
+    let mut again = node.restart("boot");
+    again.on(Input::ContainerRecovered {
+        container_id: container_id.clone(),
+        fate: Fate::Running {
+            shim: mark(),
+            pid: 42,
+        },
+    });
+    // It comes though it was to end.
+    again.subscribe(3, Vec::new());
+    use executor::event::Type;
+    assert_eq!(again.events(), [Type::Subscribed, Type::Shutdown]);
+    again.exit(&container_id, 0);
+    again.connect();
+    assert_eq!(again.states(), [TaskKilled]);
+    assert!(again.kept.containers.is_empty());
+}
+
+#[test]
+fn executors_that_ended_meanwhile_or_never_came_leave_their_tasks_failed_or_gone() {
+    let mut node = Node::running();
+    node.run(executor_task("t"));
+    let container_id = node.start();
+    let fate = |status| {
+        Fate::Exited(ContainerExit {
+            status,
+            limitation: None,
+        })
+    };
+    for fate in [fate(Some(9)), Fate::Gone] {
+        let mut again = node.restart("boot");
+        again.on(Input::ContainerRecovered {
+            container_id: container_id.clone(),
+            fate,
+        });
+        again.connect();
+        let told = again.drain().pop().expect("an update");
+        assert_eq!(
+            (told.state(), told.reason()),
+            (TaskFailed, Reason::ExecutorTerminated)
+        );
+        assert!(again.kept.containers.is_empty() && again.kept.frameworks.is_empty());
+    }
+}
+
+#[test]
+fn what_of_a_framework_that_keeps_nothing_is_found_is_ended_in_silence() {
+    let mut node = Node::running();
+    let mut careless = framework();
+    careless.checkpoint = Some(false);
+    node.order(Order::RunTask(Box::new(node::RunTask {
+        framework_info: careless,
+        launch_executor: true,
+        task: task("t"),
+        term: 3,
+    })));
+    let container_id = node.start();
+    let mut again = node.restart("boot");
+    again.on(Input::ContainerRecovered {
+        container_id: container_id.clone(),
+        fate: Fate::Running {
+            shim: mark(),
+            pid: 42,
+        },
+    });
+    let destroys =
+        |it: &Effect| matches!(it, Effect::Destroy { container_id: id } if *id == container_id);
+    assert!(again.said.iter().any(destroys));
+    again.exit(&container_id, 9);
+    again.connect();
+    assert!(again.drain().is_empty());
+    assert!(again.kept.frameworks.is_empty());
+}
+
+#[test]
+fn what_has_ended_and_is_acknowledged_is_not_asked_for_again() {
+    let mut node = Node::running();
+    node.run(task("t"));
+    let container_id = node.start();
+    node.exit(&container_id, 0);
+    node.drain();
+    let mut again = node.restart("boot");
+    let asks = |it: &Effect| matches!(it, Effect::Recover { .. });
+    assert!(!again.said.iter().any(asks));
+    again.connect();
+    assert!(again.core.state().frameworks.is_empty());
+}
+
+#[test]
+fn after_a_reboot_with_other_settings_it_is_a_new_agent_also_after_one_more_restart() {
+    let mut node = Node::running();
+    node.run(task("t"));
+    node.start();
+    let with_more = |node: &Node, boot: &str| {
+        node.restart_with(|config| {
+            config.boot_id = boot.to_owned();
+            config.info.resources = vec![scalar("cpus", 8.0)];
+        })
+    };
+    let again = with_more(&node, "another boot");
+    assert_eq!(again.core.phase, NodePhase::Disconnected);
+    assert!(again.kept.agent.is_none() && again.kept.tasks.is_empty());
+    // It had not registered yet.
+    let mut again = with_more(&again, "another boot");
+    again.connect();
+    assert!(again.drain().is_empty());
+}
+
+#[test]
+fn a_process_of_another_boot_is_nobodys_whatever_its_number() {
+    let mut node = Node::running();
+    node.run(task("t"));
+    node.start();
+    let mut again = node.restart("another boot");
+    let touches = |it: &Effect| {
+        matches!(
+            it,
+            Effect::Recover { .. } | Effect::Destroy { .. } | Effect::Signal { .. }
+        )
+    };
+    assert!(!again.said.iter().any(touches), "{:?}", again.said);
+    again.connect();
+    assert_eq!(again.states().last(), Some(&TaskFailed));
+}
+
+#[test]
+fn frameworks_come_back_each_with_its_own() {
+    let mut node = Node::running();
+    for id in ["f", "g"] {
+        let mut info = framework();
+        info.id = Some(framework_id(id));
+        node.order(Order::RunTask(Box::new(node::RunTask {
+            framework_info: info,
+            launch_executor: true,
+            task: task(&format!("of-{id}")),
+            term: 3,
+        })));
+        node.start();
+        node.drain();
+    }
+    let mut again = node.restart("boot");
+    let containers: Vec<_> = again.core.containers.keys().cloned().collect();
+    for container_id in containers {
+        let fate = Fate::Running {
+            shim: mark(),
+            pid: 42,
+        };
+        again.on(Input::ContainerRecovered { container_id, fate });
+    }
+    again.connect();
+    assert!(again.drain().is_empty(), "there is nothing new to tell");
+    let state = again.core.state();
+    let runs = state.frameworks.iter().map(|it| {
+        let tasks = &it.executors[0].launched_tasks;
+        tasks[0].task_id.value.clone()
+    });
+    assert_eq!(runs.collect::<Vec<_>>(), ["of-f", "of-g"]);
+}
+
+#[test]
+fn a_task_whose_executor_cannot_be_read_is_gone_and_the_others_are_not() {
+    let mut node = Node::running();
+    for id in ["t", "u"] {
+        node.run(task(id));
+        node.start();
+        node.drain();
+    }
+    node.kept
+        .containers
+        .retain(|_, kept| kept.info.executor_id.value != "t");
+    let mut again = node.restart("boot");
+    let container_id = again.core.containers.keys().next().expect("one").clone();
+    let fate = Fate::Running {
+        shim: mark(),
+        pid: 42,
+    };
+    again.on(Input::ContainerRecovered { container_id, fate });
+    again.connect();
+    let told = again.drain();
+    let told: Vec<_> = told
+        .iter()
+        .map(|it| (it.task_id.value.as_str(), it.state()))
+        .collect();
+    assert_eq!(told, [("t", TaskState::TaskGone)]);
+}
+
+#[test]
+fn a_group_of_a_framework_that_keeps_nothing_is_ended_too() {
+    let mut node = Node::running();
+    let mut careless = framework();
+    careless.checkpoint = Some(false);
+    let Order::RunTaskGroup(mut order) = group_order(pod(), vec![task("g")], true) else {
+        unreachable!()
+    };
+    order.framework_info = careless;
+    node.order(Order::RunTaskGroup(order));
+    let outer = node.launched().order.container_id;
+    node.on(started(&outer, 42));
+    let inner = node.launched().order.container_id;
+    node.on(started(&inner, 43));
+    let mut again = node.restart("boot");
+    for container_id in [outer.clone(), inner.clone()] {
+        let fate = Fate::Running {
+            shim: mark(),
+            pid: 42,
+        };
+        again.on(Input::ContainerRecovered { container_id, fate });
+    }
+    let destroyed = |node: &Node, id: &String| {
+        let mut said = node.said.iter();
+        said.any(|it| matches!(it, Effect::Destroy { container_id } if container_id == id))
+    };
+    assert!(destroyed(&again, &inner) || destroyed(&again, &outer));
+    again.exit(&inner, 9);
+    again.exit(&outer, 9);
+    again.connect();
+    assert!(again.drain().is_empty() && again.kept.frameworks.is_empty());
+}

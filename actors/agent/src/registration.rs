@@ -13,7 +13,7 @@ use crate::{
     core::{NodeCore, Timer, Turn, task_key},
     effect::{Effect, Ending, Keep},
     status::{Verdict, has_capability},
-    tables::Stage,
+    tables::{Stage, TaskEntry},
 };
 
 /// Backoff stops doubling here; the cap of the configuration comes earlier.
@@ -97,10 +97,11 @@ impl NodeCore {
         let mut frameworks = Vec::new();
         for framework in live {
             frameworks.push((*framework.info).clone());
+            let id = framework.info.id.as_ref().map_or("", |id| &id.value);
             for executor in framework.executors.values() {
                 for stage in [Stage::Queued, Stage::Launched, Stage::Terminated] {
                     let entries = executor.at(stage).into_iter();
-                    tasks.extend(entries.map(|entry| (*entry.task).clone()));
+                    tasks.extend(entries.map(|entry| self.told_task(id, entry)));
                 }
                 // The master does not know of those that the agent plays.
                 let ended = !self.containers.contains_key(&executor.container_id);
@@ -127,6 +128,16 @@ impl NodeCore {
                 .collect(),
             oversubscribed_resources: self.oversubscribed(),
         }
+    }
+
+    /// A task with its newest state, and with the state that its framework was told of.
+    fn told_task(&self, framework_id: &str, entry: &TaskEntry) -> Task {
+        let mut task = (*entry.task).clone();
+        if let Some(head) = self.streams.head(&task_key(framework_id, &task.task_id)) {
+            task.status_update_state = Some(head.state);
+            task.status_update_uuid.clone_from(&head.uuid);
+        }
+        task
     }
 
     /// What ended here and is remembered, framework by framework, the newest executors first.

@@ -3,7 +3,10 @@
 use std::{path::PathBuf, sync::Arc};
 
 use tepui_messages::agent::{ExecutorState, FrameworkState, NestedState, NodeState};
-use tepui_protocol::v1::{ContainerId, Task};
+use tepui_protocol::{
+    redact,
+    v1::{ContainerId, Task},
+};
 
 use crate::{
     core::NodeCore,
@@ -60,7 +63,7 @@ fn framework_state(framework: &Framework) -> FrameworkState {
 
 fn executor_state(executor: &Executor) -> ExecutorState {
     ExecutorState {
-        info: Arc::clone(&executor.info),
+        info: redact::executor(&executor.info),
         command_task: executor.command_task,
         phase: executor.phase,
         container_id: ContainerId {

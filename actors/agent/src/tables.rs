@@ -11,6 +11,7 @@ use tepui_messages::{
     agent::ExecutorPhase,
     containers::{ContainerExit, ProcessMark},
 };
+use tepui_protocol::redact;
 use tepui_protocol::v1::{
     AgentId, ExecutorId, ExecutorInfo, FrameworkId, FrameworkInfo, NetworkInfo, Task, TaskInfo,
     TaskState, TaskStatus, executor_info,
@@ -50,6 +51,8 @@ pub(crate) struct Executor {
     /// Its subscription.
     pub(crate) stream_id: Option<u64>,
     pub(crate) ever_sent_task: bool,
+    /// Whether it has told of a task.
+    pub(crate) served: bool,
     /// Queued, launched and terminated ones.
     pub(crate) tasks: BTreeMap<String, TaskEntry>,
     pub(crate) completed: VecDeque<Arc<Task>>,
@@ -161,6 +164,7 @@ impl Executor {
             networks: Vec::new(),
             stream_id: None,
             ever_sent_task: false,
+            served: false,
             tasks: BTreeMap::new(),
             completed: VecDeque::new(),
             verdict: None,
@@ -239,6 +243,7 @@ impl Executor {
             info: Arc::clone(&self.info),
             sandbox: self.sandbox.clone(),
             shim: self.shim,
+            served: self.served,
         }
     }
 }
@@ -266,8 +271,8 @@ impl TaskEntry {
             resources: info.resources.clone(),
             labels: info.labels.clone(),
             discovery: info.discovery.clone(),
-            container: info.container.clone(),
-            health_check: info.health_check.clone(),
+            container: info.container.as_ref().map(redact::container),
+            health_check: info.health_check.as_ref().map(redact::health_check),
             kill_policy: info.kill_policy,
             user: command.and_then(|command| command.user.clone()),
             limits: info.limits.clone(),

@@ -285,14 +285,20 @@ impl Node {
 
     /// The agent's process dies; a new one begins from what was kept.
     pub(crate) fn restart(&self, boot_id: &str) -> Self {
+        self.restart_with(|config| boot_id.clone_into(&mut config.boot_id))
+    }
+
+    /// As [`Self::restart`], with other settings.
+    pub(crate) fn restart_with(&self, set: impl FnOnce(&mut NodeConfig)) -> Self {
         let mut node = Self::blank();
         // Each life has a seed of its own.
         let [seed, ..] = self.core.ids.clone().uuid();
-        node.core = NodeCore::new(NodeConfig {
-            boot_id: boot_id.to_owned(),
+        let mut config = NodeConfig {
             seed: [u64::from(seed), self.core.config.seed[1] + 1],
             ..config()
-        });
+        };
+        set(&mut config);
+        node.core = NodeCore::new(config);
         node.now.unix_nanos = self.now.unix_nanos;
         node.kept = self.kept.clone();
         let kept = self.kept.clone();

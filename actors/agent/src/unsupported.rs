@@ -1,6 +1,6 @@
 //! What this agent cannot do for a task or a container, in words for whoever asked. Pure.
 
-use tepui_protocol::v1::{ContainerInfo, LinuxInfo, TaskInfo, executor_info};
+use tepui_protocol::v1::{CommandInfo, ContainerInfo, LinuxInfo, TaskInfo, executor_info};
 
 use crate::{checks, confinement, images, networks};
 
@@ -26,6 +26,9 @@ pub(crate) fn of_task(task: &TaskInfo) -> Option<String> {
     if is_pod && !names_directory(&task.task_id.value) {
         return Some("The task's id cannot name a directory".to_owned());
     }
+    if let Some(problem) = commands(task).find_map(of_secrets) {
+        return Some(problem);
+    }
     let agent_plays_executor = executor.is_none() || is_pod;
     if let Some(problem) = checks::unsupported(task).filter(|_| agent_plays_executor) {
         return Some(problem);
@@ -39,6 +42,32 @@ pub(crate) fn of_task(task: &TaskInfo) -> Option<String> {
     let outer = executor.and_then(|it| it.container.as_ref());
     own.chain(outer.and_then(|it| of_container(it, outer_part)))
         .next()
+}
+
+/// All that a task may run, by itself and by its executor.
+fn commands(task: &TaskInfo) -> impl Iterator<Item = &CommandInfo> {
+    let executor = task.executor.as_ref().and_then(|it| it.command.as_ref());
+    let health = task
+        .health_check
+        .as_ref()
+        .and_then(|it| it.command.as_ref());
+    let check = task.check.as_ref().and_then(|it| it.command.as_ref());
+    let check = check.map(|it| &it.command);
+    let all = [task.command.as_ref(), executor, health, check];
+    all.into_iter().flatten()
+}
+
+/// Why the variables of a command cannot be had.
+pub(crate) fn of_secrets(command: &CommandInfo) -> Option<String> {
+    let variables = command.environment.iter().flat_map(|it| &it.variables);
+    let mut secrets = variables.filter_map(|it| Some((&it.name, it.secret.as_ref()?)));
+    secrets.find_map(|(name, secret)| match confinement::secret_data(secret) {
+        Err(problem) => Some(format!("Environment variable '{name}': {problem}")),
+        Ok(data) if std::str::from_utf8(&data.0).is_err() => Some(format!(
+            "Environment variable '{name}': its secret is no UTF-8 text; a volume of type SECRET takes any bytes"
+        )),
+        Ok(_) => None,
+    })
 }
 
 fn of_container(container: &ContainerInfo, part: Part) -> Option<String> {

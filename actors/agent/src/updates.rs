@@ -190,6 +190,12 @@ impl Streams {
         keys
     }
 
+    /// The oldest update of the task that is not acknowledged: what its scheduler was told last.
+    pub fn head(&self, key: &TaskKey) -> Option<&TaskStatus> {
+        let head = self.streams.get(key)?.pending.front();
+        head.map(|status| &**status)
+    }
+
     /// Whether the task has a stream.
     pub fn contains(&self, key: &TaskKey) -> bool {
         self.streams.contains_key(key)

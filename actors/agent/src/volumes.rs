@@ -8,7 +8,7 @@ use std::{
 use tepui_messages::containers::{VolumeDirectory, VolumeLink};
 use tepui_protocol::{
     resources::{Entry, Resources},
-    v1::{Resource, resource::disk_info::source::Type},
+    v1::{Resource, resource::disk_info::source::Type, volume},
 };
 
 use crate::unsupported::names_directory;
@@ -64,6 +64,7 @@ pub(crate) fn links<'a>(
         Some(VolumeLink {
             source,
             container_path,
+            read_only: volume.mode() == volume::Mode::Ro,
         })
     });
     volumes.collect()

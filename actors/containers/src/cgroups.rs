@@ -4,9 +4,11 @@
 //! v1 is used when the unified hierarchy lacks `cpu` or `memory`, as on hosts that mount both; a host without either,
 //! or without the right to write there, runs containers on process groups and rlimits, and [`Cgroups::None`] says why.
 
+use crate::devices::DeviceRule;
 use crate::error::Error;
 use crate::limits::{self, Controller, Limits, Setting, Version};
 use crate::mounts;
+use crate::pressure::Counters;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -31,19 +33,27 @@ impl Cgroups {
     /// Looks at this machine and makes the agent's root directory, `name` (usually `tepui`), where containers get
     /// theirs. Never fails: what does not work becomes the reason of [`Cgroups::None`].
     pub fn detect(name: &str) -> Self {
+        Self::detect_with(name, &BTreeSet::new())
+    }
+
+    /// As [`Cgroups::detect`], with those optional controllers of `more` that the machine has.
+    pub fn detect_with(name: &str, more: &BTreeSet<Controller>) -> Self {
         let mountinfo = match std::fs::read_to_string("/proc/self/mountinfo") {
             Ok(text) => text,
             Err(error) => {
                 return Self::none(format!("/proc/self/mountinfo cannot be read: {error}"));
             }
         };
-        let mounts = mounts::parse(&mountinfo);
+        let mut mounts = mounts::parse(&mountinfo);
+        let is_wanted = |it: &Controller| !it.is_optional() || more.contains(it);
         if let Some(mount) = &mounts.v2 {
             let available = available(mount);
             if available.contains(&Controller::Cpu) && available.contains(&Controller::Memory) {
-                return Self::v2(mount, name).unwrap_or_else(Self::unusable);
+                let wanted = available.into_iter().filter(is_wanted).collect();
+                return Self::v2_with(mount, name, wanted).unwrap_or_else(Self::unusable);
             }
         }
+        mounts.v1.retain(|controller, _| is_wanted(controller));
         if mounts.v1.is_empty() {
             return Self::none("no cgroup hierarchy with cpu and memory is mounted".into());
         }
@@ -58,24 +68,47 @@ impl Cgroups {
             .collect();
         for root in distinct(&roots) {
             make_dir(root)?;
+            check_writable(root)?;
+        }
+        if let Some(root) = roots.get(&Controller::Cpuset) {
+            inherit_cpuset(root)?;
         }
         Ok(Self::V1 { roots })
     }
 
     /// The unified hierarchy, with those of our controllers it has.
     pub fn v2(mount: &Path, name: &str) -> Result<Self, Error> {
+        Self::v2_with(mount, name, available(mount))
+    }
+
+    fn v2_with(mount: &Path, name: &str, controllers: BTreeSet<Controller>) -> Result<Self, Error> {
         let root = mount.join(name);
         make_dir(&root)?;
-        let controllers = available(mount);
-        for controller in &controllers {
-            for dir in [mount, &root] {
-                write(
-                    &dir.join("cgroup.subtree_control"),
-                    &format!("+{}", controller.name()),
-                )?;
-            }
+        check_writable(&root)?;
+        for dir in [mount, &root] {
+            hand_down(dir, &controllers)?;
         }
         Ok(Self::V2 { root, controllers })
+    }
+
+    /// Whether containers are in this controller.
+    pub fn has(&self, controller: Controller) -> bool {
+        match self {
+            Self::V1 { roots } => roots.contains_key(&controller),
+            Self::V2 { controllers, .. } => controllers.contains(&controller),
+            Self::None { .. } => false,
+        }
+    }
+
+    /// Whether memory and swap together can be limited.
+    pub fn can_limit_swap(&self) -> bool {
+        match self {
+            Self::V1 { roots } => roots
+                .get(&Controller::Memory)
+                .is_some_and(|root| root.join("memory.memsw.limit_in_bytes").exists()),
+            Self::V2 { root, .. } => root.join("memory.swap.max").exists(),
+            Self::None { .. } => false,
+        }
     }
 
     /// No cgroups, by choice or because they do not work.
@@ -108,6 +141,7 @@ impl Cgroups {
                     .get(&Controller::Pids)
                     .or_else(|| roots.values().next())?
                     .join(&container_id),
+                is_inner: container_id.components().count() > 1,
             }),
             Self::V2 { root, controllers } => {
                 let base = root.join(&container_id);
@@ -119,6 +153,7 @@ impl Cgroups {
                     version: Version::V2,
                     dirs,
                     base,
+                    is_inner: container_id.components().count() > 1,
                 })
             }
             Self::None { .. } => None,
@@ -144,22 +179,75 @@ pub struct ContainerCgroup {
     dirs: BTreeMap<Controller, PathBuf>,
     /// The directory whose member list speaks for the container.
     base: PathBuf,
+    /// Whether it is within that of another container.
+    is_inner: bool,
 }
 
+/// Where the processes of a container are with v2, within its own directory: one that hands controllers down to the
+/// containers within it can have no processes itself. No container is called so.
+const OWN: &str = "own:";
+
 impl ContainerCgroup {
-    /// Makes the directories and writes the limits. On an error what was made is removed again.
-    pub fn create(&self, limits: &Limits) -> Result<(), Error> {
-        let made = self.directories().into_iter().try_for_each(make_dir);
-        let created = made.and_then(|()| {
+    /// Makes the directories and writes the limits. `devices`: which it may open where that controller is joined; `None`:
+    /// those of the container around it. On an error what was made is removed again.
+    pub fn create(&self, limits: &Limits, devices: Option<&[DeviceRule]>) -> Result<(), Error> {
+        let created = self.make().and_then(|()| {
             limits::initial(limits, self.version)
                 .iter()
-                .try_for_each(|setting| self.apply(setting))
+                .try_for_each(|setting| self.apply(setting))?;
+            devices.map_or(Ok(()), |rules| self.limit_devices(rules))
         });
         if created.is_err() {
             // The first error is the one to tell.
             let _ = self.remove();
         }
         created
+    }
+
+    fn make(&self) -> Result<(), Error> {
+        match self.version {
+            Version::V1 => {
+                self.directories().into_iter().try_for_each(make_dir)?;
+                let cpuset = self.dirs.get(&Controller::Cpuset);
+                cpuset.map_or(Ok(()), |dir| inherit_cpuset(dir))
+            }
+            Version::V2 => {
+                if let Some(outer) = self.base.parent().filter(|_| self.is_inner) {
+                    hand_down(outer, &self.dirs.keys().copied().collect())?;
+                }
+                make_dir(&self.base)?;
+                make_dir(&self.base.join(OWN))
+            }
+        }
+    }
+
+    /// What is not allowed is refused, also what the container around it may have.
+    fn limit_devices(&self, rules: &[DeviceRule]) -> Result<(), Error> {
+        let Some(dir) = self.dirs.get(&Controller::Devices) else {
+            return Ok(());
+        };
+        write(&dir.join("devices.deny"), "a")?;
+        let allow = dir.join("devices.allow");
+        let mut rules = rules.iter();
+        rules.try_for_each(|rule| write(&allow, &rule.to_string()))
+    }
+
+    /// Changes which devices may be opened, the refusals last.
+    pub(crate) fn change_devices(
+        &self,
+        allow: &[DeviceRule],
+        deny: &[DeviceRule],
+    ) -> Result<(), Error> {
+        let Some(dir) = self.dirs.get(&Controller::Devices) else {
+            return Ok(());
+        };
+        for (file, rules) in [("devices.allow", allow), ("devices.deny", deny)] {
+            let path = dir.join(file);
+            rules
+                .iter()
+                .try_for_each(|rule| write(&path, &rule.to_string()))?;
+        }
+        Ok(())
     }
 
     /// Changes the limits of a running container. A hard memory limit is only ever raised.
@@ -176,7 +264,7 @@ impl ContainerCgroup {
     pub fn join_files(&self) -> Vec<PathBuf> {
         let file = match self.version {
             Version::V1 => "tasks",
-            Version::V2 => "cgroup.procs",
+            Version::V2 => return vec![self.base.join(OWN).join("cgroup.procs")],
         };
         let mut files: Vec<PathBuf> = Vec::new();
         for dir in self.dirs.values().chain([&self.base]) {
@@ -195,12 +283,14 @@ impl ContainerCgroup {
 
     /// Whether the kernel killed a process of the container for memory.
     pub fn out_of_memory(&self) -> bool {
-        let file = match self.version {
-            Version::V1 => "memory.oom_control",
-            Version::V2 => "memory.events",
+        // Those of containers within are theirs; kernels before 5.2 do not tell them apart.
+        let files: &[_] = match self.version {
+            Version::V1 => &["memory.oom_control"],
+            Version::V2 => &["memory.events.local", "memory.events"],
         };
-        self.read(Controller::Memory, file)
-            .is_ok_and(|text| value_of(&text, "oom_kill").is_some_and(|kills| kills > 0))
+        let mut texts = files.iter().map(|file| self.read(Controller::Memory, file));
+        let text = texts.find_map(Result::ok).unwrap_or_default();
+        value_of(&text, "oom_kill").is_some_and(|kills| kills > 0)
     }
 
     /// The hard limit of memory that a process of the container meets: its own, or that of the container around it.
@@ -222,6 +312,14 @@ impl ContainerCgroup {
     /// Removes the directories, also those that the container made within. Errors: processes are left.
     pub fn remove(&self) -> Result<(), Error> {
         self.directories().into_iter().try_for_each(remove_dir)
+    }
+
+    /// Counts from now on how often memory is short. Errors: v2, or a kernel that does not tell.
+    pub(crate) fn count_pressure(&self) -> io::Result<Counters> {
+        match (self.version, self.dirs.get(&Controller::Memory)) {
+            (Version::V1, Some(dir)) => Counters::new(dir),
+            _ => Err(io::ErrorKind::Unsupported.into()),
+        }
     }
 
     pub(crate) fn version(&self) -> Version {
@@ -281,7 +379,7 @@ fn available(mount: &Path) -> BTreeSet<Controller> {
         .into_iter()
         .filter(|ours| {
             text.split_ascii_whitespace()
-                .any(|name| name == ours.name())
+                .any(|name| Some(name) == ours.unified_name())
         })
         .collect()
 }
@@ -295,6 +393,38 @@ fn make_dir(dir: &Path) -> Result<(), Error> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         other => other.map_err(Error::cgroup("make the cgroup", dir)),
     }
+}
+
+/// An earlier agent with more rights may have left a directory that this one cannot use.
+fn check_writable(dir: &Path) -> Result<(), Error> {
+    let access = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
+    let allowed = rustix::fs::accessat(rustix::fs::CWD, dir, access, rustix::fs::AtFlags::EACCESS);
+    allowed.map_err(|errno| Error::cgroup("write into the cgroup", dir)(errno.into()))
+}
+
+/// Gives the cgroups within a v2 directory these controllers.
+fn hand_down(dir: &Path, controllers: &BTreeSet<Controller>) -> Result<(), Error> {
+    let names = controllers.iter().filter_map(|it| it.unified_name());
+    let mut names = names.map(|name| format!("+{name}"));
+    names.try_for_each(|name| write(&dir.join("cgroup.subtree_control"), &name))
+}
+
+/// A new v1 directory has no CPUs and no memory nodes, and takes no process then: it gets those of the one around it.
+fn inherit_cpuset(dir: &Path) -> Result<(), Error> {
+    let Some(outer) = dir.parent() else {
+        return Ok(());
+    };
+    for file in ["cpuset.cpus", "cpuset.mems"] {
+        let path = dir.join(file);
+        let own = std::fs::read_to_string(&path).unwrap_or_default();
+        if own.trim().is_empty() {
+            let of_outer = outer.join(file);
+            let value = std::fs::read_to_string(&of_outer);
+            let value = value.map_err(Error::cgroup("read", &of_outer))?;
+            write(&path, value.trim())?;
+        }
+    }
+    Ok(())
 }
 
 fn write(path: &Path, value: &str) -> Result<(), Error> {

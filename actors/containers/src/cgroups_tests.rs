@@ -31,7 +31,7 @@ fn v1_makes_a_directory_a_mount_and_joins_by_tasks() {
         .unwrap()
         .container("c1")
         .unwrap();
-    container.create(&limits()).unwrap();
+    container.create(&limits(), None).unwrap();
 
     assert_eq!(
         container.join_files(),
@@ -81,9 +81,9 @@ fn v2_enables_what_it_finds_and_skips_what_is_missing() {
     );
 
     let container = cgroups.container("c1").unwrap();
-    container.create(&limits()).unwrap();
+    container.create(&limits(), None).unwrap();
     let base = dir.path().join("tepui/c1");
-    assert_eq!(container.join_files(), [base.join("cgroup.procs")]);
+    assert_eq!(container.join_files(), [base.join("own:/cgroup.procs")]);
     assert_eq!(text(base.join("memory.max")), "67108864");
     assert_eq!(text(base.join("pids.max")), "9");
     assert!(!base.join("cpu.weight").exists());
@@ -116,4 +116,92 @@ fn values_are_found_by_their_whole_name() {
     );
     assert_eq!(value_of("rss 1\ntotal_rss 2\n", "rss"), Some(1));
     assert_eq!(value_of("", "rss"), None);
+}
+
+#[test]
+fn v2_hands_controllers_down_to_containers_within() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("cgroup.controllers"), "memory io cpuset\n").unwrap();
+    let cgroups = Cgroups::v2(dir.path(), "tepui").unwrap();
+    cgroups
+        .container("c1")
+        .unwrap()
+        .create(&limits(), None)
+        .unwrap();
+    let outer = dir.path().join("tepui/c1");
+    assert!(!outer.join("cgroup.subtree_control").exists());
+
+    let inner = cgroups.container("c1.i1").unwrap();
+    inner.create(&limits(), None).unwrap();
+    // The plain file keeps what was written last.
+    assert_eq!(text(outer.join("cgroup.subtree_control")), "+cpuset");
+    assert_eq!(inner.join_files(), [outer.join("i1/own:/cgroup.procs")]);
+    assert_eq!(text(outer.join("i1/memory.max")), "67108864");
+    assert!(cgroups.has(Controller::Blkio) && !cgroups.has(Controller::Devices));
+
+    std::fs::write(outer.join("memory.events"), "oom_kill 1\n").unwrap();
+    std::fs::write(outer.join("memory.events.local"), "oom_kill 0\n").unwrap();
+    assert!(!cgroups.container("c1").unwrap().out_of_memory());
+}
+
+#[test]
+fn v1_allows_the_devices_it_is_told_and_has_the_cpus_of_the_agent() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    for name in ["devices", "cpuset"] {
+        std::fs::create_dir(at(name)).unwrap();
+    }
+    std::fs::write(at("cpuset/cpuset.cpus"), "0-1\n").unwrap();
+    std::fs::write(at("cpuset/cpuset.mems"), "0\n").unwrap();
+    let mounts = [
+        (Controller::Devices, at("devices")),
+        (Controller::Cpuset, at("cpuset")),
+    ];
+    let cgroups = Cgroups::v1(&mounts.into(), "tepui").unwrap();
+    let container = cgroups.container("c1").unwrap();
+    let rules = ["c 1:3 rwm".parse().unwrap()];
+    container.create(&limits(), Some(&rules)).unwrap();
+    assert_eq!(text(at("devices/tepui/c1/devices.deny")), "a");
+    assert_eq!(text(at("devices/tepui/c1/devices.allow")), "c 1:3 rwm");
+    assert_eq!(text(at("cpuset/tepui/c1/cpuset.cpus")), "0-1");
+    assert_eq!(text(at("cpuset/tepui/c1/cpuset.mems")), "0");
+
+    // One whose operator chose fewer keeps them.
+    std::fs::write(at("cpuset/tepui/cpuset.cpus"), "1\n").unwrap();
+    let cgroups = Cgroups::v1(
+        &BTreeMap::from([(Controller::Cpuset, at("cpuset"))]),
+        "tepui",
+    );
+    let container = cgroups.unwrap().container("c2").unwrap();
+    container.create(&limits(), None).unwrap();
+    assert_eq!(text(at("cpuset/tepui/c2/cpuset.cpus")), "1");
+}
+
+#[test]
+fn what_an_agent_with_more_rights_left_is_not_taken_for_usable() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(dir.path().join("cpu/tepui")).unwrap();
+    std::fs::set_permissions(
+        dir.path(),
+        std::os::unix::fs::PermissionsExt::from_mode(0o755),
+    )
+    .unwrap();
+    let mounts = BTreeMap::from([(Controller::Cpu, dir.path().join("cpu"))]);
+    assert!(Cgroups::v1(&mounts, "tepui").is_ok());
+    // Of this thread alone.
+    let as_nobody = std::thread::spawn(move || {
+        let nobody = rustix::process::Uid::from_raw(65_534);
+        rustix::thread::set_thread_res_uid(nobody, nobody, nobody).unwrap();
+        Cgroups::v1(&mounts, "tepui").unwrap_or_else(Cgroups::unusable)
+    });
+    let Cgroups::None { reason } = as_nobody.join().unwrap() else {
+        panic!("it was taken");
+    };
+    assert!(
+        reason.contains("cannot write into the cgroup") && reason.contains("Permission denied"),
+        "{reason}"
+    );
 }

@@ -20,7 +20,6 @@ pub mod archive;
 mod copy;
 mod digesting;
 pub mod folder;
-mod gauge;
 pub mod holds;
 pub mod layout;
 pub mod manifest;

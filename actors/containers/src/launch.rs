@@ -1,11 +1,14 @@
 //! Owns what an agent orders, and turning it into what the shim is told. Pure.
 
 use crate::cgroups::ContainerCgroup;
+use crate::devices::{DeviceNode, DeviceRule};
 use crate::limits::Limits;
-use crate::namespaces::Namespaces;
+use crate::namespaces::{Namespaces, UserRange};
 use crate::process::ProcessId;
 use crate::rotation::Rotation;
-use crate::spec::{Capabilities, Credentials, Mount, Rlimit, Root, ShimSpec, View, is_plain_name};
+use crate::spec::{
+    Capabilities, Credentials, Mount, Rlimit, Root, SecretFile, ShimSpec, View, is_plain_name,
+};
 use crate::switchboard::Switchboard;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -45,6 +48,10 @@ pub struct LaunchSpec {
     /// Whom the command runs as (`user::lookup`); `None`: the agent's own user.
     pub credentials: Option<Credentials>,
     pub limits: Limits,
+    /// Which devices it may open, where the agent limits that; `None`: those of the container around it.
+    pub devices: Option<Vec<DeviceRule>>,
+    /// More than the usual ones in a `/dev` of its own.
+    pub device_nodes: Vec<DeviceNode>,
     pub rlimits: Vec<Rlimit>,
     /// File names within the sandbox.
     pub stdout: OsString,
@@ -56,6 +63,8 @@ pub struct LaunchSpec {
     pub capabilities: Option<Capabilities>,
     /// As `mountpoints::find` gives them. They need root, and Linux 5.12.
     pub mounts: Vec<Mount>,
+    /// They need root. Their places are there, or in an image, where the shim makes them.
+    pub secrets: Vec<SecretFile>,
     /// Keeps the standard streams for clients: a terminal, or a session. `None`: they are files.
     pub switchboard: Option<Switchboard>,
     /// Bounds the files; `None`: they grow with what the command says.
@@ -68,6 +77,8 @@ pub struct LaunchSpec {
     pub view: Option<View>,
     /// They need root. With `enter` or `view` the command has those of that process, whatever is here.
     pub namespaces: Namespaces,
+    /// Whose users the command's are, with a root of its own; `None`: the machine's.
+    pub users: Option<UserRange>,
     /// As `seccomp::Profile::filters` gives them. They need root, or `no_new_privs`.
     pub seccomp: Vec<Vec<u8>>,
     /// The file on which the command's network namespace is mounted. It needs root. With `enter` or `view` the command has
@@ -92,6 +103,8 @@ impl LaunchSpec {
             env: BTreeMap::new(),
             credentials: None,
             limits: Limits::default(),
+            devices: None,
+            device_nodes: Vec::new(),
             rlimits: Vec::new(),
             stdout: "stdout".into(),
             stderr: "stderr".into(),
@@ -99,12 +112,14 @@ impl LaunchSpec {
             no_new_privs: false,
             capabilities: None,
             mounts: Vec::new(),
+            secrets: Vec::new(),
             switchboard: None,
             rotation: None,
             enter: None,
             root: None,
             view: None,
             namespaces: Namespaces::default(),
+            users: None,
             seccomp: Vec::new(),
             network: None,
         }
@@ -190,6 +205,7 @@ impl LaunchSpec {
             no_new_privs: self.no_new_privs,
             capabilities: self.capabilities,
             mounts: self.mounts.clone(),
+            secrets: self.secrets.clone(),
             switchboard: self.switchboard,
             rotation: self.rotation,
             enter: self.enter,
@@ -198,6 +214,8 @@ impl LaunchSpec {
             namespaces: self.namespaces.clone(),
             seccomp: self.seccomp.clone(),
             network: self.network.clone(),
+            device_nodes: self.device_nodes.clone(),
+            users: self.users,
         }
     }
 

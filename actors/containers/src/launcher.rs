@@ -149,7 +149,11 @@ impl Launcher {
     pub async fn cleanup(&self, container_id: &str, runtime_dir: &Path) -> Result<(), Error> {
         let id = checked(container_id)?;
         if let Some(cgroup) = self.inner.cgroups.container(&id) {
-            remove_cgroup(&cgroup).await?;
+            let removed = remove_cgroup(&cgroup).await;
+            // What then stays is a directory without a container.
+            if removed.is_err() && !tree(Some(&cgroup), None, None).is_spent() {
+                return removed;
+            }
         }
         match std::fs::remove_dir_all(runtime_dir) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -182,7 +186,7 @@ impl Inner {
             .create(&spec.runtime_dir)
             .map_err(Error::file("make the directory", &spec.runtime_dir))?;
         if let Some(cgroup) = &cgroup {
-            cgroup.create(&spec.limits)?;
+            cgroup.create(&spec.limits, spec.devices.as_deref())?;
         }
         let started = self.start(spec, &orders, cgroup.as_ref(), forked).await;
         match &started {
@@ -265,6 +269,7 @@ impl Inner {
                             command,
                             cgroup,
                             pidfd,
+                            pressure: Arc::default(),
                         };
                         return Ok(Recovered::Running(running));
                     }

@@ -25,6 +25,7 @@
 //!
 //! Without the feature `launcher` only what the shim needs is compiled: formats, cgroup and process helpers.
 
+pub mod devices;
 pub mod limits;
 pub mod namespaces;
 pub mod process;
@@ -39,7 +40,11 @@ pub mod attach;
 #[cfg(feature = "launcher")]
 mod beneath;
 #[cfg(feature = "launcher")]
+pub mod block_io;
+#[cfg(feature = "launcher")]
 pub mod cgroups;
+#[cfg(feature = "launcher")]
+pub mod dangling;
 #[cfg(feature = "launcher")]
 pub mod disk;
 #[cfg(feature = "launcher")]
@@ -60,6 +65,7 @@ pub mod nested;
 pub mod networks;
 #[cfg(feature = "launcher")]
 pub mod ports;
+mod pressure;
 #[cfg(feature = "launcher")]
 pub mod removal;
 #[cfg(feature = "launcher")]
@@ -94,12 +100,14 @@ pub use launch::{Command, LaunchSpec};
 #[cfg(feature = "launcher")]
 pub use launcher::Launcher;
 pub use limits::Limits;
-pub use namespaces::Namespaces;
+pub use namespaces::{Namespaces, UserRange};
+#[cfg(feature = "launcher")]
+pub use pressure::Pressure;
 pub use process::ProcessId;
 pub use record::{LaunchFailure, Stage};
 #[cfg(feature = "launcher")]
 pub use running::{Exit, Recovered, Running};
-pub use spec::{Capabilities, Credentials, Mount, Rlimit, RlimitKind, Root, View};
+pub use spec::{Capabilities, Credentials, Mount, Rlimit, RlimitKind, Root, SecretFile, View};
 pub use switchboard::Switchboard;
 #[cfg(feature = "launcher")]
 pub use usage::Usage;

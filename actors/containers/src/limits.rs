@@ -20,7 +20,7 @@ const MAX_WEIGHT: u64 = 10_000;
 pub struct Limits {
     /// Requested CPU, in thousandths of a CPU: its weight when CPUs are short.
     pub cpu_request_milli: Option<u64>,
-    /// Hard CPU limit (CFS quota), in thousandths of a CPU.
+    /// Hard CPU limit (CFS quota), in thousandths of a CPU; [`u64::MAX`] takes one away.
     pub cpu_limit_milli: Option<u64>,
     /// Requested memory: the soft limit.
     pub memory_request_bytes: Option<u64>,
@@ -38,21 +38,51 @@ pub enum Controller {
     Memory,
     Pids,
     Cpuacct,
+    /// Counts what is read from and written to disks.
+    Blkio,
+    /// Only of v1: v2 has no controller for devices.
+    Devices,
+    Cpuset,
     /// Last: a process that has joined it waits for CPU as the container does, no longer as the agent.
     Cpu,
 }
 
 impl Controller {
     /// All controllers.
-    pub const ALL: [Self; 4] = [Self::Memory, Self::Pids, Self::Cpuacct, Self::Cpu];
+    pub const ALL: [Self; 7] = [
+        Self::Memory,
+        Self::Pids,
+        Self::Cpuacct,
+        Self::Blkio,
+        Self::Devices,
+        Self::Cpuset,
+        Self::Cpu,
+    ];
 
-    /// The kernel's name.
+    /// Whether containers join it only where the operator asks for it.
+    pub fn is_optional(self) -> bool {
+        matches!(self, Self::Blkio | Self::Devices | Self::Cpuset)
+    }
+
+    /// The kernel's name, with v1.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Blkio => "blkio",
+            Self::Devices => "devices",
+            Self::Cpuset => "cpuset",
             Self::Cpu => "cpu",
             Self::Cpuacct => "cpuacct",
             Self::Memory => "memory",
             Self::Pids => "pids",
+        }
+    }
+
+    /// The kernel's name, with v2; there is none for what it counts anyway or does otherwise.
+    pub fn unified_name(self) -> Option<&'static str> {
+        match self {
+            Self::Blkio => Some("io"),
+            Self::Cpuacct | Self::Devices => None,
+            other => Some(other.name()),
         }
     }
 }
@@ -104,13 +134,16 @@ fn cpu(limits: &Limits, version: Version) -> Vec<Setting> {
         }
     }
     if let Some(milli) = limits.cpu_limit_milli {
-        let quota_us = quota_us(milli);
+        let quota_us = (milli != u64::MAX).then(|| quota_us(milli).to_string());
         match version {
             Version::V1 => {
                 set("cpu.cfs_period_us", CFS_PERIOD_US.to_string());
-                set("cpu.cfs_quota_us", quota_us.to_string());
+                set("cpu.cfs_quota_us", quota_us.unwrap_or_else(|| "-1".into()));
             }
-            Version::V2 => set("cpu.max", format!("{quota_us} {CFS_PERIOD_US}")),
+            Version::V2 => {
+                let quota_us = quota_us.unwrap_or_else(|| "max".into());
+                set("cpu.max", format!("{quota_us} {CFS_PERIOD_US}"));
+            }
         }
     }
     settings

@@ -91,3 +91,14 @@ fn small_requests_are_lifted_to_the_least_the_kernel_or_mesos_takes() {
     assert!(initial(&Limits::default(), Version::V1).is_empty());
     assert_eq!(weight(u64::MAX), MAX_WEIGHT);
 }
+
+#[test]
+fn a_limit_of_cpu_can_be_taken_away() {
+    let free = Limits {
+        cpu_limit_milli: Some(u64::MAX),
+        ..Limits::default()
+    };
+    let v1 = ["cpu.cfs_period_us=100000", "cpu.cfs_quota_us=-1"];
+    assert_eq!(shown(&update(&free, Version::V1)), v1);
+    assert_eq!(shown(&update(&free, Version::V2)), ["cpu.max=max 100000"]);
+}

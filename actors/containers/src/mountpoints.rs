@@ -41,8 +41,16 @@ pub fn find(
         target: container_path.to_owned(),
         read_only,
         no_links: source.is_relative(),
+        propagates: false,
         overlay: None,
     })
+}
+
+/// Makes a file of the sandbox, where it is missing, for another one to be mounted over it.
+pub fn file(sandbox: &Path, owner: Option<&Credentials>, relative: &Path) -> Result<(), Error> {
+    let shown = sandbox.join(relative);
+    let made = make(sandbox, owner, relative, false);
+    made.map_err(|errno| failed("make the mount point", &shown, errno))
 }
 
 /// Makes a directory of the sandbox, where it is missing.

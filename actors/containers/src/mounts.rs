@@ -1,10 +1,10 @@
-//! Owns reading `/proc/self/mountinfo` for cgroup hierarchies. Pure.
+//! Owns reading `/proc/self/mountinfo`: for cgroup hierarchies, and for what is shared. Pure.
 
 use crate::limits::Controller;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Where cgroup hierarchies are mounted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,6 +42,33 @@ pub fn parse(mountinfo: &str) -> CgroupMounts {
         }
     }
     mounts
+}
+
+/// Where something is mounted, by the text of `mountinfo`.
+pub fn points(mountinfo: &str) -> Vec<PathBuf> {
+    let points = mountinfo.lines().filter_map(|line| line.split(' ').nth(4));
+    points.map(unescape).collect()
+}
+
+/// Whether `path`, which has no links, lies in a shared mount, by the text of `mountinfo`; `None` if it lies in none. Of mounts
+/// in one place the last covers the others.
+pub fn is_shared(mountinfo: &str, path: &Path) -> Option<bool> {
+    let mut found: Option<(PathBuf, bool)> = None;
+    for line in mountinfo.lines() {
+        let Some((mount, _)) = line.split_once(" - ") else {
+            continue;
+        };
+        let mut fields = mount.split(' ');
+        let Some(point) = fields.nth(4).map(unescape) else {
+            continue;
+        };
+        let is_longer = |found: &(PathBuf, bool)| point.starts_with(&found.0);
+        if path.starts_with(&point) && found.as_ref().is_none_or(is_longer) {
+            // The options, and then the optional fields.
+            found = Some((point, fields.skip(1).any(|it| it.starts_with("shared:"))));
+        }
+    }
+    found.map(|(_, shared)| shared)
 }
 
 /// The kernel writes space, tab, newline and backslash as three octal digits.

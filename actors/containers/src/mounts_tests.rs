@@ -31,3 +31,25 @@ fn odd_texts_do_no_harm() {
     assert_eq!(unescape("a\\zzzb"), PathBuf::from("a\\zzzb"));
     assert_eq!(unescape("\\134ä\\777"), PathBuf::from("\\ä\\777"));
 }
+
+#[test]
+fn the_mount_that_a_path_lies_in_is_the_last_of_the_nearest() {
+    let table = "\
+        20 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw\n\
+        21 20 0:5 / /data rw - tmpfs tmpfs rw\n\
+        22 21 0:6 / /data/with\\040space rw,nosuid master:3 shared:4 - tmpfs tmpfs rw\n\
+        23 20 0:7 / /twice rw - tmpfs tmpfs rw\n\
+        24 23 0:8 / /twice rw shared:5 - tmpfs tmpfs rw\n\
+        broken line\n";
+    for (path, shared) in [
+        ("/", Some(true)),
+        ("/database", Some(true)),
+        ("/data", Some(false)),
+        ("/data/x/y", Some(false)),
+        ("/data/with space/z", Some(true)),
+        ("/twice/x", Some(true)),
+        ("relative", None),
+    ] {
+        assert_eq!(is_shared(table, Path::new(path)), shared, "{path}");
+    }
+}

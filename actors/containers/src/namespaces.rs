@@ -20,6 +20,37 @@ pub struct Namespaces {
     pub hostname: Option<OsString>,
 }
 
+/// Users of the machine that those of a container are: its user 0 is `first`, and so on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UserRange {
+    pub first: u32,
+    pub count: u32,
+}
+
+impl UserRange {
+    /// `None` for a range that holds the machine's root, none, or a number that is nobody's.
+    pub fn new(first: u32, count: u32) -> Option<Self> {
+        let end = first.checked_add(count)?;
+        (first > 0 && count > 0 && end < u32::MAX).then_some(Self { first, count })
+    }
+
+    /// `first: u32 LE, count: u32 LE`.
+    pub fn to_bytes(self) -> [u8; 8] {
+        let mut bytes = [0; 8];
+        bytes[..4].copy_from_slice(&self.first.to_le_bytes());
+        bytes[4..].copy_from_slice(&self.count.to_le_bytes());
+        bytes
+    }
+
+    /// What [`UserRange::to_bytes`] made; `None` if it is something else.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let ([first, count], []) = bytes.as_chunks::<4>() else {
+            return None;
+        };
+        Self::new(u32::from_le_bytes(*first), u32::from_le_bytes(*count))
+    }
+}
+
 const PIDS: u8 = 1;
 const IPC: u8 = 2;
 const NAMES: u8 = 4;

@@ -1,6 +1,22 @@
 use super::*;
 
 #[test]
+fn a_range_of_users_is_never_the_machines_root() {
+    let range = UserRange::new(100_000, 65_536).unwrap();
+    assert_eq!(UserRange::from_bytes(&range.to_bytes()), Some(range));
+    for (first, count) in [
+        (0, 1),
+        (1, 0),
+        (u32::MAX, 1),
+        (u32::MAX - 1, 1),
+        (2, u32::MAX),
+    ] {
+        assert_eq!(UserRange::new(first, count), None);
+    }
+    assert_eq!(UserRange::from_bytes(&[1; 7]), None);
+}
+
+#[test]
 fn crosses_to_the_shim_and_back() {
     let all = Namespaces {
         pids: true,

@@ -38,7 +38,15 @@ pub struct Stat {
     pub system_ticks: u64,
     pub threads: u32,
     pub rss_pages: u64,
+    /// The first process of a namespace, [`FIRST`], which has ended but for waiting: until all others of it are reaped.
+    pub is_ending_first: bool,
 }
+
+/// The name of the first process of a container with process ids of its own.
+pub const FIRST: &str = "tepui-init";
+
+/// `PF_EXITING` of the kernel.
+const EXITING: u32 = 0x4;
 
 impl Stat {
     /// Ended, and only waiting for its parent to notice.
@@ -104,6 +112,8 @@ fn parse_stat(text: &str) -> Option<Stat> {
         system_ticks: field(15)?.parse().ok()?,
         threads: field(20)?.parse().ok()?,
         rss_pages: field(24)?.parse().ok()?,
+        is_ending_first: head.split_once('(')?.1 == FIRST
+            && field(9)?.parse::<u32>().ok()? & EXITING != 0,
     })
 }
 

@@ -34,6 +34,19 @@ fn a_name_with_brackets_does_not_shift_the_fields() {
 }
 
 #[test]
+fn the_first_process_of_a_namespace_is_known_when_it_only_waits() {
+    let ending =
+        "42 (tepui-init) S 7 42 41 0 -1 4194564 100 0 0 0 11 12 0 0 20 0 3 0 987654 1000 55 0\n";
+    assert!(parse_stat(ending).unwrap().is_ending_first);
+    for other in [
+        ending.replace("4194564", "4194560"),
+        ending.replace("tepui-init", "other"),
+    ] {
+        assert!(!parse_stat(&other).unwrap().is_ending_first);
+    }
+}
+
+#[test]
 fn descendants_are_found_at_any_depth_and_loops_end() {
     let processes = BTreeMap::from([
         process(2, 1),

@@ -2,8 +2,10 @@
 //! dropping it changes nothing, and `Launcher::recover` makes it again.
 
 use crate::cgroups::ContainerCgroup;
+use crate::devices::DeviceRule;
 use crate::error::Error;
 use crate::limits::Limits;
+use crate::pressure::Counters;
 use crate::process::ProcessId;
 use crate::record::{self, Fate, LaunchFailure, MAX_RECORD_BYTES, RECORD_FILE};
 use crate::tree::Tree;
@@ -16,13 +18,16 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 /// The pause between two passes of killing, growing by doubling.
 const KILL_PAUSE: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(50));
+
+/// Before that it is not asked whether those that are left wait for others only.
+const SPENT_AFTER: Duration = Duration::from_secs(1);
 
 /// How a container ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +66,8 @@ pub struct Running {
     pub(crate) command: ProcessId,
     pub(crate) cgroup: Option<ContainerCgroup>,
     pub(crate) pidfd: Arc<OwnedFd>,
+    /// Made when somebody first measures the container; `None` in it: the kernel does not tell.
+    pub(crate) pressure: Arc<OnceLock<Option<Counters>>>,
 }
 
 impl Running {
@@ -126,10 +133,22 @@ impl Running {
             .map_or(Ok(()), |cgroup| cgroup.update(limits))
     }
 
+    /// Changes which devices a running container may open. Without that controller it changes nothing.
+    pub fn change_devices(&self, allow: &[DeviceRule], deny: &[DeviceRule]) -> Result<(), Error> {
+        let cgroup = self.cgroup.as_ref();
+        cgroup.map_or(Ok(()), |cgroup| cgroup.change_devices(allow, deny))
+    }
+
     /// Measures what the container uses now.
     pub fn usage(&self) -> Result<Usage, Error> {
-        usage::measure(&self.tree(), self.cgroup.as_ref())
-            .map_err(Error::kernel("measure a container"))
+        let usage = usage::measure(&self.tree(), self.cgroup.as_ref());
+        let usage = usage.map_err(Error::kernel("measure a container"))?;
+        let count = || self.cgroup.as_ref()?.count_pressure().ok();
+        let counters = self.pressure.get_or_init(count).as_ref();
+        Ok(Usage {
+            pressure: counters.map(Counters::read),
+            ..usage
+        })
     }
 
     /// The hard limit of memory it runs into, where there is one.
@@ -185,6 +204,9 @@ pub(crate) async fn kill_all(
             return Ok(());
         }
         let waited = begun.elapsed();
+        if waited >= SPENT_AFTER && tree.is_spent() {
+            return Ok(());
+        }
         if waited >= deadline {
             return Err(Error::Survivors {
                 container_id: container_id.to_owned(),

@@ -1,7 +1,12 @@
 //! Owns which system calls a command may make, as programs for the kernel's filter (Mesos: the isolator `linux/seccomp`).
 //! They are compiled here, in the agent, so that the shim only hands bytes on.
 
+mod profile;
+mod profiles;
 mod table;
+
+pub use profile::{MAX_PROFILE_BYTES, Profile};
+pub use profiles::Profiles;
 
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
@@ -75,6 +80,31 @@ fn rule(operator: SeccompCmpOp, value: u64) -> Result<SeccompRule, String> {
     rule.map_err(|error| error.to_string())
 }
 
+/// Refuses calls of the x32 interface, whose numbers no rule has: with a profile that allows what it does not name they
+/// would get past it. `None` where there is no such interface.
+fn native_only() -> Option<Vec<u8>> {
+    /// `__X32_SYSCALL_BIT`
+    const X32: u32 = 0x4000_0000;
+    if std::env::consts::ARCH != "x86_64" {
+        return None;
+    }
+    let refuse = libc::SECCOMP_RET_ERRNO | libc::ENOSYS.cast_unsigned();
+    let instruction = |code: u32, jt: u8, jf: u8, k: u32| seccompiler::sock_filter {
+        code: u16::try_from(code).unwrap_or_default(),
+        jt,
+        jf,
+        k,
+    };
+    let program = [
+        // The number of the call.
+        instruction(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0),
+        instruction(libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K, 0, 1, X32),
+        instruction(libc::BPF_RET | libc::BPF_K, 0, 0, refuse),
+        instruction(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ALLOW),
+    ];
+    Some(bytes(&program))
+}
+
 fn compile(
     rules: BTreeMap<i64, Vec<SeccompRule>>,
     otherwise: SeccompAction,
@@ -85,14 +115,18 @@ fn compile(
     let filter = SeccompFilter::new(rules, otherwise, matched, architecture);
     let program: Result<BpfProgram, _> = filter.map_err(|error| error.to_string())?.try_into();
     let program = program.map_err(|error| error.to_string())?;
+    Ok(bytes(&program))
+}
+
+fn bytes(program: &[seccompiler::sock_filter]) -> Vec<u8> {
     let instructions = program.iter();
-    Ok(instructions
+    instructions
         .flat_map(|it| {
             let [low, high] = it.code.to_ne_bytes();
             let [a, b, c, d] = it.k.to_ne_bytes();
             [low, high, it.jt, it.jf, a, b, c, d]
         })
-        .collect())
+        .collect()
 }
 
 #[cfg(test)]

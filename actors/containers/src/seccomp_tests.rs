@@ -1,7 +1,7 @@
 use super::*;
 
 /// Runs a filter as the kernel does: what it answers to a call with a first argument.
-fn answer(filter: &[u8], call: i64, argument: u64) -> u32 {
+pub(super) fn answer(filter: &[u8], call: i64, argument: u64) -> u32 {
     const X86_64: u32 = 0xc000_003e;
     const AARCH64: u32 = 0xc000_00b7;
     let architecture = match std::env::consts::ARCH {
@@ -36,8 +36,8 @@ fn answer(filter: &[u8], call: i64, argument: u64) -> u32 {
     }
 }
 
-const ALLOWED: u32 = 0x7fff_0000;
-const ERRNO: u32 = 0x0005_0000;
+pub(super) const ALLOWED: u32 = 0x7fff_0000;
+pub(super) const ERRNO: u32 = 0x0005_0000;
 
 /// As the kernel: the strictest of all, the errors before what is allowed.
 fn outcome(capabilities: u64, call: i64, argument: u64) -> u32 {

@@ -4,9 +4,11 @@
 //! unknown tag is refused, not skipped: a shim that ignored a restriction it does not know would start a container
 //! that is less contained than ordered.
 
-use crate::namespaces::Namespaces;
+use crate::devices::DeviceNode;
+use crate::namespaces::{Namespaces, UserRange};
 use crate::process::ProcessId;
 use std::ffi::{OsStr, OsString};
+use std::fmt;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
@@ -15,7 +17,7 @@ use crate::switchboard::Switchboard;
 
 mod values;
 
-use values::{capabilities, credentials, is_filter, mount, process, rlimit, root, view};
+use values::{capabilities, credentials, is_filter, mount, process, rlimit, root, secret, view};
 
 /// The most bytes an encoded spec may have. The kernel takes 2 MiB of arguments and environment with the default
 /// stack limit, so a bigger spec could not be executed anyway.
@@ -107,8 +109,25 @@ pub struct Mount {
     pub read_only: bool,
     /// Whether a link on the way to an absolute source is an error: others own parts of that way.
     pub no_links: bool,
+    /// What the command mounts there appears on the machine too, if the source lies in a shared mount.
+    pub propagates: bool,
     /// The options of an overlay that is to be mounted in `source` and shown instead of it, as [`Root::overlay`].
     pub overlay: Option<OsString>,
+}
+
+/// A file in memory that only the command and its descendants see, and nobody else reads.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SecretFile {
+    /// Where it appears, on a file that is there; a relative one lies in the sandbox.
+    pub target: PathBuf,
+    pub read_only: bool,
+    pub data: Vec<u8>,
+}
+
+impl fmt::Debug for SecretFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SecretFile({})", self.target.display())
+    }
 }
 
 /// A root file system of the command's own, mounted for it and its descendants alone.
@@ -164,6 +183,8 @@ pub struct ShimSpec {
     pub capabilities: Option<Capabilities>,
     /// In this order.
     pub mounts: Vec<Mount>,
+    /// After the mounts.
+    pub secrets: Vec<SecretFile>,
     /// `None`: standard output and error are the files, and there is no input.
     pub switchboard: Option<Switchboard>,
     /// Bounds the files; `None`: they grow with what the command says.
@@ -181,6 +202,11 @@ pub struct ShimSpec {
     /// The file on which the command's network namespace is mounted; `None`: it has the machine's, or with `enter` or
     /// `view` that of that process.
     pub network: Option<PathBuf>,
+    /// More than the usual ones, in the `/dev` of a root of its own.
+    pub device_nodes: Vec<DeviceNode>,
+    /// Whose users the command's are, where it has a root of its own; `None`: the machine's. With `view` they are those
+    /// of that process instead.
+    pub users: Option<UserRange>,
 }
 
 impl ShimSpec {
@@ -237,7 +263,10 @@ mod tag {
     pub(super) const NAMESPACES: u8 = 30;
     pub(super) const SECCOMP: u8 = 31;
     pub(super) const ROTATION: u8 = 32;
-    pub(super) const NETWORK: u8 = 40;
+    pub(super) const NETWORK: u8 = 44;
+    pub(super) const DEVICE_NODE: u8 = 40;
+    pub(super) const USERS: u8 = 41;
+    pub(super) const SECRET: u8 = 42;
 }
 
 /// The spec as bytes for the shim's standard input.
@@ -294,9 +323,18 @@ pub fn encode(spec: &ShimSpec) -> Vec<u8> {
         // No path holds a NUL.
         let overlay = mount.overlay.as_deref().unwrap_or_default().as_bytes();
         let paths = [source, path_bytes(&mount.target), overlay].join(&0);
-        let flags = u8::from(mount.read_only) | u8::from(mount.no_links) << 1;
+        let flags = [mount.read_only, mount.no_links, mount.propagates];
+        let flags = flags
+            .iter()
+            .rev()
+            .fold(0, |all, it| all << 1 | u8::from(*it));
         let bytes = [&[flags], paths.as_slice()].concat();
         field(&mut out, tag::MOUNT, &bytes);
+    }
+    for secret in &spec.secrets {
+        let flags = [u8::from(secret.read_only)];
+        let bytes = [&flags, path_bytes(&secret.target), &[0], &secret.data].concat();
+        field(&mut out, tag::SECRET, &bytes);
     }
     if let Some(switchboard) = &spec.switchboard {
         field(&mut out, tag::SWITCHBOARD, &switchboard.to_bytes());
@@ -326,6 +364,12 @@ pub fn encode(spec: &ShimSpec) -> Vec<u8> {
     }
     if let Some(path) = &spec.network {
         field(&mut out, tag::NETWORK, path_bytes(path));
+    }
+    for node in &spec.device_nodes {
+        field(&mut out, tag::DEVICE_NODE, &node.to_bytes());
+    }
+    if let Some(users) = spec.users {
+        field(&mut out, tag::USERS, &users.to_bytes());
     }
     out
 }
@@ -423,6 +467,9 @@ fn set_field(spec: &mut ShimSpec, tag: u8, value: &[u8]) -> Result<(), SpecError
         tag::MOUNT => spec
             .mounts
             .push(mount(value).ok_or(SpecError::BadField(tag))?),
+        tag::SECRET => spec
+            .secrets
+            .push(secret(value).ok_or(SpecError::BadField(tag))?),
         tag::SWITCHBOARD => {
             let switchboard = Switchboard::from_bytes(value);
             spec.switchboard = Some(switchboard.ok_or(SpecError::BadField(tag))?);
@@ -441,6 +488,15 @@ fn set_field(spec: &mut ShimSpec, tag: u8, value: &[u8]) -> Result<(), SpecError
         tag::SECCOMP if is_filter(value) => spec.seccomp.push(value.to_vec()),
         tag::NETWORK => spec.network = Some(path(value)),
         tag::SECCOMP => return Err(SpecError::BadField(tag)),
+        tag::USERS => {
+            let users = UserRange::from_bytes(value);
+            spec.users = Some(users.ok_or(SpecError::BadField(tag))?);
+        }
+        tag::DEVICE_NODE => {
+            let node = DeviceNode::from_bytes(value);
+            spec.device_nodes
+                .push(node.ok_or(SpecError::BadField(tag))?);
+        }
         unknown => return Err(SpecError::UnknownField(unknown)),
     }
     Ok(())

@@ -1,4 +1,5 @@
 use super::*;
+use crate::devices::DeviceKind;
 use crate::rotation::Bound;
 use crate::switchboard::{Terminal, WindowSize};
 use proptest::prelude::*;
@@ -32,11 +33,17 @@ fn sample() -> ShimSpec {
             bounding: 3,
             effective: Some(1),
         }),
+        secrets: vec![SecretFile {
+            target: "keys/one".into(),
+            read_only: true,
+            data: b"one\0two".to_vec(),
+        }],
         mounts: vec![Mount {
             source: "/host".into(),
             target: "data".into(),
             read_only: true,
             no_links: true,
+            propagates: true,
             overlay: Some("lowerdir=l/0,upperdir=u,workdir=w".into()),
         }],
         switchboard: Some(Switchboard {
@@ -80,6 +87,14 @@ fn sample() -> ShimSpec {
         },
         network: Some("/run/networks/c1/ns".into()),
         seccomp: vec![vec![6, 0, 0, 0, 0, 0, 255, 127]],
+        users: UserRange::new(100_000, 65_536),
+        device_nodes: vec![DeviceNode {
+            name: "net/tun".into(),
+            kind: DeviceKind::Character,
+            major: 10,
+            minor: 200,
+            mode: 0o666,
+        }],
     }
 }
 
@@ -179,7 +194,7 @@ fn what_is_not_understood_is_refused() {
         (tag::MOUNT, b"\x00/host\0"),
         (tag::MOUNT, b"\x00/host\0data"),
         (tag::MOUNT, b"\x00\0data\0"),
-        (tag::MOUNT, b"\x04/host\0data\0"),
+        (tag::MOUNT, b"\x08/host\0data\0"),
         (tag::MOUNT, b"\x00/host\0data\0o\0more"),
     ] {
         assert_eq!(

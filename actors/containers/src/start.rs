@@ -78,6 +78,7 @@ pub(crate) async fn start(
             command,
             cgroup: cgroup.cloned(),
             pidfd: Arc::new(pidfd),
+            pressure: Arc::default(),
         }),
         Err(error) => {
             let not_ours = matches!(

@@ -55,6 +55,15 @@ impl Tree {
         Ok(members.len())
     }
 
+    /// Whether nobody is left but the first process of a namespace, which waits for whoever is the parent of a process
+    /// that was killed. It has ended otherwise; only the parent's end or attention lets it go.
+    pub fn is_spent(&self) -> bool {
+        let is_spent =
+            |pid: &u32| process::stat(*pid).is_ok_and(|it| it.is_dead() || it.is_ending_first);
+        self.members()
+            .is_ok_and(|members| members.iter().all(is_spent))
+    }
+
     fn members_by_descent(&self) -> io::Result<BTreeSet<u32>> {
         let processes = process::all()?;
         let is_here = |id: ProcessId| processes.get(&id.pid).is_some_and(|stat| stat.id == id);

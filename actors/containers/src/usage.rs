@@ -1,14 +1,16 @@
 //! Owns measuring what a container uses, from its cgroups where they tell, else by adding up its processes. It keeps
 //! no history: rates are the caller's.
 
+use crate::block_io::{self, BlockIo};
 use crate::cgroups::{ContainerCgroup, value_of};
 use crate::limits::{Controller, Version};
+use crate::pressure::Pressure;
 use crate::process::{self, Stat};
 use crate::tree::Tree;
 use std::io;
 
 /// A measurement. `None` is what cannot be known on this machine.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
     /// CPU time in user mode, in milliseconds. Without cgroups that of live processes only.
     pub cpu_user_ms: u64,
@@ -22,8 +24,26 @@ pub struct Usage {
     pub memory_total_bytes: Option<u64>,
     /// The hard limit in force.
     pub memory_limit_bytes: Option<u64>,
+    /// What the memory is, where the cgroup tells.
+    pub memory: MemoryUse,
+    /// What disks did, where the container is in that controller.
+    pub block_io: Vec<BlockIo>,
+    /// How often memory was short.
+    pub pressure: Option<Pressure>,
     pub processes: u64,
     pub threads: u64,
+}
+
+/// Memory of a container and those within it, in bytes, under the names of Mesos.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MemoryUse {
+    pub cache: Option<u64>,
+    pub mapped_file: Option<u64>,
+    pub swap: Option<u64>,
+    pub unevictable: Option<u64>,
+    pub soft_limit: Option<u64>,
+    /// With swap, where that is counted together.
+    pub total_memsw: Option<u64>,
 }
 
 /// What the CFS quota did.
@@ -112,11 +132,54 @@ fn read_cgroup(usage: &mut Usage, cgroup: &ContainerCgroup) -> Found {
             number(Controller::Memory, limit).filter(|&bytes| bytes < 1 << 62);
         found.memory = true;
     }
+    usage.memory = memory_use(cgroup);
+    usage.block_io = block_io(cgroup);
     if let Some(threads) = number(Controller::Pids, "pids.current") {
         usage.threads = threads;
         found.threads = true;
     }
     found
+}
+
+fn memory_use(cgroup: &ContainerCgroup) -> MemoryUse {
+    let stat = cgroup.read(Controller::Memory, "memory.stat");
+    let stat = stat.unwrap_or_default();
+    let bytes = |name: &str| value_of(&stat, name);
+    let number = |file: &str| {
+        let text = cgroup.read(Controller::Memory, file).ok()?;
+        // As for the hard limit.
+        let bytes = text.trim().parse().ok();
+        bytes.filter(|&bytes: &u64| bytes < 1 << 62)
+    };
+    match cgroup.version() {
+        Version::V1 => MemoryUse {
+            cache: bytes("total_cache"),
+            mapped_file: bytes("total_mapped_file"),
+            swap: bytes("total_swap"),
+            unevictable: bytes("total_unevictable"),
+            soft_limit: number("memory.soft_limit_in_bytes"),
+            total_memsw: number("memory.memsw.usage_in_bytes"),
+        },
+        Version::V2 => MemoryUse {
+            cache: bytes("file"),
+            mapped_file: bytes("file_mapped"),
+            swap: number("memory.swap.current"),
+            unevictable: bytes("unevictable"),
+            soft_limit: number("memory.low"),
+            total_memsw: None,
+        },
+    }
+}
+
+fn block_io(cgroup: &ContainerCgroup) -> Vec<BlockIo> {
+    let read = |file| cgroup.read(Controller::Blkio, file).unwrap_or_default();
+    match cgroup.version() {
+        Version::V1 => block_io::v1(
+            &read("blkio.throttle.io_serviced"),
+            &read("blkio.throttle.io_service_bytes"),
+        ),
+        Version::V2 => block_io::v2(&read("io.stat")),
+    }
 }
 
 fn add_processes(usage: &mut Usage, stats: &[Stat], found: Found) {

@@ -240,6 +240,7 @@ async fn no_link_of_the_sandbox_leads_a_mount_elsewhere() {
             target: target.into(),
             read_only: false,
             no_links: false,
+            propagates: false,
             overlay: None,
         });
         let Err(Error::Launch(failure)) = bench.launch(spec).await else {

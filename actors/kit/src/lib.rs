@@ -11,6 +11,7 @@
 
 mod actor;
 pub mod bench;
+mod blocking;
 mod clock;
 mod context;
 mod crash;
@@ -33,6 +34,7 @@ pub use actix::{Arbiter, ArbiterHandle, System};
 pub use tepui_protocol::message::{Ask, AskError, Asker, Message, Tell, TellError, Teller, Wire};
 
 pub use actor::{Actor, Answer, Handler, Receive};
+pub use blocking::blocking;
 pub use clock::Clock;
 pub use context::Context;
 pub use crash::crash_point;

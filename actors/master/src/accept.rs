@@ -7,7 +7,7 @@ use tepui_messages::{
     change::{Change, OfferEnd},
 };
 use tepui_protocol::{
-    node,
+    node, redact,
     resources::Resources,
     v1::{
         AgentId, ExecutorInfo, OfferId, Resource, Task, TaskInfo, TaskState,
@@ -351,7 +351,7 @@ impl MasterCore {
             Change::ExecutorAdded {
                 framework_id: framework_id(id),
                 agent_id: agent_id.clone(),
-                executor,
+                executor: redact::executor(&executor),
             },
         );
         true
@@ -437,8 +437,8 @@ pub(crate) fn task_record(id: &str, info: &TaskInfo) -> Task {
         resources: info.resources.clone(),
         labels: info.labels.clone(),
         discovery: info.discovery.clone(),
-        container: info.container.clone(),
-        health_check: info.health_check.clone(),
+        container: info.container.as_ref().map(redact::container),
+        health_check: info.health_check.as_ref().map(redact::health_check),
         kill_policy: info.kill_policy,
         user: command.and_then(|command| command.user.clone()),
         limits: info.limits.clone(),

@@ -149,3 +149,61 @@ fn refusals_say_why() {
     );
     assert!(stage.core.draining.is_empty());
 }
+
+#[test]
+fn an_idle_agent_that_is_away_is_drained_when_it_is_back_and_only_then() {
+    for lost_for in [Duration::from_secs(1), Duration::from_secs(601)] {
+        let mut stage = Stage::new();
+        let node = stage.agent("cpus:4;mem:4096");
+        let fw = stage.subscribe(json!({"failover_timeout": 600.0}));
+        stage.lose(&node);
+        stage.pass(lost_for);
+        assert_eq!(stage.operator(drain(&node, false)), Answer::OK);
+        let (node, _) = stage.back(&node, Vec::new());
+        assert_eq!(
+            state(&stage, &node),
+            Some(DrainState::Drained),
+            "{lost_for:?}"
+        );
+        assert!(!stage.core.agents[&node.id].record.active);
+        stage.told(&fw);
+        assert_eq!(stage.operator(reactivate(&node)), Answer::OK);
+        stage.offer(&fw, &node, "cpus:1");
+    }
+}
+
+#[test]
+fn an_agent_that_is_away_with_its_tasks_drains_when_it_is_back() {
+    for lost_for in [Duration::from_secs(1), Duration::from_secs(601)] {
+        let mut stage = Stage::new();
+        let node = stage.agent("cpus:4;mem:4096");
+        let fw = stage.subscribe(json!({"failover_timeout": 600.0}));
+        stage.run(&fw, &node, "t", "cpus:1;mem:32");
+        let task = stage.task(&fw, "t");
+        stage.lose(&node);
+        stage.pass(lost_for);
+        assert_eq!(stage.operator(drain(&node, false)), Answer::OK);
+        let (node, _) = stage.back(&node, vec![task]);
+        assert_eq!(
+            state(&stage, &node),
+            Some(DrainState::Draining),
+            "{lost_for:?}"
+        );
+        assert_eq!(stage.ordered(&node).first().unwrap(), "drain");
+    }
+}
+
+#[test]
+fn one_that_is_reactivated_while_it_is_away_is_offered_when_it_is_back() {
+    let mut stage = Stage::new();
+    let node = stage.agent("cpus:4;mem:4096");
+    let fw = stage.subscribe(json!({"failover_timeout": 600.0}));
+    assert_eq!(stage.operator(drain(&node, false)), Answer::OK);
+    stage.lose(&node);
+    stage.told(&fw);
+    assert_eq!(stage.operator(reactivate(&node)), Answer::OK);
+    assert!(stage.told(&fw).is_empty(), "nobody can run anything on it");
+    let (node, _) = stage.back(&node, Vec::new());
+    assert!(stage.core.agents[&node.id].record.active);
+    stage.run(&fw, &node, "t", "cpus:1;mem:32");
+}

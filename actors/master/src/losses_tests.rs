@@ -310,3 +310,36 @@ fn ended(stage: &Stage, framework: &str, node: &Node, id: &str) -> tepui_protoco
         "framework_id": {"value": framework}, "state": "TASK_FINISHED", "resources": task["resources"],
     }))
 }
+
+#[test]
+fn an_agent_that_leaves_while_it_is_given_up_is_told_of_once() {
+    let (mut stage, node, fw) = running(plain());
+    stage.hold_writes = true;
+    stage.lose(&node);
+    stage.pass(PATIENCE);
+    // What it said before its connection ended comes late.
+    stage.says(&node, AgentMessage::Leaves(node::AgentLeaves::default()));
+    stage.release_writes();
+    assert_eq!(
+        stage.told(&fw),
+        ["t TASK_LOST REASON_AGENT_REMOVED Agent removed", "FAILURE"]
+    );
+    assert!(stage.core.agents.is_empty() && stage.core.pending.is_empty());
+}
+
+#[test]
+fn an_agent_that_is_lost_while_it_leaves_is_told_of_once() {
+    let (mut stage, node, fw) = running(plain());
+    stage.hold_writes = true;
+    stage.says(&node, AgentMessage::Leaves(node::AgentLeaves::default()));
+    stage.lose(&node);
+    stage.pass(PATIENCE * 2);
+    stage.release_writes();
+    let told = stage.told(&fw);
+    let ends = told.iter().filter(|it| it.starts_with("t TASK_LOST"));
+    assert_eq!(ends.count(), 1, "{told:?}");
+    let failures = told.iter().filter(|it| *it == "FAILURE");
+    assert_eq!(failures.count(), 1, "{told:?}");
+    assert!(stage.core.agents.is_empty() && stage.core.pending.is_empty());
+    assert!(!stage.core.unreachable_agents.contains_key(&node.id));
+}

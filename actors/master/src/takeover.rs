@@ -7,7 +7,7 @@ use tepui_messages::{
     change::{Change, FrameworkRecord, TaskKept},
 };
 use tepui_protocol::{
-    node,
+    node, redact,
     v1::{AgentId, ExecutorInfo, FrameworkInfo, Resource, Task, task_status::Reason},
 };
 
@@ -189,7 +189,7 @@ impl MasterCore {
                 agent_id: AgentId {
                     value: id.to_string(),
                 },
-                executor,
+                executor: redact::executor(&executor),
             },
         );
     }

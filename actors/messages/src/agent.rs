@@ -80,6 +80,14 @@ impl Message for EndExecutorStream {
 pub trait ExecutorStream: Tell<DeliverExecutorEvent> + Tell<EndExecutorStream> {}
 impl<T: Tell<DeliverExecutorEvent> + Tell<EndExecutorStream>> ExecutorStream for T {}
 
+/// Whose token came with a call of an executor: its own claims, signed by this agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExecutorClaims {
+    pub framework_id: String,
+    pub executor_id: String,
+    pub container_id: String,
+}
+
 /// An executor opens or reopens its event stream; an older stream of it is ended.
 ///
 /// Answered [`Answer::OK`] once the stream is taken; otherwise with the refusal, and `stream` is dropped.
@@ -91,6 +99,8 @@ pub struct ExecutorSubscribe {
     /// Names this stream in [`ExecutorStreamLost`]; unique within the process.
     pub stream_id: u64,
     pub stream: Arc<dyn ExecutorStream>,
+    /// `None` where executors are not asked who they are.
+    pub claims: Option<ExecutorClaims>,
 }
 
 impl Message for ExecutorSubscribe {
@@ -99,7 +109,11 @@ impl Message for ExecutorSubscribe {
 
 /// Any other call of an executor, structurally valid: UPDATE, MESSAGE or HEARTBEAT.
 #[derive(Debug, Clone)]
-pub struct ExecutorCall(pub executor::Call);
+pub struct ExecutorCall {
+    pub call: executor::Call,
+    /// `None` where executors are not asked who they are.
+    pub claims: Option<ExecutorClaims>,
+}
 
 impl Message for ExecutorCall {
     type Reply = Answer;

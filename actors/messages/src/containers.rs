@@ -238,6 +238,18 @@ pub struct MountOrder {
     /// Where; a relative one lies in the sandbox, an absolute one must be there.
     pub container_path: PathBuf,
     pub read_only: bool,
+    /// What the command mounts beneath it is seen on the machine too.
+    pub propagates: bool,
+}
+
+/// What nobody is to see but whom it is for: it says nothing of itself.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SecretData(pub Vec<u8>);
+
+impl std::fmt::Debug for SecretData {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SecretData")
+    }
 }
 
 /// What is mounted.
@@ -255,6 +267,8 @@ pub enum MountSource {
     Image { name: String, cached: bool },
     /// What [`ContainerRuntime::provision_volume`] made of them.
     Root(RootDirectory),
+    /// A file that is in memory only, and the command's user's.
+    Secret(SecretData),
 }
 
 /// What a container may use.
@@ -262,11 +276,13 @@ pub enum MountSource {
 pub struct Amounts {
     /// Request of CPU, in thousandths: its weight beside others, less for what was only lent.
     pub cpu_milli: Option<u64>,
-    /// Hard limit of CPU, in thousandths; `None`: none beyond what the launcher was configured to set.
+    /// Hard limit of CPU, in thousandths; [`u64::MAX`]: it may take all; `None`: none beyond what the launcher was configured to set.
     pub cpu_limit_milli: Option<u64>,
     pub memory_bytes: Option<u64>,
     /// Hard limit of memory; `None`: the request.
     pub memory_limit_bytes: Option<u64>,
+    /// Whole GPUs of its own, which no container around it has.
+    pub gpus: u32,
 }
 
 /// The sandbox of a container within another one's: `containers/<name>` beneath `root`.
@@ -307,6 +323,8 @@ pub struct VolumeLink {
     pub source: PathBuf,
     /// Where it appears, relative to the sandbox.
     pub container_path: String,
+    /// The container is not to write there. A link cannot see to that.
+    pub read_only: bool,
 }
 
 /// A process told apart from a later one with the same number.

@@ -2,28 +2,34 @@
 
 use std::{
     ffi::OsString,
-    path::{Component, Path},
+    path::{Component, Path, PathBuf},
 };
 
 use tepui_containers::{
-    Capabilities, LaunchSpec, Mount, Rlimit, RlimitKind, images::roots as images, mountpoints,
-    volumes,
+    Capabilities, LaunchSpec, Mount, Rlimit, RlimitKind, SecretFile, images::roots as images,
+    mountpoints, volumes,
 };
-use tepui_messages::containers::{Confinement, MountOrder, MountSource};
+use tepui_messages::containers::{Confinement, MountOrder, MountSource, SecretData};
 use tepui_protocol::v1::r_limit_info::{RLimit, r_limit::Type};
 
 use crate::runtime::told;
 
+mod host;
+
 /// Completes `spec`, whose sandbox is there.
 ///
 /// Errors: what of it this agent or its machine cannot do, in words for the framework.
-pub(crate) fn apply(confinement: &Confinement, spec: &mut LaunchSpec) -> Result<(), String> {
+pub(crate) fn apply(
+    confinement: &Confinement,
+    made_for_volumes: &[PathBuf],
+    spec: &mut LaunchSpec,
+) -> Result<(), String> {
     let is_root = rustix::process::geteuid().is_root();
     let is_confined = confinement.capabilities.is_some() || !confinement.mounts.is_empty();
     let needs_root = is_confined || spec.root.is_some();
     if needs_root && !is_root {
         return Err(
-            "Images, volumes of the host and capabilities need an agent that runs as root"
+            "Images, volumes of the host, secrets in files and capabilities need an agent that runs as root"
                 .to_owned(),
         );
     }
@@ -33,12 +39,20 @@ pub(crate) fn apply(confinement: &Confinement, spec: &mut LaunchSpec) -> Result<
         bounding: it.bounding,
         effective: it.effective,
     });
-    let mounts = confinement.mounts.iter();
-    let mounts = mounts.filter_map(|it| mount(spec, it).transpose());
-    spec.mounts = mounts.collect::<Result<_, _>>()?;
+    for order in &confinement.mounts {
+        match &order.source {
+            MountSource::Secret(data) => {
+                let secret = secret(spec, order, data)?;
+                spec.secrets.push(secret);
+            }
+            _ => spec.mounts.extend(mount(spec, order, made_for_volumes)?),
+        }
+    }
     // Over a file of the host that programs with rights of their own trust, a user could put one of his; and an image
     // may bring programs with any rights.
-    let over_host = spec.mounts.iter().any(|it| it.target.is_absolute());
+    let mounts = spec.mounts.iter().map(|it| &it.target);
+    let mut targets = mounts.chain(spec.secrets.iter().map(|it| &it.target));
+    let over_host = targets.any(|it| it.is_absolute());
     let is_user = spec.credentials.as_ref().is_some_and(|it| it.uid != 0);
     spec.no_new_privs |= (over_host && spec.credentials.is_some() && spec.root.is_none())
         || (is_user && (spec.root.is_some() || spec.view.is_some()));
@@ -72,8 +86,30 @@ fn rlimit(limit: &RLimit) -> Option<Rlimit> {
     })
 }
 
+/// A file that is in memory only, and the place for it.
+fn secret(spec: &LaunchSpec, order: &MountOrder, data: &SecretData) -> Result<SecretFile, String> {
+    let place = &order.container_path;
+    check_place(place)?;
+    if place.is_relative() {
+        let made = mountpoints::file(&spec.sandbox, spec.credentials.as_ref(), place);
+        made.map_err(|error| told(&error))?;
+    } else if spec.root.is_none() && !place.exists() {
+        let place = place.display();
+        return Err(format!("Absolute container path '{place}' does not exist"));
+    }
+    Ok(SecretFile {
+        target: place.clone(),
+        read_only: order.read_only,
+        data: data.0.clone(),
+    })
+}
+
 /// `None`: what is ordered is seen there already.
-fn mount(spec: &LaunchSpec, order: &MountOrder) -> Result<Option<Mount>, String> {
+fn mount(
+    spec: &LaunchSpec,
+    order: &MountOrder,
+    made_for_volumes: &[PathBuf],
+) -> Result<Option<Mount>, String> {
     let owner = spec.credentials.as_ref();
     let place = &order.container_path;
     let has_root = spec.root.is_some();
@@ -91,7 +127,11 @@ fn mount(spec: &LaunchSpec, order: &MountOrder) -> Result<Option<Mount>, String>
             let copy = root.dir.join(images::ROOT);
             (overlay.as_ref().map_or(copy, |_| root.dir.clone()), true)
         }
-        MountSource::Host(path) => (path.clone(), false),
+        MountSource::Secret(_) => return Ok(None),
+        MountSource::Host(path) => {
+            host::make(path, made_for_volumes)?;
+            (path.clone(), false)
+        }
         MountSource::Sandbox(path) => {
             directory(&spec.sandbox, path)?;
             (path.clone(), true)
@@ -107,6 +147,9 @@ fn mount(spec: &LaunchSpec, order: &MountOrder) -> Result<Option<Mount>, String>
         }
     };
     check(&source, place, has_root)?;
+    if order.propagates {
+        host::check_shared(&source)?;
+    }
     if source == *place && !order.read_only && !has_root {
         return Ok(None);
     }
@@ -117,12 +160,14 @@ fn mount(spec: &LaunchSpec, order: &MountOrder) -> Result<Option<Mount>, String>
             target: place.clone(),
             read_only: order.read_only,
             no_links,
+            propagates: order.propagates,
             overlay,
         },
         false => {
             let found = mountpoints::find(&spec.sandbox, owner, &source, place, order.read_only);
             Mount {
                 no_links,
+                propagates: order.propagates,
                 overlay,
                 ..found.map_err(|error| told(&error))?
             }
@@ -145,6 +190,10 @@ fn check(source: &Path, place: &Path, has_root: bool) -> Result<(), String> {
             "Mount point '{place}' is an absolute path. It must exist if the container shares the host filesystem"
         ));
     }
+    check_place(place)
+}
+
+fn check_place(place: &Path) -> Result<(), String> {
     if place.components().any(|it| it == Component::ParentDir) {
         let place = place.display();
         return Err(format!(

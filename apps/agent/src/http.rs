@@ -3,6 +3,7 @@
 
 mod access;
 mod attach;
+mod bearer;
 mod calls;
 mod containers;
 mod executor;
@@ -27,6 +28,7 @@ use tepui_messages::{
     UnixNanos,
     agent::{ContainerUsage, GetNodeState, NodePhase, NodeState},
 };
+use tepui_node::fetcher::Fetcher;
 use tepui_protocol::{
     acls::{Action, Subject},
     v1::{VersionInfo, agent_info},
@@ -35,6 +37,7 @@ use tepui_protocol::{
 use crate::Security;
 pub(crate) use crate::node::Node;
 use crate::provisioner::Provisioner;
+use access::Caller;
 pub(crate) use attach::Sockets;
 pub(crate) use flags::flags;
 pub(crate) use sandboxes::Sandboxes;
@@ -63,6 +66,8 @@ pub(crate) struct Facts {
     pub(crate) version: VersionInfo,
     pub(crate) started_at: UnixNanos,
     pub(crate) launch_errors: Arc<crate::runtime::Errors>,
+    /// For its numbers.
+    pub(crate) fetcher: Fetcher,
     /// Whom the endpoints let in, and what they may do.
     pub(crate) security: Security,
 }
@@ -162,23 +167,30 @@ impl Api {
         &self,
         route: Route,
         request: Incoming,
-        subject: &Subject,
+        caller: Caller,
     ) -> Result<Reply, Reply> {
+        let subject = &caller.subject;
         let jsonp = request.parameter("jsonp");
         let json = |value: Value| Reply::json(value.to_string(), jsonp);
         Ok(match route {
-            Route::Executor => return executor::call(self, request).await,
-            Route::Call => return calls::call(self, request, subject).await,
+            Route::Executor => return executor::call(self, request, caller.claims).await,
+            Route::Call => return calls::call(self, request, &caller).await,
             Route::State => json(self.state_json(subject).await?),
             Route::Containers => {
+                let chosen = state::Chosen::of(&request)?;
                 let state = self.node_state().await?;
-                json(state::containers(&self.measured(subject, &state).await?))
+                let mut measured = self.measured(subject, &state).await?;
+                measured.retain(|it| chosen.is(it));
+                json(state::containers(&measured))
             }
             Route::Statistics => {
                 let state = self.node_state().await?;
                 json(state::statistics(&self.measured(subject, &state).await?))
             }
-            Route::ContainerizerDebug => json(json!({ "pending": [] })),
+            Route::ContainerizerDebug => {
+                let node = access::seen(subject, self.node_state().await?);
+                json(json!({ "pending": state::pending(&node) }))
+            }
             Route::Flags => {
                 access::expect_allowed(subject, Action::ViewFlags)?;
                 json(json!({ "flags": self.flags_json() }))
@@ -284,16 +296,16 @@ async fn reply(request: &HttpRequest, payload: web::Payload, api: &Api) -> Resul
             Reply::bare(404)
         });
     };
-    let subject = access::enter(api, found.route, &incoming)?;
+    let caller = access::enter(api, found.route, &incoming)?;
     if matches!(found.route, Route::Executor | Route::Call) {
         incoming.expect_method(&["POST"])?;
         if matches!(found.route, Route::Call) && negotiation::is_stream(&incoming.headers) {
             let node = api.node_state().await?;
-            return input::call(api, &incoming, payload, (node, &subject)).await;
+            return input::call(api, &incoming, payload, (node, &caller)).await;
         }
         incoming.body = read_body(&incoming.headers, payload).await?;
     }
-    api.answer(found.route, incoming, &subject).await
+    api.answer(found.route, incoming, caller).await
 }
 
 fn help() -> Reply {

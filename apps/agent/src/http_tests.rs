@@ -10,7 +10,7 @@ use tepui_messages::agent::{
     Answer, ContainerUsageRecord, ExecutorCall, ExecutorStreamLost, ExecutorSubscribe, LaunchGuest,
     RemoveGuest, SignalContainer, WaitGuest,
 };
-use tepui_node::config::default_capabilities;
+use tepui_node::{config::default_capabilities, fetcher::Fetcher};
 use tepui_protocol::{
     resources::Resources,
     v1::{AgentId, AgentInfo, MasterInfo},
@@ -171,6 +171,8 @@ pub(super) fn secured(security: Security) -> Api {
         isolation: Default::default(),
         networks: Default::default(),
         sandboxes: Default::default(),
+        executors: Default::default(),
+        fetching: Default::default(),
         recovery: Default::default(),
         reconfiguration: Default::default(),
         log_file: Some("/nowhere/log/tepui-agent.log".into()),
@@ -183,6 +185,7 @@ pub(super) fn secured(security: Security) -> Api {
         version: tepui_http::version::own(),
         started_at: 0,
         launch_errors: Arc::default(),
+        fetcher: Fetcher::default(),
         security,
     };
     Api {
@@ -194,6 +197,18 @@ pub(super) fn secured(security: Security) -> Api {
         limiter: Arc::new(Limiter::default()),
         sockets: super::Sockets::new("/nowhere".into()),
         images: None,
+    }
+}
+
+/// The agent of a node in this state.
+pub(super) fn showing(state: NodeState) -> Api {
+    let idle = Idle {
+        state: Arc::new(state),
+        signalled: Mutex::default(),
+    };
+    Api {
+        node: Arc::new(idle),
+        ..api()
     }
 }
 

@@ -4,6 +4,9 @@
 mod bridge;
 mod confinement;
 mod doubt;
+mod executors;
+mod fetching;
+mod gpus;
 mod http;
 mod isolation;
 mod leader;
@@ -27,16 +30,33 @@ use tepui_containers::images::Backend;
 use tepui_http::Verbosity;
 use tepui_protocol::v1::DomainInfo;
 
+pub use executors::ExecutorSettings;
+pub use fetching::FetchSettings;
 pub use isolation::Isolation;
 pub use logger::ContainerLogger;
 pub use networks::NetworkSettings;
 pub use sandboxes::SandboxSettings;
-pub use security::Security;
+pub use security::{ExecutorSecurity, Security};
 pub use tepui_node::{
     compatibility::{Reconfiguration, Recovery},
     disk::DiskWatch,
     ports::{IsolatedPorts, PortsWatch},
+    tokens::TokenKey,
 };
+/// Devices of the machine, as containers are let to have them.
+pub mod devices {
+    pub use tepui_containers::devices::{Access, Device};
+}
+
+/// Profiles of system calls.
+pub mod seccomp {
+    pub use tepui_containers::seccomp::Profiles;
+}
+
+pub use tepui_containers::{UserRange, limits::Controller};
+/// Capabilities as bits, by Linux' numbers.
+pub use tepui_node::confinement::bits as capability_bits;
+
 /// How images become root file systems.
 pub mod images {
     pub use tepui_containers::images::{Backend, Reference};
@@ -107,6 +127,9 @@ pub struct AgentSettings {
     pub isolation: Isolation,
     pub sandboxes: SandboxSettings,
     pub networks: NetworkSettings,
+    pub executors: ExecutorSettings,
+    /// Where the files of commands come from.
+    pub fetching: FetchSettings,
     /// What becomes of what an earlier life left.
     pub recovery: Recovery,
     /// Which changes of these settings leave this agent the one it was.

@@ -2,9 +2,14 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use tepui_containers::{Exit, Limits, ProcessId, Usage};
+use tepui_containers::{
+    Exit, Limits, ProcessId, Usage,
+    block_io::{BlockIo, Operations},
+};
 use tepui_messages::containers::{Amounts, ContainerExit, Limitation, ProcessMark};
-use tepui_protocol::v1::{Resource, ResourceStatistics, task_status::Reason, value};
+use tepui_protocol::v1::{
+    Resource, ResourceStatistics, cgroup_info::blkio, device, task_status::Reason, value,
+};
 
 const MEGABYTE: u64 = 1 << 20;
 
@@ -54,6 +59,37 @@ fn memory(megabytes: u64) -> Resource {
     }
 }
 
+fn block_io(disk: &BlockIo) -> blkio::throttling::Statistics {
+    use blkio::Operation;
+    let values = |counts: &Operations| {
+        let counts = [
+            (Operation::Total, counts.total),
+            (Operation::Read, counts.read),
+            (Operation::Write, counts.write),
+            (Operation::Sync, counts.sync),
+            (Operation::Async, counts.r#async),
+            (Operation::Discard, counts.discard),
+        ];
+        let counted = counts.into_iter().filter_map(|(op, count)| {
+            Some(blkio::Value {
+                op: Some(op as i32),
+                value: Some(count?),
+            })
+        });
+        counted.collect()
+    };
+    blkio::throttling::Statistics {
+        device: disk
+            .device
+            .map(|(major_number, minor_number)| device::Number {
+                major_number,
+                minor_number,
+            }),
+        io_serviced: values(&disk.serviced),
+        io_service_bytes: values(&disk.bytes),
+    }
+}
+
 #[expect(clippy::cast_precision_loss, reason = "times and counts for people")]
 pub(crate) fn statistics(usage: &Usage) -> ResourceStatistics {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
@@ -67,6 +103,22 @@ pub(crate) fn statistics(usage: &Usage) -> ResourceStatistics {
         cpus_system_time_secs: Some(usage.cpu_system_ms as f64 / 1e3),
         cpus_nr_periods: throttling.map(|it| count(it.periods)),
         cpus_nr_throttled: throttling.map(|it| count(it.throttled_periods)),
+        mem_soft_limit_bytes: usage.memory.soft_limit,
+        mem_total_memsw_bytes: usage.memory.total_memsw,
+        mem_cache_bytes: usage.memory.cache,
+        // The old names of the same.
+        mem_file_bytes: usage.memory.cache,
+        mem_anon_bytes: usage.memory.cache.map(|_| usage.memory_rss_bytes),
+        mem_mapped_file_bytes: usage.memory.mapped_file,
+        mem_swap_bytes: usage.memory.swap,
+        mem_unevictable_bytes: usage.memory.unevictable,
+        mem_low_pressure_counter: usage.pressure.map(|it| it.low),
+        mem_medium_pressure_counter: usage.pressure.map(|it| it.medium),
+        mem_critical_pressure_counter: usage.pressure.map(|it| it.critical),
+        blkio_statistics: (!usage.block_io.is_empty()).then(|| blkio::Statistics {
+            throttling: usage.block_io.iter().map(block_io).collect(),
+            ..blkio::Statistics::default()
+        }),
         cpus_throttled_time_secs: throttling.map(|it| it.throttled_us as f64 / 1e6),
         mem_rss_bytes: Some(usage.memory_rss_bytes),
         mem_total_bytes: usage.memory_total_bytes,

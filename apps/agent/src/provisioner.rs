@@ -22,6 +22,7 @@ use tepui_containers::{
         users,
     },
 };
+use tepui_kit::blocking;
 use tepui_messages::containers::{
     ImageOrder, ImageUser, LaunchOrder, Provisioned, RootDirectory, UserNumbers,
 };
@@ -327,6 +328,14 @@ impl Provisioner {
         self.0.roots.clear_aside()
     }
 
+    /// How many containers have a root file system.
+    pub(crate) async fn roots(&self) -> u64 {
+        let inner = Arc::clone(&self.0);
+        let counted = blocking(move || inner.roots.containers().map_err(told));
+        let counted = counted.await.map_or(0, |roots| roots.len());
+        counted as u64
+    }
+
     fn fetching(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Arc<AsyncMutex<()>>>> {
         let fetching = self.0.fetching.lock();
         fetching.unwrap_or_else(PoisonError::into_inner)
@@ -443,13 +452,6 @@ fn directory(made: roots::RootDirectory) -> RootDirectory {
 
 fn told(error: ImageError) -> String {
     error.to_string()
-}
-
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, String> + Send + 'static,
-) -> Result<T, String> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.unwrap_or_else(|error| Err(error.to_string()))
 }
 
 #[cfg(test)]

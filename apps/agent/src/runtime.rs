@@ -1,6 +1,7 @@
 //! The launcher as the node knows it: orders become launch specs, exits become verdicts. Owns where runtime
 //! directories lie and the handles of running containers; what must last is in the shims' records.
 
+mod amounts;
 mod apart;
 mod equipment;
 mod leftovers;
@@ -27,8 +28,8 @@ use tepui_containers::{
 use tepui_kit::crash_point;
 use tepui_messages::containers::{
     Amounts, ContainerExit, ContainerRuntime, Forked, ImageOrder, LaunchOrder, NestedSandbox,
-    Provisioned, RecoveredContainer, RootDirectory, RunningContainer, UserNumbers, VolumeDirectory,
-    VolumeLink,
+    Provisioned, RecoveredContainer, RootDirectory, RunningContainer, Seccomp, UserNumbers,
+    VolumeDirectory, VolumeLink,
 };
 use tepui_protocol::v1::ResourceStatistics;
 use tokio::sync::oneshot;
@@ -38,6 +39,7 @@ use leftovers::sweep;
 
 use crate::{
     confinement,
+    gpus::Gpus,
     numbers::{limits, mark, statistics, verdict},
     provisioner, streams,
 };
@@ -60,6 +62,7 @@ struct Inner {
     running: Mutex<BTreeMap<String, Running>>,
     errors: Arc<Errors>,
     equipment: Equipment,
+    gpus: Mutex<Gpus>,
 }
 
 /// What went wrong since the start.
@@ -83,6 +86,7 @@ impl Containers {
             sandboxes,
             runtime_dir,
             running: Mutex::new(BTreeMap::new()),
+            gpus: Mutex::new(Gpus::new(equipment.isolation.gpus.clone())),
             errors,
             equipment,
         }))
@@ -142,9 +146,10 @@ impl Inner {
         order: LaunchOrder,
         forked: oneshot::Sender<Forked>,
     ) -> Result<RunningContainer, String> {
+        let reads_profile = matches!(order.confinement.seccomp, Some(Seccomp::Profile(_)));
         let joined = self.join(&order).await?;
         let networks = self.network_infos(&order.container_id);
-        let is_plain = order.root.is_none() && order.view_of.is_none();
+        let is_plain = order.root.is_none() && order.view_of.is_none() && !reads_profile;
         let spec = if order.confinement.mounts.is_empty() && is_plain {
             self.spec(order, joined)?
         } else {
@@ -183,6 +188,9 @@ impl Inner {
                 argv: order.argv.into_iter().map(OsString::from).collect(),
             }
         };
+        let gpus = order.amounts.gpus;
+        self.gpus()
+            .assign(&order.container_id, gpus, &runtime_dir)?;
         let mut spec = LaunchSpec::new(order.container_id, order.sandbox, runtime_dir, command);
         let rotation = self.logger.rotation(&order.env)?;
         // A holder is the agent's own program, which others may have no right to reach, and nobody's variables reach it.
@@ -195,13 +203,20 @@ impl Inner {
             spec.rotation = rotation;
         }
         spec.limits = limits(&order.amounts);
+        self.isolation.limit(&mut spec.limits);
         spec.root = root;
         spec.view = view;
         spec.working_dir = order.working_dir;
-        confinement::apply(&order.confinement, &mut spec)?;
+        confinement::apply(
+            &order.confinement,
+            &self.isolation.made_for_volumes,
+            &mut spec,
+        )?;
         if !holds {
             let is_session = order.switchboard.is_some_and(|it| it.is_session);
             self.set_apart(&order.confinement, &mut spec, is_session, joined.as_ref())?;
+            let gpus = self.gpus().of(&spec.container_id);
+            self.isolation.devices(&mut spec, &gpus);
         } else if let Some(joined) = &joined {
             spec.network = Some(joined.namespace());
         }
@@ -310,6 +325,7 @@ impl ContainerRuntime for Containers {
             for VolumeLink {
                 source,
                 container_path,
+                ..
             } in links
             {
                 let linked = volumes::link(&sandbox, owner.as_ref(), &source, &container_path);
@@ -367,6 +383,7 @@ impl ContainerRuntime for Containers {
             if launched.is_err() {
                 inner.errors.launch.fetch_add(1, Ordering::Relaxed);
                 inner.leave(&container_id).await;
+                inner.gpus().release(&container_id);
                 if let Ok(images) = &inner.images {
                     images.remove(container_id).await;
                 }
@@ -380,6 +397,7 @@ impl ContainerRuntime for Containers {
         let inner = Arc::clone(&self.0);
         async move {
             let dir = inner.dir(&container_id);
+            inner.gpus().recover(&container_id, &dir);
             match inner.launcher.recover(&container_id, &dir).await {
                 Ok(Recovered::Running(running)) => {
                     inner.keep_network(&container_id, running.command().pid);
@@ -421,12 +439,8 @@ impl ContainerRuntime for Containers {
         container_id: String,
         amounts: Amounts,
     ) -> BoxFuture<'static, Result<(), String>> {
-        let handle = self.0.handle(&container_id);
-        async move {
-            let updated = handle.map_or(Ok(()), |running| running.update_limits(&limits(&amounts)));
-            updated.map_err(|error| told(&error))
-        }
-        .boxed()
+        let updated = self.0.update(&container_id, &amounts);
+        async move { updated }.boxed()
     }
 
     fn destroy(&self, container_id: String) -> BoxFuture<'static, Result<(), String>> {
@@ -482,6 +496,7 @@ impl ContainerRuntime for Containers {
         let inner = Arc::clone(&self.0);
         async move {
             inner.running().remove(&container_id);
+            inner.gpus().release(&container_id);
             let dir = inner.dir(&container_id);
             crash_point("runtime", || "BeforeCleanup");
             if let Err(error) = inner.launcher.cleanup(&container_id, &dir).await {

@@ -3,12 +3,26 @@
 use std::sync::Arc;
 
 use tepui_http::{Credentials, Realm};
+use tepui_node::tokens::TokenKey;
 use tepui_protocol::acls::Acls;
 
 /// Mesos' realm of endpoints that only read.
 const READONLY: &str = "mesos-agent-readonly";
 /// Of those that may change something.
 const READWRITE: &str = "mesos-agent-readwrite";
+/// Of the calls of executors.
+pub(crate) const EXECUTOR: &str = "mesos-agent-executor";
+
+/// How executors prove who they are (Mesos: `--jwt_secret_key`, `--authenticate_http_executors`).
+#[derive(Debug, Clone, Default)]
+pub struct ExecutorSecurity {
+    /// Signs what they are given at their start; `None`: they are given nothing.
+    pub key: Option<TokenKey>,
+    /// Whether they must show it.
+    pub asked: bool,
+    /// The path of the key, as `/flags` shows it.
+    pub shown_key: Option<String>,
+}
 
 /// Who may enter which realm, and what they may do there. By default everybody, everything.
 #[derive(Debug, Clone)]
@@ -16,6 +30,7 @@ pub struct Security {
     pub readonly: Realm,
     pub readwrite: Realm,
     pub acls: Arc<Acls>,
+    pub executors: ExecutorSecurity,
     /// The path of the credentials, as `/flags` shows it.
     pub shown_credentials: Option<String>,
     /// The lists, or the path of the file that holds them.
@@ -44,6 +59,7 @@ impl Security {
             readonly: realm(READONLY, readonly),
             readwrite: realm(READWRITE, readwrite),
             acls,
+            executors: ExecutorSecurity::default(),
             shown_credentials: None,
             shown_acls: None,
         }

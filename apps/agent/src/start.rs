@@ -12,7 +12,9 @@ use std::{
 
 use anyhow::{Context, anyhow, bail};
 use sha2::{Digest, Sha256};
-use tepui_containers::{Cgroups, Launcher, networks::Networks, sandboxes::Sandboxes};
+use tepui_containers::{
+    Cgroups, Launcher, images::Backend, networks::Networks, sandboxes::Sandboxes,
+};
 use tepui_engine::{
     DamagedLog, EngineError, Options, RocksEngine, SharedEngine, keys::AGENT_FAMILIES,
 };
@@ -21,11 +23,12 @@ use tepui_node::{
     controllers::{self, QosController},
     detect,
     estimators::{self, ResourceEstimator},
+    fetcher::Fetcher,
 };
 use tepui_protocol::{resources::Resources, roles, v1::AgentInfo, values::parse_attributes};
 
 use crate::{
-    AgentSettings, LendingSettings,
+    AgentSettings, ImageSettings, Isolation, LendingSettings,
     provisioner::{self, Provisioner},
     runtime::CGROUP_ROOT,
 };
@@ -58,12 +61,14 @@ pub(crate) struct Prepared {
     pub(crate) images: Result<Provisioner, String>,
     /// The same of networks.
     pub(crate) networks: Result<Networks, String>,
+    pub(crate) fetcher: Fetcher,
 }
 
 impl Prepared {
     /// Checks and opens everything.
     pub(crate) fn new(mut settings: AgentSettings) -> anyhow::Result<Self> {
-        let given = resources(settings.resources.as_deref())?;
+        let mut given = resources(settings.resources.as_deref())?;
+        own_gpus(&mut given, settings.isolation.gpus.len())?;
         let attributes = settings.attributes.as_deref().unwrap_or_default();
         let attributes = parse_attributes(attributes).map_err(|reason| {
             anyhow!(
@@ -78,7 +83,7 @@ impl Prepared {
         let info = AgentInfo {
             hostname: settings.hostname.clone(),
             port: Some(i32::from(settings.port)),
-            resources: detect::resources(&given, &settings.work_dir),
+            resources: offered(&given, settings.resources.as_deref(), &settings.work_dir),
             attributes,
             domain: settings.domain.clone(),
             // As every agent since Mesos 1.10 says.
@@ -89,7 +94,14 @@ impl Prepared {
         let ip = advertised(settings.ip, &settings.masters).to_string();
         let mut config = NodeConfig::new(info, ip, &settings.work_dir);
         config.boot_id = detect::boot_id();
-        config.environment = environment();
+        let executors = &settings.executors;
+        config.environment = executors.environment.clone().unwrap_or_else(environment);
+        config.executor_registration_timeout = executors.registration_timeout;
+        config.executor_reregistration_timeout = executors.reregistration_timeout;
+        config.executor_shutdown_grace = executors.shutdown_grace;
+        config.recovery_timeout = executors.recovery_timeout;
+        config.max_completed_executors_per_framework = executors.max_completed;
+        config.token_key = settings.security.executors.key.clone();
         config.switch_user = is_root;
         config.estimator = estimator;
         config.controller = controller;
@@ -102,12 +114,19 @@ impl Prepared {
         config.acls = Arc::clone(&settings.security.acls);
         let (high, low) = uuid::Uuid::new_v4().as_u64_pair();
         config.seed = [high, low];
-        let launcher = Launcher::new(shim()?, Cgroups::detect(CGROUP_ROOT), SPARE_SHIMS)
+        let cgroups = Cgroups::detect_with(CGROUP_ROOT, &settings.isolation.controllers);
+        let isolation = &settings.isolation;
+        let checked = isolation.check(&cgroups, is_root);
+        checked.map_err(anyhow::Error::msg)?;
+        config.limit_cpus = isolation.limit_cpus;
+        config.lent_cpus_give_way = isolation.lent_cpus_give_way;
+        let launcher = Launcher::new(shim()?, cgroups, SPARE_SHIMS)
             .context("containers cannot be run here")?;
         let sandboxes = Sandboxes::new(settings.work_dir.join(SPARE_SANDBOXES), SPARE_SHIMS)
             .with_context(|| format!("--work-dir {}", settings.work_dir.display()))?;
         config.sandbox_directory = settings.images.sandbox_directory.clone();
         let runtime_dir = runtime_dir(&settings.work_dir)?;
+        images_for(&settings.isolation, &mut settings.images)?;
         let images = match is_root {
             true => Ok(provisioner::open(
                 &settings.images,
@@ -120,9 +139,11 @@ impl Prepared {
             true => Ok(settings.networks.open(&settings.work_dir, &runtime_dir)?),
             false => Err("networks of its own need an agent that runs as root".to_owned()),
         };
+        let fetcher = settings.fetching.fetcher(&settings.work_dir)?;
         Ok(Self {
             images,
             networks,
+            fetcher,
             runtime_dir,
             settings,
             config,
@@ -171,6 +192,56 @@ fn resources(text: Option<&str>) -> anyhow::Result<Vec<tepui_protocol::v1::Resou
         }
     }
     Ok(given)
+}
+
+/// What is named is what it is named with, also if that is nothing and parsing leaves it out.
+fn offered(
+    given: &[tepui_protocol::v1::Resource],
+    text: Option<&str>,
+    work_dir: &Path,
+) -> Vec<tepui_protocol::v1::Resource> {
+    let names = text.unwrap_or_default().split(';');
+    let names = names.filter_map(|it| it.split([':', '(']).next());
+    let names: Vec<&str> = names.map(str::trim).collect();
+    let mut all = detect::resources(given, work_dir);
+    all.retain(|it| given.contains(it) || !names.contains(&it.name.as_str()));
+    all
+}
+
+/// An agent offers the GPUs it has, each as a whole (Mesos: `isolators/gpu/allocator.cpp`).
+fn own_gpus(given: &mut Vec<tepui_protocol::v1::Resource>, count: usize) -> anyhow::Result<()> {
+    if count == 0 {
+        return Ok(());
+    }
+    let named = given.iter().filter(|it| it.name == "gpus");
+    let values = named.filter_map(|it| Some(it.scalar.as_ref()?.value));
+    let Some(named) = values.reduce(|a, b| a + b) else {
+        let text = format!("gpus:{count}");
+        given.extend(resources(Some(&text))?);
+        return Ok(());
+    };
+    #[expect(clippy::cast_precision_loss, reason = "devices of one machine")]
+    if named != count as f64 {
+        bail!(
+            "--resources: gpus are {named}, but --gpu-devices names {count}; leave them out, or name as many"
+        );
+    }
+    Ok(())
+}
+
+/// An overlay cannot have other owners than its layers have.
+fn images_for(isolation: &Isolation, images: &mut ImageSettings) -> anyhow::Result<()> {
+    match (isolation.users, images.backend) {
+        (None, _) | (Some(_), Some(Backend::Copy)) => Ok(()),
+        (Some(_), None) => {
+            images.backend = Some(Backend::Copy);
+            Ok(())
+        }
+        (Some(_), Some(Backend::Overlay)) => bail!(
+            "--user-namespace-range: the image backend 'overlay' cannot shift the owners of files; expected \
+             --image-provisioner-backend copy, or none"
+        ),
+    }
 }
 
 /// Makes the directory where it is missing; the path as it is without links.

@@ -18,6 +18,8 @@ fn what_is_wrong_with_the_settings_is_said_in_one_line() {
         isolation: Default::default(),
         networks: Default::default(),
         sandboxes: Default::default(),
+        executors: Default::default(),
+        fetching: Default::default(),
         recovery: Default::default(),
         reconfiguration: Default::default(),
         log_file: None,
@@ -77,4 +79,36 @@ fn what_is_wrong_with_the_settings_is_said_in_one_line() {
     let text = refused(settings);
     assert!(text.contains("another agent runs on it"), "{text}");
     drop(held);
+}
+
+#[test]
+fn what_is_not_named_is_what_the_machine_has() {
+    let offered_of = |text: &str| {
+        let given = resources(Some(text)).unwrap();
+        let all = offered(&given, Some(text), Path::new("/"));
+        Resources::from_proto(&all).unwrap()
+    };
+    let amount = |all: &Resources, name: &str| {
+        let found = all.to_proto().into_iter().filter(|it| it.name == name);
+        found
+            .filter_map(|it| it.scalar)
+            .map(|it| it.value)
+            .sum::<f64>()
+    };
+    // Names that hold those of others.
+    let all = offered_of(
+        "my.cpus:1000;cpus-suffix:3;memory(mem):1024;things:{mem,disk,ports};diskports:[30000-35000]",
+    );
+    for name in ["cpus", "mem", "disk"] {
+        assert!(amount(&all, name) > 0.0, "{name}");
+    }
+    assert!(all.to_string().contains("ports:[31000-32000]"), "{all}");
+    let none = offered_of("cpus:0;mem(*):0;disk:0;ports:[]");
+    assert_eq!(none.to_proto(), []);
+    let some = offered_of("cpus:2;mem(*):1024;disk:4096;ports:[30000-35000]");
+    assert_eq!(
+        ["cpus", "mem", "disk"].map(|name| amount(&some, name)),
+        [2.0, 1024.0, 4096.0]
+    );
+    assert!(some.to_string().contains("ports:[30000-35000]"), "{some}");
 }

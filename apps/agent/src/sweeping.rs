@@ -9,7 +9,7 @@ use std::{
     time::SystemTime,
 };
 
-use tepui_containers::{nested, removal};
+use tepui_containers::{dangling, nested, removal};
 use tepui_kit::Ask;
 use tepui_messages::agent::{GetNodeState, NodePhase, NodeState};
 use tepui_node::gc;
@@ -72,7 +72,7 @@ fn sweep_once(
         allowed: policy.allowed_age(gc::used(work_dir)?),
         now,
         changed: gc::last_change,
-        remove: removal::remove,
+        remove: remove_sandbox,
     };
     let mut swept = gc::sweep(work_dir, &used.executors, &look);
     if policy.within {
@@ -87,6 +87,15 @@ fn sweep_once(
         }
     }
     Ok(swept)
+}
+
+/// What its tasks left mounted there is not theirs to be removed.
+fn remove_sandbox(sandbox: &Path) -> io::Result<()> {
+    let detached = dangling::detach(sandbox)?;
+    if detached > 0 {
+        tracing::info!(sandbox = %sandbox.display(), detached, "mounts were left in an old sandbox");
+    }
+    removal::remove(sandbox)
 }
 
 fn remove_within(root: &Path, live: &BTreeSet<PathBuf>, look: &gc::Look, swept: &mut gc::Swept) {

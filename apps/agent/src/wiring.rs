@@ -14,7 +14,6 @@ use tepui_node::{
     actor::{NodeActor, NodeParts},
     durable,
     effect::Ending,
-    fetcher::Fetcher,
 };
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -58,6 +57,7 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
         is_root,
         images,
         networks,
+        fetcher,
     } = prepared;
     let clock = Clock::system();
     let directory = Directory::new(config.endpoint(), clock.clone());
@@ -73,6 +73,7 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
         version: version::own(),
         started_at: i64::try_from(clock.unix_nanos()).unwrap_or(i64::MAX),
         launch_errors: Arc::clone(&errors),
+        fetcher: fetcher.clone(),
         security: settings.security.clone(),
     };
     let endpoint = config.endpoint();
@@ -104,7 +105,7 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
         memory: Arc::new(memory),
         remembered,
         runtime: Arc::new(containers),
-        fetcher: Fetcher::default(),
+        fetcher,
         // Nobody waits only if the process is ending already.
         on_end: Box::new(|ending| drop(ended.send(ending))),
     };

@@ -184,6 +184,8 @@ fn a_command_runs_and_its_end_is_told() {
         isolation: Default::default(),
         networks: Default::default(),
         sandboxes: Default::default(),
+        executors: Default::default(),
+        fetching: Default::default(),
         recovery: Default::default(),
         reconfiguration: Default::default(),
         log_file: None,

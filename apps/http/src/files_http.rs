@@ -203,3 +203,7 @@ fn file_info(entry: Entry) -> FileInfo {
         gid: Some(entry.group),
     }
 }
+
+#[cfg(test)]
+#[path = "files_http_tests.rs"]
+mod tests;

@@ -139,8 +139,11 @@ impl Reply {
         E: Into<Failure> + 'static,
     {
         let content = content.map(|part| part.map_err(Into::into));
+        // Nothing is shown in a browser: it is an attachment.
+        let content_type = mime_guess::from_path(name).first_raw();
+        let content_type = content_type.unwrap_or("application/octet-stream");
         let reply = Self {
-            content_type: Some("application/octet-stream"),
+            content_type: Some(content_type),
             body: Body::Stream(Some(size), content.boxed_local()),
             ..Self::empty(200)
         };

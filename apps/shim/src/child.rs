@@ -1,29 +1,39 @@
 //! Owns the few steps between fork and exec, in the child: everything that makes the process the task's and no longer
 //! the agent's. It returns only if one of them failed.
 
-use crate::{namespaces, privileges, rootfs, sys, terminal::CommandEnds, volumes};
-use rustix::fs::{FileType, Mode, OFlags};
+use crate::{namespaces, privileges, rootfs, sys, terminal::CommandEnds, users, volumes};
+use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use rustix::process::{Gid, Resource, Uid};
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::Command;
 use tepui_containers::record::{LaunchFailure, Stage};
 use tepui_containers::spec::{Credentials, HOLDER, RlimitKind, ShimSpec};
 
-/// Becomes the command. Returns what went wrong, if it does. `streams`: its standard streams, where they are not files.
+/// Becomes the command. Returns what went wrong, if it does. `streams`: its standard streams, where they are not files;
+/// `users`: its user namespace, where it has one.
 ///
 /// The order matters: cgroups, limits and mounts need the agent's rights; the files of the sandbox are opened with the task's
 /// rights, so that no link a task planted there makes root open something.
-pub(crate) fn become_command(spec: &ShimSpec, streams: Option<&CommandEnds>) -> LaunchFailure {
-    match prepare(spec, streams) {
+pub(crate) fn become_command(
+    spec: &ShimSpec,
+    streams: Option<&CommandEnds>,
+    users: Option<&OwnedFd>,
+) -> LaunchFailure {
+    match prepare(spec, streams, users) {
         Ok(()) => exec(spec),
         Err(failure) => failure,
     }
 }
 
-fn prepare(spec: &ShimSpec, streams: Option<&CommandEnds>) -> Result<(), LaunchFailure> {
+fn prepare(
+    spec: &ShimSpec,
+    streams: Option<&CommandEnds>,
+    users: Option<&OwnedFd>,
+) -> Result<(), LaunchFailure> {
     sys::reset_signals();
     if spec.argv.first().is_some_and(|name| name == HOLDER) {
         // It must not be lost before the process is ready for it, and exec keeps the mask.
@@ -49,10 +59,11 @@ fn prepare(spec: &ShimSpec, streams: Option<&CommandEnds>) -> Result<(), LaunchF
     let of_view = spec.view.as_ref().map(|view| view.of);
     let seen = spec.enter.or(of_view);
     match (&spec.root, seen) {
-        (Some(root), _) => at(Stage::Root, rootfs::enter(spec, root))?,
+        (Some(root), _) => at(Stage::Root, rootfs::enter(spec, root, users))?,
         (None, Some(process)) => at(Stage::Root, namespaces::join_mounts(process))?,
         (None, None) => at(Stage::Mount, volumes::mount(spec))?,
     }
+    at(Stage::User, users.map_or(Ok(()), users::enter))?;
     rustix::process::umask(Mode::from_raw_mode(spec.umask & 0o777));
     if spec.no_new_privs {
         at(Stage::Privileges, rustix::thread::set_no_new_privs(true))?;
@@ -66,6 +77,8 @@ fn prepare(spec: &ShimSpec, streams: Option<&CommandEnds>) -> Result<(), LaunchF
         Stage::Privileges,
         capabilities.map_or(Ok(()), privileges::bound),
     )?;
+    // The way there may lead through what only the agent may enter: the sandbox of an executor of another user.
+    let sandbox = at(Stage::Stdout, sandbox(spec))?;
     if let Some(credentials) = &spec.credentials {
         at(Stage::User, switch_user(credentials))?;
     }
@@ -75,23 +88,41 @@ fn prepare(spec: &ShimSpec, streams: Option<&CommandEnds>) -> Result<(), LaunchF
     )?;
     match streams {
         Some(streams) => at(Stage::Switchboard, streams.take_place())?,
-        None => write_to_files(spec)?,
+        None => write_to_files(spec, &sandbox)?,
     }
-    at(Stage::WorkingDir, rustix::process::chdir(&spec.working_dir))?;
+    let entered = match spec.working_dir == spec.inner_sandbox() {
+        true => rustix::process::fchdir(&sandbox),
+        false => rustix::process::chdir(&spec.working_dir),
+    };
+    at(Stage::WorkingDir, entered)?;
     // Last, for the reason told in `supervise::until_the_end`.
     at(Stage::Session, rustix::process::setsid())?;
     let control = streams.map_or(Ok(()), CommandEnds::take_control);
     at(Stage::Switchboard, control)
 }
 
-fn write_to_files(spec: &ShimSpec) -> Result<(), LaunchFailure> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let sandbox = at(
-        Stage::Stdout,
-        rustix::fs::open(spec.inner_sandbox(), flags, Mode::empty()),
-    )?;
-    let stdout = at(Stage::Stdout, open_output(&sandbox, &spec.stdout))?;
-    let stderr = at(Stage::Stderr, open_output(&sandbox, &spec.stderr))?;
+/// The sandbox as the command sees it. Tasks own parts of the way, on the machine: no link is followed there.
+fn sandbox(spec: &ShimSpec) -> Result<OwnedFd, Errno> {
+    let path = spec.inner_sandbox();
+    match path == spec.sandbox {
+        true => open_sandbox(path),
+        false => {
+            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            rustix::fs::open(path, flags, Mode::empty())
+        }
+    }
+}
+
+/// A sandbox of this machine, with the agent's rights.
+pub(crate) fn open_sandbox(path: &Path) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let resolve = ResolveFlags::NO_SYMLINKS;
+    rustix::fs::openat2(CWD, path, flags, Mode::empty(), resolve)
+}
+
+fn write_to_files(spec: &ShimSpec, sandbox: &OwnedFd) -> Result<(), LaunchFailure> {
+    let stdout = at(Stage::Stdout, open_output(sandbox, &spec.stdout))?;
+    let stderr = at(Stage::Stderr, open_output(sandbox, &spec.stderr))?;
     at(Stage::Stdout, rustix::stdio::dup2_stdout(&stdout))?;
     at(Stage::Stderr, rustix::stdio::dup2_stderr(&stderr))?;
     Ok(())

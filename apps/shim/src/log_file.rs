@@ -1,9 +1,9 @@
 //! Owns a file of the sandbox that the shim writes in a command's place: opening it with the rights of the command's
 //! user, and keeping it within its bound. The command may do what it likes in the sandbox meanwhile.
 
-use crate::child::open_output;
+use crate::child::{open_output, open_sandbox};
 use crate::sys;
-use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::fs::AtFlags;
 use rustix::io::Errno;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -30,11 +30,10 @@ impl LogFile {
     /// Opens it for appending.
     pub(crate) fn open(spec: &ShimSpec, name: &OsStr, bound: Option<Bound>) -> Result<Self, Errno> {
         let user = spec.credentials.clone();
-        let (sandbox, file) = with_rights_of(user.as_ref(), || {
-            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-            let sandbox = rustix::fs::open(&spec.sandbox, flags, Mode::empty())?;
-            let file = open_output(&sandbox, name)?;
-            Ok((sandbox, File::from(file)))
+        // The way there may lead through what only the agent may enter.
+        let sandbox = open_sandbox(&spec.sandbox)?;
+        let file = with_rights_of(user.as_ref(), || {
+            open_output(&sandbox, name).map(File::from)
         })?;
         let size = size_of(&file)?;
         let bounded = bound.map(|bound| Bounded {

@@ -15,10 +15,12 @@ mod logs;
 mod namespaces;
 mod privileges;
 mod rootfs;
+mod secrets;
 mod supervise;
 mod switchboard;
 mod sys;
 mod terminal;
+mod users;
 mod volumes;
 
 use rustix::fs::{CWD, Mode, OFlags};

@@ -116,6 +116,14 @@ pub(crate) fn join_mounts(process: ProcessId) -> Result<(), Errno> {
 
 /// Takes a namespace of a process as its own. Where they have the same there is nothing to take, and no right needed.
 fn join(process: ProcessId, name: &str, kind: LinkNameSpaceType) -> Result<(), Errno> {
+    match other(process, name)? {
+        Some(theirs) => move_into_link_name_space(theirs.as_fd(), Some(kind)),
+        None => Ok(()),
+    }
+}
+
+/// A namespace of a process, unless it is this one's own.
+pub(crate) fn other(process: ProcessId, name: &str) -> Result<Option<OwnedFd>, Errno> {
     let theirs = namespace(&process.pid.to_string(), name)?;
     // Opened first: the id cannot have changed hands before.
     if !process.exists() {
@@ -123,10 +131,8 @@ fn join(process: ProcessId, name: &str, kind: LinkNameSpaceType) -> Result<(), E
     }
     let own = namespace("self", name)?;
     let (theirs_is, own_is) = (rustix::fs::fstat(&theirs)?, rustix::fs::fstat(&own)?);
-    if (theirs_is.st_dev, theirs_is.st_ino) == (own_is.st_dev, own_is.st_ino) {
-        return Ok(());
-    }
-    move_into_link_name_space(theirs.as_fd(), Some(kind))
+    let is_own = (theirs_is.st_dev, theirs_is.st_ino) == (own_is.st_dev, own_is.st_ino);
+    Ok((!is_own).then_some(theirs))
 }
 
 /// Takes the network namespace that is mounted on a file of the agent's.
@@ -184,7 +190,7 @@ fn be_first(spec: &ShimSpec) -> Result<(), Errno> {
         let written = std::fs::write(file, "0");
         written.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
     }
-    volumes::alone()?;
+    volumes::unshare()?;
     let empty = kernel("tmpfs", QUIET.union(MountAttrFlags::MOUNT_ATTR_RDONLY), &[])?;
     let open = |path: &Path| {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;

@@ -5,6 +5,7 @@
 //! root were the root of all, and places that must be what they are called are reached through no link.
 
 use crate::namespaces::{self, QUIET};
+use crate::secrets;
 use crate::sys;
 use crate::volumes::{self, ROOT};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, makedev};
@@ -12,6 +13,7 @@ use rustix::io::Errno;
 use rustix::mount::{MountAttrFlags, MountPropagationFlags, UnmountFlags};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
+use tepui_containers::devices::{DeviceKind, DeviceNode};
 use tepui_containers::spec::{Mount, Root, ShimSpec};
 
 /// A file system of the kernel's.
@@ -106,23 +108,35 @@ const OF_HOST: [&str; 4] = [
 ];
 
 /// Gives the command its root, with the sandbox and the volumes in it, and takes the old one away.
-pub(crate) fn enter(spec: &ShimSpec, root: &Root) -> Result<(), Errno> {
+///
+/// `users`: what the agent made for the command has owners of this user namespace; what is the machine's keeps its own.
+pub(crate) fn enter(spec: &ShimSpec, root: &Root, users: Option<&OwnedFd>) -> Result<(), Errno> {
     rustix::process::umask(Mode::empty());
-    volumes::alone()?;
+    let shared = volumes::alone(spec)?;
+    let secrets = secrets::trees(spec)?;
     // The way to it has no links: tasks own parts of it, and any would be theirs.
     let sandbox = open(CWD, &spec.sandbox, ResolveFlags::NO_SYMLINKS)?;
     let sandbox = volumes::copy_of(&sandbox)?;
-    let top = mount_root(root)?;
+    shift(&sandbox, users)?;
+    let top = mount_root(root, users)?;
     KERNEL.iter().try_for_each(|it| mount_kernel(&top, it))?;
-    make_devices(&top)?;
+    make_devices(&top, &spec.device_nodes)?;
     show_shared_memory(spec, &top)?;
     OF_HOST.iter().try_for_each(|path| show_host(&top, path))?;
     hide(&top)?;
     let place = find(&top, &root.sandbox, true)?;
     volumes::put(&sandbox, &place)?;
     let sandbox = open(&top, below(&root.sandbox), INSIDE)?;
-    let mut mounts = spec.mounts.iter();
-    mounts.try_for_each(|mount| show(&top, &sandbox, mount))?;
+    let mut mounts = spec.mounts.iter().zip(shared);
+    mounts.try_for_each(|(mount, shared)| show(&top, &sandbox, mount, shared, users))?;
+    for (secret, tree) in spec.secrets.iter().zip(secrets) {
+        shift(&tree, users)?;
+        let place = match secret.target.is_absolute() {
+            true => find(&top, &secret.target, false)?,
+            false => open(&sandbox, &secret.target, IN_SANDBOX)?,
+        };
+        volumes::put(&tree, &place)?;
+    }
     find(&top, &spec.working_dir, true)?;
     rustix::process::fchdir(&top)?;
     rustix::process::pivot_root(".", ".")?;
@@ -131,7 +145,12 @@ pub(crate) fn enter(spec: &ShimSpec, root: &Root) -> Result<(), Errno> {
     rustix::process::chdir("/")
 }
 
-fn mount_root(root: &Root) -> Result<OwnedFd, Errno> {
+/// Owners of a mount that is nowhere yet become those of a user namespace.
+fn shift(tree: &OwnedFd, users: Option<&OwnedFd>) -> Result<(), Errno> {
+    users.map_or(Ok(()), |users| sys::map_owners(tree.as_fd(), users.as_fd()))
+}
+
+fn mount_root(root: &Root, users: Option<&OwnedFd>) -> Result<OwnedFd, Errno> {
     let tree = match &root.overlay {
         Some(options) => volumes::overlay(&root.dir, options)?,
         None => {
@@ -139,6 +158,7 @@ fn mount_root(root: &Root) -> Result<OwnedFd, Errno> {
             volumes::copy_of(&open(CWD, Path::new(ROOT), ResolveFlags::NO_SYMLINKS)?)?
         }
     };
+    shift(&tree, users)?;
     let place = open(CWD, Path::new(ROOT), ResolveFlags::NO_SYMLINKS)?;
     volumes::put(&tree, &place)?;
     rustix::mount::mount_change(ROOT, MountPropagationFlags::PRIVATE)?;
@@ -163,14 +183,14 @@ fn show_shared_memory(spec: &ShimSpec, top: &OwnedFd) -> Result<(), Errno> {
 
 /// Shows a mount in a directory of the new root, made where it is missing.
 fn put_in(top: &OwnedFd, at: &str, made: &OwnedFd) -> Result<(), Errno> {
-    match rustix::fs::mkdirat(top, at, DIRECTORY_MODE) {
+    match create(top, || rustix::fs::mkdirat(top, at, DIRECTORY_MODE)) {
         Ok(()) | Err(Errno::EXIST) => {}
         Err(errno) => return Err(errno),
     }
     volumes::put(made, &open(top, Path::new(at), STRICT)?)
 }
 
-fn make_devices(top: &OwnedFd) -> Result<(), Errno> {
+fn make_devices(top: &OwnedFd, more: &[DeviceNode]) -> Result<(), Errno> {
     let directory = open(top, Path::new("dev"), STRICT)?;
     for (name, major, minor) in DEVICES {
         let mode = Mode::from_raw_mode(0o666);
@@ -178,7 +198,31 @@ fn make_devices(top: &OwnedFd) -> Result<(), Errno> {
         rustix::fs::mknodat(&directory, name, FileType::CharacterDevice, mode, number)?;
     }
     let mut links = LINKS.iter();
-    links.try_for_each(|(to, name)| rustix::fs::symlinkat(*to, &directory, *name))
+    links.try_for_each(|(to, name)| rustix::fs::symlinkat(*to, &directory, *name))?;
+    more.iter().try_for_each(|node| make_node(&directory, node))
+}
+
+/// One that has the name of a usual device is that one.
+fn make_node(directory: &OwnedFd, node: &DeviceNode) -> Result<(), Errno> {
+    let mut above = directory.try_clone().map_err(|_| Errno::MFILE)?;
+    for part in node.name.parent().into_iter().flatten() {
+        match rustix::fs::mkdirat(&above, part, DIRECTORY_MODE) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(errno) => return Err(errno),
+        }
+        above = open(&above, Path::new(part), STRICT)?;
+    }
+    let name = node.name.file_name().ok_or(Errno::INVAL)?;
+    let kind = match node.kind {
+        DeviceKind::Character => FileType::CharacterDevice,
+        DeviceKind::Block => FileType::BlockDevice,
+    };
+    let mode = Mode::from_raw_mode(node.mode);
+    let number = makedev(node.major, node.minor);
+    match rustix::fs::mknodat(&above, name, kind, mode, number) {
+        Err(Errno::EXIST) => Ok(()),
+        made => made,
+    }
 }
 
 /// A file or directory of the machine, to be read at the same place; what is not there is not shown.
@@ -222,13 +266,21 @@ fn hide(top: &OwnedFd) -> Result<(), Errno> {
 }
 
 /// A volume: a relative source or target lies in the sandbox, where no link is followed.
-fn show(top: &OwnedFd, sandbox: &OwnedFd, mount: &Mount) -> Result<(), Errno> {
-    let within = |path: &Path| {
-        let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-        open(sandbox, path, beneath)
-    };
+fn show(
+    top: &OwnedFd,
+    sandbox: &OwnedFd,
+    mount: &Mount,
+    shared: Option<OwnedFd>,
+    users: Option<&OwnedFd>,
+) -> Result<(), Errno> {
+    let within = |path: &Path| open(sandbox, path, IN_SANDBOX);
+    if let Some(tree) = shared {
+        let is_directory = is_directory(&tree)?;
+        return show_tree(top, &tree, mount, is_directory, &within);
+    }
     if let Some(options) = &mount.overlay {
         let tree = volumes::overlay(&mount.source, options)?;
+        shift(&tree, users)?;
         return show_tree(top, &tree, mount, true, &within);
     }
     let source = match mount.source.is_absolute() {
@@ -237,6 +289,10 @@ fn show(top: &OwnedFd, sandbox: &OwnedFd, mount: &Mount) -> Result<(), Errno> {
         false => within(&mount.source)?,
     };
     let tree = volumes::copy_of(&source)?;
+    // The sandbox is shifted already, and of the others those are the machine's that may be reached through links.
+    if mount.source.is_absolute() && mount.no_links {
+        shift(&tree, users)?;
+    }
     show_tree(top, &tree, mount, is_directory(&source)?, &within)
 }
 
@@ -259,6 +315,8 @@ fn show_tree(
 
 const DIRECTORY_MODE: Mode = Mode::from_raw_mode(0o755);
 const FILE_MODE: Mode = Mode::from_raw_mode(0o644);
+/// Of names that tasks own.
+const IN_SANDBOX: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS);
 /// Inside, and through no link.
 const STRICT: ResolveFlags = ResolveFlags::IN_ROOT.union(ResolveFlags::NO_SYMLINKS);
 /// Inside, through links that stay there.
@@ -281,12 +339,28 @@ fn find(top: &OwnedFd, path: &Path, is_directory: bool) -> Result<OwnedFd, Errno
         Err(errno) => return Err(errno),
     }
     if is_directory {
-        rustix::fs::mkdirat(&above, name, DIRECTORY_MODE)?;
+        create(&above, || rustix::fs::mkdirat(&above, name, DIRECTORY_MODE))?;
     } else {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-        rustix::fs::openat(&above, name, flags, FILE_MODE)?;
+        create(&above, || {
+            rustix::fs::openat(&above, name, flags, FILE_MODE)
+        })?;
     }
     open(&above, Path::new(name), STRICT)
+}
+
+/// Where owners are shifted this process is none of those that can own something: then it does it as the owner of the
+/// directory.
+fn create<T>(above: &OwnedFd, make: impl Fn() -> Result<T, Errno>) -> Result<T, Errno> {
+    match make() {
+        Err(Errno::OVERFLOW) => {}
+        made => return made,
+    }
+    let owner = rustix::fs::fstat(above)?;
+    sys::set_file_user(owner.st_uid, owner.st_gid)?;
+    let made = make();
+    sys::set_file_user(0, 0)?;
+    made
 }
 
 fn existing(top: &OwnedFd, path: &str) -> Result<Option<OwnedFd>, Errno> {

@@ -4,7 +4,7 @@ use crate::logs::Logs;
 use crate::switchboard::Board;
 use crate::sys::{self, Fork};
 use crate::terminal::CommandEnds;
-use crate::{child, logs, namespaces, terminal};
+use crate::{child, logs, namespaces, terminal, users};
 use rustix::io::Errno;
 use rustix::process::{Pid, WaitOptions};
 use std::fs::File;
@@ -81,13 +81,14 @@ pub(crate) fn start(spec: &ShimSpec, answer: &OwnedFd) -> Result<Container, Laun
         }
     })?;
     let (command_ends, streams) = open_streams(spec)?.unzip();
+    let users = users::open(spec)?;
     namespaces::begin(spec)?;
     let fork = sys::fork().map_err(|errno| LaunchFailure {
         stage: Stage::Fork,
         errno,
     })?;
     let Fork::Parent { child } = fork else {
-        let failed = child::become_command(spec, command_ends.as_ref());
+        let failed = child::become_command(spec, command_ends.as_ref(), users.as_ref());
         let failed = Line::Failed(failed).to_string();
         write_line(&record, &failed);
         write_line(answer, &failed);

@@ -175,30 +175,52 @@ pub(crate) fn install_filter(filter: &[u8]) -> Result<(), Errno> {
 /// `MOUNT_ATTR_RDONLY` of the kernel.
 const READ_ONLY: u64 = 1;
 
+/// `MOUNT_ATTR_IDMAP` of the kernel.
+const OWNERS: u64 = 0x0010_0000;
+
+/// `struct mount_attr` of the kernel.
+#[repr(C)]
+#[derive(Default)]
+struct MountAttributes {
+    set: u64,
+    clear: u64,
+    propagation: u64,
+    user_namespace: u64,
+}
+
 /// Makes a tree of mounts that nobody sees yet read-only, whole.
 pub(crate) fn make_read_only(tree: BorrowedFd<'_>) -> Result<(), Errno> {
-    /// `struct mount_attr` of the kernel.
-    #[repr(C)]
-    struct MountAttributes {
-        set: u64,
-        clear: u64,
-        propagation: u64,
-        user_namespace: u64,
-    }
     let attributes = MountAttributes {
         set: READ_ONLY,
-        clear: 0,
-        propagation: 0,
-        user_namespace: 0,
+        ..MountAttributes::default()
     };
+    set_attributes(tree, &attributes, libc::AT_EMPTY_PATH | libc::AT_RECURSIVE)
+}
+
+/// Owner 0 of a mount that nobody sees yet is user 0 of a user namespace, and so on (Linux 5.12).
+pub(crate) fn map_owners(tree: BorrowedFd<'_>, users: BorrowedFd<'_>) -> Result<(), Errno> {
+    let descriptor = users.as_raw_fd();
+    let attributes = MountAttributes {
+        set: OWNERS,
+        user_namespace: u64::try_from(descriptor).map_err(|_| Errno::BADF)?,
+        ..MountAttributes::default()
+    };
+    set_attributes(tree, &attributes, libc::AT_EMPTY_PATH)
+}
+
+fn set_attributes(
+    tree: BorrowedFd<'_>,
+    attributes: &MountAttributes,
+    flags: libc::c_int,
+) -> Result<(), Errno> {
     // SAFETY: the path is a constant with its NUL, the descriptor lives, and the size is that of what the pointer is to.
     let changed = unsafe {
         libc::syscall(
             libc::SYS_mount_setattr,
             tree.as_raw_fd(),
             c"".as_ptr(),
-            libc::AT_EMPTY_PATH | libc::AT_RECURSIVE,
-            &raw const attributes,
+            flags,
+            &raw const *attributes,
             size_of::<MountAttributes>(),
         )
     };

@@ -1,7 +1,7 @@
 //! Owns what a command sees of the host in other places. Works by descriptors: names in a sandbox belong to its tasks,
 //! who may put links there at any moment.
 
-use crate::{namespaces, sys};
+use crate::{namespaces, secrets, sys};
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use rustix::mount::{
@@ -18,26 +18,50 @@ pub(crate) const ROOT: &str = "root";
 
 /// Gives the command mounts of its own, if it is to have any.
 pub(crate) fn mount(spec: &ShimSpec) -> Result<(), Errno> {
-    if spec.mounts.is_empty() && !spec.namespaces.need_mounts() {
+    let has_none = spec.mounts.is_empty() && spec.secrets.is_empty();
+    if has_none && !spec.namespaces.need_mounts() {
         return Ok(());
     }
-    alone()?;
-    let mut mounts = spec.mounts.iter();
-    mounts.try_for_each(|mount| show(&spec.sandbox, mount))?;
+    let shared = alone(spec)?;
+    let secrets = secrets::trees(spec)?;
+    let mut mounts = spec.mounts.iter().zip(shared);
+    mounts.try_for_each(|(mount, shared)| show(&spec.sandbox, mount, shared))?;
+    for (secret, tree) in spec.secrets.iter().zip(secrets) {
+        put(&tree, &place(&spec.sandbox, &secret.target)?)?;
+    }
     namespaces::show(spec)
 }
 
-/// From here on mounts of the machine still come to this process, its own do not leave.
-pub(crate) fn alone() -> Result<(), Errno> {
+/// From here on mounts of the machine still come to this process, its own do not leave. But for those that are to: each of
+/// them, as a mount that is nowhere yet, is made before.
+pub(crate) fn alone(spec: &ShimSpec) -> Result<Vec<Option<OwnedFd>>, Errno> {
     sys::unshare(rustix::thread::UnshareFlags::NEWNS)?;
+    let mounts = spec.mounts.iter();
+    let shared = mounts.map(|mount| match mount.propagates {
+        true => copy_of(&place(&spec.sandbox, &mount.source)?).map(Some),
+        false => Ok(None),
+    });
+    let shared = shared.collect::<Result<_, _>>()?;
+    turn_inward()?;
+    Ok(shared)
+}
+
+/// As [`alone`], for who shares nothing.
+pub(crate) fn unshare() -> Result<(), Errno> {
+    sys::unshare(rustix::thread::UnshareFlags::NEWNS)?;
+    turn_inward()
+}
+
+fn turn_inward() -> Result<(), Errno> {
     let inward = MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC;
     rustix::mount::mount_change("/", inward)
 }
 
-fn show(sandbox: &Path, mount: &Mount) -> Result<(), Errno> {
-    let tree = match &mount.overlay {
-        Some(options) => overlay(&mount.source, options)?,
-        None => copy_of(&place(sandbox, &mount.source)?)?,
+fn show(sandbox: &Path, mount: &Mount, shared: Option<OwnedFd>) -> Result<(), Errno> {
+    let tree = match (&mount.overlay, shared) {
+        (_, Some(shared)) => shared,
+        (Some(options), None) => overlay(&mount.source, options)?,
+        (None, None) => copy_of(&place(sandbox, &mount.source)?)?,
     };
     if mount.read_only {
         sys::make_read_only(tree.as_fd())?;

@@ -3,6 +3,7 @@
 
 mod agent;
 mod cluster;
+mod executors;
 mod networks;
 mod sandboxes;
 
@@ -13,6 +14,7 @@ use serde::Serialize;
 
 pub(crate) use agent::AgentArgs;
 pub(crate) use cluster::*;
+pub(crate) use executors::ExecutorArgs;
 pub(crate) use networks::NetworkArgs;
 pub(crate) use sandboxes::SandboxArgs;
 

@@ -1,13 +1,17 @@
 //! A daemon's settings from where users put them: flag, then `TEPUI_…`, then `MESOS_…`, then the TOML file.
 
 mod allocation;
+mod devices;
 mod domain;
+mod executors;
+mod fetching;
 mod images;
 mod isolation;
 mod lending;
 mod networks;
 mod sandboxes;
 mod security;
+mod text;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -125,8 +129,23 @@ const AGENT_TWINS: &[&str] = &[
     "isolation",
     "container_pids_limit",
     "default_container_shm_size",
+    "seccomp_config_dir",
+    "seccomp_profile_name",
+    "effective_capabilities",
+    "bounding_capabilities",
+    "allowed_devices",
+    "gpu_devices",
+    "cgroups_enable_cfs",
+    "cgroups_limit_swap",
+    "revocable_cpu_low_priority",
+    "user_namespace_range",
     "disallow_sharing_agent_pid_namespace",
     "disallow_sharing_agent_ipc_namespace",
+    "host_path_volume_force_creation",
+    "fetcher_cache_size",
+    "fetcher_cache_dir",
+    "fetcher_stall_timeout",
+    "frameworks_home",
     "gc_delay",
     "gc_disk_headroom",
     "gc_non_executor_container_sandboxes",
@@ -145,9 +164,19 @@ const AGENT_TWINS: &[&str] = &[
     "container_ports_watch_interval",
     "container_ports_isolated_range",
     "check_agent_port_range_only",
+    "executor_registration_timeout",
+    "executor_reregistration_timeout",
+    "executor_shutdown_grace_period",
+    "recovery_timeout",
+    "executor_environment_variables",
+    "max_completed_executors_per_framework",
+    "authenticate_http_executors",
+    "jwt_secret_key",
 ];
 
+pub(crate) use fetching::FetchingArgs;
 pub(crate) use isolation::IsolationArgs;
+use text::{json_or_file, one_line};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -187,7 +216,7 @@ struct MasterFile {
     election_timeout_ms: Option<u64>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct AgentFile {
     work_dir: Option<PathBuf>,
@@ -215,8 +244,23 @@ struct AgentFile {
     isolation: Option<String>,
     container_pids_limit: Option<u64>,
     default_container_shm_size: Option<String>,
+    seccomp_config_dir: Option<PathBuf>,
+    seccomp_profile_name: Option<String>,
+    effective_capabilities: Option<String>,
+    bounding_capabilities: Option<String>,
+    allowed_devices: Option<String>,
+    gpu_devices: Option<String>,
+    cgroups_enable_cfs: Option<bool>,
+    cgroups_limit_swap: Option<bool>,
+    revocable_cpu_low_priority: Option<bool>,
+    user_namespace_range: Option<String>,
     disallow_sharing_agent_pid_namespace: Option<bool>,
     disallow_sharing_agent_ipc_namespace: Option<bool>,
+    host_path_volume_force_creation: Option<String>,
+    fetcher_cache_size: Option<String>,
+    fetcher_cache_dir: Option<PathBuf>,
+    fetcher_stall_timeout: Option<String>,
+    frameworks_home: Option<PathBuf>,
     gc_delay: Option<String>,
     gc_disk_headroom: Option<f64>,
     gc_non_executor_container_sandboxes: Option<bool>,
@@ -235,6 +279,14 @@ struct AgentFile {
     container_ports_watch_interval: Option<String>,
     container_ports_isolated_range: Option<String>,
     check_agent_port_range_only: Option<bool>,
+    executor_registration_timeout: Option<String>,
+    executor_reregistration_timeout: Option<String>,
+    executor_shutdown_grace_period: Option<String>,
+    recovery_timeout: Option<String>,
+    executor_environment_variables: Option<String>,
+    max_completed_executors_per_framework: Option<u64>,
+    authenticate_http_executors: Option<bool>,
+    jwt_secret_key: Option<String>,
 }
 
 fn load<T: DeserializeOwned>(
@@ -262,15 +314,6 @@ fn load<T: DeserializeOwned>(
             .map_or_else(|| "unreadable".to_string(), |error| error.to_string());
         anyhow::anyhow!("configuration: {}", one_line(&first))
     })
-}
-
-/// A text of several lines as one, without the excerpt of the file (its lines are marked by a bar).
-fn one_line(text: &str) -> String {
-    let lines = text.lines().map(str::trim);
-    let lines: Vec<&str> = lines
-        .filter(|line| !line.is_empty() && !line.contains('|'))
-        .collect();
-    lines.join("; ")
 }
 
 pub(crate) fn master(args: &MasterArgs) -> anyhow::Result<tepui_master::MasterSettings> {
@@ -332,6 +375,8 @@ pub(crate) fn agent(args: &AgentArgs) -> anyhow::Result<tepui_agent::AgentSettin
     let isolation = isolation::parse(&file)?;
     let sandboxes = sandboxes::parse(&file)?;
     let networks = networks::parse(&file)?;
+    let executors = executors::parse(&file)?;
+    let fetching = fetching::parse(&file)?;
     let given = file
         .master
         .context("--master is missing: expected the HTTP address of a master, such as --master 127.0.0.1:5050")?;
@@ -340,6 +385,8 @@ pub(crate) fn agent(args: &AgentArgs) -> anyhow::Result<tepui_agent::AgentSettin
         isolation,
         sandboxes,
         networks,
+        executors,
+        fetching,
         recovery: sandboxes::recovery(file.recover.as_deref())?,
         reconfiguration: sandboxes::reconfiguration(file.reconfiguration_policy.as_deref())?,
         work_dir: file.work_dir.context("--work-dir is missing: expected a directory for sandboxes, such as --work-dir /var/lib/tepui/agent")?,
@@ -367,16 +414,6 @@ fn removal_rate(text: &str) -> anyhow::Result<tepui_master::RemovalRate> {
     parsed.with_context(|| {
         format!("--agent-removal-rate-limit {text}: expected agents/duration, such as 1/10mins")
     })
-}
-
-/// What a flag takes as JSON, or as the path of a file that holds it.
-fn json_or_file(flag: &str, given: &str, expected: &str) -> anyhow::Result<String> {
-    if given.trim_start().starts_with('{') {
-        return Ok(given.to_string());
-    }
-    let path = given.strip_prefix("file://").unwrap_or(given);
-    std::fs::read_to_string(path)
-        .map_err(|error| anyhow::anyhow!("{flag} {given}: {error}; {expected}"))
 }
 
 /// Mesos' `RateLimits` as JSON, or a file that holds it.

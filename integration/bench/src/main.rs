@@ -47,7 +47,7 @@ enum Bench {
     Wire(Options),
     /// ACCEPT to TASK_RUNNING on a running cluster, beside spawning and waiting for the same command
     LaunchLatency(launch::LaunchOptions),
-    /// Short tasks a second on one agent, beside starting the same shim in a bare loop and beside HyperQueue
+    /// Short tasks a second on one agent, beside starting the same shim in a bare loop and beside HyperQueue and Slurm
     LaunchThroughput(throughput::ThroughputOptions),
     /// The share of tasks that run where their data is, by how long schedulers wait for it, in simulated time
     Locality(locality::LocalityOptions),

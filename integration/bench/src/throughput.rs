@@ -1,8 +1,8 @@
 //! Short tasks a second on one agent, each a real process, every update acknowledged; beside a loop that starts the same
-//! shim, cgroups and command, and beside HyperQueue.
+//! shim, cgroups and command, and beside HyperQueue and Slurm.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     time::Instant,
 };
@@ -27,7 +27,10 @@ use crate::{
 const MAX_PER_ACCEPT: usize = 500;
 /// Tasks that the bare loop has under way: enough that no core waits.
 const BARE_AT_ONCE: usize = 8;
-const PEER: &str = include_str!("peer.py");
+const HYPERQUEUE: &str = include_str!("hyperqueue.py");
+const SLURM: &str = include_str!("slurm.py");
+/// It takes some seconds for each hundred.
+const MAX_SLURM_JOBS: usize = 500;
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ThroughputOptions {
@@ -56,14 +59,24 @@ pub(crate) fn run(options: &ThroughputOptions) -> anyhow::Result<Value> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let (mut subject, mut bare, mut peer) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut subject, mut bare) = (Vec::new(), Vec::new());
+    let (mut hyperqueue, mut slurm) = (Vec::new(), Vec::new());
     let mut missing = Vec::new();
     for _ in 0..options.rounds {
         subject.push(runtime.block_on(tasks(options))?);
         bare.push(runtime.block_on(shims(options.count))?);
-        match hyperqueue(options) {
-            Ok(rate) => peer.push(rate),
-            Err(problem) => missing.push(problem.to_string()),
+        match peer(&options.hyperqueue_python, HYPERQUEUE, options.count) {
+            Ok(rate) => hyperqueue.push(rate),
+            Err(problem) => missing.push(format!(
+                "HyperQueue did not run ({problem:#}): `pip install hyperqueue` into an environment, and name its \
+                 Python with --hyperqueue-python"
+            )),
+        }
+        match peer("python3".as_ref(), SLURM, options.count.min(MAX_SLURM_JOBS)) {
+            Ok(rate) => slurm.push(rate),
+            Err(problem) => missing.push(format!(
+                "Slurm did not run ({problem:#}): as root, `apt-get install slurmctld slurmd slurm-client munge`"
+            )),
         }
     }
     missing.dedup();
@@ -79,9 +92,11 @@ pub(crate) fn run(options: &ThroughputOptions) -> anyhow::Result<Value> {
         "ratio": middle(&subject) / middle(&bare),
         "missing": missing,
     });
-    if !peer.is_empty() {
-        result["hyperqueue_per_s"] = crate::spread(peer.clone());
-        result["ratio_to_hyperqueue"] = (middle(&subject) / middle(&peer)).into();
+    for (name, rates) in [("hyperqueue", hyperqueue), ("slurm", slurm)] {
+        if !rates.is_empty() {
+            result[format!("ratio_to_{name}")] = (middle(&subject) / middle(&rates)).into();
+            result[format!("{name}_per_s")] = crate::spread(rates);
+        }
     }
     Ok(result)
 }
@@ -177,21 +192,15 @@ async fn shims(count: usize) -> anyhow::Result<f64> {
     Ok(count as f64 / took.as_secs_f64())
 }
 
-/// The same number a second in HyperQueue: its server and one worker, through its Python package.
-fn hyperqueue(options: &ThroughputOptions) -> anyhow::Result<f64> {
-    let python = &options.hyperqueue_python;
+/// Tasks a second in another system, which a script starts and ends.
+fn peer(python: &Path, script: &str, count: usize) -> anyhow::Result<f64> {
     let output = Command::new(python)
-        .args(["-c", PEER, &options.count.to_string()])
+        .args(["-c", script, &count.to_string()])
         .stderr(Stdio::inherit())
         .output()
         .with_context(|| format!("cannot start {}", python.display()))?;
     let told = String::from_utf8_lossy(&output.stdout);
     let rate = told.lines().last().and_then(|line| line.parse().ok());
-    match rate {
-        Some(rate) if output.status.success() => Ok(rate),
-        _ => bail!(
-            "HyperQueue did not run: `pip install hyperqueue` into an environment, and name its Python with \
-             --hyperqueue-python"
-        ),
-    }
+    rate.filter(|_| output.status.success())
+        .with_context(|| format!("its script ended with {}", output.status))
 }

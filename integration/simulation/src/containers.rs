@@ -221,6 +221,7 @@ impl ContainerRuntime for Machine {
         Box::pin(async move {
             sleep(wait).await;
             let running = machine.begin(&order);
+            // Nobody may be there to hear it any more.
             let _ = forked.send(Forked {
                 pid: running.pid,
                 networks: Vec::new(),

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::{
     Request, Response, StatusCode,
-    body::Incoming,
+    body::{Body as _, Incoming},
     header::{ACCEPT, AUTHORIZATION, HeaderValue, LOCATION, USER_AGENT, WWW_AUTHENTICATE},
 };
 use percent_encoding::percent_decode_str;
@@ -61,6 +61,11 @@ pub struct Download {
 }
 
 impl Download {
+    /// How many bytes come, where the server has told.
+    pub fn length(&self) -> Option<u64> {
+        self.body.size_hint().exact()
+    }
+
     /// The next bytes, [`None`] at the end of a file that came whole.
     ///
     /// # Errors

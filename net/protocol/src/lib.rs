@@ -11,6 +11,7 @@ pub mod durations;
 pub mod message;
 pub mod pattern;
 pub mod recordio;
+pub mod redact;
 pub mod resources;
 pub mod roles;
 pub mod schema;

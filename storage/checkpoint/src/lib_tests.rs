@@ -63,6 +63,7 @@ fn container(framework: &str, id: &str) -> ContainerRecord {
         }),
         sandbox: "sandbox/e".to_owned(),
         resources: Bytes::from_static(b"cpus"),
+        served: None,
     }
 }
 

@@ -50,6 +50,9 @@ pub struct ContainerRecord {
     pub sandbox: String,
     /// The container's resources, encoded by the agent.
     pub resources: Bytes,
+    /// Whether the executor has told of a task; `None` in records of earlier versions.
+    #[serde(default)]
+    pub served: Option<bool>,
 }
 
 /// A task this agent was told to run.

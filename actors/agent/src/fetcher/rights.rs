@@ -4,9 +4,10 @@
 //! kernel takes root's power over files from that thread. Its real and effective ids stay the agent's: with those
 //! given up, any process of the user could kill the agent through that thread. The thread ends with its work.
 
-use std::{ffi::CString, os::unix::process::CommandExt, process::Command, sync::Arc, thread};
+use std::{ffi::CString, sync::Arc, thread};
 
 use nix::unistd::{Gid, Uid, User, geteuid, getgrouplist, setfsgid, setfsuid};
+use tepui_kit::blocking;
 use tepui_messages::containers::UserNumbers;
 use tokio::sync::oneshot;
 
@@ -56,12 +57,6 @@ impl Rights {
         })
     }
 
-    /// Programs get the ids for good. Without supplementary groups, which `std` takes away: what they work on is
-    /// in the sandbox, and that is the user's own.
-    pub(super) fn lend(&self, command: &mut Command) {
-        command.uid(self.uid.as_raw()).gid(self.gid.as_raw());
-    }
-
     /// From here on this thread sees the file system as the user does.
     fn assume(&self) -> Result<(), String> {
         let group = |gid: &Gid| rustix::thread::Gid::from_raw(gid.as_raw());
@@ -86,7 +81,7 @@ pub(super) async fn acting<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, String> + Send + 'static,
 ) -> Result<T, String> {
     let Some(rights) = rights.map(Arc::clone) else {
-        return super::blocking(work).await;
+        return blocking(work).await;
     };
     let (tell, told) = oneshot::channel();
     let thread = thread::Builder::new().name("fetch".to_owned());

@@ -2,7 +2,6 @@
 
 use crate::images::ImageError;
 use crate::images::digesting::digest_of;
-use crate::images::gauge::Gauge;
 use crate::images::manifest;
 use crate::images::reference::Reference;
 use crate::images::store::{Store, StoredImage, read_description};
@@ -12,6 +11,7 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Take};
 use std::path::{Component, Path, PathBuf};
 use tar::EntryType;
+use tepui_archives::Gauge;
 
 const MANIFEST: &str = "manifest.json";
 const MAX_MEMBERS: usize = 100_000;

@@ -4,7 +4,6 @@
 //! Layers come from strangers. Every name is resolved by the kernel as if the directory were the root of all, nothing
 //! that is there already is written to: a name that comes again is another file, as in Docker. No device is made. Entries, bytes and what is read ahead are bounded.
 
-use crate::images::gauge::Gauge;
 use crate::images::taking::Taking;
 use crate::removal;
 use rustix::fs::{
@@ -18,6 +17,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 use tar::EntryType;
+use tepui_archives::Gauge;
 
 /// What the layers of an image may hold together.
 #[derive(Clone, Copy, Debug)]

@@ -1,6 +1,8 @@
 //! The values of fields that are more than a text or a number. What is not of the right form is `None`.
 
-use super::{Capabilities, Credentials, Mount, Rlimit, RlimitKind, Root, View, os, path};
+use super::{
+    Capabilities, Credentials, Mount, Rlimit, RlimitKind, Root, SecretFile, View, os, path,
+};
 use crate::process::ProcessId;
 
 /// Instructions have 8 bytes, and the kernel takes 4096 of them (`BPF_MAXINSNS`).
@@ -54,12 +56,24 @@ pub(super) fn mount(value: &[u8]) -> Option<Mount> {
     let mut texts = paths.split(|&byte| byte == 0);
     let (source, target, overlay) = (texts.next()?, texts.next()?, texts.next()?);
     let is_whole = !source.is_empty() && !target.is_empty() && texts.next().is_none();
-    (is_whole && flags <= 3).then(|| Mount {
+    (is_whole && flags <= 7).then(|| Mount {
         source: path(source),
         target: path(target),
         read_only: flags & 1 != 0,
         no_links: flags & 2 != 0,
+        propagates: flags & 4 != 0,
         overlay: Some(os(overlay)).filter(|options| !options.is_empty()),
+    })
+}
+
+pub(super) fn secret(value: &[u8]) -> Option<SecretFile> {
+    let (&flags, rest) = value.split_first()?;
+    let end = rest.iter().position(|&byte| byte == 0)?;
+    let (target, data) = (rest.get(..end)?, rest.get(end + 1..)?);
+    (flags <= 1 && !target.is_empty()).then(|| SecretFile {
+        target: path(target),
+        read_only: flags == 1,
+        data: data.to_vec(),
     })
 }
 

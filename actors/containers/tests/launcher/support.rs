@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use tepui_containers::launch::{Command, LaunchSpec};
+use tepui_containers::limits::Controller;
 use tepui_containers::process::ProcessId;
 use tepui_containers::tree::cgroup_members;
 use tepui_containers::{Cgroups, Error, Launcher, Running, sandbox};
@@ -33,6 +34,12 @@ impl Bench {
     /// With the cgroups of this machine, if it has any.
     pub(crate) fn with_cgroups() -> Self {
         Self::new("detected", Cgroups::detect(&root_name()))
+    }
+
+    /// With every controller that containers can be in.
+    pub(crate) fn with_all_controllers() -> Self {
+        let all = Controller::ALL.into_iter().collect();
+        Self::new("all controllers", Cgroups::detect_with(&root_name(), &all))
     }
 
     /// As an agent without rights has it.

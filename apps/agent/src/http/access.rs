@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use tepui_http::{Incoming, Realm, Reply, files::inside};
-use tepui_messages::agent::{ExecutorState, FrameworkState, NodeState};
+use tepui_messages::agent::{ExecutorClaims, ExecutorState, FrameworkState, NodeState};
 use tepui_protocol::{
     acls::{Action, Subject, user_of_executor},
     v1::{
@@ -13,7 +13,7 @@ use tepui_protocol::{
     },
 };
 
-use super::{Api, Route, state::Measured};
+use super::{Api, Route, bearer, state::Measured};
 
 /// Whose credentials an endpoint asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +41,7 @@ impl Route {
             Route::Prometheus => (Readonly, Some("/metrics")),
             Route::FilesDebug => (Readonly, Some("/files/debug")),
             Route::Processes => (Readonly, None),
-            // An executor has no credentials of its own here.
+            // An executor shows a token, or nothing.
             Route::Executor => (Open, None),
             Route::Health | Route::Version | Route::SystemStats | Route::Help => (Open, None),
         }
@@ -52,21 +52,60 @@ impl Route {
 ///
 /// # Errors
 /// The 401 or 403 to answer.
-pub(super) fn enter(api: &Api, route: Route, request: &Incoming) -> Result<Subject, Reply> {
+pub(super) fn enter(api: &Api, route: Route, request: &Incoming) -> Result<Caller, Reply> {
     let security = &api.facts.security;
+    let claims = bearer::claims(security, route, request)?;
     let (entrance, path) = route.access();
     let realm: Option<&Realm> = match entrance {
         Entrance::Open => None,
         Entrance::Readonly => Some(&security.readonly),
         Entrance::Readwrite => Some(&security.readwrite),
     };
+    // Who has shown a token needs no password.
+    let realm = realm.filter(|_| claims.is_none());
     let principal = realm.map_or(Ok(None), |realm| realm.enter(&request.headers))?;
     let subject = Subject {
         acls: Arc::clone(&security.acls),
         principal,
     };
     let allowed = path.is_none_or(|path| subject.may(Action::GetEndpoints, Some(path)));
-    expect(allowed).map(|()| subject)
+    expect(allowed).map(|()| Caller { subject, claims })
+}
+
+/// Who calls.
+pub(super) struct Caller {
+    pub(super) subject: Subject,
+    /// Of an executor that has shown its token.
+    pub(super) claims: Option<ExecutorClaims>,
+}
+
+impl Caller {
+    /// Whether the call may be made at all.
+    ///
+    /// # Errors
+    /// The 403 to answer.
+    pub(super) fn authorize(&self, call: &Call, node: &NodeState) -> Result<(), Reply> {
+        match &self.claims {
+            Some(claims) => expect(may_executor(claims, call)),
+            None => authorize(&self.subject, call, node),
+        }
+    }
+}
+
+/// What an executor may ask for, whatever the lists say (Mesos: `LocalImplicitExecutorObjectApprover`): what is about
+/// containers within its own.
+fn may_executor(claims: &ExecutorClaims, call: &Call) -> bool {
+    if matches!(call.r#type(), Type::GetHealth | Type::GetVersion) {
+        return true;
+    }
+    let Some(id) = container_of(call).filter(|id| id.parent.is_some()) else {
+        return false;
+    };
+    let mut root = id;
+    while let Some(parent) = &root.parent {
+        root = parent;
+    }
+    root.value == claims.container_id
 }
 
 /// # Errors

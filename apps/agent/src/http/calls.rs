@@ -18,12 +18,15 @@ use tepui_protocol::{
 };
 
 use super::{
-    Api, access, attach, containers, metrics, negotiation,
+    Api,
+    access::{self, Caller},
+    attach, containers, metrics, negotiation,
     state::{Measured, NANOS_PER_SECOND, whole_seconds},
 };
 
 /// Answers one call.
-pub(super) async fn call(api: &Api, request: Incoming, subject: &Subject) -> Result<Reply, Reply> {
+pub(super) async fn call(api: &Api, request: Incoming, caller: &Caller) -> Result<Reply, Reply> {
+    let subject = &caller.subject;
     let node = api.node_state().await?;
     request.expect_method(&["POST"])?;
     let form = negotiation::of_request(&request.headers)?;
@@ -35,7 +38,7 @@ pub(super) async fn call(api: &Api, request: Incoming, subject: &Subject) -> Res
     let kind = call.r#type();
     negotiation::check(kind, form, answer)?;
     let media = answer.message;
-    access::authorize(subject, &call, &node)?;
+    caller.authorize(&call, &node)?;
     if let Some(response) = of_node(kind, &access::seen(subject, Arc::clone(&node))) {
         return Ok(media.reply(&response));
     }

@@ -14,8 +14,8 @@ use futures_util::{Stream, stream};
 use tepui_http::{Incoming, MediaType, Reply};
 use tepui_kit::{Tell, TellError};
 use tepui_messages::agent::{
-    Answer, DeliverExecutorEvent, EndExecutorStream, ExecutorCall, ExecutorStreamLost,
-    ExecutorSubscribe,
+    Answer, DeliverExecutorEvent, EndExecutorStream, ExecutorCall, ExecutorClaims,
+    ExecutorStreamLost, ExecutorSubscribe,
 };
 use tepui_protocol::{
     codec::{json, protobuf},
@@ -38,7 +38,11 @@ const HEARTBEAT_INTERVAL: Duration = Duration::from_mins(30);
 static LAST_STREAM: AtomicU64 = AtomicU64::new(0);
 
 /// Answers one call.
-pub(super) async fn call(api: &Api, request: Incoming) -> Result<Reply, Reply> {
+pub(super) async fn call(
+    api: &Api,
+    request: Incoming,
+    claims: Option<ExecutorClaims>,
+) -> Result<Reply, Reply> {
     request.expect_method(&["POST"])?;
     let media = MediaType::of_request(&request.headers)?;
     let call: Call = media.decode(&request.body)?;
@@ -48,14 +52,19 @@ pub(super) async fn call(api: &Api, request: Incoming) -> Result<Reply, Reply> {
     match call.r#type() {
         call::Type::Subscribe => {
             let media = MediaType::of_answer(&request.headers)?;
-            subscribe(api, call, media).await
+            subscribe(api, call, media, claims).await
         }
         call::Type::Unknown => Ok(Reply::bare(501)),
-        _ => Ok(reply(api.ask(ExecutorCall(call)).await?)),
+        _ => Ok(reply(api.ask(ExecutorCall { call, claims }).await?)),
     }
 }
 
-async fn subscribe(api: &Api, call: Call, media: MediaType) -> Result<Reply, Reply> {
+async fn subscribe(
+    api: &Api,
+    call: Call,
+    media: MediaType,
+    claims: Option<ExecutorClaims>,
+) -> Result<Reply, Reply> {
     let subscribe = call.subscribe.unwrap_or_default();
     let stream_id = LAST_STREAM.fetch_add(1, Ordering::Relaxed) + 1;
     let (sender, events) = mpsc::channel(MAX_WAITING_EVENTS);
@@ -75,6 +84,7 @@ async fn subscribe(api: &Api, call: Call, media: MediaType) -> Result<Reply, Rep
         unacknowledged_updates: statuses(subscribe.unacknowledged_updates),
         stream_id,
         stream: Arc::new(Events(Mutex::new(Some(sender)))),
+        claims,
     };
     let answer = api.ask(question).await?;
     if answer != Answer::OK {

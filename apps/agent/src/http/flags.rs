@@ -7,20 +7,13 @@ use tepui_protocol::{codec::json, durations::duration_text};
 use crate::{AgentSettings, DiskWatch, IsolatedPorts, PortsWatch, Reconfiguration, Recovery};
 
 /// What is the same for every agent.
-const FIXED: [(&str, &str); 15] = [
-    ("authenticate_http_executors", "false"),
-    ("cgroups_enable_cfs", "false"),
+const FIXED: [(&str, &str); 8] = [
     ("cgroups_root", crate::runtime::CGROUP_ROOT),
     ("containerizers", "mesos"),
     ("default_role", "*"),
-    ("executor_registration_timeout", "1mins"),
-    ("executor_reregistration_timeout", "2secs"),
-    ("executor_shutdown_grace_period", "5secs"),
     ("http_heartbeat_interval", "30secs"),
     ("launcher", "posix"),
     ("logging_level", "INFO"),
-    ("max_completed_executors_per_framework", "150"),
-    ("recovery_timeout", "15mins"),
     ("registration_backoff_factor", "1secs"),
     ("version", "false"),
 ];
@@ -58,14 +51,24 @@ pub(crate) fn flags(
         ("namespaces/ipc", isolation.ipc),
         ("linux/nnp", isolation.no_new_privs),
         ("linux/seccomp", isolation.seccomp),
+        ("linux/devices", isolation.device_nodes),
         ("disk/du", settings.sandboxes.disk_watch.is_some()),
         ("network/cni", settings.networks.config_dir.is_some()),
         ("network/ports", settings.networks.ports.is_some()),
     ];
     let more = more.iter().filter(|(_, is_on)| *is_on);
     let names = [amounts, files].into_iter();
-    let names: Vec<_> = names.chain(more.map(|(name, _)| *name)).collect();
+    let controllers = isolation.controllers.iter();
+    let controllers = controllers.map(|it| format!("cgroups/{}", it.name()));
+    let names = names.chain(more.map(|(name, _)| *name)).map(str::to_owned);
+    let names: Vec<_> = names.chain(controllers).collect();
     set("isolation", names.join(","));
+    if let Some(dir) = isolation.profiles.dir() {
+        set("seccomp_config_dir", dir.display().to_string());
+    }
+    if let Some(name) = isolation.profiles.default_name() {
+        set("seccomp_profile_name", name.to_owned());
+    }
     let limit = isolation.max_processes.unwrap_or(0);
     set("container_pids_limit", limit.to_string());
     if let Some(size) = isolation.shm_mb {
@@ -74,8 +77,19 @@ pub(crate) fn flags(
     for (name, is_on) in [
         ("disallow_sharing_agent_pid_namespace", isolation.keep_pids),
         ("disallow_sharing_agent_ipc_namespace", isolation.keep_ipc),
+        ("cgroups_enable_cfs", isolation.limit_cpus),
+        ("cgroups_limit_swap", isolation.limit_swap),
+        ("revocable_cpu_low_priority", isolation.lent_cpus_give_way),
     ] {
         set(name, is_on.to_string());
+    }
+    let made: Vec<_> = isolation
+        .made_for_volumes
+        .iter()
+        .map(|it| it.display().to_string())
+        .collect();
+    if !made.is_empty() {
+        set("host_path_volume_force_creation", made.join(":"));
     }
     if root {
         set("image_providers", "docker".to_owned());
@@ -121,6 +135,42 @@ pub(crate) fn flags(
     for (name, interval) in intervals {
         set(name, duration_text(interval));
     }
+    let executors = &settings.executors;
+    for (name, time) in [
+        (
+            "executor_registration_timeout",
+            executors.registration_timeout,
+        ),
+        (
+            "executor_reregistration_timeout",
+            executors.reregistration_timeout,
+        ),
+        ("executor_shutdown_grace_period", executors.shutdown_grace),
+        ("recovery_timeout", executors.recovery_timeout),
+    ] {
+        set(name, duration_text(time));
+    }
+    set(
+        "max_completed_executors_per_framework",
+        executors.max_completed.to_string(),
+    );
+    set(
+        "authenticate_http_executors",
+        security.executors.asked.to_string(),
+    );
+    let fetching = &settings.fetching;
+    let cache_dir = fetching.cache_dir(&settings.work_dir);
+    set("fetcher_cache_dir", cache_dir.display().to_string());
+    set("fetcher_cache_size", bytes_text(fetching.cache_bytes));
+    set(
+        "fetcher_stall_timeout",
+        duration_text(fetching.stall_timeout),
+    );
+    let home = fetching.frameworks_home.as_ref();
+    set(
+        "frameworks_home",
+        home.map_or_else(String::new, |it| it.display().to_string()),
+    );
     let gc = &settings.sandboxes.gc;
     set("gc_delay", duration_text(gc.delay));
     set("gc_disk_headroom", gc.headroom.to_string());
@@ -152,6 +202,11 @@ pub(crate) fn flags(
         ("domain", &domain),
         ("http_credentials", &security.shown_credentials),
         ("acls", &security.shown_acls),
+        ("jwt_secret_key", &security.executors.shown_key),
+        (
+            "executor_environment_variables",
+            &executors.shown_environment,
+        ),
     ];
     for (name, value) in optional {
         if let Some(value) = value {
@@ -185,5 +240,16 @@ fn of_networks(settings: &AgentSettings, flags: &mut BTreeMap<String, String>) {
     set("check_agent_port_range_only", only_offered.to_string());
     if let Some(IsolatedPorts::Within(ranges)) = isolated {
         set("container_ports_isolated_range", ranges.to_string());
+    }
+}
+
+/// As Mesos spells sizes: in the largest unit that takes them whole.
+fn bytes_text(bytes: u64) -> String {
+    let units = [(40, "TB"), (30, "GB"), (20, "MB"), (10, "KB")];
+    let mut units = units.into_iter();
+    let unit = units.find(|(shift, _)| bytes > 0 && bytes.trailing_zeros() >= *shift);
+    match unit {
+        Some((shift, name)) => format!("{}{name}", bytes >> shift),
+        None => format!("{bytes}B"),
     }
 }

@@ -10,7 +10,6 @@ use tepui_containers::switchboard::{Decoder, Greeting, Kind, MAX_FRAME_BYTES, Wi
 use tepui_http::{Incoming, MediaType, Reply, incoming::BODY_TIMEOUT};
 use tepui_messages::agent::NodeState;
 use tepui_protocol::{
-    acls::Subject,
     codec::Limits,
     recordio,
     v1::agent::{
@@ -26,14 +25,14 @@ use tokio::{
     time::timeout,
 };
 
-use super::{Api, access, attach, calls::dotted, negotiation};
+use super::{Api, access::Caller, attach, calls::dotted, negotiation};
 
 /// Answers one call, with the whole of its stream.
 pub(super) async fn call(
     api: &Api,
     request: &Incoming,
     payload: Payload,
-    (node, subject): (Arc<NodeState>, &Subject),
+    (node, caller): (Arc<NodeState>, &Caller),
 ) -> Result<Reply, Reply> {
     let form = negotiation::of_request(&request.headers)?;
     let answer = negotiation::of_answer(&request.headers)?;
@@ -52,7 +51,7 @@ pub(super) async fn call(
     let first =
         first.ok_or_else(|| Reply::bad_request("Received EOF while reading request body"))?;
     negotiation::check(first.r#type(), form, answer)?;
-    access::authorize(subject, &first, &node)?;
+    caller.authorize(&first, &node)?;
     let attach = first.attach_container_input.unwrap_or_default();
     if attach.r#type() != attach_container_input::Type::ContainerId {
         return Err(Reply::bad_request(

@@ -10,9 +10,7 @@ use tepui_protocol::{resources::Resources, v1::TaskState};
 use super::{Api, values::parsed};
 
 /// Things of Mesos' agent that this one has none of: their counts are zero by nature.
-const NONE_OF: [&str; 11] = [
-    "containerizer/fetcher/cache_size_total_bytes",
-    "containerizer/fetcher/cache_size_used_bytes",
+const NONE_OF: [&str; 9] = [
     "containerizer/mesos/provisioner/bind/remove_rootfs_errors",
     "containerizer/mesos/provisioner/remove_container_errors",
     "gc/path_removals_failed",
@@ -38,6 +36,19 @@ pub(super) async fn all(api: &Api) -> Result<Map<String, Value>, Reply> {
         "containerizer/mesos/container_destroy_errors".into(),
         count(&errors.destroy),
     );
+    let fetcher = api.facts.fetcher.numbers();
+    for (name, number) in [
+        ("task_fetches_succeeded", fetcher.succeeded),
+        ("task_fetches_failed", fetcher.failed),
+        ("cache_size_total_bytes", fetcher.cache_bytes),
+        ("cache_size_used_bytes", fetcher.cache_used_bytes),
+    ] {
+        own.insert(format!("containerizer/fetcher/{name}"), as_f64(number));
+    }
+    if let Some(images) = &api.images {
+        let name = "containerizer/mesos/filesystem/containers_new_rootfs";
+        own.insert(name.into(), as_f64(images.roots().await));
+    }
     let now = i64::try_from(api.directory.clock().unix_nanos()).unwrap_or(i64::MAX);
     let uptime = u64::try_from(now - api.facts.started_at).unwrap_or(0);
     own.insert("slave/uptime_secs".into(), as_f64(uptime) / 1e9);

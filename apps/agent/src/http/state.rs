@@ -1,9 +1,10 @@
 //! The agent's v0 JSON: `/state`, `/containers`, `/monitor/statistics` (LEGACY 6).
 
 use serde_json::{Map, Value, json};
+use tepui_http::{Incoming, Reply};
 use tepui_messages::{
     UnixNanos,
-    agent::{ContainerUsageRecord, ExecutorState, FrameworkState, NodeState},
+    agent::{ContainerUsageRecord, ExecutorPhase, ExecutorState, FrameworkState, NodeState},
 };
 use tepui_protocol::{
     resources::Resources,
@@ -216,6 +217,53 @@ pub(super) fn containers(measured: &[Measured]) -> Value {
     shown.collect()
 }
 
+/// Which of the containers `/containers` is asked for.
+pub(super) struct Chosen<'a> {
+    container_id: Option<&'a str>,
+    framework_id: Option<&'a str>,
+    executor_id: Option<&'a str>,
+}
+
+impl<'a> Chosen<'a> {
+    /// # Errors
+    /// The 400 to answer.
+    pub(super) fn of(request: &'a Incoming) -> Result<Self, Reply> {
+        let chosen = Self {
+            container_id: request.parameter("container_id"),
+            framework_id: request.parameter("framework_id"),
+            executor_id: request.parameter("executor_id"),
+        };
+        let is_odd = match chosen.container_id {
+            Some(_) => chosen.framework_id.is_some() || chosen.executor_id.is_some(),
+            None => chosen.executor_id.is_some() && chosen.framework_id.is_none(),
+        };
+        if is_odd {
+            return Err(Reply::bad_request(
+                "Supported query parameters are container_id only, framework_id only, or executor_id and framework_id only",
+            ));
+        }
+        Ok(chosen)
+    }
+
+    pub(super) fn is(&self, measured: &Measured) -> bool {
+        let record = &measured.record;
+        let same = |wanted: Option<&str>, id: &str| wanted.is_none_or(|wanted| wanted == id);
+        same(self.container_id, &record.container_id.value)
+            && same(self.framework_id, &record.framework_id.value)
+            && same(self.executor_id, &record.info.executor_id.value)
+    }
+}
+
+/// Containers of executors that are on their way: files are fetched, images pulled, commands started. Which step takes so
+/// long is in the log.
+pub(super) fn pending(node: &NodeState) -> Value {
+    let executors = node.frameworks.iter().flat_map(|it| &it.executors);
+    let begun = executors.filter(|it| it.phase == ExecutorPhase::Registering && it.pid.is_none());
+    let shown = begun
+        .map(|it| json!({"operation": "launch", "args": {"containerId": it.container_id.value}}));
+    shown.collect()
+}
+
 /// `/monitor/statistics`, which has no containers without figures.
 pub(super) fn statistics(measured: &[Measured]) -> Value {
     let outer = measured
@@ -256,3 +304,7 @@ pub(super) fn whole_seconds(at: UnixNanos) -> i64 {
 fn seconds(at: UnixNanos) -> f64 {
     at as f64 / 1e9
 }
+
+#[cfg(test)]
+#[path = "state_tests.rs"]
+mod tests;

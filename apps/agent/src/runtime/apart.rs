@@ -42,6 +42,7 @@ impl Inner {
             let outer = outer.ok_or("the container around it has ended")?;
             spec.enter = Some(outer.command());
             spec.mounts.clear();
+            spec.secrets.clear();
         }
         Ok(())
     }

@@ -183,6 +183,7 @@ pub(super) fn show(joined: &Joined, spec: &mut LaunchSpec) {
         target,
         read_only: true,
         no_links: true,
+        propagates: false,
         overlay: None,
     });
     let shown: Vec<_> = shown.collect();

@@ -5,7 +5,7 @@ use std::{net::IpAddr, path::PathBuf};
 use clap::Args;
 use serde::Serialize;
 
-use super::{NetworkArgs, SandboxArgs};
+use super::{ExecutorArgs, NetworkArgs, SandboxArgs};
 
 /// Flags of an agent.
 #[derive(Debug, Clone, Default, Args, Serialize)]
@@ -108,8 +108,14 @@ pub(crate) struct AgentArgs {
     pub(crate) isolation: crate::settings::IsolationArgs,
     #[command(flatten)]
     #[serde(flatten)]
+    pub(crate) fetching: crate::settings::FetchingArgs,
+    #[command(flatten)]
+    #[serde(flatten)]
     pub(crate) sandboxes: SandboxArgs,
     #[command(flatten)]
     #[serde(flatten)]
     pub(crate) networks: NetworkArgs,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub(crate) executors: ExecutorArgs,
 }

@@ -1,19 +1,29 @@
 //! An agent's flags about what sets containers apart.
 
-use anyhow::{Context, bail};
-use clap::Args;
-use serde::Serialize;
-use tepui_agent::Isolation;
+use std::{
+    path::{Component, PathBuf},
+    sync::Arc,
+};
 
-use super::AgentFile;
+use anyhow::{Context, anyhow, bail};
+use clap::Args;
+use serde::{Deserialize, Serialize};
+use tepui_agent::{Controller, Isolation, UserRange, seccomp::Profiles};
+use tepui_protocol::v1::{CapabilityInfo, capability_info::Capability};
+
+use super::{AgentFile, devices, json_or_file};
+
+/// The controllers that containers join where the operator asks for it.
+const OPTIONAL: [Controller; 3] = [Controller::Devices, Controller::Cpuset, Controller::Blkio];
 
 /// What is always done where the machine can, so that naming it changes nothing.
-const ALWAYS: [&str; 12] = [
+const ALWAYS: [&str; 15] = [
     "posix/cpu",
     "posix/mem",
     "cgroups/cpu",
     "cgroups/mem",
     "cgroups/pids",
+    "cgroups/cpuacct",
     "posix/rlimits",
     "linux/capabilities",
     "filesystem/linux",
@@ -21,12 +31,14 @@ const ALWAYS: [&str; 12] = [
     "volume/host_path",
     "volume/sandbox_path",
     "volume/image",
+    "volume/secret",
+    "environment_secret",
 ];
 
 /// Flags of an agent.
 #[derive(Debug, Clone, Default, Args, Serialize)]
 pub(crate) struct IsolationArgs {
-    /// What sets containers without images apart too: namespaces/pid, namespaces/ipc, linux/nnp, linux/seccomp [default: none]
+    /// What sets containers apart besides: namespaces/pid, namespaces/ipc, linux/nnp, linux/seccomp, linux/devices, cgroups/devices, cgroups/cpuset, cgroups/blkio, cgroups/all [default: none]
     #[arg(long, value_name = "NAME,…")]
     #[serde(skip_serializing_if = "Option::is_none")]
     isolation: Option<String>,
@@ -38,6 +50,46 @@ pub(crate) struct IsolationArgs {
     #[arg(long, value_name = "SIZE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     default_container_shm_size: Option<String>,
+    /// The directory of profiles of system calls, in Docker's format
+    #[arg(long, value_name = "DIR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seccomp_config_dir: Option<PathBuf>,
+    /// The profile, a file in that directory, of containers that name none [default: the built-in one]
+    #[arg(long, value_name = "NAME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seccomp_profile_name: Option<String>,
+    /// What containers begin with, such as {"capabilities": ["NET_RAW"]}; or the path of a file [default: what their user has]
+    #[arg(long, value_name = "JSON")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    effective_capabilities: Option<String>,
+    /// What containers can ever have, in the same form [default: all, with images what Docker gives without MKNOD and NET_RAW]
+    #[arg(long, value_name = "JSON")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bounding_capabilities: Option<String>,
+    /// Devices that containers may open besides the usual ones; or the path of a file [default: none]
+    #[arg(long, value_name = "JSON")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    allowed_devices: Option<String>,
+    /// The agent's GPUs, whole ones, by their devices [default: none]
+    #[arg(long, value_name = "PATH,…")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gpu_devices: Option<String>,
+    /// Whether the CPUs of a task are a hard limit too [default: false]
+    #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cgroups_enable_cfs: Option<bool>,
+    /// Whether a limit of memory is one of memory and swap together [default: false]
+    #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cgroups_limit_swap: Option<bool>,
+    /// Whether CPUs that were only lent give way to all others [default: true]
+    #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revocable_cpu_low_priority: Option<bool>,
+    /// Users of the machine that those of containers with images are, such as 100000:65536 [default: the machine's own]
+    #[arg(long, value_name = "FIRST:COUNT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_namespace_range: Option<String>,
     /// Whether containers that ask for the machine's process ids are refused [default: false]
     #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -46,6 +98,10 @@ pub(crate) struct IsolationArgs {
     #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true")]
     #[serde(skip_serializing_if = "Option::is_none")]
     disallow_sharing_agent_ipc_namespace: Option<bool>,
+    /// Directories of the machine beneath which those that volumes name are made where they are missing [default: none]
+    #[arg(long, value_name = "DIR:…")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    host_path_volume_force_creation: Option<String>,
 }
 
 #[cfg(test)]
@@ -72,6 +128,26 @@ pub(super) fn parse(file: &AgentFile) -> anyhow::Result<Isolation> {
             .transpose()?,
         keep_pids: file.disallow_sharing_agent_pid_namespace.unwrap_or(false),
         keep_ipc: file.disallow_sharing_agent_ipc_namespace.unwrap_or(false),
+        made_for_volumes: directories(file.host_path_volume_force_creation.as_deref())?,
+        profiles: profiles(file)?,
+        allowed_devices: devices::allowed(file.allowed_devices.as_deref())?,
+        gpus: devices::gpus(file.gpu_devices.as_deref())?,
+        effective: capabilities(
+            "--effective-capabilities",
+            file.effective_capabilities.as_deref(),
+        )?,
+        bounding: capabilities(
+            "--bounding-capabilities",
+            file.bounding_capabilities.as_deref(),
+        )?,
+        limit_cpus: file.cgroups_enable_cfs.unwrap_or(false),
+        limit_swap: file.cgroups_limit_swap.unwrap_or(false),
+        lent_cpus_give_way: file.revocable_cpu_low_priority.unwrap_or(true),
+        users: file
+            .user_namespace_range
+            .as_deref()
+            .map(users)
+            .transpose()?,
         ..defaults
     };
     let names = file.isolation.as_deref().unwrap_or_default().split(',');
@@ -83,13 +159,90 @@ pub(super) fn parse(file: &AgentFile) -> anyhow::Result<Isolation> {
             "linux/seccomp" => isolation.seccomp = true,
             // Their own flags say more.
             "network/cni" | "network/ports" => {}
+            "linux/devices" => isolation.device_nodes = true,
+            "cgroups/all" => isolation.controllers.extend(OPTIONAL),
+            "cgroups/devices" => isolation.controllers.extend([Controller::Devices]),
+            "cgroups/cpuset" => isolation.controllers.extend([Controller::Cpuset]),
+            "cgroups/blkio" => isolation.controllers.extend([Controller::Blkio]),
             known if ALWAYS.contains(&known) => {}
             other => bail!(
-                "--isolation {other}: this agent has no such isolator; expected namespaces/pid, namespaces/ipc, linux/nnp or linux/seccomp, with commas between"
+                "--isolation {other}: this agent has no such isolator; expected namespaces/pid, namespaces/ipc, linux/nnp, linux/seccomp, linux/devices, cgroups/devices, cgroups/cpuset, cgroups/blkio or cgroups/all, with commas between"
             ),
         }
     }
+    if !isolation.gpus.is_empty() {
+        isolation.controllers.extend([Controller::Devices]);
+    }
+    if let (Some(effective), Some(bounding)) = (isolation.effective, isolation.bounding)
+        && effective & !bounding != 0
+    {
+        bail!(
+            "--effective-capabilities: Allowed capabilities are not a subset of the bounding capabilites; expected none beyond --bounding-capabilities"
+        );
+    }
     Ok(isolation)
+}
+
+/// `/a:/b`.
+fn directories(given: Option<&str>) -> anyhow::Result<Vec<PathBuf>> {
+    let named = given.unwrap_or_default().split(':');
+    let named = named.filter(|it| !it.is_empty()).map(PathBuf::from);
+    let named: Vec<_> = named.collect();
+    let wrong =
+        |it: &&PathBuf| !it.is_absolute() || it.components().any(|it| it == Component::ParentDir);
+    match named.iter().find(wrong) {
+        Some(wrong) => bail!(
+            "--host-path-volume-force-creation {}: expected absolute paths of directories, with colons between",
+            wrong.display()
+        ),
+        None => Ok(named),
+    }
+}
+
+fn profiles(file: &AgentFile) -> anyhow::Result<Arc<Profiles>> {
+    let name = file.seccomp_profile_name.as_deref();
+    let profiles = Profiles::open(file.seccomp_config_dir.clone(), name);
+    profiles.map(Arc::new).map_err(anyhow::Error::msg)
+}
+
+/// Mesos' `CapabilityInfo`, of which nothing is overlooked: what is not known might be meant to be taken away.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Names {
+    capabilities: Vec<String>,
+}
+
+/// Mesos' `CapabilityInfo` as JSON, or a file that holds it.
+fn capabilities(flag: &str, given: Option<&str>) -> anyhow::Result<Option<u64>> {
+    let expected = r#"expected JSON such as {"capabilities": ["CHOWN", "NET_RAW"]}, or the path of a file that holds it"#;
+    let Some(given) = given else {
+        return Ok(None);
+    };
+    let text = json_or_file(flag, given, expected)?;
+    let names: Result<Names, _> = serde_json::from_str(&text);
+    let numbers = names.map_err(|error| error.to_string()).and_then(|names| {
+        let numbers = names.capabilities.iter().map(|name| {
+            let known = Capability::from_str_name(name);
+            known
+                .map(|it| it as i32)
+                .ok_or_else(|| format!("there is no capability '{name}'"))
+        });
+        numbers.collect::<Result<Vec<_>, _>>()
+    });
+    let bits = numbers
+        .and_then(|capabilities| tepui_agent::capability_bits(&CapabilityInfo { capabilities }));
+    let bits = bits.map_err(|reason| anyhow!("{flag}: {reason}; {expected}"))?;
+    Ok(Some(bits))
+}
+
+/// `100000:65536`.
+fn users(text: &str) -> anyhow::Result<UserRange> {
+    let parts = text.split_once(':');
+    let numbers = parts.and_then(|(first, count)| Some((first.parse().ok()?, count.parse().ok()?)));
+    let range = numbers.and_then(|(first, count)| UserRange::new(first, count));
+    range.with_context(|| {
+        format!("--user-namespace-range {text}: expected the first of them, not 0, and how many, such as 100000:65536")
+    })
 }
 
 /// `64MB`, `1GB`: as Mesos spells sizes.

@@ -1,4 +1,4 @@
-use super::megabytes;
+use super::{capabilities, directories, megabytes, users};
 
 #[test]
 fn sizes_are_spelt_as_mesos_does() {
@@ -6,5 +6,55 @@ fn sizes_are_spelt_as_mesos_does() {
     assert_eq!(megabytes("2GB").ok(), Some(2048));
     for wrong in ["", "64", "MB", "0MB", "-1MB", "64KB", "9999999GB", "1.5GB"] {
         assert!(megabytes(wrong).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn directories_are_absolute() {
+    assert_eq!(directories(None).unwrap().len(), 0);
+    assert_eq!(directories(Some("/a:/b/c:")).unwrap().len(), 2);
+    for wrong in ["a", "/a:b", "/a/../b"] {
+        assert!(directories(Some(wrong)).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn capabilities_are_known_ones() {
+    let parsed = capabilities("--x", Some(r#"{"capabilities": ["CHOWN", "KILL"]}"#));
+    assert_eq!(parsed.unwrap(), Some(0x21));
+    assert_eq!(capabilities("--x", None).unwrap(), None);
+    let none = capabilities("--x", Some(r#"{"capabilities": []}"#));
+    assert_eq!(none.unwrap(), Some(0));
+    for wrong in [
+        r#"{"capabilities": ["FLY"]}"#,
+        r#"{"capabilities": ["UNKNOWN"]}"#,
+        r#"{"capability": []}"#,
+        "{}",
+        "{",
+        "/missing",
+    ] {
+        let refused = capabilities("--x", Some(wrong)).unwrap_err().to_string();
+        assert!(
+            refused.starts_with("--x") && refused.contains("expected JSON"),
+            "{refused}"
+        );
+    }
+}
+
+#[test]
+fn users_of_containers_are_a_range_without_root() {
+    let range = users("100000:65536").unwrap();
+    assert_eq!((range.first, range.count), (100_000, 65_536));
+    for wrong in [
+        "",
+        "1",
+        "0:10",
+        "10:0",
+        "a:b",
+        "1:2:3",
+        "-1:5",
+        "4294967295:2",
+    ] {
+        assert!(users(wrong).is_err(), "{wrong}");
     }
 }

@@ -43,6 +43,7 @@ pub(super) fn of_agent(file: &AgentFile) -> anyhow::Result<tepui_agent::Security
     let mut security = tepui_agent::Security::new(readonly, readwrite, &credentials, acls);
     security.shown_credentials = file.http_credentials.clone();
     security.shown_acls = file.acls.clone();
+    security.executors = super::executors::security(file)?;
     Ok(security)
 }
 

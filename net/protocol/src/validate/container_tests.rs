@@ -152,3 +152,31 @@ fn plain_checks() {
         assert_eq!(reason(text, checks::check), expected, "{text}");
     }
 }
+
+#[test]
+fn secrets() {
+    let value = r#""value":{"data":"U0VDUkVU"}"#;
+    let reference = r#""reference":{"name":"NAME"}"#;
+    for (text, expected) in [
+        (
+            r#"{"type":"VALUE"}"#.to_owned(),
+            "Secret of type VALUE must have the 'value' field set",
+        ),
+        (
+            format!(r#"{{"type":"VALUE",{value},{reference}}}"#),
+            "Secret of type VALUE must not have the 'reference' field set",
+        ),
+        (format!(r#"{{"type":"VALUE",{value}}}"#), ""),
+        (
+            r#"{"type":"REFERENCE"}"#.to_owned(),
+            "Secret of type REFERENCE must have the 'reference' field set",
+        ),
+        (
+            format!(r#"{{"type":"REFERENCE",{value},{reference}}}"#),
+            "Secret 'NAME' of type REFERENCE must not have the 'value' field set",
+        ),
+        (format!(r#"{{"type":"REFERENCE",{reference}}}"#), ""),
+    ] {
+        assert_eq!(reason(&text, container::secret), expected, "{text}");
+    }
+}

@@ -9,38 +9,43 @@ const MAX_HEADER_BYTES: u64 = 4 << 20;
 
 /// How much may be read at the moment.
 #[derive(Clone, Debug)]
-pub(crate) struct Allowance(Rc<Cell<u64>>);
+pub struct Allowance(Rc<Cell<u64>>);
 
 impl Allowance {
     /// A header comes next.
-    pub(crate) fn header(&self) {
+    pub fn header(&self) {
         self.0.set(MAX_HEADER_BYTES);
     }
 
+    /// So much comes next that is kept in memory.
+    pub fn bytes(&self, count: u64) {
+        self.0.set(count);
+    }
+
     /// A file comes next, whose bytes others count.
-    pub(crate) fn file(&self) {
+    pub fn file(&self) {
         self.0.set(u64::MAX);
     }
 }
 
 /// Reads no more than is allowed at the moment.
 #[derive(Debug)]
-pub(crate) struct Gauge<R> {
+pub struct Gauge<R> {
     from: R,
     allowance: Allowance,
 }
 
 impl<R> Gauge<R> {
-    pub(crate) fn new(from: R) -> Self {
+    pub fn new(from: R) -> Self {
         let allowance = Allowance(Rc::new(Cell::new(MAX_HEADER_BYTES)));
         Self { from, allowance }
     }
 
-    pub(crate) fn allowance(&self) -> Allowance {
+    pub fn allowance(&self) -> Allowance {
         self.allowance.clone()
     }
 
-    pub(crate) fn into_inner(self) -> R {
+    pub fn into_inner(self) -> R {
         self.from
     }
 }

@@ -1,0 +1,146 @@
+//! What a container may use, from the resources and limits of its executor and tasks. Pure.
+
+use tepui_messages::containers::Amounts;
+use tepui_protocol::v1::{Resource, TaskInfo};
+
+use crate::{
+    config::NodeConfig,
+    tables::{Executor, Stage},
+};
+
+/// What the command executor of Mesos takes for itself; only the agent knows of it.
+pub(crate) const OVERHEAD_CPUS: f64 = 0.1;
+pub(crate) const OVERHEAD_MEM_MB: f64 = 32.0;
+/// Of a CPU that was only lent, where one of its own has 1024 shares (Mesos' `--revocable_cpu_low_priority`).
+const LENT_CPU_PART: f64 = 10.0 / 1024.0;
+const MEGABYTE: f64 = 1_048_576.0;
+
+/// What an executor of its own container and its live tasks may use together.
+pub(crate) fn amounts(config: &NodeConfig, executor: &Executor) -> Amounts {
+    let live = executor.tasks.values();
+    let live = live.filter(|entry| entry.stage != Stage::Terminated);
+    let tasks = live.map(|entry| &*entry.info);
+    let own = executor.info.resources.iter();
+    let all = own.chain(tasks.clone().flat_map(|it| &it.resources));
+    Amounts {
+        gpus: match executor.is_pod() {
+            true => 0,
+            false => gpus(all),
+        },
+        ..sum_of_all(config, &executor.info.resources, tasks)
+    }
+}
+
+/// A task without a limit counts into that of all with what it requests.
+pub(crate) fn sum_of_all<'a>(
+    config: &NodeConfig,
+    own: &[Resource],
+    tasks: impl Iterator<Item = &'a TaskInfo> + Clone,
+) -> Amounts {
+    let requested = |name: &str| {
+        let resources = own.iter().chain(tasks.clone().flat_map(|it| &it.resources));
+        sum_of(resources, name)
+    };
+    let limit = |name: &str| {
+        let limited = tasks.clone().any(|task| task.limits.contains_key(name));
+        let of_task = |task: &TaskInfo| {
+            let limit = task.limits.get(name).map(|limit| limit.value);
+            limit.or_else(|| sum_of(task.resources.iter(), name))
+        };
+        let sum: f64 = tasks.clone().filter_map(of_task).sum();
+        limited.then(|| sum + sum_of(own.iter(), name).unwrap_or(0.0))
+    };
+    let all = own.iter().chain(tasks.clone().flat_map(|it| &it.resources));
+    let cpus = requested("cpus");
+    let cpus_limit = limit("cpus").or_else(|| cpus.filter(|_| config.limit_cpus));
+    Amounts {
+        cpu_milli: cpus.map(|it| weight_milli(config, it, all)),
+        cpu_limit_milli: cpus_limit.map(limit_milli),
+        gpus: 0,
+        memory_bytes: requested("mem").map(|it| whole(it * MEGABYTE)),
+        memory_limit_bytes: limit("mem").map(|it| {
+            if it.is_finite() {
+                whole(it * MEGABYTE)
+            } else {
+                u64::MAX
+            }
+        }),
+    }
+}
+
+/// What the container of an executor, or of a command task, begins with.
+pub(crate) fn at_launch(
+    config: &NodeConfig,
+    executor: &Executor,
+    task: Option<&TaskInfo>,
+) -> Amounts {
+    let resources = || {
+        let own = executor.info.resources.iter();
+        own.chain(task.iter().flat_map(|task| &task.resources))
+    };
+    let limit = |name: &str| {
+        task.and_then(|task| task.limits.get(name))
+            .map(|limit| limit.value)
+    };
+    let sum = |name: &str| sum_of(resources(), name);
+    let cpus = sum("cpus");
+    let cpus_limit = limit("cpus").map(|it| it + OVERHEAD_CPUS);
+    let cpus_limit = cpus_limit.or_else(|| cpus.filter(|_| config.limit_cpus));
+    Amounts {
+        cpu_milli: cpus.map(|it| weight_milli(config, it, resources())),
+        cpu_limit_milli: cpus_limit.map(limit_milli),
+        gpus: match executor.is_pod() {
+            // They are those of its tasks.
+            true => 0,
+            false => gpus(resources()),
+        },
+        memory_bytes: sum("mem").map(|it| whole(it * MEGABYTE)),
+        memory_limit_bytes: limit("mem").map(|it| {
+            if it.is_finite() {
+                whole((it + OVERHEAD_MEM_MB) * MEGABYTE)
+            } else {
+                u64::MAX
+            }
+        }),
+    }
+}
+
+/// What so many CPUs weigh: those that were lent give way to all others, unless the operator says otherwise.
+fn weight_milli<'a>(
+    config: &NodeConfig,
+    cpus: f64,
+    mut resources: impl Iterator<Item = &'a Resource>,
+) -> u64 {
+    let lent = resources.any(|it| it.name == "cpus" && it.revocable.is_some());
+    let gives_way = lent && config.lent_cpus_give_way;
+    let part = if gives_way { LENT_CPU_PART } else { 1.0 };
+    whole(cpus * 1000.0 * part)
+}
+
+fn limit_milli(cpus: f64) -> u64 {
+    match cpus.is_finite() {
+        true => whole(cpus * 1000.0),
+        false => u64::MAX,
+    }
+}
+
+/// The master lets nobody have a part of one.
+pub(crate) fn gpus<'a>(resources: impl Iterator<Item = &'a Resource>) -> u32 {
+    let count = sum_of(resources, "gpus").map_or(0, whole);
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+fn sum_of<'a>(resources: impl Iterator<Item = &'a Resource>, name: &str) -> Option<f64> {
+    let scalars = resources.filter(|resource| resource.name == name);
+    let values = scalars.filter_map(|resource| resource.scalar.as_ref());
+    values.map(|scalar| scalar.value).reduce(|a, b| a + b)
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "rounded and never negative"
+)]
+fn whole(amount: f64) -> u64 {
+    amount.max(0.0).round() as u64
+}

@@ -1,0 +1,70 @@
+use crate::testing::{
+    TaskState::{TaskFailed, TaskFinished, TaskRunning},
+    *,
+};
+
+#[test]
+fn an_executor_that_ends_before_it_subscribes_is_forgotten_and_told_of() {
+    let mut node = Node::running();
+    node.run(executor_task("t"));
+    let container_id = node.start();
+    node.exit(&container_id, 1 << 8);
+    let exited = node.said.iter().find_map(|it| match it {
+        Effect::SendExited(exited) => Some(exited.status),
+        _ => None,
+    });
+    assert_eq!(exited, Some(1 << 8));
+    let told = node.drain().pop().expect("an update");
+    assert_eq!(
+        (told.state(), told.source(), told.reason()),
+        (TaskFailed, Source::Agent, Reason::ExecutorTerminated)
+    );
+    assert!(node.core.state().frameworks.is_empty() && node.kept.containers.is_empty());
+    // Its time to subscribe is over without effect.
+    node.said.clear();
+    node.sleep(Duration::from_mins(2));
+    assert!(node.said.is_empty());
+}
+
+#[test]
+fn so_many_ended_executors_of_a_framework_are_remembered() {
+    for most in [0, 2] {
+        let mut node = Node::running();
+        node.core.config.max_completed_executors_per_framework = most;
+        node.run(task("stays"));
+        node.start();
+        for number in 0..4 {
+            node.run(task(&format!("t{number}")));
+            let container_id = node.start();
+            node.exit(&container_id, 0);
+            node.drain();
+        }
+        let state = node.core.state();
+        let completed = state.frameworks[0].completed_executors.iter();
+        let ids: Vec<_> = completed
+            .map(|it| it.info.executor_id.value.as_str())
+            .collect();
+        assert_eq!(ids, ["t2", "t3"][2 - most..]);
+    }
+}
+
+#[test]
+fn what_an_executor_told_last_is_what_is_told_to_a_new_master() {
+    let mut node = Node::running();
+    node.run(executor_task("t"));
+    node.start();
+    node.subscribe(1, Vec::new());
+    node.executor_says(1, TaskRunning);
+    node.executor_says(2, TaskFinished);
+    // Neither is acknowledged: the first is what the master was told.
+    node.on(Input::MasterLost { connection: 1 });
+    node.said.clear();
+    node.on(Input::MasterConnected { connection: 2 });
+    let request = node.said.iter().find_map(|it| match it {
+        Effect::Register { request, .. } => Some(request.clone()),
+        _ => None,
+    });
+    let request = request.expect("a registration");
+    assert_eq!(request.tasks[0].state(), TaskFinished);
+    assert_eq!(request.tasks[0].status_update_state(), TaskRunning);
+}

@@ -1,0 +1,139 @@
+use crate::testing::{
+    TaskState::{TaskDropped, TaskFailed, TaskKilled, TaskRunning},
+    *,
+};
+
+fn launch(node: &mut Node, id: &str, launch_executor: bool) {
+    node.order(Order::RunTask(Box::new(node::RunTask {
+        framework_info: framework(),
+        launch_executor,
+        task: executor_task(id),
+        term: 3,
+    })));
+}
+
+fn destroyed(node: &Node, id: &str) -> bool {
+    let mut said = node.said.iter();
+    said.any(|it| matches!(it, Effect::Destroy { container_id } if container_id == id))
+}
+
+#[test]
+fn each_of_several_tasks_that_wait_is_told_of_as_killed() {
+    let mut node = Node::running();
+    launch(&mut node, "t", true);
+    launch(&mut node, "u", false);
+    let container_id = node.launched().order.container_id;
+    node.kill("t", None);
+    assert!(!destroyed(&node, &container_id), "one waits for it");
+    node.kill("u", None);
+    assert!(
+        destroyed(&node, &container_id),
+        "nobody waits for it any more"
+    );
+    let told = node.drain();
+    let told: Vec<_> = told.iter().map(|it| (it.state(), it.reason())).collect();
+    let killed = (TaskKilled, Reason::TaskKilledDuringLaunch);
+    assert_eq!(told, [killed, killed]);
+}
+
+#[test]
+fn an_executor_whose_tasks_were_all_killed_before_it_came_ends() {
+    for starts in [false, true] {
+        let mut node = Node::running();
+        let custom = executor_task("t").executor.unwrap();
+        node.order(group_order(custom, vec![task("g1"), task("g2")], true));
+        let container_id = if starts {
+            node.start()
+        } else {
+            node.launched().order.container_id
+        };
+        node.kill("g1", None);
+        assert!(destroyed(&node, &container_id));
+        let told = node.drain();
+        let told: Vec<_> = told.iter().map(|it| (it.state(), it.reason())).collect();
+        let killed = (TaskKilled, Reason::TaskKilledDuringLaunch);
+        assert_eq!(told, [killed, killed]);
+        // It comes all the same, before its end.
+        node.subscribe(1, Vec::new());
+        assert_eq!(node.events(), [executor::event::Type::Shutdown]);
+        node.exit(&container_id, 9);
+        assert!(node.core.state().frameworks.is_empty());
+    }
+}
+
+#[test]
+fn a_task_for_an_executor_that_is_ending_is_dropped() {
+    let mut node = Node::running();
+    launch(&mut node, "t", true);
+    let container_id = node.start();
+    node.subscribe(1, Vec::new());
+    node.executor_says(1, TaskRunning);
+    node.drain();
+    node.order(Order::ShutdownExecutor(node::ShutdownExecutor {
+        framework_id: framework_id("f"),
+        executor_id: executor_id("e"),
+        term: 3,
+    }));
+    launch(&mut node, "u", false);
+    let told = node.drain().pop().expect("an update");
+    assert_eq!(
+        (told.state(), told.reason(), told.message()),
+        (
+            TaskDropped,
+            Reason::ExecutorTerminated,
+            "Executor terminating"
+        )
+    );
+    node.exit(&container_id, 0);
+    assert_eq!(node.states(), [TaskFailed]);
+}
+
+#[test]
+fn an_executor_has_its_own_grace_to_end_or_else_the_agents() {
+    for (own, agents, expected) in [(None, 5, 5), (Some(9), 5, 9), (Some(1), 5, 1), (None, 7, 7)] {
+        let mut node = Node::running();
+        node.core.config.executor_shutdown_grace = Duration::from_secs(agents);
+        let mut task = executor_task("t");
+        task.executor.as_mut().unwrap().shutdown_grace_period =
+            own.map(|seconds: i64| DurationInfo {
+                nanoseconds: seconds * 1_000_000_000,
+            });
+        node.run(task);
+        let launch = node.launched();
+        let env: BTreeMap<_, _> = launch.order.env.into_iter().collect();
+        let shown = &env["MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD"];
+        assert_eq!(*shown, format!("{expected}secs"));
+        let container_id = launch.order.container_id;
+        node.on(Input::ContainerStarted {
+            container_id: container_id.clone(),
+            shim: mark(),
+            pid: 42,
+        });
+        node.subscribe(1, Vec::new());
+        node.order(Order::ShutdownExecutor(node::ShutdownExecutor {
+            framework_id: framework_id("f"),
+            executor_id: executor_id("e"),
+            term: 3,
+        }));
+        node.sleep(Duration::from_millis(expected * 1000 - 1));
+        assert!(!destroyed(&node, &container_id), "{own:?}");
+        node.sleep(Duration::from_millis(1));
+        assert!(destroyed(&node, &container_id), "{own:?}");
+    }
+}
+
+#[test]
+fn without_the_capability_nobody_hears_of_killing() {
+    let mut node = Node::running();
+    node.run(task("t"));
+    let container_id = node.start();
+    let framework = node.core.frameworks.get_mut("f").unwrap();
+    std::sync::Arc::make_mut(&mut framework.info)
+        .capabilities
+        .clear();
+    node.drain();
+    node.kill("t", None);
+    assert!(node.drain().is_empty());
+    node.exit(&container_id, 15);
+    assert_eq!(node.states(), [TaskKilled]);
+}

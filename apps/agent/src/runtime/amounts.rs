@@ -1,0 +1,37 @@
+//! What a running container may use, as it changes.
+
+use std::sync::{MutexGuard, PoisonError};
+
+use tepui_containers::devices::{Access, Device};
+use tepui_messages::containers::Amounts;
+
+use super::{Inner, told};
+use crate::{gpus::Gpus, numbers::limits};
+
+impl Inner {
+    pub(super) fn gpus(&self) -> MutexGuard<'_, Gpus> {
+        self.gpus.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn update(&self, container_id: &str, amounts: &Amounts) -> Result<(), String> {
+        let Some(running) = self.handle(container_id) else {
+            return Ok(());
+        };
+        let mut limits = limits(amounts);
+        self.isolation.limit(&mut limits);
+        running
+            .update_limits(&limits)
+            .map_err(|error| told(&error))?;
+        if self.gpus().is_empty() {
+            return Ok(());
+        }
+        let dir = self.dir(container_id);
+        let lost = self.gpus().assign(container_id, amounts.gpus, &dir)?;
+        let rules = |devices: Vec<Device>| -> Vec<_> {
+            devices.iter().map(|it| it.rule(Access::ALL)).collect()
+        };
+        let (allow, deny) = (rules(self.gpus().of(container_id)), rules(lost));
+        let changed = running.change_devices(&allow, &deny);
+        changed.map_err(|error| told(&error))
+    }
+}

@@ -1,0 +1,280 @@
+#!/usr/bin/env python3
+"""agent_executors.py: a framework's own executor on a real agent: its token, its messages, its labels, restarts of the agent, how it ends.
+
+Wants TEPUI_BIN. Ends with 0 or 1. The executor is this file, started by the agent with `--executor`.
+"""
+import base64
+import hashlib
+import hmac
+import http.client
+import json
+import os
+import signal
+import sys
+import time
+import uuid
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+PATH = "/api/v1/executor"
+LIMIT_S = 20
+KEY = "a key of the operator's"
+
+
+def executor():
+    """Subscribes, tells of its tasks and echoes messages; comes back when its stream ends."""
+    names = {"framework_id": {"value": os.environ["MESOS_FRAMEWORK_ID"]}, "executor_id": {"value": os.environ["MESOS_EXECUTOR_ID"]}}
+    headers = {"Content-Type": "application/json", "Accept": "application/json"}
+    token = os.environ.get("MESOS_EXECUTOR_AUTHENTICATION_TOKEN")
+    if token:
+        headers["Authorization"] = f"Bearer {token}"
+    unacknowledged, tasks = {}, {}
+
+    def call(kind, **body):
+        connection = http.client.HTTPConnection(os.environ["MESOS_AGENT_ENDPOINT"], timeout=10)
+        connection.request("POST", PATH, json.dumps({"type": kind, **names, **body}), headers)
+        return connection, connection.getresponse()
+
+    def tell(task_id, state):
+        status = {"task_id": task_id, "state": state, "source": "SOURCE_EXECUTOR", "uuid": base64.b64encode(uuid.uuid4().bytes).decode(),
+                  "labels": {"labels": [{"key": "told", "value": "by executor"}]}}
+        unacknowledged[status["uuid"]] = {"status": status}
+        call("UPDATE", update={"status": status})[0].close()
+
+    def handle(event):
+        kind = event["type"]
+        if kind == "LAUNCH":
+            task = event["launch"]["task"]
+            tasks[task["task_id"]["value"]] = task
+            tell(task["task_id"], "TASK_RUNNING")
+        elif kind == "ACKNOWLEDGED":
+            unacknowledged.pop(event["acknowledged"]["uuid"], None)
+            tasks.pop(event["acknowledged"]["task_id"]["value"], None)
+        elif kind == "MESSAGE":
+            call("MESSAGE", message={"data": event["message"]["data"]})[0].close()
+        elif kind == "KILL":
+            tell(event["kill"]["task_id"], "TASK_KILLED")
+        elif kind == "SHUTDOWN":
+            with open("shutdown", "w", encoding="ascii"):
+                pass
+            if os.environ.get("STUBBORN"):
+                time.sleep(600)
+            os._exit(0)
+
+    while True:
+        try:
+            connection, answer = call("SUBSCRIBE", subscribe={"unacknowledged_tasks": list(tasks.values()), "unacknowledged_updates": list(unacknowledged.values())})
+            with open("subscribed", "a", encoding="ascii") as file:
+                file.write(f"{answer.status}\n")
+            connection.sock.settimeout(None)
+            while answer.status == 200:
+                head = answer.readline()
+                if not head:
+                    break
+                handle(json.loads(answer.read(int(head))))
+        except (OSError, http.client.HTTPException, AttributeError):
+            pass
+        time.sleep(0.1)
+
+
+if sys.argv[1:] == ["--executor"]:
+    executor()
+
+from daemons import House, alive, get, post, request  # noqa: E402
+from report import Report, wait  # noqa: E402
+from scheduler import Scheduler, task  # noqa: E402
+
+report = Report()
+
+
+def token(key, **claims):
+    def part(value):
+        return base64.urlsafe_b64encode(value).rstrip(b"=")
+    signed = part(b'{"alg":"HS256","typ":"JWT"}') + b"." + part(json.dumps(claims).encode())
+    return (signed + b"." + part(hmac.new(key.encode(), signed, hashlib.sha256).digest())).decode()
+
+
+class Checks:
+    def __init__(self, house):
+        self.house, self.agent = house, house.agents[0]
+        self.command = list(self.agent.command)
+        self.framework = Scheduler(house.address, "executors", failover_timeout=60, capabilities=("PARTITION_AWARE",))
+        with open(self.house.path("key"), "w", encoding="ascii") as file:
+            os.fchmod(file.fileno(), 0o600)
+            file.write(KEY)
+
+    def restart(self, *flags):
+        self.agent.kill()
+        self.agent.command = [*self.command, "--jwt-secret-key", self.house.path("key"), "--executor-reregistration-timeout", "10secs", *flags]
+        self.agent.start()
+        wait(self.registered, LIMIT_S)
+
+    def registered(self):
+        """Whether this life of the agent is a member."""
+        try:
+            return get(self.agent.port, "/metrics/snapshot")["slave/registered"] == 1.0
+        except (OSError, ValueError, http.client.HTTPException):
+            return False
+
+    def launch(self, name, of, state="TASK_RUNNING", env=None, more=None, executor_more=None):
+        offer = self.framework.wait_offer(cpus=0.5, mem=64, limit_s=LIMIT_S)
+        made = dict(task(name, offer, ""), **(more or {}))
+        del made["command"]
+        variables = [{"name": key, "value": value} for key, value in (env or {}).items()]
+        command = {"shell": True, "value": f"exec {sys.executable} {os.path.abspath(__file__)} --executor", "environment": {"variables": variables}}
+        made["executor"] = {"type": "CUSTOM", "executor_id": {"value": of}, "framework_id": {"value": self.framework.id}, "command": command, **(executor_more or {})}
+        self.framework.launch(offer, [made])
+        return self.framework.wait_state(name, state, limit_s=LIMIT_S)
+
+    def state_of(self, executor_id):
+        """The executor as the agent shows it."""
+        frameworks = get(self.agent.port, "/state")["frameworks"]
+        return next((e for f in frameworks for e in f["executors"] if e["id"] == executor_id), None)
+
+    def sandbox(self, executor_id):
+        return self.state_of(executor_id)["directory"]
+
+    def echoed(self, text):
+        data = base64.b64encode(text.encode()).decode()
+        since = len(self.framework.events)
+        self.framework.call("MESSAGE", message={"agent_id": {"value": self.agent_id()}, "executor_id": {"value": "own"}, "data": data})
+        return wait(lambda: any(e["type"] == "MESSAGE" and e["message"]["data"] == data for e in self.framework.events[since:]), LIMIT_S)
+
+    def agent_id(self):
+        return get(self.agent.port, "/state")["id"]
+
+    def shown(self):
+        self.restart("--executor-environment-variables", json.dumps({"PATH": os.environ["PATH"], "FROM": "agent", "OWN": "agent"}))
+        self.framework.subscribe()
+        label = {"labels": [{"key": "of", "value": "task"}]}
+        discovery = {"visibility": "CLUSTER", "name": "mytask", "ports": {"ports": [{"number": 8888, "name": "myport", "protocol": "tcp"}]}}
+        status = self.launch("first", "own", env={"OWN": "framework"}, more={"labels": label, "discovery": discovery},
+                             executor_more={"labels": {"labels": [{"key": "of", "value": "executor"}]}, "shutdown_grace_period": {"nanoseconds": 10**9}})
+        told = {"labels": [{"key": "told", "value": "by executor"}]}
+        report.equal("labels of a status reach the framework", status["labels"], told)
+        shown = self.state_of("own")
+        launched = shown["tasks"][0]
+        report.equal("the agent shows labels of executor, task and status", [shown["labels"], launched["labels"], launched["statuses"][0]["labels"]],
+                     [[{"key": "of", "value": "executor"}], label["labels"], told["labels"]])
+        report.equal("and what is to be discovered", launched["discovery"], discovery)
+        report.equal("and the container of the status", launched["statuses"][0]["container_status"]["container_id"]["value"], shown["container"])
+        pid = self.pid("own")
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            env = dict(entry.split("=", 1) for entry in file.read().decode().split("\0") if "=" in entry)
+        report.equal("variables of the flag and of the framework", (env.get("FROM"), env.get("OWN"), "HOME" in env), ("agent", "framework", False))
+        report.check("a message goes there and back", self.echoed("hello"))
+
+    def pid(self, executor_id):
+        return next(r["status"]["executor_pid"] for r in get(self.agent.port, "/containers") if r["executor_id"] == executor_id)
+
+    def containers(self):
+        self.launch("beside", "other")
+        shown = {r["executor_id"]: r for r in get(self.agent.port, "/containers")}
+        mine = shown["own"]
+        report.equal("/containers has both, with their figures", (sorted(shown), mine["statistics"]["cpus_soft_limit"] > 0, mine["statistics"]["mem_limit_bytes"] > 0), (["other", "own"], True, True))
+
+        def chosen(query):
+            return sorted(r["executor_id"] for r in get(self.agent.port, f"/containers?{query}"))
+        fid = self.framework.id
+        report.equal("/containers by container, framework and executor", [chosen(f"container_id={mine['container_id']}"), chosen(f"framework_id={fid}"), chosen(f"framework_id={fid}&executor_id=other")],
+                     [["own"], ["other", "own"], ["other"]])
+        report.equal("/containers by executor alone is refused", request(self.agent.port, "GET", "/containers?executor_id=own")[0], 400)
+        measured = {r["executor_id"]: r["statistics"] for r in get(self.agent.port, "/monitor/statistics")}
+        report.check("/monitor/statistics tells of each executor", set(measured) == {"own", "other"} and measured["own"]["mem_limit_bytes"] == mine["statistics"]["mem_limit_bytes"], measured)
+        calls = [post(self.agent.port, {"type": kind})[kind.lower()] for kind in ("GET_TASKS", "GET_EXECUTORS", "GET_CONTAINERS")]
+        tasks = sorted(t["task_id"]["value"] for t in calls[0]["launched_tasks"])
+        report.equal("GET_TASKS, GET_EXECUTORS and GET_CONTAINERS agree", (tasks, len(calls[1]["executors"]), len(calls[2]["containers"])), (["beside", "first"], 2, 2))
+        state = post(self.agent.port, {"type": "GET_STATE"})["get_state"]
+        report.equal("GET_STATE is all of them", (state["get_tasks"], state["get_executors"]), (calls[0], calls[1]))
+        self.framework.kill("beside")
+        self.framework.wait_state("beside", "TASK_KILLED")
+        tasks = post(self.agent.port, {"type": "GET_TASKS"})["get_tasks"]
+        ended = [t["task_id"]["value"] for kind in ("terminated_tasks", "completed_tasks") for t in tasks.get(kind, [])]
+        report.check("GET_TASKS moves what has ended", "beside" in ended, tasks)
+
+    def call(self, bearer, kind="SUBSCRIBE", path=PATH, **body):
+        """Status and challenge or text of a call."""
+        headers = {"Content-Type": "application/json", "Accept": "application/json", **({"Authorization": f"Bearer {bearer}"} if bearer else {})}
+        names = {"framework_id": {"value": self.framework.id}, "executor_id": {"value": "own"}} if path == PATH else {}
+        status, answered, text = request(self.agent.port, "POST", path, json.dumps({"type": kind, **names, **(body or {"subscribe": {}} if path == PATH else body)}), headers)
+        return status, answered.get("WWW-Authenticate", "") or text.decode()
+
+    def limits(self):
+        measured = next(r["statistics"] for r in get(self.agent.port, "/monitor/statistics") if r["executor_id"] == "own")
+        return [measured[name] for name in ("cpus_soft_limit", "mem_soft_limit_bytes", "mem_limit_bytes")]
+
+    def tokens(self):
+        pid = self.pid("own")
+        before = self.limits()
+        credentials = self.house.path("credentials")
+        with open(credentials, "w", encoding="ascii") as file:
+            os.fchmod(file.fileno(), 0o600)
+            file.write("ops sesame")
+        self.restart("--authenticate-http-executors", "--authenticate-http-readwrite", "--http-credentials", credentials)
+        report.equal("who was given a token before it is asked for goes on with it", self.framework.reconcile(["first"]), {"first": "TASK_RUNNING"})
+        report.check("and is the same process", alive(pid) and self.echoed("again"))
+        report.equal("its limits are told as before", self.limits(), before)
+        container = self.state_of("own")["container"]
+        right = {"fid": self.framework.id, "eid": "own", "cid": container}
+        report.equal("without a token: 401", self.call(None), (401, 'Bearer realm="mesos-agent-executor"'))
+        status, challenge = self.call(token("incorrect_key", **right))
+        report.check("with one of another key: 401", status == 401 and "invalid_token" in challenge, (status, challenge))
+        refused = [self.call(token(KEY, **{**right, claim: "other"}))[0] for claim in ("fid", "eid", "cid")]
+        report.equal("with one of another framework, executor or container: 403", refused, [403] * 3)
+        update = {"update": {"status": {"task_id": {"value": "first"}, "state": "TASK_RUNNING", "source": "SOURCE_EXECUTOR", "uuid": base64.b64encode(uuid.uuid4().bytes).decode()}}}
+        report.equal("an update too: 403", self.call(token(KEY, **{**right, "cid": "other"}), "UPDATE", **update)[0], 403)
+        nested = {"container_id": {"value": "inner", "parent": {"value": container}}, "command": {"value": "sleep 600"}}
+        launch = {"kind": "LAUNCH_NESTED_CONTAINER", "path": "/api/v1", "launch_nested_container": nested}
+        report.equal("operators' calls about another container: 403", self.call(token(KEY, **{**right, "cid": "other"}), **launch)[0], 403)
+        report.equal("about its own: 200", self.call(token(KEY, **right), **launch)[0], 200)
+        report.equal("and nothing else: 403", self.call(token(KEY, **right), "GET_STATE", "/api/v1")[0], 403)
+        status = self.launch("second", "own-2")
+        report.check("a new one shows its token and runs", status)
+
+    def ends(self):
+        directory, pid = self.sandbox("own"), self.pid("own")
+        begun = time.monotonic()
+        self.framework.call("SHUTDOWN", shutdown={"executor_id": {"value": "own"}, "agent_id": {"value": self.agent_id()}})
+        report.check("SHUTDOWN reaches it", wait(lambda: os.path.exists(os.path.join(directory, "shutdown")), LIMIT_S))
+        report.check("it ends", wait(lambda: not alive(pid), LIMIT_S), time.monotonic() - begun)
+        self.launch("third", "stubborn", env={"STUBBORN": "1"}, executor_more={"shutdown_grace_period": {"nanoseconds": 10**9}})
+        pid = self.pid("stubborn")
+        begun = time.monotonic()
+        self.framework.call("SHUTDOWN", shutdown={"executor_id": {"value": "stubborn"}, "agent_id": {"value": self.agent_id()}})
+        report.check("one that does not end is ended", wait(lambda: not alive(pid), LIMIT_S))
+        report.check("after its own grace of a second", 0.9 < time.monotonic() - begun < 4.5, time.monotonic() - begun)
+
+    def strangers(self):
+        if os.geteuid() != 0:
+            return
+        offer = self.framework.wait_offer(cpus=0.5, mem=64, limit_s=LIMIT_S)
+        made = task("stranger", offer, "true")
+        made["command"]["user"] = "nobody-knows-me"
+        self.framework.launch(offer, [made])
+        dropped = self.framework.wait_state("stranger", "TASK_DROPPED", limit_s=LIMIT_S)
+        report.check("a task of a user this machine does not know is dropped", "nobody-knows-me" in dropped["message"], dropped)
+
+    def leaves(self):
+        """SIGUSR1: all that runs is ended, the framework is told, and the master forgets the agent."""
+        pids = [r["status"]["executor_pid"] for r in get(self.agent.port, "/containers")]
+        before = self.agent_id()
+        self.agent.process.send_signal(signal.SIGUSR1)
+        gone = self.framework.wait_state("second", "TASK_GONE", limit_s=LIMIT_S)
+        report.equal("SIGUSR1: the framework is told that its tasks are gone", gone["reason"], "REASON_AGENT_REMOVED")
+        report.check("SIGUSR1: the agent ends, and nothing of it is left", wait(lambda: not self.agent.running() and not any(alive(pid) for pid in pids), LIMIT_S), pids)
+        report.equal("SIGUSR1: the master knows it no more", self.house.get("/slaves")["slaves"], [])
+        self.agent.start()
+        report.check("SIGUSR1: its next start is a new agent", wait(lambda: self.registered() and self.agent_id() != before, LIMIT_S))
+
+
+def main():
+    with House() as house:
+        checks = Checks(house)
+        report.run(checks.shown)
+        if not report.failed:
+            report.run(checks.containers, checks.tokens, checks.ends, checks.strangers, checks.leaves)
+        checks.framework.close()
+    sys.exit(report.end())
+
+
+if __name__ == "__main__":
+    main()

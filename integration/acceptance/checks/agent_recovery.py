@@ -1,0 +1,151 @@
+#!/usr/bin/env python3
+"""agent_recovery.py: two agents and two frameworks over kill -9, changed isolation, and a framework that keeps nothing, on real processes.
+
+Wants TEPUI_BIN. Ends with 0 or 1.
+"""
+import glob
+import http.client
+import json
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from daemons import House, alive, get, request  # noqa: E402
+from report import Report, wait  # noqa: E402
+from scheduler import Scheduler, task  # noqa: E402
+
+LIMIT_S = 20
+report = Report()
+
+
+class Checks:
+    def __init__(self, house):
+        self.house = house
+        self.commands = [list(agent.command) for agent in house.agents]
+
+    def scheduler(self, name, **more):
+        return Scheduler(self.house.address, name, **more).subscribe()
+
+    def launch(self, framework, name, command="", cpus=0.5, state="TASK_RUNNING", program=None, **more):
+        offer = framework.wait_offer(cpus=cpus, mem=64, limit_s=LIMIT_S)
+        command = command or f"echo $$ > {self.house.folder}/{name}.pid; exec sleep 600"
+        made = task(name, offer, command, cpus=cpus)
+        made["command"].update(program or {})
+        framework.launch(offer, [{**made, **more}])
+        return framework.wait_state(name, state, limit_s=LIMIT_S)
+
+    def pid(self, name):
+        def read():
+            try:
+                with open(f"{self.house.folder}/{name}.pid", encoding="ascii") as file:
+                    return int(file.read())
+            except (OSError, ValueError):
+                return None
+        return wait(read, LIMIT_S)
+
+    def registered(self, agent):
+        try:
+            return get(agent.port, "/metrics/snapshot")["slave/registered"] == 1.0
+        except (OSError, ValueError, http.client.HTTPException):
+            return False
+
+    def restart(self, *flags, all_of_them=False):
+        agents = self.house.agents if all_of_them else self.house.agents[:1]
+        for agent in agents:
+            agent.kill()
+        for agent, command in zip(agents, self.commands):
+            agent.command = [*command, *flags]
+            agent.start()
+        if not wait(lambda: all(self.registered(agent) for agent in agents), LIMIT_S):
+            raise RuntimeError(f"an agent does not come back: {agents[0].log_tail()}")
+
+    def end(self, framework, name):
+        framework.kill(name)
+        framework.wait_state(name, "TASK_KILLED", limit_s=LIMIT_S)
+
+    def several(self):
+        """Each of two agents holds a task of another framework."""
+        one, two = self.scheduler("one", failover_timeout=60), self.scheduler("two", failover_timeout=60)
+        self.launch(one, "a", cpus=3)
+        one.call("SUPPRESS")
+        for offer in list(one.offers):
+            one.decline(offer)
+        self.launch(two, "b", cpus=3)
+        pids = [self.pid(name) for name in "ab"]
+        ids = sorted(agent["id"] for agent in self.house.get("/slaves")["slaves"])
+        self.restart(all_of_them=True)
+        report.equal("both agents are the ones they were", sorted(agent["id"] for agent in self.house.get("/slaves")["slaves"]), ids)
+        report.equal("each framework's task runs on", (one.reconcile(["a"]), two.reconcile(["b"])), ({"a": "TASK_RUNNING"}, {"b": "TASK_RUNNING"}))
+        report.check("as the same process", all(alive(pid) for pid in pids), pids)
+        self.end(one, "a")
+        self.end(two, "b")
+        report.check("and ends when it is killed", wait(lambda: not any(alive(pid) for pid in pids), LIMIT_S))
+        one.teardown()
+        two.teardown()
+
+    def isolation_changes(self):
+        if os.geteuid() != 0:
+            return
+        self.house.agents[1].kill()
+        framework = self.scheduler("isolation", failover_timeout=60)
+        for name, before, after in (("later", [], ["--isolation", "namespaces/pid"]), ("earlier", ["--isolation", "namespaces/pid"], [])):
+            self.restart(*before)
+            status = self.launch(framework, name, "exec sleep 600")
+            pid = status["container_status"]["executor_pid"]
+            self.restart(*after)
+            report.equal(f"{name} isolated by its agent: it runs on", framework.reconcile([name]), {name: "TASK_RUNNING"})
+            self.end(framework, name)
+            report.check(f"{name} isolated by its agent: killed with all of it", wait(lambda gone=pid: not alive(gone), LIMIT_S), pid)
+        failed = self.launch(framework, "nowhere", state="TASK_FAILED", program={"shell": False, "value": "/no/such/program"})
+        report.equal("a command that is not there is no launch", failed["reason"], "REASON_CONTAINER_LAUNCH_FAILED")
+        report.equal("and is counted", get(self.house.agents[0].port, "/metrics/snapshot")["slave/container_launch_errors"], 1.0)
+        framework.teardown()
+
+    def careless(self):
+        """A framework that keeps nothing, with a container within its task's."""
+        framework = self.scheduler("careless", checkpoint=False)
+        self.launch(framework, "lost")
+        agent = self.house.agents[0]
+        container = next(r["container_id"] for r in get(agent.port, "/containers") if r["executor_id"] == "lost")
+        inner = {"container_id": {"value": "inner", "parent": {"value": container}}, "command": {"value": f"echo $$ > {self.house.folder}/inner.pid; exec sleep 600"}}
+        headers = {"Content-Type": "application/json"}
+        status, _, text = request(agent.port, "POST", "/api/v1", json.dumps({"type": "LAUNCH_NESTED_CONTAINER", "launch_nested_container": inner}), headers)
+        report.equal("a container within the task's", (status, text), (200, b""))
+        pids = [self.pid(name) for name in ("lost", "inner")]
+        self.restart("--gc-non-executor-container-sandboxes")
+        report.check("what keeps nothing is ended when its agent starts again", wait(lambda: not any(alive(pid) for pid in pids), LIMIT_S), pids)
+        framework.wait_state("lost", "TASK_LOST", limit_s=LIMIT_S)
+        report.check("and told as lost", True)
+        left = glob.glob(f"{self.house.path('agent0')}/slaves/*/frameworks/*/executors/lost/runs/latest")
+        report.check("its sandbox is still there to look at", left, left)
+        framework.teardown()
+
+
+    def dangling(self):
+        """What a task of root left mounted in its sandbox."""
+        if os.geteuid() != 0:
+            return
+        framework = self.scheduler("mounts")
+        volume = self.house.path("volume")
+        os.makedirs(volume)
+        with open(os.path.join(volume, "kept"), "w", encoding="ascii"):
+            pass
+        self.launch(framework, "mounts", f"mkdir dangling && mount --bind {volume} dangling", state="TASK_FINISHED")
+        sandbox = os.path.realpath(glob.glob(f"{self.house.path('agent0')}/slaves/*/frameworks/*/executors/mounts/runs/latest")[0])
+        with open(f"/proc/{self.house.agents[0].process.pid}/mounts", encoding="utf-8") as mounts:
+            report.check("a task of root leaves a mount", f"{sandbox}/dangling" in mounts.read())
+        self.restart("--gc-delay", "1secs", "--disk-watch-interval", "1secs")
+        report.check("its sandbox goes all the same", wait(lambda: not os.path.exists(sandbox), LIMIT_S), self.house.agents[0].log_tail())
+        report.check("and what was mounted there stays", os.path.exists(os.path.join(volume, "kept")))
+        framework.teardown()
+
+
+def main():
+    with House(agents=2) as house:
+        checks = Checks(house)
+        report.run(checks.several, checks.isolation_changes, checks.careless, checks.dangling)
+    sys.exit(report.end())
+
+
+if __name__ == "__main__":
+    main()

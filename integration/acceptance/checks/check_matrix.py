@@ -1,0 +1,191 @@
+#!/usr/bin/env python3
+"""check_matrix.py: checks and health checks of each kind, once with command tasks and once with tasks of groups, on real processes.
+
+Wants TEPUI_BIN, and openssl for a certificate. Ends with 0 or 1. What each kind tells, and tells again to who asks; that commands see the task's
+variables and directory; timeouts; a check beside a health check; HTTPS with a certificate of nobody; servers within images.
+"""
+import os
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from daemons import House  # noqa: E402
+from free_port import free_ranges  # noqa: E402
+from image_maker import Image, busybox  # noqa: E402
+from report import Report  # noqa: E402
+from scheduler import Scheduler, task  # noqa: E402
+
+LIMIT_S = 30
+OFTEN = {"delay_seconds": 0, "interval_seconds": 0.2}
+QUICK = {**OFTEN, "grace_period_seconds": 0, "consecutive_failures": 1000}
+HEALTH, CHECK, ASKED = "REASON_TASK_HEALTH_CHECK_STATUS_UPDATED", "REASON_TASK_CHECK_STATUS_UPDATED", "REASON_RECONCILIATION"
+SERVER = "exec python3 -m http.server --bind 127.0.0.1 {}"
+report = Report()
+
+
+def shell(text):
+    return {"shell": True, "value": text}
+
+
+def scalars(cpus, mem):
+    return [{"name": name, "type": "SCALAR", "scalar": {"value": value}} for name, value in (("cpus", cpus), ("mem", mem), ("disk", 8))]
+
+
+class Checks:
+    """Each on an executor of one kind; names of tasks begin with it."""
+
+    def __init__(self, house, framework, kind):
+        self.house, self.framework, self.kind = house, framework, kind
+
+    def name(self, name):
+        return f"{self.kind}-{name}"
+
+    def launch(self, *infos):
+        """Starts tasks together; `infos` are (name, command, more)."""
+        offer = self.framework.wait_offer(cpus=1, mem=256, limit_s=LIMIT_S)
+        tasks = [{**task(self.name(name), offer, command), **more} for name, command, more in infos]
+        if self.kind == "command":
+            self.framework.launch(offer, tasks)
+        else:
+            executor = {"type": "DEFAULT", "executor_id": {"value": f"of-{tasks[0]['name']}"}, "framework_id": {"value": self.framework.id}, "resources": scalars(0.1, 32)}
+            operation = {"type": "LAUNCH_GROUP", "launch_group": {"executor": executor, "task_group": {"tasks": tasks}}}
+            self.framework.call("ACCEPT", accept={"offer_ids": [offer["id"]], "operations": [operation], "filters": {"refuse_seconds": 0}})
+        for info in tasks:
+            self.framework.wait_state(info["name"], "TASK_RUNNING", limit_s=LIMIT_S)
+
+    def told(self, name, *reasons):
+        return [s for s in self.framework.updates if s["task_id"]["value"] == self.name(name) and s.get("reason") in reasons]
+
+    def wait_told(self, name, reason, test):
+        return self.framework.wait(lambda: next((s for s in self.told(name, reason) if test(s)), None), LIMIT_S, f"{reason} of {self.name(name)}")
+
+    def asked(self, name):
+        """What RECONCILE says of the task."""
+        self.framework.reconcile([self.name(name)])
+        return self.told(name, ASKED)[-1]
+
+    def end(self, *names):
+        for name in names:
+            self.framework.kill(self.name(name))
+        for name in names:
+            self.framework.wait_state(self.name(name), "TASK_KILLED", limit_s=LIMIT_S)
+
+    def equal(self, what, got, wanted):
+        report.equal(f"{self.kind}: {what}", got, wanted)
+
+    def by_command(self):
+        """Variables and directory are the task's, and each change is told."""
+        flag = "test -f flag && exit 3; test $COLOUR = blue && test -f here && exit 7"
+        check = {"type": "COMMAND", "command": {"command": shell(flag)}, **OFTEN}
+        info = {"check": check, "command": {**shell("touch here; while ! test -f go; do sleep 0.1; done; touch flag; exec sleep 600"),
+                                            "environment": {"variables": [{"name": "COLOUR", "value": "blue"}]}}}
+        self.launch(("codes", "", info))
+        exits = lambda code: lambda s: s["check_status"]["command"].get("exit_code") == code  # noqa: E731
+        self.wait_told("codes", CHECK, exits(7))
+        self.equal("a check's command has the task's variables and its directory", True, True)
+        self.equal("who asks is told the last result", self.asked("codes")["check_status"], {"type": "COMMAND", "command": {"exit_code": 7}})
+        self.touch("codes", "go")
+        self.wait_told("codes", CHECK, exits(3))
+        codes = [s["check_status"]["command"].get("exit_code") for s in self.told("codes", CHECK)]
+        self.equal("a check tells each change once", [code for at, code in enumerate(codes) if at == 0 or codes[at - 1] != code][-2:], [7, 3])
+        self.end("codes")
+
+    def touch(self, name, file):
+        for top, _, files in os.walk(self.house.path("agent0")):
+            # A task of a group is found by its link below the executor's.
+            if "here" in files and (f"/executors/{self.name(name)}/" in top or f"/of-{self.name(name)}/" in top) and "/latest" not in top:
+                with open(os.path.join(top, file), "w", encoding="ascii"):
+                    return
+        raise AssertionError(f"no directory of {name}")
+
+    def timeout(self):
+        check = {"type": "COMMAND", "command": {"command": shell("if test -f late; then sleep 600; fi; touch late")}, **OFTEN, "timeout_seconds": 0.5}
+        self.launch(("slow", "exec sleep 600", {"check": check}))
+        self.wait_told("slow", CHECK, lambda s: s["check_status"]["command"].get("exit_code") == 0)
+        self.wait_told("slow", CHECK, lambda s: s["check_status"]["command"] == {})
+        self.equal("a check over its time is told without a result", self.asked("slow")["check_status"], {"type": "COMMAND", "command": {}})
+        self.end("slow")
+
+    def both(self):
+        info = {"check": {"type": "COMMAND", "command": {"command": shell("exit 1")}, **OFTEN},
+                "health_check": {"type": "COMMAND", "command": {"shell": False, "value": "/bin/true", "arguments": ["true"]}, **QUICK}}
+        self.launch(("both", "exec sleep 600", info))
+        one = {"type": "COMMAND", "command": {"exit_code": 1}}
+        self.framework.wait(lambda: next((s for s in self.told("both", CHECK, HEALTH) if s.get("healthy") and s.get("check_status") == one), None), LIMIT_S, "both results in one update")
+        self.equal("check and health check stand side by side", True, True)
+        said = self.asked("both")
+        self.equal("for who asks too", (said.get("healthy"), said["check_status"]), (True, one))
+        self.end("both")
+
+    def by_network(self):
+        """Several tasks at once, where there are groups in one."""
+        port, free = free_ranges(1, 2)
+        http = {"type": "HTTP", "http": {"port": port, "path": "/missing"}, **OFTEN}
+        tcp = {"type": "TCP", "tcp": {"port": port}, **OFTEN}
+        none = {"type": "TCP", "tcp": {"port": free}, **OFTEN}
+        self.launch(("server", SERVER.format(port), {"check": http}), ("near", "exec sleep 600", {"check": tcp}), ("far", "exec sleep 600", {"check": none}))
+        self.wait_told("server", CHECK, lambda s: s["check_status"]["http"].get("status_code") == 404)
+        self.wait_told("near", CHECK, lambda s: s["check_status"]["tcp"].get("succeeded") is True)
+        self.wait_told("far", CHECK, lambda s: s["check_status"]["tcp"].get("succeeded") is False)
+        self.equal("HTTP tells the status of the answer", self.asked("server")["check_status"], {"type": "HTTP", "http": {"status_code": 404}})
+        self.equal("TCP tells whether somebody listens", [self.asked(name)["check_status"]["tcp"] for name in ("near", "far")], [{"succeeded": True}, {"succeeded": False}])
+        self.end("server", "near", "far")
+
+    def by_https(self):
+        port, = free_ranges(1, 1)
+        folder = self.house.folder
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=elsewhere", "-keyout", f"{folder}/key.pem", "-out", f"{folder}/cert.pem"],
+                       check=True, capture_output=True)
+        os.chmod(f"{folder}/key.pem", 0o644)
+        server = f"exec openssl s_server -quiet -www -accept 127.0.0.1:{port} -cert {folder}/cert.pem -key {folder}/key.pem"
+        of = lambda scheme: {"type": "HTTP", "http": {"port": port, "scheme": scheme, "path": "/"}, **QUICK}  # noqa: E731
+        self.launch(("tls", server, {"health_check": of("https")}), ("plain", "exec sleep 600", {"health_check": of("http")}))
+        self.wait_told("tls", HEALTH, lambda s: s["healthy"] is True)
+        self.wait_told("plain", HEALTH, lambda s: s["healthy"] is False)
+        self.equal("HTTPS is healthy, whose certificate it may be, and HTTP is not at the same port", True, True)
+        self.end("tls", "plain")
+
+    def within_images(self):
+        port, = free_ranges(1, 1)
+        image = {"type": "MESOS", "mesos": {"image": {"type": "DOCKER", "docker": {"name": "box:1"}}}}
+        server = f"exec busybox httpd -f -p 127.0.0.1:{port} -h /etc"
+        http = {"type": "HTTP", "http": {"port": port, "path": "/passwd"}, **QUICK}
+        tcp = {"type": "TCP", "tcp": {"port": port}, **QUICK}
+        command = {"type": "COMMAND", "command": shell("test -e /bin/busybox && test ! -e /usr/bin/openssl"), **QUICK}
+        # Its files come from the machine, and are there within the image.
+        with open(self.house.path("file"), "w", encoding="ascii") as file:
+            file.write("fetched")
+        fetched = {**shell("test $(cat file) = fetched && exec sleep 600"), "uris": [{"value": self.house.path("file"), "extract": False}]}
+        self.launch(("fetched", "", {"command": fetched, "container": image}))
+        self.end("fetched")
+        report.check(f"{'a task' if self.kind == 'command' else 'a task of a group'} with an image has its files", True)
+        self.launch(("imaged", server, {"container": image, "health_check": http}), ("beside", "exec sleep 600", {"container": image, "health_check": tcp}),
+                    ("inside", "exec sleep 600", {"container": image, "health_check": command}))
+        self.wait_told("inside", HEALTH, lambda s: s["healthy"] is True)
+        self.equal("a command within an image is healthy", True, True)
+        for name in ("imaged", "beside"):
+            self.wait_told(name, HEALTH, lambda s: s["healthy"] is True)
+        self.equal("a server within an image answers HTTP and TCP", True, True)
+        self.end("imaged", "beside", "inside")
+
+
+def main():
+    house = House()
+    images = house.path("images")
+    os.makedirs(images)
+    if os.geteuid() == 0:
+        house.agents[0].command += ["--docker-registry", images]
+        Image().layer(busybox()).save(os.path.join(images, "box:1.tar"), "box:1")
+    with house:
+        framework = Scheduler(house.address, "matrix", failover_timeout=60).subscribe()
+        for kind in ("command", "group"):
+            checks = Checks(house, framework, kind)
+            report.run(checks.by_command, checks.timeout, checks.both, checks.by_network, checks.by_https)
+            if os.geteuid() == 0:
+                report.run(checks.within_images)
+        framework.close()
+    sys.exit(report.end())
+
+
+if __name__ == "__main__":
+    main()
