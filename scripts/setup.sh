@@ -39,6 +39,9 @@ need_for_test() {
   need busybox-static has_static_busybox
   need docker-registry has docker-registry
   need docker.io has dockerd
+  need containernetworking-plugins test -x /usr/lib/cni/bridge
+  need iptables has iptables
+  need iproute2 has ip
   if is_ubuntu; then need chromium-browser has_chromium; else need chromium has_chromium; fi
 }
 

@@ -298,6 +298,7 @@ impl Receive<ContainerUsage> for NodeActor {
                 info: Arc::default(),
                 container_id: nested_id(&id),
                 pid: Some(pid),
+                networks: self.core.networks_of(&id).to_vec(),
                 statistics: None,
             };
             asked.push((record, self.runtime.usage(id)));
@@ -320,6 +321,7 @@ impl Receive<ContainerUsage> for NodeActor {
                         info: Arc::clone(&executor.info),
                         container_id,
                         pid,
+                        networks: self.core.networks_of(&id).to_vec(),
                         statistics: known,
                     };
                     asked.push((record, self.runtime.usage(id)));

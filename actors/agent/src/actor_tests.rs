@@ -2,7 +2,7 @@ use std::sync::Mutex;
 
 use tepui_kit::{Link, stage::TestStage};
 use tepui_messages::containers::{
-    Amounts, ContainerExit, LaunchOrder, NestedSandbox, ProcessMark, RecoveredContainer,
+    Amounts, ContainerExit, Forked, LaunchOrder, NestedSandbox, ProcessMark, RecoveredContainer,
     RunningContainer, VolumeDirectory, VolumeLink,
 };
 use tepui_protocol::{
@@ -121,9 +121,12 @@ impl ContainerRuntime for FakeRuntime {
     fn launch(
         &self,
         order: LaunchOrder,
-        forked: oneshot::Sender<u32>,
+        forked: oneshot::Sender<Forked>,
     ) -> Future<Result<RunningContainer, String>> {
-        let _ = forked.send(2);
+        let _ = forked.send(Forked {
+            pid: 2,
+            networks: Vec::new(),
+        });
         self.0.note("launch");
         let (sender, exit) = oneshot::channel();
         self.0
@@ -139,6 +142,7 @@ impl ContainerRuntime for FakeRuntime {
                 },
                 pid: 2,
                 inspected: None,
+                networks: Vec::new(),
                 exited: Box::pin(async { exit.await.unwrap_or_default() }),
             })
         })

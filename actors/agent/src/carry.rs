@@ -10,13 +10,15 @@ use std::{
 use tepui_kit::{Context, crash_point};
 use tepui_messages::{
     agent::{DeliverExecutorEvent, EndExecutorStream},
-    containers::{Amounts, RecoveredContainer, RunningContainer, VolumeDirectory, VolumeLink},
+    containers::{
+        Amounts, Forked, RecoveredContainer, RunningContainer, VolumeDirectory, VolumeLink,
+    },
     engine::Inspected,
 };
 use tepui_protocol::{
     message::{Tell, TellError},
     node,
-    v1::executor,
+    v1::{NetworkInfo, executor},
 };
 
 use tokio::sync::{oneshot, watch};
@@ -182,6 +184,8 @@ impl NodeActor {
                 containers,
             } => self.measure(purpose, containers, ctx),
             Effect::WeighDisks { directories } => self.weigh_disks(directories, ctx),
+            Effect::LookAtPorts { containers } => self.look_at_ports(containers, ctx),
+            Effect::Note(text) => tracing::info!("{text}"),
             Effect::Recover { container_id } => self.recover(container_id, ctx),
             Effect::Signal {
                 container_id,
@@ -302,9 +306,10 @@ impl NodeActor {
             Ok(order) => {
                 let (tell_forked, forked) = oneshot::channel();
                 let id = container_id.clone();
-                ctx.then(forked, move |actor, pid, ctx| {
-                    if let Ok(pid) = pid {
+                ctx.then(forked, move |actor, forked, ctx| {
+                    if let Ok(Forked { pid, networks }) = forked {
                         let container_id = id;
+                        actor.networked(&container_id, networks, ctx);
                         actor.input(Input::ContainerForked { container_id, pid }, ctx);
                     }
                 });
@@ -365,9 +370,11 @@ impl NodeActor {
             shim,
             pid,
             inspected,
+            networks,
             exited,
         } = running;
         self.inspected(&container_id, inspected, ctx);
+        self.networked(&container_id, networks, ctx);
         let input = Input::ContainerStarted {
             container_id: container_id.clone(),
             shim,
@@ -395,6 +402,22 @@ impl NodeActor {
         }
     }
 
+    fn networked(
+        &mut self,
+        container_id: &str,
+        networks: Vec<NetworkInfo>,
+        ctx: &mut Context<Self>,
+    ) {
+        if !networks.is_empty() {
+            let container_id = container_id.to_owned();
+            let input = Input::Networked {
+                container_id,
+                networks,
+            };
+            self.input(input, ctx);
+        }
+    }
+
     fn recover(&mut self, container_id: String, ctx: &mut Context<Self>) {
         let found = self.runtime.recover(container_id.clone());
         ctx.then(found, move |actor, found, ctx| {
@@ -403,6 +426,7 @@ impl NodeActor {
                 RecoveredContainer::Running(running) => {
                     actor.inspected(&container_id, running.inspected, ctx);
                     exited = Some(running.exited);
+                    actor.networked(&container_id, running.networks, ctx);
                     Fate::Running {
                         shim: running.shim,
                         pid: running.pid,

@@ -13,6 +13,7 @@ use crate::{
     effect::{Effect, ExecutorKey, Fate, Keep},
     exits,
     kills::{DEFAULT_KILL_GRACE, SIGTERM},
+    networks,
     status::{self, Verdict},
     tables::{Child, Ended, Executor, Kill, Stage, TaskEntry},
 };
@@ -469,7 +470,11 @@ fn shown(
     ip: &str,
 ) -> Option<tepui_protocol::v1::ContainerStatus> {
     let child = entry.child.as_ref()?;
-    let mut shown = status::container_status(child.name(), child.pid, ip);
+    let mut shown = status::container_status(
+        child.name(),
+        child.pid,
+        networks::shown(&executor.networks, ip),
+    );
     if let Some(id) = &mut shown.container_id {
         id.parent = Some(Box::new(tepui_protocol::v1::ContainerId {
             value: executor.container_id.clone(),

@@ -13,6 +13,7 @@ use crate::{
     disk::DiskWatch,
     engine::EngineConfig,
     estimators::ResourceEstimator,
+    ports::PortsWatch,
     tokens::TokenKey,
 };
 
@@ -68,6 +69,8 @@ pub struct NodeConfig {
     pub reconfiguration: Reconfiguration,
     /// `None`: nobody looks what containers hold.
     pub disk_watch: Option<DiskWatch>,
+    /// `None`: nobody looks at which ports they listen.
+    pub ports_watch: Option<PortsWatch>,
     pub max_completed_frameworks: usize,
     pub max_completed_executors_per_framework: usize,
     pub max_completed_tasks_per_executor: usize,
@@ -108,6 +111,7 @@ impl NodeConfig {
             recovery: Recovery::default(),
             reconfiguration: Reconfiguration::default(),
             disk_watch: None,
+            ports_watch: None,
             max_completed_frameworks: 50,
             max_completed_executors_per_framework: 150,
             max_completed_tasks_per_executor: 200,

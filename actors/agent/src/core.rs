@@ -17,7 +17,7 @@ use tepui_messages::{
 };
 use tepui_protocol::{
     node,
-    resources::Resources,
+    resources::{Ranges, Resources},
     v1::{AgentInfo, ExecutorId, FrameworkId, MasterInfo, TaskId, executor},
 };
 
@@ -62,6 +62,8 @@ pub struct NodeCore {
     pub(crate) oversubscription: Oversubscription,
     /// By directory, as found at the last look.
     pub(crate) disk_used: BTreeMap<PathBuf, u64>,
+    /// Ports that containers were not given, by container, as found at the last look.
+    pub(crate) stray_ports: BTreeMap<String, Ranges>,
     pub(crate) drain: Option<Draining>,
     /// Containers that have not ended.
     pub(crate) containers: BTreeMap<String, ExecutorKey>,
@@ -101,6 +103,8 @@ pub(crate) enum Timer {
     Measure(Purpose),
     /// The next look at what containers hold.
     Disks,
+    /// The next look at which ports they listen.
+    Ports,
 }
 
 /// One input's worth of effects.
@@ -149,6 +153,7 @@ impl NodeCore {
             operations: Operations::default(),
             oversubscription: Oversubscription::default(),
             disk_used: BTreeMap::new(),
+            stray_ports: BTreeMap::new(),
             drain: None,
             containers: BTreeMap::new(),
             children: BTreeMap::new(),
@@ -214,6 +219,10 @@ impl NodeCore {
                 container_id,
                 signal,
             } => Self::signal_container(turn, container_id, signal),
+            Input::Networked {
+                container_id,
+                networks,
+            } => self.networked(&container_id, networks),
             Input::ContainerStarted {
                 container_id, pid, ..
             } if self.guests.contains_key(&container_id) => {
@@ -302,6 +311,7 @@ impl NodeCore {
             }
             Input::Measured { purpose, measured } => self.measured(turn, purpose, measured),
             Input::DisksWeighed(used) => self.disks_weighed(turn, used),
+            Input::PortsSeen(listening) => self.ports_seen(turn, &listening),
             Input::End { leave } => self.end(turn, leave),
             Input::Woke => self.woke(turn),
         }
@@ -370,6 +380,7 @@ impl NodeCore {
                 Timer::Probe(container_id, kind) => self.probe_due(turn, &container_id, kind, at),
                 Timer::Measure(purpose) => self.measure(turn, purpose),
                 Timer::Disks => self.watch_disks(turn),
+                Timer::Ports => self.watch_ports(turn),
                 Timer::Kill(id) if self.children.contains_key(&id) => {
                     self.child_kill_overdue(turn, &id, at);
                 }

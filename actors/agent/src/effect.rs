@@ -24,8 +24,8 @@ use tepui_messages::{
 use tepui_protocol::{
     node,
     v1::{
-        AgentInfo, ExecutorId, ExecutorInfo, FrameworkId, FrameworkInfo, Operation, Resource,
-        ResourceStatistics, TaskInfo, TaskState, TaskStatus, command_info, executor,
+        AgentInfo, ExecutorId, ExecutorInfo, FrameworkId, FrameworkInfo, NetworkInfo, Operation,
+        Resource, ResourceStatistics, TaskInfo, TaskState, TaskStatus, command_info, executor,
     },
 };
 
@@ -79,6 +79,11 @@ pub enum Input {
         container_id: String,
         pid: u32,
     },
+    /// The addresses of a container that does not have the machine's network; comes before it is told to run.
+    Networked {
+        container_id: String,
+        networks: Vec<NetworkInfo>,
+    },
     ContainerStarted {
         container_id: String,
         shim: ProcessMark,
@@ -131,6 +136,8 @@ pub enum Input {
     },
     /// The answer to [`Effect::WeighDisks`]: bytes by directory, as far as they could be looked at.
     DisksWeighed(BTreeMap<PathBuf, u64>),
+    /// The answer to [`Effect::LookAtPorts`], by container.
+    PortsSeen(BTreeMap<String, BTreeSet<u16>>),
     /// [`crate::core::NodeCore::refusal`] had nothing against it.
     ExecutorSubscribed {
         framework_id: FrameworkId,
@@ -302,6 +309,12 @@ pub enum Effect {
     WeighDisks {
         directories: Vec<PathBuf>,
     },
+    /// Look at which ports of the machine these containers listen; answered by [`Input::PortsSeen`].
+    LookAtPorts {
+        containers: Vec<String>,
+    },
+    /// For the log: something that nobody else is told.
+    Note(String),
     Signal {
         container_id: String,
         signal: i32,

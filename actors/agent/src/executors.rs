@@ -10,7 +10,7 @@ use crate::{
     core::{NodeCore, Timer, Turn, executor_key},
     effect::{Effect, ExecutorKey, Keep},
     kills::shutdown_event,
-    order,
+    networks, order,
     pods::group_event,
     status::{self, Verdict},
     tables::{Executor, Stage},
@@ -249,7 +249,11 @@ impl NodeCore {
         let task_id = status.task_id.clone();
         let ip = self.config.ip.clone();
         if let Some(executor) = self.executor(key) {
-            let own = status::container_status(&executor.container_id, executor.pid, &ip);
+            let own = status::container_status(
+                &executor.container_id,
+                executor.pid,
+                networks::shown(&executor.networks, &ip),
+            );
             let shown = status.container_status.get_or_insert_default();
             shown.container_id = shown.container_id.take().or(own.container_id);
             shown.executor_pid = shown.executor_pid.or(own.executor_pid);

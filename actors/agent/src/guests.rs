@@ -10,7 +10,10 @@ use tepui_messages::{
     agent::{ContainerEnd, LaunchGuest},
     containers::{ContainerExit, NestedSandbox},
 };
-use tepui_protocol::{acls::is_user_name, v1::CommandInfo};
+use tepui_protocol::{
+    acls::is_user_name,
+    v1::{CommandInfo, NetworkInfo},
+};
 
 use crate::{
     core::{NodeCore, Turn},
@@ -31,6 +34,8 @@ pub(crate) struct Guest {
     /// `None`: a session, which uses that of the container around it.
     pub(crate) sandbox: Option<PathBuf>,
     pub(crate) pid: Option<u32>,
+    /// Where it does not have those of the container around it, or of the machine.
+    pub(crate) networks: Vec<NetworkInfo>,
     pub(crate) end: Option<ContainerEnd>,
     /// The container around it has ended: nobody can ask for it any more.
     pub(crate) orphan: bool,
@@ -41,6 +46,7 @@ impl Guest {
         Self {
             sandbox,
             pid: None,
+            networks: Vec::new(),
             end: None,
             orphan: false,
         }

@@ -12,7 +12,7 @@ use tepui_messages::containers::{
 };
 use tepui_protocol::v1::{
     CommandInfo, ContainerInfo, Image, Parameter,
-    container_info::{self, DockerInfo, docker_info::Network},
+    container_info::{self, DockerInfo},
     image,
 };
 
@@ -83,13 +83,6 @@ fn of_image(image: &Image) -> Result<Asked, String> {
 fn of_docker(docker: &DockerInfo) -> Result<Asked, String> {
     if docker.privileged() {
         return Err("This agent runs no privileged Docker containers".to_owned());
-    }
-    let network = docker.network();
-    if network != Network::Host || !docker.port_mappings.is_empty() {
-        return Err(format!(
-            "This agent gives Docker containers the network HOST only, without port mappings; {} was asked for",
-            network.as_str_name()
-        ));
     }
     if docker.volume_driver.is_some() {
         return Err("This agent has no volume drivers".to_owned());

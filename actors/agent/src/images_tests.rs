@@ -248,12 +248,6 @@ fn what_cannot_be_had_is_refused_in_words() {
         |key: &str, value: &str| docker(json!({"parameters": [{"key": key, "value": value}]}));
     let secret = json!({"type": "MESOS", "mesos": {"image": {"type": "DOCKER", "docker": {"name": "b", "config": {"type": "VALUE", "value": {"data": "e30="}}}}}});
     for (container, words) in [
-        (docker(json!({"network": "BRIDGE"})), "BRIDGE was asked for"),
-        (docker(json!({"network": "NONE"})), "NONE was asked for"),
-        (
-            docker(json!({"port_mappings": [{"host_port": 1, "container_port": 2}]})),
-            "port mappings",
-        ),
         (docker(json!({"privileged": true})), "privileged"),
         (docker(json!({"volume_driver": "x"})), "volume drivers"),
         (

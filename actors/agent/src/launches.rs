@@ -13,7 +13,7 @@ use crate::{
     command_executor,
     core::{NodeCore, Timer, Turn, task_key},
     effect::{Effect, ExecutorKey, Keep, Launch},
-    order,
+    networks, order,
     status::{self, Verdict},
     tables::{self, Executor, Framework, Stage, TaskEntry},
     unsupported,
@@ -381,7 +381,11 @@ impl NodeCore {
         let ip = self.config.ip.clone();
         if let Some(executor) = self.executor(key) {
             let entry = executor.tasks.get(&status.task_id.value);
-            let mut container = status::container_status(&executor.container_id, executor.pid, &ip);
+            let mut container = status::container_status(
+                &executor.container_id,
+                executor.pid,
+                networks::shown(&executor.networks, &ip),
+            );
             if let Some(inspected) = &executor.inspected {
                 let described = entry.and_then(|it| it.info.container.as_ref());
                 status::as_inspected(&mut status, &mut container, inspected, described);

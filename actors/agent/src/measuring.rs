@@ -39,6 +39,13 @@ impl NodeActor {
         });
     }
 
+    pub(crate) fn look_at_ports(&self, containers: Vec<String>, ctx: &mut Context<Self>) {
+        let seen = self.runtime.listening_ports(containers);
+        ctx.then(seen, |actor, listening, ctx| {
+            actor.input(Input::PortsSeen(listening), ctx);
+        });
+    }
+
     pub(crate) fn weigh_disks(&self, directories: Vec<PathBuf>, ctx: &mut Context<Self>) {
         let weighed = self.runtime.disk_use(directories);
         ctx.then(weighed, |actor, used, ctx| {

@@ -17,6 +17,7 @@ use crate::{
     engine,
     environment::{command_environment, mesos_environment, role_of},
     images::{self, Asked},
+    networks,
     tables::{Child, Executor, Framework, TaskEntry},
     volumes,
 };
@@ -119,7 +120,10 @@ pub(crate) fn child_launch(
     let shown = shown_sandbox(config, image.is_none(), &sandbox);
     let role = role_of(&task.resources);
     let variables = [
-        ("MESOS_CONTAINER_IP", Some(config.ip.clone())),
+        (
+            "MESOS_CONTAINER_IP",
+            Some(networks::address(&executor.networks, &config.ip).to_owned()),
+        ),
         ("MESOS_SANDBOX", Some(shown)),
         ("MESOS_ALLOCATION_ROLE", role),
     ];
@@ -256,6 +260,7 @@ pub(crate) fn guest_order(
         },
         confinement: confinement_of(container),
         switchboard: switchboard_of(container),
+        network: networks::order(container),
         ..LaunchOrder::default()
     };
     with_image(config, image, order, command)
@@ -309,6 +314,8 @@ pub(crate) fn launch_order(
         volumes: volumes::links(&config.work_dir, resources()),
         confinement: confinement_of(container),
         switchboard: switchboard_of(container),
+        // What holds the containers of a group holds their network too.
+        network: networks::order(executor.info.container.as_ref()),
         ..LaunchOrder::default()
     };
     match (engine, container) {

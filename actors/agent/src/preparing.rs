@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use tepui_messages::containers::{ContainerRuntime, LaunchOrder, MountSource, RunningContainer};
+use tepui_messages::containers::{
+    ContainerRuntime, Forked, LaunchOrder, MountSource, RunningContainer,
+};
 use tokio::sync::{oneshot, watch};
 
 use crate::{effect::Launch, fetcher::Fetcher, images};
@@ -145,7 +147,7 @@ pub(crate) async fn start(
     runtime: Arc<dyn ContainerRuntime>,
     order: LaunchOrder,
     off: watch::Receiver<bool>,
-    forked: oneshot::Sender<u32>,
+    forked: oneshot::Sender<Forked>,
 ) -> Result<RunningContainer, String> {
     if *off.borrow() {
         runtime.unprovision(order.container_id).await;

@@ -397,6 +397,7 @@ impl NodeCore {
         self.phase = NodePhase::Disconnected;
         self.begin_oversubscription(turn);
         self.watch_disks(turn);
+        self.watch_ports(turn);
         self.register(turn);
     }
 }

@@ -63,29 +63,18 @@ impl Verdict {
     }
 }
 
-/// The container as a status shows it. Without a network of its own a container has the agent's address.
+/// The container as a status shows it.
 pub(crate) fn container_status(
     container_id: &str,
     pid: Option<u32>,
-    agent_ip: &str,
+    network_infos: Vec<NetworkInfo>,
 ) -> ContainerStatus {
-    let protocol = if agent_ip.contains(':') {
-        network_info::Protocol::IPv6
-    } else {
-        network_info::Protocol::IPv4
-    };
     ContainerStatus {
         container_id: Some(ContainerId {
             value: container_id.to_owned(),
             parent: None,
         }),
-        network_infos: vec![NetworkInfo {
-            ip_addresses: vec![network_info::IpAddress {
-                protocol: Some(protocol as i32),
-                ip_address: Some(agent_ip.to_owned()),
-            }],
-            ..NetworkInfo::default()
-        }],
+        network_infos,
         cgroup_info: None,
         executor_pid: pid,
     }

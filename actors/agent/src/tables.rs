@@ -14,8 +14,8 @@ use tepui_messages::{
 };
 use tepui_protocol::redact;
 use tepui_protocol::v1::{
-    AgentId, ExecutorId, ExecutorInfo, FrameworkId, FrameworkInfo, Task, TaskInfo, TaskState,
-    TaskStatus, executor_info,
+    AgentId, ExecutorId, ExecutorInfo, FrameworkId, FrameworkInfo, NetworkInfo, Task, TaskInfo,
+    TaskState, TaskStatus, executor_info,
 };
 
 use crate::{
@@ -49,6 +49,8 @@ pub(crate) struct Executor {
     pub(crate) pid: Option<u32>,
     /// Where an engine runs it.
     pub(crate) inspected: Option<Box<Inspected>>,
+    /// Of its container, where that does not have the machine's.
+    pub(crate) networks: Vec<NetworkInfo>,
     /// Its subscription.
     pub(crate) stream_id: Option<u64>,
     pub(crate) ever_sent_task: bool,
@@ -163,6 +165,7 @@ impl Executor {
             shim: None,
             pid: None,
             inspected: None,
+            networks: Vec::new(),
             stream_id: None,
             ever_sent_task: false,
             served: false,

@@ -2,7 +2,7 @@
 
 use tepui_protocol::v1::{CommandInfo, ContainerInfo, LinuxInfo, TaskInfo, executor_info};
 
-use crate::{checks, config::NodeConfig, confinement, engine, images};
+use crate::{checks, config::NodeConfig, confinement, engine, images, networks};
 
 /// Whether an id can name a directory, and only one. The master checks ids too; paths are made here.
 pub(crate) fn names_directory(id: &str) -> bool {
@@ -85,6 +85,9 @@ fn of_container(container: &ContainerInfo, part: Part) -> Option<String> {
         Ok(confinement) => confinement,
         Err(problem) => return Some(problem),
     };
+    if let Err(problem) = networks::of(container) {
+        return Some(problem);
+    }
     let linux = container.linux_info.as_ref();
     let unknown = [
         (
@@ -101,7 +104,7 @@ fn of_container(container: &ContainerInfo, part: Part) -> Option<String> {
         ),
         (
             "a network of its own",
-            container.network_infos.iter().any(|it| it.name.is_some()),
+            part == Part::Within && networks::order(Some(container)).is_some(),
         ),
         (
             "these Linux settings",

@@ -81,6 +81,9 @@ pub struct LaunchSpec {
     pub users: Option<UserRange>,
     /// As `seccomp::Profile::filters` gives them. They need root, or `no_new_privs`.
     pub seccomp: Vec<Vec<u8>>,
+    /// The file on which the command's network namespace is mounted. It needs root. With `enter` or `view` the command has
+    /// that of that process.
+    pub network: Option<PathBuf>,
 }
 
 impl LaunchSpec {
@@ -118,6 +121,7 @@ impl LaunchSpec {
             namespaces: Namespaces::default(),
             users: None,
             seccomp: Vec::new(),
+            network: None,
         }
     }
 
@@ -209,6 +213,7 @@ impl LaunchSpec {
             view: self.view.clone(),
             namespaces: self.namespaces.clone(),
             seccomp: self.seccomp.clone(),
+            network: self.network.clone(),
             device_nodes: self.device_nodes.clone(),
             users: self.users,
         }

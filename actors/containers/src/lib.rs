@@ -64,6 +64,9 @@ pub mod mounts;
 #[cfg(feature = "launcher")]
 pub mod nested;
 #[cfg(feature = "launcher")]
+pub mod networks;
+#[cfg(feature = "launcher")]
+pub mod ports;
 mod pressure;
 #[cfg(feature = "launcher")]
 pub mod removal;

@@ -11,6 +11,7 @@ use crate::record::{self, Fate, LaunchFailure, MAX_RECORD_BYTES, RECORD_FILE};
 use crate::tree::Tree;
 use crate::usage::{self, Usage};
 use rustix::process::{Signal, WaitId, WaitIdOptions};
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
@@ -116,6 +117,13 @@ impl Running {
     /// Errors: some survive the deadline.
     pub async fn destroy(&self, deadline: Duration) -> Result<(), Error> {
         kill_all(&self.container_id, &self.tree(), deadline).await
+    }
+
+    /// Its processes that live.
+    pub fn processes(&self) -> Result<BTreeSet<u32>, Error> {
+        self.tree()
+            .members()
+            .map_err(Error::kernel("find the processes of a container"))
     }
 
     /// Changes limits. Without cgroups it changes nothing.

@@ -199,6 +199,9 @@ pub struct ShimSpec {
     pub namespaces: Namespaces,
     /// Filters of system calls, each a program of the kernel's `struct sock_filter`s; all of them must agree to a call.
     pub seccomp: Vec<Vec<u8>>,
+    /// The file on which the command's network namespace is mounted; `None`: it has the machine's, or with `enter` or
+    /// `view` that of that process.
+    pub network: Option<PathBuf>,
     /// More than the usual ones, in the `/dev` of a root of its own.
     pub device_nodes: Vec<DeviceNode>,
     /// Whose users the command's are, where it has a root of its own; `None`: the machine's. With `view` they are those
@@ -260,6 +263,7 @@ mod tag {
     pub(super) const NAMESPACES: u8 = 30;
     pub(super) const SECCOMP: u8 = 31;
     pub(super) const ROTATION: u8 = 32;
+    pub(super) const NETWORK: u8 = 44;
     pub(super) const DEVICE_NODE: u8 = 40;
     pub(super) const USERS: u8 = 41;
     pub(super) const SECRET: u8 = 42;
@@ -357,6 +361,9 @@ pub fn encode(spec: &ShimSpec) -> Vec<u8> {
     field(&mut out, tag::NAMESPACES, &spec.namespaces.to_bytes());
     for filter in &spec.seccomp {
         field(&mut out, tag::SECCOMP, filter);
+    }
+    if let Some(path) = &spec.network {
+        field(&mut out, tag::NETWORK, path_bytes(path));
     }
     for node in &spec.device_nodes {
         field(&mut out, tag::DEVICE_NODE, &node.to_bytes());
@@ -479,6 +486,7 @@ fn set_field(spec: &mut ShimSpec, tag: u8, value: &[u8]) -> Result<(), SpecError
             spec.namespaces = namespaces.ok_or(SpecError::BadField(tag))?;
         }
         tag::SECCOMP if is_filter(value) => spec.seccomp.push(value.to_vec()),
+        tag::NETWORK => spec.network = Some(path(value)),
         tag::SECCOMP => return Err(SpecError::BadField(tag)),
         tag::USERS => {
             let users = UserRange::from_bytes(value);

@@ -85,6 +85,7 @@ fn sample() -> ShimSpec {
             pids: true,
             ..Namespaces::default()
         },
+        network: Some("/run/networks/c1/ns".into()),
         seccomp: vec![vec![6, 0, 0, 0, 0, 0, 255, 127]],
         users: UserRange::new(100_000, 65_536),
         device_nodes: vec![DeviceNode {

@@ -8,8 +8,8 @@ use tepui_protocol::{
     node,
     v1::{
         AgentInfo, CommandInfo, ContainerId, ContainerInfo, DrainConfig, ExecutorId, ExecutorInfo,
-        FrameworkId, FrameworkInfo, MasterInfo, Operation, Resource, ResourceStatistics, Task,
-        TaskInfo, TaskStatus, executor, task_status::Reason,
+        FrameworkId, FrameworkInfo, MasterInfo, NetworkInfo, Operation, Resource,
+        ResourceStatistics, Task, TaskInfo, TaskStatus, executor, task_status::Reason,
     },
 };
 
@@ -324,6 +324,8 @@ pub struct ContainerUsageRecord {
     /// With its parent, if it is within another one.
     pub container_id: ContainerId,
     pub pid: Option<u32>,
+    /// As statuses show it; empty where it has the machine's network.
+    pub networks: Vec<NetworkInfo>,
     /// `None` where the launcher could not say.
     pub statistics: Option<ResourceStatistics>,
 }

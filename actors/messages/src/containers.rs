@@ -3,10 +3,16 @@
 //! The agent decides when; the launcher knows how. Every answer is a future that never blocks the caller's
 //! thread, and none is needed for a container that the agent has forgotten.
 
-use std::{collections::BTreeMap, os::fd::OwnedFd, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    os::fd::OwnedFd,
+    path::PathBuf,
+};
 
 use futures_util::future::BoxFuture;
-use tepui_protocol::v1::{Resource, ResourceStatistics, r_limit_info::RLimit, task_status::Reason};
+use tepui_protocol::v1::{
+    NetworkInfo, Resource, ResourceStatistics, r_limit_info::RLimit, task_status::Reason,
+};
 use tokio::sync::oneshot;
 
 use crate::engine::{EngineOrder, Inspected};
@@ -47,6 +53,19 @@ pub struct LaunchOrder {
     pub view_of: Option<String>,
     /// An engine runs it, which knows command, user and limits from here alone.
     pub engine: Option<Box<EngineOrder>>,
+    /// `None`: the network of the container around it, or of the machine.
+    pub network: Option<NetworkOrder>,
+}
+
+/// A network that only one container and those within it have.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct NetworkOrder {
+    /// Those with a name, in the order of their interfaces; none: it reaches nothing but itself.
+    pub networks: Vec<NetworkInfo>,
+    /// What the machine is called there; `None`: as the container.
+    pub hostname: Option<String>,
+    /// Whether ports that no network can map are an error (containers of type DOCKER).
+    pub maps_ports: bool,
 }
 
 /// How the standard streams of a container are kept for clients that attach to them.
@@ -320,6 +339,14 @@ pub struct ProcessMark {
     pub start_time_ticks: u64,
 }
 
+/// A container whose command has a process, and is about to run.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Forked {
+    pub pid: u32,
+    /// As [`RunningContainer::networks`].
+    pub networks: Vec<NetworkInfo>,
+}
+
 /// A container whose command runs.
 pub struct RunningContainer {
     /// The supervisor.
@@ -328,6 +355,8 @@ pub struct RunningContainer {
     pub pid: u32,
     /// Where an engine runs it.
     pub inspected: Option<Box<Inspected>>,
+    /// With its addresses; empty where it has the network of the container around it, or of the machine.
+    pub networks: Vec<NetworkInfo>,
     /// Resolves once, after the last process of the container is gone.
     pub exited: BoxFuture<'static, ContainerExit>,
 }
@@ -430,7 +459,7 @@ pub trait ContainerRuntime: Send + Sync {
     fn launch(
         &self,
         order: LaunchOrder,
-        forked: oneshot::Sender<u32>,
+        forked: oneshot::Sender<Forked>,
     ) -> BoxFuture<'static, Result<RunningContainer, String>>;
 
     /// Looks for a container of an earlier life of the agent.
@@ -466,6 +495,14 @@ pub trait ContainerRuntime: Send + Sync {
     /// How many bytes the files in these directories take, as `du` counts them: no link is followed. Those that cannot
     /// be looked at are left out. It may take its time. Unless implemented, nothing is known.
     fn disk_use(&self, _directories: Vec<PathBuf>) -> BoxFuture<'static, BTreeMap<PathBuf, u64>> {
+        Box::pin(async { BTreeMap::new() })
+    }
+
+    /// Ports of the machine at which processes of these containers listen for TCP. Unless implemented, nothing is known.
+    fn listening_ports(
+        &self,
+        _containers: Vec<String>,
+    ) -> BoxFuture<'static, BTreeMap<String, BTreeSet<u16>>> {
         Box::pin(async { BTreeMap::new() })
     }
 

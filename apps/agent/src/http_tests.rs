@@ -170,6 +170,7 @@ pub(super) fn secured(security: Security) -> Api {
         images: Default::default(),
         engine: None,
         isolation: Default::default(),
+        networks: Default::default(),
         sandboxes: Default::default(),
         executors: Default::default(),
         fetching: Default::default(),

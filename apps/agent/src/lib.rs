@@ -12,6 +12,7 @@ mod http;
 mod isolation;
 mod leader;
 mod logger;
+pub mod networks;
 mod node;
 mod notice;
 mod numbers;
@@ -35,11 +36,13 @@ pub use executors::ExecutorSettings;
 pub use fetching::FetchSettings;
 pub use isolation::Isolation;
 pub use logger::ContainerLogger;
+pub use networks::NetworkSettings;
 pub use sandboxes::SandboxSettings;
 pub use security::{ExecutorSecurity, Security};
 pub use tepui_node::{
     compatibility::{Reconfiguration, Recovery},
     disk::DiskWatch,
+    ports::{IsolatedPorts, PortsWatch},
     tokens::TokenKey,
 };
 /// Devices of the machine, as containers are let to have them.
@@ -127,6 +130,7 @@ pub struct AgentSettings {
     /// What sets containers apart.
     pub isolation: Isolation,
     pub sandboxes: SandboxSettings,
+    pub networks: NetworkSettings,
     pub executors: ExecutorSettings,
     /// Where the files of commands come from.
     pub fetching: FetchSettings,

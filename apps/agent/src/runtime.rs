@@ -5,13 +5,14 @@ mod amounts;
 mod apart;
 mod directories;
 pub(crate) mod engine;
+mod equipment;
 mod leftovers;
+mod network;
 mod words;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     ffi::OsString,
-    ops::Deref,
     os::fd::OwnedFd,
     path::PathBuf,
     sync::{
@@ -24,29 +25,30 @@ use std::{
 use futures_util::future::{BoxFuture, FutureExt};
 use rustix::process::Signal;
 use tepui_containers::{
-    Command, LaunchSpec, Launcher, Namespaces, Recovered, Running, disk, sandboxes::Sandboxes,
-    spec::HOLDER,
+    Command, LaunchSpec, Launcher, Namespaces, Recovered, Running, disk, networks::Joined,
+    sandboxes::Sandboxes, spec::HOLDER,
 };
 use tepui_kit::crash_point;
 use tepui_messages::containers::{
-    Amounts, ContainerExit, ContainerRuntime, ImageOrder, LaunchOrder, NestedSandbox, Provisioned,
-    RecoveredContainer, RootDirectory, RunningContainer, Seccomp, VolumeDirectory, VolumeLink,
+    Amounts, ContainerExit, ContainerRuntime, Forked, ImageOrder, LaunchOrder, NestedSandbox,
+    Provisioned, RecoveredContainer, RootDirectory, RunningContainer, Seccomp, VolumeDirectory,
+    VolumeLink,
 };
 use tepui_messages::engine::EngineOrder;
 use tepui_protocol::v1::ResourceStatistics;
 use tokio::sync::oneshot;
 
 use engine::EngineContainers;
+pub(crate) use equipment::Equipment;
 use leftovers::sweep;
 use words::credentials;
 pub(crate) use words::told;
 
 use crate::{
-    ContainerLogger, Isolation, confinement,
+    confinement,
     gpus::Gpus,
     numbers::{limits, mark, statistics, verdict},
-    provisioner::{self, Provisioner},
-    streams,
+    provisioner, streams,
 };
 
 /// A container that resists SIGKILL this long hangs in the kernel (Mesos: `cgroups_destroy_timeout`).
@@ -68,24 +70,6 @@ struct Inner {
     errors: Arc<Errors>,
     gpus: Mutex<Gpus>,
     equipment: Equipment,
-}
-
-/// What containers are given besides a process.
-pub(crate) struct Equipment {
-    pub(crate) logger: ContainerLogger,
-    /// Or why there are none.
-    pub(crate) images: Result<Provisioner, String>,
-    pub(crate) isolation: Isolation,
-    /// Runs containers of type DOCKER, where there is one.
-    pub(crate) engine: Option<EngineContainers>,
-}
-
-impl Deref for Inner {
-    type Target = Equipment;
-
-    fn deref(&self) -> &Equipment {
-        &self.equipment
-    }
 }
 
 /// What went wrong since the start.
@@ -135,6 +119,7 @@ impl Inner {
         self.running().insert(container_id.clone(), running.clone());
         let inner = Arc::clone(self);
         let (shim, pid) = (running.shim(), running.command().pid);
+        let networks = self.network_infos(&container_id);
         let exited = async move {
             let exit = running.wait().await;
             inner.running().remove(&container_id);
@@ -142,6 +127,7 @@ impl Inner {
             if is_lost {
                 sweep(&inner, &container_id).await;
             }
+            inner.leave(&container_id).await;
             match exit {
                 Ok(_) if is_lost && streams::were_kept(&inner.dir(&container_id)) => {
                     streams::lost()
@@ -158,6 +144,7 @@ impl Inner {
             shim: mark(shim),
             pid,
             inspected: None,
+            networks,
             exited: exited.boxed(),
         }
     }
@@ -171,7 +158,7 @@ impl Inner {
     async fn launch(
         self: &Arc<Self>,
         mut order: LaunchOrder,
-        forked: oneshot::Sender<u32>,
+        forked: oneshot::Sender<Forked>,
     ) -> Result<RunningContainer, String> {
         if let Some(wanted) = order.engine.take() {
             let engine = self.engine.as_ref().ok_or("this agent has no engine")?;
@@ -183,23 +170,32 @@ impl Inner {
             return engine.launch_beside(order).await;
         }
         let reads_profile = matches!(order.confinement.seccomp, Some(Seccomp::Profile(_)));
+        let joined = self.join(&order).await?;
+        let networks = self.network_infos(&order.container_id);
         let is_plain = order.root.is_none() && order.view_of.is_none() && !reads_profile;
         let spec = if order.confinement.mounts.is_empty() && is_plain {
-            self.spec(order)?
+            self.spec(order, joined)?
         } else {
             // What they name may lie on a disk that does not answer: nobody else waits for it.
             let inner = Arc::clone(self);
-            let spec = tokio::task::spawn_blocking(move || inner.spec(order));
+            let spec = tokio::task::spawn_blocking(move || inner.spec(order, joined));
             spec.await.map_err(|error| error.to_string())??
         };
         crash_point("runtime", || "BeforeLaunch");
-        let launched = self.launcher.launch(spec, forked).await;
+        let (tell, heard) = oneshot::channel();
+        let launched = self.launcher.launch(spec, tell);
+        let (launched, ()) = tokio::join!(launched, async {
+            if let Ok(pid) = heard.await {
+                // Who does not listen has given it up.
+                let _ = forked.send(Forked { pid, networks });
+            }
+        });
         crash_point("runtime", || "Launched");
         self.sandboxes.refill();
         Ok(self.adopt(launched.map_err(|error| told(&error))?))
     }
 
-    fn spec(&self, mut order: LaunchOrder) -> Result<LaunchSpec, String> {
+    fn spec(&self, mut order: LaunchOrder, joined: Option<Joined>) -> Result<LaunchSpec, String> {
         let view = self.view(&mut order)?;
         let runtime_dir = self.dir(&order.container_id);
         let root = provisioner::root(&order, &runtime_dir)?;
@@ -241,9 +237,11 @@ impl Inner {
         )?;
         if !holds {
             let is_session = order.switchboard.is_some_and(|it| it.is_session);
-            self.set_apart(&order.confinement, &mut spec, is_session)?;
+            self.set_apart(&order.confinement, &mut spec, is_session, joined.as_ref())?;
             let gpus = self.gpus().of(&spec.container_id);
             self.isolation.devices(&mut spec, &gpus);
+        } else if let Some(joined) = &joined {
+            spec.network = Some(joined.namespace());
         }
         if let Some(switchboard) = order.switchboard {
             let outer = spec.container_id.rsplit_once('.').map(|(outer, _)| outer);
@@ -261,6 +259,7 @@ impl Inner {
         }
         if spec.enter.is_some() || spec.view.is_some() {
             spec.namespaces = Namespaces::default();
+            spec.network = None;
         }
         Ok(spec)
     }
@@ -360,7 +359,7 @@ impl ContainerRuntime for Containers {
     fn launch(
         &self,
         order: LaunchOrder,
-        forked: oneshot::Sender<u32>,
+        forked: oneshot::Sender<Forked>,
     ) -> BoxFuture<'static, Result<RunningContainer, String>> {
         let inner = Arc::clone(&self.0);
         let container_id = order.container_id.clone();
@@ -368,6 +367,7 @@ impl ContainerRuntime for Containers {
             let launched = inner.launch(order, forked).await;
             if launched.is_err() {
                 inner.errors.launch.fetch_add(1, Ordering::Relaxed);
+                inner.leave(&container_id).await;
                 inner.gpus().release(&container_id);
                 if let Ok(images) = &inner.images {
                     images.remove(container_id).await;
@@ -388,6 +388,7 @@ impl ContainerRuntime for Containers {
             inner.gpus().recover(&container_id, &dir);
             match inner.launcher.recover(&container_id, &dir).await {
                 Ok(Recovered::Running(running)) => {
+                    inner.keep_network(&container_id, running.command().pid);
                     RecoveredContainer::Running(inner.adopt(running))
                 }
                 Ok(Recovered::Exited(exit)) => RecoveredContainer::Exited(verdict(exit, || None)),
@@ -466,7 +467,9 @@ impl ContainerRuntime for Containers {
                 return engine.usage(&container_id).await;
             }
             let usage = inner.handle(&container_id)?.usage();
-            usage.ok().as_ref().map(statistics)
+            let mut measured = usage.ok().as_ref().map(statistics)?;
+            inner.add_traffic(&container_id, &mut measured);
+            Some(measured)
         }
         .boxed()
     }
@@ -480,7 +483,7 @@ impl ContainerRuntime for Containers {
         async move {
             match inner.engine_of(&container_id) {
                 Some(engine) => engine.socket(&container_id, v6).await,
-                None => Ok(None),
+                None => inner.socket(container_id, v6).await,
             }
         }
         .boxed()
@@ -497,6 +500,15 @@ impl ContainerRuntime for Containers {
             used.collect()
         });
         async move { weighed.await.unwrap_or_default() }.boxed()
+    }
+
+    fn listening_ports(
+        &self,
+        containers: Vec<String>,
+    ) -> BoxFuture<'static, BTreeMap<String, BTreeSet<u16>>> {
+        let inner = Arc::clone(&self.0);
+        let seen = tokio::task::spawn_blocking(move || inner.ports_of(containers));
+        async move { seen.await.unwrap_or_default() }.boxed()
     }
 
     fn forget(&self, container_id: String) -> BoxFuture<'static, ()> {
@@ -517,6 +529,7 @@ impl ContainerRuntime for Containers {
                     told(&error)
                 );
             }
+            inner.leave(&container_id).await;
             if let Ok(images) = &inner.images {
                 images.remove(container_id).await;
             }

@@ -12,7 +12,9 @@ use std::{
 
 use anyhow::{Context, anyhow, bail};
 use sha2::{Digest, Sha256};
-use tepui_containers::{Cgroups, Launcher, images::Backend, sandboxes::Sandboxes};
+use tepui_containers::{
+    Cgroups, Launcher, images::Backend, networks::Networks, sandboxes::Sandboxes,
+};
 use tepui_engine::{
     DamagedLog, EngineError, Options, RocksEngine, SharedEngine, keys::AGENT_FAMILIES,
 };
@@ -58,6 +60,8 @@ pub(crate) struct Prepared {
     pub(crate) engine_containers: Option<EngineContainers>,
     /// Or why there are no images.
     pub(crate) images: Result<Provisioner, String>,
+    /// The same of networks.
+    pub(crate) networks: Result<Networks, String>,
     pub(crate) fetcher: Fetcher,
 }
 
@@ -107,6 +111,7 @@ impl Prepared {
         config.recovery = settings.recovery;
         config.reconfiguration = settings.reconfiguration;
         config.disk_watch = settings.sandboxes.disk_watch;
+        config.ports_watch = settings.networks.ports.clone();
         config.acls = Arc::clone(&settings.security.acls);
         let (high, low) = uuid::Uuid::new_v4().as_u64_pair();
         config.seed = [high, low];
@@ -139,10 +144,15 @@ impl Prepared {
             )?),
             false => Err("images need an agent that runs as root".to_owned()),
         };
+        let networks = match is_root {
+            true => Ok(settings.networks.open(&settings.work_dir, &runtime_dir)?),
+            false => Err("networks of its own need an agent that runs as root".to_owned()),
+        };
         let fetcher = settings.fetching.fetcher(&settings.work_dir)?;
         Ok(Self {
             images,
             engine_containers,
+            networks,
             fetcher,
             runtime_dir,
             settings,

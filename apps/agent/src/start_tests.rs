@@ -17,6 +17,7 @@ fn what_is_wrong_with_the_settings_is_said_in_one_line() {
         images: Default::default(),
         engine: None,
         isolation: Default::default(),
+        networks: Default::default(),
         sandboxes: Default::default(),
         executors: Default::default(),
         fetching: Default::default(),

@@ -57,6 +57,7 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
         is_root,
         images,
         engine_containers,
+        networks,
         fetcher,
     } = prepared;
     let clock = Clock::system();
@@ -94,6 +95,8 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
             images,
             isolation: settings.isolation.clone(),
             engine: engine_containers.clone(),
+            networks,
+            network_metrics: settings.networks.metrics,
         },
     );
     if let Some(engine) = &engine_containers {
@@ -102,6 +105,7 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
     }
     containers.end_strays(&remembered.container_ids()).await;
     containers.sweep_roots().await;
+    containers.sweep_networks();
     let parts = NodeParts {
         config,
         memory: Arc::new(memory),

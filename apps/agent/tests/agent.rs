@@ -183,6 +183,7 @@ fn a_command_runs_and_its_end_is_told() {
         images: Default::default(),
         engine: None,
         isolation: Default::default(),
+        networks: Default::default(),
         sandboxes: Default::default(),
         executors: Default::default(),
         fetching: Default::default(),

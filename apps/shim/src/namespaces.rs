@@ -39,7 +39,11 @@ pub(crate) fn begin(spec: &ShimSpec) -> Result<(), LaunchFailure> {
 
 /// What the command does, before it has mounts of its own.
 pub(crate) fn enter(spec: &ShimSpec) -> Result<(), Errno> {
+    if let Some(network) = &spec.network {
+        join_network(network)?;
+    }
     if let Some(process) = whose(spec) {
+        join(process, "net", LinkNameSpaceType::Network)?;
         join(process, "ipc", LinkNameSpaceType::InterProcessCommunication)?;
         return join(process, "uts", LinkNameSpaceType::HostNameAndNISDomainName);
     }
@@ -129,6 +133,13 @@ pub(crate) fn other(process: ProcessId, name: &str) -> Result<Option<OwnedFd>, E
     let (theirs_is, own_is) = (rustix::fs::fstat(&theirs)?, rustix::fs::fstat(&own)?);
     let is_own = (theirs_is.st_dev, theirs_is.st_ino) == (own_is.st_dev, own_is.st_ino);
     Ok((!is_own).then_some(theirs))
+}
+
+/// Takes the network namespace that is mounted on a file of the agent's.
+fn join_network(at: &Path) -> Result<(), Errno> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let namespace = rustix::fs::openat(CWD, at, flags, Mode::empty())?;
+    move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))
 }
 
 fn namespace(process: &str, name: &str) -> Result<OwnedFd, Errno> {

@@ -4,6 +4,7 @@
 mod agent;
 mod cluster;
 mod executors;
+mod networks;
 mod sandboxes;
 
 use std::{net::IpAddr, path::PathBuf};
@@ -14,6 +15,7 @@ use serde::Serialize;
 pub(crate) use agent::AgentArgs;
 pub(crate) use cluster::*;
 pub(crate) use executors::ExecutorArgs;
+pub(crate) use networks::NetworkArgs;
 pub(crate) use sandboxes::SandboxArgs;
 
 /// A cluster manager that speaks Apache Mesos' API.

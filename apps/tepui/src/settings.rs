@@ -9,6 +9,7 @@ mod fetching;
 mod images;
 mod isolation;
 mod lending;
+mod networks;
 mod rates;
 mod sandboxes;
 mod security;
@@ -124,7 +125,6 @@ const AGENT_TWINS: &[&str] = &[
     "docker_stop_timeout",
     "docker_remove_delay",
     "docker_kill_orphans",
-    "default_container_dns",
     "docker_config",
     "docker_registry",
     "docker_store_dir",
@@ -160,6 +160,15 @@ const AGENT_TWINS: &[&str] = &[
     "reconfiguration_policy",
     "enforce_container_disk_quota",
     "container_disk_watch_interval",
+    "network_cni_plugins_dir",
+    "network_cni_config_dir",
+    "network_cni_root_dir_persist",
+    "network_cni_metrics",
+    "default_container_dns",
+    "enforce_container_ports",
+    "container_ports_watch_interval",
+    "container_ports_isolated_range",
+    "check_agent_port_range_only",
     "executor_registration_timeout",
     "executor_reregistration_timeout",
     "executor_shutdown_grace_period",
@@ -238,7 +247,6 @@ struct AgentFile {
     docker_stop_timeout: Option<String>,
     docker_remove_delay: Option<String>,
     docker_kill_orphans: Option<bool>,
-    default_container_dns: Option<String>,
     docker_config: Option<String>,
     docker_registry: Option<String>,
     docker_store_dir: Option<PathBuf>,
@@ -274,6 +282,15 @@ struct AgentFile {
     reconfiguration_policy: Option<String>,
     enforce_container_disk_quota: Option<bool>,
     container_disk_watch_interval: Option<String>,
+    network_cni_plugins_dir: Option<String>,
+    network_cni_config_dir: Option<PathBuf>,
+    network_cni_root_dir_persist: Option<bool>,
+    network_cni_metrics: Option<bool>,
+    default_container_dns: Option<String>,
+    enforce_container_ports: Option<bool>,
+    container_ports_watch_interval: Option<String>,
+    container_ports_isolated_range: Option<String>,
+    check_agent_port_range_only: Option<bool>,
     executor_registration_timeout: Option<String>,
     executor_reregistration_timeout: Option<String>,
     executor_shutdown_grace_period: Option<String>,
@@ -370,6 +387,7 @@ pub(crate) fn agent(args: &AgentArgs) -> anyhow::Result<tepui_agent::AgentSettin
     let engine = engine::parse(&file)?;
     let isolation = isolation::parse(&file)?;
     let sandboxes = sandboxes::parse(&file)?;
+    let networks = networks::parse(&file)?;
     let executors = executors::parse(&file)?;
     let fetching = fetching::parse(&file)?;
     let given = file
@@ -380,6 +398,7 @@ pub(crate) fn agent(args: &AgentArgs) -> anyhow::Result<tepui_agent::AgentSettin
         engine,
         isolation,
         sandboxes,
+        networks,
         executors,
         fetching,
         recovery: sandboxes::recovery(file.recover.as_deref())?,

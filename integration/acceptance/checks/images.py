@@ -235,7 +235,7 @@ class Checks:
         self.framework.wait_state("docker-killed", "TASK_KILLED", limit_s=LIMIT_S)
         report.check("docker: a kill ends it, and nothing is left", wait(lambda: not self.roots(), LIMIT_S), self.roots())
         for name, container, words in (
-                ("bridge", of_docker("box:1", network="BRIDGE"), "network HOST only"),
+                ("bridge", of_docker("box:1", network="BRIDGE"), "Unknown CNI network 'bridge'"),
                 ("privileged", of_docker("box:1", privileged=True), "no privileged"),
                 ("option", of_docker("box:1", parameters=[{"key": "device", "value": "/dev/sda"}]), "does not know the Docker parameter 'device'")):
             failed = self.run(f"docker-{name}", "true", container, "TASK_FAILED")

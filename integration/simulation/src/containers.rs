@@ -10,7 +10,7 @@ use std::{
 use futures_util::future::BoxFuture;
 use tepui_kit::Random;
 use tepui_messages::containers::{
-    Amounts, ContainerExit, ContainerRuntime, LaunchOrder, NestedSandbox, ProcessMark,
+    Amounts, ContainerExit, ContainerRuntime, Forked, LaunchOrder, NestedSandbox, ProcessMark,
     RecoveredContainer, RunningContainer, VolumeDirectory, VolumeLink,
 };
 use tepui_protocol::v1::ResourceStatistics;
@@ -174,6 +174,7 @@ fn running(container: &Container) -> RunningContainer {
         },
         pid: container.pid,
         inspected: None,
+        networks: Vec::new(),
         exited: Box::pin(async move {
             let ended = status.wait_for(Option::is_some).await;
             let status = ended.ok().and_then(|status| *status);
@@ -214,7 +215,7 @@ impl ContainerRuntime for Machine {
     fn launch(
         &self,
         order: LaunchOrder,
-        forked: oneshot::Sender<u32>,
+        forked: oneshot::Sender<Forked>,
     ) -> BoxFuture<'static, Result<RunningContainer, String>> {
         let machine = self.clone();
         let wait = self.lock().random.between(START.0, START.1);
@@ -222,7 +223,10 @@ impl ContainerRuntime for Machine {
             sleep(wait).await;
             let running = machine.begin(&order);
             // Nobody may be there to hear it any more.
-            let _ = forked.send(running.pid);
+            let _ = forked.send(Forked {
+                pid: running.pid,
+                networks: Vec::new(),
+            });
             Ok(running)
         })
     }

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use tepui_protocol::{codec::json, durations::duration_text};
 
-use crate::{AgentSettings, DiskWatch, EngineSettings, Reconfiguration, Recovery};
+use crate::{
+    AgentSettings, DiskWatch, EngineSettings, IsolatedPorts, PortsWatch, Reconfiguration, Recovery,
+};
 
 /// What is the same for every agent.
 const FIXED: [(&str, &str); 7] = [
@@ -55,6 +57,8 @@ pub(crate) fn flags(
         ("linux/seccomp", isolation.seccomp),
         ("linux/devices", isolation.device_nodes),
         ("disk/du", settings.sandboxes.disk_watch.is_some()),
+        ("network/cni", settings.networks.config_dir.is_some()),
+        ("network/ports", settings.networks.ports.is_some()),
     ];
     let more = more.iter().filter(|(_, is_on)| *is_on);
     let names = [amounts, files].into_iter();
@@ -192,6 +196,8 @@ pub(crate) fn flags(
     set("enforce_container_disk_quota", is_enforced.to_string());
     set("container_disk_watch_interval", duration_text(interval));
     set("container_logger", settings.sandboxes.logger.to_string());
+    of_networks(settings, &mut flags);
+    let mut set = |name: &str, value: String| flags.insert(name.to_owned(), value);
     let domain = settings.domain.as_ref();
     let domain = domain.and_then(|domain| String::from_utf8(json::encode(domain).ok()?).ok());
     let optional = [
@@ -228,6 +234,33 @@ fn set_engine(engine: Option<&EngineSettings>, mut set: impl FnMut(&str, String)
     set("docker_stop_timeout", duration_text(engine.stop_timeout));
     set("docker_remove_delay", duration_text(engine.remove_delay));
     set("docker_kill_orphans", engine.kill_orphans.to_string());
+}
+
+fn of_networks(settings: &AgentSettings, flags: &mut BTreeMap<String, String>) {
+    let networks = &settings.networks;
+    let mut set = |name: &str, value: String| flags.insert(name.to_owned(), value);
+    set("network_cni_root_dir_persist", networks.persist.to_string());
+    set("network_cni_metrics", networks.metrics.to_string());
+    if let Some(dirs) = &networks.plugins_dir {
+        set("network_cni_plugins_dir", dirs.clone());
+    }
+    if let Some(dir) = &networks.config_dir {
+        set("network_cni_config_dir", dir.display().to_string());
+    }
+    if let Some(dns) = &networks.shown_dns {
+        set("default_container_dns", dns.clone());
+    }
+    let watch = networks.ports.as_ref();
+    let interval = watch.map_or(PortsWatch::DEFAULT_INTERVAL, |watch| watch.interval);
+    let is_enforced = watch.is_some_and(|watch| watch.enforced);
+    let isolated = watch.map(|watch| &watch.isolated);
+    let only_offered = isolated == Some(&IsolatedPorts::Offered);
+    set("container_ports_watch_interval", duration_text(interval));
+    set("enforce_container_ports", is_enforced.to_string());
+    set("check_agent_port_range_only", only_offered.to_string());
+    if let Some(IsolatedPorts::Within(ranges)) = isolated {
+        set("container_ports_isolated_range", ranges.to_string());
+    }
 }
 
 /// As Mesos spells sizes: in the largest unit that takes them whole.

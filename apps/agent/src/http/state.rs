@@ -169,6 +169,7 @@ pub(super) fn measured(records: Vec<ContainerUsageRecord>, node: &NodeState) -> 
         let status = ContainerStatus {
             container_id: Some(record.container_id.clone()),
             executor_pid: record.pid,
+            network_infos: record.networks.clone(),
             ..ContainerStatus::default()
         };
         Measured { record, status }

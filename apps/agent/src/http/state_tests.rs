@@ -194,6 +194,7 @@ async fn containers_are_chosen_by_their_ids() {
             parent: None,
         },
         pid: Some(7),
+        networks: Vec::new(),
         statistics: None,
     };
     let records = vec![record("c1", "e1"), record("c2", "e2")];

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use tepui_containers::{LaunchSpec, Namespaces, View};
+use tepui_containers::{LaunchSpec, Namespaces, View, networks::Joined};
 use tepui_messages::containers::{Confinement, LaunchOrder};
 
-use super::{Inner, leftovers::is_check};
+use super::{Inner, leftovers::is_check, network};
 
 impl Inner {
     /// What the container shares with its machine, and with the container around it.
@@ -14,6 +14,7 @@ impl Inner {
         confinement: &Confinement,
         spec: &mut LaunchSpec,
         is_session: bool,
+        joined: Option<&Joined>,
     ) -> Result<(), String> {
         let outer = spec.container_id.rsplit_once('.').map(|(outer, _)| outer);
         let enters_image = outer.filter(|_| is_session).is_some_and(|outer| {
@@ -24,6 +25,9 @@ impl Inner {
         let is_inner = outer.is_some();
         self.isolation
             .apply(confinement, spec, has_image, is_inner)?;
+        if let Some(joined) = joined {
+            network::show(joined, spec);
+        }
         let is_apart = spec.namespaces != Namespaces::default();
         let is_root = rustix::process::geteuid().is_root();
         // Without root the kernel takes a filter only from who gives up what rights he could gain.

@@ -226,6 +226,8 @@ impl EngineContainers {
                     ip6: it.ip6,
                 })
             }),
+            // What was inspected tells its addresses.
+            networks: Vec::new(),
             exited: exited.boxed(),
         }
     }

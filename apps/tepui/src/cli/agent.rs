@@ -5,7 +5,7 @@ use std::{net::IpAddr, path::PathBuf};
 use clap::Args;
 use serde::Serialize;
 
-use super::{ExecutorArgs, SandboxArgs};
+use super::{ExecutorArgs, NetworkArgs, SandboxArgs};
 
 /// Flags of an agent.
 #[derive(Debug, Clone, Default, Args, Serialize)]
@@ -115,6 +115,9 @@ pub(crate) struct AgentArgs {
     #[command(flatten)]
     #[serde(flatten)]
     pub(crate) sandboxes: SandboxArgs,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub(crate) networks: NetworkArgs,
     #[command(flatten)]
     #[serde(flatten)]
     pub(crate) executors: ExecutorArgs,

@@ -35,10 +35,6 @@ pub(crate) struct EngineArgs {
     #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true")]
     #[serde(skip_serializing_if = "Option::is_none")]
     docker_kill_orphans: Option<bool>,
-    /// Name servers of an engine's containers that name none, as JSON or a file of it [default: the engine's]
-    #[arg(long, value_name = "JSON|PATH")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    default_container_dns: Option<String>,
 }
 
 /// Mesos' `ContainerDNSInfo`, as far as engines have a part in it.
@@ -47,8 +43,9 @@ pub(crate) struct EngineArgs {
 struct DnsConfig {
     #[serde(default)]
     docker: Vec<DnsEntry>,
-    #[serde(default)]
-    mesos: Vec<serde_json::Value>,
+    /// For networks of plug-ins: read in `networks`.
+    #[serde(default, rename = "mesos")]
+    _mesos: Vec<serde::de::IgnoredAny>,
 }
 
 #[derive(Deserialize)]
@@ -119,11 +116,6 @@ fn dns(given: &str) -> anyhow::Result<Vec<DnsRule>> {
         let reason = one_line(&error.to_string());
         anyhow::anyhow!("--default-container-dns: {reason}; {EXPECTED_DNS}")
     })?;
-    if !config.mesos.is_empty() {
-        bail!(
-            "--default-container-dns: `mesos` is for networks of plug-ins, which this agent asks for their own servers; {EXPECTED_DNS}"
-        );
-    }
     let rules = config.docker.into_iter().map(|entry| {
         let network = match (entry.network_mode.as_deref(), entry.network_name) {
             // Mesos' own default.

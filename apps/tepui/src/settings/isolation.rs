@@ -104,6 +104,16 @@ pub(crate) struct IsolationArgs {
     host_path_volume_force_creation: Option<String>,
 }
 
+#[cfg(test)]
+impl IsolationArgs {
+    pub(crate) fn named(names: &str) -> Self {
+        Self {
+            isolation: Some(names.to_owned()),
+            ..Self::default()
+        }
+    }
+}
+
 pub(super) fn parse(file: &AgentFile) -> anyhow::Result<Isolation> {
     let defaults = Isolation::default();
     let mut isolation = Isolation {
@@ -147,6 +157,8 @@ pub(super) fn parse(file: &AgentFile) -> anyhow::Result<Isolation> {
             "namespaces/ipc" => isolation.ipc = true,
             "linux/nnp" => isolation.no_new_privs = true,
             "linux/seccomp" => isolation.seccomp = true,
+            // Their own flags say more.
+            "network/cni" | "network/ports" => {}
             "linux/devices" => isolation.device_nodes = true,
             "cgroups/all" => isolation.controllers.extend(OPTIONAL),
             "cgroups/devices" => isolation.controllers.extend([Controller::Devices]),

@@ -66,7 +66,7 @@ fn duration(flag: &str, text: &str) -> anyhow::Result<Duration> {
     parsed.with_context(|| format!("{flag} {text}: expected a duration such as 15secs"))
 }
 
-fn interval(flag: &str, text: &str) -> anyhow::Result<Duration> {
+pub(super) fn interval(flag: &str, text: &str) -> anyhow::Result<Duration> {
     let interval = duration(flag, text)?;
     if interval < SHORTEST_INTERVAL {
         bail!("{flag} {text}: expected at least 1secs");

@@ -62,6 +62,7 @@ impl EngineContainers {
             },
             pid: 0,
             inspected: None,
+            networks: Vec::new(),
             exited: exited.boxed(),
         })
     }
