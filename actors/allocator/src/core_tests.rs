@@ -236,6 +236,31 @@ fn what_was_refused_under_one_role_waits_for_the_next_interval_under_the_others(
 }
 
 #[test]
+fn a_hold_that_a_revival_ends_is_over_for_all_roles() {
+    let mut scene = Scene::new();
+    scene.add_agent("a1", "cpus:4;mem:4096");
+    scene.add_framework("f1", &["r1", "r2", "r3"]);
+    assert_eq!(scene.offers(), one("f1", "r1", "a1", "cpus:4;mem:4096"));
+    let suppressed = WorldChange::Suppress {
+        framework_id: framework_id("f1"),
+        roles: vec!["r3".to_owned()],
+    };
+    scene.tell(suppressed);
+    scene.decline("f1", "r1", "a1", "cpus:4;mem:4096", 5 * SECOND);
+    assert_eq!(scene.offers(), []);
+    // Nobody is open to offers under the revived role, but under one of the others.
+    scene.tell(WorldChange::Revive {
+        framework_id: framework_id("f1"),
+        roles: vec!["r3".to_owned()],
+    });
+    scene.tell(WorldChange::Suppress {
+        framework_id: framework_id("f1"),
+        roles: vec!["r3".to_owned()],
+    });
+    assert_eq!(scene.offers(), one("f1", "r2", "a1", "cpus:4;mem:4096"));
+}
+
+#[test]
 fn changes_of_one_moment_are_one_run() {
     let mut scene = Scene::new();
     for number in 0..20 {
