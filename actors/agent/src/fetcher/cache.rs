@@ -210,14 +210,15 @@ impl Filling {
             for victim in victims {
                 remove(&victim);
             }
-            create(&directory, &path).map_err(|error| {
-                format!(
+            match create(&directory, &path) {
+                Ok(file) => Ok(Fresh(Some((file, path)))),
+                Err(error) => Err(format!(
                     "the file '{}' of the cache cannot be made ({error})",
                     path.display()
-                )
-            })
+                )),
+            }
         });
-        made.await.map(Some)
+        made.await.map(Fresh::take)
     }
 
     /// All of it was written.
@@ -258,6 +259,23 @@ impl Drop for Filling {
         inner.table.remove(key, *serial);
         drop(inner);
         remove_later(std::mem::take(&mut self.path));
+    }
+}
+
+/// A file that was just made: on its way to whoever wanted it, and removed if nobody is there any more.
+struct Fresh(Option<(File, PathBuf)>);
+
+impl Fresh {
+    fn take(mut self) -> Option<File> {
+        self.0.take().map(|(file, _)| file)
+    }
+}
+
+impl Drop for Fresh {
+    fn drop(&mut self) {
+        if let Some((_, path)) = &self.0 {
+            remove(path);
+        }
     }
 }
 
