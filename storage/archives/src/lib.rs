@@ -4,6 +4,7 @@
 //! the disk. Every name is resolved by the kernel beneath the directory; no device is made, no set-user-id bit is kept, owners
 //! are whoever unpacks. Knows nothing of who asked for it.
 
+mod ends;
 mod gauge;
 mod streams;
 mod tarball;

@@ -12,6 +12,8 @@ use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
 
 use super::*;
 
+mod tables;
+
 const SMALL: Bounds = Bounds {
     entries: 100,
     bytes: 1 << 20,

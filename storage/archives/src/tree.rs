@@ -49,6 +49,10 @@ impl<'a> Tree<'a> {
         }
     }
 
+    pub(crate) fn most_entries(&self) -> u64 {
+        self.bounds.entries
+    }
+
     /// Counts one more entry.
     pub(crate) fn enter(&mut self) -> Result<(), ArchiveError> {
         self.entries += 1;
