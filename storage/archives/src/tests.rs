@@ -18,6 +18,7 @@ const SMALL: Bounds = Bounds {
     entries: 100,
     bytes: 1 << 20,
     free_bytes: 0,
+    free_inodes: 0,
 };
 
 fn taken(bytes: &[u8], name: &str, into: &Path, bounds: Bounds) -> Result<(), ArchiveError> {
@@ -261,6 +262,23 @@ fn bombs_end_at_their_bounds() {
     let (_outside, _, done) = unpacked(&tar_of(&[name, file("a", b"")]), "x.tar");
     let error = done.unwrap_err().to_string();
     assert!(error.contains("its headers are too long"), "{error}");
+
+    // Directories that no entry names.
+    let deep: Vec<_> = (0..3)
+        .map(|at| file(&format!("{at}/{}f", "d/".repeat(40)), b""))
+        .collect();
+    let (_outside, _, done) = unpacked(&tar_of(&deep), "x.tar");
+    assert!(matches!(done, Err(ArchiveError::Entries(100))), "{done:?}");
+
+    let crowded = Bounds {
+        free_inodes: u64::MAX,
+        ..SMALL
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let plain = tar_of(&[file("a", b"one")]);
+    let inodes = rustix::fs::statvfs(directory.path()).unwrap().f_files;
+    let done = taken(&plain, "x.tar", directory.path(), crowded);
+    assert!(inodes == 0 || matches!(done, Err(ArchiveError::Crowded { .. })));
 
     let full = Bounds {
         free_bytes: u64::MAX,
