@@ -12,7 +12,7 @@ use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
 
 use super::*;
 
-mod tables;
+mod memory;
 
 const SMALL: Bounds = Bounds {
     entries: 100,
@@ -288,25 +288,6 @@ fn bombs_end_at_their_bounds() {
     let plain = tar_of(&[file("a", b"one")]);
     let error = taken(&plain, "x.tar", directory.path(), full).unwrap_err();
     assert!(matches!(error, ArchiveError::Full { .. }));
-}
-
-#[test]
-fn a_decoder_takes_no_more_memory_than_is_sensible() {
-    // A header of xz that asks for a dictionary of 4 GiB.
-    let options = {
-        let mut options = lzma_rust2::XzOptions::with_preset(1);
-        options.lzma_options.dict_size = 512 << 20;
-        options
-    };
-    let mut writer = lzma_rust2::XzWriter::new(Vec::new(), options).unwrap();
-    writer.write_all(&tar_of(&[file("a", b"one")])).unwrap();
-    let (_outside, _, done) = unpacked(&writer.finish().unwrap(), "a.tar.xz");
-    let error = done.unwrap_err().to_string();
-    assert!(error.contains("memory"), "{error}");
-    // A frame of zstd with a window of 2 GiB.
-    let frame = [0x28, 0xb5, 0x2f, 0xfd, 0x00, 21 << 3, 1, 0, 0];
-    let (_outside, _, done) = unpacked(&frame, "a.tar.zst");
-    assert!(done.is_err());
 }
 
 #[test]
