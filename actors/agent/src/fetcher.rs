@@ -7,6 +7,7 @@
 mod cache;
 mod errand;
 mod intake;
+mod keeping;
 mod place;
 mod report;
 mod rights;
@@ -129,11 +130,11 @@ impl Fetcher {
         }
     }
 
-    /// Keeps up to `bytes` of files in `directory`, where the files of an earlier cache are removed. Blocks for a moment.
+    /// Keeps up to `bytes` of files in a directory of its own in `directory`, where the files of an earlier cache are removed. Blocks for a moment.
     ///
     /// # Errors
     /// They cannot be.
-    pub fn with_cache(mut self, directory: PathBuf, bytes: u64) -> io::Result<Self> {
+    pub fn with_cache(mut self, directory: &Path, bytes: u64) -> io::Result<Self> {
         self.cache = Some(Cache::open(directory, bytes)?);
         Ok(self)
     }

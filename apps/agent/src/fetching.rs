@@ -47,8 +47,8 @@ impl FetchSettings {
         let mut fetcher = Fetcher::new(self.stall_timeout);
         fetcher.frameworks_home.clone_from(&self.frameworks_home);
         let directory = self.cache_dir(work_dir);
-        let shown = directory.display().to_string();
-        let fetcher = fetcher.with_cache(directory, self.cache_bytes);
+        let shown = directory.display();
+        let fetcher = fetcher.with_cache(&directory, self.cache_bytes);
         fetcher.map_err(|error| {
             anyhow!("--fetcher-cache-dir {shown}: {error}; expected a directory that this user may write to")
         })

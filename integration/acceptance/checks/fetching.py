@@ -116,7 +116,7 @@ class Checks:
         return {name.rsplit("/", 1)[1]: number for name, number in found.items() if name.startswith("containerizer/fetcher/")}
 
     def kept(self):
-        return sorted(os.listdir(self.house.path("agent0/fetch")))
+        return sorted(os.listdir(self.house.path("agent0/fetch/tepui")))
 
     def flags(self):
         self.framework.subscribe()
@@ -181,14 +181,14 @@ class Checks:
         report.equal("cache: one more too", self.run("cat shared", [self.server.uri("/shared", b"changed\n", cache=True)]), "shared\n")
         report.equal("cache: the server was asked once", self.server.asked.count("/shared"), 1)
         report.equal("cache: what it takes", self.numbers()["cache_size_used_bytes"], 7)
-        report.check("cache: nobody else looks into it", os.stat(self.house.path("agent0/fetch")).st_mode & 0o077 == 0)
+        report.check("cache: nobody else looks into it", os.stat(self.house.path("agent0/fetch/tepui")).st_mode & 0o077 == 0)
         report.equal("cache: without it each launch fetches anew", self.run("cat shared", [self.server.uri("/shared")]), "changed\n")
 
     def damaged(self):
-        path = self.house.path(f"agent0/fetch/{self.kept()[0]}")
+        path = self.house.path(f"agent0/fetch/tepui/{self.kept()[0]}")
         os.remove(path)
         report.equal("cache: one that is missing is fetched again", self.run("cat shared", [self.server.uri("/shared", cache=True)]), "changed\n")
-        with open(self.house.path(f"agent0/fetch/{self.kept()[0]}"), "w", encoding="utf-8") as file:
+        with open(self.house.path(f"agent0/fetch/tepui/{self.kept()[0]}"), "w", encoding="utf-8") as file:
             file.write("damaged")
         report.equal("cache: and one that is damaged", self.run("cat shared", [self.server.uri("/shared", cache=True)]), "changed\n")
 

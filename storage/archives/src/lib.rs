@@ -4,6 +4,7 @@
 //! the disk. Every name is resolved by the kernel beneath the directory; no device is made, no set-user-id bit is kept, owners
 //! are whoever unpacks. Knows nothing of who asked for it.
 
+mod ends;
 mod gauge;
 mod streams;
 mod tarball;
@@ -27,6 +28,8 @@ pub struct Bounds {
     pub bytes: u64,
     /// What stays free on the disk, for all others who write there.
     pub free_bytes: u64,
+    /// So many files can be made there afterwards.
+    pub free_inodes: u64,
 }
 
 impl Default for Bounds {
@@ -35,6 +38,7 @@ impl Default for Bounds {
             entries: 500_000,
             bytes: 64 << 30,
             free_bytes: 256 << 20,
+            free_inodes: 10_000,
         }
     }
 }
@@ -56,6 +60,8 @@ pub enum ArchiveError {
     CalledOff,
     #[error("the disk has {free} bytes free where {floor} must stay so; make room")]
     Full { free: u64, floor: u64 },
+    #[error("the disk has inodes for {free} more files where {floor} must stay free; make room")]
+    Crowded { free: u64, floor: u64 },
 }
 
 /// What a file is by its name.

@@ -13,6 +13,9 @@ use ruzstd::decoding::{
 
 /// What a decoder may keep in memory, in KiB: `xz -9` takes 65 MiB, `zstd --ultra -22` 128 MiB.
 const MAX_MEMORY_KIB: u32 = 192 << 10;
+/// The longest window of zstd for which its decoder keeps within that: it takes the next power of two.
+const MAX_WINDOW_BYTES: u64 = 128 << 20;
+const _: () = assert!(MAX_WINDOW_BYTES < (MAX_MEMORY_KIB as u64) << 10);
 
 const GZIP: &[u8] = &[0x1f, 0x8b];
 const BZIP2: &[u8] = b"BZh";
@@ -81,6 +84,7 @@ impl<R: BufRead> Decoder<R> {
     /// `None`: there is nothing more.
     fn zstd(mut from: R) -> io::Result<Option<Self>> {
         let mut decoder = Box::new(FrameDecoder::new());
+        decoder.set_max_window_size(MAX_WINDOW_BYTES);
         loop {
             if from.fill_buf()?.is_empty() {
                 return Ok(None);

@@ -12,10 +12,13 @@ use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
 
 use super::*;
 
+mod memory;
+
 const SMALL: Bounds = Bounds {
     entries: 100,
     bytes: 1 << 20,
     free_bytes: 0,
+    free_inodes: 0,
 };
 
 fn taken(bytes: &[u8], name: &str, into: &Path, bounds: Bounds) -> Result<(), ArchiveError> {
@@ -267,6 +270,23 @@ fn bombs_end_at_their_bounds() {
     let error = done.unwrap_err().to_string();
     assert!(error.contains("its headers are too long"), "{error}");
 
+    // Directories that no entry names.
+    let deep: Vec<_> = (0..3)
+        .map(|at| file(&format!("{at}/{}f", "d/".repeat(40)), b""))
+        .collect();
+    let (_outside, _, done) = unpacked(&tar_of(&deep), "x.tar");
+    assert!(matches!(done, Err(ArchiveError::Entries(100))), "{done:?}");
+
+    let crowded = Bounds {
+        free_inodes: u64::MAX,
+        ..SMALL
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let plain = tar_of(&[file("a", b"one")]);
+    let inodes = rustix::fs::statvfs(directory.path()).unwrap().f_files;
+    let done = taken(&plain, "x.tar", directory.path(), crowded);
+    assert!(inodes == 0 || matches!(done, Err(ArchiveError::Crowded { .. })));
+
     let full = Bounds {
         free_bytes: u64::MAX,
         ..SMALL
@@ -296,25 +316,6 @@ fn what_is_called_off_ends_at_the_next_entry_or_piece_of_a_file() {
         let first = fs::metadata(sandbox.path().join("a")).unwrap();
         assert!(first.len() < 1 << 20);
     }
-}
-
-#[test]
-fn a_decoder_takes_no_more_memory_than_is_sensible() {
-    // A header of xz that asks for a dictionary of 4 GiB.
-    let options = {
-        let mut options = lzma_rust2::XzOptions::with_preset(1);
-        options.lzma_options.dict_size = 512 << 20;
-        options
-    };
-    let mut writer = lzma_rust2::XzWriter::new(Vec::new(), options).unwrap();
-    writer.write_all(&tar_of(&[file("a", b"one")])).unwrap();
-    let (_outside, _, done) = unpacked(&writer.finish().unwrap(), "a.tar.xz");
-    let error = done.unwrap_err().to_string();
-    assert!(error.contains("memory"), "{error}");
-    // A frame of zstd with a window of 2 GiB.
-    let frame = [0x28, 0xb5, 0x2f, 0xfd, 0x00, 21 << 3, 1, 0, 0];
-    let (_outside, _, done) = unpacked(&frame, "a.tar.zst");
-    assert!(done.is_err());
 }
 
 #[test]

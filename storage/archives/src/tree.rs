@@ -55,7 +55,11 @@ impl<'a> Tree<'a> {
         }
     }
 
-    /// Counts one more entry.
+    pub(crate) fn most_entries(&self) -> u64 {
+        self.bounds.entries
+    }
+
+    /// Counts one more entry, or a directory that is made for one.
     pub(crate) fn enter(&mut self) -> Result<(), ArchiveError> {
         self.wanted()?;
         self.entries += 1;
@@ -86,13 +90,18 @@ impl<'a> Tree<'a> {
         let found = found.map_err(|errno| ArchiveError::Read(errno.into()))?;
         let free = found.f_bavail.saturating_mul(found.f_frsize);
         let floor = self.bounds.free_bytes;
-        match free < floor {
-            true => Err(ArchiveError::Full { free, floor }),
+        if free < floor {
+            return Err(ArchiveError::Full { free, floor });
+        }
+        let (free, floor) = (found.f_favail, self.bounds.free_inodes);
+        // File systems that make inodes as they need them tell of none.
+        match found.f_files > 0 && free < floor {
+            true => Err(ArchiveError::Crowded { free, floor }),
             false => Ok(()),
         }
     }
 
-    pub(crate) fn directory(&self, path: &Path, mode: u32) -> Result<(), ArchiveError> {
+    pub(crate) fn directory(&mut self, path: &Path, mode: u32) -> Result<(), ArchiveError> {
         let Some((parent, name)) = self.place(path)? else {
             return Ok(());
         };
@@ -161,7 +170,7 @@ impl<'a> Tree<'a> {
     }
 
     /// Wherever it leads: nobody here follows it out of the directory.
-    pub(crate) fn symlink(&self, path: &Path, to: &[u8]) -> Result<(), ArchiveError> {
+    pub(crate) fn symlink(&mut self, path: &Path, to: &[u8]) -> Result<(), ArchiveError> {
         if to.is_empty() || to.len() > MAX_PATH_BYTES || to.contains(&0) {
             return Err(refused(path, "is a link to nothing"));
         }
@@ -171,7 +180,7 @@ impl<'a> Tree<'a> {
     }
 
     /// A second name of a file beneath the directory.
-    pub(crate) fn link(&self, path: &Path, of: &[u8]) -> Result<(), ArchiveError> {
+    pub(crate) fn link(&mut self, path: &Path, of: &[u8]) -> Result<(), ArchiveError> {
         let of = inner_path(of)?;
         let Some((directory, file)) = self.place(&of)? else {
             return Err(refused(path, "is a second name of nothing"));
@@ -189,7 +198,7 @@ impl<'a> Tree<'a> {
     }
 
     /// Where a name that is not a directory goes; what had it makes way.
-    fn way<'p>(&self, path: &'p Path) -> Result<(OwnedFd, &'p OsStr), ArchiveError> {
+    fn way<'p>(&mut self, path: &'p Path) -> Result<(OwnedFd, &'p OsStr), ArchiveError> {
         match self.way_unless(path, |_| false)? {
             (parent, Some(name)) => Ok((parent, name)),
             (_, None) => Err(refused(path, "has no name")),
@@ -198,7 +207,7 @@ impl<'a> Tree<'a> {
 
     /// No name: it is what is wanted already.
     fn way_unless<'p>(
-        &self,
+        &mut self,
         path: &'p Path,
         is_it: impl Fn((u64, u64)) -> bool,
     ) -> Result<(OwnedFd, Option<&'p OsStr>), ArchiveError> {
@@ -217,7 +226,7 @@ impl<'a> Tree<'a> {
     }
 
     /// The directory above, made where it is missing, and the last name; `None` for the directory itself.
-    fn place<'p>(&self, path: &'p Path) -> Result<Option<(OwnedFd, &'p OsStr)>, ArchiveError> {
+    fn place<'p>(&mut self, path: &'p Path) -> Result<Option<(OwnedFd, &'p OsStr)>, ArchiveError> {
         let Some(name) = path.file_name() else {
             return Ok(None);
         };
@@ -230,7 +239,9 @@ impl<'a> Tree<'a> {
         for name in above.components() {
             let mode = Mode::from_raw_mode(PARENT_MODE);
             match rustix::fs::mkdirat(&parent, name.as_os_str(), mode) {
-                Ok(()) | Err(Errno::EXIST) => {}
+                // The archive does not name it, and it takes as much as one that it names.
+                Ok(()) => self.enter()?,
+                Err(Errno::EXIST) => {}
                 Err(errno) => return Err(made(path, errno)),
             }
             step.push(name);

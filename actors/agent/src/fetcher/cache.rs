@@ -3,17 +3,20 @@
 
 use std::{
     collections::BTreeMap,
-    fs::{self, File},
+    fs::File,
     io,
-    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
-    path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    os::unix::fs::MetadataExt,
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
 use tepui_kit::blocking;
 use tokio::{runtime::Handle, sync::watch};
 
-use super::table::{Found, Key, Serial, Table};
+use super::{
+    keeping::Directory,
+    table::{Found, Key, Serial, Table},
+};
 
 /// Names of files begin so, and then there is a number, as in Mesos.
 const PREFIX: &str = "c";
@@ -22,7 +25,7 @@ const MAX_NAME_CHARS: usize = 20;
 
 #[derive(Debug)]
 pub(super) struct Cache {
-    directory: PathBuf,
+    directory: Arc<Directory>,
     inner: Mutex<Inner>,
 }
 
@@ -37,7 +40,7 @@ struct Inner {
 
 #[derive(Debug, Clone, Default)]
 struct Kept {
-    path: PathBuf,
+    name: String,
     /// What it was when it was whole.
     mark: Option<Mark>,
 }
@@ -55,22 +58,16 @@ pub(super) enum Asked {
 }
 
 impl Cache {
-    /// Removes what an agent before has left there. Blocks for a moment.
-    pub(super) fn open(directory: PathBuf, capacity: u64) -> io::Result<Arc<Self>> {
-        match fs::read_dir(&directory) {
-            Ok(entries) => {
-                for entry in entries {
-                    let entry = entry?;
-                    if is_ours(&entry.file_name().to_string_lossy()) {
-                        fs::remove_file(entry.path())?;
-                    }
-                }
+    /// Makes a directory of its own in `directory` and removes what an agent before has left there. Blocks for a moment.
+    pub(super) fn open(directory: &Path, capacity: u64) -> io::Result<Arc<Self>> {
+        let directory = Directory::open(directory)?;
+        for name in directory.names()? {
+            if is_ours(&name) {
+                directory.remove(&name);
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
         }
         Ok(Arc::new(Self {
-            directory,
+            directory: Arc::new(directory),
             inner: Mutex::new(Inner {
                 table: Table::new(capacity),
                 files: BTreeMap::new(),
@@ -92,7 +89,8 @@ impl Cache {
         loop {
             let mut coming = match self.look(key, name) {
                 Look::Whole(holding, kept) => {
-                    match blocking(move || Ok(intact(&kept))).await? {
+                    let directory = Arc::clone(&self.directory);
+                    match blocking(move || Ok(intact(&directory, &kept))).await? {
                         Some(file) => return Ok(Asked::Held(Held { file, holding })),
                         None => holding.forget(),
                     }
@@ -118,11 +116,11 @@ impl Cache {
             }
             Found::Wanted { serial } => {
                 let (tell, told) = watch::channel(());
-                let path = self.directory.join(file_name(serial, name));
                 inner.coming.insert(key.clone(), told);
                 Look::Wanted(Filling {
                     holding: self.holding(key, serial),
-                    path,
+                    name: file_name(serial, name),
+                    made: OnceLock::new(),
                     is_whole: false,
                     _tell: tell,
                 })
@@ -167,8 +165,8 @@ impl Holding {
         inner.table.remove(&self.key, self.serial);
         let kept = inner.files.remove(&self.serial);
         drop(inner);
-        if let Some(Kept { path, .. }) = kept {
-            remove_later(path);
+        if let Some(Kept { name, .. }) = kept {
+            remove_later(&self.cache.directory, name);
         }
     }
 }
@@ -188,47 +186,72 @@ pub(super) struct Held {
 /// The duty to fetch a file. Who lets go of it has failed, and those who wait hear of it.
 pub(super) struct Filling {
     holding: Holding,
-    path: PathBuf,
+    name: String,
+    /// The file that was made: its mark while it was empty.
+    made: OnceLock<Mark>,
     is_whole: bool,
     /// Its end is what others wait for.
     _tell: watch::Sender<()>,
 }
 
 impl Filling {
-    /// A file to be written with this many bytes; `None` if the cache has no room for it.
+    /// A file to be written with this many bytes; `None` if the cache has no room for it, or its directory
+    /// is gone.
     pub(super) async fn reserve(&self, bytes: u64) -> Result<Option<File>, String> {
-        let victims: Vec<PathBuf> = {
+        let victims: Vec<String> = {
             let mut inner = self.holding.cache.inner();
             let Some(victims) = inner.table.reserve(&self.holding.key, bytes) else {
                 return Ok(None);
             };
             let files = victims.iter().filter_map(|it| inner.files.remove(it));
-            files.map(|kept| kept.path).collect()
+            files.map(|kept| kept.name).collect()
         };
-        let (directory, path) = (self.holding.cache.directory.clone(), self.path.clone());
+        let (directory, name) = (Arc::clone(&self.holding.cache.directory), self.name.clone());
         let made = blocking(move || {
             for victim in victims {
-                remove(&victim);
+                directory.remove(&victim);
             }
-            match create(&directory, &path) {
-                Ok(file) => Ok(Fresh(Some((file, path)))),
+            match directory
+                .create(&name)
+                .and_then(|file| Ok((mark(&file)?, file)))
+            {
+                Ok(made) => Ok(Some(Fresh {
+                    made: Some(made),
+                    directory,
+                    name,
+                })),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
                 Err(error) => Err(format!(
-                    "the file '{}' of the cache cannot be made ({error})",
-                    path.display()
+                    "the file '{name}' of the cache cannot be made ({error})"
                 )),
             }
         });
-        made.await.map(Fresh::take)
+        let Some((mark, file)) = made.await?.and_then(Fresh::take) else {
+            tracing::warn!(
+                name = self.name,
+                "the directory of the fetcher's cache is gone"
+            );
+            return Ok(None);
+        };
+        // Asked once of each.
+        let _ = self.made.set(mark);
+        Ok(Some(file))
     }
 
     /// All of it was written.
     pub(super) async fn complete(mut self) -> Result<Held, String> {
-        let path = self.path.clone();
+        let (directory, name) = (Arc::clone(&self.holding.cache.directory), self.name.clone());
+        let made = self.made.get().copied();
         let opened = blocking(move || {
-            let file = File::open(&path).map_err(|error| error.to_string())?;
+            let file = directory.read(&name).map_err(|error| error.to_string())?;
             let mark = mark(&file).map_err(|error| error.to_string())?;
+            if made.is_none_or(|made| (made.0, made.1) != (mark.0, mark.1)) {
+                return Err(format!(
+                    "the file '{name}' of the cache is not the one that was written; who else writes there?"
+                ));
+            }
             let mark = Some(mark);
-            Ok((file, Kept { path, mark }))
+            Ok((file, Kept { name, mark }))
         });
         let (file, kept) = opened.await?;
         let Holding { cache, key, serial } = &self.holding;
@@ -258,30 +281,34 @@ impl Drop for Filling {
         }
         inner.table.remove(key, *serial);
         drop(inner);
-        remove_later(std::mem::take(&mut self.path));
+        remove_later(&cache.directory, std::mem::take(&mut self.name));
     }
 }
 
 /// A file that was just made: on its way to whoever wanted it, and removed if nobody is there any more.
-struct Fresh(Option<(File, PathBuf)>);
+struct Fresh {
+    made: Option<(Mark, File)>,
+    directory: Arc<Directory>,
+    name: String,
+}
 
 impl Fresh {
-    fn take(mut self) -> Option<File> {
-        self.0.take().map(|(file, _)| file)
+    fn take(mut self) -> Option<(Mark, File)> {
+        self.made.take()
     }
 }
 
 impl Drop for Fresh {
     fn drop(&mut self) {
-        if let Some((_, path)) = &self.0 {
-            remove(path);
+        if self.made.is_some() {
+            self.directory.remove(&self.name);
         }
     }
 }
 
 /// A file as it was when it was whole, opened.
-fn intact(kept: &Kept) -> Option<File> {
-    let file = File::open(&kept.path).ok()?;
+fn intact(directory: &Directory, kept: &Kept) -> Option<File> {
+    let file = directory.read(&kept.name).ok()?;
     let mark = mark(&file).ok()?;
     (kept.mark == Some(mark)).then_some(file)
 }
@@ -291,28 +318,14 @@ fn mark(file: &File) -> io::Result<Mark> {
     Ok((it.dev(), it.ino(), it.len(), it.mtime(), it.mtime_nsec()))
 }
 
-fn create(directory: &Path, path: &Path) -> io::Result<File> {
-    let mut made = fs::DirBuilder::new();
-    made.recursive(true).mode(0o700).create(directory)?;
-    let mut options = fs::OpenOptions::new();
-    // Its directory is the agent's alone; the mode is that of copies.
-    options.write(true).create_new(true).mode(0o644).open(path)
-}
-
 /// One that is big takes its time.
-fn remove_later(path: PathBuf) {
+fn remove_later(directory: &Arc<Directory>, name: String) {
     match Handle::try_current() {
-        Ok(runtime) => drop(runtime.spawn_blocking(move || remove(&path))),
-        Err(_) => remove(&path),
-    }
-}
-
-fn remove(path: &Path) {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            tracing::warn!(path = %path.display(), %error, "a file of the fetcher's cache is not removed");
+        Ok(runtime) => {
+            let directory = Arc::clone(directory);
+            drop(runtime.spawn_blocking(move || directory.remove(&name)));
         }
-        _ => {}
+        Err(_) => directory.remove(&name),
     }
 }
 

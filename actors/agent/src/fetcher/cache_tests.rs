@@ -1,5 +1,7 @@
 use std::{
-    os::unix::fs::PermissionsExt,
+    fs,
+    os::unix::fs::{PermissionsExt, symlink},
+    path::PathBuf,
     sync::atomic::{AtomicUsize, Ordering},
     task::Poll,
 };
@@ -25,7 +27,7 @@ impl Scene {
     fn new(bytes: u64) -> Self {
         let root = tempfile::tempdir().unwrap();
         let cache = root.path().join("cache");
-        let fetcher = Fetcher::default().with_cache(cache, bytes).unwrap();
+        let fetcher = Fetcher::default().with_cache(&cache, bytes).unwrap();
         Self { root, fetcher }
     }
 
@@ -36,7 +38,7 @@ impl Scene {
     }
 
     fn files(&self) -> Vec<PathBuf> {
-        let Ok(entries) = fs::read_dir(self.root.path().join("cache")) else {
+        let Ok(entries) = fs::read_dir(self.root.path().join("cache/tepui")) else {
             return Vec::new();
         };
         let mut files: Vec<_> = entries.map(|it| it.unwrap().path()).collect();
@@ -102,7 +104,7 @@ async fn a_file_is_fetched_once_and_given_to_each() {
         (3, 1 << 20)
     );
     // Nobody else looks into it.
-    let directory = fs::metadata(scene.root.path().join("cache")).unwrap();
+    let directory = fs::metadata(scene.root.path().join("cache/tepui")).unwrap();
     assert_eq!(directory.permissions().mode() & 0o777, 0o700);
 }
 
@@ -187,12 +189,70 @@ async fn a_new_agent_begins_with_an_empty_cache_and_spares_what_is_not_its_own()
     let source = scene.source("a", "one");
     scene.fetch(&[cached(&source)]).await.unwrap();
     let directory = scene.root.path().join("cache");
-    fs::write(directory.join("c1ean"), "").unwrap();
-    fs::write(directory.join("other"), "").unwrap();
-    Fetcher::default().with_cache(directory, 100).unwrap();
+    // An operator's, who keeps other files there too.
+    fs::write(directory.join("c1-mine"), "").unwrap();
+    let own = directory.join("tepui");
+    fs::write(own.join("c1ean"), "").unwrap();
+    fs::write(own.join("other"), "").unwrap();
+    fs::create_dir(own.join("c7-x")).unwrap();
+    fs::set_permissions(&own, fs::Permissions::from_mode(0o777)).unwrap();
+    Fetcher::default().with_cache(&directory, 100).unwrap();
     let files = scene.files();
     let names: Vec<_> = files.iter().map(|it| it.file_name().unwrap()).collect();
-    assert_eq!(names, ["c1ean", "other"]);
+    assert_eq!(names, ["c1ean", "c7-x", "other"]);
+    assert!(directory.join("c1-mine").exists());
+    let mode = fs::metadata(&own).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o700);
+}
+
+#[test]
+fn a_directory_that_may_be_somebody_elses_is_refused() {
+    let root = tempfile::tempdir().unwrap();
+    let elsewhere = root.path().join("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    fs::write(elsewhere.join("c1-a"), "precious").unwrap();
+    let cache = root.path().join("cache");
+    fs::create_dir(&cache).unwrap();
+    symlink(&elsewhere, cache.join("tepui")).unwrap();
+    let refused = Fetcher::default().with_cache(&cache, 100).unwrap_err();
+    let expected = "'tepui' in it is not a directory; remove it";
+    assert_eq!(refused.to_string(), expected);
+    assert!(elsewhere.join("c1-a").exists());
+    // Only root can give one away.
+    fs::remove_file(cache.join("tepui")).unwrap();
+    fs::create_dir(cache.join("tepui")).unwrap();
+    if std::os::unix::fs::chown(cache.join("tepui"), Some(4242), None).is_ok() {
+        let refused = Fetcher::default().with_cache(&cache, 100).unwrap_err();
+        assert!(refused.to_string().contains("belongs to user 4242"));
+    }
+}
+
+#[tokio::test]
+async fn a_link_in_the_place_of_a_file_or_of_the_directory_is_not_followed() {
+    let scene = Scene::new(1 << 20);
+    let source = scene.source("a", "one");
+    scene.fetch(&[cached(&source)]).await.unwrap();
+    let file = scene.files().remove(0);
+    let moved = scene.root.path().join("moved");
+    fs::rename(&file, &moved).unwrap();
+    symlink(&moved, &file).unwrap();
+    // The same inode by another way is not the file.
+    fs::write(&source, "two").unwrap();
+    let sandbox = scene.fetch(&[cached(&source)]).await.unwrap();
+    assert_eq!(read(&sandbox, "a"), "two");
+    // Another directory of this name is not the cache.
+    let own = scene.root.path().join("cache/tepui");
+    fs::rename(&own, scene.root.path().join("old")).unwrap();
+    fs::create_dir(&own).unwrap();
+    let second = scene.source("b", "three");
+    scene.fetch(&[cached(&second)]).await.unwrap();
+    assert_eq!(scene.files(), Vec::<PathBuf>::new());
+    // One that is gone is done without.
+    fs::remove_dir_all(scene.root.path().join("old")).unwrap();
+    let third = scene.source("c", "four");
+    let sandbox = scene.fetch(&[cached(&third)]).await.unwrap();
+    assert_eq!(read(&sandbox, "c"), "four");
+    assert!(said(&sandbox).contains("Doing without the cache"));
 }
 
 /// Answers each request when it is let to, with `/missing` being nowhere and `/endless` having no length.
@@ -327,12 +387,15 @@ fn a_file_that_is_made_when_nobody_wants_it_any_more_is_removed() {
     let root = tempfile::tempdir().unwrap();
     let mut path = PathBuf::new();
     runtime.block_on(async {
-        let cache = Cache::open(root.path().to_owned(), 100).unwrap();
+        let cache = Cache::open(root.path(), 100).unwrap();
         let key = (None, "file".to_owned());
         let Ok(Asked::Wanted(filling)) = cache.ask(&key, "file").await else {
             panic!("it is not there yet");
         };
-        path.clone_from(&filling.path);
+        path = root
+            .path()
+            .join(super::super::keeping::OWN)
+            .join(&filling.name);
         let (go, gone) = std::sync::mpsc::channel::<()>();
         let busy = tokio::task::spawn_blocking(move || gone.recv());
         let mut reserved = Box::pin(filling.reserve(10));

@@ -91,10 +91,10 @@ async fn nor_to_the_cache_which_keeps_nothing_of_it() {
     let outside = tempfile::tempdir().unwrap();
     let directory = outside.path().join("cache");
     let fetcher = Fetcher::default();
-    let fetcher = fetcher.with_cache(directory.clone(), 2 * BIG).unwrap();
+    let fetcher = fetcher.with_cache(&directory, 2 * BIG).unwrap();
     let file = outside.path().join("big");
     big(&file);
-    let kept = directory.join("c1-big");
+    let kept = directory.join("tepui/c1-big");
     call_off(&fetcher, &file, true, "big", Some(&kept)).await;
     assert_eq!(
         open_below(&fs::canonicalize(outside.path()).unwrap()),

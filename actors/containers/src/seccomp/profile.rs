@@ -4,7 +4,7 @@
 use super::{compile, native_only};
 use seccompiler::{SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompRule};
 use serde::Deserialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 use syscalls::{Sysno, aarch64, arm, mips, mips64, powerpc64, riscv64, s390x, x86, x86_64};
 
@@ -252,7 +252,8 @@ impl Profile {
         let rules = self.rules.iter().filter(|rule| rule.holds(capabilities));
         let mut named = BTreeMap::new();
         let mut by_action: BTreeMap<Action, BTreeMap<i64, Vec<SeccompRule>>> = BTreeMap::new();
-        for rule in rules.filter(|rule| rule.action != self.default) {
+        // Also those that say what becomes of others: they take a part away from what another rule allows.
+        for rule in rules {
             for call in &rule.calls {
                 rule.add(*call, &mut named)?;
                 rule.add(*call, by_action.entry(rule.action).or_default())?;
@@ -280,7 +281,15 @@ impl Rule {
         let empty = FilterFile::default();
         let includes = file.includes.as_ref().unwrap_or(&empty);
         let excludes = file.excludes.as_ref().unwrap_or(&empty);
-        let args = file.args.iter().flatten().map(Argument::read);
+        let args = file.args.iter().flatten();
+        let mut compared = BTreeSet::new();
+        if let Some(again) = args.clone().find(|it| !compared.insert(it.index)) {
+            return Err(format!(
+                "'args' compares the argument {} twice; expected one comparison of each: several are several rules",
+                again.index
+            ));
+        }
+        let args = args.map(Argument::read);
         let numbers = file.names.iter().map(|name| number(name));
         let numbers = numbers.filter_map(Result::transpose);
         let rule = Self {

@@ -68,6 +68,25 @@ fn the_strictest_rule_decides() {
     );
 }
 
+/// Left out it would allow what it forbids.
+#[test]
+fn a_rule_that_does_as_the_default_takes_away_from_others() {
+    let text = r#"{"defaultAction": "SCMP_ACT_ERRNO", "archMap": [], "syscalls": [
+        {"names": ["clone"], "action": "SCMP_ACT_ALLOW"},
+        {"names": ["clone", "getpid"], "action": "SCMP_ACT_ERRNO",
+         "args": [{"index": 0, "value": 268435456, "valueTwo": 268435456, "op": "SCMP_CMP_MASKED_EQ"}]}]}"#;
+    let profile = Profile::parse(text.as_bytes()).unwrap();
+    let new_user = 0x1000_0000;
+    assert_eq!(outcome(&profile, 0, libc::SYS_clone, 0x11), ALLOWED);
+    assert_eq!(
+        outcome(&profile, 0, libc::SYS_clone, new_user | 0x11),
+        EPERM
+    );
+    for argument in [0, new_user] {
+        assert_eq!(outcome(&profile, 0, libc::SYS_getpid, argument), EPERM);
+    }
+}
+
 #[cfg(target_arch = "x86_64")]
 #[test]
 fn the_other_interface_of_the_processor_is_no_way_around() {
@@ -166,6 +185,14 @@ fn what_is_wrong_is_said() {
         (
             arg(r#""index": 6, "value": 1, "op": "SCMP_CMP_EQ""#),
             "argument",
+        ),
+        (
+            rule(&format!(
+                r#"{known}, "args": [{{"index": 1, "value": 1, "op": "SCMP_CMP_EQ"}},
+                   {{"index": 0, "value": 1, "op": "SCMP_CMP_EQ"}},
+                   {{"index": 1, "value": 2, "op": "SCMP_CMP_EQ"}}]"#
+            )),
+            "compares the argument 1 twice",
         ),
         (
             rule(&format!(r#""names": [{many}], "action": "SCMP_ACT_ALLOW""#)),
