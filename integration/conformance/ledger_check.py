@@ -54,6 +54,7 @@ REASONS = {
     "backends": "ways to lay out root file systems that need a kernel module (aufs) or serve one layer only (bind)",
     "mounts-on-host": "mounts that Mesos makes on the machine; ours are in each container's own view of it",
     "manifest-v1": "image manifests of schema 1, which no registry serves any more",
+    "no-executor": "the process of the command executor; command tasks have none here, so that it listens nowhere",
     "mesos-disabled": "disabled in Mesos itself (DISABLED_)",
 }
 VERDICTS = ("shown", "n/a", "later")
