@@ -178,14 +178,23 @@ impl NodeCore {
         }
     }
 
-    /// What the executor and its tasks may use together has changed.
-    pub(crate) fn update_limits(&self, turn: &mut Turn<'_>, key: &ExecutorKey) {
+    /// What the executor and its tasks may use together may have changed.
+    pub(crate) fn update_limits(&mut self, turn: &mut Turn<'_>, key: &ExecutorKey) {
         let executor = self.executor(key).filter(|it| !it.command_task);
-        if let Some(executor) = executor.filter(|it| it.started) {
-            turn.out.push(Effect::UpdateLimits {
-                container_id: executor.container_id.clone(),
-                amounts: amounts::amounts(&self.config, executor),
-            });
+        let Some(executor) = executor.filter(|it| it.started) else {
+            return;
+        };
+        let amounts = amounts::amounts(&self.config, executor);
+        // One whose limits could not be set ends.
+        if executor.limits == Some(amounts) {
+            return;
+        }
+        turn.out.push(Effect::UpdateLimits {
+            container_id: executor.container_id.clone(),
+            amounts,
+        });
+        if let Some(executor) = self.executor_mut(key) {
+            executor.limits = Some(amounts);
         }
     }
 }

@@ -230,6 +230,37 @@ fn tasks_share_a_directory_of_the_executors_sandbox() {
 }
 
 #[test]
+fn limits_are_set_when_they_change_and_not_else() {
+    let mut node = Node::running();
+    node.run(executor_task("t"));
+    node.start();
+    let updates = |node: &mut Node| {
+        let said = std::mem::take(&mut node.said).into_iter();
+        let updates = said.filter(|it| matches!(it, Effect::UpdateLimits { .. }));
+        updates.count()
+    };
+    node.subscribe(1, Vec::new());
+    assert_eq!(updates(&mut node), 1);
+    for (id, has_more, expected) in [("u", false, 0), ("v", true, 1), ("w", false, 0)] {
+        let task = TaskInfo {
+            resources: with_mem(id, 64.0)
+                .resources
+                .into_iter()
+                .filter(|_| has_more)
+                .collect(),
+            ..executor_task(id)
+        };
+        node.order(Order::RunTask(Box::new(node::RunTask {
+            framework_info: framework(),
+            launch_executor: false,
+            task,
+            term: 3,
+        })));
+        assert_eq!(updates(&mut node), expected, "{id}");
+    }
+}
+
+#[test]
 fn limits_of_tasks_add_up() {
     let mut node = Node::running();
     let bursting = |id: &str, limit: f64| TaskInfo {

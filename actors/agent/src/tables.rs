@@ -9,7 +9,7 @@ use std::{
 
 use tepui_messages::{
     agent::ExecutorPhase,
-    containers::{ContainerExit, ProcessMark},
+    containers::{Amounts, ContainerExit, ProcessMark},
     engine::Inspected,
 };
 use tepui_protocol::redact;
@@ -48,6 +48,8 @@ pub(crate) struct Executor {
     pub(crate) shim: Option<ProcessMark>,
     /// Known before the command runs: see [`Self::running`].
     pub(crate) pid: Option<u32>,
+    /// What its container was last told that it may use.
+    pub(crate) limits: Option<Amounts>,
     /// Where an engine runs it.
     pub(crate) inspected: Option<Box<Inspected>>,
     /// Of its container, where that does not have the machine's.
@@ -170,6 +172,7 @@ impl Executor {
             started: false,
             shim: None,
             pid: None,
+            limits: None,
             inspected: None,
             networks: Vec::new(),
             stream_id: None,

@@ -28,7 +28,7 @@ use tepui_containers::{
     Command, LaunchSpec, Launcher, Namespaces, Recovered, Running, disk, networks::Joined,
     sandboxes::Sandboxes, spec::HOLDER,
 };
-use tepui_kit::crash_point;
+use tepui_kit::{blocking, crash_point};
 use tepui_messages::containers::{
     Amounts, ContainerExit, ContainerRuntime, Forked, ImageOrder, LaunchOrder, NestedSandbox,
     Provisioned, RecoveredContainer, RootDirectory, RunningContainer, Seccomp, VolumeDirectory,
@@ -434,7 +434,8 @@ impl ContainerRuntime for Containers {
         async move {
             match inner.engine_of(&container_id) {
                 Some(engine) => engine.update(&container_id, &amounts).await,
-                None => inner.update(&container_id, &amounts),
+                // Files of the kernel and of the disk are written: the agent's actor does not wait for them.
+                None => blocking(move || inner.update(&container_id, &amounts)).await,
             }
         }
         .boxed()
@@ -537,3 +538,7 @@ impl ContainerRuntime for Containers {
         .boxed()
     }
 }
+
+#[cfg(test)]
+#[path = "runtime_tests.rs"]
+mod tests;

@@ -2,7 +2,13 @@
 //!
 //! Owns what is remembered of secrets, which is their digests. Never shows one: errors name the line, not what is on it.
 
-use std::{collections::BTreeMap, fmt, os::unix::fs::PermissionsExt, path::Path};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    io::{self, Read},
+    os::unix::fs::PermissionsExt,
+    path::Path,
+};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::Deserialize;
@@ -19,7 +25,7 @@ const EXPECTED: &str = r#"expected {"credentials": [{"principal": "ops", "secret
 #[derive(Debug, thiserror::Error)]
 pub enum CredentialsError {
     #[error("{path}: {error}; expected a file of principals and their secrets")]
-    Unreadable { path: String, error: std::io::Error },
+    Unreadable { path: String, error: io::Error },
     #[error("{path} has {bytes} bytes; expected at most {MAX_FILE_BYTES}")]
     TooLarge { path: String, bytes: u64 },
     #[error(
@@ -128,6 +134,17 @@ impl fmt::Debug for Credentials {
 /// # Errors
 /// All of [`CredentialsError`] but `Malformed`.
 pub fn read_private(path: &Path) -> Result<String, CredentialsError> {
+    String::from_utf8(read_private_bytes(path)?).map_err(|_| CredentialsError::Unreadable {
+        path: path.display().to_string(),
+        error: io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8 text"),
+    })
+}
+
+/// [`read_private`] of what need not be text.
+///
+/// # Errors
+/// As there.
+pub fn read_private_bytes(path: &Path) -> Result<Vec<u8>, CredentialsError> {
     let shown = || path.display().to_string();
     let unreadable = |error| CredentialsError::Unreadable {
         path: shown(),
@@ -141,13 +158,18 @@ pub fn read_private(path: &Path) -> Result<String, CredentialsError> {
             mode,
         });
     }
-    if metadata.len() > MAX_FILE_BYTES {
+    let mut bytes = Vec::new();
+    // One more shows that it is too large; what it says of its length may not be so.
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    let read = file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes);
+    read.map_err(unreadable)?;
+    if bytes.len() as u64 > MAX_FILE_BYTES {
         return Err(CredentialsError::TooLarge {
             path: shown(),
             bytes: metadata.len(),
         });
     }
-    std::fs::read_to_string(path).map_err(unreadable)
+    Ok(bytes)
 }
 
 fn lines(text: &str) -> Result<Vec<Entry>, String> {

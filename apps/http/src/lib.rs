@@ -24,7 +24,7 @@ pub mod server;
 pub mod system;
 pub mod version;
 
-pub use credentials::{Credentials, CredentialsError, read_private};
+pub use credentials::{Credentials, CredentialsError, read_private, read_private_bytes};
 pub use deadline::ask;
 pub use files::{Attached, Files, Located, VirtualPaths};
 pub use incoming::Incoming;

@@ -26,11 +26,17 @@ impl Inner {
             return Ok(());
         }
         let dir = self.dir(container_id);
-        let lost = self.gpus().assign(container_id, amounts.gpus, &dir)?;
+        let mut gpus = self.gpus();
+        // One that is forgotten meanwhile gives back what it has after this, or has nothing any more.
+        if self.handle(container_id).is_none() {
+            return Ok(());
+        }
+        let lost = gpus.assign(container_id, amounts.gpus, &dir)?;
         let rules = |devices: Vec<Device>| -> Vec<_> {
             devices.iter().map(|it| it.rule(Access::ALL)).collect()
         };
-        let (allow, deny) = (rules(self.gpus().of(container_id)), rules(lost));
+        let (allow, deny) = (rules(gpus.of(container_id)), rules(lost));
+        drop(gpus);
         let changed = running.change_devices(&allow, &deny);
         changed.map_err(|error| told(&error))
     }

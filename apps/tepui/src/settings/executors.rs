@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use anyhow::{Context, anyhow, bail};
 use tepui_agent::{ExecutorSecurity, ExecutorSettings, TokenKey};
-use tepui_http::read_private;
+use tepui_http::read_private_bytes;
 
 use super::{AgentFile, json_or_file};
 
@@ -77,12 +77,12 @@ pub(super) fn security(file: &AgentFile) -> anyhow::Result<ExecutorSecurity> {
         return Ok(ExecutorSecurity::default());
     };
     let path = given.strip_prefix("file://").unwrap_or(given);
-    let key = read_private(Path::new(path)).context("--jwt-secret-key")?;
+    let key = read_private_bytes(Path::new(path)).context("--jwt-secret-key")?;
     if key.is_empty() {
         bail!("--jwt-secret-key {given}: it is empty; expected the key that signs tokens");
     }
     Ok(ExecutorSecurity {
-        key: Some(TokenKey::new(key.as_bytes())),
+        key: Some(TokenKey::new(&key)),
         asked,
         shown_key: Some(given.clone()),
     })

@@ -54,6 +54,19 @@ fn a_key_for_tokens_is_a_secret_and_is_needed_where_they_are_asked_for() {
     let security = with(0o600).unwrap().security.executors;
     assert!(security.asked && security.key.is_some());
     assert!(format!("{:#}", with(0o644).unwrap_err()).contains("--jwt-secret-key"));
+    // Keys are bytes, such as those of /dev/urandom.
+    std::fs::write(&path, [0xff, 0, 0xfe]).unwrap();
+    let key = with(0o600).unwrap().security.executors.key.unwrap();
+    let token = concat!(
+        "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.",
+        "eyJjaWQiOiJjIiwiZWlkIjoiZSIsImZpZCI6ImYifQ.",
+        "UF379MTuxMvQSdUz_Wc_ABwlPg9Th3uJETVPGx94fSs",
+    );
+    assert_eq!(key.verify(token).unwrap().container_id, "c");
+    for length in [0, (1 << 20) + 1] {
+        std::fs::write(&path, vec![7; length]).unwrap();
+        assert!(format!("{:#}", with(0o600).unwrap_err()).contains("--jwt-secret-key"));
+    }
 }
 
 #[test]
