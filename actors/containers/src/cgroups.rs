@@ -186,6 +186,7 @@ pub struct ContainerCgroup {
 /// Where the processes of a container are with v2, within its own directory: one that hands controllers down to the
 /// containers within it can have no processes itself. No container is called so.
 const OWN: &str = "own:";
+const LOCAL_EVENTS: &str = "memory.events.local";
 
 impl ContainerCgroup {
     /// Makes the directories and writes the limits. `devices`: which it may open where that controller is joined; `None`:
@@ -283,14 +284,23 @@ impl ContainerCgroup {
 
     /// Whether the kernel killed a process of the container for memory.
     pub fn out_of_memory(&self) -> bool {
-        // Those of containers within are theirs; kernels before 5.2 do not tell them apart.
-        let files: &[_] = match self.version {
-            Version::V1 => &["memory.oom_control"],
-            Version::V2 => &["memory.events.local", "memory.events"],
+        let kills = |file: &str| {
+            let text = self.read(Controller::Memory, file).ok()?;
+            value_of(&text, "oom_kill")
         };
-        let mut texts = files.iter().map(|file| self.read(Controller::Memory, file));
-        let text = texts.find_map(Result::ok).unwrap_or_default();
-        value_of(&text, "oom_kill").is_some_and(|kills| kills > 0)
+        let kills = match self.version {
+            Version::V1 => kills("memory.oom_control"),
+            // Those of containers within are theirs; kernels before 5.2 do not tell them apart.
+            Version::V2 => match kills(LOCAL_EVENTS) {
+                // As soon as there are such containers, the leaf has numbers of its own.
+                Some(local) => {
+                    let leaf = kills(&format!("{OWN}/{LOCAL_EVENTS}"));
+                    Some(local.saturating_add(leaf.unwrap_or_default()))
+                }
+                None => kills("memory.events"),
+            },
+        };
+        kills.is_some_and(|kills| kills > 0)
     }
 
     /// The hard limit of memory that a process of the container meets: its own, or that of the container around it.

@@ -142,6 +142,12 @@ fn v2_hands_controllers_down_to_containers_within() {
     std::fs::write(outer.join("memory.events"), "oom_kill 1\n").unwrap();
     std::fs::write(outer.join("memory.events.local"), "oom_kill 0\n").unwrap();
     assert!(!cgroups.container("c1").unwrap().out_of_memory());
+    // Its own processes are in a leaf, which has the controller now.
+    let leaf = outer.join("own:/memory.events.local");
+    std::fs::write(&leaf, "oom_kill 0\n").unwrap();
+    assert!(!cgroups.container("c1").unwrap().out_of_memory());
+    std::fs::write(&leaf, "oom_kill 1\n").unwrap();
+    assert!(cgroups.container("c1").unwrap().out_of_memory());
 }
 
 #[test]
