@@ -9,6 +9,7 @@ use crate::error::Error;
 use crate::limits::{self, Controller, Limits, Setting, Version};
 use crate::mounts;
 use crate::pressure::Counters;
+use rustix::io::Errno;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -214,7 +215,8 @@ impl ContainerCgroup {
             }
             Version::V2 => {
                 if let Some(outer) = self.base.parent().filter(|_| self.is_inner) {
-                    hand_down(outer, &self.dirs.keys().copied().collect())?;
+                    let controllers = self.dirs.keys().copied().collect();
+                    making_way(outer, || hand_down(outer, &controllers))?;
                 }
                 make_dir(&self.base)?;
                 make_dir(&self.base.join(OWN))
@@ -417,6 +419,35 @@ fn hand_down(dir: &Path, controllers: &BTreeSet<Controller>) -> Result<(), Error
     let names = controllers.iter().filter_map(|it| it.unified_name());
     let mut names = names.map(|name| format!("+{name}"));
     names.try_for_each(|name| write(&dir.join("cgroup.subtree_control"), &name))
+}
+
+/// Rounds of moving processes, which meanwhile make new ones.
+const MAX_ROUNDS: usize = 16;
+
+/// Hands down from a container whose processes may be in its own directory, as agents before made them: those make way.
+fn making_way(dir: &Path, hand_down: impl Fn() -> Result<(), Error>) -> Result<(), Error> {
+    for _ in 0..MAX_ROUNDS {
+        match hand_down() {
+            Err(Error::Cgroup { source, .. }) if is(&source, Errno::BUSY) => {}
+            done => return done,
+        }
+        let leaf = dir.join(OWN);
+        make_dir(&leaf)?;
+        let own = dir.join("cgroup.procs");
+        let processes = std::fs::read_to_string(&own).map_err(Error::cgroup("read", &own))?;
+        for process in processes.lines() {
+            match write(&leaf.join("cgroup.procs"), process) {
+                // It has ended.
+                Err(Error::Cgroup { source, .. }) if is(&source, Errno::SRCH) => {}
+                moved => moved?,
+            }
+        }
+    }
+    hand_down()
+}
+
+fn is(error: &io::Error, errno: Errno) -> bool {
+    error.raw_os_error() == Some(errno.raw_os_error())
 }
 
 /// A new v1 directory has no CPUs and no memory nodes, and takes no process then: it gets those of the one around it.

@@ -151,6 +151,26 @@ fn v2_hands_controllers_down_to_containers_within() {
 }
 
 #[test]
+fn processes_of_an_earlier_agent_make_way_for_containers_within() {
+    let dir = tempfile::tempdir().unwrap();
+    let moved = dir.path().join("own:/cgroup.procs");
+    std::fs::write(dir.path().join("cgroup.procs"), "41\n42\n").unwrap();
+    let busy = || Error::cgroup("write", dir.path())(Errno::BUSY.into());
+    // Until the last one is there, as the plain file keeps it.
+    making_way(dir.path(), || match std::fs::read_to_string(&moved) {
+        Ok(text) if text == "42" => Ok(()),
+        _ => Err(busy()),
+    })
+    .unwrap();
+    // Not for ever, and for no other reason.
+    assert!(making_way(dir.path(), || Err(busy())).is_err());
+    std::fs::remove_dir_all(dir.path().join("own:")).unwrap();
+    let denied = || Error::cgroup("write", dir.path())(Errno::ACCESS.into());
+    assert!(making_way(dir.path(), || Err(denied())).is_err());
+    assert!(!dir.path().join("own:").exists());
+}
+
+#[test]
 fn v1_allows_the_devices_it_is_told_and_has_the_cpus_of_the_agent() {
     let dir = tempfile::tempdir().unwrap();
     let at = |name: &str| dir.path().join(name);
