@@ -179,6 +179,11 @@ class Scheduler:
         """The states told of a task, in order, from the update number `since` on."""
         return [s["state"] for s in self.updates[since:] if s["task_id"]["value"] == task_id]
 
+    def told(self, task_id):
+        """As `statuses`, but each update once, and only those that want to be acknowledged: one whose acknowledgement was lost on the way comes
+        again, with the uuid it had."""
+        return list({s["uuid"]: s["state"] for s in self.updates if s["task_id"]["value"] == task_id and s.get("uuid")}.values())
+
     def wait_state(self, task_id, state, since=0, limit_s=WAIT_LIMIT_S):
         """The status that says so."""
         def look():

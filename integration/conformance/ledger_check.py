@@ -47,7 +47,6 @@ REASONS = {
     "resource-provider": "resource providers, which are processes of their own beside the agent; a Tepui agent has its own resources only",
     "old-agent": "an agent of an earlier Mesos, or what one left on its disk; only Tepui's agents register, each with every capability",
     "benchmark": "prints figures and asserts nothing; integration/bench measures",
-    "chance": "a choice by chance, which ours makes by a rule so that tepui why can tell what would be offered",
     "strict": "--strict, which keeps an agent down for one damaged record; ours leaves that record aside and goes on",
     "xfs": "project quotas of the XFS file system, an isolator that Mesos does not build by default",
     "docker-volume": "runs the client program dvdcli of volume drivers",

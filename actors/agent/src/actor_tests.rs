@@ -1,6 +1,7 @@
 use std::sync::Mutex;
 
 use tepui_kit::{Link, stage::TestStage};
+use tepui_messages::agent::DeliverExecutorEvent;
 use tepui_messages::containers::{
     Amounts, ContainerExit, Forked, LaunchOrder, NestedSandbox, ProcessMark, RecoveredContainer,
     RunningContainer, VolumeDirectory, VolumeLink,
@@ -8,8 +9,8 @@ use tepui_messages::containers::{
 use tepui_protocol::{
     message::{Ask, AskError, Tell, TellError},
     v1::{
-        AgentId, AgentInfo, CommandInfo, FrameworkId, FrameworkInfo, ResourceStatistics, TaskId,
-        TaskInfo, TaskState,
+        AgentId, AgentInfo, CommandInfo, ExecutorId, ExecutorInfo, FrameworkId, FrameworkInfo,
+        ResourceStatistics, TaskId, TaskInfo, TaskState,
     },
 };
 use tokio::sync::oneshot;
@@ -23,6 +24,8 @@ type Future<T> = std::pin::Pin<Box<dyn std::future::Future<Output = T> + Send>>;
 struct World {
     log: Mutex<Vec<String>>,
     exits: Mutex<BTreeMap<String, oneshot::Sender<ContainerExit>>>,
+    /// Why limits cannot be changed.
+    no_update: Mutex<Option<String>>,
 }
 
 impl World {
@@ -159,7 +162,8 @@ impl ContainerRuntime for FakeRuntime {
 
     fn update(&self, _: String, _: Amounts) -> Future<Result<(), String>> {
         self.0.note("update");
-        Box::pin(async { Ok(()) })
+        let problem = self.0.no_update.lock().expect("no panic").clone();
+        Box::pin(async { problem.map_or(Ok(()), Err) })
     }
 
     fn recover(&self, _: String) -> Future<RecoveredContainer> {
@@ -299,4 +303,70 @@ fn a_kill_ends_with_sigkill_when_its_time_is_over() {
         settle(stage).await;
         assert_eq!(world.take(), ["destroy", "synced 1", "forget"]);
     });
+}
+
+struct FakeStream(Arc<World>);
+
+impl Tell<DeliverExecutorEvent> for FakeStream {
+    fn tell(&self, event: DeliverExecutorEvent) -> Result<(), TellError> {
+        self.0.note(event.0.r#type().as_str_name());
+        Ok(())
+    }
+}
+
+impl Tell<EndExecutorStream> for FakeStream {
+    fn tell(&self, _: EndExecutorStream) -> Result<(), TellError> {
+        self.0.note("end of stream");
+        Ok(())
+    }
+}
+
+#[test]
+fn a_task_is_not_handed_over_where_its_executor_was_not_given_the_means() {
+    for problem in [None, Some("no such cgroup".to_owned())] {
+        TestStage::run(1, async |stage| {
+            let world = Arc::new(World::default());
+            let agent = start(stage, &world).await;
+            let mut run = run();
+            let executor_id = ExecutorId {
+                value: "e".to_owned(),
+            };
+            run.task.executor = Some(ExecutorInfo {
+                executor_id: executor_id.clone(),
+                command: run.task.command.take(),
+                ..ExecutorInfo::default()
+            });
+            agent.tell(run).expect("room");
+            settle(stage).await;
+            world.take();
+            problem.clone_into(&mut world.no_update.lock().expect("no panic"));
+            let subscribed = agent.ask(ExecutorSubscribe {
+                framework_id: FrameworkId {
+                    value: "f".to_owned(),
+                },
+                executor_id,
+                unacknowledged_tasks: Vec::new(),
+                unacknowledged_updates: Vec::new(),
+                stream_id: 1,
+                stream: Arc::new(FakeStream(Arc::clone(&world))),
+                claims: None,
+            });
+            subscribed.await.expect("answered");
+            settle(stage).await;
+            let expected: &[_] = match problem {
+                None => &["SUBSCRIBED", "update", "LAUNCH"],
+                Some(_) => &[
+                    "SUBSCRIBED",
+                    "update",
+                    "destroy",
+                    "synced 1",
+                    "TASK_LOST",
+                    "end of stream",
+                    "ExecutorExited",
+                    "forget",
+                ],
+            };
+            assert_eq!(world.take(), expected);
+        });
+    }
 }

@@ -10,9 +10,7 @@ use std::{
 use tepui_kit::{Context, crash_point};
 use tepui_messages::{
     agent::{DeliverExecutorEvent, EndExecutorStream},
-    containers::{
-        Amounts, Forked, RecoveredContainer, RunningContainer, VolumeDirectory, VolumeLink,
-    },
+    containers::{Forked, RecoveredContainer, RunningContainer, VolumeDirectory, VolumeLink},
     engine::Inspected,
 };
 use tepui_protocol::{
@@ -122,27 +120,6 @@ impl NodeActor {
             if let Err(error) = linked {
                 // The executor runs; it finds out when it looks for the volume.
                 tracing::warn!(sandbox = shown, error, "a volume is not shown in a sandbox");
-            }
-            actor.carry_on(ctx);
-        });
-    }
-
-    fn update_limits(&mut self, container_id: String, amounts: Amounts, ctx: &mut Context<Self>) {
-        self.committing = true;
-        let updated = self.runtime.update(container_id.clone(), amounts);
-        ctx.then(updated, move |actor, updated, ctx| {
-            actor.committing = false;
-            if let Err(message) = updated {
-                tracing::error!(
-                    container_id,
-                    message,
-                    "the limits of a container cannot be changed: it is destroyed"
-                );
-                let input = Input::LimitsNotSet {
-                    container_id,
-                    message,
-                };
-                actor.input(input, ctx);
             }
             actor.carry_on(ctx);
         });

@@ -94,17 +94,25 @@ fn an_idle_agent_has_drained_already() {
 #[test]
 fn what_waits_is_killed_too() {
     // A task whose executor has not come yet, and one whose files are being fetched.
-    for waiting in [crate::testing::executor_task("t"), task("t")] {
+    let waiting = [crate::testing::executor_task("t"), task("t")];
+    let endings = [
+        (false, TaskState::TaskKilled),
+        (true, TaskState::TaskGoneByOperator),
+    ];
+    for (waiting, (is_gone, ending)) in waiting
+        .iter()
+        .flat_map(|it| endings.map(|ending| (it, ending)))
+    {
         let mut node = Node::running();
-        node.run(waiting);
+        node.run(waiting.clone());
         let container = node.launched().order.container_id;
-        node.order(drain(None, false));
+        node.order(drain(None, is_gone));
         assert!(node.core.state().draining.is_some());
         assert!(node.said.contains(&Effect::Destroy {
             container_id: container.clone()
         }));
         let told = node.drain();
-        assert_eq!(told[0].state(), TaskState::TaskKilled);
+        assert_eq!(told[0].state(), ending);
         assert_eq!(told[0].reason(), Reason::AgentDraining);
         node.exit(&container, 9);
         assert_eq!(node.core.state().draining, None);

@@ -274,6 +274,12 @@ impl NodeCore {
         }
     }
 
+    /// The stream of the executor whose container this is.
+    pub(crate) fn stream_of(&self, container_id: &str) -> Option<u64> {
+        let key = self.containers.get(container_id)?;
+        self.executor(key)?.stream_id
+    }
+
     pub(crate) fn executor_stream_lost(&mut self, key: &ExecutorKey, stream_id: u64) {
         if let Some(executor) = self.executor_mut(key)
             && executor.stream_id == Some(stream_id)

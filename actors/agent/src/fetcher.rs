@@ -5,6 +5,7 @@
 //! the rights of the task's user, never more. URIs may carry secrets: their user part and query are never shown.
 
 mod cache;
+mod errand;
 mod intake;
 mod keeping;
 mod place;
@@ -33,6 +34,7 @@ use tepui_protocol::v1::command_info;
 
 use self::{
     cache::{Asked, Cache, Filling, Held},
+    errand::{Errand, Part},
     intake::{Opened, text},
     place::Place,
     report::Report,
@@ -96,6 +98,18 @@ struct Order<'a> {
     user: Option<&'a str>,
     rights: Option<&'a Arc<Rights>>,
     report: &'a Report,
+    errand: &'a Errand,
+}
+
+impl Order<'_> {
+    /// Does blocking work on files with the user's rights.
+    async fn acting<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Part) -> Result<T, String> + Send + 'static,
+    ) -> Result<T, String> {
+        let part = self.errand.part();
+        acting(self.rights, move || work(&part)).await
+    }
 }
 
 impl Fetcher {
@@ -152,7 +166,22 @@ impl Fetcher {
         sandbox: &Path,
         user: Option<&str>,
     ) -> Result<(), String> {
-        let fetched = self.fetch_all(uris, sandbox, user).await;
+        let never = std::future::pending();
+        self.fetch_unless(never, uris, sandbox, user).await
+    }
+
+    /// [`Self::fetch`], until `called_off` is done: then the sandbox is written to no more when this returns.
+    ///
+    /// # Errors
+    /// As there; and that it was called off.
+    pub async fn fetch_unless(
+        &self,
+        called_off: impl Future<Output = ()>,
+        uris: &[command_info::Uri],
+        sandbox: &Path,
+        user: Option<&str>,
+    ) -> Result<(), String> {
+        let fetched = self.fetch_all(called_off, uris, sandbox, user).await;
         let counter = match &fetched {
             Ok(()) => &self.counts.succeeded,
             Err(_) => &self.counts.failed,
@@ -163,6 +192,7 @@ impl Fetcher {
 
     async fn fetch_all(
         &self,
+        called_off: impl Future<Output = ()>,
         uris: &[command_info::Uri],
         sandbox: &Path,
         user: Option<&str>,
@@ -172,11 +202,13 @@ impl Fetcher {
             None => None,
         };
         let report = Report::open(sandbox, rights.as_ref()).await;
+        let errand = Errand::new();
         let order = Order {
             sandbox,
             user,
             rights: rights.as_ref(),
             report: &report,
+            errand: &errand,
         };
         let all = async {
             for uri in uris {
@@ -188,9 +220,14 @@ impl Fetcher {
             }
             Ok(())
         };
-        let limit = tokio::time::timeout(self.timeout, all).await;
         let late = || Err(format!("not done after {} s", self.timeout.as_secs()));
-        let fetched = limit.unwrap_or_else(|_| late());
+        let fetched = tokio::select! {
+            biased;
+            () = called_off => Err("what was called off".to_owned()),
+            limit = tokio::time::timeout(self.timeout, all) => limit.unwrap_or_else(|_| late()),
+        };
+        // Whatever it was at when it was given up: nobody writes any more to what others may remove now.
+        errand.end().await;
         let said = match &fetched {
             Ok(()) => format!("Successfully fetched all URIs into '{}'", sandbox.display()),
             Err(error) => format!("Failed to fetch {error}"),
@@ -239,9 +276,10 @@ impl Fetcher {
             None => self.open(&asked.source, order).await?,
         };
         let place = self.place(name, order).await?;
-        let (file, place) = acting(order.rights, move || Ok((place.create()?, place))).await?;
+        let (file, place) = order.acting(|_| Ok((place.create()?, place))).await?;
+        let part = order.errand.part();
         source
-            .write_to(file, self.max_bytes, asked.checksum)
+            .write_to(file, self.max_bytes, asked.checksum, part)
             .await?;
         self.finish(place, uri, order).await?;
         Ok(order.sandbox.join(name))
@@ -249,14 +287,14 @@ impl Fetcher {
 
     async fn place(&self, name: &str, order: &Order<'_>) -> Result<Place, String> {
         let (sandbox, name) = (order.sandbox.to_owned(), PathBuf::from(name));
-        acting(order.rights, move || Place::find(&sandbox, &name)).await
+        order.acting(move |_| Place::find(&sandbox, &name)).await
     }
 
     async fn open(&self, source: &Source<'_>, order: &Order<'_>) -> Result<Opened, String> {
         match source {
             Source::Path(path) => {
                 let path = path.clone();
-                let opened = acting(order.rights, move || open_plain(&path)).await;
+                let opened = order.acting(move |_| open_plain(&path)).await;
                 opened.map(Opened::File)
             }
             Source::Url(url) => {
@@ -286,7 +324,8 @@ impl Fetcher {
         let Some(file) = filling.reserve(length).await? else {
             return Ok(Filled::Not(source));
         };
-        let count = source.write_to(file, length, asked.checksum).await?;
+        let part = order.errand.part();
+        let count = source.write_to(file, length, asked.checksum, part).await?;
         if count != length {
             return Err(format!(
                 "it had {length} bytes, and then {count}: it changed meanwhile"
@@ -309,7 +348,9 @@ impl Fetcher {
         order.report.say(line).await;
         let Held { mut file, holding } = held;
         if let Some(checksum) = asked.checksum {
-            let checked = blocking(move || intake::check(&mut file, checksum).map(|()| file));
+            let part = order.errand.part();
+            let checked =
+                blocking(move || intake::check(&mut file, checksum, &part).map(|()| file));
             file = checked.await.inspect_err(|_| holding.forget())?;
         }
         let file_name = Path::new(name).file_name().unwrap_or_default();
@@ -322,9 +363,9 @@ impl Fetcher {
             return Ok(order.sandbox.to_owned());
         }
         let place = self.place(name, order).await?;
-        let (to, place) = acting(order.rights, move || Ok((place.create()?, place))).await?;
+        let (to, place) = order.acting(|_| Ok((place.create()?, place))).await?;
         Opened::File(file)
-            .write_to(to, self.max_bytes, None)
+            .write_to(to, self.max_bytes, None, order.errand.part())
             .await?;
         drop(holding);
         self.finish(place, uri, order).await?;
@@ -344,7 +385,7 @@ impl Fetcher {
         if !is_executable && kind.is_none() {
             return Ok(());
         }
-        let file = acting(order.rights, move || {
+        let file = order.acting(move |_| {
             let file = place.open()?;
             if is_executable {
                 let mode = fs::Permissions::from_mode(0o755);
@@ -367,9 +408,10 @@ impl Fetcher {
         order: &Order<'_>,
     ) -> Result<(), String> {
         let (sandbox, bounds, said) = (order.sandbox.to_owned(), self.bounds, name.clone());
-        let unpacked = acting(order.rights, move || {
+        let unpacked = order.acting(move |part| {
+            let is_wanted = || part.is_wanted();
             let directory = place::open(rustix::fs::CWD, &sandbox).map_err(place::text)?;
-            let done = tepui_archives::unpack(kind, archive, &name, directory, bounds);
+            let done = tepui_archives::unpack(kind, archive, &name, directory, bounds, &is_wanted);
             done.map_err(|error| error.to_string())
         });
         unpacked.await?;

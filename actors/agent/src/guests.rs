@@ -165,7 +165,7 @@ impl NodeCore {
                 executor.sandbox.join(ALONE).join(child.name())
             }
             None => {
-                executor.pid?;
+                executor.running()?;
                 executor.sandbox.clone()
             }
         };

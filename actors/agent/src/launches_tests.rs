@@ -440,3 +440,55 @@ fn a_persistent_volume_of_the_executor_is_shown_to_the_tasks_that_share_it() {
     let shared: Vec<_> = shared.iter().map(|it| it.path.as_str()).collect();
     assert_eq!(shared, ["plain"]);
 }
+
+#[test]
+fn a_fork_is_told_once_whenever_it_is_heard_of_and_nothing_runs_before_its_start() {
+    use TaskState::TaskStarting as Starting;
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    enum Step {
+        Forked,
+        Started,
+        Failed,
+        Kill,
+        Exited,
+    }
+    use Step::{Exited, Failed, Forked, Kill, Started};
+    let orders: [(&[Step], &[TaskState]); 8] = [
+        (&[Forked, Started], &[Starting, TaskRunning]),
+        (&[Started, Forked], &[Starting, TaskRunning]),
+        (&[Started], &[Starting, TaskRunning]),
+        (&[Forked, Failed], &[Starting, TaskFailed]),
+        (&[Failed, Forked], &[TaskFailed]),
+        (
+            &[Started, Exited, Forked],
+            &[Starting, TaskRunning, TaskFailed],
+        ),
+        (&[Kill, Forked, Started, Exited], &[TaskKilled]),
+        (&[Kill, Forked, Failed], &[TaskKilled]),
+    ];
+    for (steps, expected) in orders {
+        let mut node = Node::running();
+        node.run(task("t"));
+        let id = node.launched().order.container_id;
+        for (at, step) in steps.iter().enumerate() {
+            match step {
+                Forked => node.forked(&id),
+                Started => node.on(started(&id, 42)),
+                Failed => node.on(Input::LaunchFailed {
+                    container_id: id.clone(),
+                    message: "no".to_owned(),
+                }),
+                Kill => node.kill("t", None),
+                Exited => node.exit(&id, 1),
+            }
+            let done = &steps[..=at];
+            let runs = done.contains(&Started) && !done.contains(&Exited);
+            let state = node.core.state().frameworks.into_iter();
+            let all = state.flat_map(|it| [it.executors, it.completed_executors].concat());
+            let shown: Vec<_> = all.map(|it| it.pid).collect();
+            assert_eq!(shown, [runs.then_some(42)], "{done:?}");
+            assert_eq!(node.core.outer(&id).is_some(), runs, "{done:?}");
+        }
+        assert_eq!(node.states(), expected, "{steps:?}");
+    }
+}

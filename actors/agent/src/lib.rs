@@ -30,6 +30,7 @@ pub mod gc;
 pub mod guests;
 mod ids;
 mod images;
+mod limits;
 mod measuring;
 mod networks;
 mod order;

@@ -101,7 +101,7 @@ async fn fill(
     runtime: &dyn ContainerRuntime,
     fetcher: &Fetcher,
     launch: Launch,
-    mut off: watch::Receiver<bool>,
+    off: watch::Receiver<bool>,
 ) -> Result<LaunchOrder, Unprepared> {
     let Launch {
         order,
@@ -125,21 +125,25 @@ async fn fill(
     if uris.is_empty() {
         fetcher.nothing_asked();
     } else {
-        let fetched = fetcher.fetch(&uris, &order.sandbox, order.user.as_deref());
         // Files may take half an hour to come.
-        let fetched = tokio::select! {
-            biased;
-            Ok(_) = off.wait_for(|off| *off) => return Err(CALLED_OFF.to_owned().into()),
-            fetched = fetched => fetched,
-        };
-        fetched.map_err(|error| {
-            format!(
+        let (asked, user) = (off.clone(), order.user.as_deref());
+        let fetched = fetcher.fetch_unless(called_off(off), &uris, &order.sandbox, user);
+        fetched.await.map_err(|error| match *asked.borrow() {
+            true => CALLED_OFF.to_owned(),
+            false => format!(
                 "Failed to fetch all URIs for container '{}': {error}",
                 order.container_id
-            )
+            ),
         })?;
     }
     Ok(order)
+}
+
+async fn called_off(mut off: watch::Receiver<bool>) {
+    if off.wait_for(|off| *off).await.is_err() {
+        // Nobody is left who could.
+        std::future::pending().await
+    }
 }
 
 /// Starts what was prepared, unless it was called off meanwhile.

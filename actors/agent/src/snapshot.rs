@@ -71,7 +71,7 @@ fn executor_state(executor: &Executor) -> ExecutorState {
             parent: None,
         },
         sandbox: executor.sandbox.clone(),
-        pid: executor.pid,
+        pid: executor.running(),
         queued_tasks: tasks(executor, Stage::Queued),
         launched_tasks: tasks(executor, Stage::Launched),
         terminated_tasks: tasks(executor, Stage::Terminated),

@@ -46,6 +46,7 @@ pub(crate) struct Executor {
     /// The command runs.
     pub(crate) started: bool,
     pub(crate) shim: Option<ProcessMark>,
+    /// Known before the command runs: see [`Self::running`].
     pub(crate) pid: Option<u32>,
     /// Where an engine runs it.
     pub(crate) inspected: Option<Box<Inspected>>,
@@ -147,6 +148,11 @@ impl Framework {
 }
 
 impl Executor {
+    /// The command's process, if it runs.
+    pub(crate) fn running(&self) -> Option<u32> {
+        self.pid.filter(|_| self.started)
+    }
+
     /// One whose container is about to be launched.
     pub(crate) fn new(
         info: ExecutorInfo,

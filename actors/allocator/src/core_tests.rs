@@ -14,21 +14,12 @@ use crate::{
     invariants, policy,
     scene::{
         Scene, agent_added, agent_id, agent_info, allocation, framework_added, framework_id,
-        framework_info, parse, recovered,
+        framework_info, one, parse, recovered,
     },
     world::Rules,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
-
-fn one(framework: &str, role: &str, agent: &str, resources: &str) -> Vec<crate::scene::Offered> {
-    vec![(
-        framework.into(),
-        role.into(),
-        agent.into(),
-        Resources::parse(resources, "*").unwrap().to_string(),
-    )]
-}
 
 /// Mesos' architecture page, "Example of resource offer".
 #[test]
@@ -207,32 +198,6 @@ fn a_refusal_for_no_time_lets_others_have_it_first() {
     assert_eq!(scene.offers(), []);
     scene.advance(Duration::from_millis(700));
     assert_eq!(scene.takers(), [("f1".to_owned(), "a1".to_owned())]);
-}
-
-#[test]
-fn what_was_refused_under_one_role_waits_for_the_next_interval_under_the_others() {
-    let mut scene = Scene::new();
-    scene.add_agent("a1", "cpus:4;mem:4096");
-    scene.add_framework("f1", &["r1", "r2"]);
-    assert_eq!(scene.offers(), one("f1", "r1", "a1", "cpus:4;mem:4096"));
-    // It uses a bit and refuses the rest for as long as Mesos does if nothing is said.
-    scene.decline("f1", "r1", "a1", "cpus:3;mem:3072", 5 * SECOND);
-    assert_eq!(scene.offers(), [], "no second offer under the other role");
-    scene.recover("f1", "r1", "a1", "cpus:1;mem:1024");
-    let whole = one("f1", "r2", "a1", "cpus:4;mem:4096");
-    assert_eq!(scene.offers(), whole, "all of it, and no crumb");
-    scene.decline("f1", "r2", "a1", "cpus:4;mem:4096", 5 * SECOND);
-    assert_eq!(scene.offers(), []);
-    // It asks again under one of the roles, and that ends the hold.
-    scene.tell(WorldChange::Revive {
-        framework_id: framework_id("f1"),
-        roles: vec!["r1".to_owned()],
-    });
-    assert_eq!(scene.offers(), one("f1", "r1", "a1", "cpus:4;mem:4096"));
-    scene.decline("f1", "r1", "a1", "cpus:4;mem:4096", Duration::ZERO);
-    assert_eq!(scene.offers(), []);
-    scene.advance(Duration::from_millis(700));
-    assert_eq!(scene.offers(), one("f1", "r1", "a1", "cpus:4;mem:4096"));
 }
 
 #[test]

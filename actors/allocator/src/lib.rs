@@ -49,6 +49,8 @@ mod fairness_tests;
 #[cfg(test)]
 mod histories_tests;
 #[cfg(test)]
+mod holds_tests;
+#[cfg(test)]
 mod mirror;
 #[cfg(test)]
 mod mirror_quota;

@@ -23,6 +23,16 @@ use crate::core::{AllocatorCore, Config, Effect, Input};
 /// An offer as `(framework, role, agent, resources)`.
 pub(crate) type Offered = (String, String, String, String);
 
+/// The only offer.
+pub(crate) fn one(framework: &str, role: &str, agent: &str, resources: &str) -> Vec<Offered> {
+    vec![(
+        framework.into(),
+        role.into(),
+        agent.into(),
+        Resources::parse(resources, "*").unwrap().to_string(),
+    )]
+}
+
 pub(crate) struct Scene {
     pub(crate) core: AllocatorCore,
     pub(crate) now: Duration,

@@ -160,6 +160,31 @@ fn a_disk_that_cannot_be_divided_is_offered_whole_or_not_at_all() {
 }
 
 #[test]
+fn what_is_offered_is_cut_to_the_limits_by_name() {
+    // Limits, what the agent has, and what of it is offered.
+    for (limits, total, offered) in [
+        ("cpus:1", "cpus:1", "cpus:1"),
+        ("cpus:1", "cpus:2", "cpus:1"),
+        ("cpus:1;mem:64", "cpus:2;mem:128", "cpus:1; mem:64"),
+        ("cpus:1;mem:64;disk:10", "cpus:2;mem:128", "cpus:1; mem:64"),
+        ("cpus:1", "cpus:2;mem:128", "cpus:1; mem:128"),
+        ("gpus:1", "cpus:2;mem:128", "cpus:2; mem:128"),
+    ] {
+        let mut scene = scene(&[("one", &["q"])], vec![config("q", "", limits)]);
+        scene.add_agent("1", total);
+        let expected = format!("one 1 {offered}");
+        assert_eq!(offers(&mut scene), [expected], "{limits} of {total}");
+    }
+    // What cannot be divided and is too big is left out, and what is small enough is not.
+    for (size, is_offered) in [(20.0, false), (10.0, true)] {
+        let mut scene = scene(&[("one", &["q"])], vec![config("q", "", "disk:10")]);
+        scene.tell(agent_added(agent_info("1"), with_mount("cpus:1", size)));
+        let offered = offers(&mut scene);
+        assert_eq!(offered[0].contains("disk"), is_offered, "{offered:?}");
+    }
+}
+
+#[test]
 fn several_disks_meet_one_guarantee_together() {
     let quota = vec![exactly("q", "cpus:1;mem:512;disk:100")];
     let mut scene = scene(&[("one", &["q"])], quota);

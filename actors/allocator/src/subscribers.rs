@@ -140,10 +140,14 @@ impl World {
         }
     }
 
-    /// It wants to be asked about everything again.
+    /// It wants to be asked about everything again. What its framework refused within the interval is open to its other
+    /// roles too by that.
     fn forget_refusals(&mut self, client: ClientIx) {
         self.filters.clear_client(client);
-        self.holds.clear_client(self.clients[client].framework);
+        let framework = self.clients[client].framework;
+        self.holds.clear_client(framework);
+        let siblings = self.frameworks[framework].clients.values();
+        self.notes.extend(siblings.copied().map(Note::ClientWants));
     }
 
     pub(crate) fn suppress(&mut self, id: &FrameworkId, roles: &[String]) {

@@ -39,7 +39,7 @@ fn second() -> Duration {
 }
 
 #[test]
-fn calls_are_counted_while_a_framework_of_the_principal_is_there() {
+fn calls_are_counted_by_principal_and_go_on_when_it_comes_back() {
     let mut stage = Stage::new();
     assert_eq!(counts(&stage, "p"), None);
     let [fw, other] = ["p", "p"].map(|principal| framework(&mut stage, principal));
@@ -51,7 +51,10 @@ fn calls_are_counted_while_a_framework_of_the_principal_is_there() {
     stage.call(&fw, json!({"type": "TEARDOWN"}));
     assert_eq!(counts(&stage, "p"), Some((4, 4)));
     stage.call(&other, json!({"type": "TEARDOWN"}));
-    assert_eq!(counts(&stage, "p"), None);
+    assert_eq!(counts(&stage, "p"), Some((5, 5)));
+    let fw = framework(&mut stage, "p");
+    assert_eq!(calls(&mut stage, &fw), 202);
+    assert_eq!(counts(&stage, "p"), Some((6, 6)));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! A daemon's settings from where users put them: flag, then `TEPUI_…`, then `MESOS_…`, then the TOML file.
 
+mod agent;
 mod allocation;
 mod devices;
 mod domain;
@@ -34,7 +35,7 @@ use tepui_master::{
     naming::{EXPECTED_NAME, is_address, is_member_name},
 };
 
-use crate::cli::{AgentArgs, MasterArgs};
+use crate::cli::MasterArgs;
 
 /// A group that waits longer for a leader is better told that it has none.
 const MAX_ELECTION_TIMEOUT: Duration = Duration::from_secs(60);
@@ -103,82 +104,9 @@ const MASTER_KEYS: &[&str] = &[
     "peers",
     "election_timeout_ms",
 ];
-const AGENT_TWINS: &[&str] = &[
-    "work_dir",
-    "ip",
-    "port",
-    "hostname",
-    "master",
-    "resources",
-    "attributes",
-    "domain",
-    "resource_estimator",
-    "qos_controller",
-    "oversubscribed_resources_interval",
-    "qos_correction_interval_min",
-    "http_credentials",
-    "authenticate_http_readonly",
-    "authenticate_http_readwrite",
-    "acls",
-    "containerizers",
-    "docker_socket",
-    "docker_stop_timeout",
-    "docker_remove_delay",
-    "docker_kill_orphans",
-    "docker_config",
-    "docker_registry",
-    "docker_store_dir",
-    "image_gc_config",
-    "image_provisioner_backend",
-    "sandbox_directory",
-    "isolation",
-    "container_pids_limit",
-    "default_container_shm_size",
-    "seccomp_config_dir",
-    "seccomp_profile_name",
-    "effective_capabilities",
-    "bounding_capabilities",
-    "allowed_devices",
-    "gpu_devices",
-    "cgroups_enable_cfs",
-    "cgroups_limit_swap",
-    "revocable_cpu_low_priority",
-    "user_namespace_range",
-    "disallow_sharing_agent_pid_namespace",
-    "disallow_sharing_agent_ipc_namespace",
-    "host_path_volume_force_creation",
-    "fetcher_cache_size",
-    "fetcher_cache_dir",
-    "fetcher_stall_timeout",
-    "frameworks_home",
-    "gc_delay",
-    "gc_disk_headroom",
-    "gc_non_executor_container_sandboxes",
-    "disk_watch_interval",
-    "container_logger",
-    "recover",
-    "reconfiguration_policy",
-    "enforce_container_disk_quota",
-    "container_disk_watch_interval",
-    "network_cni_plugins_dir",
-    "network_cni_config_dir",
-    "network_cni_root_dir_persist",
-    "network_cni_metrics",
-    "default_container_dns",
-    "enforce_container_ports",
-    "container_ports_watch_interval",
-    "container_ports_isolated_range",
-    "check_agent_port_range_only",
-    "executor_registration_timeout",
-    "executor_reregistration_timeout",
-    "executor_shutdown_grace_period",
-    "recovery_timeout",
-    "executor_environment_variables",
-    "max_completed_executors_per_framework",
-    "authenticate_http_executors",
-    "jwt_secret_key",
-];
 
+use agent::AgentFile;
+pub(crate) use agent::agent;
 pub(crate) use engine::EngineArgs;
 pub(crate) use fetching::FetchingArgs;
 pub(crate) use isolation::IsolationArgs;
@@ -221,84 +149,6 @@ struct MasterFile {
     name: Option<String>,
     peers: Option<String>,
     election_timeout_ms: Option<u64>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct AgentFile {
-    work_dir: Option<PathBuf>,
-    master: Option<String>,
-    ip: Option<IpAddr>,
-    port: Option<u16>,
-    hostname: Option<String>,
-    resources: Option<String>,
-    attributes: Option<String>,
-    domain: Option<String>,
-    resource_estimator: Option<String>,
-    qos_controller: Option<String>,
-    oversubscribed_resources_interval: Option<String>,
-    qos_correction_interval_min: Option<String>,
-    http_credentials: Option<String>,
-    authenticate_http_readonly: Option<bool>,
-    authenticate_http_readwrite: Option<bool>,
-    acls: Option<String>,
-    containerizers: Option<String>,
-    docker_socket: Option<String>,
-    docker_stop_timeout: Option<String>,
-    docker_remove_delay: Option<String>,
-    docker_kill_orphans: Option<bool>,
-    docker_config: Option<String>,
-    docker_registry: Option<String>,
-    docker_store_dir: Option<PathBuf>,
-    image_gc_config: Option<String>,
-    image_provisioner_backend: Option<String>,
-    sandbox_directory: Option<PathBuf>,
-    isolation: Option<String>,
-    container_pids_limit: Option<u64>,
-    default_container_shm_size: Option<String>,
-    seccomp_config_dir: Option<PathBuf>,
-    seccomp_profile_name: Option<String>,
-    effective_capabilities: Option<String>,
-    bounding_capabilities: Option<String>,
-    allowed_devices: Option<String>,
-    gpu_devices: Option<String>,
-    cgroups_enable_cfs: Option<bool>,
-    cgroups_limit_swap: Option<bool>,
-    revocable_cpu_low_priority: Option<bool>,
-    user_namespace_range: Option<String>,
-    disallow_sharing_agent_pid_namespace: Option<bool>,
-    disallow_sharing_agent_ipc_namespace: Option<bool>,
-    host_path_volume_force_creation: Option<String>,
-    fetcher_cache_size: Option<String>,
-    fetcher_cache_dir: Option<PathBuf>,
-    fetcher_stall_timeout: Option<String>,
-    frameworks_home: Option<PathBuf>,
-    gc_delay: Option<String>,
-    gc_disk_headroom: Option<f64>,
-    gc_non_executor_container_sandboxes: Option<bool>,
-    disk_watch_interval: Option<String>,
-    container_logger: Option<String>,
-    recover: Option<String>,
-    reconfiguration_policy: Option<String>,
-    enforce_container_disk_quota: Option<bool>,
-    container_disk_watch_interval: Option<String>,
-    network_cni_plugins_dir: Option<String>,
-    network_cni_config_dir: Option<PathBuf>,
-    network_cni_root_dir_persist: Option<bool>,
-    network_cni_metrics: Option<bool>,
-    default_container_dns: Option<String>,
-    enforce_container_ports: Option<bool>,
-    container_ports_watch_interval: Option<String>,
-    container_ports_isolated_range: Option<String>,
-    check_agent_port_range_only: Option<bool>,
-    executor_registration_timeout: Option<String>,
-    executor_reregistration_timeout: Option<String>,
-    executor_shutdown_grace_period: Option<String>,
-    recovery_timeout: Option<String>,
-    executor_environment_variables: Option<String>,
-    max_completed_executors_per_framework: Option<u64>,
-    authenticate_http_executors: Option<bool>,
-    jwt_secret_key: Option<String>,
 }
 
 fn load<T: DeserializeOwned>(
@@ -373,46 +223,6 @@ pub(crate) fn master(args: &MasterArgs) -> anyhow::Result<tepui_master::MasterSe
         name,
         peers,
         election_timeout: election_timeout(file.election_timeout_ms)?,
-        log_file: None,
-        verbosity: Default::default(),
-    })
-}
-
-pub(crate) fn agent(args: &AgentArgs) -> anyhow::Result<tepui_agent::AgentSettings> {
-    let file: AgentFile = load(args.config.as_ref(), args, AGENT_TWINS, AGENT_TWINS)?;
-    let security = security::of_agent(&file)?;
-    let ip = file.ip.unwrap_or_else(|| IpAddr::from([127, 0, 0, 1]));
-    let lending = lending::of(&file)?;
-    let images = images::parse(&file)?;
-    let engine = engine::parse(&file)?;
-    let isolation = isolation::parse(&file)?;
-    let sandboxes = sandboxes::parse(&file)?;
-    let networks = networks::parse(&file)?;
-    let executors = executors::parse(&file)?;
-    let fetching = fetching::parse(&file)?;
-    let given = file
-        .master
-        .context("--master is missing: expected the HTTP address of a master, such as --master 127.0.0.1:5050")?;
-    Ok(tepui_agent::AgentSettings {
-        images,
-        engine,
-        isolation,
-        sandboxes,
-        networks,
-        executors,
-        fetching,
-        recovery: sandboxes::recovery(file.recover.as_deref())?,
-        reconfiguration: sandboxes::reconfiguration(file.reconfiguration_policy.as_deref())?,
-        work_dir: file.work_dir.context("--work-dir is missing: expected a directory for sandboxes, such as --work-dir /var/lib/tepui/agent")?,
-        masters: masters(&given)?,
-        ip,
-        port: file.port.unwrap_or(5051),
-        hostname: file.hostname.unwrap_or_else(|| ip.to_string()),
-        resources: file.resources,
-        attributes: file.attributes,
-        domain: domain::parse(file.domain.as_deref())?,
-        lending,
-        security,
         log_file: None,
         verbosity: Default::default(),
     })
@@ -504,17 +314,6 @@ fn election_timeout(given_ms: Option<u64>) -> anyhow::Result<Duration> {
             MAX_ELECTION_TIMEOUT.as_millis()
         ),
     }
-}
-
-/// Where masters are to be found: their addresses, or, behind `file://`, a file that holds them (as Mesos has it).
-fn masters(given: &str) -> anyhow::Result<Vec<String>> {
-    let Some(path) = given.trim().strip_prefix("file://") else {
-        return addresses(given);
-    };
-    let expected = "expected a file that holds host:port[,host:port…] of masters";
-    let list = std::fs::read_to_string(path)
-        .map_err(|error| anyhow::anyhow!("--master {given}: {error}; {expected}"))?;
-    addresses(list.trim()).with_context(|| format!("--master {given}: {expected}"))
 }
 
 /// `host:port[,host:port…]`, checked for form.

@@ -1,4 +1,5 @@
 use super::*;
+use crate::cli::AgentArgs;
 
 fn args(work_dir: Option<&str>) -> MasterArgs {
     MasterArgs {

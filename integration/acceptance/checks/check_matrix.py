@@ -12,7 +12,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from daemons import House  # noqa: E402
 from free_port import free_ranges  # noqa: E402
 from image_maker import Image, busybox  # noqa: E402
-from report import Report  # noqa: E402
+from report import Report, wait  # noqa: E402
 from scheduler import Scheduler, task  # noqa: E402
 
 LIMIT_S = 30
@@ -74,28 +74,44 @@ class Checks:
         report.equal(f"{self.kind}: {what}", got, wanted)
 
     def by_command(self):
-        """Variables and directory are the task's, and each change is told."""
-        flag = "test -f flag && exit 3; test $COLOUR = blue && test -f here && exit 7"
-        check = {"type": "COMMAND", "command": {"command": shell(flag)}, **OFTEN}
-        info = {"check": check, "command": {**shell("touch here; while ! test -f go; do sleep 0.1; done; touch flag; exec sleep 600"),
-                                            "environment": {"variables": [{"name": "COLOUR", "value": "blue"}]}}}
+        """Variables and directory are the task's, and each change is told, back to what it was before too."""
+        # The task may begin after its first check: that one waits for it.
+        script = "while ! test -f here; do sleep 0.1; done; echo >> runs; test -f flag && exit 3; test $COLOUR = blue && exit 7"
+        check = {"type": "COMMAND", "command": {"command": shell(script)}, **OFTEN}
+        info = {"check": check, "command": {**shell("touch here; exec sleep 600"), "environment": {"variables": [{"name": "COLOUR", "value": "blue"}]}}}
         self.launch(("codes", "", info))
-        exits = lambda code: lambda s: s["check_status"]["command"].get("exit_code") == code  # noqa: E731
-        self.wait_told("codes", CHECK, exits(7))
+
+        def codes():
+            """Of each update once: one whose acknowledgement is late comes again with its uuid."""
+            return list({s["uuid"]: s["check_status"]["command"].get("exit_code") for s in self.told("codes", CHECK)}.values())
+
+        def runs():
+            with open(self.within("codes", "runs"), encoding="ascii") as file:
+                return len(file.readlines())
+
+        def changed_to(code):
+            """It was told, and some more runs with the same result were made."""
+            self.framework.wait(lambda: codes()[-1:] == [code], LIMIT_S, f"exit code {code}, but {codes()}")
+            since = runs()
+            report.need(f"{self.kind}: a check of {code} goes on", wait(lambda: runs() >= since + 3, LIMIT_S), (since, runs()))
+
+        changed_to(7)
         self.equal("a check's command has the task's variables and its directory", True, True)
         self.equal("who asks is told the last result", self.asked("codes")["check_status"], {"type": "COMMAND", "command": {"exit_code": 7}})
-        self.touch("codes", "go")
-        self.wait_told("codes", CHECK, exits(3))
-        codes = [s["check_status"]["command"].get("exit_code") for s in self.told("codes", CHECK)]
-        self.equal("a check tells each change once", [code for at, code in enumerate(codes) if at == 0 or codes[at - 1] != code][-2:], [7, 3])
+        with open(self.within("codes", "flag"), "w", encoding="ascii"):
+            pass
+        changed_to(3)
+        os.remove(self.within("codes", "flag"))
+        changed_to(7)
+        self.equal("a check tells each change once", codes(), [7, 3, 7])
         self.end("codes")
 
-    def touch(self, name, file):
+    def within(self, name, file):
+        """The path of a file of the task's, which has one that is called `here`."""
         for top, _, files in os.walk(self.house.path("agent0")):
             # A task of a group is found by its link below the executor's.
             if "here" in files and (f"/executors/{self.name(name)}/" in top or f"/of-{self.name(name)}/" in top) and "/latest" not in top:
-                with open(os.path.join(top, file), "w", encoding="ascii"):
-                    return
+                return os.path.join(top, file)
         raise AssertionError(f"no directory of {name}")
 
     def timeout(self):
@@ -139,10 +155,13 @@ class Checks:
         os.chmod(f"{folder}/key.pem", 0o644)
         server = f"exec openssl s_server -quiet -www -accept 127.0.0.1:{port} -cert {folder}/cert.pem -key {folder}/key.pem"
         of = lambda scheme: {"type": "HTTP", "http": {"port": port, "scheme": scheme, "path": "/"}, **QUICK}  # noqa: E731
-        self.launch(("tls", server, {"health_check": of("https")}), ("plain", "exec sleep 600", {"health_check": of("http")}))
+        self.launch(("tls", server, {"health_check": of("https")}))
         self.wait_told("tls", HEALTH, lambda s: s["healthy"] is True)
+        self.launch(("plain", "exec sleep 600", {"health_check": of("http")}))
         self.wait_told("plain", HEALTH, lambda s: s["healthy"] is False)
-        self.equal("HTTPS is healthy, whose certificate it may be, and HTTP is not at the same port", True, True)
+        said = {name: self.asked(name).get("healthy") for name in ("tls", "plain")}
+        ever = {s["healthy"] for s in self.told("plain", HEALTH)}
+        self.equal("HTTPS is healthy, whose certificate it may be, and HTTP is not at the same port", (said, ever), ({"tls": True, "plain": False}, {False}))
         self.end("tls", "plain")
 
     def within_images(self):

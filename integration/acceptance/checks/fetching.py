@@ -104,8 +104,11 @@ class Checks:
         ended = self.framework.wait_state(name, state, limit_s=LIMIT_S)
         return self.file(name, "stdout") if state == "TASK_FINISHED" else ended["message"]
 
+    def sandboxes(self, name):
+        return glob.glob(f"{self.house.path('agent0')}/slaves/*/frameworks/*/executors/{name}/runs/*-*")
+
     def sandbox(self, name):
-        return glob.glob(f"{self.house.path('agent0')}/slaves/*/frameworks/*/executors/{name}/runs/*-*")[0]
+        return self.sandboxes(name)[0]
 
     def file(self, name, file):
         with open(os.path.join(self.sandbox(name), file), encoding="utf-8", errors="replace") as opened:
@@ -173,7 +176,8 @@ class Checks:
     def shared(self):
         self.server.files["/shared"], self.server.held = b"shared\n", {"/shared"}
         names = [self.start("cat shared", [self.server.uri("/shared", cache=True)]) for _ in range(3)]
-        wait(lambda: "/shared" in self.server.asked, LIMIT_S)
+        wait(lambda: "/shared" in self.server.asked and all(self.sandboxes(name) for name in names), LIMIT_S)
+        report.equal("cache: three tasks wait for a file that comes once", [len(self.sandboxes(name)) for name in names] + [self.server.asked.count("/shared")], [1] * 4)
         self.server.go.set()
         for name in names:
             self.framework.wait_state(name, "TASK_FINISHED", limit_s=LIMIT_S)

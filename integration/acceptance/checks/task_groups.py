@@ -185,8 +185,7 @@ class Checks:
         report.equal("reconciled as running", self.framework.reconcile(["lives"]), {"lives": "TASK_RUNNING"})
         self.framework.kill("lives")
         self.framework.wait_state("lives", "TASK_KILLED")
-        told = [s["state"] for s in self.framework.updates if s["task_id"]["value"] == "lives" and s.get("uuid")]
-        report.equal("states of it, none twice", told, ["TASK_STARTING", "TASK_RUNNING", "TASK_KILLING", "TASK_KILLED"])
+        report.equal("states of it, none twice", self.framework.told("lives"), ["TASK_STARTING", "TASK_RUNNING", "TASK_KILLING", "TASK_KILLED"])
         self.executor_ended("e5")
 
     def executor_killed(self):

@@ -1,7 +1,7 @@
-"""Runs `true` so many times in Slurm, a controller and one node with this machine's cores, and prints how many a second.
+"""Runs `true` so many times in Slurm, a controller and one node, and prints how many a second.
 
 Everything is in a directory of its own, and on free ports of the loopback. The jobs are one array, which Slurm starts as fast
-as it can; the node's core count is the one that its daemon is told, so that as many run at once as in the other systems.
+as it can; the node is told to have 64 cores, as Tepui's agent is, so that the machine's are kept busy.
 """
 import os
 import pathlib

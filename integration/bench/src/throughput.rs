@@ -87,6 +87,7 @@ pub(crate) fn run(options: &ThroughputOptions) -> anyhow::Result<Value> {
     let mut result = json!({
         "name": "launch-throughput",
         "count": options.count,
+        "slurm_count": options.count.min(MAX_SLURM_JOBS),
         "subject_per_s": crate::spread(subject.clone()),
         "bare_per_s": crate::spread(bare.clone()),
         "ratio": middle(&subject) / middle(&bare),

@@ -56,6 +56,8 @@ pub enum ArchiveError {
     Entries(u64),
     #[error("the archive has more than {0} bytes of files")]
     Bytes(u64),
+    #[error("it is not wanted any more")]
+    CalledOff,
     #[error("the disk has {free} bytes free where {floor} must stay so; make room")]
     Full { free: u64, floor: u64 },
     #[error("the disk has inodes for {free} more files where {floor} must stay free; make room")]
@@ -99,7 +101,7 @@ pub fn is_zstd(name: &str) -> bool {
 }
 
 /// Unpacks `archive`, whose name is `name`, into `directory`. What is there already and comes again is replaced, unless it
-/// is a directory.
+/// is a directory. Ends early once `is_wanted` says no: asked before each entry and each buffer of a file.
 ///
 /// # Errors
 /// See [`ArchiveError`].
@@ -109,8 +111,9 @@ pub fn unpack(
     name: &str,
     directory: impl AsFd,
     bounds: Bounds,
+    is_wanted: &dyn Fn() -> bool,
 ) -> Result<(), ArchiveError> {
-    let mut tree = tree::Tree::new(directory.as_fd(), bounds);
+    let mut tree = tree::Tree::new(directory.as_fd(), bounds, is_wanted);
     match kind {
         Kind::Tar => {
             let plain = streams::plain(BufReader::new(archive)).map_err(ArchiveError::Read)?;

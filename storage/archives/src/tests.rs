@@ -26,7 +26,14 @@ fn taken(bytes: &[u8], name: &str, into: &Path, bounds: Bounds) -> Result<(), Ar
     (&archive).write_all(bytes).unwrap();
     io::Seek::rewind(&mut (&archive)).unwrap();
     let directory = File::open(into).unwrap();
-    unpack(Kind::of(name).unwrap(), archive, name, &directory, bounds)
+    unpack(
+        Kind::of(name).unwrap(),
+        archive,
+        name,
+        &directory,
+        bounds,
+        &|| true,
+    )
 }
 
 /// Unpacked into a directory of its own, which is beneath another one.
@@ -291,6 +298,27 @@ fn bombs_end_at_their_bounds() {
 }
 
 #[test]
+fn what_is_called_off_ends_at_the_next_entry_or_piece_of_a_file() {
+    let many = tar_of(&[file("a", b"one"), file("b", b"two"), file("c", b"three")]);
+    let big = tar_of(&[file("a", &vec![7; 1 << 20])]);
+    for (bytes, looks) in [(many, 4_u32), (big, 5)] {
+        let archive = tempfile::tempfile().unwrap();
+        (&archive).write_all(&bytes).unwrap();
+        io::Seek::rewind(&mut (&archive)).unwrap();
+        let sandbox = tempfile::tempdir().unwrap();
+        let directory = File::open(sandbox.path()).unwrap();
+        let left = std::cell::Cell::new(looks);
+        let is_wanted = || left.replace(left.get().saturating_sub(1)) > 0;
+        let bounds = Bounds::default();
+        let done = unpack(Kind::Tar, archive, "x.tar", &directory, bounds, &is_wanted);
+        assert!(matches!(done, Err(ArchiveError::CalledOff)), "{done:?}");
+        assert!(!sandbox.path().join("c").exists());
+        let first = fs::metadata(sandbox.path().join("a")).unwrap();
+        assert!(first.len() < 1 << 20);
+    }
+}
+
+#[test]
 fn a_damaged_archive_is_an_error() {
     let plain = tar_of(&[file("a", &[b'x'; 4000])]);
     for (name, bytes) in [
@@ -487,6 +515,14 @@ fn the_file_is_read_from_where_it_stands_and_not_changed() {
     let archive = OpenOptions::new().read(true).open(&path).unwrap();
     let into = tempfile::tempdir().unwrap();
     let opened = File::open(into.path()).unwrap();
-    unpack(Kind::Tar, archive, "x.tar", &opened, Bounds::default()).unwrap();
+    unpack(
+        Kind::Tar,
+        archive,
+        "x.tar",
+        &opened,
+        Bounds::default(),
+        &|| true,
+    )
+    .unwrap();
     assert_eq!(fs::read_to_string(into.path().join("a")).unwrap(), "one");
 }

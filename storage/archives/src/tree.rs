@@ -35,15 +35,21 @@ const KEPT: u32 = 0o755;
 pub(crate) struct Tree<'a> {
     root: BorrowedFd<'a>,
     bounds: Bounds,
+    is_wanted: &'a dyn Fn() -> bool,
     entries: u64,
     bytes: u64,
 }
 
 impl<'a> Tree<'a> {
-    pub(crate) fn new(root: BorrowedFd<'a>, bounds: Bounds) -> Self {
+    pub(crate) fn new(
+        root: BorrowedFd<'a>,
+        bounds: Bounds,
+        is_wanted: &'a dyn Fn() -> bool,
+    ) -> Self {
         Self {
             root,
             bounds,
+            is_wanted,
             entries: 0,
             bytes: 0,
         }
@@ -55,6 +61,7 @@ impl<'a> Tree<'a> {
 
     /// Counts one more entry, or a directory that is made for one.
     pub(crate) fn enter(&mut self) -> Result<(), ArchiveError> {
+        self.wanted()?;
         self.entries += 1;
         if self.entries > self.bounds.entries {
             return Err(ArchiveError::Entries(self.bounds.entries));
@@ -63,10 +70,18 @@ impl<'a> Tree<'a> {
     }
 
     pub(crate) fn spend(&mut self, bytes: u64) -> Result<(), ArchiveError> {
+        self.wanted()?;
         self.bytes = self.bytes.saturating_add(bytes);
         match self.bytes > self.bounds.bytes {
             true => Err(ArchiveError::Bytes(self.bounds.bytes)),
             false => Ok(()),
+        }
+    }
+
+    fn wanted(&self) -> Result<(), ArchiveError> {
+        match (self.is_wanted)() {
+            true => Ok(()),
+            false => Err(ArchiveError::CalledOff),
         }
     }
 

@@ -211,17 +211,22 @@ impl Filling {
             for victim in victims {
                 directory.remove(&victim);
             }
-            let made = directory.create(&name);
-            made.and_then(|file| Ok((mark(&file)?, file)))
-                .map(Some)
-                .or_else(|error| match error.kind() {
-                    io::ErrorKind::NotFound => Ok(None),
-                    _ => Err(format!(
-                        "the file '{name}' of the cache cannot be made ({error})"
-                    )),
-                })
+            match directory
+                .create(&name)
+                .and_then(|file| Ok((mark(&file)?, file)))
+            {
+                Ok(made) => Ok(Some(Fresh {
+                    made: Some(made),
+                    directory,
+                    name,
+                })),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+                Err(error) => Err(format!(
+                    "the file '{name}' of the cache cannot be made ({error})"
+                )),
+            }
         });
-        let Some((mark, file)) = made.await? else {
+        let Some((mark, file)) = made.await?.and_then(Fresh::take) else {
             tracing::warn!(
                 name = self.name,
                 "the directory of the fetcher's cache is gone"
@@ -277,6 +282,27 @@ impl Drop for Filling {
         inner.table.remove(key, *serial);
         drop(inner);
         remove_later(&cache.directory, std::mem::take(&mut self.name));
+    }
+}
+
+/// A file that was just made: on its way to whoever wanted it, and removed if nobody is there any more.
+struct Fresh {
+    made: Option<(Mark, File)>,
+    directory: Arc<Directory>,
+    name: String,
+}
+
+impl Fresh {
+    fn take(mut self) -> Option<(Mark, File)> {
+        self.made.take()
+    }
+}
+
+impl Drop for Fresh {
+    fn drop(&mut self) {
+        if self.made.is_some() {
+            self.directory.remove(&self.name);
+        }
     }
 }
 

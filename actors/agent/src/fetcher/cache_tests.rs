@@ -3,6 +3,7 @@ use std::{
     os::unix::fs::{PermissionsExt, symlink},
     path::PathBuf,
     sync::atomic::{AtomicUsize, Ordering},
+    task::Poll,
 };
 
 use tepui_protocol::v1::command_info::Uri;
@@ -376,4 +377,37 @@ async fn a_kept_file_must_have_its_sum_too() {
     let error = scene.fetch(&wrong).await.unwrap_err();
     assert!(error.contains("its SHA-256 is"), "{error}");
     assert_eq!(scene.files().len(), 1);
+}
+
+#[test]
+fn a_file_that_is_made_when_nobody_wants_it_any_more_is_removed() {
+    // One thread for blocking work, which is busy.
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.max_blocking_threads(1).build().unwrap();
+    let root = tempfile::tempdir().unwrap();
+    let mut path = PathBuf::new();
+    runtime.block_on(async {
+        let cache = Cache::open(root.path(), 100).unwrap();
+        let key = (None, "file".to_owned());
+        let Ok(Asked::Wanted(filling)) = cache.ask(&key, "file").await else {
+            panic!("it is not there yet");
+        };
+        path = root
+            .path()
+            .join(super::super::keeping::OWN)
+            .join(&filling.name);
+        let (go, gone) = std::sync::mpsc::channel::<()>();
+        let busy = tokio::task::spawn_blocking(move || gone.recv());
+        let mut reserved = Box::pin(filling.reserve(10));
+        let waits = std::future::poll_fn(|cx| Poll::Ready(reserved.as_mut().poll(cx).is_pending()));
+        assert!(waits.await);
+        drop(reserved);
+        // The file that is not there is removed at once: this thread is not one of the runtime's.
+        std::thread::scope(|scope| scope.spawn(|| drop(filling)).join()).unwrap();
+        drop(go);
+        let _ = busy.await.unwrap();
+        // Comes after it.
+        tokio::task::spawn_blocking(|| ()).await.unwrap();
+    });
+    assert!(!path.exists());
 }

@@ -10,6 +10,8 @@ use sha2::{Digest, Sha256};
 use tepui_client::download::Download;
 use tepui_kit::blocking;
 
+use super::errand::Part;
+
 const BUFFER_BYTES: usize = 256 * 1024;
 /// Of a file that is given a mode of its own.
 const OWNERS: u32 = 0o600;
@@ -36,9 +38,11 @@ impl Opened {
         to: File,
         most: u64,
         checksum: Option<[u8; 32]>,
+        part: Part,
     ) -> Result<u64, String> {
         let mut intake = Intake {
             to,
+            part,
             most,
             count: 0,
             sum: checksum.map(|_| Sha256::new()),
@@ -79,6 +83,7 @@ fn mode_of(file: &File) -> Result<u32, String> {
 
 struct Intake {
     to: File,
+    part: Part,
     most: u64,
     count: u64,
     sum: Option<Sha256>,
@@ -86,6 +91,7 @@ struct Intake {
 
 impl Intake {
     fn take(&mut self, data: &[u8]) -> Result<(), String> {
+        self.part.go_on()?;
         self.count = self.count.saturating_add(data.len() as u64);
         if self.count > self.most {
             return Err(format!("it has more than {} bytes", self.most));
@@ -105,9 +111,16 @@ impl Intake {
 }
 
 /// Reads all of a file for its sum. Blocks.
-pub(super) fn check(file: &mut File, expected: [u8; 32]) -> Result<(), String> {
+pub(super) fn check(file: &mut File, expected: [u8; 32], part: &Part) -> Result<(), String> {
     let mut sum = Sha256::new();
-    io::copy(file, &mut sum).map_err(text)?;
+    let mut buffer = vec![0; BUFFER_BYTES];
+    loop {
+        part.go_on()?;
+        match file.read(&mut buffer).map_err(text)? {
+            0 => break,
+            count => sum.update(&buffer[..count]),
+        }
+    }
     io::Seek::rewind(file).map_err(text)?;
     agree(sum, expected)
 }

@@ -1,3 +1,4 @@
+use crate::cli::AgentArgs;
 use std::os::unix::fs::PermissionsExt;
 
 use super::super::*;

@@ -1,4 +1,5 @@
 use super::super::*;
+use crate::cli::AgentArgs;
 use crate::cli::SandboxArgs;
 
 fn parsed(sandboxes: SandboxArgs) -> anyhow::Result<tepui_agent::SandboxSettings> {
