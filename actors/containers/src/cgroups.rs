@@ -9,6 +9,7 @@ use crate::error::Error;
 use crate::limits::{self, Controller, Limits, Setting, Version};
 use crate::mounts;
 use crate::pressure::Counters;
+use rustix::io::Errno;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -186,6 +187,7 @@ pub struct ContainerCgroup {
 /// Where the processes of a container are with v2, within its own directory: one that hands controllers down to the
 /// containers within it can have no processes itself. No container is called so.
 const OWN: &str = "own:";
+const LOCAL_EVENTS: &str = "memory.events.local";
 
 impl ContainerCgroup {
     /// Makes the directories and writes the limits. `devices`: which it may open where that controller is joined; `None`:
@@ -213,7 +215,8 @@ impl ContainerCgroup {
             }
             Version::V2 => {
                 if let Some(outer) = self.base.parent().filter(|_| self.is_inner) {
-                    hand_down(outer, &self.dirs.keys().copied().collect())?;
+                    let controllers = self.dirs.keys().copied().collect();
+                    making_way(outer, || hand_down(outer, &controllers))?;
                 }
                 make_dir(&self.base)?;
                 make_dir(&self.base.join(OWN))
@@ -283,14 +286,23 @@ impl ContainerCgroup {
 
     /// Whether the kernel killed a process of the container for memory.
     pub fn out_of_memory(&self) -> bool {
-        // Those of containers within are theirs; kernels before 5.2 do not tell them apart.
-        let files: &[_] = match self.version {
-            Version::V1 => &["memory.oom_control"],
-            Version::V2 => &["memory.events.local", "memory.events"],
+        let kills = |file: &str| {
+            let text = self.read(Controller::Memory, file).ok()?;
+            value_of(&text, "oom_kill")
         };
-        let mut texts = files.iter().map(|file| self.read(Controller::Memory, file));
-        let text = texts.find_map(Result::ok).unwrap_or_default();
-        value_of(&text, "oom_kill").is_some_and(|kills| kills > 0)
+        let kills = match self.version {
+            Version::V1 => kills("memory.oom_control"),
+            // Those of containers within are theirs; kernels before 5.2 do not tell them apart.
+            Version::V2 => match kills(LOCAL_EVENTS) {
+                // As soon as there are such containers, the leaf has numbers of its own.
+                Some(local) => {
+                    let leaf = kills(&format!("{OWN}/{LOCAL_EVENTS}"));
+                    Some(local.saturating_add(leaf.unwrap_or_default()))
+                }
+                None => kills("memory.events"),
+            },
+        };
+        kills.is_some_and(|kills| kills > 0)
     }
 
     /// The hard limit of memory that a process of the container meets: its own, or that of the container around it.
@@ -407,6 +419,35 @@ fn hand_down(dir: &Path, controllers: &BTreeSet<Controller>) -> Result<(), Error
     let names = controllers.iter().filter_map(|it| it.unified_name());
     let mut names = names.map(|name| format!("+{name}"));
     names.try_for_each(|name| write(&dir.join("cgroup.subtree_control"), &name))
+}
+
+/// Rounds of moving processes, which meanwhile make new ones.
+const MAX_ROUNDS: usize = 16;
+
+/// Hands down from a container whose processes may be in its own directory, as agents before made them: those make way.
+fn making_way(dir: &Path, hand_down: impl Fn() -> Result<(), Error>) -> Result<(), Error> {
+    for _ in 0..MAX_ROUNDS {
+        match hand_down() {
+            Err(Error::Cgroup { source, .. }) if is(&source, Errno::BUSY) => {}
+            done => return done,
+        }
+        let leaf = dir.join(OWN);
+        make_dir(&leaf)?;
+        let own = dir.join("cgroup.procs");
+        let processes = std::fs::read_to_string(&own).map_err(Error::cgroup("read", &own))?;
+        for process in processes.lines() {
+            match write(&leaf.join("cgroup.procs"), process) {
+                // It has ended.
+                Err(Error::Cgroup { source, .. }) if is(&source, Errno::SRCH) => {}
+                moved => moved?,
+            }
+        }
+    }
+    hand_down()
+}
+
+fn is(error: &io::Error, errno: Errno) -> bool {
+    error.raw_os_error() == Some(errno.raw_os_error())
 }
 
 /// A new v1 directory has no CPUs and no memory nodes, and takes no process then: it gets those of the one around it.

@@ -142,6 +142,32 @@ fn v2_hands_controllers_down_to_containers_within() {
     std::fs::write(outer.join("memory.events"), "oom_kill 1\n").unwrap();
     std::fs::write(outer.join("memory.events.local"), "oom_kill 0\n").unwrap();
     assert!(!cgroups.container("c1").unwrap().out_of_memory());
+    // Its own processes are in a leaf, which has the controller now.
+    let leaf = outer.join("own:/memory.events.local");
+    std::fs::write(&leaf, "oom_kill 0\n").unwrap();
+    assert!(!cgroups.container("c1").unwrap().out_of_memory());
+    std::fs::write(&leaf, "oom_kill 1\n").unwrap();
+    assert!(cgroups.container("c1").unwrap().out_of_memory());
+}
+
+#[test]
+fn processes_of_an_earlier_agent_make_way_for_containers_within() {
+    let dir = tempfile::tempdir().unwrap();
+    let moved = dir.path().join("own:/cgroup.procs");
+    std::fs::write(dir.path().join("cgroup.procs"), "41\n42\n").unwrap();
+    let busy = || Error::cgroup("write", dir.path())(Errno::BUSY.into());
+    // Until the last one is there, as the plain file keeps it.
+    making_way(dir.path(), || match std::fs::read_to_string(&moved) {
+        Ok(text) if text == "42" => Ok(()),
+        _ => Err(busy()),
+    })
+    .unwrap();
+    // Not for ever, and for no other reason.
+    assert!(making_way(dir.path(), || Err(busy())).is_err());
+    std::fs::remove_dir_all(dir.path().join("own:")).unwrap();
+    let denied = || Error::cgroup("write", dir.path())(Errno::ACCESS.into());
+    assert!(making_way(dir.path(), || Err(denied())).is_err());
+    assert!(!dir.path().join("own:").exists());
 }
 
 #[test]

@@ -11,6 +11,7 @@ use tepui_containers::devices::Device;
 
 /// In the runtime directory of a container: the paths of its GPUs, one a line.
 const FILE: &str = "gpus";
+const DRAFT: &str = "gpus.new";
 
 /// All GPUs of an agent.
 #[derive(Debug, Default)]
@@ -33,20 +34,22 @@ impl Gpus {
         self.all.is_empty()
     }
 
-    /// Lets a container have so many, those it holds included, and writes that down in `dir`. Says what it has not any
-    /// more.
+    /// Lets a container have so many, those it holds included, and writes that down in `dir`. What it shall not have any
+    /// more is taken from it by `deny` before that: nobody else is given it while the container can use it, nor by the
+    /// next agent.
     ///
-    /// Errors: there are not so many, or it cannot be written down; nothing has changed then.
+    /// Errors: there are not so many, they cannot be taken away, or it cannot be written down. It holds what it held then.
     pub(crate) fn assign(
         &mut self,
         container_id: &str,
         wanted: u32,
         dir: &Path,
-    ) -> Result<Vec<Device>, String> {
+        deny: impl FnOnce(Vec<Device>) -> Result<(), String>,
+    ) -> Result<(), String> {
         let wanted = wanted as usize;
         let before = self.held.get(container_id).cloned().unwrap_or_default();
         if before.len() == wanted || self.all.is_empty() {
-            return Ok(Vec::new());
+            return Ok(());
         }
         let taken: BTreeSet<usize> = self.held.values().flatten().copied().collect();
         let free = (0..self.all.len()).filter(|it| !taken.contains(it));
@@ -58,23 +61,29 @@ impl Gpus {
                 "Requested {more} gpus but only {available} available"
             ));
         }
+        let lost = before.difference(&after).map(|it| self.all[*it].clone());
+        let lost: Vec<Device> = lost.collect();
+        if !lost.is_empty() {
+            deny(lost)?;
+        }
         let lines = after
             .iter()
             .map(|it| format!("{}\n", self.all[*it].path.display()));
         write(dir, &lines.collect::<String>())
             .map_err(|error| format!("cannot keep which GPUs {container_id} has: {error}"))?;
-        let lost = before.difference(&after).map(|it| self.all[*it].clone());
-        let lost = lost.collect();
         match after.is_empty() {
             true => self.held.remove(container_id),
             false => self.held.insert(container_id.to_owned(), after),
         };
-        Ok(lost)
+        Ok(())
     }
 
     /// Knows again what a container of an earlier life has. A GPU that is not this agent's any more is left out.
-    pub(crate) fn recover(&mut self, container_id: &str, dir: &Path) {
-        let text = std::fs::read_to_string(dir.join(FILE)).unwrap_or_default();
+    /// Says which others there are, if it was ever given any: it may use none of them.
+    pub(crate) fn recover(&mut self, container_id: &str, dir: &Path) -> Vec<Device> {
+        let Ok(text) = std::fs::read_to_string(dir.join(FILE)) else {
+            return Vec::new();
+        };
         let places = text.lines().filter_map(|line| {
             let path = Path::new(line);
             self.all.iter().position(|device| device.path == path)
@@ -83,6 +92,9 @@ impl Gpus {
         if !places.is_empty() {
             self.held.insert(container_id.to_owned(), places);
         }
+        let own = self.of(container_id);
+        let others = self.all.iter().filter(|it| !own.contains(it));
+        others.cloned().collect()
     }
 
     /// The container has ended.
@@ -104,7 +116,7 @@ fn write(dir: &Path, text: &str) -> io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
     let mut directory = std::fs::DirBuilder::new();
     directory.recursive(true).mode(0o700).create(dir)?;
-    let draft: PathBuf = dir.join("gpus.new");
+    let draft: PathBuf = dir.join(DRAFT);
     std::fs::write(&draft, text)?;
     std::fs::rename(draft, dir.join(FILE))
 }

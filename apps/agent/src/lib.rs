@@ -6,6 +6,7 @@ mod confinement;
 mod doubt;
 mod engine;
 mod executors;
+mod exposed;
 mod fetching;
 mod gpus;
 mod http;

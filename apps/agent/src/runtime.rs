@@ -213,7 +213,7 @@ impl Inner {
         };
         let gpus = order.amounts.gpus;
         self.gpus()
-            .assign(&order.container_id, gpus, &runtime_dir)?;
+            .assign(&order.container_id, gpus, &runtime_dir, |_| Ok(()))?;
         let mut spec = LaunchSpec::new(order.container_id, order.sandbox, runtime_dir, command);
         let rotation = self.logger.rotation(&order.env)?;
         // A holder is the agent's own program, which others may have no right to reach, and nobody's variables reach it.
@@ -385,9 +385,10 @@ impl ContainerRuntime for Containers {
                 return engine.recover(&container_id).await;
             }
             let dir = inner.dir(&container_id);
-            inner.gpus().recover(&container_id, &dir);
+            let others = inner.gpus().recover(&container_id, &dir);
             match inner.launcher.recover(&container_id, &dir).await {
                 Ok(Recovered::Running(running)) => {
+                    inner.deny_gpus(&running, &others);
                     inner.keep_network(&container_id, running.command().pid);
                     RecoveredContainer::Running(inner.adopt(running))
                 }

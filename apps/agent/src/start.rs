@@ -28,7 +28,7 @@ use tepui_node::{
 use tepui_protocol::{resources::Resources, roles, v1::AgentInfo, values::parse_attributes};
 
 use crate::{
-    AgentSettings, ImageSettings, Isolation, LendingSettings, engine,
+    AgentSettings, ImageSettings, Isolation, LendingSettings, engine, exposed,
     provisioner::{self, Provisioner},
     runtime::{CGROUP_ROOT, engine::EngineContainers},
 };
@@ -136,6 +136,9 @@ impl Prepared {
         let (engine_config, engine_containers) = opened.unzip();
         config.engine = engine_config;
         images_for(&settings.isolation, &mut settings.images)?;
+        if settings.isolation.users.is_some() {
+            exposed::warn(&settings.work_dir);
+        }
         let images = match is_root {
             true => Ok(provisioner::open(
                 &settings.images,

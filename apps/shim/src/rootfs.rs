@@ -130,7 +130,6 @@ pub(crate) fn enter(spec: &ShimSpec, root: &Root, users: Option<&OwnedFd>) -> Re
     let mut mounts = spec.mounts.iter().zip(shared);
     mounts.try_for_each(|(mount, shared)| show(&top, &sandbox, mount, shared, users))?;
     for (secret, tree) in spec.secrets.iter().zip(secrets) {
-        shift(&tree, users)?;
         let place = match secret.target.is_absolute() {
             true => find(&top, &secret.target, false)?,
             false => open(&sandbox, &secret.target, IN_SANDBOX)?,

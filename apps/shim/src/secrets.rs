@@ -33,6 +33,19 @@ pub(crate) fn trees(spec: &ShimSpec) -> Result<Vec<OwnedFd>, Errno> {
     made
 }
 
+/// The command's user and group as the machine has them. Owners are not shifted by the mount, as elsewhere: a file system
+/// in memory can do that only since Linux 6.3. `None`: who makes it.
+fn owner(spec: &ShimSpec) -> Option<(u32, u32)> {
+    let user = spec.credentials.as_ref().map(|it| (it.uid, it.gid));
+    let Some(range) = spec.users.filter(|_| spec.root.is_some()) else {
+        return user;
+    };
+    // The agent launches nobody beyond the range.
+    let (uid, gid) = user.unwrap_or((0, 0));
+    let within = |id: u32| range.first.saturating_add(id);
+    Some((within(uid), within(gid)))
+}
+
 fn tree(
     spec: &ShimSpec,
     disk: &OwnedFd,
@@ -45,8 +58,8 @@ fn tree(
     let mut file = File::from(file);
     let written = file.write_all(&secret.data);
     written.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
-    if let Some(user) = &spec.credentials {
-        let (uid, gid) = (Uid::from_raw(user.uid), Gid::from_raw(user.gid));
+    if let Some((uid, gid)) = owner(spec) {
+        let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
         rustix::fs::fchown(&file, Some(uid), Some(gid))?;
     }
     let mode = match secret.read_only {

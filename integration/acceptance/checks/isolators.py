@@ -4,6 +4,7 @@ path, limits and bursting, controllers and their statistics, users of their own;
 
 Wants TEPUI_BIN, root and Debian's busybox-static. Ends with 0 or 1. Figures of cgroups are those of v1. Namespaces are in isolation.py.
 """
+import base64
 import json
 import os
 import shutil
@@ -304,6 +305,11 @@ class OtherUsers(Checks):
     def others(self):
         out = self.run("nobody", "", self.image(), command={"value": "id -u; echo mine > file && stat -c %u file", "user": "nobody"})
         report.equal("users: a task's user is that one there", out.split(), ["65534", "65534"])
+        word = {"type": "SECRET", "secret": {"type": "VALUE", "value": {"data": base64.b64encode(b"sesame").decode()}}}
+        for user, number in (("root", "0"), ("nobody", "65534")):
+            container = {**self.image(), "volumes": [{"mode": "RO", "container_path": "word", "source": word}]}
+            out = self.run(f"secret-{user}", "", container, command={"value": "cat word; echo; stat -c '%u %a' word", "user": user})
+            report.equal(f"users: a secret is that of {user} there", out.split(), ["sesame", number, "400"])
         out = self.run("plain", "readlink /proc/self/ns/user")
         report.equal("users: without an image they are the machine's", out.strip(), os.readlink("/proc/self/ns/user"))
         check = {"type": "COMMAND", "delay_seconds": 0, "interval_seconds": 0.5, "grace_period_seconds": 30, "timeout_seconds": 30,

@@ -2,11 +2,18 @@
 
 use std::sync::{MutexGuard, PoisonError};
 
-use tepui_containers::devices::{Access, Device};
+use tepui_containers::{
+    Running,
+    devices::{Access, Device, DeviceRule},
+};
 use tepui_messages::containers::Amounts;
 
 use super::{Inner, told};
 use crate::{gpus::Gpus, numbers::limits};
+
+fn rules(devices: &[Device]) -> Vec<DeviceRule> {
+    devices.iter().map(|it| it.rule(Access::ALL)).collect()
+}
 
 impl Inner {
     pub(super) fn gpus(&self) -> MutexGuard<'_, Gpus> {
@@ -22,22 +29,31 @@ impl Inner {
         running
             .update_limits(&limits)
             .map_err(|error| told(&error))?;
-        if self.gpus().is_empty() {
+        // Held to the end: nobody is given what this container can still use.
+        let mut gpus = self.gpus();
+        if gpus.is_empty() {
             return Ok(());
         }
-        let dir = self.dir(container_id);
-        let mut gpus = self.gpus();
         // One that is forgotten meanwhile gives back what it has after this, or has nothing any more.
         if self.handle(container_id).is_none() {
             return Ok(());
         }
-        let lost = gpus.assign(container_id, amounts.gpus, &dir)?;
-        let rules = |devices: Vec<Device>| -> Vec<_> {
-            devices.iter().map(|it| it.rule(Access::ALL)).collect()
+        let change = |allow: &[DeviceRule], deny: &[DeviceRule]| {
+            let changed = running.change_devices(allow, deny);
+            changed.map_err(|error| told(&error))
         };
-        let (allow, deny) = (rules(gpus.of(container_id)), rules(lost));
-        drop(gpus);
-        let changed = running.change_devices(&allow, &deny);
-        changed.map_err(|error| told(&error))
+        let dir = self.dir(container_id);
+        gpus.assign(container_id, amounts.gpus, &dir, |lost| {
+            change(&[], &rules(&lost))
+        })?;
+        change(&rules(&gpus.of(container_id)), &[])
+    }
+
+    /// An agent before may have ended before it took away what it gave to others.
+    pub(super) fn deny_gpus(&self, running: &Running, others: &[Device]) {
+        if let Err(error) = running.change_devices(&[], &rules(others)) {
+            let container_id = running.container_id();
+            tracing::warn!(container_id, "it may use GPUs of others: {}", told(&error));
+        }
     }
 }
