@@ -178,9 +178,10 @@ class House:
 
     @staticmethod
     def forget_runtime(work_dir):
-        """Removes what an agent with this work directory keeps outside of it: its runtime directory."""
+        """Removes what an agent with this work directory keeps outside of it: its runtime directory, and that of networks beside it."""
         name = hashlib.sha256(work_dir.encode()).hexdigest()[:16]
-        shutil.rmtree(os.path.join(RUNTIME_ROOT, name), ignore_errors=True)
+        for suffix in ("", ".networks"):
+            shutil.rmtree(os.path.join(RUNTIME_ROOT, name + suffix), ignore_errors=True)
 
     def all_are_there(self):
         leader = self.leader(self.masters)
