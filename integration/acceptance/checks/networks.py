@@ -393,7 +393,7 @@ class Checks:
         report.check("ports: with the port in words", "is listening on unallocated port(s): [31012-31012]" in status["message"], status)
         limitation = status.get("limitation", {}).get("resources", [])
         report.equal("ports: and as a resource", [(it["name"], it["ranges"]) for it in limitation], [("ports", {"range": [{"begin": 31012, "end": 31012}]})])
-        self.start("outside", self.listen(41010), {"type": "MESOS"})
+        self.start("outside", self.listen(32700), {"type": "MESOS"})
         self.start("apart", self.listen(31013), joining("blue"))
         self.agent.kill()
         self.agent.start()
