@@ -21,7 +21,7 @@ fn ports(begin: u64, end: u64) -> Resource {
 fn plain() -> LaunchOrder {
     LaunchOrder {
         container_id: "c1".to_owned(),
-        sandbox: "/work/a:b/runs/c1".into(),
+        sandbox: "/w/a:b/runs/c1".into(),
         env: vec![("MESOS_SANDBOX".to_owned(), "/mnt/mesos/sandbox".to_owned())],
         ..LaunchOrder::default()
     }
@@ -72,7 +72,7 @@ fn the_sandbox_is_mounted_whatever_its_path_is() {
     let made = create(&container(json!({}))).expect("it can be had");
     assert_eq!(
         made["HostConfig"]["Mounts"],
-        json!([{"Type": "bind", "Source": "/work/a:b/runs/c1", "Target": "/mnt/mesos/sandbox"}])
+        json!([{"Type": "bind", "Source": "/w/a:b/runs/c1", "Target": "/mnt/mesos/sandbox"}])
     );
     assert_eq!(
         made["Env"],
@@ -88,7 +88,7 @@ fn the_sandbox_is_mounted_whatever_its_path_is() {
 fn persistent_volumes_are_seen_in_the_sandbox() {
     let mut order = plain();
     order.volumes = vec![VolumeLink {
-        source: "/work/volumes/roles/r/v".into(),
+        source: "/w/volumes/roles/r/v".into(),
         container_path: "data".to_owned(),
         read_only: true,
     }];
@@ -97,7 +97,7 @@ fn persistent_volumes_are_seen_in_the_sandbox() {
     let made = made.expect("it can be had");
     assert_eq!(
         made["HostConfig"]["Mounts"][1],
-        json!({"Type": "bind", "Source": "/work/volumes/roles/r/v", "Target": "/mnt/mesos/sandbox/data", "ReadOnly": true})
+        json!({"Type": "bind", "Source": "/w/volumes/roles/r/v", "Target": "/mnt/mesos/sandbox/data", "ReadOnly": true})
     );
 }
 
@@ -144,7 +144,7 @@ fn host_paths_are_absolute_or_of_the_sandbox() {
     );
     assert_eq!(
         binds(volume("a", "/b")),
-        json!(["/work/a:b/runs/c1/a:/b:ro"])
+        json!(["/w/a:b/runs/c1/a:/b:ro"])
     );
     assert_eq!(
         refused(volume("a", "b")),
