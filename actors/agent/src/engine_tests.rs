@@ -142,10 +142,7 @@ fn host_paths_are_absolute_or_of_the_sandbox() {
         binds(volume("/a", "b")),
         json!(["/a:/mnt/mesos/sandbox/b:ro"])
     );
-    assert_eq!(
-        binds(volume("a", "/b")),
-        json!(["/w/a:b/runs/c1/a:/b:ro"])
-    );
+    assert_eq!(binds(volume("a", "/b")), json!(["/w/a:b/runs/c1/a:/b:ro"]));
     assert_eq!(
         refused(volume("a", "b")),
         "Both host_path 'a' and container_path 'b' of a volume are relative"
