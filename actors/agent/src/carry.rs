@@ -281,6 +281,10 @@ impl NodeActor {
         let prepared = Box::pin(prepare(runtime, fetcher, launch, off.clone()));
         ctx.then(prepared, move |actor, prepared, ctx| match prepared {
             Ok(order) => {
+                let prepared = Input::ContainerPrepared {
+                    container_id: container_id.clone(),
+                };
+                actor.input(prepared, ctx);
                 let (tell_forked, forked) = oneshot::channel();
                 let id = container_id.clone();
                 ctx.then(forked, move |actor, forked, ctx| {

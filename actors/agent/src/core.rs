@@ -236,6 +236,7 @@ impl NodeCore {
             {
                 self.guest_ended(turn, &container_id, Some(&exit));
             }
+            Input::ContainerPrepared { container_id } => self.container_prepared(&container_id),
             Input::ContainerForked { container_id, pid } => {
                 self.container_forked(turn, &container_id, pid);
             }

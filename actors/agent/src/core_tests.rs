@@ -199,12 +199,16 @@ fn a_task_killed_before_it_ran_is_killed_during_launch() {
 
 #[test]
 fn a_task_killed_while_its_command_starts_is_told_of_when_nothing_of_it_runs() {
-    for starts in [true, false] {
+    for (forked, starts) in [(true, true), (true, false), (false, true), (false, false)] {
         let mut node = Node::running();
         node.run(task("t"));
         let container_id = node.launched().order.container_id;
-        node.forked(&container_id);
-        assert_eq!(node.states(), [TaskStarting]);
+        node.prepared(&container_id);
+        assert!(node.said.is_empty(), "there is no process to tell of");
+        if forked {
+            node.forked(&container_id);
+            assert_eq!(node.states(), [TaskStarting]);
+        }
         node.kill("t", None);
         let destroy = Effect::Destroy {
             container_id: container_id.clone(),

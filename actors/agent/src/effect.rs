@@ -74,6 +74,10 @@ pub enum Input {
     },
     /// The leading master's order.
     Order(Order),
+    /// Its sandbox and its files are there; its process comes next.
+    ContainerPrepared {
+        container_id: String,
+    },
     /// Its process is there, and will be the command in a moment; or [`Self::ContainerStarted`] came first.
     ContainerForked {
         container_id: String,

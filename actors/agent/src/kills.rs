@@ -147,8 +147,11 @@ impl NodeCore {
     /// Whether the files of a command task are there, so that its command comes next.
     fn is_starting(&self, key: &ExecutorKey, task_id: &str) -> bool {
         let executor = self.executor(key).filter(|it| it.command_task);
-        let entry = executor.and_then(|it| it.tasks.get(task_id));
-        entry.is_some_and(|it| it.task.state() != TaskState::TaskStaging)
+        executor.is_some_and(|it| {
+            let entry = it.tasks.get(task_id);
+            let is_told = |entry: &TaskEntry| entry.task.state() != TaskState::TaskStaging;
+            it.prepared || entry.is_some_and(is_told)
+        })
     }
 
     /// The end of the container says the rest.

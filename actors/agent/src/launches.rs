@@ -283,6 +283,15 @@ impl NodeCore {
         executor.tasks.insert(id, entry);
     }
 
+    /// From now on its command may start at any moment.
+    pub(crate) fn container_prepared(&mut self, container_id: &str) {
+        if let Some(key) = self.containers.get(container_id).cloned()
+            && let Some(executor) = self.executor_mut(&key)
+        {
+            executor.prepared = true;
+        }
+    }
+
     /// Tells of a command task as Mesos' command executor does, which has a process id by then. The launch does not wait
     /// for the acknowledgement, nor the acknowledgement for the launch.
     pub(crate) fn container_forked(&mut self, turn: &mut Turn<'_>, container_id: &str, pid: u32) {

@@ -43,6 +43,8 @@ pub(crate) struct Executor {
     pub(crate) container_id: String,
     pub(crate) sandbox: PathBuf,
     pub(crate) phase: ExecutorPhase,
+    /// Its files are there, and its command comes next, or runs.
+    pub(crate) prepared: bool,
     /// The command runs.
     pub(crate) started: bool,
     pub(crate) shim: Option<ProcessMark>,
@@ -169,6 +171,7 @@ impl Executor {
             container_id,
             sandbox,
             phase: ExecutorPhase::Registering,
+            prepared: false,
             started: false,
             shim: None,
             pid: None,

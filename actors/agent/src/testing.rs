@@ -228,6 +228,12 @@ impl Node {
         }
     }
 
+    pub(crate) fn prepared(&mut self, container_id: &str) {
+        self.on(Input::ContainerPrepared {
+            container_id: container_id.to_owned(),
+        });
+    }
+
     pub(crate) fn forked(&mut self, container_id: &str) {
         self.on(Input::ContainerForked {
             container_id: container_id.to_owned(),
