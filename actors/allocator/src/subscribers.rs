@@ -83,7 +83,8 @@ impl World {
             place.is_constrained = is_constrained;
             place.subscribed = true;
             if std::mem::replace(&mut place.suppressed, suppressed) && !suppressed {
-                self.forget_refusals(client);
+                self.filters.clear_client(client);
+                self.holds.clear_client(framework);
             }
             self.settle_active(client);
             self.notes.push(Note::ClientWants(client));
@@ -132,22 +133,21 @@ impl World {
     }
 
     pub(crate) fn revive(&mut self, id: &FrameworkId, roles: &[String]) {
+        let Some(framework) = self.known_framework(id) else {
+            return;
+        };
+        // What it refused within the interval is open to its other roles too by this.
+        if self.holds.count_of(framework) > 0 {
+            self.holds.clear_client(framework);
+            let clients = self.frameworks[framework].clients.values();
+            self.notes.extend(clients.copied().map(Note::ClientWants));
+        }
         for client in self.clients_named(id, roles) {
             self.clients[client].suppressed = false;
-            self.forget_refusals(client);
+            self.filters.clear_client(client);
             self.settle_active(client);
             self.notes.push(Note::ClientWants(client));
         }
-    }
-
-    /// It wants to be asked about everything again. What its framework refused within the interval is open to its other
-    /// roles too by that.
-    fn forget_refusals(&mut self, client: ClientIx) {
-        self.filters.clear_client(client);
-        let framework = self.clients[client].framework;
-        self.holds.clear_client(framework);
-        let siblings = self.frameworks[framework].clients.values();
-        self.notes.extend(siblings.copied().map(Note::ClientWants));
     }
 
     pub(crate) fn suppress(&mut self, id: &FrameworkId, roles: &[String]) {
