@@ -6,6 +6,7 @@
 
 mod ends;
 mod gauge;
+pub mod names;
 mod streams;
 mod tarball;
 mod tree;

@@ -8,7 +8,7 @@ use std::{
         fd::{AsFd, BorrowedFd, OwnedFd},
         unix::ffi::OsStrExt,
     },
-    path::{Component, Path, PathBuf},
+    path::{Path, PathBuf},
 };
 
 use rustix::{
@@ -16,13 +16,10 @@ use rustix::{
     io::Errno,
 };
 
-use crate::{ArchiveError, Bounds};
+use crate::{ArchiveError, Bounds, names};
 
 /// Directories above a file.
 const MAX_DEPTH: usize = 128;
-/// No file system has longer names, and the kernel takes no longer paths.
-const MAX_NAME_BYTES: usize = 255;
-const MAX_PATH_BYTES: usize = 4095;
 /// After so much of a file the room on the disk is looked at again.
 const PIECE_BYTES: u64 = 8 << 20;
 const BUFFER_BYTES: usize = 64 << 10;
@@ -171,7 +168,7 @@ impl<'a> Tree<'a> {
 
     /// Wherever it leads: nobody here follows it out of the directory.
     pub(crate) fn symlink(&mut self, path: &Path, to: &[u8]) -> Result<(), ArchiveError> {
-        if to.is_empty() || to.len() > MAX_PATH_BYTES || to.contains(&0) {
+        if to.is_empty() || to.len() > names::MAX_PATH_BYTES || to.contains(&0) {
             return Err(refused(path, "is a link to nothing"));
         }
         let (parent, name) = self.way(path)?;
@@ -262,28 +259,10 @@ impl<'a> Tree<'a> {
     }
 }
 
-/// A path of the archive as one below the directory: without `.` and a slash before it.
+/// A path of the archive as one below the directory.
 pub(crate) fn inner_path(bytes: &[u8]) -> Result<PathBuf, ArchiveError> {
     let given = Path::new(OsStr::from_bytes(bytes));
-    let impossible = || refused(given, "has a name that no file can have");
-    if bytes.len() > MAX_PATH_BYTES || bytes.contains(&0) {
-        return Err(impossible());
-    }
-    let mut path = PathBuf::new();
-    let mut depth = 0;
-    for component in given.components() {
-        match component {
-            Component::Normal(name) if name.len() > MAX_NAME_BYTES => return Err(impossible()),
-            Component::Normal(name) => path.push(name),
-            Component::CurDir | Component::RootDir => {}
-            _ => return Err(refused(given, "leads out of the directory by '..'")),
-        }
-        depth += 1;
-    }
-    match depth > MAX_DEPTH {
-        true => Err(impossible()),
-        false => Ok(path),
-    }
+    names::below(bytes, MAX_DEPTH).map_err(|why| refused(given, why))
 }
 
 fn made(path: &Path, errno: Errno) -> ArchiveError {

@@ -15,9 +15,9 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use tar::EntryType;
-use tepui_archives::Gauge;
+use tepui_archives::{Gauge, names};
 
 /// What the layers of an image may hold together.
 #[derive(Clone, Copy, Debug)]
@@ -43,9 +43,6 @@ impl Default for Bounds {
 const PIECE_BYTES: u64 = 8 << 20;
 /// Directories above a file.
 const MAX_DEPTH: usize = 256;
-/// No file system has longer names, and the kernel takes no longer paths.
-const MAX_NAME_BYTES: usize = 255;
-const MAX_PATH_BYTES: usize = 4095;
 /// Of all that a layer removes together, which is kept in memory to its end.
 const MAX_REMOVED_BYTES: usize = 16 << 20;
 const WHITEOUT: &[u8] = b".wh.";
@@ -352,28 +349,10 @@ fn owner(header: &tar::Header) -> Result<(Uid, Gid), UnpackError> {
     ))
 }
 
-/// A path of the archive as one below the root: without `.` and a slash before it.
+/// A path of the archive as one below the root.
 fn inner_path(bytes: &[u8]) -> Result<PathBuf, UnpackError> {
     let given = Path::new(OsStr::from_bytes(bytes));
-    let impossible = || refused(given, "has a name that no file can have");
-    if bytes.len() > MAX_PATH_BYTES || bytes.contains(&0) {
-        return Err(impossible());
-    }
-    let mut path = PathBuf::new();
-    let mut depth = 0;
-    for component in given.components() {
-        match component {
-            Component::Normal(name) if name.len() > MAX_NAME_BYTES => return Err(impossible()),
-            Component::Normal(name) => path.push(name),
-            Component::CurDir | Component::RootDir => {}
-            _ => return Err(refused(given, "leads out of the image by '..'")),
-        }
-        depth += 1;
-    }
-    if depth > MAX_DEPTH {
-        return Err(impossible());
-    }
-    Ok(path)
+    names::below(bytes, MAX_DEPTH).map_err(|why| refused(given, why))
 }
 
 /// The directory `path`, as one who has `root` for his whole file system finds it.

@@ -1,3 +1,5 @@
+use zip::{ZipWriter, write::SimpleFileOptions};
+
 use super::*;
 
 /// The records behind the table, which tell of so many entries: those of 64 bits, what leads to them, and the short one.
