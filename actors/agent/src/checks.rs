@@ -26,6 +26,12 @@ pub enum ProbeKind {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Trial {
     Command(CommandInfo),
+    Knock(Knock),
+}
+
+/// A server is asked at the loopback of the task's network.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Knock {
     Http {
         port: u16,
         path: String,
@@ -270,17 +276,17 @@ fn check_trial(info: &CheckInfo) -> Option<Trial> {
         check_info::Type::Command => Trial::Command(info.command.as_ref()?.command.clone()),
         check_info::Type::Http => {
             let http = info.http.as_ref()?;
-            Trial::Http {
+            Trial::Knock(Knock::Http {
                 port: port(http.port)?,
                 path: http.path().to_owned(),
                 v6: false,
                 tls: false,
-            }
+            })
         }
-        check_info::Type::Tcp => Trial::Tcp {
+        check_info::Type::Tcp => Trial::Knock(Knock::Tcp {
             port: port(info.tcp.as_ref()?.port)?,
             v6: false,
-        },
+        }),
         check_info::Type::Unknown => return None,
     })
 }
@@ -296,19 +302,19 @@ fn health_trial(info: &HealthCheck) -> Option<Trial> {
                 Some("https") => true,
                 Some(_) => return None,
             };
-            Trial::Http {
+            Trial::Knock(Knock::Http {
                 port: port(http.port)?,
                 path: http.path().to_owned(),
                 v6: is_v6(http.protocol()),
                 tls,
-            }
+            })
         }
         health_check::Type::Tcp => {
             let tcp = info.tcp.as_ref()?;
-            Trial::Tcp {
+            Trial::Knock(Knock::Tcp {
                 port: port(tcp.port)?,
                 v6: is_v6(tcp.protocol()),
-            }
+            })
         }
         health_check::Type::Unknown => return None,
     })

@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::{
-    checks::{Outcome, ProbeKind},
+    checks::{Knock, Outcome, ProbeKind},
     oversubscription::Purpose,
     usage::Load,
 };
@@ -244,21 +244,12 @@ pub struct Probe {
     pub timeout: Option<Duration>,
 }
 
-/// What is tried. Addresses are the loopback's.
+/// What is tried.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Try {
     /// In a container within the task's.
     Command(Box<LaunchOrder>),
-    Http {
-        port: u16,
-        path: String,
-        v6: bool,
-        tls: bool,
-    },
-    Tcp {
-        port: u16,
-        v6: bool,
-    },
+    Knock(Knock),
 }
 
 /// What is to be done, in this order.

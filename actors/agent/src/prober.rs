@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use crate::{
-    checks::Outcome,
+    checks::{Knock, Outcome},
     effect::{Probe, Try},
     prober_tls,
 };
@@ -36,19 +36,19 @@ pub(crate) async fn probe(runtime: Arc<dyn ContainerRuntime>, probe: Probe) -> O
     } = probe;
     match what {
         Try::Command(order) => command(runtime, *order, time).await,
-        Try::Http {
+        Try::Knock(Knock::Http {
             port,
             path,
             v6,
             tls,
-        } => {
+        }) => {
             let code = within(time, async {
                 let (stream, address) = connect(runtime, container_id, port, v6).await?;
                 status_code(stream, address, &path, tls).await
             });
             code.await.map_or(Outcome::Nothing, Outcome::Answered)
         }
-        Try::Tcp { port, v6 } => {
+        Try::Knock(Knock::Tcp { port, v6 }) => {
             let connected = within(time, connect(runtime, container_id, port, v6));
             Outcome::Connected(connected.await.is_some())
         }

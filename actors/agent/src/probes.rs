@@ -99,18 +99,7 @@ impl NodeCore {
                 }
                 Try::Command(order)
             }
-            Trial::Http {
-                port,
-                path,
-                v6,
-                tls,
-            } => Try::Http {
-                port,
-                path,
-                v6,
-                tls,
-            },
-            Trial::Tcp { port, v6 } => Try::Tcp { port, v6 },
+            Trial::Knock(knock) => Try::Knock(knock),
         };
         turn.out.push(Effect::Probe(Probe {
             container_id: container_id.to_owned(),
