@@ -3,6 +3,7 @@
 mod agent;
 mod allocation;
 mod devices;
+mod dns;
 mod domain;
 mod engine;
 mod executors;

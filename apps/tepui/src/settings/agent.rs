@@ -6,8 +6,8 @@ use anyhow::Context;
 use serde::Deserialize;
 
 use super::{
-    addresses, domain, engine, executors, fetching, images, isolation, lending, load, networks,
-    sandboxes, security,
+    addresses, dns, domain, engine, executors, fetching, images, isolation, lending, load,
+    networks, sandboxes, security,
 };
 use crate::cli::AgentArgs;
 
@@ -172,10 +172,11 @@ pub(crate) fn agent(args: &AgentArgs) -> anyhow::Result<tepui_agent::AgentSettin
     let ip = file.ip.unwrap_or_else(|| IpAddr::from([127, 0, 0, 1]));
     let lending = lending::of(&file)?;
     let images = images::parse(&file)?;
-    let engine = engine::parse(&file)?;
+    let dns = dns::parse(file.default_container_dns.as_deref())?;
+    let engine = engine::parse(&file, &dns)?;
     let isolation = isolation::parse(&file)?;
     let sandboxes = sandboxes::parse(&file)?;
-    let networks = networks::parse(&file)?;
+    let networks = networks::parse(&file, &dns)?;
     let executors = executors::parse(&file)?;
     let fetching = fetching::parse(&file)?;
     let given = file

@@ -4,12 +4,10 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Args;
-use serde::{Deserialize, Serialize};
-use tepui_agent::{DnsNetwork, DnsRule, EngineSettings};
+use serde::Serialize;
+use tepui_agent::EngineSettings;
 
-use super::{AgentFile, json_or_file, one_line};
-
-const EXPECTED_DNS: &str = r#"expected JSON such as {"docker": [{"network_mode": "BRIDGE", "dns": {"nameservers": ["10.0.0.1"], "search": ["example.com"], "options": ["timeout:3"]}}]}, or the path of a file that holds it"#;
+use super::{AgentFile, dns::ContainerDns};
 
 /// Flags of an agent.
 #[derive(Debug, Clone, Default, Args, Serialize)]
@@ -37,38 +35,11 @@ pub(crate) struct EngineArgs {
     docker_kill_orphans: Option<bool>,
 }
 
-/// Mesos' `ContainerDNSInfo`, as far as engines have a part in it.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct DnsConfig {
-    #[serde(default)]
-    docker: Vec<DnsEntry>,
-    /// For networks of plug-ins: read in `networks`.
-    #[serde(default, rename = "mesos")]
-    _mesos: Vec<serde::de::IgnoredAny>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct DnsEntry {
-    network_mode: Option<String>,
-    network_name: Option<String>,
-    dns: Dns,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Dns {
-    #[serde(default)]
-    nameservers: Vec<String>,
-    #[serde(default)]
-    search: Vec<String>,
-    #[serde(default)]
-    options: Vec<String>,
-}
-
 /// `None`: no engine is named.
-pub(super) fn parse(file: &AgentFile) -> anyhow::Result<Option<EngineSettings>> {
+pub(super) fn parse(
+    file: &AgentFile,
+    dns: &ContainerDns,
+) -> anyhow::Result<Option<EngineSettings>> {
     let named = file.containerizers.as_deref().unwrap_or("mesos");
     let names: Vec<_> = named.split(',').map(str::trim).collect();
     if let Some(other) = names.iter().find(|it| !["docker", "mesos"].contains(it)) {
@@ -91,7 +62,6 @@ pub(super) fn parse(file: &AgentFile) -> anyhow::Result<Option<EngineSettings>> 
     if let Some(socket) = socket.filter(|it| !it.starts_with('/')) {
         bail!("--docker-socket {socket}: expected the absolute path of a Unix socket");
     }
-    let dns = file.default_container_dns.as_deref().map(dns).transpose()?;
     Ok(Some(EngineSettings {
         socket: socket.map_or(defaults.socket, Into::into),
         only: !names.contains(&"mesos"),
@@ -106,38 +76,8 @@ pub(super) fn parse(file: &AgentFile) -> anyhow::Result<Option<EngineSettings>> 
             defaults.remove_delay,
         )?,
         kill_orphans: file.docker_kill_orphans.unwrap_or(defaults.kill_orphans),
-        dns: dns.unwrap_or_default(),
+        dns: dns.of_engine.clone(),
     }))
-}
-
-fn dns(given: &str) -> anyhow::Result<Vec<DnsRule>> {
-    let text = json_or_file("--default-container-dns", given, EXPECTED_DNS)?;
-    let config: DnsConfig = serde_json::from_str(&text).map_err(|error| {
-        let reason = one_line(&error.to_string());
-        anyhow::anyhow!("--default-container-dns: {reason}; {EXPECTED_DNS}")
-    })?;
-    let rules = config.docker.into_iter().map(|entry| {
-        let network = match (entry.network_mode.as_deref(), entry.network_name) {
-            // Mesos' own default.
-            (None | Some("USER"), name) => DnsNetwork::User(name),
-            (Some("BRIDGE"), None) => DnsNetwork::Bridge,
-            (Some(other), _) => bail!(
-                "--default-container-dns: network_mode {other}: expected BRIDGE, or USER with or without a network_name"
-            ),
-        };
-        let Dns {
-            nameservers,
-            search,
-            options,
-        } = entry.dns;
-        Ok(DnsRule {
-            network,
-            nameservers,
-            search,
-            options,
-        })
-    });
-    rules.collect()
 }
 
 #[cfg(test)]

@@ -2,58 +2,13 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, anyhow, bail};
-use serde::Deserialize;
-use tepui_agent::{
-    IsolatedPorts, NetworkSettings, PortsWatch,
-    networks::dns::{DefaultDns, Dns},
-};
+use anyhow::{Context, bail};
+use tepui_agent::{IsolatedPorts, NetworkSettings, PortsWatch};
 use tepui_protocol::resources::Resources;
 
-use super::{AgentFile, json_or_file, sandboxes};
+use super::{AgentFile, dns::ContainerDns, sandboxes};
 
-/// `ContainerDNSInfo` of Mesos.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ContainerDns {
-    #[serde(default)]
-    mesos: Vec<Mesos>,
-    #[serde(default)]
-    docker: Vec<Docker>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Mesos {
-    network_mode: MesosMode,
-    network_name: Option<String>,
-    #[serde(default)]
-    dns: Dns,
-}
-
-#[derive(Debug, Deserialize)]
-enum MesosMode {
-    #[serde(rename = "CNI")]
-    Cni,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Docker {
-    network_mode: DockerMode,
-    network_name: Option<String>,
-    #[serde(default)]
-    dns: Dns,
-}
-
-#[derive(Debug, PartialEq, Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
-enum DockerMode {
-    Bridge,
-    User,
-}
-
-pub(super) fn parse(file: &AgentFile) -> anyhow::Result<NetworkSettings> {
+pub(super) fn parse(file: &AgentFile, dns: &ContainerDns) -> anyhow::Result<NetworkSettings> {
     let plugins_dir = file.network_cni_plugins_dir.clone();
     let config_dir = file.network_cni_config_dir.clone();
     // In the words of Mesos.
@@ -71,10 +26,6 @@ pub(super) fn parse(file: &AgentFile) -> anyhow::Result<NetworkSettings> {
         _ => {}
     }
     let defaults = NetworkSettings::default();
-    let given = file.default_container_dns.as_deref();
-    let shown_dns = given
-        .map(|given| json_or_file("--default-container-dns", given, EXPECTED_DNS))
-        .transpose()?;
     Ok(NetworkSettings {
         plugins_dir,
         config_dir,
@@ -82,41 +33,10 @@ pub(super) fn parse(file: &AgentFile) -> anyhow::Result<NetworkSettings> {
             .network_cni_root_dir_persist
             .unwrap_or(defaults.persist),
         metrics: file.network_cni_metrics.unwrap_or(defaults.metrics),
-        dns: shown_dns.as_deref().map_or(Ok(defaults.dns), dns)?,
-        shown_dns,
+        dns: dns.of_networks.clone(),
+        shown_dns: dns.text.clone(),
         ports: ports(file)?,
     })
-}
-
-const EXPECTED_DNS: &str = r#"expected JSON such as {"mesos": [{"network_mode": "CNI", "network_name": "net1", "dns": {"nameservers": ["192.0.2.53"]}}]}, or the path of a file that holds it"#;
-
-/// Names of networks once each, and one entry for all others, as Mesos wants it.
-fn dns(text: &str) -> anyhow::Result<DefaultDns> {
-    let parsed: ContainerDns = serde_json::from_str(text)
-        .map_err(|error| anyhow!("--default-container-dns: {error}; {EXPECTED_DNS}"))?;
-    let mut all = DefaultDns::default();
-    for entry in parsed.mesos {
-        let MesosMode::Cni = entry.network_mode;
-        let is_new = match entry.network_name {
-            Some(name) => all.of_networks.insert(name, entry.dns).is_none(),
-            None => all.of_others.replace(entry.dns).is_none(),
-        };
-        if !is_new {
-            bail!(
-                "--default-container-dns: Multiple DNS configuration without network name or with the same name"
-            );
-        }
-    }
-    for entry in parsed.docker {
-        // Docker's networks are CNI networks here; what is said of those by their own name comes first.
-        let name = match (entry.network_mode, entry.network_name) {
-            (DockerMode::Bridge, _) => "bridge".to_owned(),
-            (DockerMode::User, Some(name)) => name,
-            (DockerMode::User, None) => continue,
-        };
-        all.of_networks.entry(name).or_insert(entry.dns);
-    }
-    Ok(all)
 }
 
 fn ports(file: &AgentFile) -> anyhow::Result<Option<PortsWatch>> {

@@ -36,27 +36,6 @@ fn the_directories_come_together_and_are_there() {
 }
 
 #[test]
-fn name_servers_are_of_a_network_or_of_all_others() {
-    let with = |text: &str| NetworkArgs {
-        default_container_dns: Some(text.to_owned()),
-        ..NetworkArgs::default()
-    };
-    let dns = parsed(with(
-        r#"{"mesos": [
-            {"network_mode": "CNI", "network_name": "a", "dns": {"nameservers": ["192.0.2.1"], "search": ["s"]}},
-            {"network_mode": "CNI", "dns": {"nameservers": ["192.0.2.2"]}}],
-            "docker": [{"network_mode": "BRIDGE", "dns": {"nameservers": ["192.0.2.3"]}}]}"#,
-    ));
-    let dns = dns.unwrap().dns;
-    assert_eq!(dns.of_networks["a"].search, ["s"]);
-    assert_eq!(dns.of_networks["bridge"].nameservers, ["192.0.2.3"]);
-    assert_eq!(dns.of_others.unwrap().nameservers, ["192.0.2.2"]);
-    let twice = r#"{"mesos": [{"network_mode": "CNI"}, {"network_mode": "CNI"}]}"#;
-    assert!(refused(with(twice)).contains("Multiple DNS configuration"));
-    assert!(refused(with(r#"{"mesos": [{"network_mode": "BRIDGE"}]}"#)).contains("expected JSON"));
-}
-
-#[test]
 fn ports_are_watched_by_who_asks_for_it() {
     assert_eq!(parsed(NetworkArgs::default()).unwrap().ports, None);
     let enforced = NetworkArgs {
