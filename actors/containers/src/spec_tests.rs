@@ -1,8 +1,10 @@
+use super::wire::{field, tag};
 use super::*;
 use crate::devices::DeviceKind;
 use crate::rotation::Bound;
 use crate::switchboard::{Terminal, WindowSize};
 use proptest::prelude::*;
+use std::os::unix::ffi::OsStringExt;
 
 fn sample() -> ShimSpec {
     ShimSpec {

@@ -5,6 +5,7 @@
 pub mod agent;
 pub mod allocator;
 pub mod change;
+mod confinement;
 pub mod containers;
 pub mod engine;
 pub mod framework;

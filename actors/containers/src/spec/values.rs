@@ -1,8 +1,7 @@
 //! The values of fields that are more than a text or a number. What is not of the right form is `None`.
 
-use super::{
-    Capabilities, Credentials, Mount, Rlimit, RlimitKind, Root, SecretFile, View, os, path,
-};
+use super::wire::{os, path};
+use super::{Capabilities, Credentials, Mount, Rlimit, RlimitKind, Root, SecretFile, View};
 use crate::process::ProcessId;
 
 /// Instructions have 8 bytes, and the kernel takes 4096 of them (`BPF_MAXINSNS`).
