@@ -208,6 +208,7 @@ impl NodeCore {
             });
             let bound = self.config.max_completed_frameworks;
             push_bounded(&mut self.completed_frameworks, framework, bound);
+            self.reconcile_ended(turn, framework_id);
         }
         self.exit_if_empty(turn);
     }

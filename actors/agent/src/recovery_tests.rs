@@ -338,6 +338,53 @@ fn what_of_a_framework_that_keeps_nothing_is_found_is_ended_in_silence() {
 }
 
 #[test]
+fn the_master_hears_of_what_keeps_nothing_when_nothing_of_it_runs() {
+    for ends_first in [true, false] {
+        let mut node = Node::running();
+        let mut careless = framework();
+        careless.checkpoint = Some(false);
+        node.order(Order::RunTask(Box::new(node::RunTask {
+            framework_info: careless,
+            launch_executor: true,
+            task: task("t"),
+            term: 3,
+        })));
+        let container_id = node.start();
+        let mut again = node.restart("boot");
+        again.on(Input::ContainerRecovered {
+            container_id: container_id.clone(),
+            fate: Fate::Running {
+                shim: mark(),
+                pid: 42,
+            },
+        });
+        if ends_first {
+            again.exit(&container_id, 9);
+        }
+        again.on(Input::MasterConnected { connection: 1 });
+        again.answer(node::AgentRegistration {
+            reconcile: vec![node::TaskKey {
+                framework_id: framework_id("f"),
+                task_id: task_id("t"),
+                partition_aware: Some(true),
+            }],
+            ..registration()
+        });
+        if !ends_first {
+            assert!(again.drain().is_empty(), "it still uses what it was given");
+            again.exit(&container_id, 9);
+        }
+        let told = again.drain();
+        let told: Vec<_> = told.iter().map(|it| (it.state(), it.reason())).collect();
+        assert_eq!(
+            told,
+            [(TaskState::TaskDropped, Reason::Reconciliation)],
+            "ends first: {ends_first}"
+        );
+    }
+}
+
+#[test]
 fn what_has_ended_and_is_acknowledged_is_not_asked_for_again() {
     let mut node = Node::running();
     node.run(task("t"));

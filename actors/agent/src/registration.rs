@@ -32,6 +32,8 @@ pub(crate) struct Registration {
     retry_at: Option<Duration>,
     /// Ends of executors that the question under way names as living.
     untold_exits: Vec<node::ExecutorExited>,
+    /// The master asks after tasks that are being ended with a framework: told as unknown once they are.
+    ending: Vec<node::TaskKey>,
 }
 
 impl Registration {
@@ -223,8 +225,21 @@ impl NodeCore {
         for order in std::mem::take(&mut self.early_orders) {
             self.order(turn, order);
         }
+        self.registration.ending.clear();
         for unknown in answer.reconcile {
             self.reconcile(turn, &unknown);
+        }
+    }
+
+    /// A framework has ended here, and all that it ran: the tasks that the master asked after are unknown now.
+    pub(crate) fn reconcile_ended(&mut self, turn: &mut Turn<'_>, framework_id: &str) {
+        let ending = std::mem::take(&mut self.registration.ending);
+        let is_its = |it: &node::TaskKey| it.framework_id.value == framework_id;
+        let (ended, ending) = ending.into_iter().partition(is_its);
+        self.registration.ending = ending;
+        let ended: Vec<node::TaskKey> = ended;
+        for unknown in &ended {
+            self.reconcile(turn, unknown);
         }
     }
 
@@ -233,6 +248,11 @@ impl NodeCore {
         let key = task_key(&unknown.framework_id.value, &unknown.task_id);
         let framework = self.frameworks.get(&key.framework_id);
         let known = framework.and_then(|framework| framework.executor_of(&key.task_id));
+        if known.is_some() && framework.is_some_and(|it| it.terminating) {
+            // To be told of now would give away what it still uses.
+            self.registration.ending.push(unknown.clone());
+            return;
+        }
         if known.is_some() || self.streams.contains(&key) {
             return;
         }
