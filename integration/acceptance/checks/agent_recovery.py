@@ -131,7 +131,9 @@ class Checks:
         with open(os.path.join(volume, "kept"), "w", encoding="ascii"):
             pass
         self.launch(framework, "mounts", f"mkdir dangling && mount --bind {volume} dangling", state="TASK_FINISHED")
-        sandbox = os.path.realpath(glob.glob(f"{self.house.path('agent0')}/slaves/*/frameworks/*/executors/mounts/runs/latest")[0])
+        # The link is for people, and made when the task may have ended.
+        latest = f"{self.house.path('agent0')}/slaves/*/frameworks/*/executors/mounts/runs/latest"
+        sandbox = os.path.realpath(wait(lambda: glob.glob(latest), LIMIT_S)[0])
         with open(f"/proc/{self.house.agents[0].process.pid}/mounts", encoding="utf-8") as mounts:
             report.check("a task of root leaves a mount", f"{sandbox}/dangling" in mounts.read())
         self.restart("--gc-delay", "1secs", "--disk-watch-interval", "1secs")
