@@ -2,6 +2,7 @@
 //! all changes that wait by then go to the disk together.
 
 use std::{
+    ffi::OsString,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -475,8 +476,9 @@ fn link_latest(sandbox: &Path) -> std::io::Result<()> {
     let (Some(runs), Some(name)) = (sandbox.parent(), sandbox.file_name()) else {
         return Ok(());
     };
-    let mut fresh = name.to_owned();
-    fresh.push(".latest");
+    // Hidden: whoever lists the runs would take it for one of them.
+    let mut fresh = OsString::from(".");
+    fresh.push(name);
     let fresh = runs.join(fresh);
     std::os::unix::fs::symlink(name, &fresh)?;
     std::fs::rename(fresh, runs.join("latest"))

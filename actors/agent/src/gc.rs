@@ -22,7 +22,6 @@ const FINEST: Duration = Duration::from_secs(1);
 const WITHIN: &str = "containers";
 /// Names on the way from the work directory to the sandboxes of one executor.
 const BELOW: [&str; 4] = ["slaves", "frameworks", "executors", "runs"];
-const LATEST: &str = "latest";
 
 /// What a sweep did.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -127,7 +126,7 @@ pub fn sweep(work_dir: &Path, live: &BTreeSet<PathBuf>, look: &Look) -> Swept {
                         remove(&run, look, &mut swept);
                     }
                 }
-                forget_latest(&runs);
+                forget_links(&runs);
                 remove_empty(&[&runs, &executor], look);
             }
             remove_empty(&[&framework.join(BELOW[2]), &framework], look);
@@ -203,12 +202,14 @@ fn remove(run: &Path, look: &Look, swept: &mut Swept) {
     }
 }
 
-/// The link to the latest run goes with it.
-fn forget_latest(runs: &Path) {
-    let latest = runs.join(LATEST);
-    if latest.is_symlink() && !latest.exists() {
-        // Whoever is interested finds out by the next sweep.
-        let _ = fs::remove_file(latest);
+/// The link to the latest run goes with it; so does one that an agent was about to make when it was killed.
+fn forget_links(runs: &Path) {
+    for entry in fs::read_dir(runs).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_symlink() && !path.exists() {
+            // Whoever is interested finds out by the next sweep.
+            let _ = fs::remove_file(path);
+        }
     }
 }
 
