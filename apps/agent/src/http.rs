@@ -19,6 +19,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Value, json};
+use tepui_containers::volume_gids::VolumeGids;
 use tepui_http::{
     Files, Incoming, Logging, Reply, Table, deadline, incoming::read_body, metrics as common,
     processes, system, version,
@@ -68,6 +69,8 @@ pub(crate) struct Facts {
     pub(crate) launch_errors: Arc<crate::runtime::Errors>,
     /// For its numbers.
     pub(crate) fetcher: Fetcher,
+    /// For theirs.
+    pub(crate) volume_gids: Option<Arc<VolumeGids>>,
     /// Whom the endpoints let in, and what they may do.
     pub(crate) security: Security,
 }

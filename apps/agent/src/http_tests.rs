@@ -187,6 +187,7 @@ pub(super) fn secured(security: Security) -> Api {
         started_at: 0,
         launch_errors: Arc::default(),
         fetcher: Fetcher::default(),
+        volume_gids: None,
         security,
     };
     Api {

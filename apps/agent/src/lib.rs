@@ -56,7 +56,7 @@ pub mod seccomp {
     pub use tepui_containers::seccomp::Profiles;
 }
 
-pub use tepui_containers::{UserRange, limits::Controller};
+pub use tepui_containers::{UserRange, limits::Controller, volume_gids::GidRange};
 /// Capabilities as bits, by Linux' numbers.
 pub use tepui_node::confinement::bits as capability_bits;
 

@@ -95,6 +95,9 @@ pub(crate) fn flags(
     if !made.is_empty() {
         set("host_path_volume_force_creation", made.join(":"));
     }
+    if let Some(range) = &isolation.volume_gids {
+        set("volume_gid_range", range.to_string());
+    }
     if root {
         set("image_providers", "docker".to_owned());
         set("docker_registry", settings.images.registry.clone());
