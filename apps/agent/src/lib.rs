@@ -79,6 +79,8 @@ pub struct ImageSettings {
     /// `None`: what the machine does best.
     pub backend: Option<Backend>,
     /// Where a container with an image sees its sandbox; absolute.
+    /// Entrypoint, command, variables and directory of images are not looked at (Mesos: `--docker_ignore_runtime`).
+    pub ignore_runtime: bool,
     pub sandbox_directory: PathBuf,
 }
 
@@ -101,6 +103,7 @@ impl Default for ImageSettings {
             store_dir: None,
             backend: None,
             sandbox_directory: PathBuf::from("/mnt/mesos/sandbox"),
+            ignore_runtime: false,
         }
     }
 }

@@ -107,6 +107,8 @@ pub(crate) fn flags(
         set("sandbox_directory", sandbox.to_string());
         if let Some(backend) = settings.images.backend {
             set("image_provisioner_backend", backend.name().to_owned());
+        let ignored = settings.images.ignore_runtime;
+        set("docker_ignore_runtime", ignored.to_string());
         }
     }
     let security = &settings.security;
