@@ -24,10 +24,10 @@ use tepui_http::{
     Files, Incoming, Logging, Reply, Table, deadline, incoming::read_body, metrics as common,
     processes, system, version,
 };
-use tepui_kit::{Ask, Asker, Directory, Message};
+use tepui_kit::{Ask, AskError, Asker, Directory, Message, within};
 use tepui_messages::{
     UnixNanos,
-    agent::{ContainerUsage, GetNodeState, NodePhase, NodeState},
+    agent::{ContainerUsage, ContainerUsageRecord, GetNodeState, NodePhase, NodeState},
 };
 use tepui_node::fetcher::Fetcher;
 use tepui_protocol::{
@@ -157,7 +157,7 @@ impl Api {
         subject: &Subject,
         state: &NodeState,
     ) -> Result<Vec<state::Measured>, Reply> {
-        let records = self.ask(ContainerUsage).await?;
+        let records = self.usage().await?;
         let measured = state::measured(records, state);
         Ok(access::seen_containers(subject, state, measured))
     }
@@ -172,6 +172,21 @@ impl Api {
         request: Incoming,
         caller: Caller,
     ) -> Result<Reply, Reply> {
+    /// Mesos answers 500 where usage cannot be had. Who comes while too many wait is told to come again.
+    async fn usage(&self) -> Result<Vec<ContainerUsageRecord>, Reply> {
+        let node: Asker<ContainerUsage> = Arc::new(Asking(Arc::clone(&self.node)));
+        let answer = within(deadline::ANSWER_TIMEOUT, node.ask(ContainerUsage)).await;
+        answer.map_err(|error| {
+            let reason = match error {
+                AskError::Full => return deadline::refusal(error),
+                AskError::Closed => "the agent ends".to_owned(),
+                AskError::Timeout => "the agent gave no answer in time".to_owned(),
+                AskError::Refused(words) => words,
+            };
+            Reply::text(500, format!("Failed to collect resource usage: {reason}"))
+        })
+    }
+
         let subject = &caller.subject;
         let jsonp = request.parameter("jsonp");
         let json = |value: Value| Reply::json(value.to_string(), jsonp);
@@ -342,3 +357,7 @@ pub(crate) fn files(work_dir: PathBuf, log_file: Option<PathBuf>) -> Files {
 #[cfg(test)]
 #[path = "http_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "http/usage_tests.rs"]
+mod usage_tests;

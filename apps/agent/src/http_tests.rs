@@ -30,6 +30,8 @@ pub(super) struct Idle {
     state: Arc<NodeState>,
     /// Containers that were to be signalled.
     pub(super) signalled: Mutex<Vec<String>>,
+    /// What containers use cannot be had.
+    fails: Option<AskError>,
 }
 
 impl Idle {
@@ -66,6 +68,7 @@ impl Idle {
         Self {
             state: Arc::new(state),
             signalled: Mutex::default(),
+            fails: None,
         }
     }
 }
@@ -142,7 +145,16 @@ impl Ask<ContainerUsage> for Idle {
         &self,
         _: ContainerUsage,
     ) -> BoxFuture<'static, Result<Vec<ContainerUsageRecord>, AskError>> {
-        now(Vec::new())
+        ready(self.fails.clone().map_or(Ok(Vec::new()), Err)).boxed()
+    }
+}
+
+impl Idle {
+    pub(super) fn failing(fault: AskError) -> Self {
+        Self {
+            fails: Some(fault),
+            ..Self::new()
+        }
     }
 }
 
@@ -208,6 +220,7 @@ pub(super) fn showing(state: NodeState) -> Api {
         state: Arc::new(state),
         signalled: Mutex::default(),
     };
+        fails: None,
     Api {
         node: Arc::new(idle),
         ..api()
