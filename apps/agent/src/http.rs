@@ -55,6 +55,8 @@ pub(crate) struct Api {
     pub(crate) sockets: Sockets,
     /// `None` where there are none.
     pub(crate) images: Option<Provisioner>,
+    /// Nothing is answered but what executors ask.
+    pub(crate) only_executors: bool,
 }
 
 /// What does not change while the agent runs.
@@ -135,6 +137,14 @@ impl Api {
         }
     }
 
+    /// The same agent, at a socket of executors.
+    pub(crate) fn only_executors(self) -> Self {
+        Self {
+            only_executors: true,
+            ..self
+        }
+    }
+
     async fn ask<M: Message>(&self, message: M) -> Result<M::Reply, Reply>
     where
         dyn Node: Ask<M>,
@@ -162,16 +172,6 @@ impl Api {
         Ok(access::seen_containers(subject, state, measured))
     }
 
-    fn flags_json(&self) -> Value {
-        json!(self.facts.flags)
-    }
-
-    async fn answer(
-        &self,
-        route: Route,
-        request: Incoming,
-        caller: Caller,
-    ) -> Result<Reply, Reply> {
     /// Mesos answers 500 where usage cannot be had. Who comes while too many wait is told to come again.
     async fn usage(&self) -> Result<Vec<ContainerUsageRecord>, Reply> {
         let node: Asker<ContainerUsage> = Arc::new(Asking(Arc::clone(&self.node)));
@@ -187,6 +187,16 @@ impl Api {
         })
     }
 
+    fn flags_json(&self) -> Value {
+        json!(self.facts.flags)
+    }
+
+    async fn answer(
+        &self,
+        route: Route,
+        request: Incoming,
+        caller: Caller,
+    ) -> Result<Reply, Reply> {
         let subject = &caller.subject;
         let jsonp = request.parameter("jsonp");
         let json = |value: Value| Reply::json(value.to_string(), jsonp);
@@ -307,7 +317,12 @@ async fn handle(request: HttpRequest, payload: web::Payload, api: web::Data<Api>
 async fn reply(request: &HttpRequest, payload: web::Payload, api: &Api) -> Result<Reply, Reply> {
     let mut incoming = Incoming::head(request)?;
     let path = incoming.path.clone();
-    let Some(found) = TABLE.find(&path) else {
+    let found = TABLE.find(&path);
+    let route = found.as_ref().map(|found| found.route);
+    if api.only_executors && !matches!(route, Some(Route::Executor | Route::Call)) {
+        return Err(Reply::bare(403));
+    }
+    let Some(found) = found else {
         return Ok(if TABLE.is_root(&path) {
             front_page(api)
         } else {

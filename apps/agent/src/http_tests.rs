@@ -194,7 +194,7 @@ pub(super) fn secured(security: Security) -> Api {
     let facts = Facts {
         pid: "slave(1)@127.0.0.1:15051".to_owned(),
         capabilities: default_capabilities(),
-        flags: flags(&settings, Path::new("/run"), false, true),
+        flags: flags(&settings, None, Path::new("/run"), false, true),
         version: tepui_http::version::own(),
         started_at: 0,
         launch_errors: Arc::default(),
@@ -211,6 +211,7 @@ pub(super) fn secured(security: Security) -> Api {
         limiter: Arc::new(Limiter::default()),
         sockets: super::Sockets::new("/nowhere".into()),
         images: None,
+        only_executors: false,
     }
 }
 
@@ -219,8 +220,8 @@ pub(super) fn showing(state: NodeState) -> Api {
     let idle = Idle {
         state: Arc::new(state),
         signalled: Mutex::default(),
-    };
         fails: None,
+    };
     Api {
         node: Arc::new(idle),
         ..api()

@@ -5,6 +5,7 @@ mod bridge;
 mod confinement;
 mod doubt;
 mod engine;
+mod executor_socket;
 mod executors;
 mod exposed;
 mod fetching;
@@ -78,9 +79,9 @@ pub struct ImageSettings {
     pub store_dir: Option<PathBuf>,
     /// `None`: what the machine does best.
     pub backend: Option<Backend>,
-    /// Where a container with an image sees its sandbox; absolute.
     /// Entrypoint, command, variables and directory of images are not looked at (Mesos: `--docker_ignore_runtime`).
     pub ignore_runtime: bool,
+    /// Where a container with an image sees its sandbox; absolute.
     pub sandbox_directory: PathBuf,
 }
 
@@ -102,8 +103,8 @@ impl Default for ImageSettings {
             gc: None,
             store_dir: None,
             backend: None,
-            sandbox_directory: PathBuf::from("/mnt/mesos/sandbox"),
             ignore_runtime: false,
+            sandbox_directory: PathBuf::from("/mnt/mesos/sandbox"),
         }
     }
 }

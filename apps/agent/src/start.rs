@@ -5,7 +5,7 @@ use std::{
     fs,
     io::ErrorKind,
     net::{IpAddr, SocketAddr, TcpListener, UdpSocket},
-    os::unix::fs::DirBuilderExt,
+    os::unix::{fs::DirBuilderExt, net::UnixListener},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -29,13 +29,13 @@ use tepui_node::{
 use tepui_protocol::{resources::Resources, roles, v1::AgentInfo, values::parse_attributes};
 
 use crate::{
-    AgentSettings, ImageSettings, Isolation, LendingSettings, engine, exposed,
+    AgentSettings, ImageSettings, Isolation, LendingSettings, engine, executor_socket, exposed,
     provisioner::{self, Provisioner},
     runtime::{CGROUP_ROOT, engine::EngineContainers},
 };
 
 /// Where runtime directories lie if it can be written: a tmpfs on most machines.
-const RUNTIME_ROOT: &str = "/run/tepui";
+pub(crate) const RUNTIME_ROOT: &str = "/run/tepui";
 /// The agent's memory, below the work directory.
 const CHECKPOINT: &str = "checkpoint";
 /// Which volumes have which groups, below the work directory.
@@ -67,6 +67,8 @@ pub(crate) struct Prepared {
     pub(crate) networks: Result<Networks, String>,
     pub(crate) fetcher: Fetcher,
     pub(crate) volume_gids: Option<Arc<VolumeGids>>,
+    /// For executors.
+    pub(crate) unix_listeners: Vec<UnixListener>,
 }
 
 impl Prepared {
@@ -155,6 +157,14 @@ impl Prepared {
             true => Ok(settings.networks.open(&settings.work_dir, &runtime_dir)?),
             false => Err("networks of its own need an agent that runs as root".to_owned()),
         };
+        let executors = &settings.executors;
+        let mut unix_listeners = Vec::new();
+        if executors.domain_sockets {
+            let location = executors.domain_socket.as_deref();
+            let opened = executor_socket::open(location, &runtime_dir)?;
+            config.domain_socket = Some(opened.told);
+            unix_listeners = opened.listeners;
+        }
         let fetcher = settings.fetching.fetcher(&settings.work_dir)?;
         let volume_gids = volume_gids(isolation, &settings.work_dir, &config.boot_id, is_root)?;
         Ok(Self {
@@ -163,6 +173,7 @@ impl Prepared {
             networks,
             fetcher,
             volume_gids,
+            unix_listeners,
             runtime_dir,
             settings,
             config,

@@ -60,6 +60,7 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
         networks,
         fetcher,
         volume_gids,
+        unix_listeners,
     } = prepared;
     let clock = Clock::system();
     let directory = Directory::new(config.endpoint(), clock.clone());
@@ -71,7 +72,13 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
     let facts = Facts {
         pid: config.pid(),
         capabilities: config.capabilities.clone(),
-        flags: http::flags(&settings, &runtime_dir, has_cgroups, is_root),
+        flags: http::flags(
+            &settings,
+            config.domain_socket.as_ref(),
+            &runtime_dir,
+            has_cgroups,
+            is_root,
+        ),
         version: version::own(),
         started_at: i64::try_from(clock.unix_nanos()).unwrap_or(i64::MAX),
         launch_errors: Arc::clone(&errors),
@@ -137,7 +144,17 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
         limiter: Arc::new(Limiter::default()),
         sockets,
         images: provisioner.clone(),
+        only_executors: false,
     };
+    let unix = match unix_listeners.is_empty() {
+        true => None,
+        false => {
+            let api = api.clone().only_executors();
+            Some(server::serve_unix(unix_listeners, 1, api.configure()).context("domain sockets")?)
+        }
+    };
+    let unix_handle = unix.as_ref().map(|it| it.handle());
+    let unix = unix.map(tokio::task::spawn_local);
     let http = server::serve(listener, HTTP_WORKERS, api.configure()).context("HTTP")?;
     let http_handle = http.handle();
     let http = tokio::task::spawn_local(http);
@@ -179,6 +196,10 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
     let _ = timeout(FAREWELL_TIMEOUT, service.parted()).await;
     http_handle.stop(false).await;
     let _ = http.await;
+    if let (Some(handle), Some(server)) = (unix_handle, unix) {
+        handle.stop(false).await;
+        let _ = server.await;
+    }
     node.stop();
     arbiter.stop();
     // The node's memory must be closed before the process runs its last handlers: RocksDB has some of its own.

@@ -88,6 +88,8 @@ const AGENT_TWINS: &[&str] = &[
     "max_completed_executors_per_framework",
     "authenticate_http_executors",
     "jwt_secret_key",
+    "http_executor_domain_sockets",
+    "domain_socket_location",
 ];
 
 #[derive(Debug, Default, Deserialize)]
@@ -117,9 +119,9 @@ pub(super) struct AgentFile {
     pub(super) docker_config: Option<String>,
     pub(super) docker_registry: Option<String>,
     pub(super) docker_store_dir: Option<PathBuf>,
+    pub(super) docker_ignore_runtime: Option<bool>,
     pub(super) image_gc_config: Option<String>,
     pub(super) image_provisioner_backend: Option<String>,
-    pub(super) docker_ignore_runtime: Option<bool>,
     pub(super) sandbox_directory: Option<PathBuf>,
     pub(super) isolation: Option<String>,
     pub(super) container_pids_limit: Option<u64>,
@@ -168,6 +170,8 @@ pub(super) struct AgentFile {
     pub(super) max_completed_executors_per_framework: Option<u64>,
     pub(super) authenticate_http_executors: Option<bool>,
     pub(super) jwt_secret_key: Option<String>,
+    pub(super) http_executor_domain_sockets: Option<bool>,
+    pub(super) domain_socket_location: Option<String>,
 }
 
 pub(crate) fn agent(args: &AgentArgs) -> anyhow::Result<tepui_agent::AgentSettings> {
