@@ -14,6 +14,7 @@ mod http;
 mod isolation;
 mod leader;
 mod logger;
+mod machine;
 pub mod networks;
 mod node;
 mod notice;
@@ -38,6 +39,7 @@ pub use executors::ExecutorSettings;
 pub use fetching::FetchSettings;
 pub use isolation::Isolation;
 pub use logger::ContainerLogger;
+pub use machine::MachineSettings;
 pub use networks::NetworkSettings;
 pub use sandboxes::SandboxSettings;
 pub use security::{ExecutorSecurity, Security};
@@ -136,6 +138,7 @@ pub struct AgentSettings {
     pub isolation: Isolation,
     pub sandboxes: SandboxSettings,
     pub networks: NetworkSettings,
+    pub machine: MachineSettings,
     pub executors: ExecutorSettings,
     /// Where the files of commands come from.
     pub fetching: FetchSettings,

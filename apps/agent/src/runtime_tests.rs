@@ -19,6 +19,7 @@ fn containers(root: &std::path::Path) -> Containers {
             engine: None,
             networks: Err("none".to_owned()),
             volume_gids: None,
+            destroy_deadline: std::time::Duration::from_mins(1),
             network_metrics: false,
         },
     )

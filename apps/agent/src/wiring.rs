@@ -85,6 +85,7 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
         fetcher: fetcher.clone(),
         volume_gids: volume_gids.clone(),
         security: settings.security.clone(),
+        disabled_endpoints: settings.machine.disabled_endpoints.clone(),
     };
     let endpoint = config.endpoint();
     let masters = settings.masters.join(", ");
@@ -106,6 +107,7 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
             engine: engine_containers.clone(),
             networks,
             volume_gids: volume_gids.clone(),
+            destroy_deadline: settings.machine.destroy_timeout,
             network_metrics: settings.networks.metrics,
         },
     );

@@ -1,6 +1,6 @@
 //! What containers are given besides a process.
 
-use std::{ops::Deref, sync::Arc};
+use std::{ops::Deref, sync::Arc, time::Duration};
 
 use tepui_containers::{networks::Networks, volume_gids::VolumeGids};
 
@@ -18,6 +18,8 @@ pub(crate) struct Equipment {
     pub(crate) networks: Result<Networks, String>,
     /// Groups by which users share volumes, where there are any.
     pub(crate) volume_gids: Option<Arc<VolumeGids>>,
+    /// A container that resists SIGKILL this long hangs in the kernel (Mesos: `cgroups_destroy_timeout`).
+    pub(crate) destroy_deadline: Duration,
     /// Whether what goes through their interfaces is counted.
     pub(crate) network_metrics: bool,
 }

@@ -7,7 +7,7 @@ use tepui_containers::record::RECORD_FILE;
 use tepui_messages::containers::ContainerRuntime;
 use tepui_node::probes::CHECK;
 
-use super::{Containers, DESTROY_DEADLINE, Inner, told};
+use super::{Containers, Inner, told};
 
 /// Containers of an agent before that are ended at a time.
 const STRAYS: usize = 32;
@@ -71,7 +71,9 @@ pub(super) fn is_check(container_id: &str) -> bool {
 /// Ends what may be left of a container that nobody supervises.
 pub(super) async fn sweep(inner: &Inner, container_id: &str) {
     let dir = inner.dir(container_id);
-    let destroyed = inner.launcher.destroy(container_id, &dir, DESTROY_DEADLINE);
+    let destroyed = inner
+        .launcher
+        .destroy(container_id, &dir, inner.destroy_deadline);
     if let Err(error) = destroyed.await {
         tracing::error!(
             container_id,

@@ -5,7 +5,7 @@ use std::{net::IpAddr, path::PathBuf};
 use clap::Args;
 use serde::Serialize;
 
-use super::{ExecutorArgs, NetworkArgs, SandboxArgs};
+use super::{ExecutorArgs, MachineArgs, NetworkArgs, SandboxArgs};
 
 /// Flags of an agent.
 #[derive(Debug, Clone, Default, Args, Serialize)]
@@ -125,4 +125,7 @@ pub(crate) struct AgentArgs {
     #[command(flatten)]
     #[serde(flatten)]
     pub(crate) executors: ExecutorArgs,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub(crate) machine: MachineArgs,
 }

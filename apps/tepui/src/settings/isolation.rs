@@ -14,7 +14,7 @@ use tepui_protocol::{
     v1::{CapabilityInfo, capability_info::Capability},
 };
 
-use super::{AgentFile, devices, json_or_file};
+use super::{AgentFile, devices, json_or_file, machine};
 
 /// The controllers that containers join where the operator asks for it.
 const OPTIONAL: [Controller; 3] = [Controller::Devices, Controller::Cpuset, Controller::Blkio];
@@ -143,7 +143,7 @@ pub(super) fn parse(file: &AgentFile) -> anyhow::Result<Isolation> {
         made_for_volumes: directories(file.host_path_volume_force_creation.as_deref())?,
         profiles: profiles(file)?,
         allowed_devices: devices::allowed(file.allowed_devices.as_deref())?,
-        gpus: devices::gpus(file.gpu_devices.as_deref())?,
+        gpus: devices::gpus(machine::gpus(file)?.as_deref())?,
         effective: capabilities(
             "--effective-capabilities",
             file.effective_capabilities.as_deref(),
