@@ -117,6 +117,7 @@ impl NodeCore {
             version: self.config.version.clone(),
             capabilities: self.config.capabilities.clone(),
             pid: self.config.pid(),
+            shortcoming: self.config.shortcoming.clone(),
             checkpointed_resources: self.kept_resources(),
             tasks,
             executors,

@@ -129,7 +129,12 @@ fn what_names_no_role_has_the_default_one() {
             (it.name.as_str(), roles.collect())
         })
         .collect();
-    let expected = [("cpus", "web"), ("disk", "web"), ("mem", "other"), ("ports", "web")];
+    let expected = [
+        ("cpus", "web"),
+        ("disk", "web"),
+        ("mem", "other"),
+        ("ports", "web"),
+    ];
     let expected = expected.map(|(name, role)| (name, vec![role]));
     assert_eq!(roles, BTreeMap::from(expected));
 }
