@@ -71,8 +71,9 @@ impl Witness {
     /// Goes on in the local set; `masters` are HTTP addresses, `host:port`.
     pub(crate) fn watch(masters: &[String]) -> Witness {
         let claims = Arc::<Mutex<Claims>>::default();
-        for master in masters.iter().cloned() {
+        for master in masters {
             let (claims, client) = (Arc::downgrade(&claims), Client::default());
+            let master = master.clone();
             spawn_local(async move {
                 loop {
                     let claim = ask(&client, &master).await;
