@@ -59,6 +59,7 @@ impl MasterCore {
         };
         self.timers
             .set(turn.now.saturating_add(patience.as_nanos() as i64), timer);
+        self.lose_unkept_later(&id, turn.now);
         turn.allocator(WorldChange::AgentActive {
             agent_id: AgentId { value: id.clone() },
             active: false,
@@ -82,6 +83,7 @@ impl MasterCore {
     pub(crate) fn timer(&mut self, timer: Timer, turn: &mut Turn<'_>) {
         match timer {
             Timer::Failover { framework_id } => self.failover_over(&framework_id, turn),
+            Timer::Disconnected { agent_id } => self.lose_unkept(&agent_id, turn),
             Timer::CountTime => self.write_counted_time(turn),
             Timer::NoteAbsent => self.note_absent(turn),
             Timer::Throttled { lane } => self.take_throttled(lane, turn),
@@ -302,6 +304,9 @@ impl MasterCore {
             self.draining.remove(id);
         }
         self.timers.cancel(&Timer::Unreachable {
+            agent_id: id.to_string(),
+        });
+        self.timers.cancel(&Timer::Disconnected {
             agent_id: id.to_string(),
         });
         if self.agents.contains_key(id) {

@@ -19,11 +19,11 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(600);
 
 fn aware() -> Value {
-    json!({"capabilities": [{"type": "PARTITION_AWARE"}], "failover_timeout": 6000.0})
+    json!({"capabilities": [{"type": "PARTITION_AWARE"}], "failover_timeout": 6000.0, "checkpoint": true})
 }
 
 fn plain() -> Value {
-    json!({"failover_timeout": 6000.0})
+    json!({"failover_timeout": 6000.0, "checkpoint": true})
 }
 
 /// A task that runs, on an agent that lists its framework when it returns.

@@ -142,6 +142,8 @@ pub(crate) struct Agent {
     pub(crate) operations: BTreeMap<OperationKey, Arc<Operation>>,
     /// Tasks whose kill was asked for; told again when the agent returns.
     pub(crate) killed: BTreeSet<(String, String)>,
+    /// Tasks that were told to be lost while it was away, and may run on. Forgotten when it is back.
+    pub(crate) told_lost: BTreeSet<(String, String)>,
 }
 
 impl Agent {

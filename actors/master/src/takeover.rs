@@ -102,14 +102,20 @@ impl MasterCore {
         turn: &mut Turn<'_>,
     ) -> Vec<Allocation> {
         let mut used = Vec::new();
+        let agent = self.agents.get_mut(id);
+        let told_lost = agent
+            .map(|agent| std::mem::take(&mut agent.told_lost))
+            .unwrap_or_default();
         for task in &request.tasks {
             let framework = task.framework_id.value.clone();
             if !self.is_new_task(task) {
                 continue;
             }
             // Its agent may have been forgotten meanwhile.
-            let told_unreachable =
-                self.forget_unreachable(&framework, &task.task_id.value, turn) || was_unreachable;
+            let key = (framework.clone(), task.task_id.value.clone());
+            let told_unreachable = self.forget_unreachable(&framework, &key.1, turn)
+                || was_unreachable
+                || told_lost.contains(&key);
             if !is_terminal(task.state()) {
                 used.push(allocation(&framework, &task.resources));
             }
