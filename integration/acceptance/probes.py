@@ -91,8 +91,8 @@ PROBES = {
     "own-cgroup": "echo $$ > /sys/fs/cgroup/pids/cgroup.procs || echo $$ > /sys/fs/cgroup/cgroup.procs",
     "make-cgroup": "mkdir /sys/fs/cgroup/pids/evil || mkdir /sys/fs/cgroup/evil",
     "release-agent": "echo /evil > /sys/fs/cgroup/pids/release_agent",
-    "raise-limits": "for f in /sys/fs/cgroup/pids/tepui/*/pids.max /sys/fs/cgroup/tepui/*/pids.max; do echo max > $f && exit 0; done; exit 1",
-    "see-cgroups": "ls /sys/fs/cgroup/pids/tepui || ls /sys/fs/cgroup/tepui",
+    "raise-limits": "for f in $(find /sys/fs/cgroup -name pids.max); do echo max > $f && exit 0; done; exit 1",
+    "see-cgroups": "find /sys/fs/cgroup | grep -q tepui || ls /sys/fs/cgroup/cgroup.controllers && ! test -e /sys/fs/cgroup/cgroup.events",
     # Rights and limits
     "no-filter": "grep -q 'Seccomp:.0' /proc/self/status",
     "capability-of-admin": "test $((0x$(awk '/CapBnd/{print $2}' /proc/self/status) & 0x200000)) -ne 0",

@@ -210,6 +210,7 @@ impl LaunchSpec {
             rotation: self.rotation,
             enter: self.enter,
             root: self.root.clone(),
+            cgroups_shown: Vec::new(),
             view: self.view.clone(),
             namespaces: self.namespaces.clone(),
             seccomp: self.seccomp.clone(),

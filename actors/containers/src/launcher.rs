@@ -174,7 +174,11 @@ impl Inner {
         };
         spec.check().map_err(refuse)?;
         let cgroup = self.cgroups.container(&spec.container_id);
-        let orders = spec::encode(&spec.plan(&self.boot_id, cgroup.as_ref()));
+        let mut plan = spec.plan(&self.boot_id, cgroup.as_ref());
+        if spec.root.is_some() {
+            plan.cgroups_shown = self.cgroups.shown(&spec.container_id, &spec.limits);
+        }
+        let orders = spec::encode(&plan);
         if orders.len() > MAX_SPEC_BYTES {
             return Err(refuse(format!(
                 "command and environment have more than {MAX_SPEC_BYTES} bytes together"

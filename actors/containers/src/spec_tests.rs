@@ -76,6 +76,16 @@ fn sample() -> ShimSpec {
             overlay: Some("lowerdir=l/0:l/1,upperdir=u,workdir=w".into()),
             sandbox: "/mnt/sandbox".into(),
         }),
+        cgroups_shown: vec![
+            ShownCgroup {
+                dir: "/cg/cpu,cpuacct/c1".into(),
+                name: "cpu,cpuacct".into(),
+            },
+            ShownCgroup {
+                dir: "/cg".into(),
+                name: "".into(),
+            },
+        ],
         view: Some(View {
             of: ProcessId {
                 pid: 7,

@@ -44,6 +44,8 @@ pub struct Isolation {
     pub bounding: Option<u64>,
     /// The optional controllers that containers join (`cgroups/devices`, `cgroups/cpuset`, `cgroups/blkio`).
     pub controllers: BTreeSet<Controller>,
+    /// The usual ones that they do not join: nothing limits them then (`posix/cpu`, `posix/mem`).
+    pub without: BTreeSet<Controller>,
     /// Devices that every container may have besides the usual ones (`--allowed_devices`).
     pub allowed_devices: Vec<(Device, Access)>,
     /// Containers with images find those in `/dev` (`linux/devices`).
@@ -82,6 +84,7 @@ impl Default for Isolation {
             effective: None,
             bounding: None,
             controllers: BTreeSet::new(),
+            without: BTreeSet::new(),
             allowed_devices: Vec::new(),
             device_nodes: false,
             gpus: Vec::new(),

@@ -14,7 +14,7 @@ use rustix::mount::{MountAttrFlags, MountPropagationFlags, UnmountFlags};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use tepui_containers::devices::{DeviceKind, DeviceNode};
-use tepui_containers::spec::{Mount, Root, ShimSpec};
+use tepui_containers::spec::{Mount, Root, ShimSpec, ShownCgroup};
 
 /// A file system of the kernel's.
 struct Kernel {
@@ -100,12 +100,10 @@ const READ_ONLY: [&str; 5] = [
 ];
 
 /// Of the machine, since its network is the container's.
-const OF_HOST: [&str; 4] = [
-    "etc/resolv.conf",
-    "etc/hosts",
-    "etc/hostname",
-    "sys/fs/cgroup",
-];
+const OF_HOST: [&str; 3] = ["etc/resolv.conf", "etc/hosts", "etc/hostname"];
+
+/// Where cgroups are looked for. The kernel has an empty directory there.
+const CGROUPS: &str = "sys/fs/cgroup";
 
 /// Gives the command its root, with the sandbox and the volumes in it, and takes the old one away.
 ///
@@ -123,6 +121,7 @@ pub(crate) fn enter(spec: &ShimSpec, root: &Root, users: Option<&OwnedFd>) -> Re
     make_devices(&top, &spec.device_nodes)?;
     show_shared_memory(spec, &top)?;
     OF_HOST.iter().try_for_each(|path| show_host(&top, path))?;
+    show_cgroups(&top, &spec.cgroups_shown)?;
     hide(&top)?;
     let place = find(&top, &root.sandbox, true)?;
     volumes::put(&sandbox, &place)?;
@@ -234,6 +233,39 @@ fn show_host(top: &OwnedFd, path: &str) -> Result<(), Errno> {
     sys::make_read_only(tree.as_fd())?;
     let place = find(top, Path::new(path), is_directory(&source)?)?;
     volumes::put(&tree, &place)
+}
+
+/// The container's own cgroups, where it would find those of the machine.
+fn show_cgroups(top: &OwnedFd, shown: &[ShownCgroup]) -> Result<(), Errno> {
+    let Some(place) = existing(top, CGROUPS)? else {
+        return Ok(());
+    };
+    let show = |shown: &ShownCgroup, place: &OwnedFd| {
+        let source = open(CWD, &shown.dir, ResolveFlags::NO_SYMLINKS)?;
+        let tree = volumes::copy_of(&source)?;
+        sys::make_read_only(tree.as_fd())?;
+        volumes::put(&tree, place)
+    };
+    match shown {
+        [] => return Ok(()),
+        [whole] if whole.name.is_empty() => return show(whole, &place),
+        _ => {}
+    }
+    let options = [("mode", "755"), ("size", "64k")];
+    volumes::put(&namespaces::kernel("tmpfs", QUIET, &options)?, &place)?;
+    let place = open(top, Path::new(CGROUPS), STRICT)?;
+    let mut before: Option<&ShownCgroup> = None;
+    for it in shown {
+        match before.filter(|before| before.dir == it.dir) {
+            Some(before) => rustix::fs::symlinkat(&before.name, &place, &it.name)?,
+            None => {
+                rustix::fs::mkdirat(&place, &it.name, DIRECTORY_MODE)?;
+                show(it, &open(&place, Path::new(&it.name), STRICT)?)?;
+                before = Some(it);
+            }
+        }
+    }
+    sys::make_read_only(place.as_fd())
 }
 
 fn hide(top: &OwnedFd) -> Result<(), Errno> {

@@ -1,7 +1,7 @@
 //! The bytes of a launch spec: its fields by tag. The format is told in the module above.
 
 use super::values::{
-    capabilities, credentials, is_filter, mount, process, rlimit, root, secret, view,
+    capabilities, credentials, is_filter, mount, process, rlimit, root, secret, shown_cgroup, view,
 };
 use super::{MAGIC, ShimSpec, SpecError};
 use crate::devices::DeviceNode;
@@ -42,6 +42,7 @@ pub(super) mod tag {
     pub(in crate::spec) const DEVICE_NODE: u8 = 40;
     pub(in crate::spec) const USERS: u8 = 41;
     pub(in crate::spec) const SECRET: u8 = 42;
+    pub(in crate::spec) const CGROUP_SHOWN: u8 = 50;
 }
 
 /// The spec as bytes for the shim's standard input.
@@ -142,6 +143,10 @@ pub fn encode(spec: &ShimSpec) -> Vec<u8> {
     }
     for node in &spec.device_nodes {
         field(&mut out, tag::DEVICE_NODE, &node.to_bytes());
+    }
+    for shown in &spec.cgroups_shown {
+        let texts = [path_bytes(&shown.dir), shown.name.as_bytes()];
+        field(&mut out, tag::CGROUP_SHOWN, &texts.join(&0));
     }
     if let Some(users) = spec.users {
         field(&mut out, tag::USERS, &users.to_bytes());
@@ -255,6 +260,9 @@ fn set_field(spec: &mut ShimSpec, tag: u8, value: &[u8]) -> Result<(), SpecError
         }
         tag::ENTER => spec.enter = Some(process(value).ok_or(SpecError::BadField(tag))?),
         tag::ROOT => spec.root = Some(root(value).ok_or(SpecError::BadField(tag))?),
+        tag::CGROUP_SHOWN => spec
+            .cgroups_shown
+            .push(shown_cgroup(value).ok_or(SpecError::BadField(tag))?),
         tag::VIEW => spec.view = Some(view(value).ok_or(SpecError::BadField(tag))?),
         tag::NAMESPACES => {
             let namespaces = Namespaces::from_bytes(value);
