@@ -312,7 +312,10 @@ pub(crate) fn launch_order(
         user: user_of(config, framework, command),
         amounts: amounts::at_launch(config, executor, task, engine.is_some()),
         volumes: volumes::links(&config.work_dir, resources()),
-        confinement: confinement_of(container),
+        confinement: match &executor.info.container {
+            Some(outer) if executor.is_pod() => confinement::of_holder(outer),
+            _ => confinement_of(container),
+        },
         switchboard: switchboard_of(container),
         // What holds the containers of a group holds their network too.
         network: networks::order(executor.info.container.as_ref()),

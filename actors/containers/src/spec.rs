@@ -208,6 +208,8 @@ pub struct ShimSpec {
     pub view: Option<View>,
     /// With `enter` or `view` they are those of that process instead.
     pub namespaces: Namespaces,
+    /// The command of the container around it, where some namespaces are to be those of that.
+    pub outer: Option<ProcessId>,
     /// Filters of system calls, each a program of the kernel's `struct sock_filter`s; all of them must agree to a call.
     pub seccomp: Vec<Vec<u8>>,
     /// The file on which the command's network namespace is mounted; `None`: it has the machine's, or with `enter` or

@@ -67,6 +67,10 @@ fn sample() -> ShimSpec {
                 kept: 0,
             },
         }),
+        outer: Some(ProcessId {
+            pid: 8,
+            start_ticks: 3,
+        }),
         enter: Some(ProcessId {
             pid: 7,
             start_ticks: 1 << 40,

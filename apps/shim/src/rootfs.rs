@@ -112,6 +112,10 @@ pub(crate) fn enter(spec: &ShimSpec, root: &Root, users: Option<&OwnedFd>) -> Re
     rustix::process::umask(Mode::empty());
     let shared = volumes::alone(spec)?;
     let secrets = secrets::trees(spec)?;
+    let memory = match spec.namespaces.machine_shm {
+        true => machine_memory()?,
+        false => namespaces::shared_memory(spec)?,
+    };
     // The way to it has no links: tasks own parts of it, and any would be theirs.
     let sandbox = open(CWD, &spec.sandbox, ResolveFlags::NO_SYMLINKS)?;
     let sandbox = volumes::copy_of(&sandbox)?;
@@ -119,7 +123,7 @@ pub(crate) fn enter(spec: &ShimSpec, root: &Root, users: Option<&OwnedFd>) -> Re
     let top = mount_root(root, users)?;
     KERNEL.iter().try_for_each(|it| mount_kernel(&top, it))?;
     make_devices(&top, &spec.device_nodes)?;
-    show_shared_memory(spec, &top)?;
+    put_in(&top, SHARED_MEMORY, &memory)?;
     OF_HOST.iter().try_for_each(|path| show_host(&top, path))?;
     show_cgroups(&top, &spec.cgroups_shown)?;
     hide(&top)?;
@@ -168,15 +172,9 @@ fn mount_kernel(top: &OwnedFd, wanted: &Kernel) -> Result<(), Errno> {
     put_in(top, wanted.at, &made)
 }
 
-fn show_shared_memory(spec: &ShimSpec, top: &OwnedFd) -> Result<(), Errno> {
-    let made = match spec.namespaces.machine_shm {
-        true => {
-            let machines = Path::new("/").join(SHARED_MEMORY);
-            volumes::copy_of(&open(CWD, &machines, ResolveFlags::empty())?)?
-        }
-        false => namespaces::shared_memory(spec)?,
-    };
-    put_in(top, SHARED_MEMORY, &made)
+fn machine_memory() -> Result<OwnedFd, Errno> {
+    let path = Path::new("/").join(SHARED_MEMORY);
+    volumes::copy_of(&open(CWD, &path, ResolveFlags::empty())?)
 }
 
 /// Shows a mount in a directory of the new root, made where it is missing.
