@@ -127,7 +127,11 @@ impl EngineContainers {
         record.write(&dir)?;
         crash_point("runtime", || "BeforeLaunch");
         let name = name_of(&container_id);
-        let begun = self.begin(&container_id, &name, engine.create, &record);
+        let begun = async {
+            give(engine.volumes, owner).await?;
+            self.begin(&container_id, &name, engine.create, &record)
+                .await
+        };
         match begun.await {
             Ok(running) => {
                 crash_point("runtime", || "Launched");
@@ -377,6 +381,16 @@ impl EngineContainers {
     fn execs(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
         self.0.execs.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Gives persistent volumes to the task's user (Mesos: `mountPersistentVolumes`).
+async fn give(volumes: Vec<PathBuf>, owner: Option<Credentials>) -> Result<(), String> {
+    let given = tokio::task::spawn_blocking(move || {
+        let mut volumes = volumes.iter();
+        volumes.try_for_each(|it| tepui_containers::volumes::give(it, owner.as_ref()))
+    });
+    let given = given.await.map_err(|error| error.to_string())?;
+    given.map_err(|error| crate::runtime::told(&error))
 }
 
 /// Whether this very process was there and took the signal.
