@@ -10,64 +10,16 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from daemons import House, alive, get, post  # noqa: E402
 from engine_maker import Engine, own_network  # noqa: E402
+from engine_tasks import LIMIT_S, Tasks, of, parameters  # noqa: E402
 from free_port import free_ranges  # noqa: E402
 from image_maker import Image, Registry, busybox  # noqa: E402
 from report import Report, wait  # noqa: E402
 from scheduler import Scheduler, task  # noqa: E402
 
 report = Report()
-LIMIT_S = 60
 
 
-def of(image="box:1", network="HOST", container=None, **more):
-    return {"type": "DOCKER", "docker": {"image": image, "network": network, **more}, **(container or {})}
-
-
-def parameters(**pairs):
-    return [{"key": key.replace("_", "-"), "value": value} for key, value in pairs.items()]
-
-
-class Checks:
-    def __init__(self, house, framework, engine):
-        self.house, self.framework, self.engine = house, framework, engine
-        self.agent = house.agents[0]
-
-    def start(self, name, command, container, state, cpus=0.1, mem=32, **more):
-        offer = self.framework.wait_offer(cpus=0.5, mem=128)
-        info = {**task(name, offer, "", cpus, mem), "container": container, **more}
-        info["resources"] += more.pop("extra", [])
-        info.pop("extra", None)
-        info["command"] = {"shell": True, "value": command} if isinstance(command, str) else command
-        self.framework.launch(offer, [info])
-        return self.framework.wait_state(name, state, limit_s=LIMIT_S)
-
-    def sandbox(self, name):
-        for top, directories, _ in os.walk(self.house.path("agent0")):
-            if top.endswith(f"/executors/{name}/runs"):
-                return next(os.path.join(top, one) for one in directories if one != "latest")
-        return None
-
-    def output(self, name, file="stdout"):
-        with open(os.path.join(self.sandbox(name), file), encoding="utf-8") as out:
-            return out.read()
-
-    def run(self, name, command, container, state="TASK_FINISHED", **more):
-        status = self.start(name, command, container, state, **more)
-        return self.output(name) if state == "TASK_FINISHED" else status
-
-    def go(self, name):
-        with open(os.path.join(self.sandbox(name), "go"), "w", encoding="utf-8"):
-            pass
-
-    def inspected(self, name):
-        return self.engine.get(f"/containers/mesos-{os.path.basename(self.sandbox(name))}/json")
-
-    def ended(self, name, state="TASK_FINISHED"):
-        return self.framework.wait_state(name, state, limit_s=LIMIT_S)
-
-    def kill(self, name, **more):
-        self.framework.call("KILL", kill={"task_id": {"value": name}, **more})
-
+class Checks(Tasks):
     def first(self):
         script = "echo out; echo err >&2; echo $MESOS_CONTAINER_NAME $COLOUR $MESOS_SANDBOX \"$MESOS_ALLOCATION_ROLE\"; ls $MESOS_SANDBOX; touch $MESOS_SANDBOX/mine; pwd; test -e /usr && echo host; true"
         out = self.run("first", script, of())
