@@ -63,6 +63,9 @@ fn show(sandbox: &Path, mount: &Mount, shared: Option<OwnedFd>) -> Result<(), Er
         (Some(options), None) => overlay(&mount.source, options)?,
         (None, None) => copy_of(&place(sandbox, &mount.source)?)?,
     };
+    // The command may have any user of the machine's and do what that user may: with programs of an image or of the
+    // agent's closed directories it would be more.
+    sys::take_rights(tree.as_fd())?;
     if mount.read_only {
         sys::make_read_only(tree.as_fd())?;
     }
