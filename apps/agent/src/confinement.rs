@@ -139,7 +139,7 @@ fn mount(
         MountSource::Persistent(path) => {
             let given = volumes::give(path, owner);
             given.map_err(|error| told(&error))?;
-            (path.clone(), true)
+            (host::real_place(path)?, true)
         }
         MountSource::Outer { sandbox, path } => {
             directory(sandbox, path)?;
