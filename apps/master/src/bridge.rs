@@ -9,7 +9,7 @@ use std::{
 
 use futures_util::future::{BoxFuture, join_all};
 use serde_json::Value;
-use tepui_bridge::{Disconnect, Peer, Router};
+use tepui_bridge::{Disconnect, Peer, Reason, Router};
 use tepui_kit::{Asker, Directory, Link, TellError, Teller};
 use tepui_master_actor::Master;
 use tepui_messages::master::{AgentLost, AgentMessage, AgentRegisters, AgentSays, PeerId};
@@ -55,6 +55,10 @@ impl Agents {
     }
 
     pub(crate) fn leave(&self, peer: &Peer, end: &Disconnect) {
+        if matches!(end.reason, Reason::Overflow | Reason::Unsendable(_)) {
+            let (agent, reason) = (&peer.remote().name, &end.reason);
+            tracing::warn!(agent, %reason, "an order was lost; the agent was cut off to return");
+        }
         let mut connected = self.lock();
         connected.peers.remove(&peer.id().0);
         if connected.over {
