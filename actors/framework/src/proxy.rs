@@ -136,7 +136,7 @@ impl Drop for Proxy {
     fn drop(&mut self) {
         if !self.ended {
             let stream_id = std::mem::take(&mut self.stream_id);
-            // A master that is gone or has no room learns it from the next event it tells us.
+            // Taken whatever waits there; a master that is gone needs it no more.
             let _ = self.lost.tell(StreamLost { stream_id });
         }
     }

@@ -33,7 +33,8 @@ pub struct Proxies {
 }
 
 impl Proxies {
-    /// `arbiter` is the thread the proxies live on; without one each lives on the `LocalSet` it is opened on. `lost` is the master.
+    /// `arbiter` is the thread the proxies live on; without one each lives on the `LocalSet` it is opened on. `lost` is the
+    /// master, and never full: no stream is told of twice.
     pub fn new(
         directory: Directory,
         arbiter: Option<ArbiterHandle>,

@@ -36,7 +36,8 @@ impl Agents {
     pub(crate) fn new(master: &Link<Master>, directory: &Directory) -> Agents {
         Agents {
             router: Arc::new(router(master, directory.clone())),
-            lost: master.teller(),
+            // Each connection is lost once, and nobody tells it again.
+            lost: master.past_bound().teller(),
             peers: Mutex::default(),
         }
     }
@@ -69,12 +70,8 @@ impl Agents {
             peer: PeerId(peer.id().0),
             silent: end.silent(),
         };
-        if self.lost.tell(lost) == Err(TellError::Full) {
-            tracing::error!(
-                agent = peer.remote().name,
-                "the master was not told of a lost agent"
-            );
-        }
+        // A master that has ended needs to know nothing.
+        let _ = self.lost.tell(lost);
     }
 
     /// Sends all agents away, to look for the next leader.
@@ -166,3 +163,7 @@ fn forward(master: &Teller<AgentSays>, peer: &Peer, what: AgentMessage) {
         tracing::warn!(agent = peer.remote().name, %error, "a message of an agent did not reach the master");
     }
 }
+
+#[cfg(test)]
+#[path = "bridge_tests.rs"]
+mod tests;
