@@ -118,6 +118,7 @@ impl Prepared {
         let ip = ip.unwrap_or_else(|| advertised(settings.ip, &settings.masters));
         let ip = ip.to_string();
         let mut config = NodeConfig::new(info, ip, &settings.work_dir);
+        config.ip6 = settings.ip6.map(|it| it.to_string());
         config.boot_id = detect::boot_id();
         let executors = &settings.executors;
         config.environment = executors.environment.clone().unwrap_or_else(environment);
@@ -141,11 +142,9 @@ impl Prepared {
         config.acls = Arc::clone(&settings.security.acls);
         let (high, low) = uuid::Uuid::new_v4().as_u64_pair();
         config.seed = [high, low];
-        let cgroups = Cgroups::detect_with(
-            &settings.machine.cgroups_root,
-            &settings.isolation.controllers,
-        );
         let isolation = &settings.isolation;
+        let (more, without) = (&isolation.controllers, &isolation.without);
+        let cgroups = Cgroups::detect_with(&settings.machine.cgroups_root, more, without);
         let checked = isolation.check(&cgroups, is_root);
         checked.map_err(anyhow::Error::msg)?;
         config.shortcoming = shortcoming(&cgroups, is_root);

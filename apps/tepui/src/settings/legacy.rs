@@ -159,12 +159,8 @@ const AGENT: &[(&str, Fate)] = &[
         ),
     ),
     (
-        "ip6",
-        Overlooked("addresses of IPv6 are those of CNI networks"),
-    ),
-    (
         "ip6_discovery_command",
-        Overlooked("addresses of IPv6 are those of CNI networks"),
+        Overlooked("expected --ip6 with the address"),
     ),
     (
         "launcher",
