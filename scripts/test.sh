@@ -82,7 +82,7 @@ kill_matrix() {
 benches() {
   local bench name
   bench=$(dirname "$(tepui_bin)")/tepui-bench
-  for name in mailbox wire launch-latency alloc-cycle; do
+  for name in mailbox wire launch-latency launch-growth alloc-cycle; do
     "$bench" "$name" --json
   done
   beside_peers "$bench" registry --rounds 2 --seconds 1 --json

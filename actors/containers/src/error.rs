@@ -19,6 +19,12 @@ pub enum Error {
     )]
     UnknownUser(String),
 
+    /// In the words of Mesos, and what can be done.
+    #[error(
+        "Failed to allocate gid to the volume path '{0}' because the free gid range is exhausted; destroy volumes that nobody needs, or give the agent a wider --volume-gid-range"
+    )]
+    NoGid(PathBuf),
+
     /// A cgroup could not be made, written, read or removed.
     #[error("cannot {action} {path}")]
     Cgroup {
@@ -78,6 +84,15 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether it says nothing of the container: the kernel or the disk did not let it be looked at, for want of
+    /// descriptors, say. It is no reason to take the container for ended.
+    pub fn is_blind(&self) -> bool {
+        matches!(
+            self,
+            Self::Cgroup { .. } | Self::File { .. } | Self::Kernel { .. } | Self::Runtime
+        )
+    }
+
     pub(crate) fn cgroup(
         action: &'static str,
         path: impl Into<PathBuf>,

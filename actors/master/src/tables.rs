@@ -104,6 +104,15 @@ impl Framework {
         has_capability(&self.record.info, capability)
     }
 
+    pub(crate) fn has_role(&self, role: &str) -> bool {
+        let info = self.info();
+        if self.has(Capability::MultiRole) {
+            info.roles.iter().any(|it| it == role)
+        } else {
+            info.role.as_deref().unwrap_or(tepui_protocol::roles::ANY) == role
+        }
+    }
+
     /// The roles it subscribes to.
     pub(crate) fn roles(&self) -> Vec<String> {
         roles(&self.record.info)

@@ -1,11 +1,13 @@
 //! What the agent's edges say to its actor, as one handle: so that they can be tested without it.
 
 use tepui_kit::{Ask, Tell};
-use tepui_messages::agent::{
-    ContainerUsage, ExecutorCall, ExecutorStreamLost, ExecutorSubscribe, GetNodeState, LaunchGuest,
-    MasterConnected, MasterLost, RemoveGuest, SignalContainer, WaitGuest,
+use tepui_messages::{
+    agent::{
+        ContainerUsage, ExecutorCall, ExecutorStreamLost, ExecutorSubscribe, GetNodeState,
+        LaunchGuest, MasterConnected, MasterLost, RemoveGuest, SignalContainer, WaitGuest,
+    },
+    master::AgentPeer,
 };
-use tepui_protocol::node;
 
 /// What the HTTP endpoints need of the node.
 pub(crate) trait Node:
@@ -34,41 +36,10 @@ impl<T> Node for T where
 {
 }
 
-/// What the connection to the master needs of it.
+/// What the connection to the master needs of it: what a master sends, and what becomes of the connection.
 pub(crate) trait Orders:
-    Tell<MasterConnected>
-    + Tell<MasterLost>
-    + Tell<node::RunTask>
-    + Tell<node::RunTaskGroup>
-    + Tell<node::KillTask>
-    + Tell<node::ShutdownExecutor>
-    + Tell<node::ShutdownFramework>
-    + Tell<node::UpdateFramework>
-    + Tell<node::DrainAgent>
-    + Tell<node::ShutdownAgent>
-    + Tell<node::AcknowledgeUpdate>
-    + Tell<node::ApplyOperation>
-    + Tell<node::AcknowledgeOperation>
-    + Tell<node::ToExecutor>
-    + 'static
+    AgentPeer + Tell<MasterConnected> + Tell<MasterLost> + 'static
 {
 }
 
-impl<T> Orders for T where
-    T: Tell<MasterConnected>
-        + Tell<MasterLost>
-        + Tell<node::RunTask>
-        + Tell<node::RunTaskGroup>
-        + Tell<node::KillTask>
-        + Tell<node::ShutdownExecutor>
-        + Tell<node::ShutdownFramework>
-        + Tell<node::UpdateFramework>
-        + Tell<node::DrainAgent>
-        + Tell<node::ShutdownAgent>
-        + Tell<node::AcknowledgeUpdate>
-        + Tell<node::ApplyOperation>
-        + Tell<node::AcknowledgeOperation>
-        + Tell<node::ToExecutor>
-        + 'static
-{
-}
+impl<T> Orders for T where T: AgentPeer + Tell<MasterConnected> + Tell<MasterLost> + 'static {}

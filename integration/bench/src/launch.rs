@@ -72,7 +72,7 @@ pub(crate) fn run(options: LaunchOptions) -> anyhow::Result<Value> {
 }
 
 /// Milliseconds from ACCEPT to TASK_RUNNING, one task at a time.
-async fn launches(master: &str, count: usize) -> anyhow::Result<Vec<f64>> {
+pub(crate) async fn launches(master: &str, count: usize) -> anyhow::Result<Vec<f64>> {
     let client = Client::default();
     let info = FrameworkInfo {
         user: "root".into(),
@@ -178,7 +178,7 @@ fn spawns(count: usize) -> anyhow::Result<Vec<f64>> {
 }
 
 /// Milliseconds from making the sandbox until the command runs.
-async fn shims(count: usize) -> anyhow::Result<Vec<f64>> {
+pub(crate) async fn shims(count: usize) -> anyhow::Result<Vec<f64>> {
     let shims = Shims::new()?;
     let mut samples = Vec::with_capacity(count);
     for index in 0..count {

@@ -5,6 +5,7 @@ mod alloc_quota;
 mod dev;
 mod ensemble;
 mod failover;
+mod growth;
 mod launch;
 mod locality;
 mod mailbox;
@@ -49,6 +50,8 @@ enum Bench {
     LaunchLatency(launch::LaunchOptions),
     /// Short tasks a second on one agent, beside starting the same shim in a bare loop and beside HyperQueue and Slurm
     LaunchThroughput(throughput::ThroughputOptions),
+    /// How launches change with the tasks that an agent has had, and with the memory of who starts them
+    LaunchGrowth(growth::GrowthOptions),
     /// The share of tasks that run where their data is, by how long schedulers wait for it, in simulated time
     Locality(locality::LocalityOptions),
     /// An allocation that offers every agent, beside giving the same agents away in a bare loop
@@ -80,6 +83,7 @@ fn main() -> anyhow::Result<ExitCode> {
             (launch::run(options)?, json)
         }
         Bench::LaunchThroughput(options) => (throughput::run(&options)?, options.json),
+        Bench::LaunchGrowth(options) => (growth::run(&options)?, options.json),
         Bench::Locality(options) => (locality::run(&options), options.json),
         Bench::AllocCycle(options) => (alloc_cycle::run(&options)?, options.json),
         Bench::AllocQuota(options) => (alloc_quota::run(&options)?, options.json),

@@ -27,6 +27,8 @@ use crate::{
 const MAX_PER_ACCEPT: usize = 500;
 /// Tasks that the bare loop has under way: enough that no core waits.
 const BARE_AT_ONCE: usize = 8;
+/// More than the machine has: the tasks need little of what they ask for.
+pub(crate) const ROOMY: &str = "cpus:64;mem:131072";
 const HYPERQUEUE: &str = include_str!("hyperqueue.py");
 const SLURM: &str = include_str!("slurm.py");
 /// It takes some seconds for each hundred.
@@ -104,20 +106,27 @@ pub(crate) fn run(options: &ThroughputOptions) -> anyhow::Result<Value> {
 
 /// Tasks a second from the first ACCEPT until the last TASK_FINISHED, on a cluster of their own.
 async fn tasks(options: &ThroughputOptions) -> anyhow::Result<f64> {
-    let _cluster = Dev::start(options.port, Some("cpus:64;mem:131072"))?;
+    let _cluster = Dev::start(options.port, Some(ROOMY))?;
     let master = format!("127.0.0.1:{}", options.port);
     dev::ready(&master).await?;
+    let ends = ends(&master, options.count).await?;
+    Ok(options.count as f64 / ends.last().copied().unwrap_or(f64::INFINITY))
+}
+
+/// Runs so many tasks; seconds from the first ACCEPT until each TASK_FINISHED, in the order they came.
+pub(crate) async fn ends(master: &str, count: usize) -> anyhow::Result<Vec<f64>> {
     let info = FrameworkInfo {
         user: "root".into(),
         name: "launch-throughput".into(),
         ..Default::default()
     };
-    let (scheduler, mut events) = Scheduler::subscribe(&Client::default(), &[master], info).await?;
-    let (acknowledge, updates) = mpsc::channel(options.count);
+    let (scheduler, mut events) =
+        Scheduler::subscribe(&Client::default(), &[master.to_owned()], info).await?;
+    let (acknowledge, updates) = mpsc::channel(count);
     let acknowledging = tokio::spawn(acknowledge_all(scheduler.clone(), updates));
-    let (mut launched, mut finished) = (0, 0);
+    let (mut launched, mut ends) = (0, Vec::with_capacity(count));
     let mut begun = None;
-    while finished < options.count {
+    while ends.len() < count {
         let event = events
             .next()
             .await?
@@ -126,7 +135,7 @@ async fn tasks(options: &ThroughputOptions) -> anyhow::Result<f64> {
             Type::Offers => {
                 for offer in event.offers.unwrap_or_default().offers {
                     begun.get_or_insert_with(Instant::now);
-                    let tasks = fitting(&offer, launched..options.count);
+                    let tasks = fitting(&offer, launched..count);
                     launched += tasks.len();
                     scheduler.launch(&offer.id, tasks, 0.0).await?;
                 }
@@ -135,7 +144,10 @@ async fn tasks(options: &ThroughputOptions) -> anyhow::Result<f64> {
                 let status = event.update.unwrap_or_default().status;
                 match status.state() {
                     TaskState::TaskStarting | TaskState::TaskRunning => {}
-                    TaskState::TaskFinished => finished += 1,
+                    TaskState::TaskFinished => {
+                        let begun = begun.context("nothing was offered")?;
+                        ends.push(begun.elapsed().as_secs_f64());
+                    }
                     state => bail!("{}: {}", state.as_str_name(), status.message()),
                 }
                 acknowledge.send(status).await?;
@@ -143,11 +155,10 @@ async fn tasks(options: &ThroughputOptions) -> anyhow::Result<f64> {
             _ => {}
         }
     }
-    let took = begun.context("nothing was offered")?.elapsed();
     drop(acknowledge);
     acknowledging.await??;
     scheduler.teardown().await?;
-    Ok(options.count as f64 / took.as_secs_f64())
+    Ok(ends)
 }
 
 async fn acknowledge_all(
