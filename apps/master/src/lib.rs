@@ -8,6 +8,7 @@ mod chosen;
 mod cluster;
 mod counted;
 mod dial;
+pub mod entrance;
 mod gate;
 mod ground;
 mod group;
