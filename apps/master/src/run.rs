@@ -28,7 +28,18 @@ const HTTP_WORKERS: usize = 2;
 /// # Errors
 /// One line for people: what is wrong with the settings or the machine, what was expected, what to do.
 pub fn run(settings: MasterSettings, pages: impl FnOnce(Readable) -> Mount) -> anyhow::Result<()> {
+    raise_open_files();
     System::new().block_on(serve(settings, pages))
+}
+
+/// Each agent and each client holds one: the usual soft limit of 1024 is for programs that use `select`.
+fn raise_open_files() {
+    use rustix::process::{Resource::Nofile, getrlimit, setrlimit};
+    let mut limit = getrlimit(Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Nofile, limit) {
+        tracing::warn!("the limit of open files stays as it is: {error}");
+    }
 }
 
 async fn serve(
