@@ -17,6 +17,18 @@ use crate::{
     tokens::TokenKey,
 };
 
+/// The name of the agent's own socket in [`DomainSocket::directory`].
+pub const SOCKET_NAME: &str = "agent.sock";
+
+/// A socket in the file system at which executors reach their agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DomainSocket {
+    /// For those that see the machine's files.
+    pub location: PathBuf,
+    /// For the others: a directory that has nothing else in it.
+    pub directory: PathBuf,
+}
+
 /// The settings of one agent. Durations' defaults are Mesos'.
 #[derive(Debug, Clone)]
 pub struct NodeConfig {
@@ -24,6 +36,8 @@ pub struct NodeConfig {
     pub info: AgentInfo,
     /// What the agent answers HTTP on, as executors and frameworks are told.
     pub ip: String,
+    /// What containers with the machine's network are shown besides (`--ip6`); nothing listens there.
+    pub ip6: Option<String>,
     pub work_dir: PathBuf,
     /// Where Mesos' helpers would be: shown in the generated `ExecutorInfo` of a command task.
     pub launcher_dir: PathBuf,
@@ -42,6 +56,8 @@ pub struct NodeConfig {
     pub lent_cpus_give_way: bool,
     /// Signs the tokens that custom executors are given; `None`: they get none (`--jwt_secret_key`).
     pub token_key: Option<TokenKey>,
+    /// Where executors find the agent besides (`--http_executor_domain_sockets`).
+    pub domain_socket: Option<DomainSocket>,
     /// Who may run tasks as whom (Mesos: `--acls`).
     pub acls: Arc<Acls>,
     /// Where containers with an image see their sandboxes (`--sandbox_directory`).
@@ -82,6 +98,7 @@ impl NodeConfig {
         Self {
             info,
             ip: ip.into(),
+            ip6: None,
             work_dir: work_dir.into(),
             launcher_dir: PathBuf::from("/usr/libexec/mesos"),
             version: "1.11.0".to_owned(),
@@ -92,6 +109,7 @@ impl NodeConfig {
             limit_cpus: false,
             lent_cpus_give_way: true,
             token_key: None,
+            domain_socket: None,
             acls: Arc::default(),
             sandbox_directory: PathBuf::from("/mnt/mesos/sandbox"),
             engine: None,
@@ -116,6 +134,15 @@ impl NodeConfig {
             max_completed_executors_per_framework: 150,
             max_completed_tasks_per_executor: 200,
         }
+    }
+
+    /// Those of containers that have the machine's network.
+    pub(crate) fn addresses(&self) -> Vec<String> {
+        [Some(&self.ip), self.ip6.as_ref()]
+            .into_iter()
+            .flatten()
+            .cloned()
+            .collect()
     }
 
     /// `ip:port`.

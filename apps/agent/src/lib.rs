@@ -5,6 +5,7 @@ mod bridge;
 mod confinement;
 mod doubt;
 mod engine;
+mod executor_socket;
 mod executors;
 mod exposed;
 mod fetching;
@@ -26,7 +27,12 @@ mod streams;
 mod sweeping;
 mod wiring;
 
-use std::{collections::BTreeSet, net::IpAddr, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, Ipv6Addr},
+    path::PathBuf,
+    time::Duration,
+};
 
 use tepui_containers::images::Backend;
 use tepui_http::Verbosity;
@@ -56,7 +62,7 @@ pub mod seccomp {
     pub use tepui_containers::seccomp::Profiles;
 }
 
-pub use tepui_containers::{UserRange, limits::Controller};
+pub use tepui_containers::{UserRange, limits::Controller, volume_gids::GidRange};
 /// Capabilities as bits, by Linux' numbers.
 pub use tepui_node::confinement::bits as capability_bits;
 
@@ -78,6 +84,8 @@ pub struct ImageSettings {
     pub store_dir: Option<PathBuf>,
     /// `None`: what the machine does best.
     pub backend: Option<Backend>,
+    /// Entrypoint, command, variables and directory of images are not looked at (Mesos: `--docker_ignore_runtime`).
+    pub ignore_runtime: bool,
     /// Where a container with an image sees its sandbox; absolute.
     pub sandbox_directory: PathBuf,
 }
@@ -100,6 +108,7 @@ impl Default for ImageSettings {
             gc: None,
             store_dir: None,
             backend: None,
+            ignore_runtime: false,
             sandbox_directory: PathBuf::from("/mnt/mesos/sandbox"),
         }
     }
@@ -113,6 +122,8 @@ pub struct AgentSettings {
     /// The HTTP addresses of the masters, `host:port`. Any of them tells who leads.
     pub masters: Vec<String>,
     pub ip: IpAddr,
+    /// Told as an address of containers with the machine's network, besides `ip`.
+    pub ip6: Option<Ipv6Addr>,
     /// 0 takes a free one.
     pub port: u16,
     pub hostname: String,

@@ -9,6 +9,7 @@ mod equipment;
 mod leftovers;
 mod network;
 mod specs;
+pub(crate) mod volume_groups;
 mod words;
 
 use std::{
@@ -156,10 +157,11 @@ impl Inner {
         mut order: LaunchOrder,
         forked: oneshot::Sender<Forked>,
     ) -> Result<RunningContainer, String> {
-        if let Some(wanted) = order.engine.take() {
+        if let Some(mut wanted) = order.engine.take() {
             let engine = self.engine.as_ref().ok_or("this agent has no engine")?;
             let rotation = self.logger.rotation(&order.env)?;
             let owner = credentials(order.user.as_deref())?;
+            self.give_gpus(&order, &mut wanted.create)?;
             return engine.launch(order, *wanted, owner, rotation).await;
         }
         if let Some(engine) = self.engine.as_ref().filter(|it| it.is_around(&order)) {
@@ -168,7 +170,10 @@ impl Inner {
         let reads_profile = matches!(order.confinement.seccomp, Some(Seccomp::Profile(_)));
         let joined = self.join(&order).await?;
         let networks = self.network_infos(&order.container_id);
-        let is_plain = order.root.is_none() && order.view_of.is_none() && !reads_profile;
+        // Who is let into volumes may have to wait for a walk over them.
+        let is_admitted = self.volume_gids.is_some() && !order.volumes.is_empty();
+        let is_plain =
+            order.root.is_none() && order.view_of.is_none() && !reads_profile && !is_admitted;
         let spec = if order.confinement.mounts.is_empty() && is_plain {
             self.spec(order, joined)?
         } else {
@@ -221,7 +226,7 @@ impl ContainerRuntime for Containers {
         make: Vec<VolumeDirectory>,
         remove: Vec<VolumeDirectory>,
     ) -> BoxFuture<'static, Result<(), String>> {
-        directories::change_volumes(make, remove).boxed()
+        directories::change_volumes(self.0.volume_gids.clone(), make, remove).boxed()
     }
 
     fn link_volumes(
@@ -230,7 +235,7 @@ impl ContainerRuntime for Containers {
         user: Option<String>,
         links: Vec<VolumeLink>,
     ) -> BoxFuture<'static, Result<(), String>> {
-        directories::link_volumes(sandbox, user, links).boxed()
+        directories::link_volumes(self.0.volume_gids.clone(), sandbox, user, links).boxed()
     }
 
     fn provision(
@@ -302,11 +307,12 @@ impl ContainerRuntime for Containers {
     fn recover(&self, container_id: String) -> BoxFuture<'static, RecoveredContainer> {
         let inner = Arc::clone(&self.0);
         async move {
+            let dir = inner.dir(&container_id);
+            let others = inner.gpus().recover(&container_id, &dir);
+            // A device of its container stays its own.
             if let Some(engine) = inner.engine_of(&container_id) {
                 return engine.recover(&container_id).await;
             }
-            let dir = inner.dir(&container_id);
-            let others = inner.gpus().recover(&container_id, &dir);
             match inner.launcher.recover(&container_id, &dir).await {
                 Ok(Recovered::Running(running)) => {
                     inner.deny_gpus(&running, &others);
@@ -439,6 +445,7 @@ impl ContainerRuntime for Containers {
         async move {
             if let Some(engine) = inner.engine_of(&container_id) {
                 crash_point("runtime", || "BeforeCleanup");
+                inner.gpus().release(&container_id);
                 return engine.forget(&container_id);
             }
             inner.running().remove(&container_id);
@@ -453,6 +460,7 @@ impl ContainerRuntime for Containers {
                 );
             }
             inner.leave(&container_id).await;
+            inner.take_volume_gids(&container_id).await;
             if let Ok(images) = &inner.images {
                 images.remove(container_id).await;
             }

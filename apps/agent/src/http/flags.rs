@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use tepui_containers::limits::Controller;
+use tepui_node::config::DomainSocket;
 use tepui_protocol::{codec::json, durations::duration_text};
 
 use crate::{
@@ -22,6 +24,7 @@ const FIXED: [(&str, &str); 7] = [
 /// `cgroups` and `root` are what the agent found at its start.
 pub(crate) fn flags(
     settings: &AgentSettings,
+    socket: Option<&DomainSocket>,
     runtime_dir: &std::path::Path,
     cgroups: bool,
     root: bool,
@@ -31,9 +34,15 @@ pub(crate) fn flags(
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
         .collect();
     let mut set = |name: &str, value: String| flags.insert(name.to_owned(), value);
-    let amounts = match cgroups {
-        true => "cgroups/cpu,cgroups/mem",
-        false => "posix/cpu,posix/mem",
+    let without = &settings.isolation.without;
+    let by_cgroups = |controller| cgroups && !without.contains(&controller);
+    let cpu = match by_cgroups(Controller::Cpu) {
+        true => "cgroups/cpu",
+        false => "posix/cpu",
+    };
+    let memory = match by_cgroups(Controller::Memory) {
+        true => "cgroups/mem",
+        false => "posix/mem",
     };
     let files = match root {
         true => "filesystem/linux,docker/runtime",
@@ -61,7 +70,7 @@ pub(crate) fn flags(
         ("network/ports", settings.networks.ports.is_some()),
     ];
     let more = more.iter().filter(|(_, is_on)| *is_on);
-    let names = [amounts, files].into_iter();
+    let names = [cpu, memory, files].into_iter();
     let controllers = isolation.controllers.iter();
     let controllers = controllers.map(|it| format!("cgroups/{}", it.name()));
     let names = names.chain(more.map(|(name, _)| *name)).map(str::to_owned);
@@ -95,6 +104,9 @@ pub(crate) fn flags(
     if !made.is_empty() {
         set("host_path_volume_force_creation", made.join(":"));
     }
+    if let Some(range) = &isolation.volume_gids {
+        set("volume_gid_range", range.to_string());
+    }
     if root {
         set("image_providers", "docker".to_owned());
         set("docker_registry", settings.images.registry.clone());
@@ -102,6 +114,8 @@ pub(crate) fn flags(
         set("docker_store_dir", store_dir.display().to_string());
         let sandbox = settings.images.sandbox_directory.display();
         set("sandbox_directory", sandbox.to_string());
+        let ignored = settings.images.ignore_runtime;
+        set("docker_ignore_runtime", ignored.to_string());
         if let Some(backend) = settings.images.backend {
             set("image_provisioner_backend", backend.name().to_owned());
         }
@@ -119,6 +133,9 @@ pub(crate) fn flags(
     set("switch_user", root.to_string());
     set("hostname", settings.hostname.clone());
     set("ip", settings.ip.to_string());
+    if let Some(ip6) = settings.ip6 {
+        set("ip6", ip6.to_string());
+    }
     set("port", settings.port.to_string());
     set("master", settings.masters.join(","));
     set("work_dir", settings.work_dir.display().to_string());
@@ -162,6 +179,11 @@ pub(crate) fn flags(
         "authenticate_http_executors",
         security.executors.asked.to_string(),
     );
+    set("http_executor_domain_sockets", socket.is_some().to_string());
+    if let Some(socket) = socket {
+        let location = socket.location.display();
+        set("domain_socket_location", location.to_string());
+    }
     let fetching = &settings.fetching;
     let cache_dir = fetching.cache_dir(&settings.work_dir);
     set("fetcher_cache_dir", cache_dir.display().to_string());

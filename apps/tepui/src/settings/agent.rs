@@ -1,6 +1,9 @@
 //! The settings of an agent, of its flags, environment and file.
 
-use std::{net::IpAddr, path::PathBuf};
+use std::{
+    net::{IpAddr, Ipv6Addr},
+    path::PathBuf,
+};
 
 use anyhow::Context;
 use serde::Deserialize;
@@ -15,6 +18,7 @@ use crate::cli::AgentArgs;
 const AGENT_TWINS: &[&str] = &[
     "work_dir",
     "ip",
+    "ip6",
     "port",
     "hostname",
     "master",
@@ -37,6 +41,7 @@ const AGENT_TWINS: &[&str] = &[
     "docker_config",
     "docker_registry",
     "docker_store_dir",
+    "docker_ignore_runtime",
     "image_gc_config",
     "image_provisioner_backend",
     "sandbox_directory",
@@ -56,6 +61,7 @@ const AGENT_TWINS: &[&str] = &[
     "disallow_sharing_agent_pid_namespace",
     "disallow_sharing_agent_ipc_namespace",
     "host_path_volume_force_creation",
+    "volume_gid_range",
     "fetcher_cache_size",
     "fetcher_cache_dir",
     "fetcher_stall_timeout",
@@ -86,6 +92,8 @@ const AGENT_TWINS: &[&str] = &[
     "max_completed_executors_per_framework",
     "authenticate_http_executors",
     "jwt_secret_key",
+    "http_executor_domain_sockets",
+    "domain_socket_location",
 ];
 
 #[derive(Debug, Default, Deserialize)]
@@ -94,6 +102,7 @@ pub(super) struct AgentFile {
     pub(super) work_dir: Option<PathBuf>,
     pub(super) master: Option<String>,
     pub(super) ip: Option<IpAddr>,
+    pub(super) ip6: Option<Ipv6Addr>,
     pub(super) port: Option<u16>,
     pub(super) hostname: Option<String>,
     pub(super) resources: Option<String>,
@@ -115,6 +124,7 @@ pub(super) struct AgentFile {
     pub(super) docker_config: Option<String>,
     pub(super) docker_registry: Option<String>,
     pub(super) docker_store_dir: Option<PathBuf>,
+    pub(super) docker_ignore_runtime: Option<bool>,
     pub(super) image_gc_config: Option<String>,
     pub(super) image_provisioner_backend: Option<String>,
     pub(super) sandbox_directory: Option<PathBuf>,
@@ -134,6 +144,7 @@ pub(super) struct AgentFile {
     pub(super) disallow_sharing_agent_pid_namespace: Option<bool>,
     pub(super) disallow_sharing_agent_ipc_namespace: Option<bool>,
     pub(super) host_path_volume_force_creation: Option<String>,
+    pub(super) volume_gid_range: Option<String>,
     pub(super) fetcher_cache_size: Option<String>,
     pub(super) fetcher_cache_dir: Option<PathBuf>,
     pub(super) fetcher_stall_timeout: Option<String>,
@@ -164,6 +175,8 @@ pub(super) struct AgentFile {
     pub(super) max_completed_executors_per_framework: Option<u64>,
     pub(super) authenticate_http_executors: Option<bool>,
     pub(super) jwt_secret_key: Option<String>,
+    pub(super) http_executor_domain_sockets: Option<bool>,
+    pub(super) domain_socket_location: Option<String>,
 }
 
 pub(crate) fn agent(args: &AgentArgs) -> anyhow::Result<tepui_agent::AgentSettings> {
@@ -195,6 +208,7 @@ pub(crate) fn agent(args: &AgentArgs) -> anyhow::Result<tepui_agent::AgentSettin
         work_dir: file.work_dir.context("--work-dir is missing: expected a directory for sandboxes, such as --work-dir /var/lib/tepui/agent")?,
         masters: masters(&given)?,
         ip,
+        ip6: file.ip6,
         port: file.port.unwrap_or(5051),
         hostname: file.hostname.unwrap_or_else(|| ip.to_string()),
         resources: file.resources,

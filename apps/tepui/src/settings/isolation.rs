@@ -1,6 +1,7 @@
 //! An agent's flags about what sets containers apart.
 
 use std::{
+    collections::BTreeSet,
     path::{Component, PathBuf},
     sync::Arc,
 };
@@ -8,20 +9,25 @@ use std::{
 use anyhow::{Context, anyhow, bail};
 use clap::Args;
 use serde::{Deserialize, Serialize};
-use tepui_agent::{Controller, Isolation, UserRange, seccomp::Profiles};
-use tepui_protocol::v1::{CapabilityInfo, capability_info::Capability};
+use tepui_agent::{Controller, GidRange, Isolation, UserRange, seccomp::Profiles};
+use tepui_protocol::{
+    resources::{Ranges, Resources},
+    v1::{CapabilityInfo, capability_info::Capability},
+};
 
 use super::{AgentFile, devices, json_or_file};
 
 /// The controllers that containers join where the operator asks for it.
 const OPTIONAL: [Controller; 3] = [Controller::Devices, Controller::Cpuset, Controller::Blkio];
 
+/// What limits nothing, the isolator that does so instead, and its controller. Where both are named the limit stands.
+const UNLIMITED: [(&str, &str, Controller); 2] = [
+    ("posix/cpu", "cgroups/cpu", Controller::Cpu),
+    ("posix/mem", "cgroups/mem", Controller::Memory),
+];
+
 /// What is always done where the machine can, so that naming it changes nothing.
-const ALWAYS: [&str; 15] = [
-    "posix/cpu",
-    "posix/mem",
-    "cgroups/cpu",
-    "cgroups/mem",
+const ALWAYS: [&str; 11] = [
     "cgroups/pids",
     "cgroups/cpuacct",
     "posix/rlimits",
@@ -38,7 +44,7 @@ const ALWAYS: [&str; 15] = [
 /// Flags of an agent.
 #[derive(Debug, Clone, Default, Args, Serialize)]
 pub(crate) struct IsolationArgs {
-    /// What sets containers apart besides: namespaces/pid, namespaces/ipc, linux/nnp, linux/seccomp, linux/devices, cgroups/devices, cgroups/cpuset, cgroups/blkio, cgroups/all [default: none]
+    /// What sets containers apart besides: namespaces/pid, namespaces/ipc, linux/nnp, linux/seccomp, linux/devices, cgroups/devices, cgroups/cpuset, cgroups/blkio, cgroups/all; or what does not limit them: posix/cpu, posix/mem [default: none]
     #[arg(long, value_name = "NAME,…")]
     #[serde(skip_serializing_if = "Option::is_none")]
     isolation: Option<String>,
@@ -102,6 +108,10 @@ pub(crate) struct IsolationArgs {
     #[arg(long, value_name = "DIR:…")]
     #[serde(skip_serializing_if = "Option::is_none")]
     host_path_volume_force_creation: Option<String>,
+    /// Groups of which each volume that several users use has one, such as [10000-20000] [default: none]
+    #[arg(long, value_name = "RANGES")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    volume_gid_range: Option<String>,
 }
 
 #[cfg(test)]
@@ -128,6 +138,11 @@ pub(super) fn parse(file: &AgentFile) -> anyhow::Result<Isolation> {
             .transpose()?,
         keep_pids: file.disallow_sharing_agent_pid_namespace.unwrap_or(false),
         keep_ipc: file.disallow_sharing_agent_ipc_namespace.unwrap_or(false),
+        volume_gids: file
+            .volume_gid_range
+            .as_deref()
+            .map(volume_gids)
+            .transpose()?,
         made_for_volumes: directories(file.host_path_volume_force_creation.as_deref())?,
         profiles: profiles(file)?,
         allowed_devices: devices::allowed(file.allowed_devices.as_deref())?,
@@ -151,7 +166,16 @@ pub(super) fn parse(file: &AgentFile) -> anyhow::Result<Isolation> {
         ..defaults
     };
     let names = file.isolation.as_deref().unwrap_or_default().split(',');
-    for name in names.map(str::trim).filter(|name| !name.is_empty()) {
+    let names: Vec<_> = names
+        .map(str::trim)
+        .filter(|name| !name.is_empty())
+        .collect();
+    isolation.without = unlimited(&names);
+    let is_amount = |name: &str| {
+        let mut amounts = UNLIMITED.iter();
+        amounts.any(|(none, limit, _)| [*none, *limit].contains(&name))
+    };
+    for name in names {
         match name {
             "namespaces/pid" => isolation.pids = true,
             "namespaces/ipc" => isolation.ipc = true,
@@ -164,7 +188,7 @@ pub(super) fn parse(file: &AgentFile) -> anyhow::Result<Isolation> {
             "cgroups/devices" => isolation.controllers.extend([Controller::Devices]),
             "cgroups/cpuset" => isolation.controllers.extend([Controller::Cpuset]),
             "cgroups/blkio" => isolation.controllers.extend([Controller::Blkio]),
-            known if ALWAYS.contains(&known) => {}
+            known if ALWAYS.contains(&known) || is_amount(known) => {}
             other => bail!(
                 "--isolation {other}: this agent has no such isolator; expected namespaces/pid, namespaces/ipc, linux/nnp, linux/seccomp, linux/devices, cgroups/devices, cgroups/cpuset, cgroups/blkio or cgroups/all, with commas between"
             ),
@@ -181,6 +205,15 @@ pub(super) fn parse(file: &AgentFile) -> anyhow::Result<Isolation> {
         );
     }
     Ok(isolation)
+}
+
+/// The controllers that containers are not to join.
+fn unlimited(names: &[&str]) -> BTreeSet<Controller> {
+    let is_off = |(none, limit, _): &&(&str, &str, Controller)| {
+        names.contains(none) && !names.contains(limit) && !names.contains(&"cgroups/all")
+    };
+    let off = UNLIMITED.iter().filter(is_off);
+    off.map(|(_, _, controller)| *controller).collect()
 }
 
 /// `/a:/b`.
@@ -242,6 +275,16 @@ fn users(text: &str) -> anyhow::Result<UserRange> {
     let range = numbers.and_then(|(first, count)| UserRange::new(first, count));
     range.with_context(|| {
         format!("--user-namespace-range {text}: expected the first of them, not 0, and how many, such as 100000:65536")
+    })
+}
+
+/// `[10000-20000]`, as Mesos spells ranges.
+fn volume_gids(text: &str) -> anyhow::Result<GidRange> {
+    let parsed = Resources::parse(&format!("gids:{text}"), "*").ok();
+    let ranges = parsed.map(|it| it.ranges("gids"));
+    let ranges: Vec<_> = ranges.iter().flat_map(Ranges::iter).collect();
+    GidRange::new(ranges.into_iter().map(|it| (it.begin(), it.end()))).with_context(|| {
+        format!("--volume-gid-range {text}: expected ranges of numbers from 1 to 4294967294, such as [10000-20000]")
     })
 }
 
