@@ -19,6 +19,7 @@ mod node;
 mod notice;
 mod numbers;
 mod provisioner;
+mod registering;
 mod runtime;
 mod sandboxes;
 mod security;
