@@ -20,6 +20,7 @@ mod node;
 mod notice;
 mod numbers;
 mod provisioner;
+mod registering;
 mod runtime;
 mod sandboxes;
 mod security;

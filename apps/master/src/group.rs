@@ -15,13 +15,15 @@ use tepui_bridge::{Hello, Identity, Membership, Peer, Role};
 use tepui_consensus::{Consensus, Status, Transport};
 use tepui_engine::Engine;
 use tepui_kit::Tell;
-use tepui_protocol::node::RaftMessage;
+use tepui_protocol::{
+    node::RaftMessage,
+    parts::{Parts, split},
+};
 use tepui_registry::RegistryReader;
 
 use crate::{
     entrance::{Known, Roster, Verdict},
     leadership::Leader,
-    parts::{Parts, split},
 };
 
 /// Others that are spoken with, those included that this master does not know of yet.
@@ -77,6 +79,11 @@ struct Trouble {
     /// The last text that was told.
     told: Option<String>,
 }
+
+/// Bytes of one part of a message of Raft; a snapshot has many.
+const PART_BYTES: usize = 1 << 20;
+/// Bytes of one message of Raft put together again: more than any registry has.
+const MAX_MESSAGE_BYTES: usize = 1 << 30;
 
 /// A master that starts or restarts with others is looked for in vain a few times; only then it is news.
 const FAILURES_BEFORE_NEWS: u32 = 6;
@@ -358,7 +365,9 @@ impl Group {
         if inbound.open.last_key_value().map(|(id, _)| *id) != Some(peer.id().0) {
             return;
         }
-        if let (Some(message), Some(consensus)) = (inbound.parts.take(part), self.consensus.get()) {
+        // What does not follow is dropped with its message, which raft bears as well.
+        let message = inbound.parts.take(part.into(), MAX_MESSAGE_BYTES);
+        if let (Ok(Some(message)), Some(consensus)) = (message, self.consensus.get()) {
             // A full inbox loses it, which raft bears.
             let _ = consensus.step(message);
         }
@@ -424,8 +433,8 @@ impl Transport for Group {
         let Some(peer) = self.way(to) else {
             return;
         };
-        for part in split(&message) {
-            if peer.tell(part).is_err() {
+        for part in split(&message, PART_BYTES) {
+            if peer.tell(RaftMessage::from(part)).is_err() {
                 return self.unreachable(to);
             }
         }
