@@ -187,5 +187,9 @@ impl Default for LendingSettings {
 /// # Errors
 /// One line for people: what is wrong with the settings or the machine, what was expected, what to do.
 pub fn run(settings: AgentSettings) -> anyhow::Result<()> {
+    // Each container takes some of them.
+    if let Err(error) = tepui_kit::descriptors::raise() {
+        tracing::warn!(%error, "the soft limit of open files stays as it is");
+    }
     wiring::run(start::Prepared::new(settings)?)
 }

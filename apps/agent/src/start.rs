@@ -122,8 +122,9 @@ impl Prepared {
         config.acls = Arc::clone(&settings.security.acls);
         let (high, low) = uuid::Uuid::new_v4().as_u64_pair();
         config.seed = [high, low];
-        let cgroups = Cgroups::detect_with(CGROUP_ROOT, &settings.isolation.controllers);
         let isolation = &settings.isolation;
+        let (more, without) = (&isolation.controllers, &isolation.without);
+        let cgroups = Cgroups::detect_with(CGROUP_ROOT, more, without);
         let checked = isolation.check(&cgroups, is_root);
         checked.map_err(anyhow::Error::msg)?;
         config.limit_cpus = isolation.limit_cpus;
