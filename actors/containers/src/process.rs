@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, ErrorKind, Read};
 
 /// A process that cannot be mistaken for another: ids are reused, the pair of id and start time is not (in one boot).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,6 +40,8 @@ pub struct Stat {
     pub rss_pages: u64,
     /// The first process of a namespace, [`FIRST`], which has ended but for waiting: until all others of it are reaped.
     pub is_ending_first: bool,
+    /// It is still what its parent was when it made it: it has executed no program of its own.
+    pub is_before_exec: bool,
 }
 
 /// The name of the first process of a container with process ids of its own.
@@ -47,6 +49,9 @@ pub const FIRST: &str = "tepui-init";
 
 /// `PF_EXITING` of the kernel.
 const EXITING: u32 = 0x4;
+
+/// `PF_FORKNOEXEC` of the kernel.
+const BEFORE_EXEC: u32 = 0x40;
 
 impl Stat {
     /// Ended, and only waiting for its parent to notice.
@@ -66,13 +71,27 @@ pub fn stat(pid: u32) -> io::Result<Stat> {
     })
 }
 
-/// Every process that can be seen, by id. Processes that end meanwhile are left out.
+/// Every process that can be seen, by id. Processes that end meanwhile are left out. Errors: it could not be looked.
 pub fn all() -> io::Result<BTreeMap<u32, Stat>> {
-    let pids = std::fs::read_dir("/proc")?
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
-    Ok(pids
-        .filter_map(|pid| Some((pid, stat(pid).ok()?)))
-        .collect())
+    let mut processes = BTreeMap::new();
+    for entry in std::fs::read_dir("/proc")? {
+        let Some(pid) = entry?.file_name().to_str().and_then(|it| it.parse().ok()) else {
+            continue;
+        };
+        match stat(pid) {
+            Ok(stat) => _ = processes.insert(pid, stat),
+            Err(error) if is_ended(&error) || error.kind() == ErrorKind::PermissionDenied => {}
+            // Without a descriptor to look with it would seem that nothing runs.
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(processes)
+}
+
+/// Whether what could not be opened or read is a process that has ended. Any other error tells nothing of it.
+pub fn is_ended(error: &io::Error) -> bool {
+    error.kind() == ErrorKind::NotFound
+        || error.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error())
 }
 
 /// Those among `processes` that descend from `ancestor`, itself excluded.
@@ -100,6 +119,7 @@ fn parse_stat(text: &str) -> Option<Stat> {
     let fields: Vec<&str> = tail.split_ascii_whitespace().collect();
     // Field 3 of proc_pid_stat(5), the state, is the first after the name.
     let field = |number: usize| fields.get(number - 3).copied();
+    let flags = field(9)?.parse::<u32>().ok()?;
     Some(Stat {
         id: ProcessId {
             pid,
@@ -112,8 +132,8 @@ fn parse_stat(text: &str) -> Option<Stat> {
         system_ticks: field(15)?.parse().ok()?,
         threads: field(20)?.parse().ok()?,
         rss_pages: field(24)?.parse().ok()?,
-        is_ending_first: head.split_once('(')?.1 == FIRST
-            && field(9)?.parse::<u32>().ok()? & EXITING != 0,
+        is_ending_first: head.split_once('(')?.1 == FIRST && flags & EXITING != 0,
+        is_before_exec: flags & BEFORE_EXEC != 0,
     })
 }
 

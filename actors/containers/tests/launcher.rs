@@ -489,7 +489,7 @@ async fn a_container_whose_shim_was_killed_is_lost_and_can_be_destroyed() {
 #[tokio::test]
 async fn limits_are_written_changed_and_felt() {
     let bench = Bench::with_cgroups();
-    let Cgroups::V1 { roots } = bench.launcher.cgroups() else {
+    let Cgroups::V1 { roots, .. } = bench.launcher.cgroups() else {
         eprintln!("left out: the figures below are those of cgroups v1");
         return;
     };

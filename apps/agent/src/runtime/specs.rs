@@ -2,10 +2,13 @@
 
 use std::ffi::OsString;
 
-use tepui_containers::{Command, LaunchSpec, Namespaces, networks::Joined, spec::HOLDER};
+use tepui_containers::{
+    Command, LaunchSpec, Namespaces, Rlimit, RlimitKind, networks::Joined, spec::HOLDER,
+};
+use tepui_kit::descriptors;
 use tepui_messages::containers::{LaunchOrder, MountSource};
 
-use super::{Inner, volume_groups, words::credentials};
+use super::{Inner, apart, volume_groups, words::credentials};
 use crate::{confinement, numbers::limits, provisioner, streams};
 
 impl Inner {
@@ -60,13 +63,16 @@ impl Inner {
             self.volume_gids.as_deref(),
             &mut spec,
         )?;
+        spec.rlimits.extend(open_files(&spec.rlimits));
         if !holds {
             let is_session = order.switchboard.is_some_and(|it| it.is_session);
             self.set_apart(&order.confinement, &mut spec, is_session, joined.as_ref())?;
             let gpus = self.gpus().of(&spec.container_id);
             self.isolation.devices(&mut spec, &gpus);
-        } else if let Some(joined) = &joined {
-            spec.network = Some(joined.namespace());
+        } else {
+            spec.namespaces = self.isolation.of_holder(&order.confinement)?;
+            apart::check_rights(&spec)?;
+            spec.network = joined.as_ref().map(Joined::namespace);
         }
         if let Some(switchboard) = order.switchboard {
             let outer = spec.container_id.rsplit_once('.').map(|(outer, _)| outer);
@@ -84,6 +90,7 @@ impl Inner {
         }
         if spec.enter.is_some() || spec.view.is_some() {
             spec.namespaces = Namespaces::default();
+            spec.outer = None;
             spec.network = None;
         }
         Ok(spec)
@@ -95,3 +102,18 @@ impl Inner {
         images.is_ok_and(|images| images.beginning(container_id).is_ok())
     }
 }
+
+/// A command gets the bound on open files that the agent was started with, not the one it took for itself.
+fn open_files(ordered: &[Rlimit]) -> Option<Rlimit> {
+    let is_ordered = ordered.iter().any(|it| it.kind == RlimitKind::OpenFiles);
+    let (soft, hard) = descriptors::before().filter(|_| !is_ordered)?;
+    Some(Rlimit {
+        kind: RlimitKind::OpenFiles,
+        soft,
+        hard,
+    })
+}
+
+#[cfg(test)]
+#[path = "specs_tests.rs"]
+mod tests;
