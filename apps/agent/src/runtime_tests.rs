@@ -3,7 +3,7 @@ use std::task::Poll;
 use tepui_containers::Cgroups;
 
 use super::*;
-use crate::{ContainerLogger, Isolation};
+use crate::{ContainerLogger, Isolation, confinement::HostFiles};
 
 fn containers(root: &std::path::Path) -> Containers {
     let cgroups = Cgroups::none("not here".to_owned());
@@ -16,6 +16,7 @@ fn containers(root: &std::path::Path) -> Containers {
             logger: ContainerLogger::default(),
             images: Err("none".to_owned()),
             isolation: Isolation::default(),
+            host_files: HostFiles::default(),
             engine: None,
             networks: Err("none".to_owned()),
             volume_gids: None,

@@ -23,12 +23,14 @@ use tokio::{
 
 use crate::{
     bridge::AgentService,
+    confinement::HostFiles,
     doubt,
     http::{self, Api, Facts},
     leader::LeaderFinder,
     notice::Notices,
+    provisioner,
     runtime::{Containers, Equipment, Errors},
-    start::Prepared,
+    start::{self, Prepared},
     sweeping,
 };
 
@@ -93,6 +95,16 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
     let (memory, remembered) =
         durable::open(engine, config.boot_id.clone()).context("the agent's memory")?;
     let (ended, mut end) = oneshot::channel();
+    let host_files = HostFiles::new(
+        &settings.isolation,
+        vec![
+            settings.work_dir.clone(),
+            provisioner::store_dir(&settings.images, &settings.work_dir),
+            settings.fetching.cache_dir(&settings.work_dir),
+            start::RUNTIME_ROOT.into(),
+            runtime_dir.clone(),
+        ],
+    );
     let sockets = http::Sockets::new(runtime_dir.clone());
     let provisioner = images.as_ref().ok().cloned();
     let containers = Containers::new(
@@ -104,6 +116,7 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
             logger: settings.sandboxes.logger,
             images,
             isolation: settings.isolation.clone(),
+            host_files,
             engine: engine_containers.clone(),
             networks,
             volume_gids: volume_gids.clone(),

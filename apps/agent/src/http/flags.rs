@@ -87,6 +87,7 @@ pub(crate) fn flags(
     for (name, is_on) in [
         ("disallow_sharing_agent_pid_namespace", isolation.keep_pids),
         ("disallow_sharing_agent_ipc_namespace", isolation.keep_ipc),
+        ("disallow_host_path_volumes", isolation.no_host_volumes),
         ("cgroups_enable_cfs", isolation.limit_cpus),
         ("cgroups_limit_swap", isolation.limit_swap),
         ("revocable_cpu_low_priority", isolation.lent_cpus_give_way),

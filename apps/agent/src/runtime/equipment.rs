@@ -5,13 +5,15 @@ use std::{ops::Deref, sync::Arc, time::Duration};
 use tepui_containers::{networks::Networks, volume_gids::VolumeGids};
 
 use super::{Inner, engine::EngineContainers};
-use crate::{ContainerLogger, Isolation, provisioner::Provisioner};
+use crate::{ContainerLogger, Isolation, confinement::HostFiles, provisioner::Provisioner};
 
 pub(crate) struct Equipment {
     pub(crate) logger: ContainerLogger,
     /// Or why there are none.
     pub(crate) images: Result<Provisioner, String>,
     pub(crate) isolation: Isolation,
+    /// Of the machine's, for volumes.
+    pub(crate) host_files: HostFiles,
     /// Runs containers of type DOCKER, where there is one.
     pub(crate) engine: Option<EngineContainers>,
     /// Or why there are none.
