@@ -67,9 +67,10 @@ unit_long() {
 
 # As the cases of the property tests: the same pauses in every run, new ones in make test-long. A failure prints its seed.
 chaos() {
-  local kills=3
-  if [[ $mode == long ]]; then kills=50; else export TEPUI_CHAOS_SEED=${TEPUI_CHAOS_SEED:-20261122}; fi
+  local kills=3 cuts=2
+  if [[ $mode == long ]]; then kills=50 cuts=24; else export TEPUI_CHAOS_SEED=${TEPUI_CHAOS_SEED:-20261122}; fi
   integration/chaos/run.sh --kills "${TEPUI_CHAOS_KILLS:-$kills}"
+  integration/chaos/run.sh --cuts "$cuts"
 }
 
 # The agent dies at so many points of its way, or at each.

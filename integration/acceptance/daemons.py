@@ -178,10 +178,10 @@ class House:
 
     @staticmethod
     def forget_runtime(work_dir):
-        """Removes what an agent with this work directory keeps outside of it: its runtime directory, and that of networks beside it."""
+        """Removes what an agent with this work directory keeps outside of it: its runtime directory, and those of networks and executors beside it."""
         name = hashlib.sha256(work_dir.encode()).hexdigest()[:16]
-        for suffix in ("", ".networks"):
-            shutil.rmtree(os.path.join(RUNTIME_ROOT, name + suffix), ignore_errors=True)
+        for path in (name, name + ".networks", f"../tepui-executors/{name}"):
+            shutil.rmtree(os.path.join(RUNTIME_ROOT, path), ignore_errors=True)
 
     def all_are_there(self):
         leader = self.leader(self.masters)

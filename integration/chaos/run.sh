@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# run.sh [--kills N] [--seed S]: chaos.py with the release binaries, and nothing left behind. TEPUI_CHAOS_KILLS and TEPUI_CHAOS_SEED do the same.
+# run.sh [--kills N | --cuts N] [--seed S]: chaos.py with the release binaries, and nothing left behind. TEPUI_CHAOS_KILLS and TEPUI_CHAOS_SEED do the same.
 set -euo pipefail
 . "$(dirname "$0")/../../scripts/env.sh"
 contain_me "$@"

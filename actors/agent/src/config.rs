@@ -17,6 +17,18 @@ use crate::{
     tokens::TokenKey,
 };
 
+/// The name of the agent's own socket in [`DomainSocket::directory`].
+pub const SOCKET_NAME: &str = "agent.sock";
+
+/// A socket in the file system at which executors reach their agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DomainSocket {
+    /// For those that see the machine's files.
+    pub location: PathBuf,
+    /// For the others: a directory that has nothing else in it.
+    pub directory: PathBuf,
+}
+
 /// The settings of one agent. Durations' defaults are Mesos'.
 #[derive(Debug, Clone)]
 pub struct NodeConfig {
@@ -42,6 +54,8 @@ pub struct NodeConfig {
     pub lent_cpus_give_way: bool,
     /// Signs the tokens that custom executors are given; `None`: they get none (`--jwt_secret_key`).
     pub token_key: Option<TokenKey>,
+    /// Where executors find the agent besides (`--http_executor_domain_sockets`).
+    pub domain_socket: Option<DomainSocket>,
     /// Who may run tasks as whom (Mesos: `--acls`).
     pub acls: Arc<Acls>,
     /// Where containers with an image see their sandboxes (`--sandbox_directory`).
@@ -92,6 +106,7 @@ impl NodeConfig {
             limit_cpus: false,
             lent_cpus_give_way: true,
             token_key: None,
+            domain_socket: None,
             acls: Arc::default(),
             sandbox_directory: PathBuf::from("/mnt/mesos/sandbox"),
             engine: None,

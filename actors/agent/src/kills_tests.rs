@@ -137,3 +137,48 @@ fn without_the_capability_nobody_hears_of_killing() {
     node.exit(&container_id, 15);
     assert_eq!(node.states(), [TaskKilled]);
 }
+
+/// The first group was to bring the executor. A kill that comes before the others leaves them nothing to run in; one
+/// that comes when they wait already is no reason to lose them.
+#[test]
+fn groups_that_come_after_the_first_was_killed_are_dropped() {
+    let group = |id: &str, launches| group_order(pod(), vec![task(id)], launches);
+    let told = |node: &mut Node| -> Vec<_> {
+        let told = node.drain();
+        let told = told.iter();
+        told.map(|it| (it.task_id.value.clone(), it.state()))
+            .collect()
+    };
+    let mut node = Node::running();
+    node.order(group("a", true));
+    node.kill("a", None);
+    node.order(group("b", false));
+    node.order(group("c", false));
+    let expected = [("a", TaskKilled), ("b", TaskDropped), ("c", TaskDropped)];
+    assert_eq!(
+        told(&mut node),
+        expected.map(|(id, state)| (id.to_owned(), state))
+    );
+
+    let mut node = Node::running();
+    node.order(group("a", true));
+    node.order(group("b", false));
+    node.kill("a", None);
+    assert_eq!(told(&mut node), [("a".to_owned(), TaskKilled)]);
+    let pod_id = launches_of(&node)[0].clone();
+    node.on(started(&pod_id, 42));
+    let told = node.drain();
+    let told = told
+        .iter()
+        .map(|it| (it.task_id.value.as_str(), it.state()));
+    assert_eq!(told.collect::<Vec<_>>(), [("b", TaskState::TaskStarting)]);
+}
+
+fn launches_of(node: &Node) -> Vec<String> {
+    let said = node.said.iter();
+    let launched = said.filter_map(|it| match it {
+        Effect::Launch(launch) => Some(launch.order.container_id.clone()),
+        _ => None,
+    });
+    launched.collect()
+}

@@ -11,7 +11,7 @@ use tepui_protocol::v1::{CommandInfo, ContainerInfo, Resource, TaskInfo, Volume,
 
 use crate::{
     amounts::{self, gpus, sum_of_all},
-    config::NodeConfig,
+    config::{NodeConfig, SOCKET_NAME},
     confinement,
     effect::Launch,
     engine,
@@ -21,6 +21,11 @@ use crate::{
     tables::{Child, Executor, Framework, TaskEntry},
     volumes,
 };
+
+/// Where an executor finds the path of the agent's socket.
+const SOCKET_VARIABLE: &str = "MESOS_DOMAIN_SOCKET";
+/// Where an executor with files of an image sees the directory of that socket.
+const IMAGE_SOCKET_DIRECTORY: &str = "/run/mesos";
 
 /// A directory of an executor's sandbox, as one of its tasks sees it.
 struct Shared {
@@ -295,6 +300,15 @@ pub(crate) fn launch_order(
     let sees_machine = image.is_none() && engine.is_none();
     let mut env = base_environment(config, sees_machine);
     env.extend(mesos_environment(config, agent_id, framework, executor));
+    let socket = config.domain_socket.as_ref();
+    let socket = socket.filter(|_| sees_machine || (executor.is_custom() && engine.is_none()));
+    if let Some(socket) = socket {
+        let shown = match sees_machine {
+            true => socket.location.clone(),
+            false => Path::new(IMAGE_SOCKET_DIRECTORY).join(SOCKET_NAME),
+        };
+        env.insert(SOCKET_VARIABLE.to_owned(), shown.display().to_string());
+    }
     let shown = shown_sandbox(config, sees_machine, &executor.sandbox);
     env.insert("MESOS_SANDBOX".to_owned(), shown);
     env.extend(command_environment(command));
@@ -302,6 +316,18 @@ pub(crate) fn launch_order(
         let own = executor.info.resources.iter();
         own.chain(task.iter().flat_map(|task| &task.resources))
     };
+    let mut confinement = match &executor.info.container {
+        Some(outer) if executor.is_pod() => confinement::of_holder(outer),
+        _ => confinement_of(container),
+    };
+    let socket = socket.filter(|_| !sees_machine);
+    // The directory, not the socket: an agent that starts again makes a new one.
+    confinement.mounts.extend(socket.map(|socket| MountOrder {
+        source: MountSource::Host(socket.directory.clone()),
+        container_path: IMAGE_SOCKET_DIRECTORY.into(),
+        read_only: true,
+        propagates: false,
+    }));
     let order = LaunchOrder {
         container_id: executor.container_id.clone(),
         sandbox: executor.sandbox.clone(),
@@ -312,10 +338,7 @@ pub(crate) fn launch_order(
         user: user_of(config, framework, command),
         amounts: amounts::at_launch(config, executor, task, engine.is_some()),
         volumes: volumes::links(&config.work_dir, resources()),
-        confinement: match &executor.info.container {
-            Some(outer) if executor.is_pod() => confinement::of_holder(outer),
-            _ => confinement_of(container),
-        },
+        confinement,
         switchboard: switchboard_of(container),
         // What holds the containers of a group holds their network too.
         network: networks::order(executor.info.container.as_ref()),
@@ -380,3 +403,7 @@ pub(crate) fn sandbox_path(
     path.extend(parts);
     path.join(container_id)
 }
+
+#[cfg(test)]
+#[path = "order_tests.rs"]
+mod tests;

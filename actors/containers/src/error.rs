@@ -19,6 +19,12 @@ pub enum Error {
     )]
     UnknownUser(String),
 
+    /// In the words of Mesos, and what can be done.
+    #[error(
+        "Failed to allocate gid to the volume path '{0}' because the free gid range is exhausted; destroy volumes that nobody needs, or give the agent a wider --volume-gid-range"
+    )]
+    NoGid(PathBuf),
+
     /// A cgroup could not be made, written, read or removed.
     #[error("cannot {action} {path}")]
     Cgroup {

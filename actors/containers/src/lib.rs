@@ -91,6 +91,8 @@ pub mod usage;
 #[cfg(feature = "launcher")]
 pub mod user;
 #[cfg(feature = "launcher")]
+pub mod volume_gids;
+#[cfg(feature = "launcher")]
 pub mod volumes;
 
 #[cfg(feature = "launcher")]

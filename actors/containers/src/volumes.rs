@@ -30,13 +30,14 @@ pub fn empty(path: &Path) -> Result<(), Error> {
     removal::empty(&directory).map_err(Error::file("empty the volume", path))
 }
 
-/// Shows the volume `source` as `container_path` in a sandbox, and gives it to the task's user. A link that is there
-/// already is replaced; anything else of that name is an error.
+/// Shows the volume `source` as `container_path` in a sandbox, and gives it to the task's user if `is_given`. A link that
+/// is there already is replaced; anything else of that name is an error.
 pub fn link(
     sandbox: &Path,
     owner: Option<&Credentials>,
     source: &Path,
     container_path: &str,
+    is_given: bool,
 ) -> Result<(), Error> {
     let shown = sandbox.join(container_path);
     let names = beneath::names(container_path).unwrap_or_default();
@@ -51,7 +52,7 @@ pub fn link(
             source,
         });
     };
-    give(source, owner)?;
+    give(source, owner.filter(|_| is_given))?;
     let mut directory = beneath::open(CWD, sandbox)
         .map_err(|errno| failed("open the directory", sandbox, errno))?;
     for name in above {

@@ -11,9 +11,9 @@ fn data_of_a_volume_outlives_the_sandboxes_that_show_it() {
     for (sandbox, path) in [("one", "data"), ("two", "deep/er/data"), ("two", "./data")] {
         let sandbox = root.path().join(sandbox);
         fs::create_dir_all(&sandbox).unwrap();
-        link(&sandbox, None, &volume, path).unwrap();
+        link(&sandbox, None, &volume, path, true).unwrap();
         // The same again, as for a second task of one executor.
-        link(&sandbox, None, &volume, path).unwrap();
+        link(&sandbox, None, &volume, path, true).unwrap();
         let file = sandbox.join(path).join("file");
         if sandbox.ends_with("one") {
             fs::write(&file, "kept").unwrap();
@@ -55,11 +55,11 @@ fn no_link_is_made_outside_the_sandbox_nor_over_a_file() {
         "way/data",
         "file",
     ] {
-        let linked = link(&sandbox, None, &volume, path);
+        let linked = link(&sandbox, None, &volume, path, true);
         assert!(linked.is_err(), "{path}");
     }
     assert_eq!(fs::read_dir(&outside).unwrap().count(), 0);
     assert_eq!(fs::read_to_string(sandbox.join("file")).unwrap(), "mine");
-    let missing = link(&sandbox, None, &root.path().join("gone"), "data");
+    let missing = link(&sandbox, None, &root.path().join("gone"), "data", true);
     assert!(missing.is_err(), "a volume that was removed by hand");
 }

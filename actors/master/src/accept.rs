@@ -40,6 +40,8 @@ pub(crate) struct Pool {
 
 /// Copies of one shared volume that one launch may ask for.
 const MAX_COPIES: usize = 100;
+/// Operations of one ACCEPT that launch nothing.
+const MAX_CONVERSIONS: usize = 1_000;
 
 impl Pool {
     /// Something of it, as the allocator knows it.
@@ -78,10 +80,28 @@ impl Pool {
     }
 }
 
+/// Each looks at all volumes of its agent, so a call that is full of them would keep everybody waiting. Mesos has no bound.
+fn check_number(operations: &[Operation]) -> Result<(), String> {
+    let launches = |it: &&Operation| {
+        matches!(
+            it.r#type(),
+            operation::Type::Launch | operation::Type::LaunchGroup
+        )
+    };
+    let conversions = operations.len() - operations.iter().filter(launches).count();
+    if conversions > MAX_CONVERSIONS {
+        return Err(format!(
+            "The call has {conversions} operations on reservations and volumes; at most {MAX_CONVERSIONS} are taken at once"
+        ));
+    }
+    Ok(())
+}
+
 impl MasterCore {
     pub(crate) fn accept(&mut self, id: &str, accept: call::Accept, turn: &mut Turn<'_>) {
         let refuse = accept.filters.and_then(|filters| filters.refuse_seconds);
-        if let Err(reason) = self.check_offers(id, &accept.offer_ids) {
+        let checked = self.check_offers(id, &accept.offer_ids);
+        if let Err(reason) = checked.and_then(|()| check_number(&accept.operations)) {
             self.decline(id, &accept.offer_ids, Some(0.0), turn);
             return self.refuse_operations(id, &accept.operations, &reason, turn);
         }

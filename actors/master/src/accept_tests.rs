@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use tepui_messages::{allocator::WorldChange, master::Answer};
 use tepui_protocol::{resources::Resources, v1::TaskState};
 
+use super::MAX_CONVERSIONS;
 use crate::stage::{Node, Scheduler, Stage, accept, parse, task, to_json};
 
 fn stage() -> (Stage, Node, Scheduler) {
@@ -311,4 +312,29 @@ fn a_task_may_need_only_cpus_or_only_memory() {
         stage.run(&fw, &node, "t", resources);
         assert_eq!(stage.ordered(&node).len(), 1, "{resources}");
     }
+}
+
+#[test]
+fn a_call_full_of_operations_is_refused_whole() {
+    let mut stage = Stage::new();
+    let node = stage.agent("cpus:2;mem:4096");
+    let fw = stage.subscribe(json!({}));
+    let offer = stage.offer(&fw, &node, "cpus:2;mem:4096");
+    stage.told(&fw);
+    let mut operations =
+        vec![json!({"type": "DESTROY", "destroy": {"volumes": []}}); MAX_CONVERSIONS + 1];
+    operations[0] =
+        json!({"type": "LAUNCH", "launch": {"task_infos": [task("t", &node, "cpus:1;mem:32")]}});
+    operations
+        .push(json!({"type": "UNRESERVE", "id": {"value": "o"}, "unreserve": {"resources": []}}));
+    stage.call(&fw, accept(&[&offer], json!(operations)));
+    let told = stage.told(&fw);
+    let text =
+        "The call has 1001 operations on reservations and volumes; at most 1000 are taken at once";
+    assert!(
+        told[0].starts_with("t TASK_") && told[0].ends_with(text),
+        "{told:?}"
+    );
+    assert_eq!(told[1..], ["UPDATE_OPERATION_STATUS"]);
+    assert!(stage.core.offers.is_empty() && stage.ordered(&node).is_empty());
 }

@@ -247,6 +247,9 @@ impl MasterCore {
         self.timers.cancel(&Timer::Unreachable {
             agent_id: id.clone(),
         });
+        self.timers.cancel(&Timer::Disconnected {
+            agent_id: id.clone(),
+        });
         let back = Back {
             recovered: self.recovered_agents.remove(&id).is_some(),
             unreachable: self.unreachable_agents.remove(&id).is_some(),
@@ -320,6 +323,7 @@ impl MasterCore {
             executors: BTreeSet::new(),
             offers: BTreeSet::new(),
             killed: BTreeSet::new(),
+            told_lost: BTreeSet::new(),
         };
         self.agents.insert(id.to_string(), agent);
         self.look_up_schedule(id, turn);

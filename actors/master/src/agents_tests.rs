@@ -15,7 +15,7 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(600);
 
 fn aware() -> Value {
-    json!({"capabilities": [{"type": "PARTITION_AWARE"}], "failover_timeout": 600.0})
+    json!({"capabilities": [{"type": "PARTITION_AWARE"}], "failover_timeout": 600.0, "checkpoint": true})
 }
 
 /// A task of a framework that is aware of partitions, and one of a framework that is not, on one agent.
@@ -23,7 +23,7 @@ fn partitioned() -> (Stage, Node, Scheduler, Scheduler) {
     let mut stage = Stage::new();
     let node = stage.agent("cpus:4;mem:4096");
     let aware = stage.subscribe(aware());
-    let plain = stage.subscribe(json!({"failover_timeout": 600.0}));
+    let plain = stage.subscribe(json!({"failover_timeout": 600.0, "checkpoint": true}));
     for fw in [&aware, &plain] {
         stage.run(fw, &node, "t", "cpus:1;mem:32");
         stage.update(&node, fw, "t", TaskState::TaskRunning, 1);

@@ -24,7 +24,7 @@ use crate::{
     timers::Timer,
 };
 
-const SECOND: i64 = 1_000_000_000;
+pub(crate) const SECOND: i64 = 1_000_000_000;
 /// How long a subscription may wait for the registry when the failover time ends.
 const SUBSCRIPTION_PATIENCE: i64 = SECOND;
 /// After an election even a framework without failover time has this long to find the new leader, if it was connected.
@@ -178,7 +178,7 @@ impl MasterCore {
 }
 
 /// In nanoseconds.
-fn failover_time(framework: &Framework) -> i64 {
+pub(crate) fn failover_time(framework: &Framework) -> i64 {
     (framework.info().failover_timeout().max(0.0) * SECOND as f64) as i64
 }
 

@@ -1,5 +1,7 @@
 //! Scheduler calls but SUBSCRIBE: who may call, and to whom each goes (SCHEDULER_API 1.2, steps 12 to 19).
 
+use std::collections::BTreeSet;
+
 use tepui_messages::{allocator::WorldChange, master::Answer};
 use tepui_protocol::{
     node, roles,
@@ -7,10 +9,12 @@ use tepui_protocol::{
         allocator::inverse_offer_status::Status,
         scheduler::{Call, call, call::Type},
     },
+    validate,
 };
 
 use crate::{
-    core::{MasterCore, Order, SubscribeRequest, Token, Turn},
+    commands,
+    core::{MasterCore, Order, Pending, SubscribeRequest, Token, Turn},
     frameworks::framework_id,
 };
 
@@ -153,11 +157,10 @@ impl MasterCore {
         revive: bool,
         turn: &mut Turn<'_>,
     ) {
-        let subscribed = self.frameworks[id].roles();
-        if roles
-            .iter()
-            .any(|role| roles::validate(role).is_err() || !subscribed.contains(role))
-        {
+        let subscribed = validate::framework::roles(self.frameworks[id].info());
+        let is_wrong =
+            |role: &String| roles::validate(role).is_err() || !subscribed.contains(role.as_str());
+        if roles.iter().any(is_wrong) {
             tracing::info!(
                 framework = id,
                 ?roles,
@@ -165,36 +168,58 @@ impl MasterCore {
             );
             return;
         }
-        let concerned = if roles.is_empty() {
-            subscribed
+        let concerned: BTreeSet<String> = if roles.is_empty() {
+            subscribed.into_iter().map(str::to_string).collect()
         } else {
-            roles.clone()
+            roles.iter().cloned().collect()
         };
+        let framework_id = framework_id(id);
         if revive {
             self.ask_again(id);
             self.forget_refusals(id, &concerned, turn);
-        }
-        let framework = self.frameworks.get_mut(id).expect("the caller was checked");
-        let suppressed = &mut framework.record.suppressed_roles;
-        suppressed.retain(|role| !concerned.contains(role));
-        let framework_id = framework_id(id);
-        if revive {
             turn.allocator(WorldChange::Revive {
                 framework_id,
                 roles,
             });
         } else {
-            suppressed.extend(concerned);
             turn.allocator(WorldChange::Suppress {
                 framework_id,
                 roles,
             });
         }
-        let command = crate::commands::update_framework(
-            framework.info(),
-            framework.record.suppressed_roles.clone(),
-        );
-        self.write(turn, command, crate::core::Pending::Nothing);
+        self.set_suppressed(id, &concerned, !revive, turn);
+    }
+
+    /// Here, and in what the framework is about to become: the registry has that first, and must have the same at the end.
+    fn set_suppressed(
+        &mut self,
+        id: &str,
+        concerned: &BTreeSet<String>,
+        suppressed: bool,
+        turn: &mut Turn<'_>,
+    ) {
+        let framework = self.frameworks.get_mut(id).expect("the caller was checked");
+        let record = &mut framework.record;
+        let mut changed = mark(&mut record.suppressed_roles, concerned, suppressed);
+        let mut newest = (&record.info, &record.suppressed_roles);
+        for pending in self.pending.values_mut() {
+            let (Pending::Subscribe { request, .. } | Pending::FrameworkUpdated { request, .. }) =
+                pending
+            else {
+                continue;
+            };
+            if request.info.id.as_ref().is_some_and(|it| it.value == id) {
+                let roles = validate::framework::roles(&request.info);
+                let mut left = concerned.clone();
+                left.retain(|role| roles.contains(role.as_str()));
+                changed = mark(&mut request.suppressed_roles, &left, suppressed);
+                newest = (&request.info, &request.suppressed_roles);
+            }
+        }
+        if changed {
+            let command = commands::update_framework(newest.0, newest.1.clone());
+            self.write(turn, command, Pending::Nothing);
+        }
     }
 
     fn to_executor(&self, id: &str, message: call::Message, turn: &mut Turn<'_>) {
@@ -230,6 +255,20 @@ impl MasterCore {
             );
         }
     }
+}
+
+/// Whether it changed anything.
+fn mark(list: &mut Vec<String>, concerned: &BTreeSet<String>, suppressed: bool) -> bool {
+    let before = list.len();
+    if suppressed {
+        let known: BTreeSet<&String> = list.iter().collect();
+        let new = concerned.iter().filter(|role| !known.contains(role));
+        let new: Vec<String> = new.cloned().collect();
+        list.extend(new);
+    } else {
+        list.retain(|role| !concerned.contains(role));
+    }
+    list.len() != before
 }
 
 #[cfg(test)]

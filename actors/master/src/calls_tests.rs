@@ -183,3 +183,45 @@ fn an_update_that_changes_nothing_is_told_to_nobody_and_one_of_constraints_to_th
     assert_eq!(told(&mut stage), [("renamed".to_owned(), false)]);
     assert_eq!(stage.ordered(&node), ["update framework"]);
 }
+
+/// Or the next leader offers under other roles than this one.
+#[test]
+fn suppressing_while_an_update_is_being_written_leaves_registry_and_master_with_the_same() {
+    let mut stage = Stage::new();
+    let info = |roles: &[&str], seconds: f64| json!({"user": "u", "name": "n", "roles": roles, "capabilities": [{"type": "MULTI_ROLE"}], "failover_timeout": seconds});
+    let fw = stage.subscribe(info(&["a", "b"], 60.0));
+    stage.hold_writes = true;
+    let mut updated = info(&["b", "c"], 6000.0);
+    updated["id"] = json!({"value": fw.id});
+    stage.call(
+        &fw,
+        json!({"type": "UPDATE_FRAMEWORK", "update_framework": {"framework_info": updated}}),
+    );
+    stage.call(&fw, json!({"type": "SUPPRESS"}));
+    stage.release_writes();
+    let now = |stage: &Stage| {
+        let record = &stage.core.frameworks[&fw.id].record;
+        let timeout = record.info.failover_timeout;
+        (
+            record.info.roles.clone(),
+            timeout,
+            record.suppressed_roles.clone(),
+        )
+    };
+    let before = now(&stage);
+    assert_eq!(before.0, ["b", "c"]);
+    assert_eq!(before.2, ["b"], "it subscribed to that when it called");
+    stage.fail_over();
+    assert_eq!(now(&stage), before);
+}
+
+#[test]
+fn reviving_what_is_not_suppressed_writes_nothing() {
+    let mut stage = Stage::new();
+    let fw = stage.subscribe(json!({}));
+    let before = stage.writes();
+    for kind in ["REVIVE", "SUPPRESS", "SUPPRESS", "REVIVE", "REVIVE"] {
+        stage.call(&fw, json!({"type": kind}));
+    }
+    assert_eq!(stage.writes() - before, 2);
+}

@@ -79,7 +79,9 @@ pub(crate) fn change_quota(changed: &[QuotaConfig]) -> Command {
     }
 }
 
-pub(crate) fn change_maintenance(record: &MaintenanceRecord) -> Command {
+/// The whole of it, as the command for machines that are planned to drain, go down or come up: the last two must go on
+/// while disks are nearly full, too.
+pub(crate) fn change_maintenance(to: machine_info::Mode, record: &MaintenanceRecord) -> Command {
     let machines = record.machines.iter().map(|machine| {
         let name = format!("{}/{}", machine.id.hostname(), machine.id.ip());
         (
@@ -90,11 +92,14 @@ pub(crate) fn change_maintenance(record: &MaintenanceRecord) -> Command {
             },
         )
     });
-    Command::UpdateSchedule {
-        maintenance: Maintenance {
-            schedule: (!record.schedule.windows.is_empty()).then(|| bytes(&record.schedule)),
-            machines: machines.collect(),
-        },
+    let maintenance = Maintenance {
+        schedule: (!record.schedule.windows.is_empty()).then(|| bytes(&record.schedule)),
+        machines: machines.collect(),
+    };
+    match to {
+        machine_info::Mode::Draining => Command::UpdateSchedule { maintenance },
+        machine_info::Mode::Down => Command::StartMaintenance { maintenance },
+        machine_info::Mode::Up => Command::StopMaintenance { maintenance },
     }
 }
 

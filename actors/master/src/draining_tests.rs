@@ -78,7 +78,7 @@ fn an_agent_that_is_lost_while_it_drains_goes_on_when_it_is_back() {
     for mark_gone in [false, true] {
         let mut stage = Stage::new();
         let node = stage.agent("cpus:4;mem:4096");
-        let fw = stage.subscribe(json!({"failover_timeout": 600.0}));
+        let fw = stage.subscribe(json!({"failover_timeout": 600.0, "checkpoint": true}));
         stage.run(&fw, &node, "t", "cpus:1;mem:32");
         let task = stage.task(&fw, "t");
         stage.operator(drain(&node, mark_gone));

@@ -1,6 +1,6 @@
 //! Frameworks: subscription, failover, update, disconnection and end (Mesos: `Master::subscribe` and its neighbours).
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use tepui_messages::{
     allocator::WorldChange,
@@ -56,29 +56,18 @@ impl MasterCore {
 
     fn write_admission(&mut self, request: Box<SubscribeRequest>, turn: &mut Turn<'_>) {
         let id = request.info.id.clone().expect("given above").value;
-        if self.is_in_registry(&id) {
-            let update =
-                commands::update_framework(&request.info, request.suppressed_roles.clone());
-            self.write(turn, update, Pending::Nothing);
+        let (info, suppressed) = (&request.info, request.suppressed_roles.clone());
+        let command = if self.is_in_registry(&id) {
+            // That it is there is small and always taken. What it is now may be refused, and so is the subscription then.
             let connected = Command::FrameworkConnected { id };
-            return self.write(
-                turn,
-                connected,
-                Pending::Subscribe {
-                    request,
-                    lost: false,
-                },
-            );
-        }
-        let command = commands::admit_framework(&request.info, request.suppressed_roles.clone());
-        self.write(
-            turn,
-            command,
-            Pending::Subscribe {
-                request,
-                lost: false,
-            },
-        );
+            let command = commands::update_framework(info, suppressed);
+            self.write(turn, connected, Pending::Nothing);
+            command
+        } else {
+            commands::admit_framework(info, suppressed)
+        };
+        let lost = false;
+        self.write(turn, command, Pending::Subscribe { request, lost });
     }
 
     /// Or will be, before what is written next.
@@ -127,6 +116,7 @@ impl MasterCore {
         info: &FrameworkInfo,
         suppressed: &[String],
     ) -> Result<(), String> {
+        validate::framework::size(info)?;
         validate::framework::validate(info)?;
         let mut asked = validate::framework::roles(info);
         asked.retain(|role| !self.allows_role(role));
@@ -247,12 +237,13 @@ impl MasterCore {
     ) {
         let framework = &self.frameworks[id];
         let new = validate::framework::roles(&request.info);
-        let suppressed = &framework.record.suppressed_roles;
-        let mut roles = framework.roles();
-        roles.retain(|role| {
+        let before: BTreeSet<&String> = framework.record.suppressed_roles.iter().collect();
+        let after: BTreeSet<&String> = request.suppressed_roles.iter().collect();
+        let roles = framework.roles().into_iter().filter(|role| {
             let left = !new.contains(role.as_str());
-            left || suppressed.contains(role) && !request.suppressed_roles.contains(role)
+            left || before.contains(role) && !after.contains(role)
         });
+        let roles: BTreeSet<String> = roles.collect();
         if !roles.is_empty() {
             self.forget_refusals(id, &roles, turn);
         }
@@ -291,7 +282,7 @@ impl MasterCore {
             framework_info: framework.info().clone(),
             term: self.term,
         };
-        let agents: std::collections::BTreeSet<&String> =
+        let agents: BTreeSet<&String> =
             framework.executors.keys().map(|(agent, _)| agent).collect();
         let holders = framework
             .tasks

@@ -3,6 +3,7 @@ use std::time::Duration;
 use serde_json::json;
 use tepui_messages::{allocator::WorldChange, change::Change, master::Answer};
 use tepui_protocol::v1::TaskState;
+use tepui_registry::Command;
 
 use crate::{stage::Stage, tables::MAX_COMPLETED_FRAMEWORKS};
 
@@ -291,6 +292,70 @@ fn an_operator_tears_down_a_framework_that_exists() {
 }
 
 #[test]
+fn a_description_larger_than_masters_keep_is_refused() {
+    let mut stage = Stage::new();
+    let labelled =
+        |bytes: usize| json!({"labels": {"labels": [{"key": "k", "value": "v".repeat(bytes)}]}});
+    stage.subscribe(labelled(250 << 10));
+    let text = stage.refusal(labelled(256 << 10), &[]);
+    assert!(text.contains("at most 262144 are kept"), "{text}");
+}
+
+/// The next leader would bring it back.
+#[test]
+fn a_framework_that_the_registry_keeps_is_not_torn_down() {
+    let mut stage = Stage::new();
+    let fw = stage.subscribe(json!({"failover_timeout": 60.0}));
+    let call = json!({"type": "TEARDOWN", "teardown": {"framework_id": {"value": fw.id}}});
+    stage.refuses = |_| true;
+    let answer = stage.operator(call);
+    assert_eq!(answer.status, 503);
+    assert!(
+        format!("{answer:?}").contains("too much is under way"),
+        "{answer:?}"
+    );
+    assert!(!stage.ended(&fw.stream) && stage.core.frameworks.contains_key(&fw.id));
+    // Nor when its time is over: it is tried again.
+    stage.lose_stream(&fw.stream);
+    stage.pass(seconds(65));
+    assert!(stage.core.frameworks.contains_key(&fw.id));
+    stage.refuses = |_| false;
+    stage.pass(seconds(11));
+    assert!(stage.core.frameworks.is_empty());
+}
+
+#[test]
+fn a_subscription_whose_description_is_not_written_is_refused() {
+    let mut stage = Stage::new();
+    let fw = stage.subscribe(json!({"failover_timeout": 60.0}));
+    // It is large, and all else is small.
+    stage.refuses = |command| matches!(command, Command::UpdateFramework { .. });
+    let again = json!({"id": {"value": fw.id}, "failover_timeout": 6000.0});
+    let text = stage.refusal(again, &[]);
+    assert!(text.contains("too much is under way"), "{text}");
+    let info = stage.core.frameworks[&fw.id].info();
+    assert_eq!(info.failover_timeout, Some(60.0));
+}
+
+#[test]
+fn a_framework_found_on_an_agent_alone_is_not_waited_for_for_ever() {
+    let mut stage = Stage::new();
+    let fw = stage.subscribe(json!({"failover_timeout": 5.0}));
+    let mut node = stage.agent("cpus:4;mem:4096");
+    stage.run(&fw, &node, "t", "cpus:1;mem:32");
+    node.request.frameworks = vec![stage.core.frameworks[&fw.id].info().clone()];
+    let task = stage.task(&fw, "t");
+    // A cluster made anew, in whose registry neither is.
+    let mut stage = Stage::new();
+    stage.back(&node, vec![task]);
+    assert!(stage.core.frameworks.contains_key(&fw.id));
+    stage.pass(seconds(599));
+    assert!(stage.core.frameworks.contains_key(&fw.id));
+    stage.pass(seconds(2));
+    assert!(stage.core.frameworks.is_empty());
+}
+
+#[test]
 fn completed_ids_are_refused_while_they_are_among_the_newest() {
     let mut stage = Stage::new();
     let mut ids = Vec::new();
@@ -348,8 +413,7 @@ fn a_framework_known_from_an_agent_only_may_subscribe() {
     let (node, _) = forgotten.back(&node, vec![task]);
     let record = &forgotten.core.frameworks[&fw.id].record;
     assert!(record.recovered && !record.connected);
-    forgotten.pass(seconds(100_000));
-    assert!(forgotten.core.frameworks.contains_key(&fw.id), "no timer");
+    forgotten.pass(seconds(599));
     let fw = forgotten.resubscribe(&fw.id, json!({}));
     assert_eq!(forgotten.ordered(&node), ["update framework"]);
     assert_eq!(forgotten.state(&fw, "t"), Some(TaskState::TaskStaging));

@@ -15,6 +15,7 @@ mod consumption;
 mod conversions;
 pub mod core;
 mod deactivation;
+mod disconnections;
 mod draining;
 mod feedback;
 mod forgetting;

@@ -15,12 +15,16 @@ use tepui_protocol::{
 use tepui_registry::Command;
 
 use crate::{
+    away::SECOND,
     core::{MasterCore, Order, Pending, Token, Turn},
     removals::Removal,
     status::{MasterStatus, failure_event, update_event},
     tables::{MAX_UNREACHABLE_TASKS, UnreachableTask, is_terminal},
     timers::Timer,
 };
+
+/// When an agent that could not be given up is looked at again.
+const LOOK_AGAIN: i64 = 10 * SECOND;
 
 impl MasterCore {
     pub(crate) fn agent_lost(&mut self, peer: PeerId, silent: bool, turn: &mut Turn<'_>) {
@@ -55,6 +59,7 @@ impl MasterCore {
         };
         self.timers
             .set(turn.now.saturating_add(patience.as_nanos() as i64), timer);
+        self.lose_unkept_later(&id, turn.now);
         turn.allocator(WorldChange::AgentActive {
             agent_id: AgentId { value: id.clone() },
             active: false,
@@ -78,6 +83,7 @@ impl MasterCore {
     pub(crate) fn timer(&mut self, timer: Timer, turn: &mut Turn<'_>) {
         match timer {
             Timer::Failover { framework_id } => self.failover_over(&framework_id, turn),
+            Timer::Disconnected { agent_id } => self.lose_unkept(&agent_id, turn),
             Timer::CountTime => self.write_counted_time(turn),
             Timer::NoteAbsent => self.note_absent(turn),
             Timer::Throttled { lane } => self.take_throttled(lane, turn),
@@ -87,29 +93,38 @@ impl MasterCore {
             Timer::InverseRefusal => self.end_inverse_refusals(turn.now),
             Timer::Forget => self.forget_absent_agents(turn),
             Timer::Unreachable { agent_id } => {
-                let lost = match self.agents.get(&agent_id) {
-                    Some(agent) => agent.peer.is_none(),
-                    None => self.recovered_agents.contains_key(&agent_id),
-                };
-                if lost && !self.may_give_up(&agent_id, turn.now) {
+                if !self.is_lost(&agent_id) {
                     return;
                 }
-                if lost && self.agents_in_transition.insert(agent_id.clone()) {
-                    let command = Command::MarkUnreachable {
-                        id: agent_id.clone(),
-                        at_nanos: turn.now,
-                    };
-                    self.write(
-                        turn,
-                        command,
-                        Pending::AgentUnreachable {
-                            agent_id,
-                            at: turn.now,
-                        },
-                    );
+                if self.agents_in_transition.contains(&agent_id) {
+                    return self.give_up_later(agent_id, turn.now);
+                }
+                if self.may_give_up(&agent_id, turn.now) {
+                    self.write_unreachable(agent_id, turn);
                 }
             }
         }
+    }
+
+    /// Registered and not connected, or in the registry and not back yet.
+    fn is_lost(&self, agent_id: &str) -> bool {
+        match self.agents.get(agent_id) {
+            Some(agent) => agent.peer.is_none(),
+            None => self.recovered_agents.contains_key(agent_id),
+        }
+    }
+
+    /// What is being written of it may be refused, or bring nothing back: then it must not be lost for ever.
+    fn give_up_later(&mut self, agent_id: String, now: UnixNanos) {
+        let timer = Timer::Unreachable { agent_id };
+        self.timers.set(now.saturating_add(LOOK_AGAIN), timer);
+    }
+
+    fn write_unreachable(&mut self, agent_id: String, turn: &mut Turn<'_>) {
+        self.agents_in_transition.insert(agent_id.clone());
+        let (id, at) = (agent_id.clone(), turn.now);
+        let command = Command::MarkUnreachable { id, at_nanos: at };
+        self.write(turn, command, Pending::AgentUnreachable { agent_id, at });
     }
 
     /// Whether a lost agent may become unreachable now; if not, it is looked at again when it may.
@@ -155,6 +170,9 @@ impl MasterCore {
         if let Some(reason) = refused {
             self.agents_in_transition.remove(id);
             tracing::warn!(agent = id, reason, "agent not marked unreachable");
+            if self.is_lost(id) {
+                self.give_up_later(id.to_string(), turn.now);
+            }
             // Its last task may have ended meanwhile.
             return self.look_at_drain(id, turn);
         }
@@ -255,8 +273,19 @@ impl MasterCore {
         }
     }
 
-    pub(crate) fn agent_removed_written(&mut self, id: &str, reason: &str, turn: &mut Turn<'_>) {
+    /// One that stays in the registry stays here: it could not come back under its id, nor be given up.
+    pub(crate) fn agent_removed_written(
+        &mut self,
+        id: &str,
+        reason: &str,
+        refused: Option<String>,
+        turn: &mut Turn<'_>,
+    ) {
         self.agents_in_transition.remove(id);
+        if let Some(refusal) = refused {
+            tracing::warn!(agent = id, reason, refusal, "agent not removed");
+            return;
+        }
         tracing::info!(agent = id, reason, "agent removed");
         self.remove_agent(id, AgentEnd::Removed, turn.now, turn);
     }
@@ -275,6 +304,9 @@ impl MasterCore {
             self.draining.remove(id);
         }
         self.timers.cancel(&Timer::Unreachable {
+            agent_id: id.to_string(),
+        });
+        self.timers.cancel(&Timer::Disconnected {
             agent_id: id.to_string(),
         });
         if self.agents.contains_key(id) {

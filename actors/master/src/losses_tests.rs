@@ -19,11 +19,11 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(600);
 
 fn aware() -> Value {
-    json!({"capabilities": [{"type": "PARTITION_AWARE"}], "failover_timeout": 6000.0})
+    json!({"capabilities": [{"type": "PARTITION_AWARE"}], "failover_timeout": 6000.0, "checkpoint": true})
 }
 
 fn plain() -> Value {
-    json!({"failover_timeout": 6000.0})
+    json!({"failover_timeout": 6000.0, "checkpoint": true})
 }
 
 /// A task that runs, on an agent that lists its framework when it returns.
@@ -342,4 +342,34 @@ fn an_agent_that_is_lost_while_it_leaves_is_told_of_once() {
     assert_eq!(failures.count(), 1, "{told:?}");
     assert!(stage.core.agents.is_empty() && stage.core.pending.is_empty());
     assert!(!stage.core.unreachable_agents.contains_key(&node.id));
+}
+
+#[test]
+fn an_agent_that_the_registry_keeps_is_neither_removed_nor_lost_for_ever() {
+    let (mut stage, node, _) = running(plain());
+    stage.refuses = |_| true;
+    stage.says(&node, AgentMessage::Leaves(node::AgentLeaves::default()));
+    assert!(stage.core.agents.contains_key(&node.id));
+    stage.lose(&node);
+    stage.pass(PATIENCE * 2);
+    assert!(!stage.core.unreachable_agents.contains_key(&node.id));
+    stage.refuses = |_| false;
+    stage.pass(Duration::from_secs(11));
+    assert!(stage.core.unreachable_agents.contains_key(&node.id));
+}
+
+#[test]
+fn an_agent_whose_return_is_being_written_when_its_time_ends_is_given_up_if_that_fails() {
+    let (mut stage, mut node, _) = running(plain());
+    stage.fail_over();
+    stage.hold_writes = true;
+    stage.refuses = |_| true;
+    node.request.agent_info.hostname = "renamed".to_string();
+    let peer = tepui_messages::master::PeerId(stage.next());
+    stage.begin_registration(peer, node.request.clone());
+    stage.pass(PATIENCE + Duration::from_secs(1));
+    stage.refuses = |_| false;
+    stage.release_writes();
+    stage.pass(Duration::from_secs(11));
+    assert!(stage.core.unreachable_agents.contains_key(&node.id));
 }

@@ -84,7 +84,8 @@ impl MasterCore {
             })
         });
         let machines = machines.collect();
-        self.write_maintenance(token, MaintenanceRecord { schedule, machines }, turn);
+        let planned = MaintenanceRecord { schedule, machines };
+        self.write_maintenance(token, Mode::Draining, planned, turn);
     }
 
     fn check_schedule(&self, schedule: &Schedule) -> Result<(), String> {
@@ -147,7 +148,7 @@ impl MasterCore {
             }
             windows.retain(|window| !window.machine_ids.is_empty());
         }
-        self.write_maintenance(token, maintenance, turn);
+        self.write_maintenance(token, to, maintenance, turn);
     }
 
     /// The machines, if all may be moved.
@@ -192,10 +193,11 @@ impl MasterCore {
     fn write_maintenance(
         &mut self,
         token: Token,
+        to: Mode,
         maintenance: MaintenanceRecord,
         turn: &mut Turn<'_>,
     ) {
-        let command = commands::change_maintenance(&maintenance);
+        let command = commands::change_maintenance(to, &maintenance);
         self.write(turn, command, Pending::Maintenance { token, maintenance });
     }
 

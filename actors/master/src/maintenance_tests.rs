@@ -260,3 +260,14 @@ fn starts_of_maintenance_that_overlap_do_not_undo_each_other() {
         .collect();
     assert_eq!(modes, [tepui_protocol::v1::machine_info::Mode::Down; 2]);
 }
+
+#[test]
+fn machines_go_down_and_come_up_while_disks_are_nearly_full() {
+    use tepui_protocol::v1::machine_info::Mode;
+    let record = tepui_messages::change::MaintenanceRecord::default();
+    let grows = |to| crate::commands::change_maintenance(to, &record).grows();
+    assert_eq!(
+        [Mode::Draining, Mode::Down, Mode::Up].map(grows),
+        [true, false, false]
+    );
+}

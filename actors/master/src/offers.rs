@@ -92,7 +92,7 @@ impl MasterCore {
         let framework = self
             .frameworks
             .get_mut(&proposal.framework_id.value)
-            .filter(|f| f.record.active && f.roles().contains(&proposal.role))?;
+            .filter(|f| f.record.active && f.has_role(&proposal.role))?;
         let agent = self
             .agents
             .get_mut(&agent_id.value)

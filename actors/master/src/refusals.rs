@@ -123,7 +123,12 @@ impl MasterCore {
     }
 
     /// The framework wants to be asked again under these roles.
-    pub(crate) fn forget_refusals(&mut self, id: &str, roles: &[String], turn: &mut Turn<'_>) {
+    pub(crate) fn forget_refusals(
+        &mut self,
+        id: &str,
+        roles: &BTreeSet<String>,
+        turn: &mut Turn<'_>,
+    ) {
         let Some(framework) = self.frameworks.get_mut(id) else {
             return;
         };
@@ -134,7 +139,7 @@ impl MasterCore {
         if framework.refusals.len() < before {
             let command = Command::ForgetRefusals {
                 id: id.to_string(),
-                roles: roles.to_vec(),
+                roles: roles.iter().cloned().collect(),
             };
             self.write(turn, command, Pending::Nothing);
         }

@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use tepui_messages::master::Lease;
+use tepui_messages::master::{AgentMessage, Lease};
 
 use crate::core::Input;
 
@@ -76,19 +76,62 @@ impl Silence {
     }
 }
 
+/// Agents repeat the rest until it is acknowledged, or tell it anew.
+fn is_said_once(what: &AgentMessage) -> bool {
+    matches!(
+        what,
+        AgentMessage::ExecutorExited(_) | AgentMessage::Leaves(_)
+    )
+}
+
 /// What is not is as many as there are connections, timers and writes under way.
 fn is_repeatable(input: &Input) -> bool {
     match input {
+        Input::AgentSays { what, .. } => !is_said_once(what),
         Input::Subscribe(_)
         | Input::Call { .. }
         | Input::Operator { .. }
-        | Input::AgentRegisters { .. }
-        | Input::AgentSays { .. }
-        | Input::Proposals(_) => true,
+        | Input::AgentRegisters { .. } => true,
+        // The allocator has booked them, and proposes nothing more before it hears of them.
+        Input::Proposals(_) => false,
         Input::Elected { .. }
         | Input::StreamLost { .. }
         | Input::AgentLost { .. }
         | Input::Written { .. }
         | Input::Woke { .. } => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tepui_messages::{allocator::Proposals, master::PeerId};
+    use tepui_protocol::node;
+
+    use super::*;
+
+    /// Nobody says them again: what they book would stay booked.
+    #[test]
+    fn what_is_said_once_is_held_however_much_waits() {
+        let mut silence = Silence::new(Arc::new(|| None));
+        let says = |what| Input::AgentSays {
+            peer: PeerId(1),
+            what,
+        };
+        let update = || says(AgentMessage::StatusUpdate(Box::default()));
+        for _ in 0..MAX_HELD {
+            assert!(silence.hold(update()).is_none());
+        }
+        assert!(silence.hold(update()).is_some());
+        let exited = node::ExecutorExited::default();
+        assert!(
+            silence
+                .hold(says(AgentMessage::ExecutorExited(exited)))
+                .is_none()
+        );
+        let (proposals, seen) = (Vec::new(), 0);
+        let booked = Input::Proposals(Proposals { proposals, seen });
+        assert!(silence.hold(booked).is_none());
     }
 }

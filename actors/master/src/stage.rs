@@ -21,7 +21,7 @@ use tepui_protocol::{
     resources::Resources,
     v1::{AgentId, MasterInfo, Resource},
 };
-use tepui_registry::{Outcome, RegistryMachine};
+use tepui_registry::{Command, Outcome, RegistryMachine};
 
 use crate::{
     core::{
@@ -66,6 +66,8 @@ pub(crate) struct Stage {
     /// Who calls, schedulers and operators alike.
     pub(crate) caller: Option<String>,
     pub(crate) hold_writes: bool,
+    /// Which writes are not taken at the moment: they change nothing.
+    pub(crate) refuses: fn(&Command) -> bool,
     pub(crate) world: Vec<WorldChange>,
     pub(crate) changes: Vec<Change>,
     pub(crate) ledger: Ledger,
@@ -92,6 +94,7 @@ impl Stage {
             core: core("M1"),
             now: START,
             hold_writes: false,
+            refuses: |_| false,
             world: Vec::new(),
             changes: Vec::new(),
             ledger: Ledger::default(),
@@ -246,6 +249,10 @@ impl Stage {
                     panic!("{broken}: {change:?}");
                 }
                 self.world.push(change);
+            }
+            Effect::Write { ticket, command } if (self.refuses)(&command) => {
+                let refused = Some("too much is under way".to_string());
+                self.written.push_back((ticket, refused));
             }
             Effect::Write { ticket, command } => {
                 self.log_index += 1;

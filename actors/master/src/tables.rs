@@ -104,6 +104,15 @@ impl Framework {
         has_capability(&self.record.info, capability)
     }
 
+    pub(crate) fn has_role(&self, role: &str) -> bool {
+        let info = self.info();
+        if self.has(Capability::MultiRole) {
+            info.roles.iter().any(|it| it == role)
+        } else {
+            info.role.as_deref().unwrap_or(tepui_protocol::roles::ANY) == role
+        }
+    }
+
     /// The roles it subscribes to.
     pub(crate) fn roles(&self) -> Vec<String> {
         roles(&self.record.info)
@@ -133,6 +142,8 @@ pub(crate) struct Agent {
     pub(crate) operations: BTreeMap<OperationKey, Arc<Operation>>,
     /// Tasks whose kill was asked for; told again when the agent returns.
     pub(crate) killed: BTreeSet<(String, String)>,
+    /// Tasks that were told to be lost while it was away, and may run on. Forgotten when it is back.
+    pub(crate) told_lost: BTreeSet<(String, String)>,
 }
 
 impl Agent {

@@ -12,11 +12,16 @@ use tepui_protocol::{
 };
 
 use crate::{
+    away::{SECOND, failover_time, failover_timer},
     core::{CompletedFramework, MasterCore, Turn},
     frameworks::framework_id,
     status::{MasterStatus, update_event},
     tables::{allocation_role, is_terminal, without_allocation},
 };
+
+/// Nobody knows since when a framework that is found on an agent alone is away: it may be one that was torn down while the
+/// agent was away, too. Mesos lets its tasks run for ever.
+const STRANGERS_PATIENCE: i64 = 600 * SECOND;
 
 impl MasterCore {
     /// A framework this master has not seen, found on an agent.
@@ -26,6 +31,10 @@ impl MasterCore {
             self.add_unsubscribed(info.clone(), Vec::new(), turn);
             if let Some(framework) = self.frameworks.get_mut(&id) {
                 framework.registered = false;
+                // Nothing is counted for it but by this master.
+                let patience = failover_time(framework).max(STRANGERS_PATIENCE);
+                let at = turn.now.saturating_add(patience);
+                self.timers.set(at, failover_timer(&id));
             }
         }
     }
@@ -93,14 +102,20 @@ impl MasterCore {
         turn: &mut Turn<'_>,
     ) -> Vec<Allocation> {
         let mut used = Vec::new();
+        let agent = self.agents.get_mut(id);
+        let told_lost = agent
+            .map(|agent| std::mem::take(&mut agent.told_lost))
+            .unwrap_or_default();
         for task in &request.tasks {
             let framework = task.framework_id.value.clone();
             if !self.is_new_task(task) {
                 continue;
             }
             // Its agent may have been forgotten meanwhile.
-            let told_unreachable =
-                self.forget_unreachable(&framework, &task.task_id.value, turn) || was_unreachable;
+            let key = (framework.clone(), task.task_id.value.clone());
+            let told_unreachable = self.forget_unreachable(&framework, &key.1, turn)
+                || was_unreachable
+                || told_lost.contains(&key);
             if !is_terminal(task.state()) {
                 used.push(allocation(&framework, &task.resources));
             }

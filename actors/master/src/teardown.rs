@@ -13,12 +13,15 @@ use tepui_protocol::{
 use tepui_registry::Command;
 
 use crate::{
-    away::failover_timer,
+    away::{SECOND, failover_timer},
     core::{MasterCore, Order, Pending, Token, Turn},
     frameworks::framework_id,
     status::MasterStatus,
     tables::{MAX_COMPLETED_FRAMEWORKS, is_terminal},
 };
+
+/// When one whose time is over is removed after all.
+const LOOK_AGAIN: i64 = 10 * SECOND;
 
 impl MasterCore {
     /// TEARDOWN by itself or an operator, or the end of the failover time.
@@ -41,6 +44,42 @@ impl MasterCore {
             },
             pending,
         );
+    }
+
+    /// One that the registry does not know ends here alone; of any other a refusal means that it is still there, and
+    /// the next leader would bring it back.
+    pub(crate) fn framework_removed_written(
+        &mut self,
+        id: &str,
+        at: UnixNanos,
+        answer: Option<(Token, Answer)>,
+        refused: Option<String>,
+        turn: &mut Turn<'_>,
+    ) {
+        let is_recorded = self.frameworks.get(id).is_some_and(|it| it.registered);
+        let refused = refused.filter(|_| is_recorded);
+        let Some(reason) = refused else {
+            self.remove_framework(id, at, turn);
+            if let Some((token, answer)) = answer {
+                turn.answer(token, answer);
+            }
+            return;
+        };
+        match answer {
+            Some((token, _)) => {
+                let text = format!("The framework is not removed: {reason}; try again");
+                turn.answer(token, Answer::refused(503, text));
+            }
+            None => {
+                tracing::warn!(
+                    framework = id,
+                    reason,
+                    "a framework's time is over, but it is not removed yet"
+                );
+                let later = turn.now.saturating_add(LOOK_AGAIN);
+                self.timers.set(later, failover_timer(id));
+            }
+        }
     }
 
     pub(crate) fn remove_framework(&mut self, id: &str, at: UnixNanos, turn: &mut Turn<'_>) {

@@ -13,6 +13,8 @@ pub(crate) enum Timer {
     Failover { framework_id: String },
     /// A lost agent has not come back.
     Unreachable { agent_id: String },
+    /// An agent whose connection broke is not back: what it does not keep is lost.
+    Disconnected { agent_id: String },
     /// Time to write down how much time has been counted.
     CountTime,
     /// Schedulers had the time to find this leader: who did not is away.

@@ -106,17 +106,18 @@ impl MasterCore {
     /// The containers of the tasks that are there already.
     fn running_under<'a>(
         &'a self,
-        framework: &str,
+        framework: &'a str,
         executor: &'a ExecutorInfo,
-        agent_id: &'a AgentId,
+        agent_id: &AgentId,
     ) -> impl Iterator<Item = Option<&'a ContainerInfo>> {
-        let tasks = self.frameworks[framework].tasks.values();
-        tasks
+        let known = &self.frameworks[framework].tasks;
+        let agent = self.agents.get(&agent_id.value).into_iter();
+        let first = (framework.to_string(), String::new());
+        let here = agent.flat_map(move |agent| agent.tasks.range(first.clone()..));
+        here.take_while(move |(owner, _)| owner == framework)
+            .filter_map(|(_, task)| known.get(task))
             .map(|entry| &*entry.task)
-            .filter(|task| {
-                task.agent_id == *agent_id
-                    && task.executor_id.as_ref() == Some(&executor.executor_id)
-            })
+            .filter(|task| task.executor_id.as_ref() == Some(&executor.executor_id))
             .map(|task| task.container.as_ref())
     }
 

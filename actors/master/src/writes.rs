@@ -39,18 +39,13 @@ impl MasterCore {
                 deactivated,
             } => self.deactivation_written(token, &agent_id, deactivated, refused, turn),
             Pending::AgentRemoved { agent_id, reason } => {
-                self.agent_removed_written(&agent_id, &reason, turn)
+                self.agent_removed_written(&agent_id, &reason, refused, turn)
             }
             Pending::FrameworkRemoved {
                 framework_id,
                 answer,
                 at,
-            } => {
-                self.remove_framework(&framework_id, at, turn);
-                if let Some((token, answer)) = answer {
-                    turn.answer(token, answer);
-                }
-            }
+            } => self.framework_removed_written(&framework_id, at, answer, refused, turn),
             Pending::FrameworkUpdated { token, .. }
             | Pending::Weights { token, .. }
             | Pending::Quota { token, .. }

@@ -7,12 +7,12 @@ use std::{
 
 use tepui_containers::{
     Capabilities, LaunchSpec, Mount, Rlimit, RlimitKind, SecretFile, images::roots as images,
-    mountpoints, volumes,
+    mountpoints, volume_gids::VolumeGids, volumes,
 };
 use tepui_messages::containers::{Confinement, MountOrder, MountSource, SecretData};
 use tepui_protocol::v1::r_limit_info::{RLimit, r_limit::Type};
 
-use crate::runtime::told;
+use crate::runtime::{told, volume_groups};
 
 mod host;
 
@@ -22,6 +22,7 @@ mod host;
 pub(crate) fn apply(
     confinement: &Confinement,
     made_for_volumes: &[PathBuf],
+    gids: Option<&VolumeGids>,
     spec: &mut LaunchSpec,
 ) -> Result<(), String> {
     let is_root = rustix::process::geteuid().is_root();
@@ -45,7 +46,12 @@ pub(crate) fn apply(
                 let secret = secret(spec, order, data)?;
                 spec.secrets.push(secret);
             }
-            _ => spec.mounts.extend(mount(spec, order, made_for_volumes)?),
+            source => {
+                // Before the directory of another sandbox is made for the user alone.
+                volume_groups::admit(gids, spec, source)?;
+                spec.mounts
+                    .extend(mount(spec, order, made_for_volumes, gids)?);
+            }
         }
     }
     // Over a file of the host that programs with rights of their own trust, a user could put one of his; and an image
@@ -109,6 +115,7 @@ fn mount(
     spec: &LaunchSpec,
     order: &MountOrder,
     made_for_volumes: &[PathBuf],
+    gids: Option<&VolumeGids>,
 ) -> Result<Option<Mount>, String> {
     let owner = spec.credentials.as_ref();
     let place = &order.container_path;
@@ -137,7 +144,9 @@ fn mount(
             (path.clone(), true)
         }
         MountSource::Persistent(path) => {
-            let given = volumes::give(path, owner);
+            // One that has a group is shared, and nobody's own.
+            let is_shared = gids.is_some_and(|gids| gids.holds(path));
+            let given = volumes::give(path, owner.filter(|_| !is_shared));
             given.map_err(|error| told(&error))?;
             (path.clone(), true)
         }

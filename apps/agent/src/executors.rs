@@ -1,6 +1,6 @@
 //! What an agent was started with about the programs of frameworks that run tasks.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 /// Durations' defaults are Mesos'.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +16,10 @@ pub struct ExecutorSettings {
     pub environment: Option<Vec<(String, String)>>,
     /// The text of that, as `/flags` shows it.
     pub shown_environment: Option<String>,
+    /// Whether executors can reach the agent at a socket in the file system too.
+    pub domain_sockets: bool,
+    /// Where; `None`: beside the runtime directory.
+    pub domain_socket: Option<PathBuf>,
     /// Ended executors of one framework that are remembered.
     pub max_completed: usize,
 }
@@ -29,6 +33,8 @@ impl Default for ExecutorSettings {
             recovery_timeout: Duration::from_mins(15),
             environment: None,
             shown_environment: None,
+            domain_sockets: false,
+            domain_socket: None,
             max_completed: 150,
         }
     }

@@ -19,14 +19,15 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Value, json};
+use tepui_containers::volume_gids::VolumeGids;
 use tepui_http::{
     Files, Incoming, Logging, Reply, Table, deadline, incoming::read_body, metrics as common,
     processes, system, version,
 };
-use tepui_kit::{Ask, Asker, Directory, Message};
+use tepui_kit::{Ask, AskError, Asker, Directory, Message, within};
 use tepui_messages::{
     UnixNanos,
-    agent::{ContainerUsage, GetNodeState, NodePhase, NodeState},
+    agent::{ContainerUsage, ContainerUsageRecord, GetNodeState, NodePhase, NodeState},
 };
 use tepui_node::fetcher::Fetcher;
 use tepui_protocol::{
@@ -54,6 +55,8 @@ pub(crate) struct Api {
     pub(crate) sockets: Sockets,
     /// `None` where there are none.
     pub(crate) images: Option<Provisioner>,
+    /// Nothing is answered but what executors ask.
+    pub(crate) only_executors: bool,
 }
 
 /// What does not change while the agent runs.
@@ -68,6 +71,8 @@ pub(crate) struct Facts {
     pub(crate) launch_errors: Arc<crate::runtime::Errors>,
     /// For its numbers.
     pub(crate) fetcher: Fetcher,
+    /// For theirs.
+    pub(crate) volume_gids: Option<Arc<VolumeGids>>,
     /// Whom the endpoints let in, and what they may do.
     pub(crate) security: Security,
 }
@@ -132,6 +137,14 @@ impl Api {
         }
     }
 
+    /// The same agent, at a socket of executors.
+    pub(crate) fn only_executors(self) -> Self {
+        Self {
+            only_executors: true,
+            ..self
+        }
+    }
+
     async fn ask<M: Message>(&self, message: M) -> Result<M::Reply, Reply>
     where
         dyn Node: Ask<M>,
@@ -154,9 +167,24 @@ impl Api {
         subject: &Subject,
         state: &NodeState,
     ) -> Result<Vec<state::Measured>, Reply> {
-        let records = self.ask(ContainerUsage).await?;
+        let records = self.usage().await?;
         let measured = state::measured(records, state);
         Ok(access::seen_containers(subject, state, measured))
+    }
+
+    /// Mesos answers 500 where usage cannot be had. Who comes while too many wait is told to come again.
+    async fn usage(&self) -> Result<Vec<ContainerUsageRecord>, Reply> {
+        let node: Asker<ContainerUsage> = Arc::new(Asking(Arc::clone(&self.node)));
+        let answer = within(deadline::ANSWER_TIMEOUT, node.ask(ContainerUsage)).await;
+        answer.map_err(|error| {
+            let reason = match error {
+                AskError::Full => return deadline::refusal(error),
+                AskError::Closed => "the agent ends".to_owned(),
+                AskError::Timeout => "the agent gave no answer in time".to_owned(),
+                AskError::Refused(words) => words,
+            };
+            Reply::text(500, format!("Failed to collect resource usage: {reason}"))
+        })
     }
 
     fn flags_json(&self) -> Value {
@@ -289,7 +317,12 @@ async fn handle(request: HttpRequest, payload: web::Payload, api: web::Data<Api>
 async fn reply(request: &HttpRequest, payload: web::Payload, api: &Api) -> Result<Reply, Reply> {
     let mut incoming = Incoming::head(request)?;
     let path = incoming.path.clone();
-    let Some(found) = TABLE.find(&path) else {
+    let found = TABLE.find(&path);
+    let route = found.as_ref().map(|found| found.route);
+    if api.only_executors && !matches!(route, Some(Route::Executor | Route::Call)) {
+        return Err(Reply::bare(403));
+    }
+    let Some(found) = found else {
         return Ok(if TABLE.is_root(&path) {
             front_page(api)
         } else {
@@ -339,3 +372,7 @@ pub(crate) fn files(work_dir: PathBuf, log_file: Option<PathBuf>) -> Files {
 #[cfg(test)]
 #[path = "http_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "http/usage_tests.rs"]
+mod usage_tests;

@@ -30,6 +30,8 @@ pub(super) struct Idle {
     state: Arc<NodeState>,
     /// Containers that were to be signalled.
     pub(super) signalled: Mutex<Vec<String>>,
+    /// What containers use cannot be had.
+    fails: Option<AskError>,
 }
 
 impl Idle {
@@ -66,6 +68,7 @@ impl Idle {
         Self {
             state: Arc::new(state),
             signalled: Mutex::default(),
+            fails: None,
         }
     }
 }
@@ -142,7 +145,16 @@ impl Ask<ContainerUsage> for Idle {
         &self,
         _: ContainerUsage,
     ) -> BoxFuture<'static, Result<Vec<ContainerUsageRecord>, AskError>> {
-        now(Vec::new())
+        ready(self.fails.clone().map_or(Ok(Vec::new()), Err)).boxed()
+    }
+}
+
+impl Idle {
+    pub(super) fn failing(fault: AskError) -> Self {
+        Self {
+            fails: Some(fault),
+            ..Self::new()
+        }
     }
 }
 
@@ -182,11 +194,12 @@ pub(super) fn secured(security: Security) -> Api {
     let facts = Facts {
         pid: "slave(1)@127.0.0.1:15051".to_owned(),
         capabilities: default_capabilities(),
-        flags: flags(&settings, Path::new("/run"), false, true),
+        flags: flags(&settings, None, Path::new("/run"), false, true),
         version: tepui_http::version::own(),
         started_at: 0,
         launch_errors: Arc::default(),
         fetcher: Fetcher::default(),
+        volume_gids: None,
         security,
     };
     Api {
@@ -198,6 +211,7 @@ pub(super) fn secured(security: Security) -> Api {
         limiter: Arc::new(Limiter::default()),
         sockets: super::Sockets::new("/nowhere".into()),
         images: None,
+        only_executors: false,
     }
 }
 
@@ -206,6 +220,7 @@ pub(super) fn showing(state: NodeState) -> Api {
     let idle = Idle {
         state: Arc::new(state),
         signalled: Mutex::default(),
+        fails: None,
     };
     Api {
         node: Arc::new(idle),

@@ -7,6 +7,7 @@ use tepui_containers::{
     devices::{Access, DEFAULTS, Device},
     limits::Controller,
     seccomp::Profiles,
+    volume_gids::GidRange,
 };
 use tepui_messages::containers::{Confinement, Ipc, Seccomp};
 
@@ -70,6 +71,8 @@ pub struct Isolation {
     /// Directories beneath which those that volumes name are made where they are missing (Mesos:
     /// `--host_path_volume_force_creation`).
     pub made_for_volumes: Vec<PathBuf>,
+    /// The groups by which users share volumes (`--volume_gid_range`).
+    pub volume_gids: Option<GidRange>,
 }
 
 impl Default for Isolation {
@@ -97,6 +100,7 @@ impl Default for Isolation {
             keep_pids: false,
             keep_ipc: false,
             made_for_volumes: Vec::new(),
+            volume_gids: None,
         }
     }
 }

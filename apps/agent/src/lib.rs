@@ -5,6 +5,7 @@ mod bridge;
 mod confinement;
 mod doubt;
 mod engine;
+mod executor_socket;
 mod executors;
 mod exposed;
 mod fetching;
@@ -56,7 +57,7 @@ pub mod seccomp {
     pub use tepui_containers::seccomp::Profiles;
 }
 
-pub use tepui_containers::{UserRange, limits::Controller};
+pub use tepui_containers::{UserRange, limits::Controller, volume_gids::GidRange};
 /// Capabilities as bits, by Linux' numbers.
 pub use tepui_node::confinement::bits as capability_bits;
 
@@ -78,6 +79,8 @@ pub struct ImageSettings {
     pub store_dir: Option<PathBuf>,
     /// `None`: what the machine does best.
     pub backend: Option<Backend>,
+    /// Entrypoint, command, variables and directory of images are not looked at (Mesos: `--docker_ignore_runtime`).
+    pub ignore_runtime: bool,
     /// Where a container with an image sees its sandbox; absolute.
     pub sandbox_directory: PathBuf,
 }
@@ -100,6 +103,7 @@ impl Default for ImageSettings {
             gc: None,
             store_dir: None,
             backend: None,
+            ignore_runtime: false,
             sandbox_directory: PathBuf::from("/mnt/mesos/sandbox"),
         }
     }

@@ -53,6 +53,8 @@ struct Inner {
     roots: Roots,
     source: Source,
     gc: Option<ImageGc>,
+    /// What images say of how they are run is not looked at.
+    ignore_runtime: bool,
     /// Has a directory for each container.
     runtime_dir: PathBuf,
     /// Those being fetched: who comes second waits for the first.
@@ -98,6 +100,7 @@ pub(crate) fn open(
         roots,
         source,
         gc: settings.gc.clone(),
+        ignore_runtime: settings.ignore_runtime,
         runtime_dir,
         fetching: Mutex::default(),
         pulls: Arc::new(Semaphore::new(MAX_PULLS)),
@@ -136,9 +139,14 @@ impl Provisioner {
         container_id: String,
         order: ImageOrder,
     ) -> Result<Provisioned, String> {
-        let user = order.user;
+        let (user, is_docker) = (order.user, order.command.is_docker);
         let make = move |inner: &Inner, container_id: &str, image: &StoredImage| {
-            inner.root(container_id, image, &user)
+            // As in Mesos only where an engine would not run it.
+            let run = match inner.ignore_runtime && !is_docker {
+                true => RunConfig::default(),
+                false => image.run.clone(),
+            };
+            inner.root(container_id, image, run, &user)
         };
         self.make(container_id, &order.name, order.cached, make)
             .await
@@ -405,6 +413,7 @@ impl Inner {
         &self,
         container_id: &str,
         image: &StoredImage,
+        run: RunConfig,
         user: &ImageUser,
     ) -> Result<Provisioned, String> {
         let layers = self.layers(image)?;
@@ -414,7 +423,7 @@ impl Inner {
             env,
             working_dir,
             user: own,
-        } = image.run.clone();
+        } = run;
         let wanted = match user {
             ImageUser::Task => None,
             ImageUser::Image => Some(own).filter(|own| !own.is_empty()),

@@ -9,6 +9,7 @@ mod equipment;
 mod leftovers;
 mod network;
 mod specs;
+pub(crate) mod volume_groups;
 mod words;
 
 use std::{
@@ -168,7 +169,10 @@ impl Inner {
         let reads_profile = matches!(order.confinement.seccomp, Some(Seccomp::Profile(_)));
         let joined = self.join(&order).await?;
         let networks = self.network_infos(&order.container_id);
-        let is_plain = order.root.is_none() && order.view_of.is_none() && !reads_profile;
+        // Who is let into volumes may have to wait for a walk over them.
+        let is_admitted = self.volume_gids.is_some() && !order.volumes.is_empty();
+        let is_plain =
+            order.root.is_none() && order.view_of.is_none() && !reads_profile && !is_admitted;
         let spec = if order.confinement.mounts.is_empty() && is_plain {
             self.spec(order, joined)?
         } else {
@@ -221,7 +225,7 @@ impl ContainerRuntime for Containers {
         make: Vec<VolumeDirectory>,
         remove: Vec<VolumeDirectory>,
     ) -> BoxFuture<'static, Result<(), String>> {
-        directories::change_volumes(make, remove).boxed()
+        directories::change_volumes(self.0.volume_gids.clone(), make, remove).boxed()
     }
 
     fn link_volumes(
@@ -230,7 +234,7 @@ impl ContainerRuntime for Containers {
         user: Option<String>,
         links: Vec<VolumeLink>,
     ) -> BoxFuture<'static, Result<(), String>> {
-        directories::link_volumes(sandbox, user, links).boxed()
+        directories::link_volumes(self.0.volume_gids.clone(), sandbox, user, links).boxed()
     }
 
     fn provision(
@@ -453,6 +457,7 @@ impl ContainerRuntime for Containers {
                 );
             }
             inner.leave(&container_id).await;
+            inner.take_volume_gids(&container_id).await;
             if let Ok(images) = &inner.images {
                 images.remove(container_id).await;
             }

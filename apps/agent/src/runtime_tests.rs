@@ -18,6 +18,7 @@ fn containers(root: &std::path::Path) -> Containers {
             isolation: Isolation::default(),
             engine: None,
             networks: Err("none".to_owned()),
+            volume_gids: None,
             network_metrics: false,
         },
     )

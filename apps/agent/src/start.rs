@@ -5,7 +5,7 @@ use std::{
     fs,
     io::ErrorKind,
     net::{IpAddr, SocketAddr, TcpListener, UdpSocket},
-    os::unix::fs::DirBuilderExt,
+    os::unix::{fs::DirBuilderExt, net::UnixListener},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -14,6 +14,7 @@ use anyhow::{Context, anyhow, bail};
 use sha2::{Digest, Sha256};
 use tepui_containers::{
     Cgroups, Launcher, images::Backend, networks::Networks, sandboxes::Sandboxes,
+    volume_gids::VolumeGids,
 };
 use tepui_engine::{
     DamagedLog, EngineError, Options, RocksEngine, SharedEngine, keys::AGENT_FAMILIES,
@@ -28,15 +29,17 @@ use tepui_node::{
 use tepui_protocol::{resources::Resources, roles, v1::AgentInfo, values::parse_attributes};
 
 use crate::{
-    AgentSettings, ImageSettings, Isolation, LendingSettings, engine, exposed,
+    AgentSettings, ImageSettings, Isolation, LendingSettings, engine, executor_socket, exposed,
     provisioner::{self, Provisioner},
     runtime::{CGROUP_ROOT, engine::EngineContainers},
 };
 
 /// Where runtime directories lie if it can be written: a tmpfs on most machines.
-const RUNTIME_ROOT: &str = "/run/tepui";
+pub(crate) const RUNTIME_ROOT: &str = "/run/tepui";
 /// The agent's memory, below the work directory.
 const CHECKPOINT: &str = "checkpoint";
+/// Which volumes have which groups, below the work directory.
+const VOLUME_GIDS: &str = "volume-gids";
 /// Another path of the shim, for tests and odd installations.
 const SHIM_VARIABLE: &str = "TEPUI_SHIM";
 const SHIM: &str = "tepui-shim";
@@ -63,6 +66,9 @@ pub(crate) struct Prepared {
     /// The same of networks.
     pub(crate) networks: Result<Networks, String>,
     pub(crate) fetcher: Fetcher,
+    pub(crate) volume_gids: Option<Arc<VolumeGids>>,
+    /// For executors.
+    pub(crate) unix_listeners: Vec<UnixListener>,
 }
 
 impl Prepared {
@@ -152,12 +158,23 @@ impl Prepared {
             true => Ok(settings.networks.open(&settings.work_dir, &runtime_dir)?),
             false => Err("networks of its own need an agent that runs as root".to_owned()),
         };
+        let executors = &settings.executors;
+        let mut unix_listeners = Vec::new();
+        if executors.domain_sockets {
+            let location = executors.domain_socket.as_deref();
+            let opened = executor_socket::open(location, &runtime_dir)?;
+            config.domain_socket = Some(opened.told);
+            unix_listeners = opened.listeners;
+        }
         let fetcher = settings.fetching.fetcher(&settings.work_dir)?;
+        let volume_gids = volume_gids(isolation, &settings.work_dir, &config.boot_id, is_root)?;
         Ok(Self {
             images,
             engine_containers,
             networks,
             fetcher,
+            volume_gids,
+            unix_listeners,
             runtime_dir,
             settings,
             config,
@@ -168,6 +185,32 @@ impl Prepared {
             is_root,
         })
     }
+}
+
+fn volume_gids(
+    isolation: &Isolation,
+    work_dir: &Path,
+    boot_id: &str,
+    is_root: bool,
+) -> anyhow::Result<Option<Arc<VolumeGids>>> {
+    let Some(range) = isolation.volume_gids.clone() else {
+        return Ok(None);
+    };
+    if !is_root {
+        bail!(
+            "--volume-gid-range {range}: Volume gid manager requires root privileges; leave it out, or run as root"
+        );
+    }
+    let file = work_dir.join(VOLUME_GIDS);
+    let opened = VolumeGids::open(range, file.clone(), boot_id.to_owned());
+    let opened = opened.with_context(|| {
+        format!(
+            "--volume-gid-range: if {} is damaged, end what this agent runs, give its volumes to groups beyond the range, and \
+             move that file away",
+            file.display()
+        )
+    })?;
+    Ok(Some(Arc::new(opened)))
 }
 
 /// Who says what can be lent, and who must give it back.

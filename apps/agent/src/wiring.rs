@@ -1,11 +1,11 @@
 //! Who gets which link: memory, containers and the node on an arbiter of their own; the bridge and HTTP around it.
 //! Owns the order of start and end.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use anyhow::{Context, anyhow};
 use tepui_bridge::{Bridge, Connector, Settings};
-use tepui_containers::{Cgroups, limits::Controller};
+use tepui_containers::{Cgroups, limits::Controller, volume_gids::VolumeGids};
 use tepui_engine::DiskFailed;
 use tepui_http::{Logging, metrics::Limiter, server, version};
 use tepui_kit::{Arbiter, Clock, Directory, Link, OnPanic, Spawn, System, Tell};
@@ -59,6 +59,8 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
         engine_containers,
         networks,
         fetcher,
+        volume_gids,
+        unix_listeners,
     } = prepared;
     let clock = Clock::system();
     let directory = Directory::new(config.endpoint(), clock.clone());
@@ -70,11 +72,18 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
     let facts = Facts {
         pid: config.pid(),
         capabilities: config.capabilities.clone(),
-        flags: http::flags(&settings, &runtime_dir, has_cgroups, is_root),
+        flags: http::flags(
+            &settings,
+            config.domain_socket.as_ref(),
+            &runtime_dir,
+            has_cgroups,
+            is_root,
+        ),
         version: version::own(),
         started_at: i64::try_from(clock.unix_nanos()).unwrap_or(i64::MAX),
         launch_errors: Arc::clone(&errors),
         fetcher: fetcher.clone(),
+        volume_gids: volume_gids.clone(),
         security: settings.security.clone(),
     };
     let endpoint = config.endpoint();
@@ -96,6 +105,7 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
             isolation: settings.isolation.clone(),
             engine: engine_containers.clone(),
             networks,
+            volume_gids: volume_gids.clone(),
             network_metrics: settings.networks.metrics,
         },
     );
@@ -104,6 +114,9 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
         engine.forget_unknown(&known.map(|it| it.container_id.clone()).collect());
     }
     containers.end_strays(&remembered.container_ids()).await;
+    if let Some(gids) = volume_gids {
+        recover_volume_gids(gids, remembered.container_ids()).await?;
+    }
     containers.sweep_roots().await;
     containers.sweep_networks();
     let parts = NodeParts {
@@ -131,7 +144,17 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
         limiter: Arc::new(Limiter::default()),
         sockets,
         images: provisioner.clone(),
+        only_executors: false,
     };
+    let unix = match unix_listeners.is_empty() {
+        true => None,
+        false => {
+            let api = api.clone().only_executors();
+            Some(server::serve_unix(unix_listeners, 1, api.configure()).context("domain sockets")?)
+        }
+    };
+    let unix_handle = unix.as_ref().map(|it| it.handle());
+    let unix = unix.map(tokio::task::spawn_local);
     let http = server::serve(listener, HTTP_WORKERS, api.configure()).context("HTTP")?;
     let http_handle = http.handle();
     let http = tokio::task::spawn_local(http);
@@ -173,6 +196,10 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
     let _ = timeout(FAREWELL_TIMEOUT, service.parted()).await;
     http_handle.stop(false).await;
     let _ = http.await;
+    if let (Some(handle), Some(server)) = (unix_handle, unix) {
+        handle.stop(false).await;
+        let _ = server.await;
+    }
     node.stop();
     arbiter.stop();
     // The node's memory must be closed before the process runs its last handlers: RocksDB has some of its own.
@@ -185,6 +212,14 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
         Ending::Refused(text) => Err(anyhow!("{text}")),
         Ending::DiskFailed(text) => Err(DiskFailed(text).into()),
     }
+}
+
+/// Of volumes and containers that are gone since an earlier life.
+async fn recover_volume_gids(gids: Arc<VolumeGids>, known: BTreeSet<String>) -> anyhow::Result<()> {
+    let recovered = tokio::task::spawn_blocking(move || gids.recover(&known)).await;
+    recovered
+        .context("groups of volumes")?
+        .context("groups of volumes are not taken back")
 }
 
 /// Waits for the node's own end, or for a signal and then for its end.

@@ -15,20 +15,23 @@ pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// The 503 to answer.
 pub async fn ask<M: Message>(asker: &Asker<M>, message: M) -> Result<M::Reply, Reply> {
     let answer = within(ANSWER_TIMEOUT, asker.ask(message)).await;
-    answer.map_err(|error| {
-        let reason = match error {
-            AskError::Full => "it has more requests than it can take; try again later".to_string(),
-            AskError::Closed => {
-                "it ended before it answered, as when it leads no more; whether the request had \
+    answer.map_err(refusal)
+}
+
+/// The 503 to answer.
+pub fn refusal(error: AskError) -> Reply {
+    let reason = match error {
+        AskError::Full => "it has more requests than it can take; try again later".to_string(),
+        AskError::Closed => {
+            "it ended before it answered, as when it leads no more; whether the request had \
                  an effect is unknown"
-                    .to_string()
-            }
-            AskError::Timeout => format!(
-                "it gave no answer within {} seconds; whether the request had an effect is unknown",
-                ANSWER_TIMEOUT.as_secs()
-            ),
-            AskError::Refused(words) => words,
-        };
-        Reply::text(503, format!("Service Unavailable: {reason}"))
-    })
+                .to_string()
+        }
+        AskError::Timeout => format!(
+            "it gave no answer within {} seconds; whether the request had an effect is unknown",
+            ANSWER_TIMEOUT.as_secs()
+        ),
+        AskError::Refused(words) => words,
+    };
+    Reply::text(503, format!("Service Unavailable: {reason}"))
 }

@@ -1,6 +1,6 @@
 //! The server around the routes: listeners, workers and every limit of a connection.
 
-use std::{io, net::TcpListener, time::Duration};
+use std::{io, net::TcpListener, os::unix::net::UnixListener, time::Duration};
 
 use actix_web::{App, HttpServer, dev::Server, web::ServiceConfig};
 
@@ -17,6 +17,23 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long requests under way may take when the daemon ends, in seconds.
 const SHUTDOWN_SECS: u64 = 1;
 
+/// A server with every limit. A macro, since its type has no name.
+macro_rules! bounded {
+    ($workers:expr, $configure:expr) => {{
+        let (workers, configure) = ($workers.max(1), $configure);
+        HttpServer::new(move || App::new().configure(configure.clone()))
+            .workers(workers)
+            .max_connections(MAX_CONNECTIONS / workers)
+            .backlog(BACKLOG)
+            .client_request_timeout(HEAD_TIMEOUT)
+            .client_disconnect_timeout(CLOSE_TIMEOUT)
+            .keep_alive(KEEP_ALIVE)
+            .h1_allow_half_closed(false)
+            .shutdown_timeout(SHUTDOWN_SECS)
+            .disable_signals()
+    }};
+}
+
 /// Serves on `listener` with `workers` threads. `configure` runs once on each worker.
 ///
 /// A client that closes its side is gone: a subscription must not outlive its reader.
@@ -28,17 +45,21 @@ pub fn serve(
     workers: usize,
     configure: impl Fn(&mut ServiceConfig) + Clone + Send + 'static,
 ) -> io::Result<Server> {
-    let workers = workers.max(1);
-    let server = HttpServer::new(move || App::new().configure(configure.clone()))
-        .workers(workers)
-        .max_connections(MAX_CONNECTIONS / workers)
-        .backlog(BACKLOG)
-        .client_request_timeout(HEAD_TIMEOUT)
-        .client_disconnect_timeout(CLOSE_TIMEOUT)
-        .keep_alive(KEEP_ALIVE)
-        .h1_allow_half_closed(false)
-        .shutdown_timeout(SHUTDOWN_SECS)
-        .disable_signals()
-        .listen(listener)?;
+    Ok(bounded!(workers, configure).listen(listener)?.run())
+}
+
+/// The same on sockets in the file system.
+///
+/// # Errors
+/// If a listener cannot be watched.
+pub fn serve_unix(
+    listeners: Vec<UnixListener>,
+    workers: usize,
+    configure: impl Fn(&mut ServiceConfig) + Clone + Send + 'static,
+) -> io::Result<Server> {
+    let mut server = bounded!(workers, configure);
+    for listener in listeners {
+        server = server.listen_uds(listener)?;
+    }
     Ok(server.run())
 }

@@ -35,7 +35,7 @@ impl Gate {
         let (admitting, describing) = (Arc::clone(&group), Arc::clone(&group));
         let masters = Router::builder()
             .on_tell(move |peer, part: node::RaftMessage| hearing.hear(peer, part))
-            .on_ask(move |peer, _: node::JoinGroup| join::admit(&admitting, peer))
+            .on_ask(move |peer, asked: node::JoinGroup| join::admit(&admitting, peer, asked))
             .on_ask(move |_, _: node::DescribeMember| {
                 Box::pin(ready(crate::cluster::describe_own(&describing)))
             })

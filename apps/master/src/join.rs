@@ -83,7 +83,27 @@ enum Trouble {
     Unreachable(String),
 }
 
+/// The answer of the master there, or of the leader it names.
 async fn ask(settings: &MasterSettings, disk: &str, address: &str) -> Result<JoinedGroup, Trouble> {
+    let answer = ask_one(settings, disk, address).await?;
+    let Some(leader) = answer.leader else {
+        return Ok(answer);
+    };
+    let answer = ask_one(settings, disk, &leader).await?;
+    match answer.leader {
+        // The lead goes over at this moment; it is asked again soon.
+        Some(next) => Err(Trouble::Refused(format!(
+            "{address} named {leader} as the leader, which names {next}"
+        ))),
+        None => Ok(answer),
+    }
+}
+
+async fn ask_one(
+    settings: &MasterSettings,
+    disk: &str,
+    address: &str,
+) -> Result<JoinedGroup, Trouble> {
     let mut found = lookup_host(address)
         .await
         .map_err(|error| Trouble::Unreachable(format!("'{address}': {error}")))?;
@@ -104,7 +124,14 @@ async fn ask(settings: &MasterSettings, disk: &str, address: &str) -> Result<Joi
             false => Trouble::Unreachable(error.to_string()),
         }
     })?;
-    let answer = peer.ask_within(JoinGroup {}, ANSWER_DEADLINE).await;
+    let answer = peer
+        .ask_within(
+            JoinGroup {
+                follows: Some(true),
+            },
+            ANSWER_DEADLINE,
+        )
+        .await;
     peer.close("it was answered");
     answer.map_err(|error| Trouble::Refused(error.to_string()))
 }
@@ -156,15 +183,23 @@ impl Service for Joiner {
     fn on_failed(&self, _address: Option<SocketAddr>, _error: &tepui_bridge::Error) {}
 }
 
-/// Gives a master that was added its id, once the group has noted which disk takes it.
+/// Gives a master that was added its id, once the group has noted which disk takes it. Only the leader can; another
+/// names it.
 pub(crate) fn admit(
     group: &Arc<Group>,
     peer: &Peer,
+    asked: JoinGroup,
 ) -> BoxFuture<'static, Result<JoinedGroup, String>> {
     let name = peer.remote().name.clone();
     let disk = peer.remote().membership.as_ref().map(|it| it.disk.clone());
     let group = Arc::clone(group);
     Box::pin(async move {
+        if let Some(leader) = elsewhere(&group).filter(|_| asked.follows()) {
+            return Ok(JoinedGroup {
+                leader: Some(leader),
+                ..JoinedGroup::default()
+            });
+        }
         let id = group.roster().id_of(&name);
         let (Some(id), Some(disk), Some(consensus)) = (id, disk, group.consensus()) else {
             return Err(format!("{name} is no master of this group yet"));
@@ -181,8 +216,17 @@ pub(crate) fn admit(
                 })
                 .collect(),
             cluster_id: group.cluster_id(),
+            leader: None,
         })
     })
+}
+
+/// `host:port` of the bridge of the leader, if that is another master that has said so.
+fn elsewhere(group: &Group) -> Option<String> {
+    let status = group.status()?;
+    let leader = status.leader.filter(|id| *id != status.node_id)?;
+    let place = group.leader(leader, status.term)?;
+    Some(place.bridge).filter(|bridge| !bridge.is_empty())
 }
 
 /// Whether a command to the registry took effect.

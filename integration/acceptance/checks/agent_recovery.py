@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""agent_recovery.py: two agents and two frameworks over kill -9, changed isolation, and a framework that keeps nothing, on real processes.
+"""agent_recovery.py: two agents and two frameworks over kill -9, changed isolation, a framework that keeps nothing, and an end in order, on real processes.
 
 Wants TEPUI_BIN. Ends with 0 or 1.
 """
@@ -120,6 +120,23 @@ class Checks:
         report.check("its sandbox is still there to look at", left, left)
         framework.teardown()
 
+    def ended_in_order(self):
+        """An agent without tasks ends as a service manager ends it, and is started again."""
+        self.house.agents[1].kill()
+        agent = self.house.agents[0]
+        self.restart()
+        framework = self.scheduler("in order")
+        offered = framework.wait_offer(cpus=4, mem=64, limit_s=LIMIT_S)
+        framework.decline(offered, 0)
+        agent.stop()
+        report.equal("an agent without tasks ends in order", agent.process.returncode, 0)
+        with framework.changed:
+            framework.offers.clear()
+        agent.start()
+        again = framework.wait_offer(cpus=4, mem=64, limit_s=LIMIT_S)
+        report.equal("its next start is the agent it was", again["agent_id"], offered["agent_id"])
+        report.equal("and offers all it has", again["resources"], offered["resources"])
+        framework.teardown()
 
     def dangling(self):
         """What a task of root left mounted in its sandbox."""
@@ -145,7 +162,7 @@ class Checks:
 def main():
     with House(agents=2) as house:
         checks = Checks(house)
-        report.run(checks.several, checks.isolation_changes, checks.careless, checks.dangling)
+        report.run(checks.several, checks.isolation_changes, checks.careless, checks.ended_in_order, checks.dangling)
     sys.exit(report.end())
 
 

@@ -336,6 +336,20 @@ class Checks:
         with open("/proc/self/mountinfo", encoding="utf-8") as file:
             report.check("restart: nothing was ever mounted on the machine", self.house.folder not in file.read())
 
+    def ignored(self):
+        """What an image says of how it is run, by an agent that does not listen."""
+        agent = self.house.agents[0]
+        agent.stop()
+        agent.command += ["--docker-ignore-runtime=true"]
+        agent.start()
+        wait(lambda: self.house.all_are_there(), LIMIT_S)
+        out = self.run("ignores", "test -z $COLOUR && pwd", of_mesos("box:1"))
+        report.equal("ignored: variables and directory are not the image's", out, "/mnt/mesos/sandbox\n")
+        failed = self.run("ignores-cmd", {"shell": False}, of_mesos("box:1"), "TASK_FAILED")
+        report.check("ignored: nor is a command", "No executable is found" in failed["message"], failed)
+        out = self.run("docker-keeps", "echo $COLOUR", of_docker("box:1"))
+        report.equal("ignored: containers of type DOCKER keep theirs", out, "blue\n")
+
     def shim_is_out_of_reach(self):
         with open(os.path.join(os.path.dirname(os.environ["TEPUI_BIN"]), "tepui-shim"), "rb") as file:
             before = file.read()
@@ -460,7 +474,7 @@ def from_folder():
         framework = Scheduler(house.address, "images").subscribe()
         checks = Checks(house, framework, images)
         report.run(checks.root_file_system, checks.kernel_file_systems, checks.layers, checks.scratch, checks.many_layers, checks.overwritten, checks.commands, checks.volumes, checks.image_volumes, checks.docker_containers,
-                   checks.task_user, checks.of_a_group, checks.missing, checks.oci_layout, checks.hostile_layers, checks.shim_is_out_of_reach, checks.checked, checks.pruned, checks.survives)
+                   checks.task_user, checks.of_a_group, checks.missing, checks.oci_layout, checks.hostile_layers, checks.shim_is_out_of_reach, checks.checked, checks.pruned, checks.survives, checks.ignored)
         framework.close()
 
 

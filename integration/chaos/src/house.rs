@@ -15,6 +15,16 @@ pub(crate) enum Deed {
     Pause,
     /// SIGCONT.
     Resume,
+    /// No packet goes between it and any other master.
+    Isolate,
+    /// What other masters send it is dropped.
+    Deafen,
+    /// What it sends other masters is dropped.
+    Mute,
+    /// Its link goes down.
+    Unplug,
+    /// All of these end.
+    Mend,
 }
 
 impl Deed {
@@ -24,6 +34,11 @@ impl Deed {
             Deed::Start => "start",
             Deed::Pause => "pause",
             Deed::Resume => "resume",
+            Deed::Isolate => "isolate",
+            Deed::Deafen => "deafen",
+            Deed::Mute => "mute",
+            Deed::Unplug => "unplug",
+            Deed::Mend => "mend",
         }
     }
 }

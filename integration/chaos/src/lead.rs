@@ -121,19 +121,20 @@ async fn look(client: &Client, masters: &[String], known: Option<String>) -> Opt
 }
 
 async fn leads(client: &Client, master: &str) -> anyhow::Result<()> {
-    let named = named_leader(client, master).await?;
+    let (named, _) = named_leader(client, master).await?;
     if port(&named) != port(master) {
         bail!("{named} leads");
     }
     Ok(())
 }
 
-/// Who leads, as this master tells it.
-pub(crate) async fn named_leader(client: &Client, master: &str) -> anyhow::Result<String> {
+/// Who leads and in which term, as this master tells it.
+pub(crate) async fn named_leader(client: &Client, master: &str) -> anyhow::Result<(String, u64)> {
     let body = timeout(LOOK_TIMEOUT, client.get(master, PATH)).await??;
     let answer: serde_json::Value = serde_json::from_slice(&body)?;
     let leader = answer["leader"].as_str().context("no leader is named")?;
-    Ok(leader.to_string())
+    let term = answer["term"].as_u64().context("no term is named")?;
+    Ok((leader.to_string(), term))
 }
 
 /// Masters of one host differ in their ports; how they call the host is theirs.

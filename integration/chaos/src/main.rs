@@ -1,7 +1,8 @@
-//! `tepui-chaos`: real masters are killed and stopped under load; no acknowledged write may be lost, no task lost or
+//! `tepui-chaos`: real masters are killed, stopped and cut off under load; no acknowledged write may be lost, no task lost or
 //! doubled, and what clients saw must be linearizable. `chaos.py` starts the processes and then this program.
 
 mod draw;
+mod faults;
 mod framework;
 mod history;
 mod house;
@@ -11,13 +12,15 @@ mod machine;
 mod registers;
 mod rounds;
 mod seen;
+mod witness;
 
 use std::{collections::BTreeSet, path::PathBuf, process::exit, time::Duration};
 
 use anyhow::Context;
 use clap::Parser;
 
-use rounds::{Fault, Outcome, Rounds, plan, shown, write_down};
+use faults::Fault;
+use rounds::{Outcome, Rounds, shown, write_down};
 
 /// Kills masters under load, and checks what clients saw. `chaos.py` runs it.
 #[derive(Debug, Parser)]
@@ -30,8 +33,11 @@ struct Cli {
     #[arg(long, value_delimiter = ',', required = true)]
     agents: Vec<String>,
     /// How often the leader is killed
-    #[arg(long)]
+    #[arg(long, default_value_t = 0)]
     kills: usize,
+    /// How often it is cut off; for masters in network namespaces of their own
+    #[arg(long, default_value_t = 0)]
+    cuts: usize,
     /// Do this instead, as often
     #[arg(long)]
     only: Option<Fault>,
@@ -64,8 +70,11 @@ async fn run(cli: &Cli) -> anyhow::Result<()> {
     let mut rounds = Rounds::prepare(masters, agents, cli.marks.clone(), cli.seed).await?;
     rounds.begin().await.context("before the first round")?;
     let mut outcomes = Vec::new();
-    let alone = |fault| vec![fault; cli.kills];
-    let faults = cli.only.map_or_else(|| plan(cli.kills), alone);
+    let count = cli.kills + cli.cuts;
+    let faults = match cli.only {
+        Some(fault) => vec![fault; count],
+        None => [faults::kills(cli.kills), faults::cuts(cli.cuts)].concat(),
+    };
     for (number, fault) in (1..).zip(faults) {
         let outcome = rounds.round(number, fault).await;
         if outcome.is_err() {

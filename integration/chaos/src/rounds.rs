@@ -1,7 +1,6 @@
 //! One fault after the other, each under load, each followed by the question whether all is as it has to be.
 
 use std::{
-    fmt,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -20,13 +19,15 @@ use tokio::{
 
 use crate::{
     draw::Draw,
+    faults::Fault,
     framework::{Framework, Order},
     history::Sitting,
-    house::{self, Deed},
+    house,
     lead::{self, Lead},
     machine,
     registers::{self, Group},
     seen::{Gaps, Seen},
+    witness::Witness,
 };
 
 /// Groups of three clients, each asking without a pause.
@@ -44,40 +45,6 @@ const CHECK_LIMIT: Duration = Duration::from_secs(120);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 const RECONCILE_EVERY: Duration = Duration::from_secs(1);
 
-/// What happens in a round.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
-pub(crate) enum Fault {
-    LeaderKilled,
-    LeaderStopped,
-    /// And one agent with it.
-    LeaderAndAgentKilled,
-    AllKilled,
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Fault::LeaderKilled => "leader killed",
-            Fault::LeaderStopped => "leader stopped",
-            Fault::LeaderAndAgentKilled => "leader and agent killed",
-            Fault::AllKilled => "all masters killed",
-        })
-    }
-}
-
-/// So many times the leader is killed; between, now and then, something else happens.
-pub(crate) fn plan(kills: usize) -> Vec<Fault> {
-    let after = |kill: usize| {
-        let stopped = kill.is_multiple_of(4).then_some(Fault::LeaderStopped);
-        let agent = kill
-            .is_multiple_of(5)
-            .then_some(Fault::LeaderAndAgentKilled);
-        let all = kill.is_multiple_of(10).then_some(Fault::AllKilled);
-        [Some(Fault::LeaderKilled), stopped, agent, all]
-    };
-    (1..=kills).flat_map(after).flatten().collect()
-}
-
 /// What a round has shown.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Outcome {
@@ -93,6 +60,7 @@ pub(crate) struct Rounds {
     agents: Vec<String>,
     marks: PathBuf,
     lead: Lead,
+    witness: Witness,
     seen: Seen,
     groups: Vec<Group>,
     framework: Framework,
@@ -121,6 +89,7 @@ impl Rounds {
         let framework =
             Framework::start(&masters, lead.clone(), seen.clone(), shown, tasks).await?;
         Ok(Rounds {
+            witness: Witness::watch(&masters),
             masters,
             agents,
             marks,
@@ -146,6 +115,7 @@ impl Rounds {
 
     pub(crate) async fn round(&mut self, number: usize, fault: Fault) -> anyhow::Result<Outcome> {
         let outcome = self.under_load(fault).await?;
+        self.witness.verdict()?;
         let registers = registers::read_all(&self.lead).await?;
         for group in &mut self.groups {
             self.history.extend(group.look_back(&registers));
@@ -196,19 +166,20 @@ impl Rounds {
         let both = [old[0].clone(), self.agents[agent].clone()];
         let masters = self.masters.iter().map(|it| lead::port(it).to_string());
         let all: Vec<String> = masters.collect();
-        let (struck, ports, longest_ms, mended) = match fault {
-            Fault::LeaderKilled => (Deed::Kill, &old[..], 3_000, Deed::Start),
-            Fault::LeaderStopped => (Deed::Pause, &old[..], 6_000, Deed::Resume),
-            Fault::LeaderAndAgentKilled => (Deed::Kill, &both[..], 3_000, Deed::Start),
-            Fault::AllKilled => (Deed::Kill, &all[..], 1_000, Deed::Start),
+        let ports = match fault {
+            Fault::AllKilled => &all[..],
+            Fault::LeaderAndAgentKilled => &both[..],
+            _ => &old[..],
         };
+        let (struck, mended) = fault.deeds();
+        let (least_ms, most_ms) = fault.lasts_ms();
         house::order(struck, ports).await?;
         self.seen.fault(began);
         if fault == Fault::LeaderAndAgentKilled {
             self.framework.ledger().agent_killed();
         }
         self.framework.order(Order::Launch(LAUNCHES_AFTER)).await?;
-        sleep(self.draw.pause(50, longest_ms)).await;
+        sleep(self.draw.pause(least_ms, most_ms)).await;
         house::order(mended, ports).await?;
         let healed = async || self.healed().await.unwrap_or(false);
         until(HEAL_LIMIT, "masters to agree and agents to be back", healed).await?;
@@ -242,7 +213,7 @@ impl Rounds {
     async fn healed(&self) -> anyhow::Result<bool> {
         let leader = self.lead.found().await?;
         for master in &self.masters {
-            let named = lead::named_leader(&self.client, master).await?;
+            let (named, _) = lead::named_leader(&self.client, master).await?;
             if lead::port(&named) != lead::port(&leader) {
                 return Ok(false);
             }

@@ -26,13 +26,21 @@ pub struct Executor {
 }
 
 impl Executor {
-    /// From the environment an agent gives (`MESOS_AGENT_ENDPOINT`, `MESOS_FRAMEWORK_ID`, `MESOS_EXECUTOR_ID`).
+    /// From the environment an agent gives (`MESOS_AGENT_ENDPOINT`, or `MESOS_DOMAIN_SOCKET` where there is one,
+    /// `MESOS_FRAMEWORK_ID`, `MESOS_EXECUTOR_ID`).
     ///
     /// # Errors
     /// [`Error::Malformed`] names the variable that is not there.
     pub fn from_environment(client: Client) -> Result<Executor, Error> {
+        Self::from_variables(client, |name| env::var(name).ok())
+    }
+
+    fn from_variables(
+        client: Client,
+        find: impl Fn(&str) -> Option<String>,
+    ) -> Result<Executor, Error> {
         let variable = |name: &str| {
-            env::var(name).map_err(|_| {
+            find(name).ok_or_else(|| {
                 Error::Malformed(format!(
                     "{name} is not set: executors are started by an agent"
                 ))
@@ -40,7 +48,10 @@ impl Executor {
         };
         Ok(Executor {
             client,
-            agent: variable("MESOS_AGENT_ENDPOINT")?,
+            agent: match find("MESOS_DOMAIN_SOCKET") {
+                Some(path) => path,
+                None => variable("MESOS_AGENT_ENDPOINT")?,
+            },
             framework_id: FrameworkId {
                 value: variable("MESOS_FRAMEWORK_ID")?,
             },
@@ -108,3 +119,7 @@ impl Executor {
         self.client.send(request).await
     }
 }
+
+#[cfg(test)]
+#[path = "executor_tests.rs"]
+mod tests;

@@ -16,6 +16,7 @@ use hyper_util::{
 use crate::{
     Credential,
     tls::{Roots, Secure},
+    unix,
 };
 
 /// Bytes of one answer that is read whole.
@@ -80,7 +81,7 @@ pub(crate) fn pool<C: Connect + Clone>(connector: C) -> Pool<C, Full<Bytes>> {
         .build(connector)
 }
 
-/// One request; `address` is `host:port`.
+/// One request; `address` is `host:port`, or the path of a socket.
 pub(crate) struct Call<'a> {
     pub(crate) address: &'a str,
     pub(crate) path: &'a str,
@@ -141,9 +142,12 @@ impl Client {
             reason,
         };
         let method = if call.body.is_some() { "POST" } else { "GET" };
-        let mut request = Request::builder()
-            .method(method)
-            .uri(format!("http://{address}{}", call.path));
+        let mut request = Request::builder().method(method);
+        let is_socket = address.starts_with('/');
+        request = match is_socket {
+            true => request.uri(call.path).header(header::HOST, "localhost"),
+            false => request.uri(format!("http://{address}{}", call.path)),
+        };
         for (name, value) in call.headers {
             request = request.header(*name, *value);
         }
@@ -153,14 +157,22 @@ impl Client {
         let request = request
             .body(Full::new(call.body.clone().unwrap_or_default()))
             .map_err(|error| unreachable(format!("'{address}' is no address: {error}")))?;
-        let answer = tokio::time::timeout(ANSWER_TIMEOUT, self.plain.request(request)).await;
-        match answer {
-            Err(_) => Err(Error::Timeout {
-                address: address.to_string(),
-            }),
-            Ok(Err(error)) => Err(unreachable(root_cause(&error))),
-            Ok(Ok(response)) => Ok(response),
-        }
+        let sent = async {
+            match is_socket {
+                true => unix::send(address, request)
+                    .await
+                    .map_err(|error| root_cause(&error)),
+                false => {
+                    let sent = self.plain.request(request).await;
+                    sent.map_err(|error| root_cause(&error))
+                }
+            }
+        };
+        let answer = tokio::time::timeout(ANSWER_TIMEOUT, sent).await;
+        let answer = answer.map_err(|_| Error::Timeout {
+            address: address.to_string(),
+        })?;
+        answer.map_err(unreachable)
     }
 
     /// GETs a path and reads the whole answer.

@@ -17,6 +17,7 @@ mod stream;
 #[cfg(test)]
 mod testing;
 pub mod tls;
+mod unix;
 
 pub use credential::{Credential, CredentialError};
 pub use http::{Client, Error, Options};

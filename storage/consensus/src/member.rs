@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 
 use crate::ending::caught;
 use crate::reads::{ReadReply, Reads};
+use crate::ready::Marks;
 use crate::store::LogStore;
 use crate::{
     ConsensusError, Counters, Options, ProposeError, ReadError, Role, StateMachine, Status,
@@ -84,6 +85,10 @@ pub(crate) struct Member<S> {
     pub(crate) led_term: Option<u64>,
     /// The leader, where the connection to it broke and nothing was heard of it since.
     pub(crate) lost_leader: Option<u64>,
+    /// The term in which another was asked to lead instead.
+    gave_way_in: Option<u64>,
+    /// Of the entries applied.
+    pub(crate) marks: Marks,
     pub(crate) counters: Counters,
     started_at: Instant,
     /// Found by an input; the next turn ends with it.
@@ -126,6 +131,8 @@ impl<S: StateMachine> Member<S> {
             snapshots_sent: BTreeMap::new(),
             led_term: None,
             lost_leader: None,
+            gave_way_in: None,
+            marks: Marks::default(),
             counters: Counters::default(),
             started_at: now,
             fault: None,
@@ -166,8 +173,12 @@ impl<S: StateMachine> Member<S> {
             }
             Input::TransferLeader(to) => {
                 if self.is_leader() && to != self.options.node_id {
-                    self.reads.surrender_lease();
                     self.raw.transfer_leader(to);
+                    // Raft asks no stranger and no learner.
+                    if self.raw.raft.lead_transferee.is_some() {
+                        self.reads.surrender_lease();
+                        self.gave_way_in = Some(self.raw.raft.term);
+                    }
                 }
             }
             Input::Wake => {}
@@ -177,6 +188,7 @@ impl<S: StateMachine> Member<S> {
     /// A tick of the clock has passed.
     pub(crate) fn tick(&mut self, now: Instant) {
         self.raw.tick();
+        self.end_vain_transfer();
         self.succeed();
         self.reads.expire(now, self.options.read_timeout);
         let timeout = self.options.snapshot_timeout;
@@ -190,6 +202,17 @@ impl<S: StateMachine> Member<S> {
             self.snapshots_sent.remove(&id);
             // Raft ignores this if the follower has caught up meanwhile.
             self.raw.report_snapshot(id, SnapshotStatus::Failure);
+        }
+    }
+
+    /// Raft has given up a transfer, but the order to campaign may still arrive, and with it others vote whatever lease
+    /// there is. So nobody may lead in this term any more: an election decides.
+    fn end_vain_transfer(&mut self) {
+        let term = self.raw.raft.term;
+        let vain = self.gave_way_in == Some(term) && self.raw.raft.lead_transferee.is_none();
+        if vain && self.is_leader() {
+            tracing::info!(term, "the lead was not taken over; it is given up");
+            self.raw.raft.become_follower(term, raft::INVALID_ID);
         }
     }
 

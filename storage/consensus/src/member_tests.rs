@@ -413,6 +413,27 @@ fn a_group_grows_from_one_to_three_hands_over_and_shrinks() {
 }
 
 #[test]
+fn who_was_to_give_way_leads_no_more_in_that_term() {
+    let mut group = Group::new(&[1, 2, 3]);
+    group.ticks(40);
+    let leader = group.leader().unwrap();
+    let deaf = if leader == 2 { 3 } else { 2 };
+    let term = group.members[&leader].status().term;
+    // The order to campaign stays on its way.
+    group.cut_off.push(deaf);
+    let member = group.members.get_mut(&leader).unwrap();
+    member.handle(group.now, Input::TransferLeader(deaf));
+    for _ in 0..60 {
+        group.ticks(1);
+        let status = group.members[&leader].status();
+        let old = status.term == term && status.may_lead(group.now);
+        assert!(!old, "the lease is taken again while the order may arrive");
+    }
+    let next = group.leader().expect("the others elect one");
+    assert!(group.members[&next].status().term > term);
+}
+
+#[test]
 fn nothing_acknowledged_is_lost_whatever_fails() {
     for seed in 0..40 {
         run_faults(seed);

@@ -2,6 +2,7 @@
 //! entries and hard state in one synced batch; then what is committed is applied; only then a follower answers.
 //! Nothing here changes raft between `ready` and `advance`, except for a committed change of membership.
 
+use std::collections::VecDeque;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -136,6 +137,7 @@ impl<S: StateMachine> Member<S> {
         let conf_state = match entry.get_entry_type() {
             EntryType::EntryNormal => {
                 self.counters.applied += 1;
+                self.marks.applied(entry);
                 return Ok(self.machine.apply(entry.index, &entry.data, batch)?);
             }
             EntryType::EntryConfChange => {
@@ -206,10 +208,12 @@ impl<S: StateMachine> Member<S> {
         let store = self.raw.store();
         let keep = self.options.keep_entries;
         let kept = store.applied() + 1 - store.first();
-        if kept < self.options.compact_after_entries.saturating_add(keep) {
+        let many = kept >= self.options.compact_after_entries.saturating_add(keep);
+        let by_number = many.then(|| store.applied() - keep);
+        let by_bytes = self.marks.take().filter(|mark| *mark >= store.first());
+        let Some(index) = by_number.max(by_bytes) else {
             return Ok(());
-        }
-        let index = store.applied() - keep;
+        };
         let mut batch = Batch::new();
         self.raw.mut_store().compact(index, &mut batch)?;
         self.write(&batch, true)?;
@@ -219,8 +223,39 @@ impl<S: StateMachine> Member<S> {
     }
 }
 
+/// How far the log can be cut when entries are large: an index for each [`Marks::BYTES`] applied.
+#[derive(Debug, Default)]
+pub(crate) struct Marks {
+    indexes: VecDeque<u64>,
+    since_last: usize,
+}
+
+impl Marks {
+    const BYTES: usize = 64 << 20;
+    /// Kept for followers that lag.
+    const KEPT: usize = 4;
+
+    fn applied(&mut self, entry: &Entry) {
+        self.since_last += entry.data.len();
+        if self.since_last >= Self::BYTES {
+            self.since_last = 0;
+            self.indexes.push_back(entry.index);
+        }
+    }
+
+    /// Where to cut, once there is more than is kept.
+    fn take(&mut self) -> Option<u64> {
+        let surplus = self.indexes.len().saturating_sub(Self::KEPT);
+        self.indexes.drain(..surplus).next_back()
+    }
+}
+
 fn parse<M: protobuf::Message>(entry: &Entry) -> Result<M, ConsensusError> {
     M::parse_from_bytes(&entry.data).map_err(|error| {
         ConsensusError::Damaged(format!("membership change at {}: {error}", entry.index))
     })
 }
+
+#[cfg(test)]
+#[path = "ready_tests.rs"]
+mod tests;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use tepui_containers::limits::Controller;
+use tepui_node::config::DomainSocket;
 use tepui_protocol::{codec::json, durations::duration_text};
 
 use crate::{
@@ -23,6 +24,7 @@ const FIXED: [(&str, &str); 7] = [
 /// `cgroups` and `root` are what the agent found at its start.
 pub(crate) fn flags(
     settings: &AgentSettings,
+    socket: Option<&DomainSocket>,
     runtime_dir: &std::path::Path,
     cgroups: bool,
     root: bool,
@@ -102,6 +104,9 @@ pub(crate) fn flags(
     if !made.is_empty() {
         set("host_path_volume_force_creation", made.join(":"));
     }
+    if let Some(range) = &isolation.volume_gids {
+        set("volume_gid_range", range.to_string());
+    }
     if root {
         set("image_providers", "docker".to_owned());
         set("docker_registry", settings.images.registry.clone());
@@ -109,6 +114,8 @@ pub(crate) fn flags(
         set("docker_store_dir", store_dir.display().to_string());
         let sandbox = settings.images.sandbox_directory.display();
         set("sandbox_directory", sandbox.to_string());
+        let ignored = settings.images.ignore_runtime;
+        set("docker_ignore_runtime", ignored.to_string());
         if let Some(backend) = settings.images.backend {
             set("image_provisioner_backend", backend.name().to_owned());
         }
@@ -169,6 +176,11 @@ pub(crate) fn flags(
         "authenticate_http_executors",
         security.executors.asked.to_string(),
     );
+    set("http_executor_domain_sockets", socket.is_some().to_string());
+    if let Some(socket) = socket {
+        let location = socket.location.display();
+        set("domain_socket_location", location.to_string());
+    }
     let fetching = &settings.fetching;
     let cache_dir = fetching.cache_dir(&settings.work_dir);
     set("fetcher_cache_dir", cache_dir.display().to_string());

@@ -45,6 +45,13 @@ pub(super) async fn all(api: &Api) -> Result<Map<String, Value>, Reply> {
     ] {
         own.insert(format!("containerizer/fetcher/{name}"), as_f64(number));
     }
+    if let Some(gids) = &api.facts.volume_gids {
+        let names = [("total", gids.total()), ("free", gids.free())];
+        for (name, number) in names {
+            let name = format!("volume_gid_manager/volume_gids_{name}");
+            own.insert(name, as_f64(number));
+        }
+    }
     if let Some(images) = &api.images {
         let name = "containerizer/mesos/filesystem/containers_new_rootfs";
         own.insert(name.into(), as_f64(images.roots().await));

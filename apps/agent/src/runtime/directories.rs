@@ -1,8 +1,8 @@
 //! Directories of containers: sandboxes within others, and volumes.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
-use tepui_containers::{Error, nested, volumes};
+use tepui_containers::{Error, nested, volume_gids::VolumeGids, volumes};
 use tepui_messages::containers::{NestedSandbox, VolumeDirectory, VolumeLink};
 
 use super::{credentials, told};
@@ -32,14 +32,19 @@ pub(super) async fn remove_nested(root: PathBuf, name: String) -> Result<(), Str
 
 /// A volume may hold much: its removal takes its time.
 pub(super) async fn change_volumes(
+    gids: Option<Arc<VolumeGids>>,
     make: Vec<VolumeDirectory>,
     remove: Vec<VolumeDirectory>,
 ) -> Result<(), String> {
     let changed = tokio::task::spawn_blocking(move || {
         let make = make.iter().map(|it| volumes::make(&it.path));
-        let remove = remove.iter().map(|it| match it.is_mount {
-            true => volumes::empty(&it.path),
-            false => volumes::remove(&it.path),
+        let remove = remove.iter().map(|it| {
+            match it.is_mount {
+                true => volumes::empty(&it.path),
+                false => volumes::remove(&it.path),
+            }?;
+            let gids = gids.as_deref();
+            gids.map_or(Ok(()), |gids| gids.destroyed(&it.path))
         });
         make.chain(remove).collect::<Result<(), Error>>()
     });
@@ -48,6 +53,7 @@ pub(super) async fn change_volumes(
 }
 
 pub(super) async fn link_volumes(
+    gids: Option<Arc<VolumeGids>>,
     sandbox: PathBuf,
     user: Option<String>,
     links: Vec<VolumeLink>,
@@ -59,7 +65,15 @@ pub(super) async fn link_volumes(
         ..
     } in links
     {
-        let linked = volumes::link(&sandbox, owner.as_ref(), &source, &container_path);
+        // One that has a group is shared, and nobody's own.
+        let is_shared = gids.as_ref().is_some_and(|gids| gids.holds(&source));
+        let linked = volumes::link(
+            &sandbox,
+            owner.as_ref(),
+            &source,
+            &container_path,
+            !is_shared,
+        );
         linked.map_err(|error| told(&error))?;
     }
     Ok(())

@@ -1,8 +1,8 @@
 //! What containers are given besides a process.
 
-use std::ops::Deref;
+use std::{ops::Deref, sync::Arc};
 
-use tepui_containers::networks::Networks;
+use tepui_containers::{networks::Networks, volume_gids::VolumeGids};
 
 use super::{Inner, engine::EngineContainers};
 use crate::{ContainerLogger, Isolation, provisioner::Provisioner};
@@ -16,6 +16,8 @@ pub(crate) struct Equipment {
     pub(crate) engine: Option<EngineContainers>,
     /// Or why there are none.
     pub(crate) networks: Result<Networks, String>,
+    /// Groups by which users share volumes, where there are any.
+    pub(crate) volume_gids: Option<Arc<VolumeGids>>,
     /// Whether what goes through their interfaces is counted.
     pub(crate) network_metrics: bool,
 }

@@ -3,9 +3,9 @@
 use std::ffi::OsString;
 
 use tepui_containers::{Command, LaunchSpec, Namespaces, networks::Joined, spec::HOLDER};
-use tepui_messages::containers::LaunchOrder;
+use tepui_messages::containers::{LaunchOrder, MountSource};
 
-use super::{Inner, apart, words::credentials};
+use super::{Inner, apart, volume_groups, words::credentials};
 use crate::{confinement, numbers::limits, provisioner, streams};
 
 impl Inner {
@@ -42,6 +42,12 @@ impl Inner {
                 .collect();
             spec.credentials = credentials(order.user.as_deref())?;
             spec.rotation = rotation;
+            let gids = self.volume_gids.as_deref();
+            for volume in order.volumes {
+                let source = MountSource::Persistent(volume.source);
+                volume_groups::admit(gids, &mut spec, &source)?;
+            }
+            self.share_groups(&mut spec);
         }
         spec.limits = limits(&order.amounts);
         self.isolation.limit(&mut spec.limits);
@@ -51,6 +57,7 @@ impl Inner {
         confinement::apply(
             &order.confinement,
             &self.isolation.made_for_volumes,
+            self.volume_gids.as_deref(),
             &mut spec,
         )?;
         if !holds {

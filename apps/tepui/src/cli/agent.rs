@@ -95,6 +95,10 @@ pub(crate) struct AgentArgs {
     #[arg(long, value_name = "DIR")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) docker_store_dir: Option<PathBuf>,
+    /// Whether what images say of their entrypoint, command, variables and directory is not looked at [default: false]
+    #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) docker_ignore_runtime: Option<bool>,
     /// How layers become a root file system: overlay or copy [default: what the machine does best]
     #[arg(long, value_name = "NAME")]
     #[serde(skip_serializing_if = "Option::is_none")]

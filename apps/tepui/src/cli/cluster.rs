@@ -10,7 +10,7 @@ use super::{ListArgs, Target};
 pub(crate) enum ClusterCommand {
     /// Show the masters: who leads, who lags, who cannot be reached
     Status(ListArgs),
-    /// Let a new master join: start it with an empty directory, --name NAME and the others in --peers
+    /// Let a new master join: start it with an empty directory, --name NAME and any of the others in --peers
     Add(AddArgs),
     /// Let a master leave the group
     Remove(NameArgs),

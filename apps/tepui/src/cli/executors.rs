@@ -37,4 +37,12 @@ pub(crate) struct ExecutorArgs {
     #[arg(long, value_name = "PATH")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) jwt_secret_key: Option<String>,
+    /// Whether executors can reach the agent at a socket in the file system too [default: false]
+    #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) http_executor_domain_sockets: Option<bool>,
+    /// Where that socket is, less than 108 characters [default: beside the runtime directory]
+    #[arg(long, value_name = "PATH")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) domain_socket_location: Option<String>,
 }

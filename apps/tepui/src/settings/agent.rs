@@ -37,6 +37,7 @@ const AGENT_TWINS: &[&str] = &[
     "docker_config",
     "docker_registry",
     "docker_store_dir",
+    "docker_ignore_runtime",
     "image_gc_config",
     "image_provisioner_backend",
     "sandbox_directory",
@@ -56,6 +57,7 @@ const AGENT_TWINS: &[&str] = &[
     "disallow_sharing_agent_pid_namespace",
     "disallow_sharing_agent_ipc_namespace",
     "host_path_volume_force_creation",
+    "volume_gid_range",
     "fetcher_cache_size",
     "fetcher_cache_dir",
     "fetcher_stall_timeout",
@@ -86,6 +88,8 @@ const AGENT_TWINS: &[&str] = &[
     "max_completed_executors_per_framework",
     "authenticate_http_executors",
     "jwt_secret_key",
+    "http_executor_domain_sockets",
+    "domain_socket_location",
 ];
 
 #[derive(Debug, Default, Deserialize)]
@@ -115,6 +119,7 @@ pub(super) struct AgentFile {
     pub(super) docker_config: Option<String>,
     pub(super) docker_registry: Option<String>,
     pub(super) docker_store_dir: Option<PathBuf>,
+    pub(super) docker_ignore_runtime: Option<bool>,
     pub(super) image_gc_config: Option<String>,
     pub(super) image_provisioner_backend: Option<String>,
     pub(super) sandbox_directory: Option<PathBuf>,
@@ -134,6 +139,7 @@ pub(super) struct AgentFile {
     pub(super) disallow_sharing_agent_pid_namespace: Option<bool>,
     pub(super) disallow_sharing_agent_ipc_namespace: Option<bool>,
     pub(super) host_path_volume_force_creation: Option<String>,
+    pub(super) volume_gid_range: Option<String>,
     pub(super) fetcher_cache_size: Option<String>,
     pub(super) fetcher_cache_dir: Option<PathBuf>,
     pub(super) fetcher_stall_timeout: Option<String>,
@@ -164,6 +170,8 @@ pub(super) struct AgentFile {
     pub(super) max_completed_executors_per_framework: Option<u64>,
     pub(super) authenticate_http_executors: Option<bool>,
     pub(super) jwt_secret_key: Option<String>,
+    pub(super) http_executor_domain_sockets: Option<bool>,
+    pub(super) domain_socket_location: Option<String>,
 }
 
 pub(crate) fn agent(args: &AgentArgs) -> anyhow::Result<tepui_agent::AgentSettings> {

@@ -1,7 +1,7 @@
 //! `--default-container-dns` of an agent: Mesos' `ContainerDNSInfo` (`src/messages/flags.proto`), once for all who connect
 //! containers.
 
-use anyhow::{anyhow, bail};
+use anyhow::anyhow;
 use serde::Deserialize;
 use tepui_agent::{
     DnsNetwork, DnsRule,
@@ -46,6 +46,8 @@ struct Mesos {
 enum MesosMode {
     #[serde(rename = "CNI")]
     Cni,
+    #[serde(rename = "HOST")]
+    Host,
 }
 
 #[derive(Deserialize)]
@@ -64,6 +66,20 @@ enum DockerMode {
     Bridge,
     #[default]
     User,
+    Host,
+}
+
+/// In the words of Mesos.
+fn host() -> anyhow::Error {
+    anyhow!(
+        "--default-container-dns: Configuring DNS for HOST network with `--default_container_dns` is not yet supported; {EXPECTED}"
+    )
+}
+
+fn twice(what: &str) -> anyhow::Error {
+    anyhow!(
+        "--default-container-dns: Multiple DNS configuration {what} in `--default_container_dns` is not allowed; name each network once"
+    )
 }
 
 /// Names of networks once each, and one entry for all others, as Mesos wants it.
@@ -78,15 +94,22 @@ pub(super) fn parse(given: Option<&str>) -> anyhow::Result<ContainerDns> {
     })?;
     let mut of_networks = DefaultDns::default();
     for entry in mesos {
-        let MesosMode::Cni = entry.network_mode;
-        let is_new = match entry.network_name {
-            Some(name) => of_networks.of_networks.insert(name, entry.dns).is_none(),
-            None => of_networks.of_others.replace(entry.dns).is_none(),
-        };
-        if !is_new {
-            bail!(
-                "--default-container-dns: Multiple DNS configuration without network name or with the same name"
-            );
+        if let MesosMode::Host = entry.network_mode {
+            return Err(host());
+        }
+        match entry.network_name {
+            Some(name) => {
+                if of_networks.of_networks.contains_key(&name) {
+                    let what = format!("with the same network name '{name}' for CNI network");
+                    return Err(twice(&what));
+                }
+                of_networks.of_networks.insert(name, entry.dns);
+            }
+            None => {
+                if of_networks.of_others.replace(entry.dns).is_some() {
+                    return Err(twice("without network name for CNI network"));
+                }
+            }
         }
     }
     let mut of_engine = Vec::new();
@@ -97,9 +120,24 @@ pub(super) fn parse(given: Option<&str>) -> anyhow::Result<ContainerDns> {
     } in docker
     {
         let (network, name) = match network_mode {
+            DockerMode::Host => return Err(host()),
             DockerMode::Bridge => (DnsNetwork::Bridge, Some("bridge".to_owned())),
             DockerMode::User => (DnsNetwork::User(network_name.clone()), network_name),
         };
+        if of_engine
+            .iter()
+            .any(|known: &DnsRule| known.network == network)
+        {
+            return Err(twice(&match &network {
+                DnsNetwork::Bridge => "for Docker default bridge network".to_owned(),
+                DnsNetwork::User(None) => {
+                    "without network name for user-defined CNM network".to_owned()
+                }
+                DnsNetwork::User(Some(name)) => {
+                    format!("with the same network name '{name}' for user-defined CNM network")
+                }
+            }));
+        }
         if let Some(name) = name {
             let of_networks = of_networks.of_networks.entry(name);
             of_networks.or_insert_with(|| dns.clone());

@@ -46,8 +46,6 @@ fn name_servers_are_of_a_network_or_of_all_others() {
 
 #[test]
 fn what_is_wrong_is_told_with_the_flag() {
-    let twice = r#"{"mesos": [{"network_mode": "CNI"}, {"network_mode": "CNI"}]}"#;
-    assert!(refused(twice).contains("Multiple DNS configuration"));
     for (wrong, word) in [
         (r#"{"mesos": [{"network_mode": "BRIDGE"}]}"#, "BRIDGE"),
         (
@@ -62,5 +60,41 @@ fn what_is_wrong_is_told_with_the_flag() {
             "{text}"
         );
         assert!(text.contains("expected JSON"), "{text}");
+    }
+}
+
+#[test]
+fn a_network_is_named_once_and_the_machines_own_is_none() {
+    for (kind, mode) in [("mesos", "CNI"), ("docker", "USER"), ("docker", "BRIDGE")] {
+        let given = |first: &str, second: &str| {
+            let entry = |more: &str| {
+                format!(
+                    r#"{{"network_mode": "{mode}"{more}, "dns": {{"nameservers": ["192.0.2.1"]}}}}"#
+                )
+            };
+            refused(&format!(
+                r#"{{"{kind}": [{}, {}]}}"#,
+                entry(first),
+                entry(second)
+            ))
+        };
+        let named = r#", "network_name": "net1""#;
+        for text in [given("", ""), given(named, named)] {
+            assert!(text.contains("Multiple DNS configuration"), "{text}");
+            assert!(text.contains("is not allowed"), "{text}");
+        }
+    }
+    for kind in ["mesos", "docker"] {
+        let with = |mode| {
+            refused(&format!(
+                r#"{{"{kind}": [{{"network_mode": "{mode}", "dns": {{}}}}]}}"#
+            ))
+        };
+        let text = with("HOST");
+        assert!(
+            text.contains("HOST network with `--default_container_dns` is not yet supported"),
+            "{text}"
+        );
+        assert!(with("UNKNOWN").contains("UNKNOWN"));
     }
 }

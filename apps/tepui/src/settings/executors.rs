@@ -1,6 +1,10 @@
 //! An agent's flags about the programs of frameworks that run tasks.
 
-use std::{collections::BTreeMap, path::Path, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::{Context, anyhow, bail};
 use tepui_agent::{ExecutorSecurity, ExecutorSettings, TokenKey};
@@ -51,10 +55,23 @@ pub(super) fn parse(file: &AgentFile) -> anyhow::Result<ExecutorSettings> {
     if let Some(most) = file.max_completed_executors_per_framework {
         executors.max_completed = usize::try_from(most).unwrap_or(usize::MAX);
     }
+    executors.domain_sockets = file.http_executor_domain_sockets.unwrap_or(false);
+    let location = file.domain_socket_location.as_deref();
+    executors.domain_socket = location.map(socket).transpose()?;
     let variables = file.executor_environment_variables.as_deref();
     executors.environment = variables.map(environment).transpose()?;
     executors.shown_environment = file.executor_environment_variables.clone();
     Ok(executors)
+}
+
+fn socket(given: &str) -> anyhow::Result<PathBuf> {
+    if !given.starts_with('/') {
+        bail!(
+            "--domain-socket-location {given}: expected an absolute path; a socket that systemd passes is not taken, the agent \
+             makes its own"
+        );
+    }
+    Ok(given.into())
 }
 
 fn environment(given: &str) -> anyhow::Result<Vec<(String, String)>> {

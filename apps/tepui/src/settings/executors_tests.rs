@@ -39,6 +39,24 @@ fn times_numbers_and_variables_are_as_the_flags_say() {
 }
 
 #[test]
+fn sockets_of_executors_are_where_an_absolute_path_says() {
+    let with = |location: &str| {
+        parsed(ExecutorArgs {
+            http_executor_domain_sockets: Some(true),
+            domain_socket_location: Some(location.into()),
+            ..Default::default()
+        })
+    };
+    let given = with("/srv/agent.sock").unwrap().executors;
+    assert!(given.domain_sockets);
+    assert_eq!(given.domain_socket, Some("/srv/agent.sock".into()));
+    for wrong in ["agent.sock", "systemd:agent"] {
+        let refused = with(wrong).unwrap_err().to_string();
+        assert!(refused.contains("expected an absolute path"), "{refused}");
+    }
+}
+
+#[test]
 fn a_key_for_tokens_is_a_secret_and_is_needed_where_they_are_asked_for() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("key");

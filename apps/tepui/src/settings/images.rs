@@ -84,6 +84,7 @@ pub(super) fn parse(file: &AgentFile) -> anyhow::Result<ImageSettings> {
         registry,
         store_dir,
         backend,
+        ignore_runtime: file.docker_ignore_runtime.unwrap_or(false),
         sandbox_directory,
     })
 }

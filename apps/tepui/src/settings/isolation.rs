@@ -9,8 +9,11 @@ use std::{
 use anyhow::{Context, anyhow, bail};
 use clap::Args;
 use serde::{Deserialize, Serialize};
-use tepui_agent::{Controller, Isolation, UserRange, seccomp::Profiles};
-use tepui_protocol::v1::{CapabilityInfo, capability_info::Capability};
+use tepui_agent::{Controller, GidRange, Isolation, UserRange, seccomp::Profiles};
+use tepui_protocol::{
+    resources::{Ranges, Resources},
+    v1::{CapabilityInfo, capability_info::Capability},
+};
 
 use super::{AgentFile, devices, json_or_file};
 
@@ -105,6 +108,10 @@ pub(crate) struct IsolationArgs {
     #[arg(long, value_name = "DIR:…")]
     #[serde(skip_serializing_if = "Option::is_none")]
     host_path_volume_force_creation: Option<String>,
+    /// Groups of which each volume that several users use has one, such as [10000-20000] [default: none]
+    #[arg(long, value_name = "RANGES")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    volume_gid_range: Option<String>,
 }
 
 #[cfg(test)]
@@ -131,6 +138,11 @@ pub(super) fn parse(file: &AgentFile) -> anyhow::Result<Isolation> {
             .transpose()?,
         keep_pids: file.disallow_sharing_agent_pid_namespace.unwrap_or(false),
         keep_ipc: file.disallow_sharing_agent_ipc_namespace.unwrap_or(false),
+        volume_gids: file
+            .volume_gid_range
+            .as_deref()
+            .map(volume_gids)
+            .transpose()?,
         made_for_volumes: directories(file.host_path_volume_force_creation.as_deref())?,
         profiles: profiles(file)?,
         allowed_devices: devices::allowed(file.allowed_devices.as_deref())?,
@@ -263,6 +275,16 @@ fn users(text: &str) -> anyhow::Result<UserRange> {
     let range = numbers.and_then(|(first, count)| UserRange::new(first, count));
     range.with_context(|| {
         format!("--user-namespace-range {text}: expected the first of them, not 0, and how many, such as 100000:65536")
+    })
+}
+
+/// `[10000-20000]`, as Mesos spells ranges.
+fn volume_gids(text: &str) -> anyhow::Result<GidRange> {
+    let parsed = Resources::parse(&format!("gids:{text}"), "*").ok();
+    let ranges = parsed.map(|it| it.ranges("gids"));
+    let ranges: Vec<_> = ranges.iter().flat_map(Ranges::iter).collect();
+    GidRange::new(ranges.into_iter().map(|it| (it.begin(), it.end()))).with_context(|| {
+        format!("--volume-gid-range {text}: expected ranges of numbers from 1 to 4294967294, such as [10000-20000]")
     })
 }
 

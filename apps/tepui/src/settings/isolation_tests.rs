@@ -1,6 +1,6 @@
 use tepui_agent::Controller;
 
-use super::{capabilities, directories, megabytes, unlimited, users};
+use super::{capabilities, directories, megabytes, unlimited, users, volume_gids};
 
 #[test]
 fn sizes_are_spelt_as_mesos_does() {
@@ -8,6 +8,25 @@ fn sizes_are_spelt_as_mesos_does() {
     assert_eq!(megabytes("2GB").ok(), Some(2048));
     for wrong in ["", "64", "MB", "0MB", "-1MB", "64KB", "9999999GB", "1.5GB"] {
         assert!(megabytes(wrong).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn groups_of_volumes_are_ranges_of_numbers_that_groups_can_have() {
+    let parsed = volume_gids("[10000-20000, 30000-30000]").unwrap();
+    assert_eq!(parsed.to_string(), "[10000-20000,30000-30000]");
+    for wrong in [
+        "",
+        "foo",
+        "10000",
+        "{a,b}",
+        "[]",
+        "[10000-5000]",
+        "[0-9]",
+        "[10000-1099511627776]",
+    ] {
+        let refused = volume_gids(wrong).unwrap_err().to_string();
+        assert!(refused.contains("such as [10000-20000]"), "{refused}");
     }
 }
 

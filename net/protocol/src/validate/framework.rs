@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use prost::Message;
+
 use super::{Reason, id};
 use crate::roles;
 use crate::v1::{FrameworkInfo, OfferFilters, framework_info::capability::Type};
@@ -21,6 +23,23 @@ pub fn roles(info: &FrameworkInfo) -> BTreeSet<&str> {
     } else {
         [info.role.as_deref().unwrap_or(roles::ANY)].into()
     }
+}
+
+/// Each master keeps it in memory, on its disk and in its log, and each order to launch a task carries it. Mesos has no bound.
+pub const MAX_BYTES: usize = 256 << 10;
+
+/// Asked of those who subscribe; one that runs already may have more.
+///
+/// # Errors
+/// How many bytes it has, and how many it may have.
+pub fn size(info: &FrameworkInfo) -> Reason {
+    let bytes = info.encoded_len();
+    if bytes > MAX_BYTES {
+        return Err(format!(
+            "The FrameworkInfo has {bytes} bytes; at most {MAX_BYTES} are kept: give it fewer labels or roles"
+        ));
+    }
+    Ok(())
 }
 
 /// # Errors

@@ -1,0 +1,70 @@
+use std::collections::BTreeMap;
+
+use tepui_messages::containers::{LaunchOrder, MountSource};
+use tepui_protocol::v1::{ContainerInfo, Image, TaskInfo, container_info, image};
+
+use crate::{config::DomainSocket, testing::*};
+
+/// What starts it, and its environment.
+fn ordered(task: TaskInfo) -> (LaunchOrder, BTreeMap<String, String>) {
+    let mut node = Node::running();
+    node.core.config.domain_socket = Some(DomainSocket {
+        location: "/srv/agent.sock".into(),
+        directory: "/run/own".into(),
+    });
+    node.run(task);
+    let order = node.launched().order;
+    let env = order.env.iter().cloned().collect();
+    (order, env)
+}
+
+fn in_image() -> ContainerInfo {
+    ContainerInfo {
+        r#type: Some(container_info::Type::Mesos as i32),
+        mesos: Some(container_info::MesosInfo {
+            image: Some(Image {
+                r#type: Some(image::Type::Docker as i32),
+                docker: Some(image::Docker {
+                    name: "box".to_owned(),
+                    ..image::Docker::default()
+                }),
+                ..Image::default()
+            }),
+        }),
+        ..ContainerInfo::default()
+    }
+}
+
+#[test]
+fn executors_are_told_of_a_socket_that_they_see() {
+    let variable = "MESOS_DOMAIN_SOCKET";
+    let (order, env) = ordered(task("command"));
+    assert_eq!(env[variable], "/srv/agent.sock");
+    assert!(order.confinement.mounts.is_empty());
+    let (_, env) = ordered(executor_task("own"));
+    assert_eq!(env[variable], "/srv/agent.sock");
+    // One with files of an image sees the agent's directory, which a restarted agent uses again.
+    let mut own = executor_task("own");
+    let executor = own.executor.as_mut().expect("an executor");
+    executor.container = Some(in_image());
+    let (order, env) = ordered(own);
+    assert_eq!(env[variable], "/run/mesos/agent.sock");
+    let [mount] = &order.confinement.mounts[..] else {
+        panic!("{:?}", order.confinement.mounts);
+    };
+    assert_eq!(mount.source, MountSource::Host("/run/own".into()));
+    assert_eq!(mount.container_path.to_str(), Some("/run/mesos"));
+    assert!(mount.read_only);
+    // A command in an image has nobody to talk to.
+    let mut command = task("command");
+    command.container = Some(in_image());
+    let (order, env) = ordered(command);
+    assert!(!env.contains_key(variable) && order.confinement.mounts.is_empty());
+    let mut node = Node::running();
+    node.run(executor_task("own"));
+    let env = node.launched().order.env;
+    assert!(
+        env.iter().all(|(name, _)| name != variable),
+        "nobody asked for one"
+    );
+}

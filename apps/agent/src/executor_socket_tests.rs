@@ -1,0 +1,54 @@
+use std::{
+    fs,
+    io::Write,
+    os::unix::{fs::PermissionsExt, net::UnixStream},
+};
+
+use std::path::Path;
+
+use super::{beside, open};
+
+#[test]
+fn it_is_where_it_was_said_and_in_a_directory_of_its_own() {
+    let place = tempfile::tempdir().unwrap();
+    let (runtime, location) = (place.path().join("run"), place.path().join("agent.sock"));
+    let socket = open(Some(&location), &runtime).unwrap();
+    assert_eq!(socket.told.location, location);
+    let within = socket.told.directory.join("agent.sock");
+    for path in [&location, &within] {
+        let mode = fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode, 0o666);
+        UnixStream::connect(path)
+            .unwrap()
+            .write_all(b"POST ")
+            .unwrap();
+    }
+    drop(socket);
+    // What is left of an agent before is replaced.
+    open(Some(&location), &runtime).unwrap();
+    let socket = open(None, &runtime).unwrap();
+    assert_eq!((socket.told.location, socket.listeners.len()), (within, 1));
+}
+
+#[test]
+fn it_lies_where_every_user_comes_along() {
+    let of = |path: &str| beside(Path::new(path)).display().to_string();
+    assert_eq!(of("/run/tepui/0ab1"), "/run/tepui-executors/0ab1");
+    assert_eq!(of("/work/run"), "/work/run.executors");
+}
+
+#[test]
+fn nothing_but_a_socket_is_replaced_and_the_path_has_its_bound() {
+    let place = tempfile::tempdir().unwrap();
+    let (runtime, location) = (place.path().join("run"), place.path().join("agent.sock"));
+    fs::write(&location, "somebody's").unwrap();
+    let refused = open(Some(&location), &runtime).unwrap_err().to_string();
+    assert!(refused.contains("nothing is"), "{refused}");
+    assert_eq!(fs::read(&location).unwrap(), b"somebody's");
+    let long = place.path().join("x".repeat(108));
+    let refused = open(Some(&long), &runtime).unwrap_err().to_string();
+    assert!(
+        refused.contains("must have less than 108 characters"),
+        "{refused}"
+    );
+}

@@ -1,0 +1,185 @@
+#!/usr/bin/env python3
+"""executor_sockets.py: executors that reach their agent at a socket in the file system (--http-executor-domain-sockets), on real processes.
+
+Wants TEPUI_BIN; with root also Debian's busybox-static. Ends with 0 or 1. The executors are the demo's, and this file, started by the agent with
+`--executor`: with the machine's files and with an image's, over a restart of the agent. No endpoint of TCP is told to them that answers.
+"""
+import base64
+import http.client
+import json
+import os
+import socket
+import stat
+import sys
+import time
+import uuid
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+PATH = "/slave(1)/api/v1/executor"
+NOWHERE = "127.0.0.1:1"
+LIMIT_S = 30
+
+
+class Connection(http.client.HTTPConnection):
+    """To a socket in the file system."""
+
+    def __init__(self, path):
+        super().__init__("localhost", timeout=10)
+        self.path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(10)
+        self.sock.connect(self.path)
+
+
+def executor():
+    """Subscribes as often as the stream ends, and tells of its task."""
+    names = {"framework_id": {"value": os.environ["MESOS_FRAMEWORK_ID"]}, "executor_id": {"value": os.environ["MESOS_EXECUTOR_ID"]}}
+    unacknowledged, tasks = {}, {}
+
+    def call(kind, **body):
+        connection = Connection(os.environ["MESOS_DOMAIN_SOCKET"])
+        connection.request("POST", PATH, json.dumps({"type": kind, **names, **body}), {"Content-Type": "application/json", "Accept": "application/json"})
+        return connection, connection.getresponse()
+
+    def handle(event):
+        kind = event["type"]
+        if kind == "LAUNCH":
+            launched = event["launch"]["task"]
+            tasks[launched["task_id"]["value"]] = launched
+            status = {"task_id": launched["task_id"], "state": "TASK_RUNNING", "source": "SOURCE_EXECUTOR", "uuid": base64.b64encode(uuid.uuid4().bytes).decode()}
+            unacknowledged[status["uuid"]] = {"status": status}
+            call("UPDATE", update={"status": status})[0].close()
+        elif kind == "ACKNOWLEDGED":
+            unacknowledged.pop(event["acknowledged"]["uuid"], None)
+            tasks.pop(event["acknowledged"]["task_id"]["value"], None)
+        elif kind == "MESSAGE":
+            call("MESSAGE", message={"data": event["message"]["data"]})[0].close()
+        elif kind in ("KILL", "SHUTDOWN"):
+            os._exit(0)
+
+    while True:
+        try:
+            connection, answer = call("SUBSCRIBE", subscribe={"unacknowledged_tasks": list(tasks.values()), "unacknowledged_updates": list(unacknowledged.values())})
+            connection.sock.settimeout(None)
+            while answer.status == 200:
+                head = answer.readline()
+                if not head:
+                    break
+                handle(json.loads(answer.read(int(head))))
+        except (OSError, http.client.HTTPException, AttributeError):
+            pass
+        time.sleep(0.1)
+
+
+if sys.argv[1:] == ["--executor"]:
+    executor()
+
+from daemons import House, get  # noqa: E402
+from image_maker import Image, busybox  # noqa: E402
+from report import Report, wait  # noqa: E402
+from scheduler import Scheduler, task  # noqa: E402
+
+report = Report()
+
+
+class Checks:
+    def __init__(self, house):
+        self.house, self.agent = house, house.agents[0]
+        self.location = house.path("agent.sock")
+        self.framework = Scheduler(house.address, "sockets", failover_timeout=60, capabilities=("PARTITION_AWARE",))
+
+    def command_task(self):
+        self.framework.subscribe()
+        flags = get(self.agent.port, "/flags")["flags"]
+        report.equal("flags: the agent shows its socket", (flags["http_executor_domain_sockets"], flags["domain_socket_location"]), ("true", self.location))
+        report.equal("it is open to every user's executors", oct(stat.S_IMODE(os.stat(self.location).st_mode)), "0o666")
+        offer = self.framework.wait_offer(cpus=0.1, mem=32, limit_s=LIMIT_S)
+        self.framework.launch(offer, [task("plain", offer, f"test -S $MESOS_DOMAIN_SOCKET && test $MESOS_DOMAIN_SOCKET = {self.location}")])
+        report.check("a command finds the socket where its variable says", self.framework.wait_state("plain", "TASK_FINISHED", limit_s=LIMIT_S))
+
+    def ask(self, method, path, body=None):
+        connection = Connection(self.location)
+        try:
+            connection.request(method, path, body, {"Content-Type": "application/json", "Accept": "application/json"})
+            return connection.getresponse().status
+        finally:
+            connection.close()
+
+    def only_executors(self):
+        call = json.dumps({"type": "GET_HEALTH"})
+        found = [self.ask("POST", path, call) for path in ("/slave(1)/api/v1", "/api/v1")]
+        report.equal("calls of the agent's API are answered there, with its name before them and without", found, [200, 200])
+        report.equal("a call of no executor's is looked at", self.ask("POST", "/api/v1/executor", "{}"), 400)
+        found = [self.ask("GET", path) for path in ("/state", "/slave(1)/state", "/metrics/snapshot", "/files/read?path=/slave/log", "/", "/nothing")]
+        report.equal("and nothing else", found, [403] * 6)
+
+    def launch(self, name, command, container=None, state="TASK_RUNNING"):
+        offer = self.framework.wait_offer(cpus=0.1, mem=32, limit_s=LIMIT_S)
+        made = task(name, offer, "")
+        del made["command"]
+        variables = [{"name": "MESOS_AGENT_ENDPOINT", "value": NOWHERE}]
+        command = {"shell": True, "value": command, "environment": {"variables": variables}}
+        made["executor"] = {"type": "CUSTOM", "executor_id": {"value": name}, "framework_id": {"value": self.framework.id}, "command": command}
+        if container:
+            made["executor"]["container"] = container
+        self.framework.launch(offer, [made])
+        return self.framework.wait_state(name, state, limit_s=LIMIT_S)
+
+    def of_the_kit(self):
+        report.check("an executor on the kit takes the socket", self.launch("kit", f"exec {os.environ['TEPUI_BIN']} demo-executor", state="TASK_FINISHED"))
+
+    def echoed(self, name, text):
+        data = base64.b64encode(text.encode()).decode()
+        agent = {"value": get(self.agent.port, "/state")["id"]}
+        since = len(self.framework.events)
+        self.framework.call("MESSAGE", message={"agent_id": agent, "executor_id": {"value": name}, "data": data})
+        return wait(lambda: any(e["type"] == "MESSAGE" and e["message"]["data"] == data for e in self.framework.events[since:]), LIMIT_S)
+
+    def registered(self):
+        try:
+            return get(self.agent.port, "/metrics/snapshot")["slave/registered"] == 1.0
+        except (OSError, ValueError, http.client.HTTPException):
+            return False
+
+    def others(self):
+        own = f"exec {sys.executable} {os.path.abspath(__file__)} --executor"
+        self.launch("outside", own)
+        names = ["outside"]
+        if os.geteuid() == 0:
+            # An image without anything but a shell, and what Python takes of the machine's.
+            here = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+            shown = [path for path in ("/usr", "/lib", "/lib64", sys.base_prefix, here) if os.path.isdir(path)]
+            volumes = [{"mode": "RO", "container_path": path, "host_path": path} for path in dict.fromkeys(shown)]
+            image = {"type": "DOCKER", "docker": {"name": "box:1"}}
+            self.launch("inside", own, {"type": "MESOS", "mesos": {"image": image}, "volumes": volumes})
+            report.check("one in an image finds it there", self.echoed("inside", "hello"))
+            names.append("inside")
+        self.agent.kill()
+        self.agent.start()
+        report.need("the agent is back", wait(self.registered, LIMIT_S), self.agent.log_tail())
+        for name in names:
+            report.check(f"restart: one {name} an image is there again", self.echoed(name, "again"), self.framework.updates[-1:])
+            report.equal(f"restart: and its task runs ({name})", self.framework.reconcile([name]), {name: "TASK_RUNNING"})
+
+
+def main():
+    house = House()
+    os.chmod(house.folder, 0o755)
+    flags = ["--http-executor-domain-sockets", "--domain-socket-location", house.path("agent.sock"), "--executor-reregistration-timeout", "10secs"]
+    if os.geteuid() == 0:
+        images = house.path("images")
+        os.makedirs(images)
+        Image().layer(busybox()).save(os.path.join(images, "box:1.tar"), "box:1")
+        flags += ["--docker-registry", images]
+    house.agents[0].command += flags
+    with house:
+        checks = Checks(house)
+        report.run(checks.command_task, checks.only_executors, checks.of_the_kit, checks.others)
+        checks.framework.close()
+    sys.exit(report.end())
+
+
+if __name__ == "__main__":
+    main()
