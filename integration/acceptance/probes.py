@@ -124,3 +124,10 @@ FLOODS = {
     "kill-everything": "kill -9 -1; exit 0",
     "left-behind": "(setsid sleep 6000 > /dev/null 2>&1 &); exit 0",
 }
+
+# In containers without an image, which see the machine's files as their user may: volumes, and a script that ends with 0 if a volume
+# brought it more.
+VOLUMES = {
+    "volume-of-image-setuid": ([{"container_path": "x", "mode": "RW", "image": {"type": "DOCKER", "docker": {"name": "hostile:1"}}}],
+                               "test $(./x/suid/id -u) = 0"),
+}

@@ -84,6 +84,15 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether it says nothing of the container: the kernel or the disk did not let it be looked at, for want of
+    /// descriptors, say. It is no reason to take the container for ended.
+    pub fn is_blind(&self) -> bool {
+        matches!(
+            self,
+            Self::Cgroup { .. } | Self::File { .. } | Self::Kernel { .. } | Self::Runtime
+        )
+    }
+
     pub(crate) fn cgroup(
         action: &'static str,
         path: impl Into<PathBuf>,

@@ -4,9 +4,9 @@
 use crate::cgroups::{Cgroups, ContainerCgroup};
 use crate::error::Error;
 use crate::launch::{LaunchSpec, check_id};
-use crate::process::ProcessId;
-use crate::record::{CANCELLED, LaunchFailure, RECORD_FILE, Stage};
-use crate::running::{Recovered, Running, exit_of, kill_all, read_fate, tree};
+use crate::process::{ProcessId, is_ended};
+use crate::record::{self, CANCELLED, LaunchFailure, RECORD_FILE, Stage};
+use crate::running::{Recovered, Running, exit_of, kill_all, read_fate, read_record, tree};
 use crate::sealed::Sealed;
 use crate::spares::{self, Spare};
 use crate::spec::{self, MAX_SPEC_BYTES};
@@ -109,7 +109,8 @@ impl Launcher {
     }
 
     /// Finds a container again after a restart of the agent. A launch that no shim has taken up is cancelled by this,
-    /// so that it cannot begin later. Errors: the record cannot be read or is of another version.
+    /// so that it cannot begin later. Errors: the record is of another version; or it could not be looked at, which says
+    /// nothing of the container ([`Error::is_blind`]).
     pub async fn recover(
         &self,
         container_id: &str,
@@ -122,7 +123,8 @@ impl Launcher {
     }
 
     /// Kills whatever is left of a container, whether or not its shim lives and its launch was finished, and returns
-    /// when nothing is. Errors: some processes survive the deadline.
+    /// when nothing is. Of a record that cannot be understood it takes what can be. Errors: some processes survive the
+    /// deadline, or could not be looked for.
     pub async fn destroy(
         &self,
         container_id: &str,
@@ -130,7 +132,10 @@ impl Launcher {
         deadline: Duration,
     ) -> Result<(), Error> {
         let id = checked(container_id)?;
-        let fate = read_fate(runtime_dir)?.unwrap_or_default();
+        let fate = read_record(runtime_dir)?;
+        let fate = fate
+            .map(|bytes| record::parse_known(&bytes))
+            .unwrap_or_default();
         let this_boot = fate
             .shim
             .filter(|(boot_id, _)| *boot_id == self.inner.boot_id);
@@ -263,18 +268,19 @@ impl Inner {
                 return Ok(Recovered::Lost);
             }
             if let Some((_, shim)) = fate.shim {
-                match (open_live(shim), fate.started) {
+                let pidfd =
+                    open_live(shim).map_err(Error::kernel("look at the shim of a container"))?;
+                match (pidfd, fate.started) {
                     // Its namespaces, root and user are not the command's yet, and it may fail: that is told then.
                     (Some(_), Some(command)) if is_before_exec(command) => {}
                     (Some(pidfd), Some(command)) => {
-                        let pidfd = Arc::new(pidfd);
                         let running = Running {
                             container_id,
                             runtime_dir,
                             shim,
                             command,
                             cgroup,
-                            pidfd,
+                            supervisor: Arc::new(pidfd.into()),
                             pressure: Arc::default(),
                         };
                         return Ok(Recovered::Running(running));
@@ -308,11 +314,15 @@ fn is_before_exec(command: ProcessId) -> bool {
 }
 
 /// A pidfd of this very process, if it lives. Checked after opening, so that the id cannot change hands in between.
-fn open_live(process: ProcessId) -> Option<OwnedFd> {
-    let pidfd = open_pidfd(process.pid).ok()?;
-    let is_it =
-        crate::process::stat(process.pid).is_ok_and(|stat| stat.id == process && !stat.is_dead());
-    is_it.then_some(pidfd)
+/// Errors: whether it lives could not be seen.
+fn open_live(process: ProcessId) -> io::Result<Option<OwnedFd>> {
+    let looked =
+        open_pidfd(process.pid).and_then(|pidfd| Ok((pidfd, crate::process::stat(process.pid)?)));
+    match looked {
+        Ok((pidfd, stat)) => Ok((stat.id == process && !stat.is_dead()).then_some(pidfd)),
+        Err(error) if is_ended(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// Takes the container from a shim that has not claimed it. `false`: the shim was faster.

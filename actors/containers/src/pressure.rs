@@ -2,6 +2,7 @@
 //! tells; the counting begins when somebody first asks, so that a container nobody asks about costs nothing.
 
 use rustix::event::EventfdFlags;
+use rustix::process::Resource;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -24,20 +25,51 @@ struct Counter {
 
 /// The three counters of one container. The kernel forgets them with their descriptors.
 #[derive(Debug)]
-pub(crate) struct Counters([Counter; 3]);
+pub(crate) struct Counters([Counter; 3], Share);
+
+/// Descriptors that counters hold. The agent needs them for more than to be looked at, and who looks at all containers
+/// does so again and again: counters never take more than a quarter of them.
+static HELD: AtomicU64 = AtomicU64::new(0);
+
+/// What one container's counters hold of these.
+#[derive(Debug)]
+struct Share;
+
+/// How many descriptors each holds.
+const SHARE: u64 = 3;
+
+impl Share {
+    fn of(most: Option<u64>) -> Option<Self> {
+        let most = most.unwrap_or(u64::MAX) / 4;
+        let more = |held: u64| held.checked_add(SHARE).filter(|&held| held <= most);
+        let taken = HELD.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
+        // Not `then_some`: one that is made gives back when it is dropped.
+        taken.is_ok().then(|| Self)
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        HELD.fetch_sub(SHARE, Ordering::Relaxed);
+    }
+}
 
 impl Counters {
-    /// `dir`: the container's directory of the memory controller.
+    /// `dir`: the container's directory of the memory controller. Errors: [`io::ErrorKind::QuotaExceeded`] if counters
+    /// hold as many descriptors as they may; the kernel does not tell.
     pub(crate) fn new(dir: &Path) -> io::Result<Self> {
-        Ok(Self([
+        let limit = rustix::process::getrlimit(Resource::Nofile).current;
+        let share = Share::of(limit).ok_or(io::ErrorKind::QuotaExceeded)?;
+        let counters = [
             Counter::new(dir, "low")?,
             Counter::new(dir, "medium")?,
             Counter::new(dir, "critical")?,
-        ]))
+        ];
+        Ok(Self(counters, share))
     }
 
     pub(crate) fn read(&self) -> Pressure {
-        let [low, medium, critical] = &self.0;
+        let Self([low, medium, critical], _) = self;
         Pressure {
             low: low.read(),
             medium: medium.read(),
@@ -67,5 +99,19 @@ impl Counter {
             _ => 0,
         };
         self.counted.fetch_add(new, Ordering::Relaxed) + new
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_take_no_more_than_a_quarter_of_the_descriptors() {
+        let shares: Vec<_> = std::iter::from_fn(|| Share::of(Some(1024))).collect();
+        assert_eq!(shares.len(), 85);
+        drop(shares);
+        assert!(Share::of(Some(1024)).is_some());
+        assert!(Share::of(None).is_some());
     }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, ErrorKind, Read};
 
 /// A process that cannot be mistaken for another: ids are reused, the pair of id and start time is not (in one boot).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -71,13 +71,27 @@ pub fn stat(pid: u32) -> io::Result<Stat> {
     })
 }
 
-/// Every process that can be seen, by id. Processes that end meanwhile are left out.
+/// Every process that can be seen, by id. Processes that end meanwhile are left out. Errors: it could not be looked.
 pub fn all() -> io::Result<BTreeMap<u32, Stat>> {
-    let pids = std::fs::read_dir("/proc")?
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
-    Ok(pids
-        .filter_map(|pid| Some((pid, stat(pid).ok()?)))
-        .collect())
+    let mut processes = BTreeMap::new();
+    for entry in std::fs::read_dir("/proc")? {
+        let Some(pid) = entry?.file_name().to_str().and_then(|it| it.parse().ok()) else {
+            continue;
+        };
+        match stat(pid) {
+            Ok(stat) => _ = processes.insert(pid, stat),
+            Err(error) if is_ended(&error) || error.kind() == ErrorKind::PermissionDenied => {}
+            // Without a descriptor to look with it would seem that nothing runs.
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(processes)
+}
+
+/// Whether what could not be opened or read is a process that has ended. Any other error tells nothing of it.
+pub fn is_ended(error: &io::Error) -> bool {
+    error.kind() == ErrorKind::NotFound
+        || error.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error())
 }
 
 /// Those among `processes` that descend from `ancestor`, itself excluded.

@@ -173,23 +173,40 @@ pub struct RecordError {
 /// Reads the complete lines of a record; an unfinished last line does not count yet.
 pub fn parse(bytes: &[u8]) -> Result<Fate, RecordError> {
     let mut fate = Fate::default();
-    for raw in bytes.split_inclusive(|&byte| byte == b'\n') {
-        let Some(raw) = raw.strip_suffix(b"\n") else {
-            break;
-        };
-        let unknown = || RecordError {
-            line: String::from_utf8_lossy(raw).into_owned(),
-        };
-        let text = std::str::from_utf8(raw).map_err(|_| unknown())?;
-        match parse_line(text).ok_or_else(unknown)? {
-            Line::Shim { boot_id, shim } => fate.shim = Some((boot_id, shim)),
-            Line::Cancelled => fate.cancelled = true,
-            Line::Started(child) => fate.started = Some(child),
-            Line::Failed(failure) => fate.failed = Some(failure),
-            Line::Exited(status) => fate.exited = Some(status),
-        }
+    for line in lines(bytes) {
+        fate.add(line?);
     }
     Ok(fate)
+}
+
+/// As [`parse`], and passes over lines that it does not know: for who has to end what such a record names.
+pub fn parse_known(bytes: &[u8]) -> Fate {
+    let mut fate = Fate::default();
+    lines(bytes).flatten().for_each(|line| fate.add(line));
+    fate
+}
+
+fn lines(bytes: &[u8]) -> impl Iterator<Item = Result<Line, RecordError>> {
+    let ended = bytes.split_inclusive(|&byte| byte == b'\n');
+    let ended = ended.map_while(|raw| raw.strip_suffix(b"\n"));
+    ended.map(|raw| {
+        let text = std::str::from_utf8(raw).ok();
+        text.and_then(parse_line).ok_or_else(|| RecordError {
+            line: String::from_utf8_lossy(raw).into_owned(),
+        })
+    })
+}
+
+impl Fate {
+    fn add(&mut self, line: Line) {
+        match line {
+            Line::Shim { boot_id, shim } => self.shim = Some((boot_id, shim)),
+            Line::Cancelled => self.cancelled = true,
+            Line::Started(child) => self.started = Some(child),
+            Line::Failed(failure) => self.failed = Some(failure),
+            Line::Exited(status) => self.exited = Some(status),
+        }
+    }
 }
 
 fn parse_line(text: &str) -> Option<Line> {

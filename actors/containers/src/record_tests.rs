@@ -97,3 +97,13 @@ proptest! {
         prop_assert!(part.exited.is_none() || part.exited == whole.exited);
     }
 }
+
+#[test]
+fn what_a_record_with_a_strange_line_names_can_be_ended() {
+    let text = b"shim 1 boot 7 70\nwhat is this\nstarted 8 80\nexited";
+    assert!(parse(text).is_err());
+    let fate = parse_known(text);
+    assert_eq!(fate.shim.unwrap().1.pid, 7);
+    assert_eq!(fate.started.unwrap().pid, 8);
+    assert_eq!(fate.exited, None);
+}

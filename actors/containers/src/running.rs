@@ -5,7 +5,7 @@ use crate::cgroups::ContainerCgroup;
 use crate::devices::DeviceRule;
 use crate::error::Error;
 use crate::limits::Limits;
-use crate::pressure::Counters;
+use crate::pressure::{Counters, Pressure};
 use crate::process::ProcessId;
 use crate::record::{self, Fate, LaunchFailure, MAX_RECORD_BYTES, RECORD_FILE};
 use crate::tree::Tree;
@@ -22,6 +22,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
+use tokio::sync::OnceCell;
 
 /// The pause between two passes of killing, growing by doubling.
 const KILL_PAUSE: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(50));
@@ -65,9 +66,36 @@ pub struct Running {
     pub(crate) shim: ProcessId,
     pub(crate) command: ProcessId,
     pub(crate) cgroup: Option<ContainerCgroup>,
-    pub(crate) pidfd: Arc<OwnedFd>,
+    pub(crate) supervisor: Arc<Supervisor>,
     /// Made when somebody first measures the container; `None` in it: the kernel does not tell.
     pub(crate) pressure: Arc<OnceLock<Option<Counters>>>,
+}
+
+/// The process that supervises a container: one descriptor, however many wait for its end.
+#[derive(Debug)]
+pub(crate) struct Supervisor {
+    pidfd: Arc<OwnedFd>,
+    /// Made when somebody first waits.
+    watched: OnceCell<AsyncFd<Arc<OwnedFd>>>,
+}
+
+impl From<OwnedFd> for Supervisor {
+    fn from(pidfd: OwnedFd) -> Self {
+        Self {
+            pidfd: Arc::new(pidfd),
+            watched: OnceCell::new(),
+        }
+    }
+}
+
+impl Supervisor {
+    async fn ended(&self) -> io::Result<()> {
+        let watch = || async { watch(Arc::clone(&self.pidfd)) };
+        let watched = self.watched.get_or_try_init(watch).await?;
+        let _ended = watched.readable().await?;
+        reap(&self.pidfd);
+        Ok(())
+    }
 }
 
 impl Running {
@@ -85,20 +113,12 @@ impl Running {
         self.command
     }
 
-    /// Waits until the container has ended and its shim has swept up. May be called again, and at any time later.
-    /// Errors: the command never ran, which only a recovered container can have ahead of it; the record cannot be
-    /// read; the runtime has no I/O driver.
+    /// Waits until the container has ended and its shim has swept up. May be called again, and at any time later, in
+    /// the same runtime. Errors: the command never ran, which only a recovered container can have ahead of it; the
+    /// record is none; the runtime has no I/O driver, or it could not be looked ([`Error::is_blind`]: it may run on).
     pub async fn wait(&self) -> Result<Exit, Error> {
-        let pidfd = self
-            .pidfd
-            .try_clone()
-            .map_err(Error::kernel("duplicate the pidfd of a shim"))?;
-        let pidfd = watch(pidfd)?;
-        let _ended = pidfd
-            .readable()
-            .await
-            .map_err(Error::kernel("watch a shim"))?;
-        reap(pidfd.get_ref());
+        let ended = self.supervisor.ended().await;
+        ended.map_err(Error::kernel("watch a shim"))?;
         let fate = read_fate(&self.runtime_dir)?.unwrap_or_default();
         if let Some(failure) = fate.failed {
             return Err(failure.into());
@@ -143,12 +163,25 @@ impl Running {
     pub fn usage(&self) -> Result<Usage, Error> {
         let usage = usage::measure(&self.tree(), self.cgroup.as_ref());
         let usage = usage.map_err(Error::kernel("measure a container"))?;
-        let count = || self.cgroup.as_ref()?.count_pressure().ok();
-        let counters = self.pressure.get_or_init(count).as_ref();
         Ok(Usage {
-            pressure: counters.map(Counters::read),
+            pressure: self.pressure(),
             ..usage
         })
+    }
+
+    fn pressure(&self) -> Option<Pressure> {
+        let cgroup = self.cgroup.as_ref()?;
+        if self.pressure.get().is_none() {
+            let counters = match cgroup.count_pressure() {
+                // Asked again when others have given their descriptors back.
+                Err(error) if error.kind() == io::ErrorKind::QuotaExceeded => return None,
+                counted => counted.ok(),
+            };
+            // Somebody else may have been faster: then these are dropped.
+            let _ = self.pressure.set(counters);
+        }
+        let counters = self.pressure.get().and_then(Option::as_ref);
+        counters.map(Counters::read)
     }
 
     /// The hard limit of memory it runs into, where there is one.
@@ -184,8 +217,8 @@ pub(crate) fn tree(
     deprecated,
     reason = "tokio deprecates it for types whose descriptor may change; an OwnedFd's cannot, and the successor is unsafe"
 )]
-fn watch(pidfd: OwnedFd) -> Result<AsyncFd<OwnedFd>, Error> {
-    AsyncFd::with_interest(pidfd, Interest::READABLE).map_err(Error::kernel("watch a shim"))
+fn watch(pidfd: Arc<OwnedFd>) -> io::Result<AsyncFd<Arc<OwnedFd>>> {
+    AsyncFd::with_interest(pidfd, Interest::READABLE)
 }
 
 /// Repeats kill passes until nobody is left.
@@ -236,6 +269,12 @@ pub(crate) fn exit_of(fate: &Fate, cgroup: Option<&ContainerCgroup>) -> Exit {
 
 /// The record of a container; `None` if there is none yet.
 pub(crate) fn read_fate(runtime_dir: &Path) -> Result<Option<Fate>, Error> {
+    let bytes = read_record(runtime_dir)?;
+    Ok(bytes.map(|bytes| record::parse(&bytes)).transpose()?)
+}
+
+/// The same as it stands there.
+pub(crate) fn read_record(runtime_dir: &Path) -> Result<Option<Vec<u8>>, Error> {
     let path = runtime_dir.join(RECORD_FILE);
     let file = match File::open(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -246,5 +285,5 @@ pub(crate) fn read_fate(runtime_dir: &Path) -> Result<Option<Fate>, Error> {
     bounded
         .read_to_end(&mut bytes)
         .map_err(Error::file("read the record", &path))?;
-    Ok(Some(record::parse(&bytes)?))
+    Ok(Some(bytes))
 }

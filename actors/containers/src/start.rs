@@ -77,7 +77,7 @@ pub(crate) async fn start(
             shim,
             command,
             cgroup: cgroup.cloned(),
-            pidfd: Arc::new(pidfd),
+            supervisor: Arc::new(pidfd.into()),
             pressure: Arc::default(),
         }),
         Err(error) => {

@@ -15,6 +15,7 @@ mod blocking;
 mod clock;
 mod context;
 mod crash;
+pub mod descriptors;
 mod directory;
 mod histogram;
 mod lane;

@@ -27,7 +27,12 @@ mod streams;
 mod sweeping;
 mod wiring;
 
-use std::{collections::BTreeSet, net::IpAddr, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, Ipv6Addr},
+    path::PathBuf,
+    time::Duration,
+};
 
 use tepui_containers::images::Backend;
 use tepui_http::Verbosity;
@@ -117,6 +122,8 @@ pub struct AgentSettings {
     /// The HTTP addresses of the masters, `host:port`. Any of them tells who leads.
     pub masters: Vec<String>,
     pub ip: IpAddr,
+    /// Told as an address of containers with the machine's network, besides `ip`.
+    pub ip6: Option<Ipv6Addr>,
     /// 0 takes a free one.
     pub port: u16,
     pub hostname: String,
@@ -180,5 +187,9 @@ impl Default for LendingSettings {
 /// # Errors
 /// One line for people: what is wrong with the settings or the machine, what was expected, what to do.
 pub fn run(settings: AgentSettings) -> anyhow::Result<()> {
+    // Each container takes some of them.
+    if let Err(error) = tepui_kit::descriptors::raise() {
+        tracing::warn!(%error, "the soft limit of open files stays as it is");
+    }
     wiring::run(start::Prepared::new(settings)?)
 }

@@ -7,6 +7,7 @@ mod directories;
 pub(crate) mod engine;
 mod equipment;
 mod leftovers;
+mod looking;
 mod network;
 mod specs;
 pub(crate) mod volume_groups;
@@ -38,7 +39,8 @@ use tokio::sync::oneshot;
 
 use engine::EngineContainers;
 pub(crate) use equipment::Equipment;
-use leftovers::sweep;
+use leftovers::empty;
+use looking::{end_of, found};
 use words::credentials;
 pub(crate) use words::told;
 
@@ -118,11 +120,11 @@ impl Inner {
         let (shim, pid) = (running.shim(), running.command().pid);
         let networks = self.network_infos(&container_id);
         let exited = async move {
-            let exit = running.wait().await;
+            let exit = end_of(&running).await;
             inner.running().remove(&container_id);
             let is_lost = exit.as_ref().is_ok_and(|exit| exit.raw_status.is_none());
-            if is_lost {
-                sweep(&inner, &container_id).await;
+            if is_lost || exit.is_err() {
+                empty(&inner, &container_id).await;
             }
             inner.leave(&container_id).await;
             match exit {
@@ -157,10 +159,11 @@ impl Inner {
         mut order: LaunchOrder,
         forked: oneshot::Sender<Forked>,
     ) -> Result<RunningContainer, String> {
-        if let Some(wanted) = order.engine.take() {
+        if let Some(mut wanted) = order.engine.take() {
             let engine = self.engine.as_ref().ok_or("this agent has no engine")?;
             let rotation = self.logger.rotation(&order.env)?;
             let owner = credentials(order.user.as_deref())?;
+            self.give_gpus(&order, &mut wanted.create)?;
             return engine.launch(order, *wanted, owner, rotation).await;
         }
         if let Some(engine) = self.engine.as_ref().filter(|it| it.is_around(&order)) {
@@ -306,12 +309,13 @@ impl ContainerRuntime for Containers {
     fn recover(&self, container_id: String) -> BoxFuture<'static, RecoveredContainer> {
         let inner = Arc::clone(&self.0);
         async move {
+            let dir = inner.dir(&container_id);
+            let others = inner.gpus().recover(&container_id, &dir);
+            // A device of its container stays its own.
             if let Some(engine) = inner.engine_of(&container_id) {
                 return engine.recover(&container_id).await;
             }
-            let dir = inner.dir(&container_id);
-            let others = inner.gpus().recover(&container_id, &dir);
-            match inner.launcher.recover(&container_id, &dir).await {
+            match found(&inner.launcher, &container_id, &dir).await {
                 Ok(Recovered::Running(running)) => {
                     inner.deny_gpus(&running, &others);
                     inner.keep_network(&container_id, running.command().pid);
@@ -320,12 +324,12 @@ impl ContainerRuntime for Containers {
                 Ok(Recovered::Exited(exit)) => RecoveredContainer::Exited(verdict(exit, || None)),
                 Ok(Recovered::Failed(failure)) => RecoveredContainer::Failed(failure.to_string()),
                 Ok(Recovered::Lost) => {
-                    sweep(&inner, &container_id).await;
+                    empty(&inner, &container_id).await;
                     RecoveredContainer::Gone
                 }
                 Err(error) => {
                     tracing::error!(container_id, "not recovered: {}", told(&error));
-                    sweep(&inner, &container_id).await;
+                    empty(&inner, &container_id).await;
                     RecoveredContainer::Gone
                 }
             }
@@ -443,6 +447,7 @@ impl ContainerRuntime for Containers {
         async move {
             if let Some(engine) = inner.engine_of(&container_id) {
                 crash_point("runtime", || "BeforeCleanup");
+                inner.gpus().release(&container_id);
                 return engine.forget(&container_id);
             }
             inner.running().remove(&container_id);

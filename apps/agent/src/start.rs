@@ -100,6 +100,7 @@ impl Prepared {
         let is_root = rustix::process::geteuid().is_root();
         let ip = advertised(settings.ip, &settings.masters).to_string();
         let mut config = NodeConfig::new(info, ip, &settings.work_dir);
+        config.ip6 = settings.ip6.map(|it| it.to_string());
         config.boot_id = detect::boot_id();
         let executors = &settings.executors;
         config.environment = executors.environment.clone().unwrap_or_else(environment);

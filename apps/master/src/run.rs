@@ -28,6 +28,10 @@ const HTTP_WORKERS: usize = 2;
 /// # Errors
 /// One line for people: what is wrong with the settings or the machine, what was expected, what to do.
 pub fn run(settings: MasterSettings, pages: impl FnOnce(Readable) -> Mount) -> anyhow::Result<()> {
+    // Each subscriber and each agent takes one of them.
+    if let Err(error) = tepui_kit::descriptors::raise() {
+        tracing::warn!(%error, "the soft limit of open files stays as it is");
+    }
     System::new().block_on(serve(settings, pages))
 }
 

@@ -5,6 +5,7 @@ Wants TEPUI_BIN, root and Debian's busybox-static. Ends with 0 or 1. Attempts (p
 did not get through. `harmless`: it did, and this script saw that the machine is as before. `allowed`: it did, and the table says why.
 """
 import ctypes
+import json
 import os
 import re
 import socket
@@ -14,7 +15,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from daemons import House, alive, processes_of, request  # noqa: E402
 from image_maker import Image, busybox, entry, folder, text  # noqa: E402
-from probes import FLOODS, PROBES  # noqa: E402
+from probes import FLOODS, PROBES, VOLUMES  # noqa: E402
 from report import Report, wait  # noqa: E402
 from scheduler import Scheduler, task  # noqa: E402
 
@@ -97,12 +98,15 @@ class Containment:
         of_task = lambda: next((it for it in self.framework.updates if it["task_id"]["value"] == name and it["state"] in ends), None)  # noqa: E731
         return wait(of_task, LIMIT_S) or {"state": "none"}
 
+    def filled(self, text):
+        for fact, value in self.facts().items():
+            text = text.replace(f"@{fact}@", str(value))
+        return text
+
     def make_image(self):
         members = [folder("probes"), text("mark", "of the image"), entry("private", data=b"private", mode=0o600), folder("suid")]
         for name, script in PROBES.items():
-            for fact, value in self.facts().items():
-                script = script.replace(f"@{fact}@", str(value))
-            members.append(text(f"probes/{name}", script + "\n", mode=0o755))
+            members.append(text(f"probes/{name}", self.filled(script) + "\n", mode=0o755))
         with open("/bin/busybox", "rb") as file:
             program = file.read()
         programs = subprocess.run(["/bin/busybox", "--list"], stdout=subprocess.PIPE, check=True).stdout.decode().split()
@@ -111,6 +115,8 @@ class Containment:
         links = [entry(f"bin/{name}", b"2", link="busybox", mode=0o777) for name in programs if f"bin/{name}" not in have and name != "busybox"]
         passwd = text("etc/passwd", "root::0:0:root:/:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/sh\n")
         image = Image().layer(*base, *links, passwd, *members, entry("suid/su", data=program, mode=0o4755))
+        with open("/usr/bin/id", "rb") as file:
+            image.layer(entry("suid/id", data=file.read(), mode=0o4755))
         image.save(os.path.join(self.images, "hostile:1.tar"), "hostile:1")
 
     def harmless(self, name, user):
@@ -138,7 +144,8 @@ class Containment:
         return body.decode(errors="replace")
 
     def prepare(self):
-        report.check("table: it has each attempt, and no other", set(self.expected) == {*PROBES, *FLOODS}, set(self.expected) ^ {*PROBES, *FLOODS})
+        known = {*PROBES, *FLOODS, *VOLUMES}
+        report.check("table: it has each attempt, and no other", set(self.expected) == known, set(self.expected) ^ known)
         with open("/dev/shm/tepui-canary", "w", encoding="utf-8") as file:
             file.write(CANARY)
         self.start("other", "echo of another", "nobody", image="plain:1")
@@ -188,6 +195,22 @@ class Containment:
                 healthy = status == 200 and alive(self.process.pid)
                 met = "denied" if ended["state"] != "TASK_FINISHED" else "harmless" if self.nothing_left(key) else "allowed"
                 report.check(f"{user}: {name} leaves the agent well", healthy, status)
+                self.compare(name, user, met, ended.get("message"))
+
+    def volumes(self):
+        """Without an image: what volumes bring to who sees the machine's files anyway."""
+        for name, (volumes, script) in VOLUMES.items():
+            for user in USERS:
+                key = f"{name}-{user}"
+                offer = self.framework.wait_offer(cpus=0.5, mem=64)
+                info = task(key, offer, script, mem=64)
+                info["command"]["user"] = user
+                filled = json.loads(self.filled(json.dumps(volumes)))
+                self.framework.launch(offer, [{**info, "container": {"type": "MESOS", "volumes": filled}}])
+                ended = self.wait_end(key)
+                met = "denied"
+                if ended["state"] == "TASK_FINISHED":
+                    met = "harmless" if user == "root" else "allowed"
                 self.compare(name, user, met, ended.get("message"))
 
     def nothing_left(self, name):
@@ -244,7 +267,7 @@ def main():
         framework = Scheduler(house.address, "containment").subscribe()
         checks = Containment(house, framework, images)
         try:
-            report.run(checks.attempts, checks.control, checks.floods, checks.bomb)
+            report.run(checks.attempts, checks.volumes, checks.control, checks.floods, checks.bomb)
         finally:
             checks.close()
         framework.close()

@@ -133,6 +133,9 @@ pub(crate) fn flags(
     set("switch_user", root.to_string());
     set("hostname", settings.hostname.clone());
     set("ip", settings.ip.to_string());
+    if let Some(ip6) = settings.ip6 {
+        set("ip6", ip6.to_string());
+    }
     set("port", settings.port.to_string());
     set("master", settings.masters.join(","));
     set("work_dir", settings.work_dir.display().to_string());

@@ -7,7 +7,7 @@ use tepui_containers::record::RECORD_FILE;
 use tepui_messages::containers::ContainerRuntime;
 use tepui_node::probes::CHECK;
 
-use super::{Containers, DESTROY_DEADLINE, Inner, told};
+use super::{Containers, DESTROY_DEADLINE, Inner, looking::PAUSE, told};
 
 /// Containers of an agent before that are ended at a time.
 const STRAYS: usize = 32;
@@ -68,15 +68,21 @@ pub(super) fn is_check(container_id: &str) -> bool {
     parts.is_some_and(|(_, name)| name.starts_with(CHECK))
 }
 
-/// Ends what may be left of a container that nobody supervises.
-pub(super) async fn sweep(inner: &Inner, container_id: &str) {
+/// Ends what may be left of a container that nobody supervises, and returns when nothing is: what is told as ended
+/// before that would run beside its successor.
+pub(super) async fn empty(inner: &Inner, container_id: &str) {
+    while !sweep(inner, container_id).await {
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// One attempt; whether nothing is left.
+async fn sweep(inner: &Inner, container_id: &str) -> bool {
     let dir = inner.dir(container_id);
     let destroyed = inner.launcher.destroy(container_id, &dir, DESTROY_DEADLINE);
-    if let Err(error) = destroyed.await {
-        tracing::error!(
-            container_id,
-            "processes may be left of it: {}",
-            told(&error)
-        );
+    let destroyed = destroyed.await;
+    if let Err(error) = &destroyed {
+        tracing::error!(container_id, "processes may be left of it: {}", told(error));
     }
+    destroyed.is_ok()
 }

@@ -2,7 +2,10 @@
 
 use std::ffi::OsString;
 
-use tepui_containers::{Command, LaunchSpec, Namespaces, networks::Joined, spec::HOLDER};
+use tepui_containers::{
+    Command, LaunchSpec, Namespaces, Rlimit, RlimitKind, networks::Joined, spec::HOLDER,
+};
+use tepui_kit::descriptors;
 use tepui_messages::containers::{LaunchOrder, MountSource};
 
 use super::{Inner, apart, volume_groups, words::credentials};
@@ -60,6 +63,7 @@ impl Inner {
             self.volume_gids.as_deref(),
             &mut spec,
         )?;
+        spec.rlimits.extend(open_files(&spec.rlimits));
         if !holds {
             let is_session = order.switchboard.is_some_and(|it| it.is_session);
             self.set_apart(&order.confinement, &mut spec, is_session, joined.as_ref())?;
@@ -98,3 +102,18 @@ impl Inner {
         images.is_ok_and(|images| images.beginning(container_id).is_ok())
     }
 }
+
+/// A command gets the bound on open files that the agent was started with, not the one it took for itself.
+fn open_files(ordered: &[Rlimit]) -> Option<Rlimit> {
+    let is_ordered = ordered.iter().any(|it| it.kind == RlimitKind::OpenFiles);
+    let (soft, hard) = descriptors::before().filter(|_| !is_ordered)?;
+    Some(Rlimit {
+        kind: RlimitKind::OpenFiles,
+        soft,
+        hard,
+    })
+}
+
+#[cfg(test)]
+#[path = "specs_tests.rs"]
+mod tests;
