@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use anyhow::{Context, anyhow};
 use tepui_bridge::{Bridge, Connector, Settings};
-use tepui_containers::{Cgroups, volume_gids::VolumeGids};
+use tepui_containers::{Cgroups, limits::Controller, volume_gids::VolumeGids};
 use tepui_engine::DiskFailed;
 use tepui_http::{Logging, metrics::Limiter, server, version};
 use tepui_kit::{Arbiter, Clock, Directory, Link, OnPanic, Spawn, System, Tell};
@@ -271,6 +271,15 @@ fn say_isolation(cgroups: &Cgroups, is_root: bool) {
         Cgroups::None { reason } => tracing::warn!(
             "containers are process groups with rlimits, their cpus and mem are not enforced: {reason}"
         ),
+    }
+    let limited = [Controller::Cpu, Controller::Memory].into_iter();
+    for controller in limited.filter(|it| !cgroups.has(*it)) {
+        if !matches!(cgroups, Cgroups::None { .. }) {
+            let name = controller.name();
+            tracing::warn!(
+                "no container is limited in {name}: the controller is missing, or --isolation leaves it out"
+            );
+        }
     }
     if !is_root {
         tracing::warn!("running without root: every task runs as the user of this agent");
