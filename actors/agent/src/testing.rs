@@ -317,6 +317,7 @@ impl Node {
             containers: kept.containers.into_values().collect(),
             tasks: kept.tasks.into_values().collect(),
             streams: kept.streams,
+            acknowledged: BTreeMap::new(),
             guests: kept.guests,
         })));
         node
