@@ -38,10 +38,12 @@ PROBES = {
     # Namespaces
     "setns-of-init": "nsenter -t 1 -m true",
     "setns-of-process": "nsenter -t @HOST_PID@ -m true",
+    "setns-user-of-init": "nsenter -t 1 -U true",
     "setns-own": "nsenter --net=/proc/self/ns/net true",
     "unshare-mounts": "unshare -m true",
     "unshare-user": "unshare -U true",
     "unshare-user-root": "unshare -r true",
+    "write-user-map": "echo '0 0 1' > /proc/self/uid_map",
     "unshare-pids": "unshare -p -f true",
     "unshare-network": "unshare -n true",
     "unshare-ipc": "unshare -i true",
@@ -91,8 +93,8 @@ PROBES = {
     "own-cgroup": "echo $$ > /sys/fs/cgroup/pids/cgroup.procs || echo $$ > /sys/fs/cgroup/cgroup.procs",
     "make-cgroup": "mkdir /sys/fs/cgroup/pids/evil || mkdir /sys/fs/cgroup/evil",
     "release-agent": "echo /evil > /sys/fs/cgroup/pids/release_agent",
-    "raise-limits": "for f in /sys/fs/cgroup/pids/tepui/*/pids.max /sys/fs/cgroup/tepui/*/pids.max; do echo max > $f && exit 0; done; exit 1",
-    "see-cgroups": "ls /sys/fs/cgroup/pids/tepui || ls /sys/fs/cgroup/tepui",
+    "raise-limits": "for f in $(find /sys/fs/cgroup -name pids.max); do echo max > $f && exit 0; done; exit 1",
+    "see-cgroups": "find /sys/fs/cgroup | grep -q tepui || ls /sys/fs/cgroup/cgroup.controllers && ! test -e /sys/fs/cgroup/cgroup.events",
     # Rights and limits
     "no-filter": "grep -q 'Seccomp:.0' /proc/self/status",
     "capability-of-admin": "test $((0x$(awk '/CapBnd/{print $2}' /proc/self/status) & 0x200000)) -ne 0",
@@ -105,6 +107,8 @@ PROBES = {
     "raw-socket": "arping -c 1 -w 1 -I lo 127.0.0.1 2>&1 | grep -v 'not permitted'",
     "add-address": "ip addr add 127.9.9.9/32 dev lo && ip addr del 127.9.9.9/32 dev lo",
     "loopback": "nc 127.0.0.1 @AGENT_PORT@ < /dev/null",
+    "see-sockets": "grep -q '@tepui-canary-socket' /proc/net/unix",
+    "see-connections": "grep -q \":$(printf %04X @AGENT_PORT@) \" /proc/net/tcp",
     "see-ipc": "tail -n +2 /proc/sysvipc/shm | grep .",
     "shared-memory": "echo evil > /dev/shm/tepui-evil",
     "see-shared-memory": "cat /dev/shm/tepui-canary",
@@ -119,4 +123,11 @@ FLOODS = {
     "orphan-flood": "i=0; while test $i -lt 500; do (true &); i=$((i+1)); done; test $(ls -d /proc/[0-9]* | wc -l) -lt 50",
     "kill-everything": "kill -9 -1; exit 0",
     "left-behind": "(setsid sleep 6000 > /dev/null 2>&1 &); exit 0",
+}
+
+# In containers without an image, which see the machine's files as their user may: volumes, and a script that ends with 0 if a volume
+# brought it more.
+VOLUMES = {
+    "volume-of-image-setuid": ([{"container_path": "x", "mode": "RW", "image": {"type": "DOCKER", "docker": {"name": "hostile:1"}}}],
+                               "test $(./x/suid/id -u) = 0"),
 }

@@ -3,17 +3,24 @@
 
 A first run notes the points: whenever the agent is told something, and before and after whatever it does about it, in a life in which tasks
 are launched, updated and killed, and in the life after it, which begins with recovery. Then there is a run for each of them (or N, spread
-over all), in which the agent ends there. Nobody helps it but by starting it again. Wants TEPUI_BIN. Ends with 0 or 1.
+over all), in which the agent ends there. Nobody helps it but by starting it again. Where there are root and Debian's
+containernetworking-plugins and iproute2 the same is done with containers in a network of their own, at the points that concern it. Wants
+TEPUI_BIN. Ends with 0 or 1.
 """
 import argparse
 import concurrent.futures
+import hashlib
+import itertools
+import json
 import os
+import re
+import subprocess
 import sys
 import tempfile
 import threading
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "acceptance"))
-from daemons import House, alive, get, processes_of  # noqa: E402
+from daemons import RUNTIME_ROOT, House, alive, get, processes_of  # noqa: E402
 from report import Report, wait  # noqa: E402
 from scheduler import Refused, Scheduler, task  # noqa: E402
 
@@ -27,7 +34,48 @@ ROLE = "kill-matrix"
 ENDS = {"stays": ({"TASK_FAILED"}, "Command exited with status 5"), "ends": ({"TASK_FAILED"}, "Command exited with status 7"),
         "killed": ({"TASK_KILLED"}, ""), "inner-ends": ({"TASK_FINISHED", "TASK_KILLED"}, ""), "inner-killed": ({"TASK_KILLED"}, "")}
 # The agent wakes by the clock: how often it does so within a run is chance. And it is asked to end when all is over.
+OF_NETWORKS = re.compile(r"runtime\.\w*Network")
+PLUGINS = "/usr/lib/cni"
+ALONE = "TEPUI_MATRIX_ALONE"
 BY_CHANCE = ("input.Woke", "effect.WakeAt", "input.MasterLost", "input.End", "effect.Exit")
+
+
+def alone():
+    """Goes on in namespaces of its own, so that bridges and addresses are nobody else's and end with it. Says whether there are networks."""
+    if os.geteuid() != 0 or not os.path.isdir(PLUGINS):
+        return False
+    if not os.environ.get(ALONE):
+        os.environ[ALONE] = "1"
+        os.execvp("unshare", ["unshare", "--net", "--mount", sys.executable, *sys.argv])
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    return True
+
+
+class Network:
+    """One that the tasks of a run are in."""
+
+    NAME = "matrix"
+    numbers = itertools.count(1)
+
+    def __init__(self, house):
+        number = next(self.numbers)
+        self.bridge, self.configs, self.leases = f"matrix{number}", house.path("cni"), house.path("leases")
+        os.makedirs(self.configs)
+        ipam = {"type": "host-local", "dataDir": self.leases, "subnet": f"10.{90 + number // 250}.{number % 250}.0/24"}
+        config = {"cniVersion": "0.4.0", "name": self.NAME, "type": "bridge", "bridge": self.bridge, "isGateway": True, "ipam": ipam}
+        with open(os.path.join(self.configs, "matrix.conf"), "w", encoding="utf-8") as file:
+            json.dump(config, file)
+        digest = hashlib.sha256(house.path("agent0").encode()).hexdigest()[:16]
+        self.kept = os.path.join(RUNTIME_ROOT, f"{digest}.networks")
+        house.agents[0].command += ["--network-cni-plugins-dir", PLUGINS, "--network-cni-config-dir", self.configs]
+
+    def left(self):
+        """Addresses, cables and records of containers."""
+        def listed(path):
+            return os.listdir(path) if os.path.isdir(path) else []
+        leases = [name for name in listed(os.path.join(self.leases, self.NAME)) if re.fullmatch(r"[\d.]+", name)]
+        links = subprocess.run(["ip", "-o", "link", "show", "master", self.bridge], capture_output=True, text=True, check=False).stdout
+        return [*leases, *listed(self.kept), *links.splitlines()]
 
 
 class Supervisor:
@@ -62,8 +110,8 @@ class Supervisor:
 class Run:
     """One cluster, five tasks, two lives of the agent."""
 
-    def __init__(self, first=None, second=None):
-        self.first, self.second = first or {}, second or {}
+    def __init__(self, first=None, second=None, joins=False):
+        self.first, self.second, self.joins, self.network = first or {}, second or {}, joins, None
         self.problems, self.ran = [], {}
 
     def wrong(self, text):
@@ -73,6 +121,8 @@ class Run:
         house = House(agents=1)
         self.house, agent = house, house.agents[0]
         agent.env.update(self.first)
+        if self.joins:
+            self.network = Network(house)
         self.supervisor = Supervisor(agent)
         try:
             with house:
@@ -121,7 +171,10 @@ class Run:
         """Three tasks with executors of their own, a group of two within one, and something reserved."""
         tasks = {name: task(name, offer, self.command(name)) for name in ENDS}
         inner = [tasks.pop(name) for name in ("inner-ends", "inner-killed")]
-        executor = {"type": "DEFAULT", "executor_id": {"value": "pod"}, "framework_id": {"value": self.framework.id},
+        container = {"container": {"type": "MESOS", "network_infos": [{"name": Network.NAME}]}} if self.joins else {}
+        for info in tasks.values():
+            info.update(container)
+        executor = {**container, "type": "DEFAULT", "executor_id": {"value": "pod"}, "framework_id": {"value": self.framework.id},
                     "resources": [*inner[0]["resources"], {"name": "disk", "type": "SCALAR", "scalar": {"value": 8}}]}
         reserved = {"name": "cpus", "type": "SCALAR", "scalar": {"value": 0.5}, "reservations": [{"type": "DYNAMIC", "role": ROLE}]}
         operations = [{"type": "RESERVE", "reserve": {"resources": [reserved]}},
@@ -190,19 +243,22 @@ class Run:
         left = [pid for name in ENDS for pid in self.pids(name) if alive(pid)]
         if left:
             self.wrong(f"I8: processes {left} are left")
+        if self.network and not wait(lambda: not self.network.left(), LIMIT_S):
+            self.wrong(f"I8: {self.network.left()} is left of networks")
         if not wait(lambda: not set(processes_of(self.house.folder)) - daemons, LIMIT_S):
             self.wrong(f"I8: {set(processes_of(self.house.folder)) - daemons} still work in the agent's directory")
 
 
-def trace():
-    """The points of both lives, in the order in which they were come by; chance left out."""
+def trace(joins=False):
+    """The points of both lives, in the order in which they were come by; chance left out. With networks only those that concern them."""
     lives = []
     with tempfile.TemporaryDirectory() as scratch:
         files = [os.path.join(scratch, "first"), os.path.join(scratch, "second")]
-        run = Run({"TEPUI_CRASH_TRACE": files[0]}, {"TEPUI_CRASH_TRACE": files[1]}).go()
+        run = Run({"TEPUI_CRASH_TRACE": files[0]}, {"TEPUI_CRASH_TRACE": files[1]}, joins).go()
         for path in files:
             with open(path, encoding="ascii") as lines:
-                lives.append([line.strip() for line in lines if not line.startswith(BY_CHANCE)])
+                points = [line.strip() for line in lines if not line.startswith(BY_CHANCE)]
+            lives.append([point for point in points if bool(OF_NETWORKS.match(point)) == joins])
     return run, lives
 
 
@@ -211,26 +267,44 @@ def spread(cases, count):
     return cases if not count or count >= len(cases) else [cases[at * len(cases) // count] for at in range(count)]
 
 
+def network_cases(report, count):
+    """Of those all, or one of each kind and life."""
+    run, lives = trace(joins=True)
+    report.check("both lives end well in networks of their own", not run.problems and all(run.ran.values()), (run.problems, run.ran))
+    cases = [(life, point) for life, points in enumerate(lives, 1) for point in points]
+    # The first of each: later ones may be fewer in another run.
+    kinds = {(life, point.rpartition(":")[0]): (life, point) for life, point in reversed(cases)}
+    expected = {"runtime.BeforeNetwork", "runtime.NetworkJoined", "runtime.BeforeNetworkLeft"}
+    report.check(f"there are {len(cases)} times to die at the points of networks", expected <= {kind for _, kind in kinds}, kinds)
+    return list(kinds.values()) if count else cases
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cases", type=int, default=0, help="so many, spread over all [default: all]")
     parser.add_argument("--only", metavar="LIFE:POINT:N", help="one case, as a failure names it")
     args = parser.parse_args()
     report = Report()
+    has_networks = alone()
     run, lives = trace()
     report.check("both lives end well without a crash", not run.problems and all(run.ran.values()), (run.problems, run.ran))
     cases = [(life, point) for life, points in enumerate(lives, 1) for point in points]
     kinds = {(life, point.rpartition(":")[0]) for life, point in cases}
     report.check(f"there are {len(kinds)} points and {len(cases)} times to die at them, {LEAST_POINTS} at least", len(kinds) >= LEAST_POINTS, kinds)
+    chosen = spread(cases, args.cases)
+    if has_networks:
+        chosen += network_cases(report, args.cases)
+    else:
+        report.check("left out: networks need root and containernetworking-plugins", True)
     if args.only:
         life, _, point = args.only.partition(":")
-        cases = [(int(life), point)]
-    chosen = spread(cases, args.cases)
+        chosen = [(int(life), point)]
 
     def die(case):
         life, point = case
         env = {"TEPUI_CRASH_AT": point}
-        return case, Run(*([env] if life == 1 else [None, env])).go()
+        joins = bool(OF_NETWORKS.match(point))
+        return case, Run(*([env, None] if life == 1 else [None, env]), joins).go()
     missed = 0
     with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
         for (life, point), run in pool.map(die, chosen):

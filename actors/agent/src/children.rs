@@ -444,12 +444,12 @@ impl NodeCore {
         key: &ExecutorKey,
         mut status: TaskStatus,
     ) {
-        let ip = self.config.ip.clone();
+        let own = self.config.addresses();
         let executor = self.executor(key);
         if let Some((executor, entry)) =
             executor.and_then(|it| Some((it, it.tasks.get(&status.task_id.value)?)))
         {
-            status.container_status = shown(executor, entry, &ip);
+            status.container_status = shown(executor, entry, &own);
             status::complete(&mut status, entry);
         }
         let framework = key.framework_id.clone();
@@ -467,13 +467,13 @@ fn is_new(entry: &TaskEntry) -> bool {
 fn shown(
     executor: &Executor,
     entry: &TaskEntry,
-    ip: &str,
+    own: &[String],
 ) -> Option<tepui_protocol::v1::ContainerStatus> {
     let child = entry.child.as_ref()?;
     let mut shown = status::container_status(
         child.name(),
         child.pid,
-        networks::shown(&executor.networks, ip),
+        networks::shown(&executor.networks, own),
     );
     if let Some(id) = &mut shown.container_id {
         id.parent = Some(Box::new(tepui_protocol::v1::ContainerId {

@@ -36,6 +36,8 @@ pub struct NodeConfig {
     pub info: AgentInfo,
     /// What the agent answers HTTP on, as executors and frameworks are told.
     pub ip: String,
+    /// What containers with the machine's network are shown besides (`--ip6`); nothing listens there.
+    pub ip6: Option<String>,
     pub work_dir: PathBuf,
     /// Where Mesos' helpers would be: shown in the generated `ExecutorInfo` of a command task.
     pub launcher_dir: PathBuf,
@@ -96,6 +98,7 @@ impl NodeConfig {
         Self {
             info,
             ip: ip.into(),
+            ip6: None,
             work_dir: work_dir.into(),
             launcher_dir: PathBuf::from("/usr/libexec/mesos"),
             version: "1.11.0".to_owned(),
@@ -131,6 +134,15 @@ impl NodeConfig {
             max_completed_executors_per_framework: 150,
             max_completed_tasks_per_executor: 200,
         }
+    }
+
+    /// Those of containers that have the machine's network.
+    pub(crate) fn addresses(&self) -> Vec<String> {
+        [Some(&self.ip), self.ip6.as_ref()]
+            .into_iter()
+            .flatten()
+            .cloned()
+            .collect()
     }
 
     /// `ip:port`.

@@ -45,6 +45,17 @@ pub(crate) fn of(container: &ContainerInfo) -> Result<Confinement, String> {
     })
 }
 
+/// What the process has that holds a group of tasks: what they can share with each other.
+pub(crate) fn of_holder(container: &ContainerInfo) -> Confinement {
+    let linux = container.linux_info.as_ref();
+    Confinement {
+        shares_pids: linux.and_then(|it| it.share_pid_namespace),
+        // What is wrong with it was told before.
+        ipc: linux.and_then(|it| ipc(it).unwrap_or_default()),
+        ..Confinement::default()
+    }
+}
+
 /// In the words of Mesos.
 fn ipc(linux: &LinuxInfo) -> Result<Option<Ipc>, String> {
     match (linux.ipc_mode(), linux.shm_size) {

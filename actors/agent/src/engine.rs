@@ -151,12 +151,13 @@ pub(crate) fn order(
     options::apply(&mut create, &docker.parameters)?;
     name_servers(&mut create, described.config, docker);
     // What the engine mounts is no concern of the launcher, nor is what it confines.
-    order.volumes.clear();
+    let volumes = std::mem::take(&mut order.volumes);
     order.confinement = tepui_messages::containers::Confinement::default();
     order.switchboard = None;
     order.engine = Some(Box::new(EngineOrder {
         image: docker.image.clone(),
         force_pull: docker.force_pull_image(),
+        volumes: volumes.into_iter().map(|it| it.source).collect(),
         create,
     }));
     Ok(order)

@@ -247,12 +247,12 @@ impl NodeCore {
             return;
         };
         let task_id = status.task_id.clone();
-        let ip = self.config.ip.clone();
+        let addresses = self.config.addresses();
         if let Some(executor) = self.executor(key) {
             let own = status::container_status(
                 &executor.container_id,
                 executor.pid,
-                networks::shown(&executor.networks, &ip),
+                networks::shown(&executor.networks, &addresses),
             );
             let shown = status.container_status.get_or_insert_default();
             shown.container_id = shown.container_id.take().or(own.container_id);

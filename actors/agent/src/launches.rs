@@ -387,13 +387,13 @@ impl NodeCore {
         key: &ExecutorKey,
         mut status: TaskStatus,
     ) {
-        let ip = self.config.ip.clone();
+        let own = self.config.addresses();
         if let Some(executor) = self.executor(key) {
             let entry = executor.tasks.get(&status.task_id.value);
             let mut container = status::container_status(
                 &executor.container_id,
                 executor.pid,
-                networks::shown(&executor.networks, &ip),
+                networks::shown(&executor.networks, &own),
             );
             if let Some(inspected) = &executor.inspected {
                 let described = entry.and_then(|it| it.info.container.as_ref());

@@ -90,20 +90,23 @@ pub(crate) fn order(container: Option<&ContainerInfo>) -> Option<NetworkOrder> {
     container.and_then(|it| of(it).ok().flatten())
 }
 
-/// A container with the machine's network has the agent's address.
-pub(crate) fn shown(networks: &[NetworkInfo], agent_ip: &str) -> Vec<NetworkInfo> {
+/// A container with the machine's network has the agent's `own` addresses.
+pub(crate) fn shown(networks: &[NetworkInfo], own: &[String]) -> Vec<NetworkInfo> {
     if !networks.is_empty() {
         return networks.to_vec();
     }
-    let protocol = match agent_ip.contains(':') {
-        true => network_info::Protocol::IPv6,
-        false => network_info::Protocol::IPv4,
-    };
-    vec![NetworkInfo {
-        ip_addresses: vec![network_info::IpAddress {
+    let addresses = own.iter().map(|ip| {
+        let protocol = match ip.contains(':') {
+            true => network_info::Protocol::IPv6,
+            false => network_info::Protocol::IPv4,
+        };
+        network_info::IpAddress {
             protocol: Some(protocol as i32),
-            ip_address: Some(agent_ip.to_owned()),
-        }],
+            ip_address: Some(ip.clone()),
+        }
+    });
+    vec![NetworkInfo {
+        ip_addresses: addresses.collect(),
         ..NetworkInfo::default()
     }]
 }

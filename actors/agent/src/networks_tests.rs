@@ -203,3 +203,25 @@ fn tasks_of_a_group_are_in_the_network_of_their_executor() {
         [at("n", "10.1.2.3")]
     );
 }
+
+#[test]
+fn a_container_without_a_network_of_its_own_has_the_agent_s_addresses() {
+    let own = ["192.0.2.1".to_owned(), "2001:db8::1".to_owned()];
+    let shown = shown(&[], &own);
+    let addresses: Vec<_> = shown[0]
+        .ip_addresses
+        .iter()
+        .map(|it| (it.protocol(), it.ip_address()))
+        .collect();
+    assert_eq!(
+        addresses,
+        [
+            (network_info::Protocol::IPv4, "192.0.2.1"),
+            (network_info::Protocol::IPv6, "2001:db8::1")
+        ]
+    );
+    assert_eq!(
+        super::shown(&[at("net", "10.0.0.2")], &own),
+        [at("net", "10.0.0.2")]
+    );
+}

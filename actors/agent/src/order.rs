@@ -316,7 +316,10 @@ pub(crate) fn launch_order(
         let own = executor.info.resources.iter();
         own.chain(task.iter().flat_map(|task| &task.resources))
     };
-    let mut confinement = confinement_of(container);
+    let mut confinement = match &executor.info.container {
+        Some(outer) if executor.is_pod() => confinement::of_holder(outer),
+        _ => confinement_of(container),
+    };
     let socket = socket.filter(|_| !sees_machine);
     // The directory, not the socket: an agent that starts again makes a new one.
     confinement.mounts.extend(socket.map(|socket| MountOrder {

@@ -20,10 +20,10 @@ fn ordered(task: TaskInfo) -> (LaunchOrder, BTreeMap<String, String>) {
 
 fn in_image() -> ContainerInfo {
     ContainerInfo {
-        r#type: Some(container_info::Type::Mesos as i32),
+        r#type: container_info::Type::Mesos as i32,
         mesos: Some(container_info::MesosInfo {
             image: Some(Image {
-                r#type: Some(image::Type::Docker as i32),
+                r#type: image::Type::Docker as i32,
                 docker: Some(image::Docker {
                     name: "box".to_owned(),
                     ..image::Docker::default()

@@ -7,7 +7,7 @@ use tepui_messages::{
     agent::LaunchGuest,
     containers::{LaunchOrder, Switchboard},
 };
-use tepui_protocol::v1::{CommandInfo, ContainerInfo};
+use tepui_protocol::v1::{CommandInfo, ContainerInfo, linux_info::IpcMode};
 
 use crate::{
     core::{NodeCore, Turn},
@@ -27,8 +27,13 @@ pub(crate) struct EndedSessions(VecDeque<String>);
 impl NodeCore {
     /// Why a session cannot be what it is described as; asked in addition to what holds for all guests.
     pub(crate) fn session_refusal(container: Option<&ContainerInfo>) -> Option<String> {
-        let volumes = container.is_some_and(|it| !it.volumes.is_empty());
-        volumes.then(|| "Volumes not supported for DEBUG containers".to_owned())
+        let container = container?;
+        if !container.volumes.is_empty() {
+            return Some("Volumes not supported for DEBUG containers".to_owned());
+        }
+        let linux = container.linux_info.as_ref();
+        let is_private = linux.is_some_and(|it| it.ipc_mode() == IpcMode::Private);
+        is_private.then(|| "Private IPC mode is not supported for DEBUG containers".to_owned())
     }
 
     /// [`Self::guest_refusal`] had nothing against it, and it is not known.

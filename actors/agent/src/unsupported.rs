@@ -139,10 +139,9 @@ impl Part {
         let runs = self != Part::Outer;
         let known = LinuxInfo {
             share_cgroups: linux.share_cgroups.filter(|_| self == Part::Within),
-            // What holds a group of tasks has nothing to set apart: each of them may be.
-            share_pid_namespace: linux.share_pid_namespace.filter(|shares| runs || *shares),
-            ipc_mode: linux.ipc_mode.filter(|_| runs),
-            shm_size: linux.shm_size.filter(|_| runs),
+            share_pid_namespace: linux.share_pid_namespace,
+            ipc_mode: linux.ipc_mode,
+            shm_size: linux.shm_size,
             seccomp: linux.seccomp.clone().filter(|_| runs),
             capability_info: linux.capability_info.clone().filter(|_| runs),
             effective_capabilities: linux.effective_capabilities.clone().filter(|_| runs),

@@ -9,10 +9,17 @@ use crate::error::Error;
 use crate::limits::{self, Controller, Limits, Setting, Version};
 use crate::mounts;
 use crate::pressure::Counters;
-use rustix::io::Errno;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
+
+mod files;
+mod shown;
+
+use files::{
+    check_writable, distinct, hand_down, inherit_cpuset, make_dir, make_dir_within, making_way,
+    remove_dir, write,
+};
 
 /// The cgroup hierarchy that containers of this agent use.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +27,9 @@ pub enum Cgroups {
     /// One hierarchy a controller: the agent's root directory in each.
     V1 {
         roots: BTreeMap<Controller, PathBuf>,
+        /// Such directories in hierarchies that an agent before used and this one does not: containers of that one have
+        /// theirs there, which are to be removed with them.
+        left: BTreeSet<PathBuf>,
     },
     /// The agent's root directory, and the controllers its children have.
     V2 {
@@ -34,19 +44,24 @@ impl Cgroups {
     /// Looks at this machine and makes the agent's root directory, `name` (usually `tepui`), where containers get
     /// theirs. Never fails: what does not work becomes the reason of [`Cgroups::None`].
     pub fn detect(name: &str) -> Self {
-        Self::detect_with(name, &BTreeSet::new())
+        Self::detect_with(name, &BTreeSet::new(), &BTreeSet::new())
     }
 
-    /// As [`Cgroups::detect`], with those optional controllers of `more` that the machine has.
-    pub fn detect_with(name: &str, more: &BTreeSet<Controller>) -> Self {
+    /// As [`Cgroups::detect`], with those optional controllers of `more` that the machine has, and without those of `without`.
+    pub fn detect_with(
+        name: &str,
+        more: &BTreeSet<Controller>,
+        without: &BTreeSet<Controller>,
+    ) -> Self {
         let mountinfo = match std::fs::read_to_string("/proc/self/mountinfo") {
             Ok(text) => text,
             Err(error) => {
                 return Self::none(format!("/proc/self/mountinfo cannot be read: {error}"));
             }
         };
-        let mut mounts = mounts::parse(&mountinfo);
-        let is_wanted = |it: &Controller| !it.is_optional() || more.contains(it);
+        let mounts = mounts::parse(&mountinfo);
+        let is_wanted =
+            |it: &Controller| !without.contains(it) && (!it.is_optional() || more.contains(it));
         if let Some(mount) = &mounts.v2 {
             let available = available(mount);
             if available.contains(&Controller::Cpu) && available.contains(&Controller::Memory) {
@@ -54,19 +69,28 @@ impl Cgroups {
                 return Self::v2_with(mount, name, wanted).unwrap_or_else(Self::unusable);
             }
         }
-        mounts.v1.retain(|controller, _| is_wanted(controller));
-        if mounts.v1.is_empty() {
+        let is_used = |it: &(Controller, PathBuf)| is_wanted(&it.0);
+        let (used, others): (Vec<_>, Vec<_>) = mounts.v1.into_iter().partition(is_used);
+        if used.is_empty() {
             return Self::none("no cgroup hierarchy with cpu and memory is mounted".into());
         }
-        Self::v1(&mounts.v1, name).unwrap_or_else(Self::unusable)
+        let (used, others) = (used.into_iter().collect(), others.into_iter().collect());
+        Self::v1(&used, &others, name).unwrap_or_else(Self::unusable)
     }
 
-    /// The v1 hierarchies, whatever else is mounted.
-    pub fn v1(mounts: &BTreeMap<Controller, PathBuf>, name: &str) -> Result<Self, Error> {
+    /// The v1 hierarchies `mounts`, whatever else is mounted. `others`: those that are not used.
+    pub fn v1(
+        mounts: &BTreeMap<Controller, PathBuf>,
+        others: &BTreeMap<Controller, PathBuf>,
+        name: &str,
+    ) -> Result<Self, Error> {
         let roots: BTreeMap<_, _> = mounts
             .iter()
             .map(|(controller, mount)| (*controller, mount.join(name)))
             .collect();
+        let left = others.values().map(|mount| mount.join(name));
+        let left = left.filter(|root| root.exists() && !roots.values().any(|it| it == root));
+        let left = left.collect();
         for root in distinct(&roots) {
             make_dir(root)?;
             check_writable(root)?;
@@ -74,7 +98,7 @@ impl Cgroups {
         if let Some(root) = roots.get(&Controller::Cpuset) {
             inherit_cpuset(root)?;
         }
-        Ok(Self::V1 { roots })
+        Ok(Self::V1 { roots, left })
     }
 
     /// The unified hierarchy, with those of our controllers it has.
@@ -95,7 +119,7 @@ impl Cgroups {
     /// Whether containers are in this controller.
     pub fn has(&self, controller: Controller) -> bool {
         match self {
-            Self::V1 { roots } => roots.contains_key(&controller),
+            Self::V1 { roots, .. } => roots.contains_key(&controller),
             Self::V2 { controllers, .. } => controllers.contains(&controller),
             Self::None { .. } => false,
         }
@@ -104,7 +128,7 @@ impl Cgroups {
     /// Whether memory and swap together can be limited.
     pub fn can_limit_swap(&self) -> bool {
         match self {
-            Self::V1 { roots } => roots
+            Self::V1 { roots, .. } => roots
                 .get(&Controller::Memory)
                 .is_some_and(|root| root.join("memory.memsw.limit_in_bytes").exists()),
             Self::V2 { root, .. } => root.join("memory.swap.max").exists(),
@@ -132,7 +156,7 @@ impl Cgroups {
         // No part holds a point, so none is `..`.
         let container_id: PathBuf = container_id.split('.').collect();
         match self {
-            Self::V1 { roots } => Some(ContainerCgroup {
+            Self::V1 { roots, left } => Some(ContainerCgroup {
                 version: Version::V1,
                 dirs: roots
                     .iter()
@@ -140,8 +164,11 @@ impl Cgroups {
                     .collect(),
                 base: roots
                     .get(&Controller::Pids)
+                    // As the first, one that no agent leaves out: the next agent looks there too.
+                    .or_else(|| roots.get(&Controller::Cpuacct))
                     .or_else(|| roots.values().next())?
                     .join(&container_id),
+                left: left.iter().map(|root| root.join(&container_id)).collect(),
                 is_inner: container_id.components().count() > 1,
             }),
             Self::V2 { root, controllers } => {
@@ -154,6 +181,7 @@ impl Cgroups {
                     version: Version::V2,
                     dirs,
                     base,
+                    left: Vec::new(),
                     is_inner: container_id.components().count() > 1,
                 })
             }
@@ -164,7 +192,7 @@ impl Cgroups {
     /// Removes the agent's root directories, if no container is left in them.
     pub fn remove_roots(&self) -> Result<(), Error> {
         let roots = match self {
-            Self::V1 { roots } => distinct(roots),
+            Self::V1 { roots, .. } => distinct(roots),
             Self::V2 { root, .. } => BTreeSet::from([root.as_path()]),
             Self::None { .. } => BTreeSet::new(),
         };
@@ -180,6 +208,8 @@ pub struct ContainerCgroup {
     dirs: BTreeMap<Controller, PathBuf>,
     /// The directory whose member list speaks for the container.
     base: PathBuf,
+    /// Directories of controllers that it may have joined and others do no longer.
+    left: Vec<PathBuf>,
     /// Whether it is within that of another container.
     is_inner: bool,
 }
@@ -209,9 +239,9 @@ impl ContainerCgroup {
     fn make(&self) -> Result<(), Error> {
         match self.version {
             Version::V1 => {
-                self.directories().into_iter().try_for_each(make_dir)?;
-                let cpuset = self.dirs.get(&Controller::Cpuset);
-                cpuset.map_or(Ok(()), |dir| inherit_cpuset(dir))
+                let cpuset = self.dirs.get(&Controller::Cpuset).map(PathBuf::as_path);
+                let mut dirs = self.directories().into_iter();
+                dirs.try_for_each(|dir| make_dir_within(dir, cpuset == Some(dir)))
             }
             Version::V2 => {
                 if let Some(outer) = self.base.parent().filter(|_| self.is_inner) {
@@ -323,7 +353,9 @@ impl ContainerCgroup {
 
     /// Removes the directories, also those that the container made within. Errors: processes are left.
     pub fn remove(&self) -> Result<(), Error> {
-        self.directories().into_iter().try_for_each(remove_dir)
+        let left = self.left.iter().map(PathBuf::as_path);
+        let mut dirs = self.directories().into_iter().chain(left);
+        dirs.try_for_each(remove_dir)
     }
 
     /// Counts from now on how often memory is short. Errors: v2, or a kernel that does not tell.
@@ -394,101 +426,6 @@ fn available(mount: &Path) -> BTreeSet<Controller> {
                 .any(|name| Some(name) == ours.unified_name())
         })
         .collect()
-}
-
-fn distinct(dirs: &BTreeMap<Controller, PathBuf>) -> BTreeSet<&Path> {
-    dirs.values().map(PathBuf::as_path).collect()
-}
-
-fn make_dir(dir: &Path) -> Result<(), Error> {
-    match std::fs::create_dir(dir) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        other => other.map_err(Error::cgroup("make the cgroup", dir)),
-    }
-}
-
-/// An earlier agent with more rights may have left a directory that this one cannot use.
-fn check_writable(dir: &Path) -> Result<(), Error> {
-    let access = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
-    let allowed = rustix::fs::accessat(rustix::fs::CWD, dir, access, rustix::fs::AtFlags::EACCESS);
-    allowed.map_err(|errno| Error::cgroup("write into the cgroup", dir)(errno.into()))
-}
-
-/// Gives the cgroups within a v2 directory these controllers.
-fn hand_down(dir: &Path, controllers: &BTreeSet<Controller>) -> Result<(), Error> {
-    let names = controllers.iter().filter_map(|it| it.unified_name());
-    let mut names = names.map(|name| format!("+{name}"));
-    names.try_for_each(|name| write(&dir.join("cgroup.subtree_control"), &name))
-}
-
-/// Rounds of moving processes, which meanwhile make new ones.
-const MAX_ROUNDS: usize = 16;
-
-/// Hands down from a container whose processes may be in its own directory, as agents before made them: those make way.
-fn making_way(dir: &Path, hand_down: impl Fn() -> Result<(), Error>) -> Result<(), Error> {
-    for _ in 0..MAX_ROUNDS {
-        match hand_down() {
-            Err(Error::Cgroup { source, .. }) if is(&source, Errno::BUSY) => {}
-            done => return done,
-        }
-        let leaf = dir.join(OWN);
-        make_dir(&leaf)?;
-        let own = dir.join("cgroup.procs");
-        let processes = std::fs::read_to_string(&own).map_err(Error::cgroup("read", &own))?;
-        for process in processes.lines() {
-            match write(&leaf.join("cgroup.procs"), process) {
-                // It has ended.
-                Err(Error::Cgroup { source, .. }) if is(&source, Errno::SRCH) => {}
-                moved => moved?,
-            }
-        }
-    }
-    hand_down()
-}
-
-fn is(error: &io::Error, errno: Errno) -> bool {
-    error.raw_os_error() == Some(errno.raw_os_error())
-}
-
-/// A new v1 directory has no CPUs and no memory nodes, and takes no process then: it gets those of the one around it.
-fn inherit_cpuset(dir: &Path) -> Result<(), Error> {
-    let Some(outer) = dir.parent() else {
-        return Ok(());
-    };
-    for file in ["cpuset.cpus", "cpuset.mems"] {
-        let path = dir.join(file);
-        let own = std::fs::read_to_string(&path).unwrap_or_default();
-        if own.trim().is_empty() {
-            let of_outer = outer.join(file);
-            let value = std::fs::read_to_string(&of_outer);
-            let value = value.map_err(Error::cgroup("read", &of_outer))?;
-            write(&path, value.trim())?;
-        }
-    }
-    Ok(())
-}
-
-fn write(path: &Path, value: &str) -> Result<(), Error> {
-    std::fs::write(path, value).map_err(Error::cgroup("write the cgroup file", path))
-}
-
-/// Removes a cgroup, the innermost first. One that is gone already is no error.
-fn remove_dir(dir: &Path) -> Result<(), Error> {
-    match std::fs::remove_dir(dir) {
-        Ok(()) => return Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        // Usually busy: cgroups within, made by the container.
-        Err(_) => {}
-    }
-    for entry in std::fs::read_dir(dir)
-        .map_err(Error::cgroup("list the cgroup", dir))?
-        .flatten()
-    {
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            remove_dir(&entry.path())?;
-        }
-    }
-    std::fs::remove_dir(dir).map_err(Error::cgroup("remove the cgroup", dir))
 }
 
 #[cfg(test)]

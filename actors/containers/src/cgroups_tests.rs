@@ -1,6 +1,8 @@
 //! The hierarchy is played by plain directories: what is written where, and in which case.
 
 use super::*;
+use crate::spec::ShownCgroup;
+use rustix::io::Errno;
 
 fn limits() -> Limits {
     Limits {
@@ -27,7 +29,7 @@ fn v1_makes_a_directory_a_mount_and_joins_by_tasks() {
         (Controller::Cpuacct, at("cpu")),
         (Controller::Memory, at("memory")),
     ];
-    let container = Cgroups::v1(&mounts.into(), "tepui")
+    let container = Cgroups::v1(&mounts.into(), &BTreeMap::new(), "tepui")
         .unwrap()
         .container("c1")
         .unwrap();
@@ -97,7 +99,7 @@ fn v2_enables_what_it_finds_and_skips_what_is_missing() {
 fn what_cannot_be_written_says_why_and_leaves_nothing() {
     let missing = [(Controller::Cpu, PathBuf::from("/nonexistent/cpu"))];
     let Cgroups::None { reason } =
-        Cgroups::v1(&missing.into(), "tepui").unwrap_or_else(Cgroups::unusable)
+        Cgroups::v1(&missing.into(), &BTreeMap::new(), "tepui").unwrap_or_else(Cgroups::unusable)
     else {
         panic!("a hierarchy that is not there was accepted");
     };
@@ -183,7 +185,7 @@ fn v1_allows_the_devices_it_is_told_and_has_the_cpus_of_the_agent() {
         (Controller::Devices, at("devices")),
         (Controller::Cpuset, at("cpuset")),
     ];
-    let cgroups = Cgroups::v1(&mounts.into(), "tepui").unwrap();
+    let cgroups = Cgroups::v1(&mounts.into(), &BTreeMap::new(), "tepui").unwrap();
     let container = cgroups.container("c1").unwrap();
     let rules = ["c 1:3 rwm".parse().unwrap()];
     container.create(&limits(), Some(&rules)).unwrap();
@@ -196,6 +198,7 @@ fn v1_allows_the_devices_it_is_told_and_has_the_cpus_of_the_agent() {
     std::fs::write(at("cpuset/tepui/cpuset.cpus"), "1\n").unwrap();
     let cgroups = Cgroups::v1(
         &BTreeMap::from([(Controller::Cpuset, at("cpuset"))]),
+        &BTreeMap::new(),
         "tepui",
     );
     let container = cgroups.unwrap().container("c2").unwrap();
@@ -216,12 +219,12 @@ fn what_an_agent_with_more_rights_left_is_not_taken_for_usable() {
     )
     .unwrap();
     let mounts = BTreeMap::from([(Controller::Cpu, dir.path().join("cpu"))]);
-    assert!(Cgroups::v1(&mounts, "tepui").is_ok());
+    assert!(Cgroups::v1(&mounts, &BTreeMap::new(), "tepui").is_ok());
     // Of this thread alone.
     let as_nobody = std::thread::spawn(move || {
         let nobody = rustix::process::Uid::from_raw(65_534);
         rustix::thread::set_thread_res_uid(nobody, nobody, nobody).unwrap();
-        Cgroups::v1(&mounts, "tepui").unwrap_or_else(Cgroups::unusable)
+        Cgroups::v1(&mounts, &BTreeMap::new(), "tepui").unwrap_or_else(Cgroups::unusable)
     });
     let Cgroups::None { reason } = as_nobody.join().unwrap() else {
         panic!("it was taken");
@@ -230,4 +233,124 @@ fn what_an_agent_with_more_rights_left_is_not_taken_for_usable() {
         reason.contains("cannot write into the cgroup") && reason.contains("Permission denied"),
         "{reason}"
     );
+}
+
+#[test]
+fn a_container_that_is_older_than_a_hierarchy_gets_its_place_there_with_the_first_one_within() {
+    let dir = tempfile::tempdir().unwrap();
+    let mounts = |names: &[Controller]| -> BTreeMap<_, _> {
+        let mount = |it: &Controller| (*it, dir.path().join(it.name()));
+        names.iter().map(mount).collect()
+    };
+    let all = mounts(&[Controller::Pids, Controller::Memory]);
+    all.values()
+        .for_each(|mount| std::fs::create_dir(mount).unwrap());
+    let pids = mounts(&[Controller::Pids]);
+    let older = Cgroups::v1(&pids, &BTreeMap::new(), "tepui").unwrap();
+    let outer = older.container("outer").unwrap();
+    outer.create(&Limits::default(), None).unwrap();
+
+    let newer = Cgroups::v1(&all, &BTreeMap::new(), "tepui").unwrap();
+    let inner = newer.container("outer.inner").unwrap();
+    inner.create(&Limits::default(), None).unwrap();
+    assert!(dir.path().join("memory/tepui/outer/inner").is_dir());
+
+    newer.container("outer").unwrap().remove().unwrap();
+    assert!(!dir.path().join("memory/tepui/outer").exists());
+    assert!(!dir.path().join("pids/tepui/outer").exists());
+}
+
+#[test]
+fn what_a_hierarchy_that_is_not_used_any_more_holds_of_a_container_goes_with_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let of = |it: Controller| BTreeMap::from([(it, dir.path().join(it.name()))]);
+    for controller in [Controller::Cpu, Controller::Memory, Controller::Devices] {
+        std::fs::create_dir(dir.path().join(controller.name())).unwrap();
+    }
+    let both = of(Controller::Cpu)
+        .into_iter()
+        .chain(of(Controller::Memory))
+        .collect();
+    let older = Cgroups::v1(&both, &of(Controller::Devices), "tepui").unwrap();
+    let memory = dir.path().join("memory/tepui/c1");
+    older
+        .container("c1")
+        .unwrap()
+        .create(&limits(), None)
+        .unwrap();
+    // Plain directories keep their files.
+    std::fs::remove_dir_all(&memory).unwrap();
+    std::fs::create_dir(&memory).unwrap();
+    std::fs::remove_dir_all(dir.path().join("cpu/tepui/c1")).unwrap();
+
+    let newer = Cgroups::v1(&of(Controller::Cpu), &of(Controller::Memory), "tepui").unwrap();
+    let container = newer.container("c1").unwrap();
+    assert!(!newer.has(Controller::Memory) && container.join_files().len() == 1);
+    container.remove().unwrap();
+    assert!(!memory.exists());
+    assert!(!dir.path().join("devices/tepui").exists());
+}
+
+fn names(shown: &[ShownCgroup], dir: &Path) -> Vec<(String, String)> {
+    let named = shown.iter().map(|it| {
+        let within = it.dir.strip_prefix(dir).unwrap();
+        let name = it.name.to_string_lossy().into_owned();
+        (name, within.display().to_string())
+    });
+    named.collect()
+}
+
+fn pair(name: &str, dir: &str) -> (String, String) {
+    (name.to_owned(), dir.to_owned())
+}
+
+#[test]
+fn a_container_sees_its_own_cgroups_under_the_names_the_machine_has_for_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    for name in ["cpu,cpuacct", "memory"] {
+        std::fs::create_dir(at(name)).unwrap();
+    }
+    let mounts = [
+        (Controller::Cpu, at("cpu,cpuacct")),
+        (Controller::Cpuacct, at("cpu,cpuacct")),
+        (Controller::Memory, at("memory")),
+    ];
+    let cgroups = Cgroups::v1(&mounts.into(), &BTreeMap::new(), "tepui").unwrap();
+    let own = "cpu,cpuacct/tepui/c1";
+    assert_eq!(
+        names(&cgroups.shown("c1", &limits()), dir.path()),
+        [
+            pair("cpu,cpuacct", own),
+            pair("cpuacct", own),
+            pair("cpu", own),
+            pair("memory", "memory/tepui/c1"),
+        ]
+    );
+    // One within another that shares its limits looks at those.
+    let shared = cgroups.shown("c1.inner", &Limits::default());
+    assert!(shared.contains(&ShownCgroup {
+        dir: at("memory/tepui/c1"),
+        name: "memory".into()
+    }));
+    let memory = Limits {
+        memory_limit_bytes: Some(64 << 20),
+        ..Limits::default()
+    };
+    let mixed = names(&cgroups.shown("c1.inner", &memory), dir.path());
+    assert_eq!(mixed[0], pair("cpu,cpuacct", own));
+    assert_eq!(mixed[3], pair("memory", "memory/tepui/c1/inner"));
+}
+
+#[test]
+fn with_v2_a_container_sees_one_directory() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("cgroup.controllers"), "cpu memory pids").unwrap();
+    let cgroups = Cgroups::v2(dir.path(), "tepui").unwrap();
+    let seen = |id: &str, limits: &Limits| names(&cgroups.shown(id, limits), dir.path());
+    assert_eq!(seen("c1", &limits()), [pair("", "tepui/c1")]);
+    assert_eq!(seen("c1.a", &limits()), [pair("", "tepui/c1/a")]);
+    assert_eq!(seen("c1.a", &Limits::default()), [pair("", "tepui/c1")]);
+    let none = Cgroups::none("none".into());
+    assert!(none.shown("c1", &limits()).is_empty());
 }

@@ -202,9 +202,13 @@ impl fmt::Display for DeviceRule {
         };
         let number = |it: Option<u32>| it.map_or_else(|| "*".to_owned(), |it| it.to_string());
         let (major, minor) = (number(self.major), number(self.minor));
-        write!(f, "{kind} {major}:{minor} ")?;
-        let access = self.access;
-        for (letter, is_on) in [('r', access.read), ('w', access.write), ('m', access.mknod)] {
+        write!(f, "{kind} {major}:{minor} {}", self.access)
+    }
+}
+
+impl fmt::Display for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (letter, is_on) in [('r', self.read), ('w', self.write), ('m', self.mknod)] {
             if is_on {
                 write!(f, "{letter}")?;
             }

@@ -6,12 +6,15 @@
 
 mod api;
 pub mod beside;
+mod board;
 mod error;
 mod exec;
 mod follow;
 mod frames;
 mod inspect;
+mod parts;
 mod pull;
+mod session;
 mod sink;
 mod statistics;
 
@@ -20,6 +23,7 @@ pub use error::EngineError;
 pub use exec::Exec;
 pub use follow::Follower;
 pub use inspect::{Inspection, State};
+pub use session::{Session, SessionEnd, SessionOrder};
 pub use sink::{Position, Sink};
 pub use statistics::Statistics;
 

@@ -77,6 +77,8 @@ pub struct LaunchSpec {
     pub view: Option<View>,
     /// They need root. With `enter` or `view` the command has those of that process, whatever is here.
     pub namespaces: Namespaces,
+    /// The command of the container around it, where some of these are that one's.
+    pub outer: Option<ProcessId>,
     /// Whose users the command's are, with a root of its own; `None`: the machine's.
     pub users: Option<UserRange>,
     /// As `seccomp::Profile::filters` gives them. They need root, or `no_new_privs`.
@@ -119,6 +121,7 @@ impl LaunchSpec {
             root: None,
             view: None,
             namespaces: Namespaces::default(),
+            outer: None,
             users: None,
             seccomp: Vec::new(),
             network: None,
@@ -210,8 +213,10 @@ impl LaunchSpec {
             rotation: self.rotation,
             enter: self.enter,
             root: self.root.clone(),
+            cgroups_shown: Vec::new(),
             view: self.view.clone(),
             namespaces: self.namespaces.clone(),
+            outer: self.outer,
             seccomp: self.seccomp.clone(),
             network: self.network.clone(),
             device_nodes: self.device_nodes.clone(),

@@ -179,7 +179,11 @@ impl Inner {
         };
         spec.check().map_err(refuse)?;
         let cgroup = self.cgroups.container(&spec.container_id);
-        let orders = spec::encode(&spec.plan(&self.boot_id, cgroup.as_ref()));
+        let mut plan = spec.plan(&self.boot_id, cgroup.as_ref());
+        if spec.root.is_some() {
+            plan.cgroups_shown = self.cgroups.shown(&spec.container_id, &spec.limits);
+        }
+        let orders = spec::encode(&plan);
         if orders.len() > MAX_SPEC_BYTES {
             return Err(refuse(format!(
                 "command and environment have more than {MAX_SPEC_BYTES} bytes together"
@@ -267,6 +271,8 @@ impl Inner {
                 let pidfd =
                     open_live(shim).map_err(Error::kernel("look at the shim of a container"))?;
                 match (pidfd, fate.started) {
+                    // Its namespaces, root and user are not the command's yet, and it may fail: that is told then.
+                    (Some(_), Some(command)) if is_before_exec(command) => {}
                     (Some(pidfd), Some(command)) => {
                         let running = Running {
                             container_id,
@@ -299,6 +305,12 @@ fn checked(container_id: &str) -> Result<String, Error> {
     };
     check_id(container_id).map_err(refuse)?;
     Ok(container_id.to_owned())
+}
+
+/// Whether a command is not what it is to become yet.
+fn is_before_exec(command: ProcessId) -> bool {
+    crate::process::stat(command.pid)
+        .is_ok_and(|stat| stat.id == command && stat.is_before_exec && !stat.is_dead())
 }
 
 /// A pidfd of this very process, if it lives. Checked after opening, so that the id cannot change hands in between.

@@ -12,6 +12,10 @@ pub struct Namespaces {
     pub ipc: bool,
     /// The names of the machine: what sets them changes them for the command alone.
     pub names: bool,
+    /// Process ids are those of the container around it.
+    pub outer_pids: bool,
+    /// So are System V objects, message queues and `/dev/shm`.
+    pub outer_ipc: bool,
     /// `/dev/shm` is the machine's, also where the root file system is not.
     pub machine_shm: bool,
     /// How much `/dev/shm` holds; `None` is the kernel's choice, half of the memory.
@@ -55,12 +59,19 @@ const PIDS: u8 = 1;
 const IPC: u8 = 2;
 const NAMES: u8 = 4;
 const MACHINE_SHM: u8 = 8;
-const KNOWN: u8 = PIDS | IPC | NAMES | MACHINE_SHM;
+const OUTER_PIDS: u8 = 16;
+const OUTER_IPC: u8 = 32;
+const KNOWN: u8 = PIDS | IPC | NAMES | MACHINE_SHM | OUTER_PIDS | OUTER_IPC;
 
 impl Namespaces {
     /// Whether the command needs mounts of its own where it has no root of its own.
     pub fn need_mounts(&self) -> bool {
-        self.pids || self.ipc
+        self.pids || self.ipc || self.shares_outer()
+    }
+
+    /// Whether any is that of the container around it.
+    pub fn shares_outer(&self) -> bool {
+        self.outer_pids || self.outer_ipc
     }
 
     /// `flags: u8, shm bytes: u64 LE (0: the kernel's choice), hostname`.
@@ -70,6 +81,8 @@ impl Namespaces {
             (self.ipc, IPC),
             (self.names, NAMES),
             (self.machine_shm, MACHINE_SHM),
+            (self.outer_pids, OUTER_PIDS),
+            (self.outer_ipc, OUTER_IPC),
         ];
         let flags = flags.iter().filter(|(is_set, _)| *is_set);
         let mut bytes = vec![flags.fold(0, |all, (_, flag)| all | flag)];
@@ -87,6 +100,8 @@ impl Namespaces {
             ipc: flags & IPC != 0,
             names: flags & NAMES != 0,
             machine_shm: flags & MACHINE_SHM != 0,
+            outer_pids: flags & OUTER_PIDS != 0,
+            outer_ipc: flags & OUTER_IPC != 0,
             shm_bytes: Some(u64::from_le_bytes(*shm)).filter(|bytes| *bytes > 0),
             hostname: (!hostname.is_empty()).then(|| OsString::from_vec(hostname.to_vec())),
         })

@@ -23,6 +23,8 @@ fn crosses_to_the_shim_and_back() {
         ipc: true,
         names: true,
         machine_shm: true,
+        outer_pids: true,
+        outer_ipc: true,
         shm_bytes: Some(64 << 20),
         hostname: Some("box".into()),
     };
@@ -39,7 +41,7 @@ fn crosses_to_the_shim_and_back() {
 #[test]
 fn what_this_shim_does_not_know_is_refused() {
     let mut bytes = Namespaces::default().to_bytes();
-    bytes[0] = 16;
+    bytes[0] = 64;
     assert_eq!(Namespaces::from_bytes(&bytes), None);
     assert_eq!(Namespaces::from_bytes(&[]), None);
     assert_eq!(Namespaces::from_bytes(&[1, 0, 0]), None);

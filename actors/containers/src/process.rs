@@ -40,6 +40,8 @@ pub struct Stat {
     pub rss_pages: u64,
     /// The first process of a namespace, [`FIRST`], which has ended but for waiting: until all others of it are reaped.
     pub is_ending_first: bool,
+    /// It is still what its parent was when it made it: it has executed no program of its own.
+    pub is_before_exec: bool,
 }
 
 /// The name of the first process of a container with process ids of its own.
@@ -47,6 +49,9 @@ pub const FIRST: &str = "tepui-init";
 
 /// `PF_EXITING` of the kernel.
 const EXITING: u32 = 0x4;
+
+/// `PF_FORKNOEXEC` of the kernel.
+const BEFORE_EXEC: u32 = 0x40;
 
 impl Stat {
     /// Ended, and only waiting for its parent to notice.
@@ -114,6 +119,7 @@ fn parse_stat(text: &str) -> Option<Stat> {
     let fields: Vec<&str> = tail.split_ascii_whitespace().collect();
     // Field 3 of proc_pid_stat(5), the state, is the first after the name.
     let field = |number: usize| fields.get(number - 3).copied();
+    let flags = field(9)?.parse::<u32>().ok()?;
     Some(Stat {
         id: ProcessId {
             pid,
@@ -126,8 +132,8 @@ fn parse_stat(text: &str) -> Option<Stat> {
         system_ticks: field(15)?.parse().ok()?,
         threads: field(20)?.parse().ok()?,
         rss_pages: field(24)?.parse().ok()?,
-        is_ending_first: head.split_once('(')?.1 == FIRST
-            && field(9)?.parse::<u32>().ok()? & EXITING != 0,
+        is_ending_first: head.split_once('(')?.1 == FIRST && flags & EXITING != 0,
+        is_before_exec: flags & BEFORE_EXEC != 0,
     })
 }
 

@@ -141,6 +141,15 @@ pub struct Root {
     pub sandbox: PathBuf,
 }
 
+/// A cgroup that a command with a root of its own sees, to read it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShownCgroup {
+    pub dir: PathBuf,
+    /// Its name below `/sys/fs/cgroup`, or empty: it is that directory itself. A second name of the same directory is a
+    /// link to the first.
+    pub name: OsString,
+}
+
 /// The view of the file system that another command has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct View {
@@ -193,10 +202,14 @@ pub struct ShimSpec {
     pub enter: Option<ProcessId>,
     /// `None`: it sees the machine's.
     pub root: Option<Root>,
+    /// With a root: nothing else of cgroups is seen there. Those of one directory follow each other.
+    pub cgroups_shown: Vec<ShownCgroup>,
     /// Instead of a root and mounts of its own.
     pub view: Option<View>,
     /// With `enter` or `view` they are those of that process instead.
     pub namespaces: Namespaces,
+    /// The command of the container around it, where some namespaces are to be those of that.
+    pub outer: Option<ProcessId>,
     /// Filters of system calls, each a program of the kernel's `struct sock_filter`s; all of them must agree to a call.
     pub seccomp: Vec<Vec<u8>>,
     /// The file on which the command's network namespace is mounted; `None`: it has the machine's, or with `enter` or

@@ -67,6 +67,10 @@ fn sample() -> ShimSpec {
                 kept: 0,
             },
         }),
+        outer: Some(ProcessId {
+            pid: 8,
+            start_ticks: 3,
+        }),
         enter: Some(ProcessId {
             pid: 7,
             start_ticks: 1 << 40,
@@ -76,6 +80,16 @@ fn sample() -> ShimSpec {
             overlay: Some("lowerdir=l/0:l/1,upperdir=u,workdir=w".into()),
             sandbox: "/mnt/sandbox".into(),
         }),
+        cgroups_shown: vec![
+            ShownCgroup {
+                dir: "/cg/cpu,cpuacct/c1".into(),
+                name: "cpu,cpuacct".into(),
+            },
+            ShownCgroup {
+                dir: "/cg".into(),
+                name: "".into(),
+            },
+        ],
         view: Some(View {
             of: ProcessId {
                 pid: 7,

@@ -15,7 +15,7 @@ use support::{Bench, bounded, text};
 use tepui_containers::devices::{Access, DEFAULTS, Device};
 use tepui_containers::launch::LaunchSpec;
 use tepui_containers::limits::Controller;
-use tepui_containers::{Cgroups, Limits};
+use tepui_containers::{Cgroups, Limits, Recovered};
 
 const DEADLINE: Duration = Duration::from_secs(10);
 /// A device that is on every machine and that nobody misses.
@@ -123,7 +123,7 @@ async fn a_container_is_in_every_controller_with_the_cpus_of_the_agent() {
     let spec = bench.shell("cat /proc/self/cgroup; grep Cpus_allowed_list /proc/self/status");
     let id = spec.container_id.clone();
     let said = output(&bench, spec).await;
-    let Cgroups::V1 { roots } = bench.launcher.cgroups() else {
+    let Cgroups::V1 { roots, .. } = bench.launcher.cgroups() else {
         unreachable!()
     };
     for controller in roots.keys() {
@@ -181,7 +181,47 @@ async fn memory_is_told_by_what_it_is_and_how_short_it_was() {
     })
     .await;
     assert!(!container.out_of_memory());
-    // A new handle, as the next agent has it, counts again.
+    bounded(container.destroy(DEADLINE)).await.unwrap();
+}
+
+#[tokio::test]
+async fn how_short_memory_is_the_next_agent_counts_too() {
+    let Some(bench) = bench(Controller::Memory) else {
+        return;
+    };
+    let mut spec = bench.shell("while :; do dd if=/dev/zero of=file bs=1M count=128; done");
+    spec.limits.memory_limit_bytes = Some(48 << 20);
+    let (id, runtime_dir) = (spec.container_id.clone(), spec.runtime_dir.clone());
+    let first = bench.launch(spec).await.unwrap();
+    support::until(|| first.usage().unwrap().pressure.is_some_and(|it| it.low > 0)).await;
+    drop(first);
+    let Recovered::Running(found) = bench.launcher.recover(&id, &runtime_dir).await.unwrap() else {
+        panic!("not found")
+    };
+    support::until(|| {
+        let told = found.usage().unwrap().pressure.unwrap();
+        told.low > 0 && told.low >= told.medium && told.medium >= told.critical
+    })
+    .await;
+    bounded(found.destroy(DEADLINE)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_limit_of_a_thousand_cpus_is_taken_as_it_is() {
+    let Some(bench) = bench(Controller::Cpu) else {
+        return;
+    };
+    let mut spec = bench.shell("exec sleep 1000");
+    spec.limits.cpu_limit_milli = Some(1_000_000);
+    let id = spec.container_id.clone();
+    let container = bench.launch(spec).await.unwrap();
+    let Cgroups::V1 { roots, .. } = bench.launcher.cgroups() else {
+        unreachable!()
+    };
+    let file = |name: &str| text(&roots[&Controller::Cpu].join(&id).join(name));
+    // A hundred seconds of CPU time in each tenth of a second.
+    assert_eq!(file("cpu.cfs_quota_us").trim(), "100000000");
+    assert_eq!(file("cpu.cfs_period_us").trim(), "100000");
     bounded(container.destroy(DEADLINE)).await.unwrap();
 }
 
@@ -223,7 +263,7 @@ async fn a_limit_of_memory_is_one_of_swap_too_where_it_is_asked_for() {
     };
     let id = spec.container_id.clone();
     let container = bench.launch(spec).await.unwrap();
-    let Cgroups::V1 { roots } = bench.launcher.cgroups() else {
+    let Cgroups::V1 { roots, .. } = bench.launcher.cgroups() else {
         unreachable!()
     };
     let limit = roots[&Controller::Memory]

@@ -254,6 +254,37 @@ async fn no_link_of_the_sandbox_leads_a_mount_elsewhere() {
 }
 
 #[tokio::test]
+async fn no_link_on_the_way_to_what_others_own_leads_a_mount_elsewhere() {
+    let bench = Bench::with_cgroups();
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("left out: only root can mount");
+        return;
+    }
+    let around = tempfile::tempdir().unwrap();
+    // As if a task had put it in the place of a directory that it shares, or of one above.
+    std::os::unix::fs::symlink("/etc", around.path().join("shared")).unwrap();
+    for (source, propagates) in [("shared", false), ("shared/ssl", false), ("shared", true)] {
+        let mut spec = bench.shell("true");
+        std::fs::create_dir(spec.sandbox.join("data")).unwrap();
+        spec.mounts.push(Mount {
+            source: around.path().join(source),
+            target: "data".into(),
+            read_only: true,
+            no_links: true,
+            propagates,
+            overlay: None,
+        });
+        let Err(Error::Launch(failure)) = bench.launch(spec).await else {
+            panic!("the link was followed: {source}")
+        };
+        assert_eq!(
+            (failure.stage, failure.errno),
+            (Stage::Mount, rustix::io::Errno::LOOP.raw_os_error())
+        );
+    }
+}
+
+#[tokio::test]
 async fn the_command_runs_as_its_user_and_owns_its_files() {
     let bench = Bench::with_cgroups();
     if !rustix::process::geteuid().is_root() {
@@ -456,7 +487,7 @@ async fn a_container_whose_shim_was_killed_is_lost_and_can_be_destroyed() {
 #[tokio::test]
 async fn limits_are_written_changed_and_felt() {
     let bench = Bench::with_cgroups();
-    let Cgroups::V1 { roots } = bench.launcher.cgroups() else {
+    let Cgroups::V1 { roots, .. } = bench.launcher.cgroups() else {
         eprintln!("left out: the figures below are those of cgroups v1");
         return;
     };

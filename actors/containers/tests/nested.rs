@@ -6,10 +6,10 @@ mod support;
 
 use rustix::process::Signal;
 use std::time::Duration;
-use support::{Bench, bounded};
+use support::{Bench, bounded, text};
 use tepui_containers::launch::{Command, LaunchSpec};
 use tepui_containers::spec::HOLDER;
-use tepui_containers::{Cgroups, Limits};
+use tepui_containers::{Cgroups, Limits, Namespaces};
 
 const DEADLINE: Duration = Duration::from_secs(10);
 
@@ -94,4 +94,85 @@ async fn what_overflows_the_outer_limit_is_told_of_the_inner_one_that_did() {
     assert!(!modest.out_of_memory());
     bounded(outer.destroy(DEADLINE)).await.unwrap();
     assert!(!bounded(modest.wait()).await.unwrap().out_of_memory);
+}
+
+fn apart() -> Option<Bench> {
+    let bench = Bench::with_cgroups();
+    let is_root = rustix::process::geteuid().is_root();
+    if is_root && !matches!(bench.launcher.cgroups(), Cgroups::None { .. }) {
+        return Some(bench);
+    }
+    eprintln!("left out: namespaces and cgroups need root");
+    None
+}
+
+/// One that has its own process ids, IPC and `/dev/shm`.
+fn of_its_own(bench: &Bench, command: &str) -> LaunchSpec {
+    LaunchSpec {
+        namespaces: Namespaces {
+            pids: true,
+            ipc: true,
+            shm_bytes: Some(8 << 20),
+            ..Namespaces::default()
+        },
+        ..bench.shell(command)
+    }
+}
+
+const OUTERS: Namespaces = Namespaces {
+    pids: false,
+    ipc: false,
+    outer_pids: true,
+    outer_ipc: true,
+    names: false,
+    machine_shm: false,
+    shm_bytes: None,
+    hostname: None,
+};
+
+#[tokio::test]
+async fn an_inner_container_shares_what_the_outer_one_has_for_itself() {
+    let Some(bench) = apart() else { return };
+    let spec = of_its_own(&bench, "echo here > /dev/shm/mark; exec sleep 600");
+    let outer = bench.launch(spec.clone()).await.unwrap();
+    let script = "until test -s /dev/shm/mark; do sleep 0.05; done; cat /dev/shm/mark; readlink /proc/self/ns/pid /proc/self/ns/ipc; \
+                  ls -d /proc/[0-9]* | grep -c .";
+    let inner = LaunchSpec {
+        namespaces: OUTERS,
+        outer: Some(outer.command()),
+        ..within(&bench, &spec, script)
+    };
+    let stdout = inner.sandbox.join("stdout");
+    let inner = bench.launch(inner).await.unwrap();
+    assert_eq!(bounded(inner.wait()).await.unwrap().raw_status, Some(0));
+    let said = text(&stdout);
+    let said: Vec<_> = said.split_whitespace().collect();
+    let of_outer = |name: &str| {
+        let link = format!("/proc/{}/ns/{name}", outer.command().pid);
+        std::fs::read_link(link).unwrap().display().to_string()
+    };
+    assert_eq!(said[..3], ["here", &of_outer("pid"), &of_outer("ipc")]);
+    assert!(said[3].parse::<u32>().unwrap() < 12, "{said:?}");
+    assert!(!std::path::Path::new("/dev/shm/mark").exists());
+    bounded(outer.destroy(DEADLINE)).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_an_inner_container_leaves_in_the_outer_ones_process_ids_dies_with_it() {
+    let Some(bench) = apart() else { return };
+    let spec = of_its_own(&bench, "exec sleep 600");
+    let outer = bench.launch(spec.clone()).await.unwrap();
+    let inner = LaunchSpec {
+        namespaces: OUTERS,
+        outer: Some(outer.command()),
+        ..within(&bench, &spec, "(setsid sleep 600 &) ; exit 4")
+    };
+    let inner = bench.launch(inner).await.unwrap();
+    assert_eq!(
+        bounded(inner.wait()).await.unwrap().raw_status,
+        Some(4 << 8)
+    );
+    assert!(inner.processes().unwrap().is_empty());
+    assert_eq!(outer.processes().unwrap().len(), 2);
+    bounded(outer.destroy(DEADLINE)).await.unwrap();
 }

@@ -1,32 +1,26 @@
 //! The proxy itself. Owns the rhythm of one stream: what comes first, when the heart beats, how it ends.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use bytes::Bytes;
 use tepui_kit::{Actor, Context, Handler, Teller};
 use tepui_messages::{
     framework::{Deliver, EndStream},
     master::StreamLost,
-    view::Encoding,
 };
-use tepui_protocol::{
-    codec::{json, protobuf},
-    v1::scheduler::{Event, event::Type},
-};
+use tepui_protocol::v1::scheduler::{Event, event::Type};
 use tokio::sync::{oneshot, watch};
 
-use crate::records::{Batch, Refused, Writer, frame};
+use crate::records::{Refused, Writer};
 
 /// Between two heartbeats (Mesos: a constant of 15 s, echoed in SUBSCRIBED).
 pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(15);
 
-/// Turns events into the bytes of one subscription.
+/// Hands the events of one subscription to its reader.
 ///
 /// Ends when the stream was ended, its reader is gone or too slow; in the two latter cases, and
 /// if it falls over, the master hears [`StreamLost`].
 pub struct Proxy {
     stream_id: String,
-    encoding: Encoding,
     writer: Writer,
     reader_gone: Option<oneshot::Receiver<()>>,
     lost: Teller<StreamLost>,
@@ -41,7 +35,6 @@ pub struct Proxy {
 impl Proxy {
     pub(crate) fn new(
         stream_id: String,
-        encoding: Encoding,
         writer: Writer,
         reader_gone: oneshot::Receiver<()>,
         lost: Teller<StreamLost>,
@@ -49,7 +42,6 @@ impl Proxy {
     ) -> Self {
         Self {
             stream_id,
-            encoding,
             writer,
             reader_gone: Some(reader_gone),
             lost,
@@ -59,17 +51,8 @@ impl Proxy {
         }
     }
 
-    fn write<'e>(&self, events: impl IntoIterator<Item = &'e Event>, ctx: &mut Context<Self>) {
-        let records = events.into_iter().map(|event| encode(event, self.encoding));
-        let batch: Batch = match records.collect() {
-            Ok(batch) => batch,
-            Err(error) => {
-                tracing::error!(%error, "an event could not be encoded; its stream ends");
-                self.writer.cut();
-                return ctx.stop();
-            }
-        };
-        match self.writer.push(batch) {
+    fn write(&self, events: Vec<Arc<Event>>, ctx: &mut Context<Self>) {
+        match self.writer.push(events) {
             Ok(()) => {}
             Err(Refused::Gone) => ctx.stop(),
             Err(Refused::Full) => {
@@ -84,10 +67,11 @@ impl Proxy {
     }
 
     /// A refusal is the only other thing than SUBSCRIBED that a stream may begin with; it beats for nobody.
-    fn open(&mut self, first: &Event, ctx: &mut Context<Self>) {
+    fn open(&mut self, first: Arc<Event>, ctx: &mut Context<Self>) {
         self.opened = true;
-        self.write([first], ctx);
-        if first.r#type() == Type::Subscribed {
+        let kind = first.r#type();
+        self.write(vec![first], ctx);
+        if kind == Type::Subscribed {
             self.beat(ctx);
             ctx.run_interval(HEARTBEAT_INTERVAL, |proxy, ctx| proxy.beat(ctx));
         }
@@ -98,15 +82,8 @@ impl Proxy {
             r#type: Some(Type::Heartbeat as i32),
             ..Event::default()
         };
-        self.write([&heartbeat], ctx);
+        self.write(vec![Arc::new(heartbeat)], ctx);
     }
-}
-
-fn encode(event: &Event, encoding: Encoding) -> Result<Bytes, String> {
-    Ok(match encoding {
-        Encoding::Json => frame(&json::encode(event).map_err(|error| error.to_string())?),
-        Encoding::Protobuf => frame(&protobuf::encode(event)),
-    })
 }
 
 impl Actor for Proxy {
@@ -134,17 +111,15 @@ impl Actor for Proxy {
 }
 
 impl Handler<Deliver> for Proxy {
-    fn handle(&mut self, Deliver(events): Deliver, ctx: &mut Context<Self>) {
+    fn handle(&mut self, Deliver(mut events): Deliver, ctx: &mut Context<Self>) {
         if self.ended {
             return;
         }
-        let mut events = events.iter().map(|event| &**event);
-        if !self.opened
-            && let Some(first) = events.next()
-        {
+        if !self.opened && !events.is_empty() {
+            let first = events.remove(0);
             self.open(first, ctx);
         }
-        if events.len() > 0 {
+        if !events.is_empty() {
             self.write(events, ctx);
         }
     }
@@ -161,7 +136,7 @@ impl Drop for Proxy {
     fn drop(&mut self) {
         if !self.ended {
             let stream_id = std::mem::take(&mut self.stream_id);
-            // A master that is gone or has no room learns it from the next event it tells us.
+            // Taken whatever waits there; a master that is gone needs it no more.
             let _ = self.lost.tell(StreamLost { stream_id });
         }
     }

@@ -12,9 +12,14 @@ use tepui_messages::{
 };
 use tepui_protocol::v1::scheduler::{Event, event};
 
-use crate::{Cut, HEARTBEAT_INTERVAL, MAX_BATCHES, Proxies, Records};
+use crate::{
+    Cut, HEARTBEAT_INTERVAL, LARGE_BYTES, MAX_BYTES, MAX_LARGE, Proxies, Records, records::weight,
+};
 
 const BEAT: &str = "20\n{\"type\":\"HEARTBEAT\"}";
+
+/// More than a mailbox takes.
+const MANY: usize = 5_000;
 
 struct Scene {
     stream: Arc<dyn SchedulerStream>,
@@ -23,9 +28,13 @@ struct Scene {
 }
 
 fn open(stage: &TestStage) -> Scene {
+    open_in(stage, Encoding::Json)
+}
+
+fn open_in(stage: &TestStage, encoding: Encoding) -> Scene {
     let lost = Recorder::new();
     let proxies = Proxies::new(stage.directory().clone(), None, lost.teller());
-    let (stream, records) = proxies.open("s".to_string(), Encoding::Json);
+    let (stream, records) = proxies.open("s".to_string(), encoding);
     Scene {
         stream,
         records,
@@ -40,11 +49,24 @@ fn event(kind: event::Type) -> Deliver {
     })])
 }
 
+/// A message of an executor, of so many bytes.
+fn data(bytes: usize) -> Deliver {
+    let message = event::Message {
+        data: vec![0; bytes].into(),
+        ..event::Message::default()
+    };
+    Deliver(vec![Arc::new(Event {
+        r#type: Some(event::Type::Message as i32),
+        message: Some(message),
+        ..Event::default()
+    })])
+}
+
 /// What can be read now; `Err` where the stream broke, and whether it has ended.
 fn read(records: &mut Records) -> (Vec<Result<String, Cut>>, bool) {
     let mut read = Vec::new();
     loop {
-        match records.next().now_or_never() {
+        match tokio::task::unconstrained(records.next()).now_or_never() {
             None => return (read, false),
             Some(None) => return (read, true),
             Some(Some(Err(Cut))) => {
@@ -52,7 +74,7 @@ fn read(records: &mut Records) -> (Vec<Result<String, Cut>>, bool) {
                 return (read, true);
             }
             Some(Some(Ok(record))) => {
-                read.push(Ok(String::from_utf8(record.to_vec()).unwrap()));
+                read.push(Ok(String::from_utf8_lossy(&record).into_owned()));
             }
         }
     }
@@ -86,7 +108,7 @@ fn all_that_a_turn_has_to_say_arrives_however_much_it_is() {
         let mut scene = open(stage);
         scene.stream.tell(event(event::Type::Subscribed)).unwrap();
         let Deliver(one) = event(event::Type::Rescind);
-        let many = vec![Arc::clone(&one[0]); 3 * MAX_BATCHES];
+        let many = vec![Arc::clone(&one[0]); MANY];
         scene.stream.tell(Deliver(many)).unwrap();
         scene.stream.tell(event(event::Type::Offers)).unwrap();
         stage.settle().await;
@@ -95,7 +117,7 @@ fn all_that_a_turn_has_to_say_arrives_however_much_it_is() {
             let records = records.iter().flatten();
             records.filter(|record| record.contains(kind)).count()
         };
-        assert_eq!(of("RESCIND"), 3 * MAX_BATCHES, "each a record of its own");
+        assert_eq!(of("RESCIND"), MANY, "each a record of its own");
         assert!(records.last().unwrap().as_ref().unwrap().contains("OFFERS"));
         assert!(!ended);
         assert!(scene.lost.take().is_empty());
@@ -140,13 +162,82 @@ fn a_reader_that_is_too_slow_is_cut_and_reported_once() {
         let mut scene = open(stage);
         scene.stream.tell(event(event::Type::Subscribed)).unwrap();
         stage.settle().await;
-        for _ in 0..MAX_BATCHES {
-            // Closed once the proxy has given up.
-            let _ = scene.stream.tell(event(event::Type::Offers));
+        // Closed once the proxy has given up.
+        while scene.stream.tell(data(MAX_BYTES / 10)).is_ok() {
             stage.settle().await;
         }
         assert_eq!(scene.lost.take().len(), 1);
         assert_eq!(read(&mut scene.records), (vec![Err(Cut)], true));
+    });
+}
+
+/// A slow reader is not one that has much to read.
+#[test]
+fn what_comes_while_a_large_batch_is_read_has_room_of_its_own() {
+    TestStage::run(4, async |stage| {
+        let mut scene = open_in(stage, Encoding::Protobuf);
+        scene.stream.tell(event(event::Type::Subscribed)).unwrap();
+        scene.stream.tell(event(event::Type::Offers)).unwrap();
+        stage.settle().await;
+        let Deliver(one) = data(100_000);
+        let count = 2 * MAX_BYTES / 100_000;
+        let all = Deliver(vec![Arc::clone(&one[0]); count]);
+        scene.stream.tell(all.clone()).unwrap();
+        scene.stream.tell(event(event::Type::Rescind)).unwrap();
+        scene.stream.tell(all).unwrap();
+        for _ in 0..1_000 {
+            scene.stream.tell(event(event::Type::Rescind)).unwrap();
+            stage.settle().await;
+        }
+        stage.advance(100 * HEARTBEAT_INTERVAL).await;
+        let unread = Arc::strong_count(&one[0]);
+        assert_eq!(
+            unread,
+            2 * count + 1,
+            "nothing is encoded ahead of its reader"
+        );
+        let (records, ended) = read(&mut scene.records);
+        assert!(!ended && scene.lost.take().is_empty());
+        assert_eq!(records.len(), 3 + 2 * count + 1_001 + 100);
+    });
+}
+
+#[test]
+fn large_batches_are_bounded_too() {
+    TestStage::run(4, async |stage| {
+        let mut scene = open_in(stage, Encoding::Protobuf);
+        scene.stream.tell(event(event::Type::Subscribed)).unwrap();
+        stage.settle().await;
+        for _ in 0..2 {
+            for _ in 0..MAX_LARGE {
+                scene.stream.tell(data(LARGE_BYTES)).unwrap();
+            }
+            stage.settle().await;
+            let (records, ended) = read(&mut scene.records);
+            assert!(records.len() >= MAX_LARGE && !ended);
+        }
+        for _ in 0..=MAX_LARGE {
+            scene.stream.tell(data(LARGE_BYTES)).unwrap();
+        }
+        stage.settle().await;
+        assert_eq!(read(&mut scene.records), (vec![Err(Cut)], true));
+        assert_eq!(scene.lost.take().len(), 1);
+    });
+}
+
+#[test]
+fn a_batch_counts_until_it_is_read() {
+    TestStage::run(4, async |stage| {
+        let mut scene = open_in(stage, Encoding::Protobuf);
+        scene.stream.tell(event(event::Type::Subscribed)).unwrap();
+        let Deliver(one) = data(LARGE_BYTES / 2);
+        assert!((LARGE_BYTES / 2..LARGE_BYTES).contains(&weight(&one[0])));
+        for _ in 0..10 * MAX_BYTES / LARGE_BYTES {
+            scene.stream.tell(Deliver(one.clone())).unwrap();
+            stage.settle().await;
+            let (_, ended) = read(&mut scene.records);
+            assert!(!ended);
+        }
     });
 }
 

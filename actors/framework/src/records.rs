@@ -1,7 +1,8 @@
-//! The bounded buffer of records between a proxy and the body of its response.
+//! The bounded buffer of events between a proxy and the body of its response, which takes them as records.
 //!
-//! Owns the two bounds, in batches and in bytes, and the news that the other end is gone. Never waits:
-//! what does not fit is the writer's problem at once.
+//! Owns the bounds, and the news that the other end is gone. An event becomes bytes when it is read, on the reader's
+//! thread: what is large costs its own reader time, and nobody else. Never waits: what does not fit is the writer's
+//! problem at once.
 
 use std::{
     pin::Pin,
@@ -10,17 +11,26 @@ use std::{
         atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
     },
     task::{Context, Poll, ready},
+    vec,
 };
 
 use bytes::Bytes;
 use futures_util::Stream;
-use smallvec::SmallVec;
+use tepui_messages::view::Encoding;
+use tepui_protocol::{
+    codec::{json, protobuf},
+    v1::scheduler::Event,
+};
 use tokio::sync::{mpsc, oneshot};
 
-/// Batches of records that may wait for one reader.
-pub const MAX_BATCHES: usize = 1024;
-/// Bytes that may wait for one reader. One batch is taken whatever its size if nothing else waits.
-pub const MAX_BYTES: usize = 16 << 20;
+/// Bytes that may wait for one reader, large batches aside. An event counts as large as it is in protobuf and for what it
+/// takes in memory, so their number is bounded too.
+pub const MAX_BYTES: usize = 32 << 20;
+/// Events that come together and are larger than this are a large batch, such as the state of all tasks: it does not count for
+/// the bound of others, which come while it is read.
+pub const LARGE_BYTES: usize = 4 << 20;
+/// Large batches that may wait for one reader.
+pub const MAX_LARGE: usize = 4;
 
 /// The stream was ended because its reader is too slow; what waited is lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,9 +44,6 @@ impl std::fmt::Display for Cut {
 
 impl std::error::Error for Cut {}
 
-/// Records that came together.
-pub(crate) type Batch = SmallVec<[Bytes; 1]>;
-
 /// Why a batch was not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refused {
@@ -47,30 +54,71 @@ pub(crate) enum Refused {
 #[derive(Debug, Default)]
 struct Shared {
     bytes: AtomicUsize,
+    large: AtomicUsize,
     cut: AtomicBool,
+}
+
+/// Events that came together, until all are read.
+#[derive(Debug)]
+struct Batch {
+    events: vec::IntoIter<Arc<Event>>,
+    _load: Load,
+}
+
+/// What a batch takes of the bounds; given back when dropped.
+#[derive(Debug)]
+struct Load {
+    bytes: usize,
+    shared: Arc<Shared>,
+}
+
+impl Load {
+    fn take(shared: &Arc<Shared>, bytes: usize) -> Result<Load, Refused> {
+        // There is one writer, so what is found is at least what waits.
+        let fits = match bytes > LARGE_BYTES {
+            true => shared.large.fetch_add(1, Relaxed) < MAX_LARGE,
+            false => shared.bytes.fetch_add(bytes, Relaxed) + bytes <= MAX_BYTES,
+        };
+        let load = Load {
+            bytes,
+            shared: Arc::clone(shared),
+        };
+        fits.then_some(load).ok_or(Refused::Full)
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        match self.bytes > LARGE_BYTES {
+            true => self.shared.large.fetch_sub(1, Relaxed),
+            false => self.shared.bytes.fetch_sub(self.bytes, Relaxed),
+        };
+    }
 }
 
 /// The writing end. Dropped, the stream ends in order after what was written.
 #[derive(Debug)]
 pub(crate) struct Writer {
-    batches: mpsc::Sender<Batch>,
+    batches: mpsc::UnboundedSender<Batch>,
     shared: Arc<Shared>,
 }
 
 /// The reading end: the body of the response. Dropped, the proxy hears of it at once.
 #[derive(Debug)]
 pub struct Records {
-    batches: mpsc::Receiver<Batch>,
-    /// What is left of the batch that is being read.
-    rest: smallvec::IntoIter<[Bytes; 1]>,
+    batches: mpsc::UnboundedReceiver<Batch>,
+    /// The batch that is being read.
+    reading: Option<Batch>,
+    encoding: Encoding,
     shared: Arc<Shared>,
     /// Never sent: its fall tells the proxy.
     _gone: oneshot::Sender<()>,
 }
 
 /// A buffer, and the future that is ready when its reader is gone.
-pub(crate) fn buffer() -> (Writer, Records, oneshot::Receiver<()>) {
-    let (sender, receiver) = mpsc::channel(MAX_BATCHES);
+pub(crate) fn buffer(encoding: Encoding) -> (Writer, Records, oneshot::Receiver<()>) {
+    // Bounded by the load.
+    let (sender, receiver) = mpsc::unbounded_channel();
     let (gone, reader_gone) = oneshot::channel();
     let shared = Arc::new(Shared::default());
     let writer = Writer {
@@ -79,7 +127,8 @@ pub(crate) fn buffer() -> (Writer, Records, oneshot::Receiver<()>) {
     };
     let records = Records {
         batches: receiver,
-        rest: Batch::new().into_iter(),
+        reading: None,
+        encoding,
         shared,
         _gone: gone,
     };
@@ -87,17 +136,13 @@ pub(crate) fn buffer() -> (Writer, Records, oneshot::Receiver<()>) {
 }
 
 impl Writer {
-    pub(crate) fn push(&self, batch: Batch) -> Result<(), Refused> {
-        let size = batch.iter().map(Bytes::len).sum();
-        let waiting = self.shared.bytes.load(Relaxed);
-        if waiting > 0 && waiting + size > MAX_BYTES {
-            return Err(Refused::Full);
-        }
-        self.shared.bytes.fetch_add(size, Relaxed);
-        self.batches.try_send(batch).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => Refused::Full,
-            mpsc::error::TrySendError::Closed(_) => Refused::Gone,
-        })
+    pub(crate) fn push(&self, events: Vec<Arc<Event>>) -> Result<(), Refused> {
+        let bytes = events.iter().map(|event| weight(event)).sum();
+        let batch = Batch {
+            events: events.into_iter(),
+            _load: Load::take(&self.shared, bytes)?,
+        };
+        self.batches.send(batch).map_err(|_| Refused::Gone)
     }
 
     /// Makes the reader end with an error instead of reading what waits.
@@ -106,30 +151,53 @@ impl Writer {
     }
 }
 
+impl Records {
+    fn encode(&self, event: &Event) -> Result<Bytes, Cut> {
+        encode(event, self.encoding).map_err(|error| {
+            tracing::error!(%error, "an event could not be encoded; its stream ends");
+            self.shared.cut.store(true, Relaxed);
+            Cut
+        })
+    }
+}
+
 impl Stream for Records {
     type Item = Result<Bytes, Cut>;
 
     fn poll_next(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if self.shared.cut.load(Relaxed) {
-            return Poll::Ready(Some(Err(Cut)));
-        }
         loop {
-            if let Some(record) = self.rest.next() {
-                self.shared.bytes.fetch_sub(record.len(), Relaxed);
-                return Poll::Ready(Some(Ok(record)));
+            if self.shared.cut.load(Relaxed) {
+                return Poll::Ready(Some(Err(Cut)));
             }
+            let next = self.reading.as_mut().and_then(|batch| batch.events.next());
+            if let Some(event) = next {
+                return Poll::Ready(Some(self.encode(&event)));
+            }
+            self.reading = None;
             match ready!(self.batches.poll_recv(task)) {
-                Some(batch) => self.rest = batch.into_iter(),
+                Some(batch) => self.reading = Some(batch),
                 // The cut may have come with the end of the channel.
-                None if self.shared.cut.load(Relaxed) => return Poll::Ready(Some(Err(Cut))),
+                None if self.shared.cut.load(Relaxed) => {}
                 None => return Poll::Ready(None),
             }
         }
     }
 }
 
+/// What an event takes while it waits, about.
+pub(crate) fn weight(event: &Event) -> usize {
+    size_of::<Event>() + protobuf::size(event)
+}
+
+fn encode(event: &Event, encoding: Encoding) -> Result<Bytes, String> {
+    Ok(match encoding {
+        Encoding::Json => frame(&json::encode(event).map_err(|error| error.to_string())?),
+        Encoding::Protobuf => frame(&protobuf::encode(event)),
+    })
+}
+
 /// RecordIO: decimal length, line feed, the bytes.
-pub(crate) fn frame(payload: &[u8]) -> Bytes {
+fn frame(payload: &[u8]) -> Bytes {
     let mut record = Vec::with_capacity(payload.len() + 8);
     record.extend_from_slice(payload.len().to_string().as_bytes());
     record.push(b'\n');

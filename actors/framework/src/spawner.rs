@@ -15,8 +15,11 @@ use tokio::sync::watch;
 
 use crate::{
     proxy::Proxy,
-    records::{MAX_BATCHES, Records, buffer},
+    records::{Records, buffer},
 };
+
+/// Turns of the master that may wait for a proxy, which only hands them on.
+const CAPACITY: usize = 4096;
 
 /// Makes the proxy of each new subscription.
 #[derive(Clone)]
@@ -30,7 +33,8 @@ pub struct Proxies {
 }
 
 impl Proxies {
-    /// `arbiter` is the thread the proxies live on; without one each lives on the `LocalSet` it is opened on. `lost` is the master.
+    /// `arbiter` is the thread the proxies live on; without one each lives on the `LocalSet` it is opened on. `lost` is the
+    /// master, and never full: no stream is told of twice.
     pub fn new(
         directory: Directory,
         arbiter: Option<ArbiterHandle>,
@@ -57,19 +61,18 @@ impl Proxies {
         stream_id: String,
         encoding: Encoding,
     ) -> (Arc<dyn SchedulerStream>, Records) {
-        let (writer, records, reader_gone) = buffer();
+        let (writer, records, reader_gone) = buffer(encoding);
         let number = self.opened.fetch_add(1, Relaxed) + 1;
         // The stream id is what a call is trusted by: it does not become a name.
         let mut spawn = Spawn::new(&self.directory)
             .name(format!("framework({number})"))
-            .capacity(MAX_BATCHES)
+            .capacity(CAPACITY)
             .on_panic(OnPanic::Stop);
         if let Some(arbiter) = &self.arbiter {
             spawn = spawn.arbiter(arbiter);
         }
         let (lost, over) = (Arc::clone(&self.lost), self.over.subscribe());
-        let link = spawn
-            .start_once(move || Proxy::new(stream_id, encoding, writer, reader_gone, lost, over));
+        let link = spawn.start_once(move || Proxy::new(stream_id, writer, reader_gone, lost, over));
         (Arc::new(Stream(link)), records)
     }
 }

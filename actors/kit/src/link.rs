@@ -37,6 +37,7 @@ const CONTROL_CAPACITY: usize = 256;
 pub struct Link<A: Actor> {
     shared: Arc<Shared<A>>,
     lane: LaneKind,
+    past_bound: bool,
 }
 
 struct Shared<A: Actor> {
@@ -76,6 +77,7 @@ impl<A: Actor> Link<A> {
                 newest: drop_oldest.map(Lane::new),
             }),
             lane: LaneKind::Data,
+            past_bound: false,
         }
     }
 
@@ -85,6 +87,17 @@ impl<A: Actor> Link<A> {
         Self {
             shared: Arc::clone(&self.shared),
             lane: LaneKind::Control,
+            past_bound: false,
+        }
+    }
+
+    /// A link to the same actor that is never [`TellError::Full`]: what it sends waits in its order, past the bound if need be.
+    /// For the one last word of each of many who are bounded themselves, such as the end of a connection, which nobody
+    /// repeats; never for load. Without effect on the control lane, and where the oldest is dropped.
+    pub fn past_bound(&self) -> Self {
+        Self {
+            past_bound: true,
+            ..self.clone()
         }
     }
 
@@ -175,6 +188,10 @@ impl<A: Actor> Link<A> {
         }
         if let Some(lane) = &self.shared.newest {
             return self.post_newest(lane, message, answer, run);
+        }
+        if self.past_bound {
+            let told_at = self.shared.probe.admit(false);
+            return self.post_reserved(message, answer, told_at, run);
         }
         let Ok(told_at) = self.shared.probe.reserve() else {
             return Err(if self.is_closed() {
@@ -354,6 +371,7 @@ impl<A: Actor> Clone for Link<A> {
         Self {
             shared: Arc::clone(&self.shared),
             lane: self.lane,
+            past_bound: self.past_bound,
         }
     }
 }

@@ -120,6 +120,32 @@ fn the_bound_holds_across_clones_and_handles() {
 }
 
 #[test]
+fn a_last_word_is_taken_past_the_bound_and_in_its_order() {
+    TestStage::run(1, async |stage| {
+        let seen = Recorder::new();
+        let prepared = stage.spawn().capacity(2).prepare::<Scribe>();
+        let link = prepared.link();
+        for number in 0..2 {
+            link.tell(Note(number)).unwrap();
+        }
+        assert_eq!(link.tell(Note(9)), Err(TellError::Full));
+        let last = link.past_bound().teller::<Note>();
+        for number in 2..5 {
+            last.tell(Note(number)).unwrap();
+        }
+        assert_eq!(link.tell(Note(9)), Err(TellError::Full));
+        let link = prepared.start(scribe(&seen));
+        stage.settle().await;
+        assert_eq!(seen.take(), notes(0..5));
+        let stats = stage.directory().mailbox("scribe").unwrap();
+        assert_eq!((stats.depth, stats.peak), (0, 5));
+        link.stop();
+        stage.settle().await;
+        assert_eq!(last.tell(Note(5)), Err(TellError::Closed));
+    });
+}
+
+#[test]
 fn the_bound_is_exact_when_threads_compete() {
     let directory = crate::Directory::new("threads", crate::Clock::system());
     let prepared = Spawn::new(&directory).capacity(100).prepare::<Scribe>();

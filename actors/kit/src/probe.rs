@@ -182,7 +182,7 @@ impl Probe {
         }
     }
 
-    /// Counts a message that the drop-oldest lane took in. Called under the lane's lock.
+    /// Counts a message that is taken whatever waits: past the bound, or by the drop-oldest lane under its lock.
     pub(crate) fn admit(&self, pushes_out: bool) -> u64 {
         if pushes_out {
             self.lost.fetch_add(1, Relaxed);

@@ -1,5 +1,7 @@
 //! What is ordered of an engine, Docker's or Podman's, and what it tells of a container.
 
+use std::path::PathBuf;
+
 use bytes::Bytes;
 
 /// A container that an engine makes and runs.
@@ -9,6 +11,8 @@ pub struct EngineOrder {
     pub image: String,
     /// Whether one that is there will not do.
     pub force_pull: bool,
+    /// Persistent volumes, which are the task's user's.
+    pub volumes: Vec<PathBuf>,
     /// The body of its call `containers/create`, without labels.
     pub create: serde_json::Value,
 }

@@ -148,7 +148,7 @@ fn mount(
             let is_shared = gids.is_some_and(|gids| gids.holds(path));
             let given = volumes::give(path, owner.filter(|_| !is_shared));
             given.map_err(|error| told(&error))?;
-            (path.clone(), true)
+            (host::real_place(path)?, true)
         }
         MountSource::Outer { sandbox, path } => {
             directory(sandbox, path)?;

@@ -172,6 +172,7 @@ pub(super) fn secured(security: Security) -> Api {
         work_dir: "/nowhere".into(),
         masters: vec!["127.0.0.1:15050".to_owned()],
         ip: IpAddr::from([127, 0, 0, 1]),
+        ip6: None,
         port: 15051,
         hostname: "localhost".to_owned(),
         resources: Some("cpus:4".to_owned()),

@@ -45,6 +45,8 @@ pub struct Isolation {
     pub bounding: Option<u64>,
     /// The optional controllers that containers join (`cgroups/devices`, `cgroups/cpuset`, `cgroups/blkio`).
     pub controllers: BTreeSet<Controller>,
+    /// The usual ones that they do not join: nothing limits them then (`posix/cpu`, `posix/mem`).
+    pub without: BTreeSet<Controller>,
     /// Devices that every container may have besides the usual ones (`--allowed_devices`).
     pub allowed_devices: Vec<(Device, Access)>,
     /// Containers with images find those in `/dev` (`linux/devices`).
@@ -85,6 +87,7 @@ impl Default for Isolation {
             effective: None,
             bounding: None,
             controllers: BTreeSet::new(),
+            without: BTreeSet::new(),
             allowed_devices: Vec::new(),
             device_nodes: false,
             gpus: Vec::new(),
@@ -103,8 +106,7 @@ impl Default for Isolation {
 }
 
 impl Isolation {
-    /// Completes `spec`, which is whole otherwise. `has_image`: it sees an image's files. `is_inner`: it is within another
-    /// container.
+    /// Completes `spec`, which is whole otherwise. `has_image`: it sees an image's files. `around`: the container around it.
     ///
     /// Errors: what the agent does not allow or know, in words for the framework.
     pub(crate) fn apply(
@@ -112,14 +114,14 @@ impl Isolation {
         confinement: &Confinement,
         spec: &mut LaunchSpec,
         has_image: bool,
-        is_inner: bool,
+        around: Option<Around>,
     ) -> Result<(), String> {
         spec.limits.processes = self.max_processes;
         self.limit(&mut spec.limits);
         self.capabilities(spec, has_image)?;
         self.users(spec)?;
         spec.no_new_privs |= self.no_new_privs;
-        spec.namespaces = self.namespaces(confinement, has_image, is_inner)?;
+        spec.namespaces = self.namespaces(confinement, has_image, around)?;
         let profile = match &confinement.seccomp {
             None if has_image || self.seccomp => Some(None),
             None | Some(Seccomp::All) => None,
@@ -237,14 +239,31 @@ impl Isolation {
         }
     }
 
-    fn namespaces(
+    /// What holds containers has for itself, so that they share it with each other and not with the machine.
+    ///
+    /// Errors: as of [`Self::namespaces`].
+    pub(crate) fn of_holder(&self, confinement: &Confinement) -> Result<Namespaces, String> {
+        let namespaces = self.namespaces(confinement, false, None)?;
+        // Its name is nobody's: each container has its own.
+        Ok(Namespaces {
+            names: false,
+            hostname: None,
+            ..namespaces
+        })
+    }
+
+    /// What the container has for itself, and what it shares with the one around it: what that shares with the machine
+    /// is the machine's.
+    ///
+    /// Errors: what the agent does not allow, in words for the framework.
+    pub(crate) fn namespaces(
         &self,
         confinement: &Confinement,
         has_image: bool,
-        is_inner: bool,
+        around: Option<Around>,
     ) -> Result<Namespaces, String> {
-        // What holds containers shares the machine's, so theirs do if they share.
-        let shared = |kept: bool, what: &str| match kept {
+        let outer = around.unwrap_or_default();
+        let shared = |is_kept: bool, what: &str| match is_kept {
             true => Err(format!(
                 "This agent does not let containers share its {what}"
             )),
@@ -252,25 +271,37 @@ impl Isolation {
         };
         let pids = match confinement.shares_pids {
             None => has_image || self.pids,
-            Some(true) => shared(self.keep_pids, "namespace of process ids")?,
+            Some(true) => shared(self.keep_pids && !outer.pids, "namespace of process ids")?,
             Some(false) => true,
         };
         let (ipc, shm_mb) = match confinement.ipc {
             // A task of a group finds what the others have put there, unless its files are an image's.
-            None => (has_image || (self.ipc && !is_inner), None),
-            Some(Ipc::Shared) => (shared(self.keep_ipc, "IPC namespace and /dev/shm")?, None),
+            None => (has_image || (self.ipc && around.is_none()), None),
+            Some(Ipc::Shared) => {
+                let what = "IPC namespace and /dev/shm";
+                (shared(self.keep_ipc && !outer.ipc, what)?, None)
+            }
             Some(Ipc::Private { shm_mb }) => (true, shm_mb),
         };
         let shm_mb = shm_mb.or(self.shm_mb).filter(|_| ipc);
         Ok(Namespaces {
             pids,
             ipc,
+            outer_pids: !pids && outer.pids,
+            outer_ipc: !ipc && outer.ipc,
             names: has_image || confinement.hostname.is_some(),
-            machine_shm: confinement.ipc == Some(Ipc::Shared),
+            machine_shm: confinement.ipc == Some(Ipc::Shared) && !outer.ipc,
             shm_bytes: shm_mb.map(|it| u64::from(it) * MEGABYTE),
             hostname: confinement.hostname.as_ref().map(Into::into),
         })
     }
+}
+
+/// What a container around another one does not share with the machine.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Around {
+    pub(crate) pids: bool,
+    pub(crate) ipc: bool,
 }
 
 #[cfg(test)]

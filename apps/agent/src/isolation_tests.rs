@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use tepui_containers::{Capabilities, Command, LaunchSpec};
 use tepui_messages::containers::{Confinement, Ipc, Seccomp};
 
-use super::{Isolation, OF_IMAGES};
+use super::{Around, Isolation, OF_IMAGES};
 
 fn spec() -> LaunchSpec {
     let command = Command::Shell("true".into());
@@ -12,7 +12,7 @@ fn spec() -> LaunchSpec {
 
 fn applied(isolation: &Isolation, confinement: &Confinement, has_image: bool) -> LaunchSpec {
     let mut spec = spec();
-    let applied = isolation.apply(confinement, &mut spec, has_image, false);
+    let applied = isolation.apply(confinement, &mut spec, has_image, None);
     applied.unwrap();
     spec
 }
@@ -64,7 +64,12 @@ fn a_task_of_a_group_shares_the_ipc_of_the_others() {
         ..Isolation::default()
     };
     let mut inner = spec();
-    let applied = isolation.apply(&Confinement::default(), &mut inner, false, true);
+    let applied = isolation.apply(
+        &Confinement::default(),
+        &mut inner,
+        false,
+        Some(Around::default()),
+    );
     assert!(applied.is_ok() && !inner.namespaces.ipc);
 }
 
@@ -86,7 +91,7 @@ fn what_was_asked_for_comes_first() {
         effective: None,
     });
     Isolation::default()
-        .apply(&Confinement::default(), &mut own, true, false)
+        .apply(&Confinement::default(), &mut own, true, None)
         .unwrap();
     assert_eq!(own.capabilities.unwrap().bounding, 1);
 }
@@ -108,7 +113,7 @@ fn an_agent_keeps_its_own_to_itself_where_it_is_told_to() {
             ..Confinement::default()
         },
     ] {
-        let refused = isolation.apply(&confinement, &mut spec(), true, false);
+        let refused = isolation.apply(&confinement, &mut spec(), true, None);
         assert!(refused.unwrap_err().contains("share its"));
     }
 }
@@ -119,6 +124,40 @@ fn a_profile_that_is_not_there_is_refused() {
         seccomp: Some(Seccomp::Profile("strict".into())),
         ..Confinement::default()
     };
-    let refused = Isolation::default().apply(&confinement, &mut spec(), false, false);
+    let refused = Isolation::default().apply(&confinement, &mut spec(), false, None);
     assert!(refused.unwrap_err().contains("'strict'"));
+}
+
+#[test]
+fn what_a_container_shares_is_that_of_the_one_around_it() {
+    let apart = Around {
+        pids: true,
+        ipc: true,
+    };
+    let asked = Confinement {
+        shares_pids: Some(true),
+        ipc: Some(Ipc::Shared),
+        ..Confinement::default()
+    };
+    let kept = Isolation {
+        keep_pids: true,
+        keep_ipc: true,
+        ..Isolation::default()
+    };
+    for confinement in [&asked, &Confinement::default()] {
+        let within = kept.namespaces(confinement, false, Some(apart)).unwrap();
+        assert!(within.outer_pids && within.outer_ipc && !within.machine_shm);
+        assert!(!within.pids && !within.ipc);
+    }
+    // With an image it has its own, unless it asks.
+    let own = kept.namespaces(&Confinement::default(), true, Some(apart));
+    let own = own.unwrap();
+    assert!(own.pids && own.ipc && !own.shares_outer());
+    let image = kept.namespaces(&asked, true, Some(apart)).unwrap();
+    assert!(image.outer_pids && image.outer_ipc);
+    // The one around it has the machine's: then these are meant.
+    let open = Some(Around::default());
+    assert!(kept.namespaces(&asked, false, open).is_err());
+    let plain = Isolation::default().namespaces(&asked, false, open);
+    assert!(!plain.unwrap().shares_outer());
 }

@@ -27,7 +27,12 @@ mod streams;
 mod sweeping;
 mod wiring;
 
-use std::{collections::BTreeSet, net::IpAddr, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, Ipv6Addr},
+    path::PathBuf,
+    time::Duration,
+};
 
 use tepui_containers::images::Backend;
 use tepui_http::Verbosity;
@@ -117,6 +122,8 @@ pub struct AgentSettings {
     /// The HTTP addresses of the masters, `host:port`. Any of them tells who leads.
     pub masters: Vec<String>,
     pub ip: IpAddr,
+    /// Told as an address of containers with the machine's network, besides `ip`.
+    pub ip6: Option<Ipv6Addr>,
     /// 0 takes a free one.
     pub port: u16,
     pub hostname: String,

@@ -159,10 +159,11 @@ impl Inner {
         mut order: LaunchOrder,
         forked: oneshot::Sender<Forked>,
     ) -> Result<RunningContainer, String> {
-        if let Some(wanted) = order.engine.take() {
+        if let Some(mut wanted) = order.engine.take() {
             let engine = self.engine.as_ref().ok_or("this agent has no engine")?;
             let rotation = self.logger.rotation(&order.env)?;
             let owner = credentials(order.user.as_deref())?;
+            self.give_gpus(&order, &mut wanted.create)?;
             return engine.launch(order, *wanted, owner, rotation).await;
         }
         if let Some(engine) = self.engine.as_ref().filter(|it| it.is_around(&order)) {
@@ -308,11 +309,12 @@ impl ContainerRuntime for Containers {
     fn recover(&self, container_id: String) -> BoxFuture<'static, RecoveredContainer> {
         let inner = Arc::clone(&self.0);
         async move {
+            let dir = inner.dir(&container_id);
+            let others = inner.gpus().recover(&container_id, &dir);
+            // A device of its container stays its own.
             if let Some(engine) = inner.engine_of(&container_id) {
                 return engine.recover(&container_id).await;
             }
-            let dir = inner.dir(&container_id);
-            let others = inner.gpus().recover(&container_id, &dir);
             match found(&inner.launcher, &container_id, &dir).await {
                 Ok(Recovered::Running(running)) => {
                     inner.deny_gpus(&running, &others);
@@ -445,6 +447,7 @@ impl ContainerRuntime for Containers {
         async move {
             if let Some(engine) = inner.engine_of(&container_id) {
                 crash_point("runtime", || "BeforeCleanup");
+                inner.gpus().release(&container_id);
                 return engine.forget(&container_id);
             }
             inner.running().remove(&container_id);

@@ -42,3 +42,19 @@ fn limits_are_written_on_a_thread_that_may_wait() {
         assert_eq!(updated.await, Ok(()));
     });
 }
+
+#[tokio::test]
+async fn a_container_that_cannot_be_destroyed_is_counted_and_told() {
+    let root = tempfile::tempdir().unwrap();
+    let containers = containers(root.path());
+    let dir = root.path().join("run/c");
+    std::fs::create_dir_all(&dir).unwrap();
+    std::fs::write(dir.join("record"), "of another world\n").unwrap();
+    let told = containers.destroy("c".to_owned()).await.unwrap_err();
+    assert!(told.contains("of another world"), "{told}");
+    let errors = &containers.0.errors;
+    assert_eq!(errors.destroy.load(Ordering::Relaxed), 1);
+    // One of which nothing is known is gone already.
+    assert_eq!(containers.destroy("unknown".to_owned()).await, Ok(()));
+    assert_eq!(errors.destroy.load(Ordering::Relaxed), 1);
+}

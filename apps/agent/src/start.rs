@@ -100,6 +100,7 @@ impl Prepared {
         let is_root = rustix::process::geteuid().is_root();
         let ip = advertised(settings.ip, &settings.masters).to_string();
         let mut config = NodeConfig::new(info, ip, &settings.work_dir);
+        config.ip6 = settings.ip6.map(|it| it.to_string());
         config.boot_id = detect::boot_id();
         let executors = &settings.executors;
         config.environment = executors.environment.clone().unwrap_or_else(environment);
@@ -121,8 +122,9 @@ impl Prepared {
         config.acls = Arc::clone(&settings.security.acls);
         let (high, low) = uuid::Uuid::new_v4().as_u64_pair();
         config.seed = [high, low];
-        let cgroups = Cgroups::detect_with(CGROUP_ROOT, &settings.isolation.controllers);
         let isolation = &settings.isolation;
+        let (more, without) = (&isolation.controllers, &isolation.without);
+        let cgroups = Cgroups::detect_with(CGROUP_ROOT, more, without);
         let checked = isolation.check(&cgroups, is_root);
         checked.map_err(anyhow::Error::msg)?;
         config.limit_cpus = isolation.limit_cpus;

@@ -7,6 +7,7 @@ fn what_is_wrong_with_the_settings_is_said_in_one_line() {
         work_dir: home.path().join("agent"),
         masters: vec!["127.0.0.1:5050".to_owned()],
         ip: IpAddr::from([127, 0, 0, 1]),
+        ip6: None,
         port: 0,
         hostname: "here".to_owned(),
         resources: None,

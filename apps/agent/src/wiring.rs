@@ -110,8 +110,7 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
         },
     );
     if let Some(engine) = &engine_containers {
-        let known = remembered.containers.iter();
-        engine.forget_unknown(&known.map(|it| it.container_id.clone()).collect());
+        engine.forget_unknown(&remembered.container_ids());
     }
     containers.end_strays(&remembered.container_ids()).await;
     if let Some(gids) = volume_gids {

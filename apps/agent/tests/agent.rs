@@ -173,6 +173,7 @@ fn a_command_runs_and_its_end_is_told() {
         work_dir: home.path().join("agent"),
         masters: vec![tell_leader(listener.address()).to_string()],
         ip: IpAddr::from([127, 0, 0, 1]),
+        ip6: None,
         port,
         hostname: "localhost".to_owned(),
         resources: Some("cpus:1;mem:512;disk:512;ports:[31000-31001]".to_owned()),

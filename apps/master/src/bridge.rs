@@ -9,7 +9,7 @@ use std::{
 
 use futures_util::future::{BoxFuture, join_all};
 use serde_json::Value;
-use tepui_bridge::{Disconnect, Peer, Router};
+use tepui_bridge::{Disconnect, Peer, Reason, Router};
 use tepui_kit::{Asker, Directory, Link, TellError, Teller};
 use tepui_master_actor::Master;
 use tepui_messages::master::{AgentLost, AgentMessage, AgentRegisters, AgentSays, PeerId};
@@ -36,7 +36,8 @@ impl Agents {
     pub(crate) fn new(master: &Link<Master>, directory: &Directory) -> Agents {
         Agents {
             router: Arc::new(router(master, directory.clone())),
-            lost: master.teller(),
+            // Each connection is lost once, and nobody tells it again.
+            lost: master.past_bound().teller(),
             peers: Mutex::default(),
         }
     }
@@ -55,6 +56,10 @@ impl Agents {
     }
 
     pub(crate) fn leave(&self, peer: &Peer, end: &Disconnect) {
+        if matches!(end.reason, Reason::Overflow | Reason::Unsendable(_)) {
+            let (agent, reason) = (&peer.remote().name, &end.reason);
+            tracing::warn!(agent, %reason, "an order was lost; the agent was cut off to return");
+        }
         let mut connected = self.lock();
         connected.peers.remove(&peer.id().0);
         if connected.over {
@@ -65,12 +70,8 @@ impl Agents {
             peer: PeerId(peer.id().0),
             silent: end.silent(),
         };
-        if self.lost.tell(lost) == Err(TellError::Full) {
-            tracing::error!(
-                agent = peer.remote().name,
-                "the master was not told of a lost agent"
-            );
-        }
+        // A master that has ended needs to know nothing.
+        let _ = self.lost.tell(lost);
     }
 
     /// Sends all agents away, to look for the next leader.
@@ -162,3 +163,7 @@ fn forward(master: &Teller<AgentSays>, peer: &Peer, what: AgentMessage) {
         tracing::warn!(agent = peer.remote().name, %error, "a message of an agent did not reach the master");
     }
 }
+
+#[cfg(test)]
+#[path = "bridge_tests.rs"]
+mod tests;

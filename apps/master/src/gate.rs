@@ -7,17 +7,37 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
 };
 
-use tepui_bridge::{Disconnect, Error, Hello, Identity, Peer, Role, Router, Service};
+use tepui_bridge::{
+    Disconnect, Error, Hello, Identity, Overflow, Peer, Role, Router, Service, Settings,
+};
 use tepui_protocol::node;
 use tokio::runtime::Handle;
 
 use crate::{
     AgentsMailboxes,
     bridge::Agents,
+    ground::BEAT,
     group::Group,
     join,
     leadership::{Leadership, Standing},
 };
+
+/// Orders for one agent that may wait: more than one turn of the master has, with the largest calls.
+const QUEUE_MESSAGES: usize = 65_536;
+/// The same in bytes.
+const QUEUE_BYTES: usize = 64 << 20;
+
+/// Of the connections that are let in. The master counts on its orders; an agent that may have lost one comes back and says
+/// what it has, by which the master learns what is missing.
+pub(crate) fn settings() -> Settings {
+    Settings {
+        heartbeat: BEAT,
+        queue_messages: QUEUE_MESSAGES,
+        queue_bytes: QUEUE_BYTES,
+        overflow: Overflow::CutPeer,
+        ..Settings::default()
+    }
+}
 
 pub(crate) struct Gate {
     group: Arc<Group>,
@@ -149,3 +169,7 @@ impl Service for Gate {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "gate_tests.rs"]
+mod tests;

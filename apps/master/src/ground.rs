@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use tepui_bridge::{Bridge, Listener, Membership, Settings};
+use tepui_bridge::{Bridge, Listener, Membership};
 use tepui_consensus::{Consensus, ConsensusError, Identity, Options, Role};
 use tepui_engine::{RocksEngine, SharedEngine, keys};
 use tepui_http::{Attached, Files, Logging, metrics::Limiter};
@@ -138,12 +138,8 @@ pub(crate) async fn assemble(
 
 /// Opens the ways to agents and other masters.
 async fn connect(ground: Arc<Ground>, gate: Arc<Gate>) -> anyhow::Result<Parts> {
-    let settings = Settings {
-        heartbeat: BEAT,
-        ..Settings::default()
-    };
     let (ip, port) = (ground.settings.ip, ground.settings.bridge_port);
-    let listener = Bridge::new(settings, Arc::clone(&gate) as Arc<_>)
+    let listener = Bridge::new(gate::settings(), Arc::clone(&gate) as Arc<_>)
         .listen(SocketAddr::new(ip, port))
         .await
         .with_context(|| format!("--bridge-port {port}"))?;

@@ -99,7 +99,12 @@ impl Reign {
         let streams = Some(ground.arbiters.streams.handle());
         Ok(Reign {
             agents: Arc::new(Agents::new(&actors.master, directory)),
-            proxies: Proxies::new(directory.clone(), streams, actors.master.teller()),
+            proxies: Proxies::new(
+                directory.clone(),
+                streams,
+                // Each stream is lost once, and only its proxy knows.
+                actors.master.past_bound().teller(),
+            ),
             lists: (ground.listed.clone())
                 .map(|listed| whitelist::tell(listed, actors.allocator.teller())),
             actors,

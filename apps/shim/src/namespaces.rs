@@ -27,7 +27,7 @@ pub(crate) fn begin(spec: &ShimSpec) -> Result<(), LaunchFailure> {
         stage: Stage::Namespaces,
         errno: errno.raw_os_error(),
     };
-    if let Some(process) = whose(spec) {
+    if let Some(process) = whose_pids(spec) {
         return join(process, "pid", LinkNameSpaceType::ProcessID).map_err(failed);
     }
     if !spec.namespaces.pids {
@@ -48,7 +48,10 @@ pub(crate) fn enter(spec: &ShimSpec) -> Result<(), Errno> {
         return join(process, "uts", LinkNameSpaceType::HostNameAndNISDomainName);
     }
     let namespaces = &spec.namespaces;
-    if namespaces.ipc {
+    if namespaces.outer_ipc {
+        let kind = LinkNameSpaceType::InterProcessCommunication;
+        join(outer(spec)?, "ipc", kind)?;
+    } else if namespaces.ipc {
         sys::unshare(UnshareFlags::NEWIPC)?;
     }
     if namespaces.names {
@@ -66,21 +69,44 @@ pub(crate) fn show(spec: &ShimSpec) -> Result<(), Errno> {
         let flags = OFlags::PATH | OFlags::CLOEXEC;
         rustix::fs::open(path, flags, Mode::empty())
     };
-    if spec.namespaces.pids {
-        volumes::put(&kernel("proc", QUIET, &[])?, &at("/proc")?)?;
-    }
-    if spec.namespaces.ipc && !spec.namespaces.machine_shm {
+    let namespaces = &spec.namespaces;
+    if namespaces.outer_ipc || namespaces.ipc && !namespaces.machine_shm {
         volumes::put(&shared_memory(spec)?, &at("/dev/shm")?)?;
+    }
+    // Last: from then on the ids of the machine's processes mean nothing here.
+    if namespaces.pids || namespaces.outer_pids {
+        volumes::put(&kernel("proc", QUIET, &[])?, &at("/proc")?)?;
     }
     Ok(())
 }
 
-/// An empty `/dev/shm`.
+/// A `/dev/shm`: an empty one, or that of the container around this one.
 pub(crate) fn shared_memory(spec: &ShimSpec) -> Result<OwnedFd, Errno> {
+    if spec.namespaces.outer_ipc {
+        return outer_memory(outer(spec)?);
+    }
     let size = spec.namespaces.shm_bytes.map(|bytes| bytes.to_string());
     let size = size.as_deref().map(|size| ("size", size));
     let options: Vec<_> = [("mode", "1777")].into_iter().chain(size).collect();
     kernel("tmpfs", QUIET, &options)
+}
+
+/// The `/dev/shm` that a process sees. A mount can only be copied by who is where it is, so this process goes there and
+/// comes back.
+fn outer_memory(process: ProcessId) -> Result<OwnedFd, Errno> {
+    let copy = || {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        volumes::copy_of(&rustix::fs::open("/dev/shm", flags, Mode::empty())?)
+    };
+    let Some(theirs) = other(process, "mnt")? else {
+        return copy();
+    };
+    let own = namespace("self", "mnt")?;
+    let kind = Some(LinkNameSpaceType::Mount);
+    move_into_link_name_space(theirs.as_fd(), kind)?;
+    let copied = copy();
+    move_into_link_name_space(own.as_fd(), kind)?;
+    copied
 }
 
 /// Nothing in it is a program or a device.
@@ -107,6 +133,15 @@ pub(crate) fn kernel(
 fn whose(spec: &ShimSpec) -> Option<ProcessId> {
     spec.enter
         .or_else(|| spec.view.as_ref().map(|view| view.of))
+}
+
+/// The process whose process ids the command has.
+pub(crate) fn whose_pids(spec: &ShimSpec) -> Option<ProcessId> {
+    whose(spec).or_else(|| spec.outer.filter(|_| spec.namespaces.outer_pids))
+}
+
+fn outer(spec: &ShimSpec) -> Result<ProcessId, Errno> {
+    spec.outer.ok_or(Errno::SRCH)
 }
 
 /// Sees what another command sees.

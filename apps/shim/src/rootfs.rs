@@ -14,7 +14,7 @@ use rustix::mount::{MountAttrFlags, MountPropagationFlags, UnmountFlags};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use tepui_containers::devices::{DeviceKind, DeviceNode};
-use tepui_containers::spec::{Mount, Root, ShimSpec};
+use tepui_containers::spec::{Mount, Root, ShimSpec, ShownCgroup};
 
 /// A file system of the kernel's.
 struct Kernel {
@@ -100,12 +100,10 @@ const READ_ONLY: [&str; 5] = [
 ];
 
 /// Of the machine, since its network is the container's.
-const OF_HOST: [&str; 4] = [
-    "etc/resolv.conf",
-    "etc/hosts",
-    "etc/hostname",
-    "sys/fs/cgroup",
-];
+const OF_HOST: [&str; 3] = ["etc/resolv.conf", "etc/hosts", "etc/hostname"];
+
+/// Where cgroups are looked for. The kernel has an empty directory there.
+const CGROUPS: &str = "sys/fs/cgroup";
 
 /// Gives the command its root, with the sandbox and the volumes in it, and takes the old one away.
 ///
@@ -114,6 +112,10 @@ pub(crate) fn enter(spec: &ShimSpec, root: &Root, users: Option<&OwnedFd>) -> Re
     rustix::process::umask(Mode::empty());
     let shared = volumes::alone(spec)?;
     let secrets = secrets::trees(spec)?;
+    let memory = match spec.namespaces.machine_shm {
+        true => machine_memory()?,
+        false => namespaces::shared_memory(spec)?,
+    };
     // The way to it has no links: tasks own parts of it, and any would be theirs.
     let sandbox = open(CWD, &spec.sandbox, ResolveFlags::NO_SYMLINKS)?;
     let sandbox = volumes::copy_of(&sandbox)?;
@@ -121,8 +123,9 @@ pub(crate) fn enter(spec: &ShimSpec, root: &Root, users: Option<&OwnedFd>) -> Re
     let top = mount_root(root, users)?;
     KERNEL.iter().try_for_each(|it| mount_kernel(&top, it))?;
     make_devices(&top, &spec.device_nodes)?;
-    show_shared_memory(spec, &top)?;
+    put_in(&top, SHARED_MEMORY, &memory)?;
     OF_HOST.iter().try_for_each(|path| show_host(&top, path))?;
+    show_cgroups(&top, &spec.cgroups_shown)?;
     hide(&top)?;
     let place = find(&top, &root.sandbox, true)?;
     volumes::put(&sandbox, &place)?;
@@ -169,15 +172,9 @@ fn mount_kernel(top: &OwnedFd, wanted: &Kernel) -> Result<(), Errno> {
     put_in(top, wanted.at, &made)
 }
 
-fn show_shared_memory(spec: &ShimSpec, top: &OwnedFd) -> Result<(), Errno> {
-    let made = match spec.namespaces.machine_shm {
-        true => {
-            let machines = Path::new("/").join(SHARED_MEMORY);
-            volumes::copy_of(&open(CWD, &machines, ResolveFlags::empty())?)?
-        }
-        false => namespaces::shared_memory(spec)?,
-    };
-    put_in(top, SHARED_MEMORY, &made)
+fn machine_memory() -> Result<OwnedFd, Errno> {
+    let path = Path::new("/").join(SHARED_MEMORY);
+    volumes::copy_of(&open(CWD, &path, ResolveFlags::empty())?)
 }
 
 /// Shows a mount in a directory of the new root, made where it is missing.
@@ -234,6 +231,39 @@ fn show_host(top: &OwnedFd, path: &str) -> Result<(), Errno> {
     sys::make_read_only(tree.as_fd())?;
     let place = find(top, Path::new(path), is_directory(&source)?)?;
     volumes::put(&tree, &place)
+}
+
+/// The container's own cgroups, where it would find those of the machine.
+fn show_cgroups(top: &OwnedFd, shown: &[ShownCgroup]) -> Result<(), Errno> {
+    let Some(place) = existing(top, CGROUPS)? else {
+        return Ok(());
+    };
+    let show = |shown: &ShownCgroup, place: &OwnedFd| {
+        let source = open(CWD, &shown.dir, ResolveFlags::NO_SYMLINKS)?;
+        let tree = volumes::copy_of(&source)?;
+        sys::make_read_only(tree.as_fd())?;
+        volumes::put(&tree, place)
+    };
+    match shown {
+        [] => return Ok(()),
+        [whole] if whole.name.is_empty() => return show(whole, &place),
+        _ => {}
+    }
+    let options = [("mode", "755"), ("size", "64k")];
+    volumes::put(&namespaces::kernel("tmpfs", QUIET, &options)?, &place)?;
+    let place = open(top, Path::new(CGROUPS), STRICT)?;
+    let mut before: Option<&ShownCgroup> = None;
+    for it in shown {
+        match before.filter(|before| before.dir == it.dir) {
+            Some(before) => rustix::fs::symlinkat(&before.name, &place, &it.name)?,
+            None => {
+                rustix::fs::mkdirat(&place, &it.name, DIRECTORY_MODE)?;
+                show(it, &open(&place, Path::new(&it.name), STRICT)?)?;
+                before = Some(it);
+            }
+        }
+    }
+    sys::make_read_only(place.as_fd())
 }
 
 fn hide(top: &OwnedFd) -> Result<(), Errno> {

@@ -33,6 +33,8 @@ pub(crate) struct Container {
     shim: ProcessId,
     command: ProcessId,
     cgroup: Option<PathBuf>,
+    /// It has the process ids of another container: orphans go to the first process there, and not to this one.
+    is_guest: bool,
     streams: Option<Streams>,
 }
 
@@ -107,6 +109,7 @@ pub(crate) fn start(spec: &ShimSpec, answer: &OwnedFd) -> Result<Container, Laun
         shim,
         command,
         cgroup: spec.cgroup_kill.clone(),
+        is_guest: namespaces::whose_pids(spec).is_some(),
         streams,
     })
 }
@@ -211,20 +214,21 @@ fn claim_record(spec: &ShimSpec, claim: &str) -> io::Result<File> {
 }
 
 fn sweep(container: &Container) {
+    let tree = container.tree();
     // Orphans return to this process, so having no child left means that nothing is: the usual case.
-    if !reap_ended() {
+    let is_over = |left: usize| !reap_ended() && (left == 0 || !container.is_guest);
+    if is_over(usize::from(container.is_guest)) {
         return;
     }
-    let tree = container.tree();
     let begun = Instant::now();
     let (mut pause, longest_pause) = SWEEP_PAUSE;
     while begun.elapsed() < SWEEP_DEADLINE {
-        let _ = tree.kill_pass();
-        std::thread::sleep(pause);
-        pause = (pause * 2).min(longest_pause);
-        if !reap_ended() {
+        let left = tree.kill_pass().unwrap_or_default();
+        if is_over(left) {
             return;
         }
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(longest_pause);
     }
 }
 

@@ -175,6 +175,9 @@ pub(crate) fn install_filter(filter: &[u8]) -> Result<(), Errno> {
 /// `MOUNT_ATTR_RDONLY` of the kernel.
 const READ_ONLY: u64 = 1;
 
+/// `MOUNT_ATTR_NOSUID` of the kernel.
+const NO_RIGHTS: u64 = 2;
+
 /// `MOUNT_ATTR_IDMAP` of the kernel.
 const OWNERS: u64 = 0x0010_0000;
 
@@ -192,6 +195,15 @@ struct MountAttributes {
 pub(crate) fn make_read_only(tree: BorrowedFd<'_>) -> Result<(), Errno> {
     let attributes = MountAttributes {
         set: READ_ONLY,
+        ..MountAttributes::default()
+    };
+    set_attributes(tree, &attributes, libc::AT_EMPTY_PATH | libc::AT_RECURSIVE)
+}
+
+/// Programs in a tree of mounts that nobody sees yet give nobody rights: neither set-user-id nor file capabilities count.
+pub(crate) fn take_rights(tree: BorrowedFd<'_>) -> Result<(), Errno> {
+    let attributes = MountAttributes {
+        set: NO_RIGHTS,
         ..MountAttributes::default()
     };
     set_attributes(tree, &attributes, libc::AT_EMPTY_PATH | libc::AT_RECURSIVE)

@@ -2,7 +2,7 @@
 //! who may put links there at any moment.
 
 use crate::{namespaces, secrets, sys};
-use rustix::fs::{Mode, OFlags, ResolveFlags};
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use rustix::mount::{
     MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags,
@@ -38,7 +38,7 @@ pub(crate) fn alone(spec: &ShimSpec) -> Result<Vec<Option<OwnedFd>>, Errno> {
     sys::unshare(rustix::thread::UnshareFlags::NEWNS)?;
     let mounts = spec.mounts.iter();
     let shared = mounts.map(|mount| match mount.propagates {
-        true => copy_of(&place(&spec.sandbox, &mount.source)?).map(Some),
+        true => copy_of(&source(&spec.sandbox, mount)?).map(Some),
         false => Ok(None),
     });
     let shared = shared.collect::<Result<_, _>>()?;
@@ -61,8 +61,11 @@ fn show(sandbox: &Path, mount: &Mount, shared: Option<OwnedFd>) -> Result<(), Er
     let tree = match (&mount.overlay, shared) {
         (_, Some(shared)) => shared,
         (Some(options), None) => overlay(&mount.source, options)?,
-        (None, None) => copy_of(&place(sandbox, &mount.source)?)?,
+        (None, None) => copy_of(&source(sandbox, mount)?)?,
     };
+    // The command may have any user of the machine's and do what that user may: with programs of an image or of the
+    // agent's closed directories it would be more.
+    sys::take_rights(tree.as_fd())?;
     if mount.read_only {
         sys::make_read_only(tree.as_fd())?;
     }
@@ -97,6 +100,15 @@ pub(crate) fn put(tree: &OwnedFd, place: &OwnedFd) -> Result<(), Errno> {
     let by_descriptors =
         MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
     rustix::mount::move_mount(tree, "", place, "", by_descriptors)
+}
+
+fn source(sandbox: &Path, mount: &Mount) -> Result<OwnedFd, Errno> {
+    if mount.source.is_relative() || !mount.no_links {
+        return place(sandbox, &mount.source);
+    }
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    let no_links = ResolveFlags::NO_SYMLINKS;
+    rustix::fs::openat2(CWD, &mount.source, flags, Mode::empty(), no_links)
 }
 
 fn place(sandbox: &Path, path: &Path) -> Result<OwnedFd, Errno> {

@@ -4,64 +4,21 @@ what is followed until the task ends, and one clear line for each thing that can
 
 Wants TEPUI_BIN. Ends with 0 or 1.
 """
-import fcntl
 import os
-import pty
 import re
-import select
 import signal
-import struct
 import subprocess
 import sys
-import termios
 import threading
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from daemons import House, alive  # noqa: E402
 from report import Report, wait  # noqa: E402
 from scheduler import Scheduler, task  # noqa: E402
+from terminal import Terminal  # noqa: E402
 
 report = Report()
 LIMIT_S = 40
-
-
-class Terminal:
-    """`tepui …` on a terminal of its own, as a person has it."""
-
-    def __init__(self, words, env, rows=30, columns=90):
-        self.pid, self.fd = pty.fork()
-        if self.pid == 0:
-            fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-            os.execve(words[0], words, {**env, "TERM": "vt220"})
-        self.seen = b""
-
-    def until(self, text):
-        """Whether `text` appears."""
-        def look():
-            if select.select([self.fd], [], [], 0)[0]:
-                try:
-                    self.seen += os.read(self.fd, 65536)
-                except OSError:
-                    return True
-            return text in self.seen
-        wait(look, LIMIT_S)
-        return text in self.seen
-
-    def type(self, text):
-        os.write(self.fd, text)
-
-    def resize(self, rows, columns):
-        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-
-    def is_raw(self):
-        return not termios.tcgetattr(self.fd)[3] & termios.ICANON
-
-    def end(self):
-        """Its exit status, after all it says."""
-        self.until(b"\0never\0")
-        _, status = os.waitpid(self.pid, 0)
-        os.close(self.fd)
-        return os.waitstatus_to_exitcode(status)
 
 
 class Checks:

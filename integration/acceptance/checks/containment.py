@@ -5,15 +5,17 @@ Wants TEPUI_BIN, root and Debian's busybox-static. Ends with 0 or 1. Attempts (p
 did not get through. `harmless`: it did, and this script saw that the machine is as before. `allowed`: it did, and the table says why.
 """
 import ctypes
+import json
 import os
 import re
+import socket
 import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from daemons import House, alive, processes_of, request  # noqa: E402
 from image_maker import Image, busybox, entry, folder, text  # noqa: E402
-from probes import FLOODS, PROBES  # noqa: E402
+from probes import FLOODS, PROBES, VOLUMES  # noqa: E402
 from report import Report, wait  # noqa: E402
 from scheduler import Scheduler, task  # noqa: E402
 
@@ -21,6 +23,8 @@ report = Report()
 LIMIT_S = 240
 TABLE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "..", "docs", "containment.md")
 USERS = ("root", "nobody")
+# Of containers that are set apart further: containment_apart.py.
+APART = ("network", "users")
 PIDS_LIMIT = 256
 CANARY = "canary of the machine"
 CONTROL = ("unshare-mounts", "unshare-pids", "unshare-ipc", "unshare-names", "unshare-network", "setns-own", "make-memory", "make-disk", "nice",
@@ -34,9 +38,9 @@ def read(path):
 
 
 def table():
-    """Probe -> what root and nobody are expected to meet."""
-    rows = re.findall(r"^\| `([a-z-]+)` \|.*?\| (denied|harmless|allowed) \| (denied|harmless|allowed) \|", read(TABLE), re.MULTILINE)
-    return {name: dict(zip(USERS, expected)) for name, *expected in rows}
+    """Probe -> what root and nobody are expected to meet, and root with a network or users of its own."""
+    rows = re.findall(r"^\| `([a-z-]+)` \|.*?((?: \| (?:denied|harmless|allowed))+) \|$", read(TABLE), re.MULTILINE)
+    return {name: dict(zip((*USERS, *APART), expected.split(" | ")[1:])) for name, expected in rows}
 
 
 def disk():
@@ -55,11 +59,14 @@ class Containment:
         os.chmod(self.canary, 0o644)
         self.process = subprocess.Popen(["sleep", "6000"], executable="/bin/sleep", env={"CANARY": CANARY})
         self.marked = subprocess.Popen(["sh", "-c", "sleep 6000 # @canary-process"])
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.bind("\0tepui-canary-socket")
         self.shm = ctypes.CDLL(None).shmget(0x7e9d1, 4096, 0o1600)
         self.init_score = read("/proc/1/oom_score_adj")
         self.host_name = os.uname().nodename
 
     def close(self):
+        self.socket.close()
         for process in (self.process, self.marked):
             process.kill()
             process.wait()
@@ -91,12 +98,15 @@ class Containment:
         of_task = lambda: next((it for it in self.framework.updates if it["task_id"]["value"] == name and it["state"] in ends), None)  # noqa: E731
         return wait(of_task, LIMIT_S) or {"state": "none"}
 
+    def filled(self, text):
+        for fact, value in self.facts().items():
+            text = text.replace(f"@{fact}@", str(value))
+        return text
+
     def make_image(self):
         members = [folder("probes"), text("mark", "of the image"), entry("private", data=b"private", mode=0o600), folder("suid")]
         for name, script in PROBES.items():
-            for fact, value in self.facts().items():
-                script = script.replace(f"@{fact}@", str(value))
-            members.append(text(f"probes/{name}", script + "\n", mode=0o755))
+            members.append(text(f"probes/{name}", self.filled(script) + "\n", mode=0o755))
         with open("/bin/busybox", "rb") as file:
             program = file.read()
         programs = subprocess.run(["/bin/busybox", "--list"], stdout=subprocess.PIPE, check=True).stdout.decode().split()
@@ -105,6 +115,8 @@ class Containment:
         links = [entry(f"bin/{name}", b"2", link="busybox", mode=0o777) for name in programs if f"bin/{name}" not in have and name != "busybox"]
         passwd = text("etc/passwd", "root::0:0:root:/:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/sh\n")
         image = Image().layer(*base, *links, passwd, *members, entry("suid/su", data=program, mode=0o4755))
+        with open("/usr/bin/id", "rb") as file:
+            image.layer(entry("suid/id", data=file.read(), mode=0o4755))
         image.save(os.path.join(self.images, "hostile:1.tar"), "hostile:1")
 
     def harmless(self, name, user):
@@ -131,25 +143,33 @@ class Containment:
         _, _, body = request(self.house.agents[0].port, "GET", f"/files/read?path={self.sandbox(task_name)}/{name}&offset=0&length=1000")
         return body.decode(errors="replace")
 
-    def attempts(self):
-        report.check("table: it has each attempt, and no other", set(self.expected) == {*PROBES, *FLOODS}, set(self.expected) ^ {*PROBES, *FLOODS})
+    def prepare(self):
+        known = {*PROBES, *FLOODS, *VOLUMES}
+        report.check("table: it has each attempt, and no other", set(self.expected) == known, set(self.expected) ^ known)
         with open("/dev/shm/tepui-canary", "w", encoding="utf-8") as file:
             file.write(CANARY)
         self.start("other", "echo of another", "nobody", image="plain:1")
         self.wait_end("other")
         self.make_image()
+
+    def attempts(self):
+        self.prepare()
         for user in USERS:
-            self.start(f"attempts-{user}", RUNNER, user)
-            ended = self.wait_end(f"attempts-{user}")
-            output = read(os.path.join(self.sandbox(f"attempts-{user}"), "stdout"))
-            report.check(f"{user}: all attempts are made", ended["state"] == "TASK_FINISHED" and len(output.splitlines()) == len(PROBES), (ended, output[-300:]))
-            for line in output.splitlines():
-                name, status, *why = line.split(" ", 2)
-                met = "denied"
-                if status == "0":
-                    met = "harmless" if self.harmless(name, user) else "allowed"
-                self.compare(name, user, met, why)
+            self.attempt(user, user)
         report.check("machine: its processes live, and its name is what it was", alive(self.process.pid) and os.uname().nodename == self.host_name)
+
+    def attempt(self, column, user, **more):
+        """All of them, compared with a column of the table."""
+        self.start(f"attempts-{user}", RUNNER, user, **more)
+        ended = self.wait_end(f"attempts-{user}")
+        output = read(os.path.join(self.sandbox(f"attempts-{user}"), "stdout"))
+        report.check(f"{column}: all attempts are made", ended["state"] == "TASK_FINISHED" and len(output.splitlines()) == len(PROBES), (ended, output[-300:]))
+        for line in output.splitlines():
+            name, status, *why = line.split(" ", 2)
+            met = "denied"
+            if status == "0":
+                met = "harmless" if self.harmless(name, user) else "allowed"
+            self.compare(name, column, met, why)
 
     def compare(self, name, user, met, why=""):
         expected = self.expected.get(name, {}).get(user)
@@ -175,6 +195,22 @@ class Containment:
                 healthy = status == 200 and alive(self.process.pid)
                 met = "denied" if ended["state"] != "TASK_FINISHED" else "harmless" if self.nothing_left(key) else "allowed"
                 report.check(f"{user}: {name} leaves the agent well", healthy, status)
+                self.compare(name, user, met, ended.get("message"))
+
+    def volumes(self):
+        """Without an image: what volumes bring to who sees the machine's files anyway."""
+        for name, (volumes, script) in VOLUMES.items():
+            for user in USERS:
+                key = f"{name}-{user}"
+                offer = self.framework.wait_offer(cpus=0.5, mem=64)
+                info = task(key, offer, script, mem=64)
+                info["command"]["user"] = user
+                filled = json.loads(self.filled(json.dumps(volumes)))
+                self.framework.launch(offer, [{**info, "container": {"type": "MESOS", "volumes": filled}}])
+                ended = self.wait_end(key)
+                met = "denied"
+                if ended["state"] == "TASK_FINISHED":
+                    met = "harmless" if user == "root" else "allowed"
                 self.compare(name, user, met, ended.get("message"))
 
     def nothing_left(self, name):
@@ -231,7 +267,7 @@ def main():
         framework = Scheduler(house.address, "containment").subscribe()
         checks = Containment(house, framework, images)
         try:
-            report.run(checks.attempts, checks.control, checks.floods, checks.bomb)
+            report.run(checks.attempts, checks.volumes, checks.control, checks.floods, checks.bomb)
         finally:
             checks.close()
         framework.close()

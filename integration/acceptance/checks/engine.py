@@ -5,69 +5,23 @@ Wants TEPUI_BIN, root and Debian's busybox-static, docker.io and docker-registry
 """
 import json
 import os
+import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from daemons import House, alive, get, post  # noqa: E402
 from engine_maker import Engine, own_network  # noqa: E402
+from engine_tasks import LIMIT_S, Tasks, of, parameters  # noqa: E402
 from free_port import free_ranges  # noqa: E402
 from image_maker import Image, Registry, busybox  # noqa: E402
 from report import Report, wait  # noqa: E402
 from scheduler import Scheduler, task  # noqa: E402
+from terminal import Terminal  # noqa: E402
 
 report = Report()
-LIMIT_S = 60
 
 
-def of(image="box:1", network="HOST", container=None, **more):
-    return {"type": "DOCKER", "docker": {"image": image, "network": network, **more}, **(container or {})}
-
-
-def parameters(**pairs):
-    return [{"key": key.replace("_", "-"), "value": value} for key, value in pairs.items()]
-
-
-class Checks:
-    def __init__(self, house, framework, engine):
-        self.house, self.framework, self.engine = house, framework, engine
-        self.agent = house.agents[0]
-
-    def start(self, name, command, container, state, cpus=0.1, mem=32, **more):
-        offer = self.framework.wait_offer(cpus=0.5, mem=128)
-        info = {**task(name, offer, "", cpus, mem), "container": container, **more}
-        info["resources"] += more.pop("extra", [])
-        info.pop("extra", None)
-        info["command"] = {"shell": True, "value": command} if isinstance(command, str) else command
-        self.framework.launch(offer, [info])
-        return self.framework.wait_state(name, state, limit_s=LIMIT_S)
-
-    def sandbox(self, name):
-        for top, directories, _ in os.walk(self.house.path("agent0")):
-            if top.endswith(f"/executors/{name}/runs"):
-                return next(os.path.join(top, one) for one in directories if one != "latest")
-        return None
-
-    def output(self, name, file="stdout"):
-        with open(os.path.join(self.sandbox(name), file), encoding="utf-8") as out:
-            return out.read()
-
-    def run(self, name, command, container, state="TASK_FINISHED", **more):
-        status = self.start(name, command, container, state, **more)
-        return self.output(name) if state == "TASK_FINISHED" else status
-
-    def go(self, name):
-        with open(os.path.join(self.sandbox(name), "go"), "w", encoding="utf-8"):
-            pass
-
-    def inspected(self, name):
-        return self.engine.get(f"/containers/mesos-{os.path.basename(self.sandbox(name))}/json")
-
-    def ended(self, name, state="TASK_FINISHED"):
-        return self.framework.wait_state(name, state, limit_s=LIMIT_S)
-
-    def kill(self, name, **more):
-        self.framework.call("KILL", kill={"task_id": {"value": name}, **more})
-
+class Checks(Tasks):
     def first(self):
         script = "echo out; echo err >&2; echo $MESOS_CONTAINER_NAME $COLOUR $MESOS_SANDBOX \"$MESOS_ALLOCATION_ROLE\"; ls $MESOS_SANDBOX; touch $MESOS_SANDBOX/mine; pwd; test -e /usr && echo host; true"
         out = self.run("first", script, of())
@@ -177,15 +131,81 @@ class Checks:
         late = self.run("late", "sleep 1000", of(), "TASK_FAILED", max_completion_time={"nanoseconds": 1_000_000_000})
         report.equal("kill: a task that takes too long", late["reason"], "REASON_MAX_COMPLETION_TIME_REACHED")
 
-    def session(self):
-        self.start("looked-at", "sleep 1000", of(), "TASK_RUNNING")
-        outer = os.path.basename(self.sandbox("looked-at"))
-        from daemons import request
-        call = {"type": "LAUNCH_NESTED_CONTAINER_SESSION", "launch_nested_container_session": {"container_id": {"value": "look", "parent": {"value": outer}}, "command": {"value": "true"}}}
-        status, _, body = request(self.agent.port, "POST", "/api/v1", json.dumps(call), {"Content-Type": "application/json", "Accept": "application/json"})
-        report.check("session: refused with what to do instead", status >= 400 and b"docker exec" in body, (status, body))
-        self.kill("looked-at")
-        self.ended("looked-at", "TASK_KILLED")
+    def exec(self, task, *command, given=None, **more):
+        """(exit status, stdout, stderr) of `tepui exec`."""
+        given = {"input": given} if given is not None else {"stdin": subprocess.DEVNULL}
+        done = subprocess.run(self.exec_words(task, *command), capture_output=True, timeout=LIMIT_S, check=False, **given, **more)
+        return done.returncode, done.stdout, done.stderr
+
+    def exec_words(self, task, *command):
+        return [os.environ["TEPUI_BIN"], "exec", "--master", self.house.address, task, "--", *command]
+
+    @staticmethod
+    def asleep(seconds):
+        """The process `sleep SECONDS`, wherever it runs."""
+        for entry in os.listdir("/proc"):
+            if entry.isdigit() and alive(int(entry)):
+                try:
+                    with open(f"/proc/{entry}/cmdline", "rb") as line:
+                        if line.read() == f"sleep\0{seconds}\0".encode():
+                            return int(entry)
+                except OSError:
+                    continue
+        return None
+
+    def sessions(self):
+        command = {"value": "sleep 1000", "environment": {"variables": [{"name": "OF_THE_TASK", "value": "value"}]}}
+        self.start("box", command, of(), "TASK_RUNNING")
+        script = "echo out; echo err >&2; echo $COLOUR $OF_THE_TASK; test -e /usr || echo in-the-image; ls -d $MESOS_SANDBOX; exit 3"
+        report.equal("session: output, errors and status of a command in the container", self.exec("box", "sh", "-c", script), (3, b"out\nblue value\nin-the-image\n/mnt/mesos/sandbox\n", b"err\n"))
+        data = os.urandom(3 << 20)
+        report.check("session: what is piped in comes out", self.exec("box", "cat", given=data) == (0, data, b""))
+        report.equal("session: an end of input", self.exec("box", "sh", "-c", "cat; echo end"), (0, b"end\n", b""))
+        report.equal("session: ended by signal 9 is 137", self.exec("box", "sh", "-c", "kill -9 $$")[0], 137)
+        absent = self.exec("box", "no-such-command")
+        report.check("session: a command that is not there is told", absent[0] in (125, 126, 127) and b"no-such-command" in absent[1] + absent[2], absent)
+        process = subprocess.Popen(self.exec_words("box", "sh", "-c", "sleep 4711; true"), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        pid = wait(lambda: self.asleep(4711), LIMIT_S)
+        process.kill()
+        process.wait()
+        report.check("session: it ends with its client, whatever it runs", wait(lambda: not alive(pid), LIMIT_S))
+
+    def a_terminal(self):
+        person = Terminal(self.exec_words("box", "sh"), os.environ)
+        # The shell drops what was typed before it was ready.
+        person.until(b"# ")
+        person.type(b"stty size; tty\n")
+        report.check("terminal: of the user's size", person.until(b"30 90"), person.seen)
+        report.check("terminal: a real one", person.until(b"/dev/pts/"), person.seen)
+        person.resize(44, 101)
+        person.type(b"sleep 1; stty size\n")
+        report.check("terminal: follows the user's size", person.until(b"44 101"), person.seen)
+        person.type(b"sleep 4712\n")
+        wait(lambda: self.asleep(4712), LIMIT_S)
+        person.type(b"\x03")
+        person.type(b"echo al''ive $?\n")
+        report.check("terminal: Ctrl-C ends the command, not the shell", person.until(b"alive 130"), person.seen)
+        person.type(b"\x04")
+        report.equal("terminal: Ctrl-D ends the shell, with the status of its last command", person.end(), 0)
+
+    def sessions_end(self):
+        """With the agent, and with the container."""
+        process = subprocess.Popen(self.exec_words("box", "sh", "-c", "sleep 4713; true"), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        pid = wait(lambda: self.asleep(4713), LIMIT_S)
+        self.agent.kill()
+        self.agent.start()
+        wait(self.house.all_are_there, LIMIT_S)
+        report.check("session: one of an agent that was killed is ended by the next", wait(lambda: not alive(pid), LIMIT_S))
+        process.wait()
+        report.equal("session: and others are as before", wait(lambda: self.exec("box", "echo", "again"), LIMIT_S), (0, b"again\n", b""))
+        nested = {"value": "inner", "parent": {"value": os.path.basename(self.sandbox("box"))}}
+        status, text = self.agent_says("LAUNCH_NESTED_CONTAINER", container_id=nested, command={"value": "true"})
+        report.check("session: containers within it are refused with what to do instead", status >= 400 and "docker exec" in text, (status, text))
+        process = subprocess.Popen(self.exec_words("box", "sleep", "4714"), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wait(lambda: self.asleep(4714), LIMIT_S)
+        self.kill("box")
+        self.ended("box", "TASK_KILLED")
+        report.equal("session: it ends with the task", (process.wait(LIMIT_S), self.asleep(4714)), (137, None))
 
     def survives(self):
         """The agent is killed while tasks write, end and run on."""
@@ -263,7 +283,7 @@ def main():
         with house:
             framework = Scheduler(house.address, "engine", capabilities=["TASK_KILLING_STATE"]).subscribe()
             checks = Checks(house, framework, engine)
-            report.run(checks.first, checks.commands, checks.limits, checks.out_of_memory, checks.volumes, checks.networks, checks.checked, checks.killed, checks.session,
+            report.run(checks.first, checks.commands, checks.limits, checks.out_of_memory, checks.volumes, checks.networks, checks.checked, checks.killed, checks.sessions, checks.a_terminal, checks.sessions_end,
                        lambda: checks.pulled(registry), checks.survives, checks.orphans, checks.engine_dies)
             framework.close()
             engine.stop()

@@ -3,12 +3,13 @@
 
 Wants TEPUI_BIN, root and Debian's busybox-static. Ends with 0 or 1. What attempts to leave a container meet is in containment.py.
 """
+import json
 import os
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-from daemons import House, alive, get  # noqa: E402
-from image_maker import Image, busybox, symlink  # noqa: E402
+from daemons import House, alive, get, request  # noqa: E402
+from image_maker import Image, busybox, symlink, text  # noqa: E402
 from report import Report, wait  # noqa: E402
 from scheduler import Scheduler, task  # noqa: E402
 from streams import STREAM, Output  # noqa: E402
@@ -185,8 +186,64 @@ class Checks:
             with Output(self.house.agents[0].port, "LAUNCH_NESTED_CONTAINER_SESSION", STREAM, container_id={"value": "s", "parent": outer}, command=command) as output:
                 out = output.read_all()[0].decode().split()
             report.equal(f"session {name}: it sees what the task sees", out[:4], ["there", seen["pid"], seen["ipc"], seen["uts"]])
+            private = {"type": "MESOS", "linux_info": {"ipc_mode": "PRIVATE"}}
+            with Output(self.house.agents[0].port, "LAUNCH_NESTED_CONTAINER_SESSION", STREAM, container_id={"value": "p", "parent": outer}, command=command,
+                        container=private) as output:
+                report.equal(f"session {name}: no IPC of its own", (output.status, output.text), (400, "Private IPC mode is not supported for DEBUG containers"))
             report.check(f"session {name}: and no other processes", out and int(out[-1]) < 12, out)
+            command = {"shell": True, "value": "cat /of-the-image"}
+            with Output(self.house.agents[0].port, "LAUNCH_NESTED_CONTAINER_SESSION", STREAM, container_id={"value": "f", "parent": outer}, command=command) as output:
+                expected = b"here" if name == "open-image" else b""
+                report.equal(f"session {name}: the files of the task's root", output.read_all()[0], expected)
             self.go(name)
+
+    def call(self, kind, **body):
+        status, headers, answer = request(self.house.agents[0].port, "POST", "/api/v1", json.dumps({"type": kind, kind.lower(): body}),
+                                          {"Content-Type": "application/json", "Accept": "application/json"}, timeout=LIMIT_S)
+        return status, json.loads(answer) if headers.get("Content-Type") == "application/json" else answer.decode()
+
+    def within(self, outer, name, script, container):
+        """The id of a container in another one, and what it has said when it has written `said`, or ended."""
+        identity = {"value": name, "parent": outer}
+        status, text = self.call("LAUNCH_CONTAINER", container_id=identity, command={"shell": True, "value": script}, container=container)
+        if status != 200:
+            raise ValueError(f"{status} {text}")
+        return identity
+
+    def shared_with_the_one_around(self):
+        """IPC, /dev/shm and process ids of a task for itself, shared with containers within it and within those."""
+        begin = f"readlink /proc/self/ns/ipc /proc/self/ns/pid > /dev/shm/root.new; mv /dev/shm/root.new /dev/shm/root; {WAIT_FOR_GO}"
+        status = self.start("around", begin, self.plain(ipc_mode="PRIVATE", shm_size=16, share_pid_namespace=False))
+        outer, seen = status["container_status"]["container_id"], namespaces(self.pid_of(status))
+        shared = {"ipc_mode": "SHARE_PARENT", "share_pid_namespace": True}
+        probe = "while ! test -e /dev/shm/root; do sleep 0.1; done; cat /dev/shm/root; readlink /proc/self/ns/ipc; readlink /proc/self/ns/pid; " \
+                "df -m /dev/shm | tail -n 1 | awk '{print $2}'; ls -d /proc/[0-9]* | grep -c ."
+        first = self.within(outer, "first", f"({probe}) > said.new; touch /dev/shm/first; mv said.new said; exec sleep 600", self.plain(**shared))
+        wait(lambda: os.path.exists(os.path.join(self.sandbox("around"), "containers/first/said")), LIMIT_S)
+        second = self.within(outer, "second", f"{probe}; test -e /dev/shm/first && echo first", self.image(**shared))
+        third = self.within(first, "third", f"{probe}; test -e /dev/shm/first && echo first", self.plain(**shared))
+        unset = self.within(outer, "unset", f"{probe}", {"type": "MESOS"})
+        own = self.within(outer, "own", "ls /dev/shm | grep -c .; readlink /proc/self/ns/ipc /proc/self/ns/pid", self.plain(ipc_mode="PRIVATE", share_pid_namespace=False))
+        for name, identity in (("one with an image", second), ("one within another", third), ("one that says nothing", unset)):
+            end = self.call("WAIT_CONTAINER", container_id=identity)[1]["wait_container"]
+            path = "/".join(f"containers/{it}" for it in self.names(identity)[1:])
+            out = self.text("around", f"{path}/stdout").split()
+            expected = [seen["ipc"], seen["pid"]] * 2 + ["16"]
+            report.check(f"parent: {name} has the IPC, /dev/shm and process ids of the task", out[:5] == expected and int(out[5]) < 20, (end, out, expected, self.text("around", f"{path}/stderr")))
+            if identity is not unset:
+                report.equal(f"parent: {name} finds what the first one put there", (out[6:], end.get("exit_status")), (["first"], 0))
+        self.call("WAIT_CONTAINER", container_id=own)
+        out = self.text("around", "containers/own/stdout").split()
+        report.check("parent: one that asks for its own has it", out[0] == "0" and seen["ipc"] != out[1] != self.own["ipc"] and seen["pid"] != out[2] != self.own["pid"], out)
+        report.check("parent: the machine sees none of it", not os.path.exists("/dev/shm/root"))
+        self.go("around")
+
+    def names(self, identity):
+        return (self.names(identity["parent"]) if "parent" in identity else []) + [identity["value"]]
+
+    def text(self, name, path):
+        with open(os.path.join(self.sandbox(name), path), encoding="utf-8") as file:
+            return file.read()
 
     def of_a_group(self):
         offer = self.framework.wait_offer(cpus=1, mem=128)
@@ -218,6 +275,44 @@ class StrictChecks(Checks):
             failed = self.run(f"strict-{name}", "true", self.plain(**linux), "TASK_FAILED")
             report.check(f"strict: the machine's {name} are refused", "does not let containers share its" in failed["message"], failed["message"])
 
+    def groups(self):
+        """Tasks of two groups within one executor share process ids and IPC with each other, and not with the machine."""
+        script = f"touch /dev/shm/of-$MESOS_TASK_ID; (readlink /proc/1/ns/pid || readlink /proc/self/ns/pid; readlink /proc/self/ns/ipc; ls -d /proc/[0-9]* | grep -c .) > ns.new; " \
+                 f"mv ns.new ns; {WAIT_FOR_GO}"
+        for name in ("one", "two"):
+            self.launch_group("pod", {name: (script, self.plain(share_pid_namespace=True))})
+        seen = [self.task_says("pod", name, "ns").split() for name in ("one", "two")]
+        report.equal("groups: their tasks have the same process ids and IPC", seen[0][:2], seen[1][:2])
+        report.check("groups: which are not the machine's", seen[0][0] != self.own["pid"] and seen[0][1] != self.own["ipc"] and int(seen[1][2]) < 12, seen)
+        self.launch_group("pod", {"alone": (script, self.plain(share_pid_namespace=False))})
+        alone = self.task_says("pod", "alone", "ns").split()
+        report.check("groups: one that asks for process ids of its own has them", alone[0] not in (seen[0][0], self.own["pid"]) and alone[1] == seen[0][1], alone)
+        self.house.agents[0].kill()
+        self.house.agents[0].start()
+        wait(self.house.all_are_there, LIMIT_S)
+        self.launch_group("pod", {"three": (script, self.plain(share_pid_namespace=True))})
+        report.equal("groups: the same after a restart of the agent", self.task_says("pod", "three", "ns").split()[:2], seen[0][:2])
+        for name in ("one", "two", "three", "alone"):
+            with open(os.path.join(self.sandbox("pod"), "tasks", name, "go"), "w", encoding="utf-8"):
+                pass
+            self.framework.wait_state(name, "TASK_FINISHED", limit_s=LIMIT_S)
+
+    def launch_group(self, executor, tasks):
+        offer = self.framework.wait_offer(cpus=1, mem=128)
+        amounts = [{"name": name, "type": "SCALAR", "scalar": {"value": value}} for name, value in (("cpus", 0.1), ("mem", 32), ("disk", 8))]
+        info = {"type": "DEFAULT", "executor_id": {"value": executor}, "framework_id": {"value": self.framework.id}, "resources": amounts}
+        infos = [dict(task(name, offer, script), container=container) for name, (script, container) in tasks.items()]
+        operation = {"type": "LAUNCH_GROUP", "launch_group": {"executor": info, "task_group": {"tasks": infos}}}
+        self.framework.call("ACCEPT", accept={"offer_ids": [offer["id"]], "operations": [operation], "filters": {"refuse_seconds": 0}})
+        for name in tasks:
+            self.framework.wait_state(name, "TASK_RUNNING", limit_s=LIMIT_S)
+
+    def task_says(self, executor, name, file):
+        path = os.path.join(self.sandbox(executor), "tasks", name, file)
+        wait(lambda: os.path.exists(path), LIMIT_S)
+        with open(path, encoding="utf-8") as text:
+            return text.read()
+
     def flags(self):
         flags = get(self.house.agents[0].port, "/flags")["flags"]
         report.check("strict: the flags tell it", flags["isolation"].endswith("namespaces/pid,namespaces/ipc,linux/nnp,linux/seccomp"), flags["isolation"])
@@ -227,8 +322,8 @@ def with_house(flags, checks, *parts):
     house = House()
     images = house.path("images")
     os.makedirs(images)
-    links = [symlink(f"bin/{name}", "busybox") for name in ("unshare", "mv", "tail")]
-    Image().layer(*busybox(), *links).save(os.path.join(images, "box:1.tar"), "box:1")
+    links = [symlink(f"bin/{name}", "busybox") for name in ("unshare", "mv", "tail", "df", "awk", "touch")]
+    Image().layer(*busybox(), *links, text("of-the-image", "here")).save(os.path.join(images, "box:1.tar"), "box:1")
     house.agents[0].command += ["--docker-registry", images, *flags]
     with house:
         framework = Scheduler(house.address, "isolation").subscribe()
@@ -241,9 +336,9 @@ def main():
     if os.geteuid() != 0:
         report.check("left out: namespaces need root", True)
         sys.exit(report.end())
-    with_house(["--default-container-shm-size", "16MB"], Checks, "with_image", "without_image", "ipc", "seccomp", "ends", "recovered", "checked", "sessions", "of_a_group")
+    with_house(["--default-container-shm-size", "16MB"], Checks, "with_image", "without_image", "ipc", "seccomp", "ends", "recovered", "checked", "sessions", "shared_with_the_one_around", "of_a_group")
     strict = ["--isolation", "namespaces/pid,namespaces/ipc,linux/nnp,linux/seccomp,cgroups/cpu", "--disallow-sharing-agent-pid-namespace", "--disallow-sharing-agent-ipc-namespace"]
-    with_house(strict, StrictChecks, "all_of_them", "flags")
+    with_house(strict, StrictChecks, "all_of_them", "groups", "flags")
     sys.exit(report.end())
 
 

@@ -103,6 +103,24 @@ class Checks:
         with open(os.path.join(V1.format(controller), *parts, file), encoding="utf-8") as found:
             return found.read().strip()
 
+    def group(self, executor, tasks, gpus=0):
+        offer = self.offer(gpus)
+        info = {"type": "DEFAULT", "executor_id": {"value": executor}, "framework_id": {"value": self.framework.id}, "resources": scalars(cpus=0.1, mem=32, disk=8)}
+        infos = [{**task(name, offer, command), **more} for name, (command, more) in tasks.items()]
+        operation = {"type": "LAUNCH_GROUP", "launch_group": {"executor": info, "task_group": {"tasks": infos}}}
+        self.framework.call("ACCEPT", accept={"offer_ids": [offer["id"]], "operations": [operation], "filters": {"refuse_seconds": 0}})
+        return {name: self.framework.wait_state(name, "TASK_RUNNING", limit_s=LIMIT_S) for name in tasks}
+
+    def said_within(self, executor, name):
+        return self.said(executor, f"tasks/{name}/said")
+
+    def go_within(self, executor, *names):
+        for name in names:
+            with open(os.path.join(self.sandbox(executor), "tasks", name, "go"), "w", encoding="utf-8"):
+                pass
+        for name in names:
+            self.framework.wait_state(name, "TASK_FINISHED", limit_s=LIMIT_S)
+
 
 class OperatorsChoice(Checks):
     """Of an agent with most of it."""
@@ -154,24 +172,6 @@ class OperatorsChoice(Checks):
         left, right = (self.said_within("gpu-pod", name).split() for name in ("left", "right"))
         report.check("gpus: each task of a group has its own", sorted(left + right) == list(GPUS), (left, right))
         self.go_within("gpu-pod", "left", "right")
-
-    def group(self, executor, tasks, gpus=0):
-        offer = self.offer(gpus)
-        info = {"type": "DEFAULT", "executor_id": {"value": executor}, "framework_id": {"value": self.framework.id}, "resources": scalars(cpus=0.1, mem=32, disk=8)}
-        infos = [{**task(name, offer, command), **more} for name, (command, more) in tasks.items()]
-        operation = {"type": "LAUNCH_GROUP", "launch_group": {"executor": info, "task_group": {"tasks": infos}}}
-        self.framework.call("ACCEPT", accept={"offer_ids": [offer["id"]], "operations": [operation], "filters": {"refuse_seconds": 0}})
-        return {name: self.framework.wait_state(name, "TASK_RUNNING", limit_s=LIMIT_S) for name in tasks}
-
-    def said_within(self, executor, name):
-        return self.said(executor, f"tasks/{name}/said")
-
-    def go_within(self, executor, *names):
-        for name in names:
-            with open(os.path.join(self.sandbox(executor), "tasks", name, "go"), "w", encoding="utf-8"):
-                pass
-        for name in names:
-            self.framework.wait_state(name, "TASK_FINISHED", limit_s=LIMIT_S)
 
     def limits(self):
         status = self.start("no-limits", WAIT_FOR_GO)

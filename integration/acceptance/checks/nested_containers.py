@@ -93,6 +93,18 @@ class Checks:
         report.check("none outlives the task", wait(lambda: not alive(self.pid("three")), 5))
         report.equal("nor is known", self.call("WAIT_CONTAINER", container_id=first)[0], 404)
 
+    def ended_before_the_one_around_it(self):
+        outer = self.task("around")
+        inner = nested(outer, "brief")
+        self.launch(inner, "true")
+        report.equal("ended: it is there until somebody removes it", self.call("WAIT_CONTAINER", container_id=inner)[1].get("wait_container"), {"exit_status": 0})
+        self.framework.kill("around")
+        self.framework.wait_state("around", "TASK_KILLED")
+        gone = wait(lambda: self.call("WAIT_CONTAINER", container_id=inner)[0] == 404, 5)
+        report.check("ended: or until the one around it ends", gone)
+        status, text = self.call("REMOVE_CONTAINER", container_id=inner)
+        report.check("ended: then there is nothing to remove", status == 404 and "cannot be found" in text, (status, text))
+
     def alone_and_over_a_restart(self):
         scalars = [{"name": "mem", "type": "SCALAR", "scalar": {"value": 64}}]
         report.equal("alone: launched", self.launch(nested("alone"), f"echo $$ > {self.house.folder}/alone; exec sleep 600", resources=scalars), 200)
@@ -120,7 +132,7 @@ def main():
     with House() as house:
         framework = Scheduler(house.address, "nested", failover_timeout=60).subscribe()
         checks = Checks(house, framework)
-        report.run(checks.within_a_task, checks.two_levels, checks.alone_and_over_a_restart)
+        report.run(checks.within_a_task, checks.two_levels, checks.ended_before_the_one_around_it, checks.alone_and_over_a_restart)
         framework.close()
     sys.exit(report.end())
 

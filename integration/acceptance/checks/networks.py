@@ -316,6 +316,22 @@ class Checks:
         report.equal("called off: what was begun is undone", [line.split()[0] for line in self.machine.called()], ["ADD", "ADD", "DEL", "DEL"])
         self.nothing_is_left("called off")
 
+    def called_off_before(self):
+        """A task is killed while its image is fetched: what has not been begun is not undone."""
+        self.machine.forget_calls()
+        silent = socket.create_server(("127.0.0.1", 0))
+        silent.settimeout(LIMIT_S)
+        image = {"image": {"type": "DOCKER", "docker": {"name": f"127.0.0.1:{silent.getsockname()[1]}/never/comes:1"}}}
+        offer = self.offer()
+        self.framework.launch(offer, [{**task("called-off-before", offer, "sleep 1000"), "container": joining("slow", mesos=image)}])
+        asked, _ = silent.accept()
+        self.framework.kill("called-off-before")
+        self.framework.wait_state("called-off-before", "TASK_KILLED", limit_s=LIMIT_S)
+        self.nothing_is_left("called off before")
+        report.equal("called off before: no plug-in is called for what none had begun", self.machine.called(), [])
+        asked.close()
+        silent.close()
+
     def ended_meanwhile(self):
         self.start("meanwhile", f"while [ ! -e {self.house.path('end')} ]; do sleep 0.05; done; exit 0", joining("blue"))
         self.agent.kill()
@@ -454,7 +470,7 @@ def main():
         report.check("left out: networks need root", True)
         sys.exit(report.end())
     alone()
-    with_house(lambda it: [it.joined, it.machine_s, it.named, it.between, it.several, it.mapped, it.wrong, it.checked, it.group, it.killed, it.orphaned, it.called_off, it.ended_meanwhile])
+    with_house(lambda it: [it.joined, it.machine_s, it.named, it.between, it.several, it.mapped, it.wrong, it.checked, it.group, it.killed, it.orphaned, it.called_off, it.called_off_before, it.ended_meanwhile])
     with_house(lambda it: [it.imaged, it.docker], images=True)
     with_house(lambda it: [it.rebooted], "--network-cni-root-dir-persist")
     with_house(lambda it: [it.ports], "--isolation", "network/cni,network/ports", "--enforce-container-ports", "--check-agent-port-range-only", "--container-ports-watch-interval", "1secs")

@@ -7,7 +7,8 @@ use crate::{
     handshake::{Role, Versions},
     settings::Overflow,
     testing::{
-        Blob, Double, Event, Hang, Inflate, Note, Puppet, Scene, Stranger, next, settings, sides,
+        Blob, Chatter, Double, Event, Hang, Inflate, Note, Puppet, Scene, Stranger, next, settings,
+        sides,
     },
 };
 
@@ -121,6 +122,74 @@ async fn what_is_too_large_to_send_is_named_and_harms_nobody() {
         "{text}"
     );
     assert_eq!(to_master.stats().unsendable, 1);
+}
+
+fn cutting() -> Settings {
+    Settings {
+        overflow: Overflow::CutPeer,
+        ..settings()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_owed_and_too_large_cuts_where_a_full_queue_does() {
+    let ((agent, _), (master, _events)) = sides(cutting());
+    let (to_master, _) = memory_pair(&agent, &master).await.unwrap();
+    to_master.tell(Chatter(vec![0; 2 << 20].into())).unwrap();
+    let Err(AskError::Refused(_)) = to_master.ask(Inflate(1 << 20)).await else {
+        panic!("the answer exceeds the limit");
+    };
+    assert!(!to_master.is_closed(), "nothing that is owed was lost");
+    to_master.tell(Blob(vec![0; 2 << 20].into())).unwrap();
+    let Reason::Unsendable(text) = to_master.closed().await.reason else {
+        panic!("the loss went unnoticed");
+    };
+    assert!(text.starts_with("message 1904 of 20971"), "{text}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_of_best_effort_neither_cuts_nor_crowds_out_the_rest() {
+    for size in [1, 100_000] {
+        let (_, (master, _events)) = sides(cutting());
+        let (mut puppet, peer) = Puppet::connect(&master, 256).await;
+        let mut taken = 0;
+        for _ in 0..1_000 {
+            taken += u32::from(peer.tell(Chatter(vec![0; size].into())).is_ok());
+            tokio::task::yield_now().await;
+        }
+        assert!(taken < 64, "{taken}");
+        // The rest has what it has while nobody chatters.
+        for number in 0..30 {
+            peer.tell(Note(number)).unwrap();
+            tokio::task::yield_now().await;
+        }
+        let mut notes = 0;
+        while notes < 30 {
+            let frame = puppet.receive().await.expect("the connection lives");
+            notes += u64::from(frame.kind == Note::KIND);
+        }
+        assert_eq!(peer.stats().queue_depth, 0);
+        peer.tell(Chatter(vec![0; 1].into())).unwrap();
+    }
+}
+
+/// Told in one go, so that the queue cannot know yet how large they are.
+#[tokio::test(start_paused = true)]
+async fn a_burst_of_best_effort_is_bounded_in_bytes_too() {
+    let (_, (master, _events)) = sides(cutting());
+    let (mut puppet, peer) = Puppet::connect(&master, 256).await;
+    for _ in 0..20 {
+        peer.tell(Chatter(vec![0; 100_000].into())).unwrap();
+    }
+    peer.tell(Note(1)).unwrap();
+    let mut arrived = 0;
+    while puppet.receive().await.unwrap().kind != Note::KIND {
+        arrived += 1;
+    }
+    assert!((2..20).contains(&arrived), "{arrived}");
+    let stats = peer.stats();
+    assert_eq!(stats.refused, 20 - arrived);
+    assert_eq!(stats.queue_depth, 0);
 }
 
 #[tokio::test(start_paused = true)]

@@ -63,6 +63,9 @@ pub enum Reason {
     /// The queue was full and its policy is [`Overflow::CutPeer`](crate::Overflow::CutPeer).
     #[error("the outgoing queue was full")]
     Overflow,
+    /// A message could not be sent, and that is the policy then too; which, and why.
+    #[error("not sent: {0}")]
+    Unsendable(String),
     /// What came is no frame, or none that belongs here.
     #[error("the peer broke the protocol: {0}")]
     Garbage(FrameError),

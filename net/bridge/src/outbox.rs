@@ -24,6 +24,8 @@ use crate::{
 
 /// Answers may exceed the bounds by this factor: who asked waits for them, and their number is bounded by `asks_in`.
 const ANSWER_FACTOR: usize = 2;
+/// Messages of best effort have this part of the bounds, so that however many they are, others find room.
+const BEST_EFFORT_PART: usize = 2;
 
 /// A message that waits to be encoded, whatever its type.
 pub(crate) trait Encode: Send {
@@ -49,7 +51,30 @@ pub(crate) struct Outgoing {
     pub(crate) kind: u16,
     pub(crate) correlation: u64,
     pub(crate) body: Body,
+    pub(crate) best_effort: bool,
     pub(crate) queued_ms: u64,
+}
+
+impl Outgoing {
+    /// Whether somebody relies on it and hears nothing of its loss, as the asker of a question does.
+    pub(crate) fn is_owed(&self) -> bool {
+        self.frame_type == FrameType::Tell && !self.best_effort
+    }
+}
+
+/// Encoded bytes that the socket has not taken.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Held {
+    /// Of messages of best effort.
+    pub(crate) best_effort: usize,
+    /// Of all others.
+    pub(crate) owed: usize,
+}
+
+impl Held {
+    pub(crate) fn is_empty(self) -> bool {
+        self.best_effort + self.owed == 0
+    }
 }
 
 /// How the writer is to end.
@@ -66,8 +91,7 @@ struct State {
     waiting: VecDeque<Outgoing>,
     /// Messages accepted and neither written nor dropped; those in `waiting` included.
     depth: usize,
-    /// Encoded bytes that the socket has not taken.
-    buffered: usize,
+    buffered: Held,
     closing: Option<Closing>,
     /// For tellers that need not wait for the writer.
     direct: Option<Direct>,
@@ -109,17 +133,13 @@ impl Outbox {
 
     /// Queues one frame, or writes it at once.
     pub(crate) fn push(&self, item: Outgoing, stats: &Stats) -> Result<(), TellError> {
-        let factor = match item.frame_type {
-            FrameType::Answer | FrameType::Failure => ANSWER_FACTOR,
-            _ => 1,
-        };
         let mut state = self.lock();
         if state.shut || state.closing.is_some() {
             return Err(TellError::Closed);
         }
-        if state.depth >= self.messages * factor || state.buffered >= self.bytes * factor {
+        if !self.has_room(&item, &state) {
             add(&stats.refused, 1);
-            if self.overflow == Overflow::CutPeer {
+            if self.overflow == Overflow::CutPeer && item.is_owed() {
                 state.closing = Some(Closing::Cut(Reason::Overflow));
                 self.wake.notify_one();
             }
@@ -128,7 +148,7 @@ impl Outbox {
         add(&stats.accepted, 1);
         let idle = state.depth == 0;
         let item = match &state.direct {
-            Some(direct) if idle && state.buffered == 0 => {
+            Some(direct) if idle && state.buffered.is_empty() => {
                 match direct.send(item, self.frame_bytes, stats) {
                     Some(left) => left,
                     None => {
@@ -149,6 +169,30 @@ impl Outbox {
             self.wake.notify_one();
         }
         Ok(())
+    }
+
+    fn has_room(&self, item: &Outgoing, state: &State) -> bool {
+        if item.best_effort {
+            return state.depth < self.messages / BEST_EFFORT_PART
+                && state.buffered.best_effort < self.best_effort_bytes();
+        }
+        let factor = match item.frame_type {
+            FrameType::Answer | FrameType::Failure => ANSWER_FACTOR,
+            _ => 1,
+        };
+        state.depth < self.messages * factor && state.buffered.owed < self.bytes * factor
+    }
+
+    /// Of messages of best effort; the one that crosses the bound is still taken.
+    pub(crate) fn best_effort_bytes(&self) -> usize {
+        self.bytes / BEST_EFFORT_PART
+    }
+
+    /// Ends the connection if that is what the loss of a message means.
+    pub(crate) fn lose(&self, text: String) {
+        if self.overflow == Overflow::CutPeer {
+            self.close(Closing::Cut(Reason::Unsendable(text)));
+        }
     }
 
     /// Asks the writer to end. The first call counts.
@@ -189,14 +233,14 @@ impl Outbox {
         let mut state = self.lock();
         let idle = state.depth == 0;
         if idle {
-            state.buffered = bytes;
+            state.buffered.owed = bytes;
         }
         idle
     }
 
     /// The writer's accounts: messages that left since the last call, bytes it still holds, and when the oldest
     /// message that it holds was told.
-    pub(crate) fn settle(&self, left: usize, held: usize, oldest_ms: Option<u64>, stats: &Stats) {
+    pub(crate) fn settle(&self, left: usize, held: Held, oldest_ms: Option<u64>, stats: &Stats) {
         let mut state = self.lock();
         state.depth = state.depth.saturating_sub(left);
         state.buffered = held;

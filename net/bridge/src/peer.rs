@@ -178,13 +178,17 @@ impl Peer {
         correlation: u64,
         body: Body,
     ) -> Result<(), TellError> {
-        let item = Outgoing {
+        self.push_item(Outgoing {
             frame_type,
             kind,
             correlation,
             body,
+            best_effort: false,
             queued_ms: self.elapsed_ms(),
-        };
+        })
+    }
+
+    fn push_item(&self, item: Outgoing) -> Result<(), TellError> {
         self.shared.outbox.push(item, &self.shared.stats)
     }
 
@@ -249,7 +253,14 @@ impl fmt::Debug for Peer {
 
 impl<M: Wire> Tell<M> for Peer {
     fn tell(&self, message: M) -> Result<(), TellError> {
-        self.push(FrameType::Tell, M::KIND, 0, Box::new(message))
+        self.push_item(Outgoing {
+            frame_type: FrameType::Tell,
+            kind: M::KIND,
+            correlation: 0,
+            body: Body::Message(Box::new(message)),
+            best_effort: M::BEST_EFFORT,
+            queued_ms: self.elapsed_ms(),
+        })
     }
 }
 

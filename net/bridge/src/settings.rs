@@ -5,12 +5,14 @@ use std::time::Duration;
 use crate::frame::MAX_FRAME_BYTES;
 
 /// What happens when a message finds the outgoing queue at its bound. The teller sees
-/// [`TellError::Full`](tepui_protocol::message::TellError::Full) either way, and it is counted.
+/// [`TellError::Full`](tepui_protocol::message::TellError::Full) either way, and it is counted. Messages of
+/// [best effort](tepui_protocol::message::Wire::BEST_EFFORT) have half of each bound, and never cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Overflow {
     /// The message is refused; the connection lives on.
     Refuse,
-    /// The message is refused and the connection is cut: whoever cannot keep up starts afresh.
+    /// The message is refused and, if it was told and is owed, the connection is cut: whoever cannot keep up starts afresh. So it
+    /// is where such a message turns out to be larger than a frame.
     CutPeer,
 }
 

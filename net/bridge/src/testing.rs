@@ -38,6 +38,17 @@ macro_rules! wire {
     )*};
 }
 
+/// As a [`Blob`], of best effort.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Chatter(pub(crate) Bytes);
+impl Message for Chatter {
+    type Reply = ();
+}
+impl Wire for Chatter {
+    const KIND: u16 = 1907;
+    const BEST_EFFORT: bool = true;
+}
+
 wire! {
     Note(1901, u64) -> ();
     Double(1902, u64) -> u64;
@@ -75,10 +86,11 @@ impl Scene {
 
     pub(crate) fn with(role: Role, admits: bool) -> (Arc<Scene>, mpsc::UnboundedReceiver<Event>) {
         let (events, receiver) = mpsc::unbounded_channel();
-        let (notes, blobs) = (events.clone(), events.clone());
+        let (notes, blobs, chatter) = (events.clone(), events.clone(), events.clone());
         let router = Router::builder()
             .on_tell(move |_, Note(number)| notes.send(Event::Noted(number)).unwrap())
             .on_tell(move |_, Blob(bytes)| blobs.send(Event::Blob(bytes.len())).unwrap())
+            .on_tell(move |_, Chatter(bytes)| chatter.send(Event::Blob(bytes.len())).unwrap())
             .on_ask(|_, Double(number)| {
                 async move { number.checked_mul(2).ok_or_else(|| "too large".to_owned()) }.boxed()
             })

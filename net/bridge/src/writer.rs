@@ -13,7 +13,7 @@ use tokio::{
 use crate::{
     error::Reason,
     frame::{self, FrameType, HEADER_BYTES},
-    outbox::{Body, Closing, Outgoing},
+    outbox::{Body, Closing, Held, Outgoing},
     peer::Peer,
     stats::add,
 };
@@ -27,10 +27,19 @@ const KEEP_BYTES: usize = 64 << 10;
 /// Most bytes of a text that is sent.
 const MAX_TEXT_BYTES: usize = 4 << 10;
 
-/// A frame in the buffer: where it ends in the stream, and when it was told.
+/// A frame in the buffer: where it lies in the stream, and when it was told.
 struct Span {
+    begin: u64,
     end: u64,
+    best_effort: bool,
     queued_ms: u64,
+}
+
+impl Span {
+    /// How much of it lies between two places of the stream.
+    fn within(&self, from: u64, to: u64) -> usize {
+        self.end.min(to).saturating_sub(self.begin.max(from)) as usize
+    }
 }
 
 struct Writer<W> {
@@ -41,6 +50,8 @@ struct Writer<W> {
     /// Encoded, not yet taken by the socket.
     buffer: BytesMut,
     spans: VecDeque<Span>,
+    /// Bytes in the buffer that are of best effort.
+    best_effort: usize,
     /// Bytes of the stream ever encoded and written.
     encoded: u64,
     written: u64,
@@ -59,6 +70,7 @@ pub(crate) async fn run<W: AsyncWrite + Unpin>(io: W, peer: Peer) -> Reason {
         batch: VecDeque::new(),
         buffer: BytesMut::new(),
         spans: VecDeque::new(),
+        best_effort: 0,
         encoded: 0,
         written: 0,
         left: 0,
@@ -108,8 +120,8 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
     /// Encodes until enough is gathered for one write, or the bound in bytes is reached.
     fn encode_waiting(&mut self) {
         let bound = self.peer.shared.settings.queue_bytes;
-        let enough = (self.buffer.len() + GATHER_BYTES).min(bound);
-        while self.buffer.len() < enough {
+        let enough = self.buffer.len() + GATHER_BYTES;
+        while self.buffer.len() < enough && self.held().owed < bound {
             if self.batch.is_empty() {
                 self.peer.shared.outbox.take(&mut self.batch, TAKE_MESSAGES);
             }
@@ -122,16 +134,17 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
     }
 
     fn encode(&mut self, item: Outgoing) {
-        let Outgoing {
-            frame_type,
-            kind,
-            correlation,
-            body,
-            queued_ms,
-        } = item;
-        let limit = self.peer.shared.settings.frame_bytes;
-        let encoded = match &body {
-            Body::Rest(bytes) => return self.go_on(bytes, queued_ms),
+        let settings = &self.peer.shared.settings;
+        let limit = settings.frame_bytes;
+        if item.best_effort && self.best_effort >= self.peer.shared.outbox.best_effort_bytes() {
+            // Told before what waited was known to be so large.
+            add(&self.peer.shared.stats.refused, 1);
+            self.left += 1;
+            return;
+        }
+        let kind = item.kind;
+        let encoded = match &item.body {
+            Body::Rest(bytes) => return self.go_on(bytes, &item),
             Body::Text(text) => Ok(clip(text).as_bytes().to_vec()),
             Body::Message(message) => message
                 .encode()
@@ -145,36 +158,47 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
         });
         match encoded {
             Ok(bytes) => {
-                self.put(frame_type, kind, correlation, &bytes);
-                self.note_span(queued_ms);
+                let begin = self.encoded;
+                self.put(item.frame_type, kind, item.correlation, &bytes);
+                self.note_span(begin, &item);
             }
-            Err(text) => self.give_up(frame_type, kind, correlation, text),
+            Err(text) => self.give_up(&item, text),
         }
     }
 
     /// The rest of a frame that its teller began.
-    fn go_on(&mut self, bytes: &[u8], queued_ms: u64) {
+    fn go_on(&mut self, bytes: &[u8], item: &Outgoing) {
         if self.buffer.is_empty() {
             self.progress = Instant::now();
         }
+        let begin = self.encoded;
         self.buffer.extend_from_slice(bytes);
         self.encoded += bytes.len() as u64;
-        self.note_span(queued_ms);
+        self.note_span(begin, item);
     }
 
-    fn note_span(&mut self, queued_ms: u64) {
+    fn note_span(&mut self, begin: u64, item: &Outgoing) {
+        if item.best_effort {
+            self.best_effort += (self.encoded - begin) as usize;
+        }
         self.spans.push_back(Span {
+            begin,
             end: self.encoded,
-            queued_ms,
+            best_effort: item.best_effort,
+            queued_ms: item.queued_ms,
         });
     }
 
-    /// A message that cannot be sent is nobody's but its sender's fault: the connection lives on.
-    fn give_up(&mut self, frame_type: FrameType, kind: u16, correlation: u64, text: String) {
+    /// A message that cannot be sent is nobody's but its sender's fault: the connection lives on, unless somebody relies on it.
+    fn give_up(&mut self, item: &Outgoing, text: String) {
+        let Outgoing {
+            kind, correlation, ..
+        } = *item;
         add(&self.peer.shared.stats.unsendable, 1);
         self.left += 1;
         tracing::error!(peer = ?self.peer, kind, "not sent: {text}");
-        match frame_type {
+        match item.frame_type {
+            _ if item.is_owed() => self.peer.shared.outbox.lose(text),
             FrameType::Ask => {
                 let refused = Err(AskError::Refused(text));
                 self.peer.shared.pending.resolve(correlation, refused);
@@ -203,7 +227,7 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
     /// Gives the socket what it takes, or returns early when there is more to encode.
     async fn write_some(&mut self) -> Result<(), Reason> {
         let settings = &self.peer.shared.settings;
-        let full = self.buffer.len() >= settings.queue_bytes;
+        let full = self.held().owed >= settings.queue_bytes;
         let more = !full && !self.batch.is_empty();
         let silent_after = settings.silent_after;
         let outbox = &self.peer.shared.outbox;
@@ -239,13 +263,16 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
             Err(error) => return Err(Reason::Lost(error.to_string())),
         };
         self.progress = Instant::now();
+        let before = self.written;
         self.written += taken as u64;
         add(&self.peer.shared.stats.bytes_out, taken);
-        while self
-            .spans
-            .front()
-            .is_some_and(|span| span.end <= self.written)
-        {
+        while let Some(span) = self.spans.front() {
+            if span.best_effort {
+                self.best_effort -= span.within(before, self.written);
+            }
+            if span.end > self.written {
+                break;
+            }
             self.spans.pop_front();
             self.left += 1;
         }
@@ -265,6 +292,13 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
         Ok(())
     }
 
+    fn held(&self) -> Held {
+        Held {
+            best_effort: self.best_effort,
+            owed: self.buffer.len() - self.best_effort,
+        }
+    }
+
     fn settle(&mut self) {
         let oldest_ms = self
             .spans
@@ -275,7 +309,7 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
         let shared = &self.peer.shared;
         shared
             .outbox
-            .settle(left, self.buffer.len(), oldest_ms, &shared.stats);
+            .settle(left, self.held(), oldest_ms, &shared.stats);
     }
 
     async fn say_farewell(&mut self, text: String, deadline: Instant) -> Reason {

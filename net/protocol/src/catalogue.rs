@@ -6,13 +6,14 @@ use crate::message::{Message, Wire};
 use crate::node;
 
 macro_rules! catalogue {
-    ($($kind:literal $message:path => $reply:ty;)*) => {
+    ($($kind:literal $message:path => $reply:ty $(, best_effort = $best_effort:literal)?;)*) => {
         $(
             impl Message for $message {
                 type Reply = $reply;
             }
             impl Wire for $message {
                 const KIND: u16 = $kind;
+                $(const BEST_EFFORT: bool = $best_effort;)?
             }
         )*
         /// Number and name of every message, in order.
@@ -30,10 +31,10 @@ catalogue! {
     7 node::UpdateFramework => ();
     8 node::ShutdownAgent => ();
     9 node::AcknowledgeUpdate => ();
-    10 node::ToExecutor => ();
+    10 node::ToExecutor => (), best_effort = true;
     11 node::StatusUpdate => ();
     12 node::ExecutorExited => ();
-    13 node::ToFramework => ();
+    13 node::ToFramework => (), best_effort = true;
     14 node::AgentLeaves => ();
     15 node::DescribeMailboxes => node::Mailboxes;
     16 node::RaftMessage => ();

@@ -22,6 +22,8 @@ pub trait Wire:
 {
     /// Number in the frame header; unique, never reused.
     const KIND: u16;
+    /// Whether nothing is owed when it is lost. Such a message yields its place on a busy connection to all others.
+    const BEST_EFFORT: bool = false;
 }
 
 /// Why a message was not accepted at the send site.

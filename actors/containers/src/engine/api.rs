@@ -3,7 +3,7 @@
 use super::error::EngineError;
 use crate::images::access::Logins;
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, header};
+use http::{HeaderName, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
@@ -105,7 +105,7 @@ impl Engine {
         path: &str,
         body: Option<&Value>,
     ) -> Result<Response<Incoming>, EngineError> {
-        self.open_with(method, path, body, None).await
+        self.open_with(method, path, body, Vec::new()).await
     }
 
     pub(super) async fn open_with(
@@ -113,7 +113,7 @@ impl Engine {
         method: Method,
         path: &str,
         body: Option<&Value>,
-        login: Option<String>,
+        headers: Vec<(HeaderName, String)>,
     ) -> Result<Response<Incoming>, EngineError> {
         let call = format!("{method} {}", path.split('?').next().unwrap_or(path));
         let is_wait = path.contains("/wait?");
@@ -126,8 +126,8 @@ impl Engine {
         if !body.is_empty() {
             request = request.header(header::CONTENT_TYPE, "application/json");
         }
-        if let Some(login) = login {
-            request = request.header("X-Registry-Auth", login);
+        for (name, value) in headers {
+            request = request.header(name, value);
         }
         let request = request.body(Full::new(Bytes::from(body)));
         let request = request.map_err(|error| EngineError::Broken(error.to_string()))?;
@@ -170,7 +170,7 @@ impl Engine {
             .await
             .map_err(broken)?;
         // It ends with the answer's body, or with who reads it.
-        tokio::spawn(connection);
+        tokio::spawn(connection.with_upgrades());
         sender.send_request(request).await.map_err(broken)
     }
 }

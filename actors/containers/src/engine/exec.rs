@@ -13,13 +13,17 @@ use tokio::time::sleep;
 /// How often an engine is asked for the status of a command whose output has ended.
 const STATUS_TRIES: u32 = 50;
 const STATUS_PAUSE: Duration = Duration::from_millis(100);
+/// How often it is asked whether a command runs that was begun: one that ended at once is not waited for long.
+const BEGIN_TRIES: u32 = 20;
+const BEGIN_PAUSE: Duration = Duration::from_millis(20);
 
 /// A command that was begun.
 #[derive(Debug)]
 pub struct Exec {
     engine: Engine,
     id: String,
-    output: Incoming,
+    /// `None`: it was read to its end.
+    output: Option<Incoming>,
 }
 
 impl Engine {
@@ -41,19 +45,23 @@ impl Engine {
         if let Some(user) = user {
             body["User"] = user.into();
         }
-        let path = format!("/containers/{name}/exec");
-        let made = self.call(Method::POST, &path, Some(&body), SHORT).await?;
-        let made = api::parse(&made)?;
-        let id = made["Id"].as_str();
-        let id = id.ok_or_else(|| EngineError::Broken("an exec without Id".to_owned()))?;
+        let id = self.make_exec(name, &body).await?;
         let start = json!({"Detach": false, "Tty": false});
         let path = format!("/exec/{id}/start");
         let started = self.open(Method::POST, &path, Some(&start)).await?;
         Ok(Exec {
             engine: self.clone(),
-            id: id.to_owned(),
-            output: started.into_body(),
+            id,
+            output: Some(started.into_body()),
         })
+    }
+
+    pub(super) async fn make_exec(&self, name: &str, body: &Value) -> Result<String, EngineError> {
+        let path = format!("/containers/{name}/exec");
+        let made = self.call(Method::POST, &path, Some(body), SHORT).await?;
+        let made = api::parse(&made)?;
+        let id = made["Id"].as_str().map(str::to_owned);
+        id.ok_or_else(|| EngineError::Broken("an exec without Id".to_owned()))
     }
 
     async fn inspect_exec(&self, id: &str) -> Result<Value, EngineError> {
@@ -62,7 +70,21 @@ impl Engine {
         api::parse(&body)
     }
 
-    /// The host's number of a command that runs; `None`: it has ended.
+    /// [`Self::exec_pid`] of a command that was begun a moment ago, which takes its time to run.
+    ///
+    /// # Errors
+    /// The engine does not tell.
+    pub async fn begun_pid(&self, id: &str) -> Result<Option<u32>, EngineError> {
+        for _ in 0..BEGIN_TRIES {
+            if let Some(pid) = self.exec_pid(id).await? {
+                return Ok(Some(pid));
+            }
+            sleep(BEGIN_PAUSE).await;
+        }
+        Ok(None)
+    }
+
+    /// The host's number of a command that runs; `None`: it does not yet, or has ended.
     ///
     /// # Errors
     /// The engine does not tell.
@@ -75,6 +97,15 @@ impl Engine {
 }
 
 impl Exec {
+    /// One whose output is over.
+    pub(super) fn ended(engine: Engine, id: String) -> Self {
+        Self {
+            engine,
+            id,
+            output: None,
+        }
+    }
+
     /// The engine's.
     pub fn id(&self) -> &str {
         &self.id
@@ -85,8 +116,10 @@ impl Exec {
     /// # Errors
     /// The engine does not tell.
     pub async fn wait(mut self) -> Result<i32, EngineError> {
-        while let Some(frame) = self.output.frame().await {
-            frame.map_err(|error| EngineError::Broken(error.to_string()))?;
+        if let Some(output) = &mut self.output {
+            while let Some(frame) = output.frame().await {
+                frame.map_err(|error| EngineError::Broken(error.to_string()))?;
+            }
         }
         for _ in 0..STATUS_TRIES {
             let found = self.engine.inspect_exec(&self.id).await?;

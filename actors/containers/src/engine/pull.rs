@@ -6,7 +6,7 @@ use super::error::EngineError;
 use crate::images::Reference;
 use base64::Engine as _;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE};
-use http::Method;
+use http::{HeaderName, Method};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -48,7 +48,8 @@ impl Engine {
         let path = format!("/images/create?fromImage={reference}");
         let host = reference.registry.as_deref().unwrap_or(HUB);
         let login = self.logins().of(host).map(auth);
-        let asked = self.open_with(Method::POST, &path, None, login);
+        let login = login.map(|it| (HeaderName::from_static("x-registry-auth"), it));
+        let asked = self.open_with(Method::POST, &path, None, login.into_iter().collect());
         let mut body = match timeout(PROGRESS_TIMEOUT, asked).await {
             Ok(answer) => answer?.into_body(),
             Err(_) => return Err(self.silent("a pull".to_owned(), PROGRESS_TIMEOUT)),

@@ -1,7 +1,9 @@
 //! The values of fields that are more than a text or a number. What is not of the right form is `None`.
 
-use super::wire::{os, path};
-use super::{Capabilities, Credentials, Mount, Rlimit, RlimitKind, Root, SecretFile, View};
+use super::wire::{is_plain_name, os, path};
+use super::{
+    Capabilities, Credentials, Mount, Rlimit, RlimitKind, Root, SecretFile, ShownCgroup, View,
+};
 use crate::process::ProcessId;
 
 /// Instructions have 8 bytes, and the kernel takes 4096 of them (`BPF_MAXINSNS`).
@@ -84,6 +86,16 @@ pub(super) fn root(value: &[u8]) -> Option<Root> {
         dir: path(dir),
         sandbox: path(sandbox),
         overlay: Some(os(overlay)).filter(|options| !options.is_empty()),
+    })
+}
+
+pub(super) fn shown_cgroup(value: &[u8]) -> Option<ShownCgroup> {
+    let end = value.iter().position(|&byte| byte == 0)?;
+    let (dir, name) = (value.get(..end)?, os(value.get(end + 1..)?));
+    let is_whole = dir.starts_with(b"/") && (name.is_empty() || is_plain_name(&name));
+    is_whole.then(|| ShownCgroup {
+        dir: path(dir),
+        name,
     })
 }
 

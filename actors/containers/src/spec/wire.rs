@@ -1,7 +1,7 @@
 //! The bytes of a launch spec: its fields by tag. The format is told in the module above.
 
 use super::values::{
-    capabilities, credentials, is_filter, mount, process, rlimit, root, secret, view,
+    capabilities, credentials, is_filter, mount, process, rlimit, root, secret, shown_cgroup, view,
 };
 use super::{MAGIC, ShimSpec, SpecError};
 use crate::devices::DeviceNode;
@@ -42,6 +42,8 @@ pub(super) mod tag {
     pub(in crate::spec) const DEVICE_NODE: u8 = 40;
     pub(in crate::spec) const USERS: u8 = 41;
     pub(in crate::spec) const SECRET: u8 = 42;
+    pub(in crate::spec) const CGROUP_SHOWN: u8 = 50;
+    pub(in crate::spec) const OUTER: u8 = 51;
 }
 
 /// The spec as bytes for the shim's standard input.
@@ -117,10 +119,12 @@ pub fn encode(spec: &ShimSpec) -> Vec<u8> {
     if let Some(rotation) = spec.rotation {
         field(&mut out, tag::ROTATION, &rotation.to_bytes());
     }
-    if let Some(process) = spec.enter {
-        let pid = process.pid.to_le_bytes();
-        let bytes = [&pid[..], &process.start_ticks.to_le_bytes()].concat();
-        field(&mut out, tag::ENTER, &bytes);
+    for (tag, process) in [(tag::ENTER, spec.enter), (tag::OUTER, spec.outer)] {
+        if let Some(process) = process {
+            let pid = process.pid.to_le_bytes();
+            let bytes = [&pid[..], &process.start_ticks.to_le_bytes()].concat();
+            field(&mut out, tag, &bytes);
+        }
     }
     if let Some(root) = &spec.root {
         let overlay = root.overlay.as_deref().unwrap_or_default().as_bytes();
@@ -142,6 +146,10 @@ pub fn encode(spec: &ShimSpec) -> Vec<u8> {
     }
     for node in &spec.device_nodes {
         field(&mut out, tag::DEVICE_NODE, &node.to_bytes());
+    }
+    for shown in &spec.cgroups_shown {
+        let texts = [path_bytes(&shown.dir), shown.name.as_bytes()];
+        field(&mut out, tag::CGROUP_SHOWN, &texts.join(&0));
     }
     if let Some(users) = spec.users {
         field(&mut out, tag::USERS, &users.to_bytes());
@@ -173,6 +181,10 @@ pub fn decode(bytes: &[u8]) -> Result<ShimSpec, SpecError> {
         (tag::ARG, spec.argv.is_empty()),
         (tag::STDOUT, spec.stdout.is_empty()),
         (tag::STDERR, spec.stderr.is_empty()),
+        (
+            tag::OUTER,
+            spec.namespaces.shares_outer() && spec.outer.is_none(),
+        ),
     ];
     match required.into_iter().find(|(_, missing)| *missing) {
         Some((tag, _)) => Err(SpecError::Missing(tag)),
@@ -254,7 +266,11 @@ fn set_field(spec: &mut ShimSpec, tag: u8, value: &[u8]) -> Result<(), SpecError
             spec.rotation = Some(rotation.ok_or(SpecError::BadField(tag))?);
         }
         tag::ENTER => spec.enter = Some(process(value).ok_or(SpecError::BadField(tag))?),
+        tag::OUTER => spec.outer = Some(process(value).ok_or(SpecError::BadField(tag))?),
         tag::ROOT => spec.root = Some(root(value).ok_or(SpecError::BadField(tag))?),
+        tag::CGROUP_SHOWN => spec
+            .cgroups_shown
+            .push(shown_cgroup(value).ok_or(SpecError::BadField(tag))?),
         tag::VIEW => spec.view = Some(view(value).ok_or(SpecError::BadField(tag))?),
         tag::NAMESPACES => {
             let namespaces = Namespaces::from_bytes(value);

@@ -6,6 +6,7 @@
 )]
 
 use rustix::process::{Pid, Signal};
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -39,7 +40,8 @@ impl Bench {
     /// With every controller that containers can be in.
     pub(crate) fn with_all_controllers() -> Self {
         let all = Controller::ALL.into_iter().collect();
-        Self::new("all controllers", Cgroups::detect_with(&root_name(), &all))
+        let cgroups = Cgroups::detect_with(&root_name(), &all, &BTreeSet::new());
+        Self::new("all controllers", cgroups)
     }
 
     /// As an agent without rights has it.
@@ -109,7 +111,7 @@ impl Bench {
 
     fn cgroup_roots(&self) -> Vec<PathBuf> {
         match self.launcher.cgroups() {
-            Cgroups::V1 { roots } => roots.values().cloned().collect(),
+            Cgroups::V1 { roots, .. } => roots.values().cloned().collect(),
             Cgroups::V2 { root, .. } => vec![root.clone()],
             Cgroups::None { .. } => Vec::new(),
         }

@@ -58,6 +58,16 @@ fn make_beneath(root: &Path, rest: &Path) -> Result<(), Errno> {
     Ok(())
 }
 
+/// The same place by a way without links: the operator may have some on the way to a disk. What is there may be none.
+pub(super) fn real_place(path: &Path) -> Result<PathBuf, String> {
+    let (Some(above), Some(name)) = (path.parent(), path.file_name()) else {
+        return Ok(path.to_owned());
+    };
+    let above = above.canonicalize();
+    let above = above.map_err(|error| format!("cannot find '{}': {error}", path.display()))?;
+    Ok(above.join(name))
+}
+
 /// Whether what is mounted beneath a directory can be seen elsewhere.
 ///
 /// Errors: it cannot, in the words of Mesos.

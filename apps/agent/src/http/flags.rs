@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use tepui_containers::limits::Controller;
 use tepui_node::config::DomainSocket;
 use tepui_protocol::{codec::json, durations::duration_text};
 
@@ -33,9 +34,15 @@ pub(crate) fn flags(
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
         .collect();
     let mut set = |name: &str, value: String| flags.insert(name.to_owned(), value);
-    let amounts = match cgroups {
-        true => "cgroups/cpu,cgroups/mem",
-        false => "posix/cpu,posix/mem",
+    let without = &settings.isolation.without;
+    let by_cgroups = |controller| cgroups && !without.contains(&controller);
+    let cpu = match by_cgroups(Controller::Cpu) {
+        true => "cgroups/cpu",
+        false => "posix/cpu",
+    };
+    let memory = match by_cgroups(Controller::Memory) {
+        true => "cgroups/mem",
+        false => "posix/mem",
     };
     let files = match root {
         true => "filesystem/linux,docker/runtime",
@@ -63,7 +70,7 @@ pub(crate) fn flags(
         ("network/ports", settings.networks.ports.is_some()),
     ];
     let more = more.iter().filter(|(_, is_on)| *is_on);
-    let names = [amounts, files].into_iter();
+    let names = [cpu, memory, files].into_iter();
     let controllers = isolation.controllers.iter();
     let controllers = controllers.map(|it| format!("cgroups/{}", it.name()));
     let names = names.chain(more.map(|(name, _)| *name)).map(str::to_owned);
@@ -126,6 +133,9 @@ pub(crate) fn flags(
     set("switch_user", root.to_string());
     set("hostname", settings.hostname.clone());
     set("ip", settings.ip.to_string());
+    if let Some(ip6) = settings.ip6 {
+        set("ip6", ip6.to_string());
+    }
     set("port", settings.port.to_string());
     set("master", settings.masters.join(","));
     set("work_dir", settings.work_dir.display().to_string());

@@ -2,11 +2,12 @@
 
 use std::sync::{MutexGuard, PoisonError};
 
+use serde_json::{Value, json};
 use tepui_containers::{
     Running,
     devices::{Access, Device, DeviceRule},
 };
-use tepui_messages::containers::Amounts;
+use tepui_messages::containers::{Amounts, LaunchOrder};
 
 use super::{Inner, told};
 use crate::{gpus::Gpus, numbers::limits};
@@ -47,6 +48,28 @@ impl Inner {
             change(&[], &rules(&lost))
         })?;
         change(&rules(&gpus.of(container_id)), &[])
+    }
+
+    /// Lets a container of an engine have as many GPUs as it asks for, and with them what all GPUs need. Its `create` is the
+    /// body of the engine's call.
+    pub(super) fn give_gpus(&self, order: &LaunchOrder, create: &mut Value) -> Result<(), String> {
+        let (id, wanted) = (&order.container_id, order.amounts.gpus);
+        let mut gpus = self.gpus();
+        gpus.assign(id, wanted, &self.dir(id), |_| Ok(()))?;
+        let own = gpus.of(id);
+        if own.is_empty() {
+            return Ok(());
+        }
+        let shared = self.isolation.allowed_devices.iter();
+        let shared = shared.map(|(device, access)| (&device.path, *access));
+        let own = own.iter().map(|it| (&it.path, Access::ALL));
+        let devices = own.chain(shared).map(|(path, access)| {
+            json!({"PathOnHost": path, "PathInContainer": path, "CgroupPermissions": access.to_string()})
+        });
+        let host = &mut create["HostConfig"]["Devices"];
+        let asked = host.as_array().cloned().unwrap_or_default();
+        *host = devices.chain(asked).collect();
+        Ok(())
     }
 
     /// An agent before may have ended before it took away what it gave to others.

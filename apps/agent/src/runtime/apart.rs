@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use tepui_containers::{LaunchSpec, Namespaces, View, networks::Joined};
+use tepui_containers::{LaunchSpec, Namespaces, ProcessId, View, networks::Joined};
 use tepui_messages::containers::{Confinement, LaunchOrder};
 
 use super::{Inner, leftovers::is_check, network};
+use crate::isolation::Around;
 
 impl Inner {
     /// What the container shares with its machine, and with the container around it.
@@ -22,9 +23,14 @@ impl Inner {
             images.is_ok_and(|images| images.beginning(outer).is_ok())
         });
         let has_image = spec.root.is_some() || spec.view.is_some() || enters_image;
-        let is_inner = outer.is_some();
-        self.isolation
-            .apply(confinement, spec, has_image, is_inner)?;
+        let outer = outer.map(|outer| {
+            self.handle(outer)
+                .ok_or("the container around it has ended")
+        });
+        let outer = outer.transpose()?.map(|outer| outer.command());
+        let around = outer.map(around).transpose()?;
+        self.isolation.apply(confinement, spec, has_image, around)?;
+        spec.outer = outer.filter(|_| spec.namespaces.shares_outer());
         if let Some(joined) = joined {
             network::show(joined, spec);
         }
@@ -32,15 +38,10 @@ impl Inner {
         let is_root = rustix::process::geteuid().is_root();
         // Without root the kernel takes a filter only from who gives up what rights he could gain.
         spec.no_new_privs |= !spec.seccomp.is_empty() && !is_root;
-        if is_apart && !is_root {
-            return Err("Namespaces of its own need an agent that runs as root".to_owned());
-        }
+        check_rights(spec)?;
         // A check is where the container is that it asks after.
         if is_check(&spec.container_id) && is_apart && spec.view.is_none() {
-            let outer = spec.container_id.rsplit_once('.');
-            let outer = outer.and_then(|(outer, _)| self.handle(outer));
-            let outer = outer.ok_or("the container around it has ended")?;
-            spec.enter = Some(outer.command());
+            spec.enter = outer;
             spec.mounts.clear();
             spec.secrets.clear();
         }
@@ -68,4 +69,28 @@ impl Inner {
             sandbox: beginning.sandbox,
         }))
     }
+}
+
+/// Errors: namespaces, and an agent that can make none.
+pub(super) fn check_rights(spec: &LaunchSpec) -> Result<(), String> {
+    let is_apart = spec.namespaces != Namespaces::default();
+    match is_apart && !rustix::process::geteuid().is_root() {
+        true => Err("Namespaces of its own need an agent that runs as root".to_owned()),
+        false => Ok(()),
+    }
+}
+
+/// What a container, by its command, does not share with the machine.
+///
+/// Errors: it has ended.
+fn around(command: ProcessId) -> Result<Around, String> {
+    let is_apart = |name: &str| -> std::io::Result<bool> {
+        let of = |process: &str| std::fs::read_link(format!("/proc/{process}/ns/{name}"));
+        Ok(of(&command.pid.to_string())? != of("self")?)
+    };
+    let ended = |_| "the container around it has ended".to_owned();
+    Ok(Around {
+        pids: is_apart("pid").map_err(ended)?,
+        ipc: is_apart("ipc").map_err(ended)?,
+    })
 }

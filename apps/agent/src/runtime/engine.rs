@@ -32,6 +32,7 @@ use tepui_protocol::v1::ResourceStatistics;
 use tokio::{sync::watch, time::timeout};
 
 use crate::numbers::{mark, statistics};
+use exec::Beside;
 pub(crate) use keeper::Keeping;
 use record::Record;
 
@@ -58,8 +59,8 @@ struct Inner {
     keeping: Keeping,
     /// Handles only.
     live: Mutex<BTreeMap<String, Live>>,
-    /// The engine's ids of commands that run beside containers' own, by ours.
-    execs: Mutex<BTreeMap<String, String>>,
+    /// Commands that run beside containers' own, by our ids.
+    execs: Mutex<BTreeMap<String, Beside>>,
 }
 
 /// A container that runs, as far as is known.
@@ -127,7 +128,11 @@ impl EngineContainers {
         record.write(&dir)?;
         crash_point("runtime", || "BeforeLaunch");
         let name = name_of(&container_id);
-        let begun = self.begin(&container_id, &name, engine.create, &record);
+        let begun = async {
+            give(engine.volumes, owner).await?;
+            self.begin(&container_id, &name, engine.create, &record)
+                .await
+        };
         match begun.await {
             Ok(running) => {
                 crash_point("runtime", || "Launched");
@@ -241,6 +246,11 @@ impl EngineContainers {
                 return RecoveredContainer::Gone;
             }
         };
+        if record.is_session {
+            self.end_left_over(container_id, record.process.into())
+                .await;
+            return RecoveredContainer::Gone;
+        }
         let name = name_of(container_id);
         let found = match self.0.engine.inspect(&name).await {
             Ok(Some(found)) => Some(found),
@@ -298,6 +308,9 @@ impl EngineContainers {
 
     /// Asks a container's first process to end, in its own image's way where that is named.
     pub(super) async fn signal(&self, container_id: &str, signal: i32) -> Result<(), String> {
+        if self.signal_beside(container_id, signal).await? {
+            return Ok(());
+        }
         let live = self.live().get(container_id).cloned();
         // It has ended, or its launch has not.
         let Some(live) = live else { return Ok(()) };
@@ -374,9 +387,19 @@ impl EngineContainers {
         self.0.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn execs(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
+    fn execs(&self) -> MutexGuard<'_, BTreeMap<String, Beside>> {
         self.0.execs.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Gives persistent volumes to the task's user (Mesos: `mountPersistentVolumes`).
+async fn give(volumes: Vec<PathBuf>, owner: Option<Credentials>) -> Result<(), String> {
+    let given = tokio::task::spawn_blocking(move || {
+        let mut volumes = volumes.iter();
+        volumes.try_for_each(|it| tepui_containers::volumes::give(it, owner.as_ref()))
+    });
+    let given = given.await.map_err(|error| error.to_string())?;
+    given.map_err(|error| crate::runtime::told(&error))
 }
 
 /// Whether this very process was there and took the signal.

@@ -8,7 +8,7 @@ use tepui_containers::{
 use tepui_kit::descriptors;
 use tepui_messages::containers::{LaunchOrder, MountSource};
 
-use super::{Inner, volume_groups, words::credentials};
+use super::{Inner, apart, volume_groups, words::credentials};
 use crate::{confinement, numbers::limits, provisioner, streams};
 
 impl Inner {
@@ -69,8 +69,10 @@ impl Inner {
             self.set_apart(&order.confinement, &mut spec, is_session, joined.as_ref())?;
             let gpus = self.gpus().of(&spec.container_id);
             self.isolation.devices(&mut spec, &gpus);
-        } else if let Some(joined) = &joined {
-            spec.network = Some(joined.namespace());
+        } else {
+            spec.namespaces = self.isolation.of_holder(&order.confinement)?;
+            apart::check_rights(&spec)?;
+            spec.network = joined.as_ref().map(Joined::namespace);
         }
         if let Some(switchboard) = order.switchboard {
             let outer = spec.container_id.rsplit_once('.').map(|(outer, _)| outer);
@@ -88,6 +90,7 @@ impl Inner {
         }
         if spec.enter.is_some() || spec.view.is_some() {
             spec.namespaces = Namespaces::default();
+            spec.outer = None;
             spec.network = None;
         }
         Ok(spec)

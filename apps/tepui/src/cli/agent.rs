@@ -1,6 +1,9 @@
 //! Flags of an agent.
 
-use std::{net::IpAddr, path::PathBuf};
+use std::{
+    net::{IpAddr, Ipv6Addr},
+    path::PathBuf,
+};
 
 use clap::Args;
 use serde::Serialize;
@@ -26,6 +29,10 @@ pub(crate) struct AgentArgs {
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) ip: Option<IpAddr>,
+    /// IPv6 address that containers with the machine's network are known by too; nothing listens there
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) ip6: Option<Ipv6Addr>,
     /// Port of the HTTP API [default: 5051]
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,6 +1,9 @@
 //! The settings of an agent, of its flags, environment and file.
 
-use std::{net::IpAddr, path::PathBuf};
+use std::{
+    net::{IpAddr, Ipv6Addr},
+    path::PathBuf,
+};
 
 use anyhow::Context;
 use serde::Deserialize;
@@ -15,6 +18,7 @@ use crate::cli::AgentArgs;
 const AGENT_TWINS: &[&str] = &[
     "work_dir",
     "ip",
+    "ip6",
     "port",
     "hostname",
     "master",
@@ -98,6 +102,7 @@ pub(super) struct AgentFile {
     pub(super) work_dir: Option<PathBuf>,
     pub(super) master: Option<String>,
     pub(super) ip: Option<IpAddr>,
+    pub(super) ip6: Option<Ipv6Addr>,
     pub(super) port: Option<u16>,
     pub(super) hostname: Option<String>,
     pub(super) resources: Option<String>,
@@ -203,6 +208,7 @@ pub(crate) fn agent(args: &AgentArgs) -> anyhow::Result<tepui_agent::AgentSettin
         work_dir: file.work_dir.context("--work-dir is missing: expected a directory for sandboxes, such as --work-dir /var/lib/tepui/agent")?,
         masters: masters(&given)?,
         ip,
+        ip6: file.ip6,
         port: file.port.unwrap_or(5051),
         hostname: file.hostname.unwrap_or_else(|| ip.to_string()),
         resources: file.resources,

@@ -1,6 +1,7 @@
 //! An agent's flags about what sets containers apart.
 
 use std::{
+    collections::BTreeSet,
     path::{Component, PathBuf},
     sync::Arc,
 };
@@ -19,12 +20,14 @@ use super::{AgentFile, devices, json_or_file};
 /// The controllers that containers join where the operator asks for it.
 const OPTIONAL: [Controller; 3] = [Controller::Devices, Controller::Cpuset, Controller::Blkio];
 
+/// What limits nothing, the isolator that does so instead, and its controller. Where both are named the limit stands.
+const UNLIMITED: [(&str, &str, Controller); 2] = [
+    ("posix/cpu", "cgroups/cpu", Controller::Cpu),
+    ("posix/mem", "cgroups/mem", Controller::Memory),
+];
+
 /// What is always done where the machine can, so that naming it changes nothing.
-const ALWAYS: [&str; 15] = [
-    "posix/cpu",
-    "posix/mem",
-    "cgroups/cpu",
-    "cgroups/mem",
+const ALWAYS: [&str; 11] = [
     "cgroups/pids",
     "cgroups/cpuacct",
     "posix/rlimits",
@@ -41,7 +44,7 @@ const ALWAYS: [&str; 15] = [
 /// Flags of an agent.
 #[derive(Debug, Clone, Default, Args, Serialize)]
 pub(crate) struct IsolationArgs {
-    /// What sets containers apart besides: namespaces/pid, namespaces/ipc, linux/nnp, linux/seccomp, linux/devices, cgroups/devices, cgroups/cpuset, cgroups/blkio, cgroups/all [default: none]
+    /// What sets containers apart besides: namespaces/pid, namespaces/ipc, linux/nnp, linux/seccomp, linux/devices, cgroups/devices, cgroups/cpuset, cgroups/blkio, cgroups/all; or what does not limit them: posix/cpu, posix/mem [default: none]
     #[arg(long, value_name = "NAME,…")]
     #[serde(skip_serializing_if = "Option::is_none")]
     isolation: Option<String>,
@@ -163,7 +166,16 @@ pub(super) fn parse(file: &AgentFile) -> anyhow::Result<Isolation> {
         ..defaults
     };
     let names = file.isolation.as_deref().unwrap_or_default().split(',');
-    for name in names.map(str::trim).filter(|name| !name.is_empty()) {
+    let names: Vec<_> = names
+        .map(str::trim)
+        .filter(|name| !name.is_empty())
+        .collect();
+    isolation.without = unlimited(&names);
+    let is_amount = |name: &str| {
+        let mut amounts = UNLIMITED.iter();
+        amounts.any(|(none, limit, _)| [*none, *limit].contains(&name))
+    };
+    for name in names {
         match name {
             "namespaces/pid" => isolation.pids = true,
             "namespaces/ipc" => isolation.ipc = true,
@@ -176,7 +188,7 @@ pub(super) fn parse(file: &AgentFile) -> anyhow::Result<Isolation> {
             "cgroups/devices" => isolation.controllers.extend([Controller::Devices]),
             "cgroups/cpuset" => isolation.controllers.extend([Controller::Cpuset]),
             "cgroups/blkio" => isolation.controllers.extend([Controller::Blkio]),
-            known if ALWAYS.contains(&known) => {}
+            known if ALWAYS.contains(&known) || is_amount(known) => {}
             other => bail!(
                 "--isolation {other}: this agent has no such isolator; expected namespaces/pid, namespaces/ipc, linux/nnp, linux/seccomp, linux/devices, cgroups/devices, cgroups/cpuset, cgroups/blkio or cgroups/all, with commas between"
             ),
@@ -193,6 +205,15 @@ pub(super) fn parse(file: &AgentFile) -> anyhow::Result<Isolation> {
         );
     }
     Ok(isolation)
+}
+
+/// The controllers that containers are not to join.
+fn unlimited(names: &[&str]) -> BTreeSet<Controller> {
+    let is_off = |(none, limit, _): &&(&str, &str, Controller)| {
+        names.contains(none) && !names.contains(limit) && !names.contains(&"cgroups/all")
+    };
+    let off = UNLIMITED.iter().filter(is_off);
+    off.map(|(_, _, controller)| *controller).collect()
 }
 
 /// `/a:/b`.

@@ -1,4 +1,6 @@
-use super::{capabilities, directories, megabytes, users, volume_gids};
+use tepui_agent::Controller;
+
+use super::{capabilities, directories, megabytes, unlimited, users, volume_gids};
 
 #[test]
 fn sizes_are_spelt_as_mesos_does() {
@@ -76,4 +78,15 @@ fn users_of_containers_are_a_range_without_root() {
     ] {
         assert!(users(wrong).is_err(), "{wrong}");
     }
+}
+
+#[test]
+fn only_what_is_named_alone_leaves_a_limit_out() {
+    let without = |names: &[&str]| Vec::from_iter(unlimited(names));
+    assert_eq!(without(&["posix/mem"]), [Controller::Memory]);
+    let both = without(&["posix/cpu", "posix/mem", "filesystem/linux"]);
+    assert_eq!(both, [Controller::Memory, Controller::Cpu]);
+    assert_eq!(without(&["posix/mem", "cgroups/mem"]), []);
+    assert_eq!(without(&["posix/cpu", "cgroups/all"]), []);
+    assert_eq!(without(&[]), []);
 }

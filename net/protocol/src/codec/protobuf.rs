@@ -34,6 +34,11 @@ pub fn encode<T: Message>(message: &T) -> Vec<u8> {
     message.encode_to_vec()
 }
 
+/// Bytes that [`encode`] would give.
+pub fn size<T: Message>(message: &T) -> usize {
+    message.encoded_len()
+}
+
 /// # Errors
 /// What is outside `limits`, not protobuf, or lacks a required field.
 pub fn decode<T: Message + Default + Described>(bytes: &[u8], limits: &Limits) -> Result<T, Error> {

@@ -67,7 +67,7 @@ impl EngineContainers {
 
     /// Ends a container whatever it does; also one that is being made.
     pub(in crate::runtime) async fn destroy(&self, container_id: &str) -> Result<(), String> {
-        if self.end_exec(container_id).await? {
+        if self.signal_beside(container_id, SIGKILL).await? {
             return Ok(());
         }
         let live = self.live().get(container_id).cloned();

@@ -27,6 +27,9 @@ pub(super) struct Record {
     /// Bytes and earlier files, of output and of errors.
     rotation: Option<[(u64, u8); 2]>,
     pub(super) process: KeptProcess,
+    /// A command beside a container's own, which ends with the agent.
+    #[serde(default)]
+    pub(super) is_session: bool,
 }
 
 /// The container's first process, once it has started: its number on the host, and its start in ticks.
@@ -58,6 +61,15 @@ impl Record {
             owner: owner.map(|it| (it.uid, it.gid)),
             rotation: rotation.map(bounds),
             process: KeptProcess(None),
+            is_session: false,
+        }
+    }
+
+    pub(super) fn of_session(process: Option<ProcessId>) -> Self {
+        Self {
+            process: process.into(),
+            is_session: true,
+            ..Self::new(PathBuf::new(), None, None)
         }
     }
 

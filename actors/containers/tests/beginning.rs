@@ -1,0 +1,65 @@
+//! What is found of a container that is only about to begin, and the end of one that cannot move, with the real shim (see
+//! `launcher.rs`).
+
+#[allow(dead_code, reason = "this test needs only a part of it")]
+#[path = "launcher/support.rs"]
+mod support;
+
+use rustix::process::Signal;
+use std::time::Duration;
+use support::{Bench, bounded};
+use tepui_containers::record::{RECORD_FILE, Stage};
+use tepui_containers::{Error, Recovered, process};
+
+const DEADLINE: Duration = Duration::from_secs(20);
+
+#[tokio::test]
+async fn a_process_that_is_not_its_command_yet_is_not_told_to_run() {
+    let bench = Bench::with_cgroups();
+    let mut spec = bench.shell("exec sleep 1000");
+    // Who opens it waits for who writes to it, and it is no namespace.
+    let gate = bench.runtime_dir("gate");
+    std::fs::create_dir_all(gate.parent().unwrap()).unwrap();
+    let mode = rustix::fs::Mode::from_raw_mode(0o600);
+    let kind = rustix::fs::FileType::Fifo;
+    rustix::fs::mknodat(rustix::fs::CWD, &gate, kind, mode, 0).unwrap();
+    spec.network = Some(gate.clone());
+    let (id, runtime_dir) = (spec.container_id.clone(), spec.runtime_dir.clone());
+    let record = runtime_dir.join(RECORD_FILE);
+    let opened = async {
+        support::until(|| {
+            std::fs::read_to_string(&record).is_ok_and(|text| text.contains("started"))
+        })
+        .await;
+        let mut recovered = std::pin::pin!(bench.launcher.recover(&id, &runtime_dir));
+        let early = tokio::time::timeout(Duration::from_millis(300), &mut recovered).await;
+        assert!(early.is_err(), "{early:?}");
+        let open = tokio::task::spawn_blocking(move || std::fs::File::create(gate));
+        drop(open.await.unwrap().unwrap());
+        recovered.await.unwrap()
+    };
+    let (launched, recovered) = tokio::join!(bench.launch(spec), bounded(opened));
+    let Err(Error::Launch(failure)) = launched else {
+        panic!("{launched:?}")
+    };
+    assert_eq!(failure.stage, Stage::Namespaces);
+    let Recovered::Failed(told) = recovered else {
+        panic!("{recovered:?}")
+    };
+    assert_eq!(told, failure);
+}
+
+#[tokio::test]
+async fn a_container_that_was_stopped_is_destroyed() {
+    for bench in [Bench::with_cgroups(), Bench::unified(), Bench::bare()] {
+        let spec = bench.shell("sleep 1000 & exec sleep 1000");
+        let container = bench.launch(spec).await.unwrap();
+        container.signal_tree(Signal::STOP).unwrap();
+        let command = container.command();
+        support::until(|| process::stat(command.pid).is_ok_and(|it| it.state == 'T')).await;
+        bounded(container.destroy(DEADLINE)).await.unwrap();
+        let exit = bounded(container.wait()).await.unwrap();
+        assert_eq!(exit.raw_status, Some(9), "{}", bench.name);
+        support::gone(command).await;
+    }
+}

@@ -1,0 +1,56 @@
+use tepui_bridge::{Bridge, Hello, Role, Service, Settings, memory_pair};
+use tepui_kit::{Tell, stage::TestStage};
+use tepui_messages::master::StreamLost;
+
+use super::*;
+
+/// The master's side, with its agents.
+struct Edge(Agents);
+
+impl Service for Edge {
+    fn hello(&self) -> Hello {
+        Hello::new(Role::Master, "master", "0")
+    }
+
+    fn router(&self, _: &Peer) -> Arc<Router> {
+        self.0.router()
+    }
+
+    fn on_connect(&self, peer: &Peer) {
+        assert!(self.0.enter(peer));
+    }
+
+    fn on_disconnect(&self, peer: &Peer, end: &Disconnect) {
+        self.0.leave(peer, end);
+    }
+}
+
+/// An agent's side, which is told nothing.
+struct Agent;
+
+impl Service for Agent {
+    fn hello(&self) -> Hello {
+        Hello::new(Role::Agent, "agent", "0")
+    }
+
+    fn router(&self, _: &Peer) -> Arc<Router> {
+        Arc::default()
+    }
+}
+
+#[test]
+fn a_lost_agent_is_told_to_a_master_whose_mailbox_is_full() {
+    TestStage::run(1, async |stage| {
+        let prepared = stage.spawn().capacity(1).prepare::<Master>();
+        let master = prepared.link();
+        let edge = Edge(Agents::new(&master, stage.directory()));
+        let bridge = Bridge::new(Settings::default(), Arc::new(edge));
+        let agent = Bridge::new(Settings::default(), Arc::new(Agent));
+        let (to_master, to_agent) = memory_pair(&agent, &bridge).await.unwrap();
+        let stream_id = "busy".to_owned();
+        master.tell(StreamLost { stream_id }).unwrap();
+        to_master.close("the agent ends");
+        to_agent.closed().await;
+        assert_eq!(master.depth(), 2);
+    });
+}
