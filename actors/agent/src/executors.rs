@@ -280,6 +280,15 @@ impl NodeCore {
         self.executor(key)?.stream_id
     }
 
+    /// Whether the update is of a task of the executor whose container this is.
+    pub(crate) fn is_of(&self, container_id: &str, update: &node::StatusUpdate) -> bool {
+        self.containers.get(container_id).is_some_and(|key| {
+            let executor_id = update.status.executor_id.as_ref();
+            key.framework_id == update.framework_id.value
+                && executor_id.is_some_and(|id| id.value == key.executor_id)
+        })
+    }
+
     pub(crate) fn executor_stream_lost(&mut self, key: &ExecutorKey, stream_id: u64) {
         if let Some(executor) = self.executor_mut(key)
             && executor.stream_id == Some(stream_id)
