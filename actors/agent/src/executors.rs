@@ -7,7 +7,7 @@ use tepui_protocol::{
 };
 
 use crate::{
-    core::{NodeCore, Timer, Turn, executor_key},
+    core::{NodeCore, Timer, Turn, executor_key, task_key},
     effect::{Effect, ExecutorKey, Keep},
     kills::shutdown_event,
     networks, order,
@@ -247,6 +247,16 @@ impl NodeCore {
             return;
         };
         let task_id = status.task_id.clone();
+        let owner = framework.and_then(|framework| framework.executor_of(&task_id.value));
+        let owner = owner.map(|(id, _)| id);
+        if owner.is_some_and(|id| *id != key.executor_id) {
+            let (executor, task) = (&key.executor_id, &task_id.value);
+            let text = format!("executor '{executor}' tells of task '{task}', which is another's");
+            turn.out.push(Effect::Note(text));
+            return;
+        }
+        let stream = task_key(&key.framework_id, &task_id);
+        let is_unknown = owner.is_none() && !self.streams.contains(&stream);
         let addresses = self.config.addresses();
         if let Some(executor) = self.executor(key) {
             let own = status::container_status(
@@ -262,7 +272,13 @@ impl NodeCore {
             }
         }
         let framework = key.framework_id.clone();
-        if self.update(turn, &framework, Some(&key.executor_id), status) {
+        let is_taken = if is_unknown {
+            self.tell_once(turn, &framework, &key.executor_id, status);
+            true
+        } else {
+            self.update(turn, &framework, Some(&key.executor_id), status)
+        };
+        if is_taken {
             if let Some(executor) = self.executor_mut(key).filter(|it| !it.served) {
                 executor.served = true;
                 turn.keep(Keep::Container(executor.kept(&key.framework_id)));
