@@ -219,11 +219,12 @@ impl NodeCore {
         let key = executor_key(&call.framework_id, &call.executor_id);
         if let Some(update) = call.update {
             let ends = updates::is_terminal(update.status.state());
+            let told = turn.out.len();
             self.executor_update(turn, &key, update.status);
             // What the task had is others' now.
             let executor = self.executor(&key);
             if ends && executor.is_some_and(|it| it.phase == ExecutorPhase::Running) {
-                self.update_limits(turn, &key);
+                self.update_limits_before(turn, &key, told);
             }
         }
         if let Some(message) = call.message
