@@ -349,8 +349,8 @@ impl ContainerRuntime for Containers {
             let Some(running) = inner.handle(&container_id) else {
                 return Ok(());
             };
-            let sent = running.signal_tree(signal);
-            sent.map(drop).map_err(|error| told(&error))
+            let sent = blocking(move || running.signal_tree(signal).map_err(|error| told(&error)));
+            sent.await.map(drop)
         }
         .boxed()
     }
@@ -397,10 +397,15 @@ impl ContainerRuntime for Containers {
             if let Some(engine) = inner.engine_of(&container_id) {
                 return engine.usage(&container_id).await;
             }
-            let usage = inner.handle(&container_id)?.usage();
-            let mut measured = usage.ok().as_ref().map(statistics)?;
-            inner.add_traffic(&container_id, &mut measured);
-            Some(measured)
+            let running = inner.handle(&container_id)?;
+            // Many files of the kernel are read: the agent's actor does not wait for them.
+            let measured = blocking(move || {
+                let usage = running.usage().map_err(|error| told(&error))?;
+                let mut measured = statistics(&usage);
+                inner.add_traffic(&container_id, &mut measured);
+                Ok(measured)
+            });
+            measured.await.ok()
         }
         .boxed()
     }
