@@ -123,9 +123,8 @@ impl Inner {
             let exit = end_of(&running).await;
             inner.running().remove(&container_id);
             let is_lost = exit.as_ref().is_ok_and(|exit| exit.raw_status.is_none());
-            if is_lost || exit.is_err() {
-                empty(&inner, &container_id).await;
-            }
+            // The shim gives up on what hangs in the kernel, and may have been killed before it swept.
+            empty(&inner, &container_id).await;
             inner.leave(&container_id).await;
             match exit {
                 Ok(_) if is_lost && streams::were_kept(&inner.dir(&container_id)) => {
@@ -321,7 +320,11 @@ impl ContainerRuntime for Containers {
                     inner.keep_network(&container_id, running.command().pid);
                     RecoveredContainer::Running(inner.adopt(running))
                 }
-                Ok(Recovered::Exited(exit)) => RecoveredContainer::Exited(verdict(exit, || None)),
+                Ok(Recovered::Exited(exit)) => {
+                    // Its shim may be sweeping still, or have been killed before it did.
+                    empty(&inner, &container_id).await;
+                    RecoveredContainer::Exited(verdict(exit, || None))
+                }
                 Ok(Recovered::Failed(failure)) => RecoveredContainer::Failed(failure.to_string()),
                 Ok(Recovered::Lost) => {
                     empty(&inner, &container_id).await;
