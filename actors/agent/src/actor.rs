@@ -76,6 +76,8 @@ pub struct NodeActor {
     pub(crate) waiting: VecDeque<Effect>,
     /// Clients who wait for containers they asked for.
     pub(crate) waiters: Vec<(String, Waiter)>,
+    /// Containers whose limits are being changed, and what their executors wait for.
+    pub(crate) limiting: BTreeMap<String, VecDeque<Effect>>,
     /// Nothing is carried out until the disk is done.
     pub(crate) committing: bool,
 }
@@ -104,6 +106,7 @@ impl NodeActor {
             timer: None,
             waiting: VecDeque::new(),
             waiters: Vec::new(),
+            limiting: BTreeMap::new(),
             committing: false,
         }
     }

@@ -26,6 +26,8 @@ struct World {
     exits: Mutex<BTreeMap<String, oneshot::Sender<ContainerExit>>>,
     /// Why limits cannot be changed.
     no_update: Mutex<Option<String>>,
+    /// Limits are not changed before this is dropped.
+    slow_update: Mutex<Option<oneshot::Receiver<()>>>,
 }
 
 impl World {
@@ -163,7 +165,13 @@ impl ContainerRuntime for FakeRuntime {
     fn update(&self, _: String, _: Amounts) -> Future<Result<(), String>> {
         self.0.note("update");
         let problem = self.0.no_update.lock().expect("no panic").clone();
-        Box::pin(async { problem.map_or(Ok(()), Err) })
+        let slow = self.0.slow_update.lock().expect("no panic").take();
+        Box::pin(async {
+            if let Some(slow) = slow {
+                let _ = slow.await;
+            }
+            problem.map_or(Ok(()), Err)
+        })
     }
 
     fn recover(&self, _: String) -> Future<RecoveredContainer> {
@@ -321,36 +329,71 @@ impl Tell<EndExecutorStream> for FakeStream {
     }
 }
 
+fn with_executor(mut run: node::RunTask, executor: &str) -> node::RunTask {
+    run.task.executor = Some(ExecutorInfo {
+        executor_id: ExecutorId {
+            value: executor.to_owned(),
+        },
+        command: run.task.command.take(),
+        ..ExecutorInfo::default()
+    });
+    run
+}
+
+fn subscribe(world: &Arc<World>) -> ExecutorSubscribe {
+    ExecutorSubscribe {
+        framework_id: FrameworkId {
+            value: "f".to_owned(),
+        },
+        executor_id: ExecutorId {
+            value: "e".to_owned(),
+        },
+        unacknowledged_tasks: Vec::new(),
+        unacknowledged_updates: Vec::new(),
+        stream_id: 1,
+        stream: Arc::new(FakeStream(Arc::clone(world))),
+        claims: None,
+    }
+}
+
+#[test]
+fn while_one_executor_waits_for_its_limits_the_others_go_on() {
+    TestStage::run(1, async |stage| {
+        let world = Arc::new(World::default());
+        let agent = start(stage, &world).await;
+        agent.tell(with_executor(run(), "e")).expect("room");
+        settle(stage).await;
+        world.take();
+        let (done, slow) = oneshot::channel();
+        *world.slow_update.lock().expect("no panic") = Some(slow);
+        let subscribed = agent.ask(subscribe(&world));
+        subscribed.await.expect("answered");
+        settle(stage).await;
+        assert_eq!(world.take(), ["SUBSCRIBED", "update"]);
+        let mut other = run();
+        other.task.task_id.value = "other".to_owned();
+        agent.tell(other).expect("room");
+        settle(stage).await;
+        let told = world.take();
+        assert!(told.contains(&"launch".to_owned()), "{told:?}");
+        assert!(told.contains(&"TASK_STARTING".to_owned()), "{told:?}");
+        drop(done);
+        settle(stage).await;
+        assert_eq!(world.take(), ["LAUNCH"]);
+    });
+}
+
 #[test]
 fn a_task_is_not_handed_over_where_its_executor_was_not_given_the_means() {
     for problem in [None, Some("no such cgroup".to_owned())] {
         TestStage::run(1, async |stage| {
             let world = Arc::new(World::default());
             let agent = start(stage, &world).await;
-            let mut run = run();
-            let executor_id = ExecutorId {
-                value: "e".to_owned(),
-            };
-            run.task.executor = Some(ExecutorInfo {
-                executor_id: executor_id.clone(),
-                command: run.task.command.take(),
-                ..ExecutorInfo::default()
-            });
-            agent.tell(run).expect("room");
+            agent.tell(with_executor(run(), "e")).expect("room");
             settle(stage).await;
             world.take();
             problem.clone_into(&mut world.no_update.lock().expect("no panic"));
-            let subscribed = agent.ask(ExecutorSubscribe {
-                framework_id: FrameworkId {
-                    value: "f".to_owned(),
-                },
-                executor_id,
-                unacknowledged_tasks: Vec::new(),
-                unacknowledged_updates: Vec::new(),
-                stream_id: 1,
-                stream: Arc::new(FakeStream(Arc::clone(&world))),
-                claims: None,
-            });
+            let subscribed = agent.ask(subscribe(&world));
             subscribed.await.expect("answered");
             settle(stage).await;
             let expected: &[_] = match problem {

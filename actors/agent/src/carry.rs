@@ -38,6 +38,9 @@ impl NodeActor {
         while !self.committing
             && let Some(effect) = self.waiting.pop_front()
         {
+            let Some(effect) = self.hold_back(effect) else {
+                continue;
+            };
             crash_point("effect", || &effect);
             match effect {
                 Effect::Keep { changes, synced } => self.keep(changes, synced, ctx),
@@ -83,8 +86,7 @@ impl NodeActor {
         });
     }
 
-    /// One that cannot be made or removed would be believed in by the master: the agent ends and tries again after its
-    /// restart.
+    /// One that cannot be made would be believed in by the master: the agent ends and tries again after its restart.
     fn change_volumes(
         &mut self,
         make: Vec<VolumeDirectory>,
@@ -97,7 +99,7 @@ impl NodeActor {
             actor.committing = false;
             if let Err(error) = changed {
                 let text = format!(
-                    "a persistent volume could not be made or removed ({error}); look at the disk and restart the agent"
+                    "a persistent volume could not be made ({error}); look at the disk and restart the agent"
                 );
                 actor.waiting.clear();
                 actor.carry(Effect::Exit(Ending::DiskFailed(text)), ctx);

@@ -156,6 +156,7 @@ impl NodeCore {
         if self.executor(&key).is_some_and(|it| it.ended.is_some()) {
             return self.finish_pod(turn, &key);
         }
+        let told = turn.out.len();
         // It ended before the rest of its group began.
         if ran && self.entry_mut(&key, &task_id).is_some_and(|it| is_new(it)) {
             let running = Verdict::executor(TaskState::TaskRunning, None);
@@ -171,7 +172,7 @@ impl NodeCore {
         {
             self.end_pod(turn, &key);
         } else {
-            self.update_limits(turn, &key);
+            self.update_limits_before(turn, &key, told);
             self.tell_running(turn, &key, &task_id);
         }
     }

@@ -213,16 +213,15 @@ fn remembered(recovered: Recovered) -> Remembered {
     });
     let mut streams = BTreeMap::new();
     for (key, updates) in recovered.streams {
-        let key = TaskKey {
-            framework_id: key.framework_id,
-            task_id: key.task_id,
-        };
+        let key = task_key(key);
         let updates = updates.into_iter().filter_map(|update| {
             let status: TaskStatus = decode("status update", &update.update)?;
             Some((status, update.acknowledged))
         });
         streams.insert(key, updates.collect());
     }
+    let acknowledged = recovered.acknowledged.into_iter();
+    let acknowledged = acknowledged.map(|(key, uuids)| (task_key(key), uuids));
     Remembered {
         agent,
         term: recovered.documents.get(TERM).map_or(0, term),
@@ -235,6 +234,7 @@ fn remembered(recovered: Recovered) -> Remembered {
         containers: containers.collect(),
         tasks: tasks.collect(),
         streams,
+        acknowledged: acknowledged.collect(),
         guests: guests(&recovered.documents),
     }
 }
@@ -280,6 +280,13 @@ fn stream_key(key: &TaskKey) -> StreamKey {
     StreamKey {
         framework_id: key.framework_id.clone(),
         task_id: key.task_id.clone(),
+    }
+}
+
+fn task_key(key: StreamKey) -> TaskKey {
+    TaskKey {
+        framework_id: key.framework_id,
+        task_id: key.task_id,
     }
 }
 

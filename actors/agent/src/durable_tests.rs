@@ -122,6 +122,7 @@ fn what_is_kept_is_remembered_and_what_is_forgotten_is_gone() {
         containers: vec![container],
         tasks: vec![task],
         streams: [(key.clone(), vec![(starting, true), (running, false)])].into(),
+        acknowledged: BTreeMap::new(),
     };
     assert_eq!(found, expected);
 

@@ -447,6 +447,8 @@ pub struct Remembered {
     pub tasks: Vec<KeptTask>,
     /// By task, oldest first, with whether it is acknowledged.
     pub streams: BTreeMap<TaskKey, Vec<(TaskStatus, bool)>>,
+    /// The uuids of earlier updates of these tasks, all acknowledged, oldest first.
+    pub acknowledged: BTreeMap<TaskKey, Vec<[u8; 16]>>,
     /// Containers that clients of the API asked for, by id, with their sandboxes.
     pub guests: BTreeMap<String, PathBuf>,
 }

@@ -7,7 +7,7 @@ use tepui_protocol::{
 };
 
 use crate::{
-    core::{NodeCore, Timer, Turn, executor_key},
+    core::{NodeCore, Timer, Turn, executor_key, task_key},
     effect::{Effect, ExecutorKey, Keep},
     kills::shutdown_event,
     networks, order,
@@ -219,11 +219,12 @@ impl NodeCore {
         let key = executor_key(&call.framework_id, &call.executor_id);
         if let Some(update) = call.update {
             let ends = updates::is_terminal(update.status.state());
+            let told = turn.out.len();
             self.executor_update(turn, &key, update.status);
             // What the task had is others' now.
             let executor = self.executor(&key);
             if ends && executor.is_some_and(|it| it.phase == ExecutorPhase::Running) {
-                self.update_limits(turn, &key);
+                self.update_limits_before(turn, &key, told);
             }
         }
         if let Some(message) = call.message
@@ -247,6 +248,16 @@ impl NodeCore {
             return;
         };
         let task_id = status.task_id.clone();
+        let owner = framework.and_then(|framework| framework.executor_of(&task_id.value));
+        let owner = owner.map(|(id, _)| id);
+        if owner.is_some_and(|id| *id != key.executor_id) {
+            let (executor, task) = (&key.executor_id, &task_id.value);
+            let text = format!("executor '{executor}' tells of task '{task}', which is another's");
+            turn.out.push(Effect::Note(text));
+            return;
+        }
+        let stream = task_key(&key.framework_id, &task_id);
+        let is_unknown = owner.is_none() && !self.streams.contains(&stream);
         let addresses = self.config.addresses();
         if let Some(executor) = self.executor(key) {
             let own = status::container_status(
@@ -262,7 +273,13 @@ impl NodeCore {
             }
         }
         let framework = key.framework_id.clone();
-        if self.update(turn, &framework, Some(&key.executor_id), status) {
+        let is_taken = if is_unknown {
+            self.tell_once(turn, &framework, &key.executor_id, status);
+            true
+        } else {
+            self.update(turn, &framework, Some(&key.executor_id), status)
+        };
+        if is_taken {
             if let Some(executor) = self.executor_mut(key).filter(|it| !it.served) {
                 executor.served = true;
                 turn.keep(Keep::Container(executor.kept(&key.framework_id)));
@@ -278,6 +295,15 @@ impl NodeCore {
     pub(crate) fn stream_of(&self, container_id: &str) -> Option<u64> {
         let key = self.containers.get(container_id)?;
         self.executor(key)?.stream_id
+    }
+
+    /// Whether the update is of a task of the executor whose container this is.
+    pub(crate) fn is_of(&self, container_id: &str, update: &node::StatusUpdate) -> bool {
+        self.containers.get(container_id).is_some_and(|key| {
+            let executor_id = update.status.executor_id.as_ref();
+            key.framework_id == update.framework_id.value
+                && executor_id.is_some_and(|id| id.value == key.executor_id)
+        })
     }
 
     pub(crate) fn executor_stream_lost(&mut self, key: &ExecutorKey, stream_id: u64) {

@@ -231,3 +231,37 @@ fn a_second_end_that_comes_after_the_first_was_acknowledged_is_passed_on() {
     let acknowledged = acknowledged.filter(|it| *it == Type::Acknowledged);
     assert_eq!(acknowledged.count(), 2);
 }
+
+#[test]
+fn an_executor_ends_no_task_of_another() {
+    let mut node = Node::running();
+    node.run(executor_task("t"));
+    node.start();
+    node.subscribe(1, Vec::new());
+    node.executor_says(1, TaskRunning);
+    node.drain();
+    node.executor_says_of("other", "t", 2, TaskState::TaskFinished);
+    assert!(node.states().is_empty());
+    let state = node.core.state();
+    let task = &state.frameworks[0].executors[0].launched_tasks[0];
+    assert_eq!(task.state(), TaskRunning);
+}
+
+#[test]
+fn a_task_that_an_executor_invents_is_told_of_once_and_leaves_nothing() {
+    let mut node = Node::running();
+    node.run(executor_task("t"));
+    node.start();
+    node.subscribe(1, Vec::new());
+    node.executor_says(1, TaskRunning);
+    node.drain();
+    let streams = node.kept.streams.len();
+    node.said.clear();
+    node.executor_says_of("e", "invented", 2, TaskRunning);
+    assert_eq!(node.states(), [TaskRunning]);
+    assert_eq!(node.events(), [executor::event::Type::Acknowledged]);
+    assert_eq!(node.kept.streams.len(), streams);
+    node.said.clear();
+    node.sleep(Duration::from_mins(20));
+    assert!(node.states().is_empty(), "not again");
+}

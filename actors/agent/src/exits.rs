@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tepui_messages::{
     agent::{ExecutorPhase, NodePhase},
-    containers::ContainerExit,
+    containers::{ContainerExit, Limitation},
 };
 use tepui_protocol::{
     durations::duration_text,
@@ -235,7 +235,8 @@ pub(crate) fn command_verdict(
     let Some(exit) = exit else {
         return decided.cloned().unwrap_or_else(terminated);
     };
-    if let Some(verdict) = limitation_verdict(exit) {
+    let is_killed = killed && exit.status.is_some();
+    if let Some(verdict) = limitation_verdict(exit).filter(|_| decided.is_none() && !is_killed) {
         return verdict;
     }
     let Some(wait_status) = exit.status else {
@@ -257,12 +258,20 @@ pub(crate) fn command_verdict(
 
 /// How the tasks of an executor ended that did not tell it.
 fn executor_verdict(decided: Option<&Verdict>, exit: Option<&ContainerExit>) -> Verdict {
-    let limitation = exit.and_then(limitation_verdict);
-    limitation.unwrap_or_else(|| decided.cloned().unwrap_or_else(terminated))
+    let limitation = || exit.and_then(limitation_verdict);
+    let verdict = decided.cloned().or_else(limitation);
+    verdict.unwrap_or_else(terminated)
+}
+
+/// The limit by which a container ended. Where the kernel killed some process of it for memory, and the command went on and
+/// ended well, that is none: it may be long ago.
+pub(crate) fn limitation(exit: &ContainerExit) -> Option<&Limitation> {
+    let limit = exit.limitation.as_ref();
+    limit.filter(|_| !exit.status.is_some_and(status::is_success))
 }
 
 fn limitation_verdict(exit: &ContainerExit) -> Option<Verdict> {
-    let limit = exit.limitation.as_ref()?;
+    let limit = limitation(exit)?;
     Some(Verdict {
         limitation: Some(TaskResourceLimitation {
             resources: limit.resources.clone(),

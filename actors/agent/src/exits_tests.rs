@@ -1,3 +1,7 @@
+use tepui_messages::containers::Limitation;
+
+use super::command_verdict;
+use crate::status::Verdict;
 use crate::testing::{
     TaskState::{TaskFailed, TaskFinished, TaskRunning},
     *,
@@ -67,4 +71,33 @@ fn what_an_executor_told_last_is_what_is_told_to_a_new_master() {
     let request = request.expect("a registration");
     assert_eq!(request.tasks[0].state(), TaskFinished);
     assert_eq!(request.tasks[0].status_update_state(), TaskRunning);
+}
+
+#[test]
+fn a_past_want_of_memory_decides_no_later_end() {
+    let decided = Verdict::executor(TaskState::TaskKilled, Some("by its check".to_owned()));
+    let exit = |status| ContainerExit {
+        status,
+        limitation: Some(Limitation {
+            reason: Reason::ContainerLimitationMemory,
+            message: "Memory limit exceeded".to_owned(),
+            resources: Vec::new(),
+        }),
+    };
+    let memory = Some(Reason::ContainerLimitationMemory);
+    for (decided, killed, status, state, reason) in [
+        (None, false, Some(9), TaskFailed, memory),
+        (None, false, Some(1 << 8), TaskFailed, memory),
+        (None, false, None, TaskFailed, memory),
+        (None, false, Some(0), TaskFinished, None),
+        (None, true, Some(15), TaskState::TaskKilled, None),
+        (Some(&decided), false, Some(9), TaskState::TaskKilled, None),
+    ] {
+        let verdict = command_verdict(decided, killed, Some(&exit(status)));
+        assert_eq!(
+            (verdict.state, verdict.reason),
+            (state, reason),
+            "{status:?}"
+        );
+    }
 }

@@ -18,7 +18,7 @@ use tepui_protocol::{
 use crate::{
     core::{NodeCore, Turn},
     effect::{Effect, ExecutorKey, Fate, Keep, Launch},
-    order,
+    exits, order,
     probes::CHECK,
     unsupported,
 };
@@ -374,7 +374,7 @@ impl NodeCore {
 const SIGKILL: i32 = 9;
 
 fn end_of(exit: Option<&ContainerExit>) -> ContainerEnd {
-    let limit = exit.and_then(|exit| exit.limitation.as_ref());
+    let limit = exit.and_then(exits::limitation);
     ContainerEnd {
         status: exit.and_then(|exit| exit.status),
         reason: limit.map(|limit| limit.reason),

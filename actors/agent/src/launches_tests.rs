@@ -248,6 +248,10 @@ fn what_a_task_had_is_taken_from_its_executor_when_it_ends() {
     };
     assert_eq!(limits(&mut node), Some(2000));
     node.executor_says(1, TaskFailed);
+    let place = |fits: fn(&Effect) -> bool| node.said.iter().position(fits);
+    let told = place(|it| matches!(it, Effect::SendUpdate(_))).expect("an update");
+    let shrunk = place(|it| matches!(it, Effect::UpdateLimits { .. })).expect("limits");
+    assert!(shrunk < told, "who hears of it may use what the task had");
     assert_eq!(limits(&mut node), Some(1000));
 }
 

@@ -1,5 +1,7 @@
 //! Sets what a container may use, before its executor is handed what is to use it.
 
+use std::collections::VecDeque;
+
 use tepui_kit::Context;
 use tepui_messages::containers::Amounts;
 
@@ -15,11 +17,14 @@ impl NodeActor {
         amounts: Amounts,
         ctx: &mut Context<Self>,
     ) {
-        self.committing = true;
+        self.limiting.insert(container_id.clone(), VecDeque::new());
         let asked = self.core.stream_of(&container_id);
         let updated = self.runtime.update(container_id.clone(), amounts);
         ctx.then(updated, move |actor, updated, ctx| {
-            actor.committing = false;
+            let held = actor.limiting.remove(&container_id).unwrap_or_default();
+            for effect in held.into_iter().rev() {
+                actor.waiting.push_front(effect);
+            }
             if let Err(message) = updated {
                 tracing::error!(
                     container_id,
@@ -39,6 +44,27 @@ impl NodeActor {
             }
             actor.carry_on(ctx);
         });
+    }
+
+    /// Keeps back what the executor of a container is told, and what is told of its tasks, while its limits are changed:
+    /// gives back what has nothing to do with that. The others do not wait for one container's engine.
+    pub(crate) fn hold_back(&mut self, effect: Effect) -> Option<Effect> {
+        let of = |id: &String| match &effect {
+            Effect::UpdateLimits { container_id, .. } => container_id == id,
+            Effect::ToExecutor { stream_id, .. } | Effect::EndStream { stream_id } => {
+                self.core.stream_of(id) == Some(*stream_id)
+            }
+            Effect::SendUpdate(update) => self.core.is_of(id, update),
+            _ => false,
+        };
+        let container_id = self.limiting.keys().find(|id| of(id)).cloned();
+        match container_id.and_then(|id| self.limiting.get_mut(&id)) {
+            Some(held) => {
+                held.push_back(effect);
+                None
+            }
+            None => Some(effect),
+        }
     }
 
     /// The tasks that wait to be handed over never are: nothing of them may begin.

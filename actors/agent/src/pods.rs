@@ -178,6 +178,20 @@ impl NodeCore {
         }
     }
 
+    /// As [`Self::update_limits`], ahead of the effects from `first` on: who hears of a task's end may use at once what the
+    /// task had.
+    pub(crate) fn update_limits_before(
+        &mut self,
+        turn: &mut Turn<'_>,
+        key: &ExecutorKey,
+        first: usize,
+    ) {
+        let before = turn.out.len();
+        self.update_limits(turn, key);
+        let added = turn.out.len() - before;
+        turn.out[first..].rotate_right(added);
+    }
+
     /// What the executor and its tasks may use together may have changed.
     pub(crate) fn update_limits(&mut self, turn: &mut Turn<'_>, key: &ExecutorKey) {
         let executor = self.executor(key).filter(|it| !it.command_task);

@@ -80,6 +80,7 @@ impl NodeCore {
         for kept in remembered.tasks {
             orphans.extend(self.restore_task(kept));
         }
+        let mut acknowledged = remembered.acknowledged;
         for (key, updates) in remembered.streams {
             let framework = self.frameworks.get_mut(&key.framework_id);
             let terminating = framework.as_ref().is_some_and(|known| known.terminating);
@@ -93,7 +94,8 @@ impl NodeCore {
                     .for_each(|(status, _)| executor.apply(status));
             }
             if !terminating {
-                self.streams.restore(key, updates);
+                let earlier = acknowledged.remove(&key).unwrap_or_default();
+                self.streams.restore(key, earlier, updates);
             }
         }
         for (container_id, sandbox) in remembered.guests {

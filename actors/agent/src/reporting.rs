@@ -23,18 +23,9 @@ impl NodeCore {
         executor: Option<&str>,
         mut status: TaskStatus,
     ) -> bool {
-        self.tell_of_drain(framework, &mut status);
+        self.complete_status(turn, framework, executor, &mut status);
         let mut known = self.frameworks.get_mut(framework);
         let terminating = known.as_ref().is_some_and(|known| known.terminating);
-        status.agent_id.clone_from(&self.info.id);
-        let at = || status::timestamp(turn.now.unix_nanos);
-        status.timestamp = Some(status.timestamp.unwrap_or_else(at));
-        if status.uuid.is_none() {
-            status.uuid = Some(status::uuid_bytes(self.ids.uuid()));
-        }
-        if let Some(executor) = executor {
-            status.executor_id = Some(crate::tables::executor_id(executor));
-        }
         let status = Arc::new(status);
         let key = task_key(framework, &status.task_id);
         if !terminating {
@@ -64,6 +55,44 @@ impl NodeCore {
         }
         self.forward(turn, &key);
         true
+    }
+
+    /// Passes on what an executor tells of a task that is not here, or not any more: it is not repeated, and nothing of it
+    /// is kept, so that who invents tasks fills no disk.
+    pub(crate) fn tell_once(
+        &mut self,
+        turn: &mut Turn<'_>,
+        framework: &str,
+        executor: &str,
+        mut status: TaskStatus,
+    ) {
+        self.complete_status(turn, framework, Some(executor), &mut status);
+        let latest_state = status.state;
+        turn.out
+            .push(Effect::SendUpdate(Box::new(node::StatusUpdate {
+                framework_id: framework_id(framework),
+                status,
+                latest_state,
+            })));
+    }
+
+    fn complete_status(
+        &mut self,
+        turn: &Turn<'_>,
+        framework: &str,
+        executor: Option<&str>,
+        status: &mut TaskStatus,
+    ) {
+        self.tell_of_drain(framework, status);
+        status.agent_id.clone_from(&self.info.id);
+        let at = || status::timestamp(turn.now.unix_nanos);
+        status.timestamp = Some(status.timestamp.unwrap_or_else(at));
+        if status.uuid.is_none() {
+            status.uuid = Some(status::uuid_bytes(self.ids.uuid()));
+        }
+        if let Some(executor) = executor {
+            status.executor_id = Some(crate::tables::executor_id(executor));
+        }
     }
 
     /// Sends the head of a stream if it is due.

@@ -317,6 +317,7 @@ impl Node {
             containers: kept.containers.into_values().collect(),
             tasks: kept.tasks.into_values().collect(),
             streams: kept.streams,
+            acknowledged: BTreeMap::new(),
             guests: kept.guests,
         })));
         node
@@ -346,15 +347,25 @@ impl Node {
     }
 
     pub(crate) fn executor_says(&mut self, number: u8, state: TaskState) {
+        self.executor_says_of("e", "t", number, state);
+    }
+
+    pub(crate) fn executor_says_of(
+        &mut self,
+        executor: &str,
+        task: &str,
+        number: u8,
+        state: TaskState,
+    ) {
         let status = TaskStatus {
-            task_id: task_id("t"),
+            task_id: task_id(task),
             state: state as i32,
             source: Some(Source::Executor as i32),
             uuid: Some(status::uuid_bytes([number; 16])),
             ..TaskStatus::default()
         };
         self.on(Input::ExecutorCalled(Box::new(executor::Call {
-            executor_id: executor_id("e"),
+            executor_id: executor_id(executor),
             framework_id: framework_id("f"),
             r#type: Some(executor::call::Type::Update as i32),
             update: Some(executor::call::Update { status }),

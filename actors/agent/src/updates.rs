@@ -114,8 +114,16 @@ impl Streams {
     }
 
     /// Puts back what an earlier life kept, oldest first.
-    pub fn restore(&mut self, key: TaskKey, updates: Vec<(TaskStatus, bool)>) {
+    pub fn restore(
+        &mut self,
+        key: TaskKey,
+        acknowledged: Vec<[u8; 16]>,
+        updates: Vec<(TaskStatus, bool)>,
+    ) {
         let mut stream = Stream::default();
+        acknowledged
+            .into_iter()
+            .for_each(|uuid| stream.remember(uuid));
         for (status, acknowledged) in updates {
             let Some(uuid) = uuid_of(&status) else {
                 continue;

@@ -141,7 +141,7 @@ proptest! {
                 Step::Restart => {
                     *streams = self::streams();
                     if !ended && !kept.is_empty() {
-                        streams.restore(key(), kept.clone());
+                        streams.restore(key(), Vec::new(), kept.clone());
                     }
                     streams.resume();
                 }
@@ -177,5 +177,19 @@ proptest! {
                 delivered.push(uuid_of(&forward.status).expect("a uuid")[0]);
             }
         }
+    }
+}
+
+#[test]
+fn an_update_acknowledged_in_an_earlier_life_is_no_new_one() {
+    let mut streams = streams();
+    let running = |number| update(number, TaskState::TaskRunning);
+    streams.restore(key(), vec![[1; 16]], vec![(running(2), true)]);
+    for (uuid, expected) in [
+        (1, Appended::Duplicate),
+        (2, Appended::Duplicate),
+        (3, Appended::Taken),
+    ] {
+        assert_eq!(streams.append(&key(), Arc::new(running(uuid))), expected);
     }
 }

@@ -230,8 +230,8 @@ pub(crate) async fn kill_all(
     let begun = Instant::now();
     let (mut pause, longest_pause) = KILL_PAUSE;
     loop {
-        let left = tree
-            .kill_pass()
+        let left = kill_pass(tree)
+            .await?
             .map_err(Error::kernel("find the processes of a container"))?;
         if left == 0 {
             return Ok(());
@@ -250,6 +250,16 @@ pub(crate) async fn kill_all(
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(longest_pause);
     }
+}
+
+/// Without a cgroup all processes of the machine are looked at, which is no work for the thread of an actor.
+async fn kill_pass(tree: &Tree) -> Result<io::Result<usize>, Error> {
+    if tree.cgroup.is_some() {
+        return Ok(tree.kill_pass());
+    }
+    let tree = tree.clone();
+    let passed = tokio::task::spawn_blocking(move || tree.kill_pass());
+    passed.await.map_err(|_| Error::Runtime)
 }
 
 /// Takes the shim's own exit status, so that it does not stay a zombie. After a restart of the agent init does that.

@@ -2,27 +2,83 @@
 //! sandboxes by links. A sandbox belongs to its task, so names in it are walked one by one and never through a link.
 
 use crate::beneath;
+use crate::dangling;
 use crate::error::Error;
 use crate::removal;
 use crate::sandbox::{failed, gid, make_parents, uid};
 use crate::spec::Credentials;
-use rustix::fs::CWD;
+use rustix::fs::{CWD, RenameFlags};
 use rustix::io::Errno;
+use std::fs::DirBuilder;
 use std::io;
-use std::path::Path;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
 
 /// Makes the directory of a volume, if it is not there.
 pub fn make(path: &Path) -> Result<(), Error> {
     make_parents(path)
 }
 
-/// Removes the directory of a volume with all in it; one that is gone is no error.
-pub fn remove(path: &Path) -> Result<(), Error> {
-    removal::remove(path).map_err(Error::file("remove the volume", path))
+/// Where what was volumes waits for its deletion, below the directory `volumes` of a disk.
+const REMOVED: &str = "removed";
+
+/// Takes a volume, `<root>/volumes/roles/<role>/<id>`, out of everybody's way with all in it; one that is gone is no
+/// error. It takes no time, and what cannot be deleted does not hinder it: that is left to [`clear_removed`].
+pub fn take_away(path: &Path) -> Result<(), Error> {
+    let taken = || -> io::Result<()> {
+        let Some(removed) = removed_beside(path) else {
+            return removal::remove(path);
+        };
+        let made = DirBuilder::new().mode(0o700).create(&removed);
+        made.or_else(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => Ok(()),
+            // Then there is no volume either.
+            _ if !path.exists() => Ok(()),
+            _ => Err(error),
+        })?;
+        for number in 0_u64.. {
+            let free = removed.join(number.to_string());
+            let flags = RenameFlags::NOREPLACE;
+            match rustix::fs::renameat_with(CWD, path, CWD, free, flags) {
+                Ok(()) | Err(Errno::NOENT) => break,
+                Err(Errno::EXIST) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+        Ok(())
+    };
+    taken().map_err(Error::file("remove the volume", path))
 }
 
-/// Removes all in a directory that stays: a whole disk is mounted there.
+/// Where [`take_away`] takes it.
+pub fn removed_beside(path: &Path) -> Option<PathBuf> {
+    let volumes = path.ancestors().nth(3)?;
+    let is_below = volumes.join("roles") == path.ancestors().nth(2)?;
+    is_below.then(|| volumes.join(REMOVED))
+}
+
+/// The same of a work directory or a disk.
+pub fn removed_of(root: &Path) -> PathBuf {
+    root.join("volumes").join(REMOVED)
+}
+
+/// Deletes what was taken away. What tasks left mounted in it is detached first. Errors: what could not be deleted, which
+/// stays until the next time; the rest is deleted.
+pub fn clear_removed(removed: &Path) -> Vec<Error> {
+    let entries = std::fs::read_dir(removed).into_iter().flatten().flatten();
+    let cleared = entries.filter_map(|entry| {
+        let path = entry.path();
+        let cleared = dangling::detach(&path).and_then(|_| removal::remove(&path));
+        cleared
+            .map_err(Error::file("delete the removed volume", &path))
+            .err()
+    });
+    cleared.collect()
+}
+
+/// Removes all in a directory that stays: a whole disk is mounted there. What tasks left mounted in it is detached.
 pub fn empty(path: &Path) -> Result<(), Error> {
+    dangling::detach(path).map_err(Error::file("empty the volume", path))?;
     let directory = match beneath::open(CWD, path) {
         Err(Errno::NOENT) => return Ok(()),
         opened => opened.map_err(|errno| failed("open the volume", path, errno))?,

@@ -1,4 +1,4 @@
-use super::{empty, link, make, remove};
+use super::{clear_removed, empty, link, make, removed_beside, removed_of, take_away};
 use std::fs;
 use std::os::unix::fs::symlink;
 
@@ -22,9 +22,9 @@ fn data_of_a_volume_outlives_the_sandboxes_that_show_it() {
     }
     fs::remove_dir_all(root.path().join("one")).unwrap();
     assert_eq!(fs::read_to_string(volume.join("file")).unwrap(), "kept");
-    remove(&volume).unwrap();
+    take_away(&volume).unwrap();
     assert!(!volume.exists());
-    remove(&volume).unwrap();
+    take_away(&volume).unwrap();
 }
 
 #[test]
@@ -62,4 +62,22 @@ fn no_link_is_made_outside_the_sandbox_nor_over_a_file() {
     assert_eq!(fs::read_to_string(sandbox.join("file")).unwrap(), "mine");
     let missing = link(&sandbox, None, &root.path().join("gone"), "data", true);
     assert!(missing.is_err(), "a volume that was removed by hand");
+}
+
+#[test]
+fn a_volume_is_out_of_the_way_before_it_is_deleted() {
+    let root = tempfile::tempdir().unwrap();
+    let volume = root.path().join("volumes/roles/r/v");
+    let removed = removed_of(root.path());
+    assert_eq!(removed_beside(&volume).as_ref(), Some(&removed));
+    for _ in 0..2 {
+        make(&volume).unwrap();
+        fs::write(volume.join("file"), "x").unwrap();
+        take_away(&volume).unwrap();
+        assert!(!volume.exists());
+    }
+    assert_eq!(fs::read_to_string(removed.join("1/file")).unwrap(), "x");
+    assert!(clear_removed(&removed).is_empty());
+    assert_eq!(fs::read_dir(&removed).unwrap().count(), 0);
+    assert!(clear_removed(&root.path().join("none")).is_empty());
 }

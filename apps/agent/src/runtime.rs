@@ -117,9 +117,8 @@ impl Inner {
             let exit = end_of(&running).await;
             inner.running().remove(&container_id);
             let is_lost = exit.as_ref().is_ok_and(|exit| exit.raw_status.is_none());
-            if is_lost || exit.is_err() {
-                empty(&inner, &container_id).await;
-            }
+            // The shim gives up on what hangs in the kernel, and may have been killed before it swept.
+            empty(&inner, &container_id).await;
             inner.leave(&container_id).await;
             match exit {
                 Ok(_) if is_lost && streams::were_kept(&inner.dir(&container_id)) => {
@@ -315,7 +314,11 @@ impl ContainerRuntime for Containers {
                     inner.keep_network(&container_id, running.command().pid);
                     RecoveredContainer::Running(inner.adopt(running))
                 }
-                Ok(Recovered::Exited(exit)) => RecoveredContainer::Exited(verdict(exit, || None)),
+                Ok(Recovered::Exited(exit)) => {
+                    // Its shim may be sweeping still, or have been killed before it did.
+                    empty(&inner, &container_id).await;
+                    RecoveredContainer::Exited(verdict(exit, || None))
+                }
                 Ok(Recovered::Failed(failure)) => RecoveredContainer::Failed(failure.to_string()),
                 Ok(Recovered::Lost) => {
                     empty(&inner, &container_id).await;
@@ -343,8 +346,8 @@ impl ContainerRuntime for Containers {
             let Some(running) = inner.handle(&container_id) else {
                 return Ok(());
             };
-            let sent = running.signal_tree(signal);
-            sent.map(drop).map_err(|error| told(&error))
+            let sent = blocking(move || running.signal_tree(signal).map_err(|error| told(&error)));
+            sent.await.map(drop)
         }
         .boxed()
     }
@@ -391,10 +394,15 @@ impl ContainerRuntime for Containers {
             if let Some(engine) = inner.engine_of(&container_id) {
                 return engine.usage(&container_id).await;
             }
-            let usage = inner.handle(&container_id)?.usage();
-            let mut measured = usage.ok().as_ref().map(statistics)?;
-            inner.add_traffic(&container_id, &mut measured);
-            Some(measured)
+            let running = inner.handle(&container_id)?;
+            // Many files of the kernel are read: the agent's actor does not wait for them.
+            let measured = blocking(move || {
+                let usage = running.usage().map_err(|error| told(&error))?;
+                let mut measured = statistics(&usage);
+                inner.add_traffic(&container_id, &mut measured);
+                Ok(measured)
+            });
+            measured.await.ok()
         }
         .boxed()
     }

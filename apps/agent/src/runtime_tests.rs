@@ -1,6 +1,6 @@
-use std::task::Poll;
+use std::{process::Child, task::Poll};
 
-use tepui_containers::Cgroups;
+use tepui_containers::{Cgroups, ProcessId, process};
 
 use super::*;
 use crate::{ContainerLogger, Isolation, confinement::HostFiles};
@@ -26,6 +26,74 @@ fn containers(root: &std::path::Path) -> Containers {
     )
 }
 
+/// A process with a session of its own.
+fn leader() -> (Child, ProcessId) {
+    let mut command = std::process::Command::new("setsid");
+    let child = command.args(["sleep", "1000"]).spawn().unwrap();
+    loop {
+        let stat = process::stat(child.id()).unwrap();
+        if stat.session == child.id() {
+            return (child, stat.id);
+        }
+        std::thread::yield_now();
+    }
+}
+
+/// What a shim writes of a container whose command this is, and its shim as well.
+fn record(root: &std::path::Path, process: ProcessId, more: &str) {
+    let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+    let (boot_id, pid, start) = (boot_id.trim(), process.pid, process.start_ticks);
+    let text = format!("shim 1 {boot_id} {pid} {start}\nstarted {pid} {start}\n{more}");
+    std::fs::create_dir_all(root.join("run/c")).unwrap();
+    std::fs::write(root.join("run/c/record"), text).unwrap();
+}
+
+#[tokio::test]
+async fn an_end_is_told_when_nothing_is_left_of_the_container() {
+    let root = tempfile::tempdir().unwrap();
+    let (mut child, process) = leader();
+    // As where the shim was killed between the line and the sweep.
+    record(root.path(), process, "exited 0\n");
+    let recovered = containers(root.path()).recover("c".to_owned()).await;
+    let left = process::stat(process.pid).is_ok_and(|stat| !stat.is_dead());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let RecoveredContainer::Exited(exit) = recovered else {
+        panic!("it has exited")
+    };
+    assert_eq!((exit.status, left), (Some(0), false));
+}
+
+#[test]
+fn what_reads_many_files_of_the_kernel_is_done_on_a_thread_that_may_wait() {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.max_blocking_threads(1).enable_all();
+    let runtime = runtime.build().unwrap();
+    let root = tempfile::tempdir().unwrap();
+    let (mut child, process) = leader();
+    record(root.path(), process, "");
+    runtime.block_on(async {
+        let containers = containers(root.path());
+        let recovered = containers.recover("c".to_owned()).await;
+        assert!(matches!(recovered, RecoveredContainer::Running(_)));
+        let (go, gone) = std::sync::mpsc::channel::<()>();
+        let busy = tokio::task::spawn_blocking(move || gone.recv());
+        let mut used = containers.usage("c".to_owned());
+        let mut sent = containers.signal("c".to_owned(), 18);
+        let waits = std::future::poll_fn(|cx| {
+            let waits = used.as_mut().poll(cx).is_pending() && sent.as_mut().poll(cx).is_pending();
+            Poll::Ready(waits)
+        });
+        assert!(waits.await);
+        drop(go);
+        let _ = busy.await.unwrap();
+        assert!(used.await.is_some());
+        assert_eq!(sent.await, Ok(()));
+    });
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
 #[test]
 fn limits_are_written_on_a_thread_that_may_wait() {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
@@ -49,10 +117,11 @@ fn limits_are_written_on_a_thread_that_may_wait() {
 async fn a_container_that_cannot_be_destroyed_is_counted_and_told() {
     let root = tempfile::tempdir().unwrap();
     let containers = containers(root.path());
-    // Where its record should be is a directory, which nobody can read.
-    std::fs::create_dir_all(root.path().join("run/c/record")).unwrap();
+    let dir = root.path().join("run/c");
+    // What cannot be read may name processes that run.
+    std::fs::create_dir_all(dir.join("record")).unwrap();
     let told = containers.destroy("c".to_owned()).await.unwrap_err();
-    assert!(told.contains("run/c/record"), "{told}");
+    assert!(told.contains("cannot read the record"), "{told}");
     let errors = &containers.0.errors;
     assert_eq!(errors.destroy.load(Ordering::Relaxed), 1);
     // One of which nothing is known is gone already.

@@ -132,6 +132,7 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
         recover_volume_gids(gids, remembered.container_ids()).await?;
     }
     containers.sweep_roots().await;
+    Containers::sweep_volumes(&settings.work_dir);
     containers.sweep_networks();
     let parts = NodeParts {
         config,

@@ -8,6 +8,7 @@ use crate::keys;
 use crate::records::{
     AgentRecord, ContainerRecord, FrameworkRecord, StreamKey, TaskRecord, Uuid, VERSION,
 };
+use crate::streams::Streams;
 
 /// One change. A `Put` replaces the record with the same ids.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,14 +40,14 @@ pub enum Change {
         framework_id: String,
         task_id: String,
     },
-    /// Adds an update behind those of its stream. An update whose UUID the stream has already is dropped on
-    /// recovery.
+    /// Adds an update behind those of its stream, unless the stream has its UUID.
     AppendUpdate {
         stream: StreamKey,
         uuid: Uuid,
         update: Bytes,
     },
-    /// Marks an update as acknowledged by the scheduler.
+    /// Marks an update as acknowledged by the scheduler. Of what was acknowledged before it only the UUIDs stay, the
+    /// last [`MAX_ACKNOWLEDGED`](crate::MAX_ACKNOWLEDGED).
     AcknowledgeUpdate {
         stream: StreamKey,
         uuid: Uuid,
@@ -78,8 +79,8 @@ impl Change {
         }
     }
 
-    /// Writes the change into `batch`; `next_sequence` numbers appended updates.
-    pub(crate) fn write(&self, batch: &mut Batch, next_sequence: impl FnOnce() -> u64) {
+    /// Writes the change into `batch` and `streams`.
+    pub(crate) fn write(&self, batch: &mut Batch, streams: &mut Streams) {
         match self {
             Self::PutAgent(agent) => {
                 for prefix in [keys::AGENT, keys::AGENT_COPY] {
@@ -102,7 +103,10 @@ impl Change {
                     put(batch, key, framework);
                 }
             }
-            Self::RemoveFramework { framework_id } => remove_framework(batch, framework_id),
+            Self::RemoveFramework { framework_id } => {
+                streams.remove_framework(framework_id);
+                remove_framework(batch, framework_id);
+            }
             Self::PutContainer(container) => put(batch, container_key(container), container),
             Self::RemoveContainer {
                 framework_id,
@@ -122,14 +126,18 @@ impl Change {
                 uuid,
                 update,
             } => {
-                let value = record::seal(VERSION, &[uuid.as_slice(), update].concat());
-                batch.put(CHECKPOINT, keys::update(stream, next_sequence()), value);
+                if let Some(sequence) = streams.append(stream, *uuid) {
+                    let value = record::seal(VERSION, &[uuid.as_slice(), update].concat());
+                    batch.put(CHECKPOINT, keys::update(stream, sequence), value);
+                }
             }
             Self::AcknowledgeUpdate { stream, uuid } => {
-                let value = record::seal(VERSION, &[]);
+                let sequence = streams.acknowledge(batch, stream, *uuid);
+                let value = record::seal(VERSION, &sequence.to_be_bytes());
                 batch.put(CHECKPOINT, keys::acknowledged(stream, uuid), value);
             }
             Self::RemoveStream { stream } => {
+                streams.remove(stream);
                 for prefix in [keys::UPDATE, keys::ACKNOWLEDGED] {
                     batch.delete_range(CHECKPOINT, keys::stream(prefix, stream).range());
                 }

@@ -8,9 +8,11 @@
 //! | `c`    | framework, executor, container   | container                    |
 //! | `t`    | framework, task                  | task                         |
 //! | `u`    | framework, task, sequence        | update: UUID, then its bytes |
-//! | `k`    | framework, task, UUID            | acknowledged: nothing        |
+//! | `k`    | framework, task, UUID            | acknowledged: its sequence   |
 //! | `y`    | framework                        | framework, a second time     |
 //! | `z`    |                                  | agent, a second time         |
+//!
+//! Of acknowledged updates only the newest has a `u` still, and the oldest `k` go. Earlier versions wrote no sequence into `k`.
 //!
 //! What containers of more than one task depend on is kept twice, far apart: a damaged record costs one container.
 

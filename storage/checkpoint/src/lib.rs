@@ -9,8 +9,9 @@ mod change;
 mod keys;
 mod records;
 mod recovered;
+mod streams;
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use tepui_engine::{Batch, Durability, EngineError, SharedEngine};
 
@@ -19,6 +20,8 @@ pub use records::{
     AgentRecord, ContainerRecord, FrameworkRecord, ShimRecord, StreamKey, TaskRecord, Uuid,
 };
 pub use recovered::{Damaged, Kind, Recovered, RecoveredUpdate};
+pub use streams::MAX_ACKNOWLEDGED;
+use streams::Streams;
 
 /// An error of the checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -31,16 +34,16 @@ pub enum CheckpointError {
 /// The checkpoint of one agent, over an engine opened with `AGENT_FAMILIES`. Calls block on the disk.
 pub struct Checkpoint {
     engine: SharedEngine,
-    next_sequence: AtomicU64,
+    streams: Mutex<Streams>,
 }
 
 impl Checkpoint {
     /// Reads everything that was kept. Fails only if the engine cannot be read at all.
     pub fn open(engine: SharedEngine) -> Result<(Self, Recovered), CheckpointError> {
-        let (recovered, next_sequence) = recovered::load(engine.as_ref())?;
+        let (recovered, sequences) = recovered::load(engine.as_ref())?;
         let checkpoint = Self {
             engine,
-            next_sequence: AtomicU64::new(next_sequence),
+            streams: Mutex::new(Streams::new(&recovered, sequences)),
         };
         Ok((checkpoint, recovered))
     }
@@ -54,10 +57,9 @@ impl Checkpoint {
         durability: Durability,
     ) -> Result<(), CheckpointError> {
         let mut batch = Batch::new();
+        let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
         for change in changes {
-            change.write(&mut batch, || {
-                self.next_sequence.fetch_add(1, Ordering::Relaxed)
-            });
+            change.write(&mut batch, &mut streams);
         }
         self.engine.write(&batch, durability)?;
         Ok(())

@@ -1,6 +1,6 @@
 //! What a restarted agent finds. Each record is judged alone: a damaged one is listed, the others stand.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use bytes::Bytes;
@@ -59,14 +59,19 @@ pub struct Recovered {
     pub containers: Vec<ContainerRecord>,
     /// Sorted by framework, task.
     pub tasks: Vec<TaskRecord>,
-    /// The updates of each task, oldest first.
+    /// The updates of each task, oldest first: those that wait for an acknowledgement, and the last that has one.
     pub streams: BTreeMap<StreamKey, Vec<RecoveredUpdate>>,
+    /// What is left of earlier updates, all acknowledged: their UUIDs, oldest first.
+    pub acknowledged: BTreeMap<StreamKey, Vec<Uuid>>,
     /// What could not be read. Its parts are missing above.
     pub damaged: Vec<Damaged>,
 }
 
-/// Reads everything; gives with it the number for the next update.
-pub(crate) fn load(engine: &dyn Engine) -> Result<(Recovered, u64), EngineError> {
+/// The numbers of the updates that were found.
+type Sequences = BTreeMap<StreamKey, BTreeMap<Uuid, u64>>;
+
+/// Reads everything; gives with it where the updates stand.
+pub(crate) fn load(engine: &dyn Engine) -> Result<(Recovered, Sequences), EngineError> {
     let mut reader = Reader {
         engine,
         damaged: Vec::new(),
@@ -89,9 +94,9 @@ pub(crate) fn load(engine: &dyn Engine) -> Result<(Recovered, u64), EngineError>
         recovered.documents.insert(name, value);
         Ok(())
     })?;
-    let next_sequence = load_streams(&mut reader, &mut recovered.streams)?;
+    let sequences = load_streams(&mut reader, &mut recovered)?;
     recovered.damaged = reader.damaged;
-    Ok((recovered, next_sequence))
+    Ok((recovered, sequences))
 }
 
 fn agent(reader: &mut Reader<'_>) -> Result<Option<AgentRecord>, EngineError> {
@@ -102,39 +107,59 @@ fn agent(reader: &mut Reader<'_>) -> Result<Option<AgentRecord>, EngineError> {
 
 fn load_streams(
     reader: &mut Reader<'_>,
-    streams: &mut BTreeMap<StreamKey, Vec<RecoveredUpdate>>,
-) -> Result<u64, EngineError> {
-    let mut acknowledged: BTreeSet<(StreamKey, Uuid)> = BTreeSet::new();
+    recovered: &mut Recovered,
+) -> Result<Sequences, EngineError> {
+    let mut acknowledged = acknowledged(reader)?;
+    let mut sequences = Sequences::new();
+    reader.each(Kind::Update, keys::UPDATE, |mut key, payload| {
+        let stream = stream_key(&mut key)?;
+        let sequence = key.number().ok_or_else(key_error)?;
+        let (uuid, update) = payload?
+            .split_first_chunk::<16>()
+            .ok_or_else(|| "the update is shorter than its UUID".to_owned())?;
+        let known = sequences.entry(stream.clone()).or_default();
+        if known.contains_key(uuid) {
+            return Ok(());
+        }
+        known.insert(*uuid, sequence);
+        let seen = acknowledged.get_mut(&stream);
+        let updates = recovered.streams.entry(stream).or_default();
+        updates.push(RecoveredUpdate {
+            uuid: *uuid,
+            update: Bytes::copy_from_slice(update),
+            acknowledged: seen.is_some_and(|seen| seen.remove(uuid).is_some()),
+        });
+        Ok(())
+    })?;
+    for (stream, uuids) in acknowledged {
+        let mut uuids: Vec<_> = uuids.into_iter().collect();
+        uuids.sort_by_key(|(_, sequence)| *sequence);
+        if !uuids.is_empty() {
+            let uuids = uuids.into_iter().map(|(uuid, _)| uuid).collect();
+            recovered.acknowledged.insert(stream, uuids);
+        }
+    }
+    Ok(sequences)
+}
+
+/// The numbers of the updates that were acknowledged; 0 where an earlier version wrote none.
+fn acknowledged(reader: &mut Reader<'_>) -> Result<Sequences, EngineError> {
+    let mut acknowledged = Sequences::new();
     reader.each(
         Kind::Acknowledgement,
         keys::ACKNOWLEDGED,
         |mut key, payload| {
             let stream = stream_key(&mut key)?;
             let uuid = key.uuid().ok_or_else(key_error)?;
-            payload?;
-            acknowledged.insert((stream, uuid));
+            let sequence = payload?.try_into().map_or(0, u64::from_be_bytes);
+            acknowledged
+                .entry(stream)
+                .or_default()
+                .insert(uuid, sequence);
             Ok(())
         },
     )?;
-    let mut next_sequence = 0;
-    reader.each(Kind::Update, keys::UPDATE, |mut key, payload| {
-        let stream = stream_key(&mut key)?;
-        let sequence = key.number().ok_or_else(key_error)?;
-        next_sequence = next_sequence.max(sequence + 1);
-        let (uuid, update) = payload?
-            .split_first_chunk::<16>()
-            .ok_or_else(|| "the update is shorter than its UUID".to_owned())?;
-        let updates = streams.entry(stream.clone()).or_default();
-        if updates.iter().all(|known| known.uuid != *uuid) {
-            updates.push(RecoveredUpdate {
-                uuid: *uuid,
-                update: Bytes::copy_from_slice(update),
-                acknowledged: acknowledged.contains(&(stream, *uuid)),
-            });
-        }
-        Ok(())
-    })?;
-    Ok(next_sequence)
+    Ok(acknowledged)
 }
 
 /// Reads one kind of record after the other and collects what is damaged.

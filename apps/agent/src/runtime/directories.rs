@@ -1,6 +1,6 @@
 //! Directories of containers: sandboxes within others, and volumes.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
 
 use tepui_containers::{Error, nested, volume_gids::VolumeGids, volumes};
 use tepui_messages::containers::{NestedSandbox, VolumeDirectory, VolumeLink};
@@ -30,26 +30,60 @@ pub(super) async fn remove_nested(root: PathBuf, name: String) -> Result<(), Str
     removed.map_err(|error| told(&error))
 }
 
-/// A volume may hold much: its removal takes its time.
+/// A volume that cannot be removed is no reason to stop: the next life of the agent could not remove it either. Errors: one
+/// cannot be made.
 pub(super) async fn change_volumes(
     gids: Option<Arc<VolumeGids>>,
     make: Vec<VolumeDirectory>,
     remove: Vec<VolumeDirectory>,
 ) -> Result<(), String> {
     let changed = tokio::task::spawn_blocking(move || {
-        let make = make.iter().map(|it| volumes::make(&it.path));
-        let remove = remove.iter().map(|it| {
-            match it.is_mount {
-                true => volumes::empty(&it.path),
-                false => volumes::remove(&it.path),
-            }?;
-            let gids = gids.as_deref();
-            gids.map_or(Ok(()), |gids| gids.destroyed(&it.path))
-        });
-        make.chain(remove).collect::<Result<(), Error>>()
+        let made = make.iter().try_for_each(|it| volumes::make(&it.path));
+        for volume in &remove {
+            if let Err(error) = end(volume, gids.as_deref()) {
+                let volume = volume.path.display();
+                tracing::error!(
+                    %volume,
+                    "its data stays, and who makes a volume of that name finds it; remove it by hand: {}",
+                    told(&error)
+                );
+            }
+        }
+        let all = make.iter().chain(&remove).filter(|it| !it.is_mount);
+        clear_removed(
+            all.filter_map(|it| volumes::removed_beside(&it.path))
+                .collect(),
+        );
+        made
     });
     let changed = changed.await.map_err(|error| error.to_string())?;
     changed.map_err(|error| told(&error))
+}
+
+fn end(volume: &VolumeDirectory, gids: Option<&VolumeGids>) -> Result<(), Error> {
+    match volume.is_mount {
+        true => volumes::empty(&volume.path),
+        false => volumes::take_away(&volume.path),
+    }?;
+    gids.map_or(Ok(()), |gids| gids.destroyed(&volume.path))
+}
+
+/// Deletes what was volumes. They may hold much: nobody waits for it, not even the agent's end, and the next agent goes on
+/// with it.
+pub(super) fn clear_removed(mut removed: BTreeSet<PathBuf>) {
+    removed.retain(|it| std::fs::read_dir(it).is_ok_and(|mut entries| entries.next().is_some()));
+    if removed.is_empty() {
+        return;
+    }
+    let clear = move || {
+        for error in removed.iter().flat_map(|it| volumes::clear_removed(it)) {
+            tracing::warn!("{}", told(&error));
+        }
+    };
+    let thread = std::thread::Builder::new().name("old-volumes".to_owned());
+    if let Err(error) = thread.spawn(clear) {
+        tracing::warn!(%error, "old volumes are not deleted yet");
+    }
 }
 
 pub(super) async fn link_volumes(
@@ -78,3 +112,7 @@ pub(super) async fn link_volumes(
     }
     Ok(())
 }
+
+#[cfg(test)]
+#[path = "directories_tests.rs"]
+mod tests;

@@ -1,13 +1,15 @@
 //! What an agent before left behind: roots of images, checks, and processes nobody supervises.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, path::Path, sync::Arc};
 
 use futures_util::{StreamExt, stream};
-use tepui_containers::record::RECORD_FILE;
+use tepui_containers::{record::RECORD_FILE, volumes};
 use tepui_messages::containers::ContainerRuntime;
 use tepui_node::probes::CHECK;
 
-use super::{Containers, Inner, looking::PAUSE, told};
+use super::{
+    Containers, DESTROY_DEADLINE, Inner, directories::clear_removed, looking::PAUSE, told,
+};
 
 /// Containers of an agent before that are ended at a time.
 const STRAYS: usize = 32;
@@ -36,6 +38,11 @@ impl Containers {
                 tracing::warn!(%error, "root file systems are not removed");
             }
         }
+    }
+
+    /// Deletes, in the background, what was volumes in the work directory when an agent before ended.
+    pub(crate) fn sweep_volumes(work_dir: &Path) {
+        clear_removed([volumes::removed_of(work_dir)].into());
     }
 
     /// Ends what an agent before began and nobody waits for: its checks, and containers of which the agent's memory does

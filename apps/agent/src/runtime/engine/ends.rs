@@ -31,8 +31,7 @@ pub(super) fn exit(state: State, memory_limit_bytes: Option<u64>) -> ContainerEx
     };
     let exit = Exit {
         raw_status: Some(code << 8),
-        // A process within it may have met the limit while the command went on.
-        out_of_memory: out_of_memory && code != 0,
+        out_of_memory,
     };
     verdict(exit, || memory_limit_bytes)
 }

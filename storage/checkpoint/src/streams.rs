@@ -1,0 +1,110 @@
+//! Which records of update streams are on disk, so that those nobody needs any more are deleted: a task that tells of
+//! itself once a second for weeks leaves no more than a bounded number.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use tepui_engine::Batch;
+use tepui_engine::keys::CHECKPOINT;
+
+use crate::keys;
+use crate::records::{StreamKey, Uuid};
+use crate::recovered::Recovered;
+
+/// Acknowledged uuids that a stream keeps, to tell a repeated update from a new one.
+pub const MAX_ACKNOWLEDGED: usize = 4096;
+
+/// The streams, and the number of the next update of any of them.
+#[derive(Debug, Default)]
+pub(crate) struct Streams {
+    streams: BTreeMap<StreamKey, Stream>,
+    next_sequence: u64,
+}
+
+#[derive(Debug, Default)]
+struct Stream {
+    /// The update records, by uuid.
+    sequences: BTreeMap<Uuid, u64>,
+    /// The acknowledgement records, oldest first.
+    acknowledged: VecDeque<Uuid>,
+    /// Those among them whose update record is still there: only the newest is needed, since it tells the task's state.
+    told: Vec<Uuid>,
+}
+
+impl Streams {
+    /// `sequences`: of all update records found.
+    pub(crate) fn new(
+        recovered: &Recovered,
+        sequences: BTreeMap<StreamKey, BTreeMap<Uuid, u64>>,
+    ) -> Self {
+        let last = sequences.values().flat_map(BTreeMap::values).max();
+        let mut streams = Self {
+            next_sequence: last.map_or(0, |last| last + 1),
+            ..Self::default()
+        };
+        for (key, uuids) in &recovered.acknowledged {
+            let stream = streams.streams.entry(key.clone()).or_default();
+            stream.acknowledged.extend(uuids);
+        }
+        for (key, sequences) in sequences {
+            streams.streams.entry(key).or_default().sequences = sequences;
+        }
+        for (key, updates) in &recovered.streams {
+            let stream = streams.streams.entry(key.clone()).or_default();
+            let acknowledged = updates.iter().filter(|update| update.acknowledged);
+            for update in acknowledged {
+                stream.acknowledged.push_back(update.uuid);
+                stream.told.push(update.uuid);
+            }
+        }
+        streams
+    }
+
+    /// The number of a new update; `None` if the stream has it.
+    pub(crate) fn append(&mut self, key: &StreamKey, uuid: Uuid) -> Option<u64> {
+        let stream = self.streams.entry(key.clone()).or_default();
+        if stream.sequences.contains_key(&uuid) {
+            return None;
+        }
+        let sequence = self.next_sequence;
+        self.next_sequence += 1;
+        stream.sequences.insert(uuid, sequence);
+        Some(sequence)
+    }
+
+    /// The number of the update that was acknowledged. Deletes what is not needed any more.
+    pub(crate) fn acknowledge(&mut self, batch: &mut Batch, key: &StreamKey, uuid: Uuid) -> u64 {
+        let stream = self.streams.entry(key.clone()).or_default();
+        let sequence = stream.sequences.get(&uuid).copied().unwrap_or_default();
+        if stream.told.contains(&uuid) {
+            return sequence;
+        }
+        for told in stream.told.drain(..) {
+            if let Some(sequence) = stream.sequences.remove(&told) {
+                batch.delete(CHECKPOINT, keys::update(key, sequence));
+            }
+        }
+        stream.told.push(uuid);
+        stream.acknowledged.push_back(uuid);
+        let surplus = stream.acknowledged.len().saturating_sub(MAX_ACKNOWLEDGED);
+        for old in stream.acknowledged.drain(..surplus) {
+            batch.delete(CHECKPOINT, keys::acknowledged(key, &old));
+        }
+        sequence
+    }
+
+    pub(crate) fn remove(&mut self, key: &StreamKey) {
+        self.streams.remove(key);
+    }
+
+    pub(crate) fn remove_framework(&mut self, framework_id: &str) {
+        let first = StreamKey {
+            framework_id: framework_id.to_owned(),
+            task_id: String::new(),
+        };
+        let of_it = self.streams.range(first..).map(|(key, _)| key);
+        let of_it = of_it.take_while(|key| key.framework_id == framework_id);
+        for key in of_it.cloned().collect::<Vec<_>>() {
+            self.streams.remove(&key);
+        }
+    }
+}
