@@ -1,6 +1,7 @@
 //! How fast calls of frameworks are taken, principal by principal (Mesos: `--rate_limits`; it limits the calls of its
 //! old drivers so, and leaves HTTP alone). A call above the rate waits, and so does its answer, which slows a
-//! scheduler down; one that finds too many waiting is dropped, and its framework hears an ERROR and is cut off.
+//! scheduler down; one that finds too many waiting is dropped, and its framework hears an ERROR and is cut off. What
+//! nobody waits for any more has no effect: its caller may have asked again, or for something else.
 //!
 //! Owns the rates and the calls that wait. SUBSCRIBE is not limited: a scheduler must be able to come back.
 
@@ -20,6 +21,8 @@ use crate::{
 
 /// Calls that may wait where the operator sets no bound.
 const MAX_WAITING: u64 = 10_000;
+/// No call waits longer: its caller over HTTP is told after 30 s that nothing is known of it.
+const PATIENCE: UnixNanos = 25_000_000_000;
 const SECOND: f64 = 1e9;
 
 /// How fast calls are taken.
@@ -84,6 +87,7 @@ pub(crate) type Lane = Option<String>;
 #[derive(Debug)]
 struct Waiting {
     token: Token,
+    since: UnixNanos,
     stream_id: Option<String>,
     call: Box<Call>,
 }
@@ -93,6 +97,15 @@ struct Queue {
     /// When the next call may be taken.
     next: UnixNanos,
     waiting: VecDeque<Waiting>,
+}
+
+impl Queue {
+    /// How long a further call waits at least.
+    fn wait(&self, rate: Rate, now: UnixNanos) -> UnixNanos {
+        let before = i64::try_from(self.waiting.len()).unwrap_or(i64::MAX);
+        let before = before.saturating_mul(rate.spacing());
+        self.next.saturating_sub(now).saturating_add(before)
+    }
 }
 
 /// As many queues as rates.
@@ -148,8 +161,18 @@ impl MasterCore {
         if queue.waiting.len() as u64 >= rate.capacity {
             return self.drop_call(token, &id, &call, rate.capacity, turn);
         }
+        let wait = queue.wait(rate, turn.now);
+        if wait > PATIENCE {
+            let seconds = wait / 1_000_000_000;
+            let text = format!(
+                "{} calls wait before this one, which would take {seconds} seconds; call more slowly",
+                queue.waiting.len()
+            );
+            return turn.answer(token, Answer::refused(429, text));
+        }
         queue.waiting.push_back(Waiting {
             token,
+            since: turn.now,
             stream_id,
             call,
         });
@@ -168,6 +191,14 @@ impl MasterCore {
         let Some(queue) = self.throttle.0.get_mut(&lane) else {
             return;
         };
+        let late = |waiting: &Waiting| turn.now.saturating_sub(waiting.since) > PATIENCE;
+        let late: Vec<Token> = std::iter::from_fn(|| queue.waiting.pop_front_if(|it| late(it)))
+            .map(|waiting| waiting.token)
+            .collect();
+        for token in late {
+            let text = "this call waited too long for its turn and had no effect; try again";
+            turn.answer(token, Answer::refused(503, text));
+        }
         let Some(waiting) = queue.waiting.pop_front() else {
             return;
         };
@@ -180,12 +211,23 @@ impl MasterCore {
             token,
             stream_id,
             call,
+            ..
         } = waiting;
         let id = call.framework_id.clone().unwrap_or_default().value;
         // Its scheduler may have gone meanwhile.
         match self.check_caller(&id, stream_id.as_deref()) {
             Ok(()) => self.take_call(token, &id, stream_id.as_deref(), *call, turn),
             Err(refused) => turn.answer(token, refused),
+        }
+    }
+
+    /// Drops calls whose turn is next and for which nobody waits any more.
+    pub(crate) fn drop_unawaited(&mut self, mut is_awaited: impl FnMut(Token) -> bool) {
+        for queue in self.throttle.0.values_mut() {
+            while (queue.waiting)
+                .pop_front_if(|waiting| !is_awaited(waiting.token))
+                .is_some()
+            {}
         }
     }
 

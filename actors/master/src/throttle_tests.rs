@@ -162,6 +162,62 @@ fn a_framework_with_more_waiting_calls_than_its_capacity_is_cut_off() {
     assert_eq!(calls(&mut stage, &same), 202);
 }
 
+/// Its caller would be told that nothing is known of it.
+#[test]
+fn a_call_that_would_wait_longer_than_its_caller_is_refused_at_once() {
+    let mut stage = master(&json!({"limits": [{"principal": "p", "qps": 0.1}]}));
+    let fw = framework(&mut stage, "p");
+    assert_eq!(calls(&mut stage, &fw), 202);
+    assert_eq!(calls(&mut stage, &fw), WAITS);
+    assert_eq!(calls(&mut stage, &fw), WAITS);
+    assert_eq!(calls(&mut stage, &fw), 429);
+    stage.pass(second() * 6);
+    assert_eq!(calls(&mut stage, &fw), WAITS);
+    assert!(stage.core.frameworks[&fw.id].record.connected);
+    assert_eq!(counts(&stage, "p"), Some((5, 1)));
+    stage.pass(second() * 30);
+    assert_eq!(counts(&stage, "p"), Some((5, 4)));
+}
+
+/// As after a time in which the master might not act.
+#[test]
+fn a_call_that_waited_longer_than_its_caller_has_no_effect() {
+    let mut stage = master(&json!({"limits": [{"principal": "p", "qps": 1.0}]}));
+    let fw = framework(&mut stage, "p");
+    assert_eq!(calls(&mut stage, &fw), 202);
+    for _ in 0..3 {
+        assert_eq!(calls(&mut stage, &fw), WAITS);
+    }
+    stage.now += 20 * crate::stage::SECOND;
+    assert_eq!(calls(&mut stage, &fw), WAITS);
+    stage.now += 6 * crate::stage::SECOND;
+    stage.pass(second());
+    let answered = stage.answers.values().map(|answer| answer.status);
+    // The first had its turn when something happened after 20 seconds; those behind it were too late at the next turn.
+    assert_eq!(answered.collect::<Vec<_>>(), [202, 503, 503, 202]);
+    assert_eq!(counts(&stage, "p"), Some((5, 3)));
+}
+
+#[test]
+fn a_call_whose_caller_has_gone_takes_nobodys_turn() {
+    let mut stage = master(&json!({"limits": [{"principal": "p", "qps": 1.0}]}));
+    let fw = framework(&mut stage, "p");
+    assert_eq!(calls(&mut stage, &fw), 202);
+    for _ in 0..3 {
+        assert_eq!(calls(&mut stage, &fw), WAITS);
+    }
+    let mut gone = 2;
+    stage.core.drop_unawaited(|_| {
+        gone -= 1;
+        gone < 0
+    });
+    stage.pass(second());
+    assert_eq!(counts(&stage, "p"), Some((4, 2)));
+    assert_eq!(stage.answers.len(), 1);
+    stage.pass(second());
+    assert_eq!(calls(&mut stage, &fw), 202);
+}
+
 #[test]
 fn limits_that_mean_nothing_are_refused() {
     for (given, told) in [
