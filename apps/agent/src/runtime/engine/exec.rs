@@ -25,6 +25,8 @@ const PAUSE: Duration = Duration::from_millis(200);
 const FAREWELL: Duration = Duration::from_secs(5);
 /// Passes of killing, which a fork may outrun.
 const KILL_PASSES: u32 = 20;
+/// Looks for the process of one that does not run yet.
+const LEARN_TRIES: u32 = 100;
 const SIGKILL: i32 = 9;
 
 /// A command beside a container's own.
@@ -148,6 +150,9 @@ impl EngineContainers {
             process,
         };
         self.execs().insert(id.clone(), beside);
+        if process.is_none() {
+            tokio::spawn(self.clone().learn(id.clone(), session.id().to_owned()));
+        }
         // It goes on whether its end is waited for or not.
         let served = tokio::spawn(async move {
             let (end, exec) = session.serve(listener, silenced(process)).await;
@@ -158,6 +163,28 @@ impl EngineContainers {
         });
         let exited = async move { served.await.unwrap_or_default() }.boxed();
         running(process, exited)
+    }
+
+    /// Notes the process of a session that took its time to run, so that the next agent can end it.
+    async fn learn(self, id: String, exec: String) {
+        for _ in 0..LEARN_TRIES {
+            sleep(PAUSE).await;
+            let pid = self.0.engine.exec_pid(&exec).await.ok().flatten();
+            let process = pid.and_then(|pid| ProcessId::of(pid).ok());
+            let mut execs = self.execs();
+            // It may have ended, and be forgotten.
+            let Some(beside) = execs.get_mut(&id) else {
+                return;
+            };
+            if process.is_some() {
+                beside.process = process;
+                let written = Record::of_session(process).write(&self.dir(&id));
+                if let Err(error) = written {
+                    tracing::warn!(container_id = id, error, "it may outlive the agent");
+                }
+                return;
+            }
+        }
     }
 
     /// Whether this is a command beside a container's own; a signal to it then.
