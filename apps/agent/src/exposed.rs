@@ -1,5 +1,5 @@
-//! Whether others of the machine can run what root of a container with users of its own makes set-uid in its sandbox: owners
-//! are shifted by the container's mounts alone, so on the disk the file is the machine's root's.
+//! Whether others of the machine can run what root of a container makes set-uid in a persistent volume or its sandbox: on the
+//! disk the file is the machine's root's, also where the container has users of its own, since only its mounts shift owners.
 
 use std::{io, os::unix::fs::MetadataExt, path::Path};
 
@@ -14,14 +14,14 @@ pub(crate) fn warn(work_dir: &Path) {
         Ok(false) => {}
         Ok(true) => tracing::warn!(
             work_dir = %work_dir.display(),
-            "--user-namespace-range: whoever is root in a container can leave a set-uid program of the machine's root in \
-             its sandbox, which every user of this machine can reach; mount the work directory nosuid, or let nobody but \
-             root into one of the directories above it"
+            "--work-dir: whoever is root in a container can leave a set-uid program of the machine's root in a volume, which \
+             every user of this machine can reach; mount the work directory nosuid, or let nobody but root into one of \
+             the directories above it"
         ),
         Err(error) => tracing::warn!(
             work_dir = %work_dir.display(),
             %error,
-            "--user-namespace-range: it is not known whether set-uid programs in sandboxes give anybody rights"
+            "--work-dir: it is not known whether set-uid programs in volumes give anybody rights"
         ),
     }
 }

@@ -165,7 +165,7 @@ impl Prepared {
         let (engine_config, engine_containers) = opened.unzip();
         config.engine = engine_config;
         images_for(&settings.isolation, &mut settings.images)?;
-        if settings.isolation.users.is_some() {
+        if is_root {
             exposed::warn(&settings.work_dir);
         }
         let images = match is_root {
