@@ -39,6 +39,7 @@ need_for_test() {
   need busybox-static has_static_busybox
   need docker-registry has docker-registry
   need docker.io has dockerd
+  need podman has podman
   need containernetworking-plugins test -x /usr/lib/cni/bridge
   need iptables has iptables
   need iproute2 has ip

@@ -47,6 +47,9 @@ class Connection(http.client.HTTPConnection):
 
 
 class Engine:
+    # They name the folder on their command lines.
+    HELPERS = (b"containerd", b"/usr/bin/containerd", b"dockerd")
+
     def __init__(self, folder):
         self.folder, self.socket = folder, os.path.join(folder, "docker.sock")
         self.process = None
@@ -58,14 +61,19 @@ class Engine:
         for name in ("pid", "exec/containerd/containerd.pid"):
             if os.path.exists(os.path.join(self.folder, name)):
                 os.remove(os.path.join(self.folder, name))
-        words = ["dockerd", "-H", f"unix://{self.socket}", "--data-root", os.path.join(self.folder, "data"), "--exec-root", os.path.join(self.folder, "exec"),
-                 "--pidfile", os.path.join(self.folder, "pid"), "--iptables=false", "--ip6tables=false", "--bridge=none", "--storage-driver=vfs"]
         with open(os.path.join(self.folder, "log"), "ab") as log:
-            self.process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self.process = subprocess.Popen(self.words(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.environment())
         if not wait(lambda: self.call("GET", "/_ping")[0] == 200, READY_LIMIT_S):
             with open(os.path.join(self.folder, "log"), encoding="utf-8", errors="replace") as log:
                 raise RuntimeError(f"the engine is not ready after {READY_LIMIT_S} s: {log.read()[-2000:]}")
         return self
+
+    def words(self):
+        return ["dockerd", "-H", f"unix://{self.socket}", "--data-root", os.path.join(self.folder, "data"), "--exec-root", os.path.join(self.folder, "exec"),
+                "--pidfile", os.path.join(self.folder, "pid"), "--iptables=false", "--ip6tables=false", "--bridge=none", "--storage-driver=vfs"]
+
+    def environment(self):
+        return None
 
     def call(self, method, path, body=None, kind="application/json", timeout=60):
         connection = Connection(self.socket, timeout)
@@ -123,7 +131,6 @@ class Engine:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def helpers(self):
-        """containerd and its shims name the folder on their command lines."""
         found = []
         for entry in os.listdir("/proc"):
             if entry.isdigit() and int(entry) != os.getpid():
@@ -132,9 +139,26 @@ class Engine:
                         words = line.read()
                 except OSError:
                     continue
-                if words.startswith((b"containerd", b"/usr/bin/containerd", b"dockerd")) and self.folder.encode() in words:
+                if words.startswith(self.HELPERS) and self.folder.encode() in words:
                     found.append(int(entry))
         return found
+
+
+class Podman(Engine):
+    """Debian's Podman, which has no daemon but for its API, in the same way."""
+    HELPERS = (b"podman", b"/usr/bin/podman", b"conmon", b"/usr/bin/conmon")
+
+    def words(self):
+        # Its own choice, crun, takes no machine with both kinds of cgroups.
+        return ["podman", "--root", os.path.join(self.folder, "data"), "--runroot", os.path.join(self.folder, "run"), "--tmpdir", os.path.join(self.folder, "tmp"),
+                "--runtime=runc", "--cgroup-manager=cgroupfs", "--events-backend=file", "--storage-driver=vfs", "system", "service", "--time=0", f"unix://{self.socket}"]
+
+    def environment(self):
+        settings = os.path.join(self.folder, "containers.conf")
+        with open(settings, "w", encoding="utf-8") as file:
+            # The machine's limits may be lower than what it would give.
+            file.write("[containers]\ndefault_ulimits = []\n")
+        return {**os.environ, "CONTAINERS_CONF": settings}
 
 
 if __name__ == "__main__":

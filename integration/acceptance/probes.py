@@ -125,9 +125,19 @@ FLOODS = {
     "left-behind": "(setsid sleep 6000 > /dev/null 2>&1 &); exit 0",
 }
 
+
+def _host(path):
+    return [{"container_path": "x", "mode": "RW", "source": {"type": "HOST_PATH", "host_path": {"path": path}}}]
+
+
 # In containers without an image, which see the machine's files as their user may: volumes, and a script that ends with 0 if a volume
 # brought it more.
 VOLUMES = {
     "volume-of-image-setuid": ([{"container_path": "x", "mode": "RW", "image": {"type": "DOCKER", "docker": {"name": "hostile:1"}}}],
                                "test $(./x/suid/id -u) = 0"),
+    "volume-of-store": (_host("@WORK_DIR@/store/docker/layers"), "find x/ -name id | grep ."),
+    "volume-of-store-by-link": (_host("@LINK@/store/docker/layers"), "find x/ -name id | grep ."),
+    "volume-of-checkpoint": (_host("@WORK_DIR@/checkpoint"), "ls x | grep ."),
+    "volume-of-runtime-dir": (_host("/run/tepui"), "ls x | grep ."),
+    "volume-of-other-sandbox": (_host("@OTHER_SANDBOX@"), "ls x | grep ."),
 }

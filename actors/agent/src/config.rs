@@ -48,6 +48,10 @@ pub struct NodeConfig {
     pub boot_id: String,
     /// The base of every container's environment; `MESOS_*` and the command's own are put on top.
     pub environment: Vec<(String, String)>,
+    /// What containers are not bound by here, as the master is told; `None`: nothing is missing.
+    pub shortcoming: Option<String>,
+    /// Without it there are no mounts, and no other users.
+    pub is_root: bool,
     /// Whether commands run as the user they name. Without root they run as the agent does.
     pub switch_user: bool,
     /// Whether the CPUs of a task are a hard limit too (`--cgroups_enable_cfs`).
@@ -105,6 +109,8 @@ impl NodeConfig {
             capabilities: default_capabilities(),
             boot_id: String::new(),
             environment: Vec::new(),
+            shortcoming: None,
+            is_root: true,
             switch_user: true,
             limit_cpus: false,
             lent_cpus_give_way: true,

@@ -1,5 +1,5 @@
-use super::{of, shared_with_parent};
-use tepui_messages::containers::{Capabilities, Ipc, MountSource, Seccomp};
+use super::{of, of_holder, shared_with_parent};
+use tepui_messages::containers::{Capabilities, Confinement, Ipc, MountSource, Seccomp};
 use tepui_protocol::v1::{
     CapabilityInfo, ContainerInfo, LinuxInfo, RLimitInfo, SeccompInfo, Volume,
     capability_info::Capability,
@@ -250,4 +250,24 @@ fn a_hostname_is_one_that_the_kernel_takes() {
     for wrong in ["", "a b", "a/b", &"x".repeat(65)] {
         assert!(with(wrong).is_err(), "{wrong}");
     }
+}
+
+#[test]
+fn what_holds_a_group_has_process_ids_and_ipc_for_itself_and_nothing_else() {
+    let container = ContainerInfo {
+        hostname: Some("box".into()),
+        linux_info: Some(LinuxInfo {
+            share_pid_namespace: Some(false),
+            ipc_mode: Some(IpcMode::Private as i32),
+            shm_size: Some(8),
+            ..LinuxInfo::default()
+        }),
+        ..ContainerInfo::default()
+    };
+    let expected = Confinement {
+        shares_pids: Some(false),
+        ipc: Some(Ipc::Private { shm_mb: Some(8) }),
+        ..Confinement::default()
+    };
+    assert_eq!(of_holder(&container), expected);
 }

@@ -192,7 +192,7 @@ pub enum Order {
 }
 
 impl Order {
-    /// The term of the leader that gave it; best-effort messages have none.
+    /// The term of the leader that gave it; messages to executors had none in earlier versions.
     pub fn term(&self) -> Option<u64> {
         match self {
             Self::RunTask(order) => Some(order.term),
@@ -206,7 +206,7 @@ impl Order {
             Self::AcknowledgeUpdate(order) => Some(order.term),
             Self::ApplyOperation(order) => Some(order.term),
             Self::AcknowledgeOperation(order) => Some(order.term),
-            Self::ToExecutor(_) => None,
+            Self::ToExecutor(order) => order.term,
         }
     }
 }

@@ -9,7 +9,7 @@ use tepui_protocol::v1::{
     volume,
 };
 
-use crate::config::NodeConfig;
+use crate::{config::NodeConfig, networks};
 
 pub mod limits;
 mod options;
@@ -304,19 +304,9 @@ fn ports(
         let text = "Port mappings are only supported for bridge and user-defined networks";
         return Err(text.to_owned());
     }
-    let own = resources.iter().filter(|it| it.name == "ports");
-    let ranges: Vec<_> = own
-        .filter_map(|it| it.ranges.as_ref())
-        .flat_map(|it| &it.range)
-        .collect();
-    if ranges.is_empty() {
-        return Err("Port mappings require port resources".to_owned());
-    }
+    networks::check_ports(docker, resources)?;
     for mapping in &docker.port_mappings {
-        let port = u64::from(mapping.host_port);
-        if !ranges.iter().any(|it| (it.begin..=it.end).contains(&port)) {
-            return Err(format!("Port [{port}] not included in resources"));
-        }
+        let port = mapping.host_port;
         let protocol = mapping.protocol.as_deref().unwrap_or("tcp");
         let inner = format!(
             "{}/{}",

@@ -58,6 +58,29 @@ fn a_custom_executor_subscribes_gets_its_tasks_and_is_acknowledged() {
 }
 
 #[test]
+fn a_message_of_a_leader_of_the_past_does_not_reach_the_executor() {
+    use executor::event::Type;
+    let mut node = Node::running();
+    node.run(executor_task("t"));
+    node.start();
+    node.subscribe(1, Vec::new());
+    node.events();
+    for (term, events) in [
+        (Some(2), &[][..]),
+        (Some(3), &[Type::Message]),
+        (None, &[Type::Message]),
+    ] {
+        node.order(Order::ToExecutor(node::ToExecutor {
+            framework_id: framework_id("f"),
+            executor_id: executor_id("e"),
+            data: "hello".into(),
+            term,
+        }));
+        assert_eq!(node.events(), events, "{term:?}");
+    }
+}
+
+#[test]
 fn executors_that_stay_away_are_destroyed() {
     let mut node = Node::running();
     node.run(executor_task("t"));

@@ -3,7 +3,7 @@
 
 use tepui_messages::containers::NetworkOrder;
 use tepui_protocol::v1::{
-    ContainerInfo, NetworkInfo,
+    ContainerInfo, NetworkInfo, Resource,
     container_info::{
         self, DockerInfo,
         docker_info::{self, Network},
@@ -75,6 +75,33 @@ fn of_docker(
         maps_ports: !info.port_mappings.is_empty(),
         networks: if joins { vec![info] } else { Vec::new() },
     }))
+}
+
+/// Whether the ports of the machine that a container of type DOCKER asks for are the task's (Mesos: `docker/docker.cpp`).
+///
+/// Errors: they are not, in the words of Mesos.
+pub(crate) fn check_ports(docker: &DockerInfo, resources: &[&Resource]) -> Result<(), String> {
+    if docker.port_mappings.is_empty() {
+        return Ok(());
+    }
+    let own = resources.iter().filter(|it| it.name == "ports");
+    let ranges: Vec<_> = own
+        .filter_map(|it| it.ranges.as_ref())
+        .flat_map(|it| &it.range)
+        .collect();
+    if ranges.is_empty() {
+        return Err("Port mappings require port resources".to_owned());
+    }
+    let ports = docker
+        .port_mappings
+        .iter()
+        .map(|it| u64::from(it.host_port));
+    let mut others =
+        ports.filter(|port| !ranges.iter().any(|it| (it.begin..=it.end).contains(port)));
+    match others.next() {
+        Some(port) => Err(format!("Port [{port}] not included in resources")),
+        None => Ok(()),
+    }
 }
 
 fn mapping(of_docker: &docker_info::PortMapping) -> network_info::PortMapping {

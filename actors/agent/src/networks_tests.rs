@@ -205,6 +205,36 @@ fn tasks_of_a_group_are_in_the_network_of_their_executor() {
 }
 
 #[test]
+fn ports_of_the_machine_are_the_task_s() {
+    let mapped = docker_info::PortMapping {
+        host_port: 31_001,
+        container_port: 80,
+        protocol: None,
+    };
+    let mut container = docker(Network::Bridge);
+    container.docker.as_mut().unwrap().port_mappings = vec![mapped];
+    let problem = |container: &ContainerInfo, ports: Option<&str>| {
+        let own = ports.map(|it| tepui_protocol::resources::Resources::parse(it, "*").unwrap());
+        let task = TaskInfo {
+            container: Some(container.clone()),
+            resources: own.map(|it| it.to_proto()).unwrap_or_default(),
+            ..task("t")
+        };
+        crate::unsupported::of_task(&config(), &task)
+    };
+    assert_eq!(
+        problem(&container, None).as_deref(),
+        Some("Port mappings require port resources")
+    );
+    assert_eq!(
+        problem(&container, Some("ports:[31002-31003]")).as_deref(),
+        Some("Port [31001] not included in resources")
+    );
+    assert_eq!(problem(&container, Some("ports:[31000-31001]")), None);
+    assert_eq!(problem(&docker(Network::Bridge), None), None);
+}
+
+#[test]
 fn a_container_without_a_network_of_its_own_has_the_agent_s_addresses() {
     let own = ["192.0.2.1".to_owned(), "2001:db8::1".to_owned()];
     let shown = shown(&[], &own);

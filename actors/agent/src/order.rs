@@ -72,7 +72,7 @@ fn with_image(
     match image {
         Some(image) => image.order(order, command, &config.sandbox_directory),
         // Without root there are no mounts, and a link has to do (Mesos: the isolator `filesystem/posix`).
-        None if config.switch_user => mount_read_only(order),
+        None if config.is_root => mount_read_only(order),
         None => order,
     }
 }

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use tepui_messages::agent::NodePhase;
 use tepui_protocol::{
+    codec::protobuf,
     node,
     v1::{Task, TaskState, framework_info::capability::Type as Capability, task_status::Reason},
 };
@@ -21,6 +22,8 @@ const MAX_DOUBLINGS: u32 = 16;
 
 /// Tasks that have ended, told with one registration: a new leader with many agents has enough to do.
 const MAX_COMPLETED_TOLD: usize = 1_000;
+/// Bytes of them, about: what runs has the rest of a frame.
+const MAX_COMPLETED_BYTES: usize = 4 << 20;
 
 /// How far the agent is with the master of the moment.
 #[derive(Debug, Default)]
@@ -117,6 +120,7 @@ impl NodeCore {
             version: self.config.version.clone(),
             capabilities: self.config.capabilities.clone(),
             pid: self.config.pid(),
+            shortcoming: self.config.shortcoming.clone(),
             checkpointed_resources: self.kept_resources(),
             tasks,
             executors,
@@ -144,16 +148,22 @@ impl NodeCore {
 
     /// What ended here and is remembered, framework by framework, the newest executors first.
     fn completed_tasks(&self) -> Vec<node::CompletedTasks> {
-        let mut room = MAX_COMPLETED_TOLD;
+        let (mut room, mut bytes) = (MAX_COMPLETED_TOLD, MAX_COMPLETED_BYTES);
         let mut told = Vec::new();
         let completed = self.completed_frameworks.iter().rev();
         for framework in self.frameworks.values().chain(completed) {
             let executors = framework.executors.values();
             let executors = executors.chain(framework.completed.iter().rev());
             let tasks = executors.flat_map(|executor| executor.completed.iter().rev());
-            let tasks: Vec<Task> = tasks.take(room).map(|task| (**task).clone()).collect();
+            let mut left = bytes.checked_sub(protobuf::size(&*framework.info));
+            let tasks = tasks.take(room).map_while(|task| {
+                left = left?.checked_sub(protobuf::size(&**task));
+                left.is_some().then(|| (**task).clone())
+            });
+            let tasks: Vec<Task> = tasks.collect();
             room -= tasks.len();
             if !tasks.is_empty() {
+                bytes = left.unwrap_or(0);
                 told.push(node::CompletedTasks {
                     framework_info: (*framework.info).clone(),
                     tasks,

@@ -289,6 +289,35 @@ fn an_agent_that_returns_tells_what_ended_while_it_is_remembered() {
 }
 
 #[test]
+fn what_ended_is_told_within_a_bound_of_bytes_the_newest_first() {
+    let mut node = Node::running();
+    for id in ["first", "second"] {
+        let mut large = task(id);
+        let label = tepui_protocol::v1::Label {
+            key: "k".to_owned(),
+            value: Some("v".repeat(3 << 20)),
+        };
+        large.labels = Some(tepui_protocol::v1::Labels {
+            labels: vec![label],
+        });
+        node.run(large);
+        let container_id = node.start();
+        node.exit(&container_id, 0);
+        assert_eq!(node.states(), [TaskStarting, TaskRunning, TaskFinished]);
+    }
+    node.on(Input::MasterLost { connection: 1 });
+    node.on(Input::MasterConnected { connection: 2 });
+    let Some(Effect::Register { request, .. }) = node.said.last() else {
+        panic!("{:?}", node.said)
+    };
+    let [completed] = request.completed.as_slice() else {
+        panic!("{:?}", request.completed)
+    };
+    let tasks = completed.tasks.iter().map(|it| it.task_id.value.as_str());
+    assert_eq!(tasks.collect::<Vec<_>>(), ["second"]);
+}
+
+#[test]
 fn an_executor_that_ends_while_registration_is_under_way_is_told_of_with_the_answer() {
     let mut node = Node::running();
     node.run(executor_task("t"));

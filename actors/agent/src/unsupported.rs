@@ -1,6 +1,10 @@
 //! What this agent cannot do for a task or a container, in words for whoever asked. Pure.
 
-use tepui_protocol::v1::{CommandInfo, ContainerInfo, LinuxInfo, TaskInfo, executor_info};
+use tepui_protocol::v1::{
+    CommandInfo, ContainerInfo, LinuxInfo, TaskInfo,
+    container_info::{self, DockerInfo},
+    executor_info,
+};
 
 use crate::{checks, config::NodeConfig, confinement, engine, images, networks};
 
@@ -43,11 +47,20 @@ pub(crate) fn of_task(config: &NodeConfig, task: &TaskInfo) -> Option<String> {
         true => (Part::Within, Part::Outer),
         false => (Part::Whole, Part::Whole),
     };
-    let own = own.filter_map(|it| of_container(it, own_part));
     let outer = executor.and_then(|it| it.container.as_ref());
     let outer = outer.filter(|it| !by_engine(it));
+    let of_executor = executor.map_or(&[][..], |it| &it.resources);
+    let resources: Vec<_> = task.resources.iter().chain(of_executor).collect();
+    let mut dockers = own.clone().chain(outer).filter_map(docker);
+    let own = own.filter_map(|it| of_container(it, own_part));
     own.chain(outer.and_then(|it| of_container(it, outer_part)))
         .next()
+        .or_else(|| dockers.find_map(|it| networks::check_ports(it, &resources).err()))
+}
+
+fn docker(container: &ContainerInfo) -> Option<&DockerInfo> {
+    let is_docker = container.r#type() == container_info::Type::Docker;
+    container.docker.as_ref().filter(|_| is_docker)
 }
 
 /// All that a task may run, by itself and by its executor.

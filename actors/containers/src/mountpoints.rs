@@ -42,6 +42,7 @@ pub fn find(
         read_only,
         no_links: source.is_relative(),
         propagates: false,
+        keeps_owners: false,
         overlay: None,
     })
 }

@@ -109,6 +109,8 @@ pub struct Mount {
     pub read_only: bool,
     /// Whether a link on the way to an absolute source is an error: others own parts of that way.
     pub no_links: bool,
+    /// Its owners stay the machine's, where the command has users of its own.
+    pub keeps_owners: bool,
     /// What the command mounts there appears on the machine too, if the source lies in a shared mount.
     pub propagates: bool,
     /// The options of an overlay that is to be mounted in `source` and shown instead of it, as [`Root::overlay`].

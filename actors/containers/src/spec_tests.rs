@@ -46,6 +46,7 @@ fn sample() -> ShimSpec {
             read_only: true,
             no_links: true,
             propagates: true,
+            keeps_owners: true,
             overlay: Some("lowerdir=l/0,upperdir=u,workdir=w".into()),
         }],
         switchboard: Some(Switchboard {

@@ -15,7 +15,7 @@ use support::{Bench, bounded, text};
 use tepui_containers::devices::{Access, DEFAULTS, Device};
 use tepui_containers::launch::LaunchSpec;
 use tepui_containers::limits::Controller;
-use tepui_containers::{Cgroups, Limits, Recovered};
+use tepui_containers::{Cgroups, Limits, Recovered, Root};
 
 const DEADLINE: Duration = Duration::from_secs(10);
 /// A device that is on every machine and that nobody misses.
@@ -292,4 +292,49 @@ async fn with_v2_containers_lie_within_one_another() {
     bounded(inner.wait()).await.unwrap();
     assert_eq!(outer.usage().unwrap().processes, 1);
     bounded(outer.destroy(DEADLINE)).await.unwrap();
+}
+
+/// A root file system of one program with many names.
+fn with_root(bench: &Bench, script: &str) -> Option<LaunchSpec> {
+    let busybox = Path::new("/bin/busybox");
+    if !busybox.exists() || !rustix::process::geteuid().is_root() {
+        eprintln!("left out: a root file system needs root and busybox-static");
+        return None;
+    }
+    let mut spec = bench.shell(script);
+    let dir = bench.runtime_dir("roots").join(&spec.container_id);
+    std::fs::create_dir_all(dir.join("root/bin")).unwrap();
+    std::fs::copy(busybox, dir.join("root/bin/busybox")).unwrap();
+    for name in ["sh", "cat", "grep", "ls", "find"] {
+        std::os::unix::fs::symlink("busybox", dir.join("root/bin").join(name)).unwrap();
+    }
+    spec.root = Some(Root {
+        dir,
+        overlay: None,
+        sandbox: "/sandbox".into(),
+    });
+    Some(spec)
+}
+
+#[tokio::test]
+async fn a_container_with_a_root_of_its_own_sees_its_cgroups_alone() {
+    let script = "for it in /sys/fs/cgroup/cgroup.procs /sys/fs/cgroup/pids/cgroup.procs '/sys/fs/cgroup/own:/cgroup.procs'; do \
+                  grep -q . $it 2>/dev/null && echo own; done; find /sys/fs/cgroup | grep tepui; \
+                  (echo 1 > /sys/fs/cgroup/pids/pids.max) 2>/dev/null || (echo 1 > /sys/fs/cgroup/pids.max) 2>/dev/null || echo closed";
+    for bench in [Bench::with_cgroups(), Bench::unified()] {
+        let Some(mut spec) = with_root(&bench, script) else {
+            return;
+        };
+        if matches!(bench.launcher.cgroups(), Cgroups::None { .. }) {
+            eprintln!("left out: {}", bench.name);
+            continue;
+        }
+        spec.limits.processes = Some(64);
+        assert_eq!(
+            output(&bench, spec).await,
+            "own\nclosed\n",
+            "{}",
+            bench.name
+        );
+    }
 }

@@ -241,6 +241,7 @@ async fn no_link_of_the_sandbox_leads_a_mount_elsewhere() {
             read_only: false,
             no_links: false,
             propagates: false,
+            keeps_owners: false,
             overlay: None,
         });
         let Err(Error::Launch(failure)) = bench.launch(spec).await else {
@@ -272,6 +273,7 @@ async fn no_link_on_the_way_to_what_others_own_leads_a_mount_elsewhere() {
             read_only: true,
             no_links: true,
             propagates,
+            keeps_owners: false,
             overlay: None,
         });
         let Err(Error::Launch(failure)) = bench.launch(spec).await else {

@@ -96,6 +96,92 @@ async fn what_overflows_the_outer_limit_is_told_of_the_inner_one_that_did() {
     assert!(!bounded(modest.wait()).await.unwrap().out_of_memory);
 }
 
+/// How many ids a process has: one in each namespace of process ids that it is in.
+#[allow(
+    clippy::unwrap_used,
+    reason = "a helper of tests: clippy knows only test functions as such"
+)]
+fn ids(pid: &str) -> usize {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let mut lines = status.lines();
+    let ids = lines.find_map(|line| line.strip_prefix("NSpid:")).unwrap();
+    ids.split_whitespace().count()
+}
+
+/// The first child of the shim that has claimed a container.
+#[allow(
+    clippy::unwrap_used,
+    reason = "a helper of tests: clippy knows only test functions as such"
+)]
+async fn child_of_shim(runtime_dir: &std::path::Path) -> String {
+    loop {
+        let record = std::fs::read(runtime_dir.join("record")).unwrap_or_default();
+        let fate = tepui_containers::record::parse(&record).unwrap_or_default();
+        if let Some((_, shim)) = fate.shim {
+            let children = format!("/proc/{0}/task/{0}/children", shim.pid);
+            let children = std::fs::read_to_string(children).unwrap();
+            if let Some(child) = children.split_whitespace().next() {
+                return child.to_owned();
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn who_joins_a_container_is_among_its_processes_as_the_command_only() {
+    let bench = Bench::with_cgroups();
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("left out: only root can make namespaces");
+        return;
+    }
+    let mut outer = bench.shell("sleep 1000");
+    outer.namespaces.pids = true;
+    let around = bench.launch(outer.clone()).await.unwrap();
+    let joining = |command: &str| LaunchSpec {
+        enter: Some(around.command()),
+        ..within(&bench, &outer, command)
+    };
+    // It waits for somebody to write, with all the rights of the agent.
+    let directory = tempfile::tempdir().unwrap();
+    let gate = directory.path().join("gate");
+    let made = rustix::fs::mkfifoat(rustix::fs::CWD, &gate, rustix::fs::Mode::RWXU);
+    made.unwrap();
+    let stuck = LaunchSpec {
+        network: Some(gate.clone()),
+        ..joining("true")
+    };
+    let runtime_dir = stuck.runtime_dir.clone();
+    let (launched, seen) = tokio::join!(bench.launch(stuck), async {
+        let child = bounded(child_of_shim(&runtime_dir)).await;
+        let seen = ids(&child);
+        let opened = tokio::task::spawn_blocking(move || std::fs::write(gate, ""));
+        bounded(opened).await.unwrap().unwrap();
+        seen
+    });
+    assert_eq!(seen, ids("self"), "it is not among the container's yet");
+    assert!(launched.is_err(), "that is no network");
+    let inside = bench.launch(joining("sleep 1000")).await.unwrap();
+    let command = inside.command().pid.to_string();
+    assert_eq!(ids(&command), ids("self") + 1);
+    inside.signal_tree(Signal::KILL).unwrap();
+    assert_eq!(bounded(inside.wait()).await.unwrap().raw_status, Some(9));
+    let ended = bench.launch(joining("kill -0 1; exit 7")).await.unwrap();
+    let status = bounded(ended.wait()).await.unwrap().raw_status;
+    assert_eq!(status, Some(7 << 8));
+    let missing = LaunchSpec {
+        command: Command::Program {
+            program: "/nowhere".into(),
+            argv: vec!["nowhere".into()],
+        },
+        ..joining("")
+    };
+    let failed = bench.launch(missing).await;
+    assert!(matches!(failed, Err(tepui_containers::Error::Launch(it)) if it.errno == 2));
+    around.signal_tree(Signal::KILL).unwrap();
+    bounded(around.wait()).await.unwrap();
+}
+
 fn apart() -> Option<Bench> {
     let bench = Bench::with_cgroups();
     let is_root = rustix::process::geteuid().is_root();

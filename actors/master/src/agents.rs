@@ -311,6 +311,7 @@ impl MasterCore {
             total,
             drain_info: self.draining.get(id).copied(),
             drain_started_at: self.draining.contains_key(id).then_some(turn.now),
+            shortcoming: shortcoming_of(request),
         };
         let agent = Agent {
             record: record.clone(),
@@ -390,6 +391,7 @@ impl MasterCore {
         record.pid = request.pid.clone();
         record.version = request.version.clone();
         record.capabilities = request.capabilities.clone();
+        record.shortcoming = shortcoming_of(request);
         record.connected = true;
         record.active = !record.deactivated;
         record.reregistered_at = Some(turn.now);
@@ -425,6 +427,14 @@ fn moved(agent: &Agent, request: &node::RegisterAgent) -> bool {
 }
 
 /// The address in a pid `slave(1)@ip:port`.
+/// Nobody keeps more of a stranger's words.
+const MAX_SHORTCOMING_CHARS: usize = 200;
+
+fn shortcoming_of(request: &node::RegisterAgent) -> Option<String> {
+    let text = request.shortcoming.as_ref()?;
+    Some(text.chars().take(MAX_SHORTCOMING_CHARS).collect())
+}
+
 pub(crate) fn ip_of(pid: &str) -> &str {
     let address = pid.split_once('@').map_or(pid, |(_, address)| address);
     address.rsplit_once(':').map_or(address, |(ip, _)| ip)

@@ -234,6 +234,7 @@ impl MasterCore {
                     framework_id: framework_id(id),
                     executor_id: message.executor_id,
                     data: message.data,
+                    term: Some(self.term),
                 }),
             );
         }

@@ -104,3 +104,23 @@ fn an_agent_that_recovers_for_long_is_not_given_up_by_its_silence() {
     stage.back(&node, had);
     assert!(stage.told(&fw).is_empty());
 }
+
+#[test]
+fn an_executor_without_tasks_goes_too_and_its_framework_and_agent_end_in_peace() {
+    let mut stage = Stage::new();
+    let mut node = stage.agent("cpus:4;mem:4096");
+    let fw = stage.subscribe(careless());
+    node.request.frameworks = vec![stage.core.frameworks[&fw.id].info().clone()];
+    node.request.executors = vec![crate::stage::decode(&json!({
+        "executor_id": {"value": "e"}, "framework_id": {"value": fw.id}, "type": "CUSTOM",
+        "command": {"value": "x"}, "resources": crate::stage::to_json(&crate::stage::parse("cpus:1"))}))];
+    let (node, _) = stage.back(&node, Vec::new());
+    assert_eq!(stage.core.agents[&node.id].executors.len(), 1);
+    stage.lose(&node);
+    stage.pass(2 * MOMENT);
+    assert!(stage.core.agents[&node.id].executors.is_empty());
+    assert_eq!(stage.ledger.free(&node.id), stage.ledger.totals[&node.id]);
+    stage.call(&fw, json!({"type": "TEARDOWN"}));
+    stage.pass(Duration::from_secs(1_000));
+    assert!(stage.core.unreachable_agents.contains_key(&node.id));
+}

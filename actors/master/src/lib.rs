@@ -48,6 +48,8 @@ mod refusals;
 mod removals;
 #[cfg(test)]
 mod replay;
+#[cfg(test)]
+mod returns_tests;
 mod silence;
 #[cfg(test)]
 mod stage;

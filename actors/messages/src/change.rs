@@ -145,6 +145,8 @@ pub struct AgentRecord {
     pub total: Vec<Resource>,
     pub drain_info: Option<DrainInfo>,
     pub drain_started_at: Option<UnixNanos>,
+    /// What containers are not bound by there, in words for people.
+    pub shortcoming: Option<String>,
 }
 
 /// How an agent ended.

@@ -31,6 +31,7 @@ fn agent() -> Change {
         ..AgentInfo::default()
     };
     Change::AgentAdded(Arc::new(AgentRecord {
+        shortcoming: None,
         info,
         pid: "slave(1)@10.0.0.1:5051".to_owned(),
         version: String::new(),

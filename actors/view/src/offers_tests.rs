@@ -38,6 +38,7 @@ fn end(framework: &str, number: u64, end: OfferEnd, at: UnixNanos) -> Change {
 
 fn agent(total: &str) -> Change {
     let mut record = AgentRecord {
+        shortcoming: None,
         info: AgentInfo::default(),
         pid: String::new(),
         version: String::new(),

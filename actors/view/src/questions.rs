@@ -1,5 +1,7 @@
 //! Which question has which answer.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use tepui_messages::view::Question;
 
@@ -58,6 +60,12 @@ pub fn answer(
         Question::MaintenanceSchedule => serde_json::to_vec(&v0::MaintenanceSchedule { world })?,
         Question::MaintenanceStatus => serde_json::to_vec(&v0::MaintenanceStatus { world })?,
         Question::Offers { now, most } => serde_json::to_vec(&offers::ledger(world, *now, *most))?,
+        Question::Shortcomings => {
+            let agents = world.agents.iter();
+            let told =
+                agents.filter_map(|(id, agent)| Some((id, agent.record.shortcoming.as_ref()?)));
+            serde_json::to_vec(&told.collect::<BTreeMap<_, _>>())?
+        }
         Question::Why { now, explanation } => {
             serde_json::to_vec(&why::told(world, *now, explanation))?
         }

@@ -37,6 +37,7 @@ fn agent_id(id: &str) -> AgentId {
 
 fn agent(id: &str, total: &str) -> Change {
     Change::AgentAdded(Arc::new(AgentRecord {
+        shortcoming: None,
         info: AgentInfo {
             id: Some(agent_id(id)),
             ..AgentInfo::default()

@@ -64,6 +64,7 @@ fn at(time: Option<TimeInfo>) -> i64 {
 
 pub(crate) fn agent_added(agent: &get_agents::Agent) -> Change {
     Change::AgentAdded(Arc::new(AgentRecord {
+        shortcoming: None,
         info: agent.agent_info.clone(),
         pid: agent.pid.clone().unwrap(),
         version: agent.version.clone(),

@@ -56,6 +56,7 @@ fn agent(number: u8, cpus: u8, active: bool) -> Arc<AgentRecord> {
     let total = format!("cpus(ops):{cpus};cpus:8;mem:4096;ports:[1-999]");
     let total = Resources::parse(&total, "*").unwrap();
     Arc::new(AgentRecord {
+        shortcoming: None,
         info: AgentInfo {
             hostname: "host".into(),
             id: Some(agent_id(number)),

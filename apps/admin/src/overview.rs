@@ -108,6 +108,7 @@ impl Overview {
             encoding: Encoding::Json,
         };
         let infos = sources.ask(infos).await?;
+        let shortcomings = sources.ask(Question::Shortcomings).await?;
         let metrics = sources.ask(Question::Metrics).await?;
         let recent = Question::Tasks {
             framework_id: None,
@@ -120,7 +121,7 @@ impl Overview {
         self.cluster = Cluster {
             number: Some(number),
             running: metric(&metrics, "master/tasks_running"),
-            digest: digest(&summary, &infos, &metrics, &recent),
+            digest: digest(&summary, &infos, &shortcomings, &metrics, &recent),
         };
         Ok(())
     }
@@ -146,7 +147,14 @@ impl Overview {
 }
 
 /// What the page shows, from the view's own answers.
-fn digest(summary: &Value, infos: &Value, metrics: &Value, recent: &Value) -> Value {
+fn digest(
+    summary: &Value,
+    infos: &Value,
+    shortcomings: &Value,
+    metrics: &Value,
+    recent: &Value,
+) -> Value {
+    let agent_row = |agent| agent_row(agent, shortcomings);
     let agents = list(summary, "slaves");
     let frameworks = list(summary, "frameworks");
     let infos = infos_by_id(infos);
@@ -190,9 +198,11 @@ fn digest(summary: &Value, infos: &Value, metrics: &Value, recent: &Value) -> Va
     })
 }
 
-fn agent_row(agent: &Value) -> Value {
+fn agent_row(agent: &Value, shortcomings: &Value) -> Value {
     let one = std::slice::from_ref(agent);
+    let id = agent["id"].as_str().unwrap_or_default();
     json!({
+        "shortcoming": shortcomings[id],
         "id": agent["id"],
         "hostname": agent["hostname"],
         "address": address(agent),

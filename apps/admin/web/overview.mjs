@@ -131,7 +131,7 @@ function agentState({ active, deactivated, drain }) {
 const shareCell = (name) => (agent) => html`<div class="share"><${Bar} ...${agent[name]} label=${`${names[name]} of ${agent.hostname} used`} /><span>${amount(name, agent[name].used)} / ${amount(name, agent[name].total)}</span></div>`;
 
 const agentColumns = [
-  { key: "hostname", title: "Agent", cell: (agent) => html`${agent.hostname} <span class="id" title=${agent.id}>${agent.address ?? shortId(agent.id)}</span>` },
+  { key: "hostname", title: "Agent", cell: (agent) => html`${agent.hostname} <span class="id" title=${agent.id}>${agent.address ?? shortId(agent.id)}</span>${agent.shortcoming && html`<div class="shortcoming">${agent.shortcoming}</div>`}` },
   { key: "state", title: "State", cell: agentState },
   { key: "running", title: "Running", number: true, cell: (agent) => count(agent.running) },
   { key: "cpus", title: "CPU", cell: shareCell("cpus") },

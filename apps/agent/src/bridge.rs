@@ -10,7 +10,7 @@ use tepui_kit::{Directory, Tell, Wire};
 use tepui_messages::agent::{MasterConnected, MasterLost};
 use tepui_protocol::node;
 
-use crate::{node::Orders, notice::Notices};
+use crate::{node::Orders, notice::Notices, registering::ToMaster};
 
 /// What the connections to the leading master are given.
 pub(crate) struct AgentService<N> {
@@ -69,7 +69,7 @@ impl<N: Orders> Service for AgentService<N> {
         *self.lock() = Some(peer.clone());
         let connected = MasterConnected {
             connection: peer.id().0,
-            peer: Arc::new(peer.clone()),
+            peer: Arc::new(ToMaster(peer.clone())),
         };
         hand_on(&self.node, peer, connected);
     }

@@ -2,7 +2,7 @@
 
 use std::{
     ffi::OsString,
-    path::{Component, Path, PathBuf},
+    path::{Component, Path},
 };
 
 use tepui_containers::{
@@ -14,6 +14,8 @@ use tepui_protocol::v1::r_limit_info::{RLimit, r_limit::Type};
 
 use crate::runtime::{told, volume_groups};
 
+pub(crate) use host::HostFiles;
+
 mod host;
 
 /// Completes `spec`, whose sandbox is there.
@@ -21,7 +23,7 @@ mod host;
 /// Errors: what of it this agent or its machine cannot do, in words for the framework.
 pub(crate) fn apply(
     confinement: &Confinement,
-    made_for_volumes: &[PathBuf],
+    host: &HostFiles,
     gids: Option<&VolumeGids>,
     spec: &mut LaunchSpec,
 ) -> Result<(), String> {
@@ -49,8 +51,7 @@ pub(crate) fn apply(
             source => {
                 // Before the directory of another sandbox is made for the user alone.
                 volume_groups::admit(gids, spec, source)?;
-                spec.mounts
-                    .extend(mount(spec, order, made_for_volumes, gids)?);
+                spec.mounts.extend(mount(spec, order, host, gids)?);
             }
         }
     }
@@ -114,7 +115,7 @@ fn secret(spec: &LaunchSpec, order: &MountOrder, data: &SecretData) -> Result<Se
 fn mount(
     spec: &LaunchSpec,
     order: &MountOrder,
-    made_for_volumes: &[PathBuf],
+    host: &HostFiles,
     gids: Option<&VolumeGids>,
 ) -> Result<Option<Mount>, String> {
     let owner = spec.credentials.as_ref();
@@ -124,7 +125,7 @@ fn mount(
         let made = mountpoints::directory(sandbox, owner, path);
         made.map_err(|error| told(&error))
     };
-    let mut overlay = None;
+    let (mut overlay, mut is_there, mut keeps_owners) = (None, false, false);
     let (source, no_links) = match &order.source {
         MountSource::Image { name, .. } => {
             return Err(format!("the image '{name}' of a volume was not fetched"));
@@ -136,8 +137,11 @@ fn mount(
         }
         MountSource::Secret(_) => return Ok(None),
         MountSource::Host(path) => {
-            host::make(path, made_for_volumes)?;
-            (path.clone(), false)
+            let real = host.admit(path, &spec.sandbox)?;
+            // What is there already needs no mount.
+            is_there = path == place;
+            keeps_owners = true;
+            (real, true)
         }
         MountSource::Sandbox(path) => {
             directory(&spec.sandbox, path)?;
@@ -159,7 +163,7 @@ fn mount(
     if order.propagates {
         host::check_shared(&source)?;
     }
-    if source == *place && !order.read_only && !has_root {
+    if (is_there || source == *place) && !order.read_only && !has_root {
         return Ok(None);
     }
     let found = match has_root && place.is_absolute() {
@@ -170,6 +174,7 @@ fn mount(
             read_only: order.read_only,
             no_links,
             propagates: order.propagates,
+            keeps_owners,
             overlay,
         },
         false => {
@@ -177,6 +182,7 @@ fn mount(
             Mount {
                 no_links,
                 propagates: order.propagates,
+                keeps_owners,
                 overlay,
                 ..found.map_err(|error| told(&error))?
             }

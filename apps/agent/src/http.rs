@@ -15,7 +15,11 @@ mod sandboxes;
 mod state;
 mod values;
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    sync::Arc,
+};
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Value, json};
@@ -75,6 +79,8 @@ pub(crate) struct Facts {
     pub(crate) volume_gids: Option<Arc<VolumeGids>>,
     /// Whom the endpoints let in, and what they may do.
     pub(crate) security: Security,
+    /// Paths that the operator switched off (`--firewall_rules`).
+    pub(crate) disabled_endpoints: BTreeSet<String>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -317,6 +323,14 @@ async fn handle(request: HttpRequest, payload: web::Payload, api: web::Data<Api>
 async fn reply(request: &HttpRequest, payload: web::Payload, api: &Api) -> Result<Reply, Reply> {
     let mut incoming = Incoming::head(request)?;
     let path = incoming.path.clone();
+    if api
+        .facts
+        .disabled_endpoints
+        .contains(path.trim_end_matches('/'))
+    {
+        let text = format!("Endpoint '{path}' is disabled");
+        return Err(Reply::text(403, text));
+    }
     let found = TABLE.find(&path);
     let route = found.as_ref().map(|found| found.route);
     if api.only_executors && !matches!(route, Some(Route::Executor | Route::Call)) {

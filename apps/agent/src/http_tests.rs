@@ -185,6 +185,7 @@ pub(super) fn secured(security: Security) -> Api {
         isolation: Default::default(),
         networks: Default::default(),
         sandboxes: Default::default(),
+        machine: Default::default(),
         executors: Default::default(),
         fetching: Default::default(),
         recovery: Default::default(),
@@ -201,6 +202,7 @@ pub(super) fn secured(security: Security) -> Api {
         launch_errors: Arc::default(),
         fetcher: Fetcher::default(),
         volume_gids: None,
+        disabled_endpoints: Default::default(),
         security,
     };
     Api {

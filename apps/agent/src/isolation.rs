@@ -71,6 +71,8 @@ pub struct Isolation {
     /// Directories beneath which those that volumes name are made where they are missing (Mesos:
     /// `--host_path_volume_force_creation`).
     pub made_for_volumes: Vec<PathBuf>,
+    /// Nobody may name files of the machine as volumes (Mesos: without the isolator `volume/host_path`).
+    pub no_host_volumes: bool,
     /// The groups by which users share volumes (`--volume_gid_range`).
     pub volume_gids: Option<GidRange>,
 }
@@ -100,6 +102,7 @@ impl Default for Isolation {
             keep_pids: false,
             keep_ipc: false,
             made_for_volumes: Vec::new(),
+            no_host_volumes: false,
             volume_gids: None,
         }
     }

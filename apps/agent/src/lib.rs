@@ -14,11 +14,13 @@ mod http;
 mod isolation;
 mod leader;
 mod logger;
+mod machine;
 pub mod networks;
 mod node;
 mod notice;
 mod numbers;
 mod provisioner;
+mod registering;
 mod runtime;
 mod sandboxes;
 mod security;
@@ -43,6 +45,7 @@ pub use executors::ExecutorSettings;
 pub use fetching::FetchSettings;
 pub use isolation::Isolation;
 pub use logger::ContainerLogger;
+pub use machine::MachineSettings;
 pub use networks::NetworkSettings;
 pub use sandboxes::SandboxSettings;
 pub use security::{ExecutorSecurity, Security};
@@ -143,6 +146,7 @@ pub struct AgentSettings {
     pub isolation: Isolation,
     pub sandboxes: SandboxSettings,
     pub networks: NetworkSettings,
+    pub machine: MachineSettings,
     pub executors: ExecutorSettings,
     /// Where the files of commands come from.
     pub fetching: FetchSettings,

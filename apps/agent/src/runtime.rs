@@ -21,7 +21,6 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
 };
 
 use futures_util::future::{BoxFuture, FutureExt};
@@ -49,11 +48,6 @@ use crate::{
     numbers::{mark, statistics, verdict},
     streams,
 };
-
-/// A container that resists SIGKILL this long hangs in the kernel (Mesos: `cgroups_destroy_timeout`).
-const DESTROY_DEADLINE: Duration = Duration::from_mins(1);
-/// The name of the agent's cgroup beneath each hierarchy.
-pub(crate) const CGROUP_ROOT: &str = "tepui";
 
 /// Cheap to clone.
 #[derive(Clone)]
@@ -382,7 +376,7 @@ impl ContainerRuntime for Containers {
                 None => {
                     let dir = inner.dir(&container_id);
                     let launcher = &inner.launcher;
-                    let destroyed = launcher.destroy(&container_id, &dir, DESTROY_DEADLINE);
+                    let destroyed = launcher.destroy(&container_id, &dir, inner.destroy_deadline);
                     destroyed.await.map_err(|error| told(&error))
                 }
             };

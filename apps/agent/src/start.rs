@@ -26,12 +26,20 @@ use tepui_node::{
     estimators::{self, ResourceEstimator},
     fetcher::Fetcher,
 };
-use tepui_protocol::{resources::Resources, roles, v1::AgentInfo, values::parse_attributes};
+use tepui_protocol::{
+    resources::Resources,
+    roles,
+    v1::{
+        AgentInfo,
+        resource::{ReservationInfo, reservation_info},
+    },
+    values::parse_attributes,
+};
 
 use crate::{
     AgentSettings, ImageSettings, Isolation, LendingSettings, engine, executor_socket, exposed,
     provisioner::{self, Provisioner},
-    runtime::{CGROUP_ROOT, engine::EngineContainers},
+    runtime::engine::EngineContainers,
 };
 
 /// Where runtime directories lie if it can be written: a tmpfs on most machines.
@@ -74,8 +82,9 @@ pub(crate) struct Prepared {
 impl Prepared {
     /// Checks and opens everything.
     pub(crate) fn new(mut settings: AgentSettings) -> anyhow::Result<Self> {
-        let mut given = resources(settings.resources.as_deref())?;
-        own_gpus(&mut given, settings.isolation.gpus.len())?;
+        let role = settings.machine.default_role.clone();
+        let mut given = resources(settings.resources.as_deref(), &role)?;
+        own_gpus(&mut given, settings.isolation.gpus.len(), &role)?;
         let attributes = settings.attributes.as_deref().unwrap_or_default();
         let attributes = parse_attributes(attributes).map_err(|reason| {
             anyhow!(
@@ -89,8 +98,15 @@ impl Prepared {
         settings.port = listener.local_addr().context("the HTTP listener")?.port();
         let info = AgentInfo {
             hostname: settings.hostname.clone(),
-            port: Some(i32::from(settings.port)),
-            resources: offered(&given, settings.resources.as_deref(), &settings.work_dir),
+            port: Some(i32::from(
+                settings.machine.advertise_port.unwrap_or(settings.port),
+            )),
+            resources: offered(
+                &given,
+                settings.resources.as_deref(),
+                &settings.work_dir,
+                &role,
+            ),
             attributes,
             domain: settings.domain.clone(),
             // As every agent since Mesos 1.10 says.
@@ -98,7 +114,9 @@ impl Prepared {
             ..AgentInfo::default()
         };
         let is_root = rustix::process::geteuid().is_root();
-        let ip = advertised(settings.ip, &settings.masters).to_string();
+        let ip = settings.machine.advertise_ip;
+        let ip = ip.unwrap_or_else(|| advertised(settings.ip, &settings.masters));
+        let ip = ip.to_string();
         let mut config = NodeConfig::new(info, ip, &settings.work_dir);
         config.ip6 = settings.ip6.map(|it| it.to_string());
         config.boot_id = detect::boot_id();
@@ -110,7 +128,9 @@ impl Prepared {
         config.recovery_timeout = executors.recovery_timeout;
         config.max_completed_executors_per_framework = executors.max_completed;
         config.token_key = settings.security.executors.key.clone();
-        config.switch_user = is_root;
+        config.is_root = is_root;
+        config.switch_user = is_root && settings.machine.switch_user;
+        config.registration_backoff = settings.machine.registration_backoff;
         config.estimator = estimator;
         config.controller = controller;
         config.oversubscribed_resources_interval = settings.lending.interval;
@@ -124,9 +144,10 @@ impl Prepared {
         config.seed = [high, low];
         let isolation = &settings.isolation;
         let (more, without) = (&isolation.controllers, &isolation.without);
-        let cgroups = Cgroups::detect_with(CGROUP_ROOT, more, without);
+        let cgroups = Cgroups::detect_with(&settings.machine.cgroups_root, more, without);
         let checked = isolation.check(&cgroups, is_root);
         checked.map_err(anyhow::Error::msg)?;
+        config.shortcoming = shortcoming(&cgroups, is_root);
         config.limit_cpus = isolation.limit_cpus;
         config.lent_cpus_give_way = isolation.lent_cpus_give_way;
         let launcher = Launcher::new(shim()?, cgroups, SPARE_SHIMS)
@@ -134,7 +155,7 @@ impl Prepared {
         let sandboxes = Sandboxes::new(settings.work_dir.join(SPARE_SANDBOXES), SPARE_SHIMS)
             .with_context(|| format!("--work-dir {}", settings.work_dir.display()))?;
         config.sandbox_directory = settings.images.sandbox_directory.clone();
-        let runtime_dir = runtime_dir(&settings.work_dir)?;
+        let runtime_dir = runtime_dir(&settings.work_dir, settings.machine.runtime_dir.as_deref())?;
         let opened = engine::open(
             settings.engine.as_ref(),
             &settings.images,
@@ -214,6 +235,16 @@ fn volume_gids(
     Ok(Some(Arc::new(opened)))
 }
 
+/// What operators see of this agent in the web admin (`wiring` says it at the start).
+fn shortcoming(cgroups: &Cgroups, is_root: bool) -> Option<String> {
+    let text = match (is_root, cgroups) {
+        (false, _) => "no root: process groups and rlimits only, tasks run as the agent's user",
+        (true, Cgroups::None { .. }) => "no cgroups: cpus and mem of tasks are not enforced",
+        (true, _) => return None,
+    };
+    Some(text.to_owned())
+}
+
 /// Who says what can be lent, and who must give it back.
 type Lending = (
     Option<Arc<dyn ResourceEstimator>>,
@@ -228,11 +259,11 @@ fn lending(settings: &LendingSettings) -> anyhow::Result<Lending> {
     Ok((estimator, controller))
 }
 
-fn resources(text: Option<&str>) -> anyhow::Result<Vec<tepui_protocol::v1::Resource>> {
+fn resources(text: Option<&str>, role: &str) -> anyhow::Result<Vec<tepui_protocol::v1::Resource>> {
     let Some(text) = text else {
         return Ok(Vec::new());
     };
-    let parsed = Resources::parse(text, roles::ANY).map_err(|error| {
+    let parsed = Resources::parse(text, role).map_err(|error| {
         anyhow!(
             "--resources: {error}; expected text such as 'cpus:4;mem:2048;disk:10240;ports:[31000-32000]' \
              (mem and disk in MB)"
@@ -257,17 +288,31 @@ fn offered(
     given: &[tepui_protocol::v1::Resource],
     text: Option<&str>,
     work_dir: &Path,
+    role: &str,
 ) -> Vec<tepui_protocol::v1::Resource> {
     let names = text.unwrap_or_default().split(';');
     let names = names.filter_map(|it| it.split([':', '(']).next());
     let names: Vec<&str> = names.map(str::trim).collect();
     let mut all = detect::resources(given, work_dir);
+    for found in all.iter_mut().filter(|it| !given.contains(it)) {
+        if role != roles::ANY {
+            found.reservations.push(ReservationInfo {
+                r#type: Some(reservation_info::Type::Static as i32),
+                role: Some(role.to_owned()),
+                ..ReservationInfo::default()
+            });
+        }
+    }
     all.retain(|it| given.contains(it) || !names.contains(&it.name.as_str()));
     all
 }
 
 /// An agent offers the GPUs it has, each as a whole (Mesos: `isolators/gpu/allocator.cpp`).
-fn own_gpus(given: &mut Vec<tepui_protocol::v1::Resource>, count: usize) -> anyhow::Result<()> {
+fn own_gpus(
+    given: &mut Vec<tepui_protocol::v1::Resource>,
+    count: usize,
+    role: &str,
+) -> anyhow::Result<()> {
     if count == 0 {
         return Ok(());
     }
@@ -275,7 +320,7 @@ fn own_gpus(given: &mut Vec<tepui_protocol::v1::Resource>, count: usize) -> anyh
     let values = named.filter_map(|it| Some(it.scalar.as_ref()?.value));
     let Some(named) = values.reduce(|a, b| a + b) else {
         let text = format!("gpus:{count}");
-        given.extend(resources(Some(&text))?);
+        given.extend(resources(Some(&text), role)?);
         return Ok(());
     };
     #[expect(clippy::cast_precision_loss, reason = "devices of one machine")]
@@ -409,7 +454,16 @@ fn shim() -> anyhow::Result<PathBuf> {
 }
 
 /// A directory that is the same after a restart and, where possible, gone after a reboot.
-fn runtime_dir(work_dir: &Path) -> anyhow::Result<PathBuf> {
+fn runtime_dir(work_dir: &Path, chosen: Option<&Path>) -> anyhow::Result<PathBuf> {
+    if let Some(chosen) = chosen {
+        let shown = chosen.display();
+        let mut builder = fs::DirBuilder::new();
+        let made = builder.recursive(true).mode(0o700).create(chosen);
+        made.map_err(|error| {
+            anyhow!("--runtime-dir {shown}: {error}; expected a directory of this agent's alone that it can make")
+        })?;
+        return Ok(chosen.to_owned());
+    }
     let fallback = work_dir.join("run");
     let used = fs::read_dir(&fallback).is_ok_and(|mut entries| entries.next().is_some());
     let digest = Sha256::digest(work_dir.as_os_str().as_encoded_bytes());

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use super::*;
 
 #[test]
@@ -20,6 +22,7 @@ fn what_is_wrong_with_the_settings_is_said_in_one_line() {
         isolation: Default::default(),
         networks: Default::default(),
         sandboxes: Default::default(),
+        machine: Default::default(),
         executors: Default::default(),
         fetching: Default::default(),
         recovery: Default::default(),
@@ -86,8 +89,8 @@ fn what_is_wrong_with_the_settings_is_said_in_one_line() {
 #[test]
 fn what_is_not_named_is_what_the_machine_has() {
     let offered_of = |text: &str| {
-        let given = resources(Some(text)).unwrap();
-        let all = offered(&given, Some(text), Path::new("/"));
+        let given = resources(Some(text), roles::ANY).unwrap();
+        let all = offered(&given, Some(text), Path::new("/"), roles::ANY);
         Resources::from_proto(&all).unwrap()
     };
     let amount = |all: &Resources, name: &str| {
@@ -113,4 +116,26 @@ fn what_is_not_named_is_what_the_machine_has() {
         [2.0, 1024.0, 4096.0]
     );
     assert!(some.to_string().contains("ports:[30000-35000]"), "{some}");
+}
+
+#[test]
+fn what_names_no_role_has_the_default_one() {
+    let text = "mem(other):64;ports:[1-2]";
+    let given = resources(Some(text), "web").unwrap();
+    let all = offered(&given, Some(text), Path::new("/"), "web");
+    let roles: BTreeMap<&str, Vec<&str>> = all
+        .iter()
+        .map(|it| {
+            let roles = it.reservations.iter().map(ReservationInfo::role);
+            (it.name.as_str(), roles.collect())
+        })
+        .collect();
+    let expected = [
+        ("cpus", "web"),
+        ("disk", "web"),
+        ("mem", "other"),
+        ("ports", "web"),
+    ];
+    let expected = expected.map(|(name, role)| (name, vec![role]));
+    assert_eq!(roles, BTreeMap::from(expected));
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use anyhow::{Context, anyhow};
 use tepui_bridge::{Bridge, Connector, Settings};
-use tepui_containers::{Cgroups, volume_gids::VolumeGids};
+use tepui_containers::{Cgroups, limits::Controller, volume_gids::VolumeGids};
 use tepui_engine::DiskFailed;
 use tepui_http::{Logging, metrics::Limiter, server, version};
 use tepui_kit::{Arbiter, Clock, Directory, Link, OnPanic, Spawn, System, Tell};
@@ -23,12 +23,14 @@ use tokio::{
 
 use crate::{
     bridge::AgentService,
+    confinement::HostFiles,
     doubt,
     http::{self, Api, Facts},
     leader::LeaderFinder,
     notice::Notices,
+    provisioner,
     runtime::{Containers, Equipment, Errors},
-    start::Prepared,
+    start::{self, Prepared},
     sweeping,
 };
 
@@ -85,6 +87,7 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
         fetcher: fetcher.clone(),
         volume_gids: volume_gids.clone(),
         security: settings.security.clone(),
+        disabled_endpoints: settings.machine.disabled_endpoints.clone(),
     };
     let endpoint = config.endpoint();
     let masters = settings.masters.join(", ");
@@ -92,6 +95,16 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
     let (memory, remembered) =
         durable::open(engine, config.boot_id.clone()).context("the agent's memory")?;
     let (ended, mut end) = oneshot::channel();
+    let host_files = HostFiles::new(
+        &settings.isolation,
+        vec![
+            settings.work_dir.clone(),
+            provisioner::store_dir(&settings.images, &settings.work_dir),
+            settings.fetching.cache_dir(&settings.work_dir),
+            start::RUNTIME_ROOT.into(),
+            runtime_dir.clone(),
+        ],
+    );
     let sockets = http::Sockets::new(runtime_dir.clone());
     let provisioner = images.as_ref().ok().cloned();
     let containers = Containers::new(
@@ -103,9 +116,11 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
             logger: settings.sandboxes.logger,
             images,
             isolation: settings.isolation.clone(),
+            host_files,
             engine: engine_containers.clone(),
             networks,
             volume_gids: volume_gids.clone(),
+            destroy_deadline: settings.machine.destroy_timeout,
             network_metrics: settings.networks.metrics,
         },
     );
@@ -257,6 +272,15 @@ fn say_isolation(cgroups: &Cgroups, is_root: bool) {
         Cgroups::None { reason } => tracing::warn!(
             "containers are process groups with rlimits, their cpus and mem are not enforced: {reason}"
         ),
+    }
+    let limited = [Controller::Cpu, Controller::Memory].into_iter();
+    for controller in limited.filter(|it| !cgroups.has(*it)) {
+        if !matches!(cgroups, Cgroups::None { .. }) {
+            let name = controller.name();
+            tracing::warn!(
+                "no container is limited in {name}: the controller is missing, or --isolation leaves it out"
+            );
+        }
     }
     if !is_root {
         tracing::warn!("running without root: every task runs as the user of this agent");

@@ -186,6 +186,7 @@ fn a_command_runs_and_its_end_is_told() {
         isolation: Default::default(),
         networks: Default::default(),
         sandboxes: Default::default(),
+        machine: Default::default(),
         executors: Default::default(),
         fetching: Default::default(),
         recovery: Default::default(),

@@ -15,12 +15,15 @@ use tepui_master_actor::Master;
 use tepui_messages::master::{AgentLost, AgentMessage, AgentRegisters, AgentSays, PeerId};
 use tepui_protocol::node;
 
+use crate::joining::{self, Joining};
+
 /// How long the web admin waits for an agent's mailboxes.
 const MAILBOXES_DEADLINE: Duration = Duration::from_millis(800);
 
 /// All agents that are connected.
 pub(crate) struct Agents {
     router: Arc<Router>,
+    joining: Arc<Joining>,
     lost: Teller<AgentLost>,
     peers: Mutex<Connected>,
 }
@@ -34,8 +37,10 @@ struct Connected {
 
 impl Agents {
     pub(crate) fn new(master: &Link<Master>, directory: &Directory) -> Agents {
+        let joining = Arc::default();
         Agents {
-            router: Arc::new(router(master, directory.clone())),
+            router: Arc::new(router(master, directory.clone(), &joining)),
+            joining,
             // Each connection is lost once, and nobody tells it again.
             lost: master.past_bound().teller(),
             peers: Mutex::default(),
@@ -60,6 +65,7 @@ impl Agents {
             let (agent, reason) = (&peer.remote().name, &end.reason);
             tracing::warn!(agent, %reason, "an order was lost; the agent was cut off to return");
         }
+        self.joining.forget(peer.id().0);
         let mut connected = self.lock();
         connected.peers.remove(&peer.id().0);
         if connected.over {
@@ -108,23 +114,39 @@ impl Agents {
     }
 }
 
-fn router(master: &Link<Master>, directory: Directory) -> Router {
-    let registers: Asker<AgentRegisters> = master.asker();
+fn registers(peer: &Peer, request: node::RegisterAgent) -> AgentRegisters {
+    AgentRegisters {
+        peer: PeerId(peer.id().0),
+        handle: Arc::new(peer.clone()),
+        address: peer
+            .address()
+            .map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |address| address.ip()),
+        request,
+    }
+}
+
+fn router(master: &Link<Master>, directory: Directory, joining: &Arc<Joining>) -> Router {
+    let asked: Asker<AgentRegisters> = master.asker();
+    let (asked_in_parts, joining) = (Arc::clone(&asked), Arc::clone(joining));
     let says = |master: &Link<Master>| -> Teller<AgentSays> { master.teller() };
     let (updates, exits, messages, leaves) =
         (says(master), says(master), says(master), says(master));
     let (operations, oversubscribed) = (says(master), says(master));
     Router::builder()
         .on_ask::<node::RegisterAgent>(move |peer, request| {
-            let answer = registers.ask(AgentRegisters {
-                peer: PeerId(peer.id().0),
-                handle: Arc::new(peer.clone()),
-                address: peer
-                    .address()
-                    .map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |address| address.ip()),
-                request,
-            });
+            let answer = asked.ask(registers(peer, request));
             Box::pin(async move { answer.await.map_err(|error| error.to_string()) })
+        })
+        .on_ask::<node::RegisterAgentPart>(move |peer, part| {
+            let taken = joining.take(peer.id().0, part);
+            let (asked, peer) = (Arc::clone(&asked_in_parts), peer.clone());
+            Box::pin(async move {
+                let Some(whole) = taken? else {
+                    return Ok(node::AgentRegistration::default());
+                };
+                let answer = asked.ask(registers(&peer, joining::read(whole).await?));
+                answer.await.map_err(|error| error.to_string())
+            })
         })
         .on_tell::<node::StatusUpdate>(move |peer, update| {
             forward(&updates, peer, AgentMessage::StatusUpdate(Box::new(update)));

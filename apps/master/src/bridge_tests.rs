@@ -1,6 +1,12 @@
 use tepui_bridge::{Bridge, Hello, Role, Service, Settings, memory_pair};
 use tepui_kit::{Tell, stage::TestStage};
 use tepui_messages::master::StreamLost;
+use tepui_protocol::{
+    codec::msgpack,
+    message::{Ask, AskError},
+    parts::{REGISTRATION_PART_BYTES, split},
+    v1::AgentInfo,
+};
 
 use super::*;
 
@@ -36,6 +42,45 @@ impl Service for Agent {
     fn router(&self, _: &Peer) -> Arc<Router> {
         Arc::default()
     }
+}
+
+#[test]
+fn a_registration_in_parts_reaches_the_master_whole() {
+    TestStage::run(1, async |stage| {
+        let prepared = stage.spawn().capacity(2).prepare::<Master>();
+        let master = prepared.link();
+        let edge = Edge(Agents::new(&master, stage.directory()));
+        let bridge = Bridge::new(Settings::default(), Arc::new(edge));
+        let agent = Bridge::new(Settings::default(), Arc::new(Agent));
+        let (to_master, _to_agent) = memory_pair(&agent, &bridge).await.unwrap();
+        let register = async |request: &node::RegisterAgent| {
+            let message = msgpack::encode(request).unwrap().into();
+            let mut answers = Vec::new();
+            for part in split(&message, REGISTRATION_PART_BYTES) {
+                answers.push(to_master.ask(node::RegisterAgentPart::from(part)).await);
+            }
+            answers
+        };
+        let mut request = node::RegisterAgent {
+            agent_info: AgentInfo {
+                hostname: "x".repeat(40 << 20),
+                ..AgentInfo::default()
+            },
+            ..node::RegisterAgent::default()
+        };
+        let mut answers = register(&request).await;
+        // The master has it, and does not run here to answer.
+        assert_eq!(master.depth(), 1);
+        assert_eq!(answers.pop(), Some(Err(AskError::Timeout)));
+        assert_eq!(answers.len(), 10);
+        let empty = node::AgentRegistration::default();
+        assert!(answers.into_iter().all(|it| it == Ok(empty.clone())));
+
+        request.agent_info.hostname = "x".repeat(65 << 20);
+        let answers = register(&request).await;
+        assert!(matches!(&answers[16], Err(AskError::Refused(text)) if text.contains("limit")));
+        assert_eq!(master.depth(), 1);
+    });
 }
 
 #[test]

@@ -27,6 +27,11 @@ const QUEUE_MESSAGES: usize = 65_536;
 /// The same in bytes.
 const QUEUE_BYTES: usize = 64 << 20;
 
+/// Agents of a large cluster, twice over: those that come back while their old connections are not over yet.
+const MAX_CONNECTIONS: usize = 100_000;
+/// Agents behind one address.
+const MAX_CONNECTIONS_PER_IP: usize = 50_000;
+
 /// Of the connections that are let in. The master counts on its orders; an agent that may have lost one comes back and says
 /// what it has, by which the master learns what is missing.
 pub(crate) fn settings() -> Settings {
@@ -35,6 +40,8 @@ pub(crate) fn settings() -> Settings {
         queue_messages: QUEUE_MESSAGES,
         queue_bytes: QUEUE_BYTES,
         overflow: Overflow::CutPeer,
+        max_connections: MAX_CONNECTIONS,
+        max_connections_per_ip: MAX_CONNECTIONS_PER_IP,
         ..Settings::default()
     }
 }

@@ -12,16 +12,18 @@ use std::{
 
 use bytes::Bytes;
 use tepui_bridge::{Hello, Identity, Membership, Peer, Role};
-use tepui_consensus::{Consensus, Role as Part, Status, Transport};
+use tepui_consensus::{Consensus, Status, Transport};
 use tepui_engine::Engine;
 use tepui_kit::Tell;
-use tepui_protocol::node::RaftMessage;
+use tepui_protocol::{
+    node::RaftMessage,
+    parts::{Parts, split},
+};
 use tepui_registry::RegistryReader;
 
 use crate::{
+    entrance::{Known, Roster, Verdict},
     leadership::Leader,
-    parts::{Parts, split},
-    roster::{Claim, Roster, Verdict},
 };
 
 /// Others that are spoken with, those included that this master does not know of yet.
@@ -77,6 +79,11 @@ struct Trouble {
     /// The last text that was told.
     told: Option<String>,
 }
+
+/// Bytes of one part of a message of Raft; a snapshot has many.
+const PART_BYTES: usize = 1 << 20;
+/// Bytes of one message of Raft put together again: more than any registry has.
+const MAX_MESSAGE_BYTES: usize = 1 << 30;
 
 /// A master that starts or restarts with others is looked for in vain a few times; only then it is news.
 const FAILURES_BEFORE_NEWS: u32 = 6;
@@ -269,35 +276,25 @@ impl Group {
     /// The text of the refusal, for both sides' logs.
     pub(crate) fn check(&self, theirs: &Identity) -> Result<u64, String> {
         let name = theirs.name.as_str();
-        let Some(place) = &theirs.membership else {
-            return Err(format!(
-                "{name} is no master of this group and no agent; correct --name or --peers"
-            ));
-        };
-        let roster = self.roster();
-        let claim = Claim {
-            name,
-            id: place.id,
-            group: &place.group,
-            same_cluster: self.cluster_id().is_some() && theirs.cluster_id.is_some(),
-        };
         let engine = self.engine.upgrade().ok_or("this master is ending")?;
-        let id = match roster.judge(&self.identity, claim)? {
-            // It asks for its id next, and the group decides.
+        let known = Known {
+            identity: &self.identity,
+            roster: &self.roster(),
+            engine: &engine,
+            cluster_id: self.cluster_id(),
+            status: self.status(),
+        };
+        let verdict = known.admit(theirs)?;
+        let Some(place) = &theirs.membership else {
+            return Err(format!("{name} does not say which master it is"));
+        };
+        let id = match verdict {
             Verdict::Joiner(id) => return Ok(id),
             Verdict::Newer(id) => {
                 self.meet(id, name, place);
                 id
             }
             Verdict::Member(id) => {
-                let known = roster.members.get(&id).and_then(|it| it.disk.as_ref());
-                if known.is_some_and(|disk| *disk != place.disk) {
-                    return Err(format!(
-                        "{name} (id {id}) comes with another disk than it joined with; give it back the directory it \
-                         had, or put it in its own place as a new master: `tepui cluster add {name}=ADDRESS \
-                         --replace`, and start it with an empty directory and the others in --peers"
-                    ));
-                }
                 // The registry may know it a moment before this group was refreshed.
                 if self.get(id).is_none() {
                     self.meet(id, name, place);
@@ -305,25 +302,10 @@ impl Group {
                 id
             }
         };
-        let name_of = |_| name.to_owned();
-        tepui_consensus::Identity::recognise(&engine, id, &place.disk, name_of)?;
-        if let Some(last) = place.last_index {
-            let acknowledged = self.acknowledged(id);
-            tepui_consensus::Identity::expect_log(&engine, id, name, acknowledged, last)?;
-        }
         if let Some(other) = self.get(id) {
             *lock(&other.place) = Some(place.clone());
         }
         Ok(id)
-    }
-
-    /// What is committed of what the member `id` acknowledged, as this master knows as the leader. More than that
-    /// a log may lose rightly, to another leader.
-    fn acknowledged(&self, id: u64) -> Option<u64> {
-        let status = self.status().filter(|it| it.role == Part::Leader)?;
-        let mut acknowledged = status.acknowledged.iter();
-        let (_, index) = acknowledged.find(|(it, _)| *it == id)?;
-        Some((*index).min(status.committed_index))
     }
 
     /// A master that was added a moment ago, or while this one was away: it is answered, until a refresh names it too.
@@ -383,7 +365,9 @@ impl Group {
         if inbound.open.last_key_value().map(|(id, _)| *id) != Some(peer.id().0) {
             return;
         }
-        if let (Some(message), Some(consensus)) = (inbound.parts.take(part), self.consensus.get()) {
+        // What does not follow is dropped with its message, which raft bears as well.
+        let message = inbound.parts.take(part.into(), MAX_MESSAGE_BYTES);
+        if let (Ok(Some(message)), Some(consensus)) = (message, self.consensus.get()) {
             // A full inbox loses it, which raft bears.
             let _ = consensus.step(message);
         }
@@ -449,8 +433,8 @@ impl Transport for Group {
         let Some(peer) = self.way(to) else {
             return;
         };
-        for part in split(&message) {
-            if peer.tell(part).is_err() {
+        for part in split(&message, PART_BYTES) {
+            if peer.tell(RaftMessage::from(part)).is_err() {
                 return self.unreachable(to);
             }
         }

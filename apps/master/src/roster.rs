@@ -10,20 +10,20 @@ use tepui_registry::Registry;
 
 /// One master of the group.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Entry {
-    pub(crate) name: String,
+pub struct Entry {
+    pub name: String,
     /// `host:port` of its bridge: as the group knows it, then as `--peers` has it.
-    pub(crate) addresses: Vec<String>,
+    pub addresses: Vec<String>,
     /// The disk it took its id for, where the group knows.
-    pub(crate) disk: Option<String>,
+    pub disk: Option<String>,
 }
 
 /// See the module.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Roster {
-    pub(crate) members: BTreeMap<u64, Entry>,
+pub struct Roster {
+    pub members: BTreeMap<u64, Entry>,
     /// No id above it was ever given, as far as is known here.
-    pub(crate) last_id: u64,
+    pub last_id: u64,
 }
 
 /// How another master calls itself.
@@ -39,7 +39,7 @@ pub(crate) struct Claim<'a> {
 
 /// Who it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub enum Verdict {
     Member(u64),
     /// Added while this master was away.
     Newer(u64),
@@ -48,7 +48,8 @@ pub(crate) enum Verdict {
 }
 
 impl Roster {
-    pub(crate) fn of(
+    /// `peers` are the addresses of bridges, by name.
+    pub fn of(
         registry: &Registry,
         identity: &Identity,
         peers: &BTreeMap<String, String>,

@@ -1,11 +1,13 @@
 //! Owns the few steps between fork and exec, in the child: everything that makes the process the task's and no longer
 //! the agent's. It returns only if one of them failed.
 
-use crate::{namespaces, privileges, rootfs, sys, terminal::CommandEnds, users, volumes};
+use crate::sys::{self, Fork};
+use crate::{namespaces, privileges, rootfs, terminal::CommandEnds, users, volumes};
 use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use rustix::process::{Gid, Resource, Uid};
 use std::ffi::OsStr;
+use std::io::{PipeWriter, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -14,7 +16,8 @@ use tepui_containers::record::{LaunchFailure, Stage};
 use tepui_containers::spec::{Credentials, HOLDER, RlimitKind, ShimSpec};
 
 /// Becomes the command. Returns what went wrong, if it does. `streams`: its standard streams, where they are not files;
-/// `users`: its user namespace, where it has one.
+/// `users`: its user namespace, where it has one; `tell` hears of the process that becomes the command, if it is not this
+/// one.
 ///
 /// The order matters: cgroups, limits and mounts need the agent's rights; the files of the sandbox are opened with the task's
 /// rights, so that no link a task planted there makes root open something.
@@ -22,18 +25,45 @@ pub(crate) fn become_command(
     spec: &ShimSpec,
     streams: Option<&CommandEnds>,
     users: Option<&OwnedFd>,
+    tell: Option<PipeWriter>,
 ) -> LaunchFailure {
-    match prepare(spec, streams, users) {
+    let begun = prepare(spec, streams, users).and_then(|is_outside| {
+        if is_outside {
+            go_inside(tell)?;
+        }
+        begin_session(streams)
+    });
+    match begun {
         Ok(()) => exec(spec),
         Err(failure) => failure,
     }
 }
 
+/// Goes on as a child, which is among the processes of another container. Those may look into it where they have the right
+/// to (CVE-2016-9962): so it goes there last, with nothing of the agent's left but what says how it fared.
+fn go_inside(tell: Option<PipeWriter>) -> Result<(), LaunchFailure> {
+    let fork = sys::fork().map_err(|errno| failure(Stage::Fork, Some(errno)))?;
+    let Fork::Parent { child } = fork else {
+        return Ok(());
+    };
+    let told = tell.map(|mut tell| tell.write_all(&child.to_ne_bytes()));
+    // The shim takes the child over. Without it nobody would learn of its end.
+    sys::exit_now(i32::from(!matches!(told, Some(Ok(())))))
+}
+
+fn begin_session(streams: Option<&CommandEnds>) -> Result<(), LaunchFailure> {
+    // Last, for the reason told in `supervise::until_the_end`.
+    at(Stage::Session, rustix::process::setsid())?;
+    let control = streams.map_or(Ok(()), CommandEnds::take_control);
+    at(Stage::Switchboard, control)
+}
+
+/// Says whether only a child of this process is where the command is to be.
 fn prepare(
     spec: &ShimSpec,
     streams: Option<&CommandEnds>,
     users: Option<&OwnedFd>,
-) -> Result<(), LaunchFailure> {
+) -> Result<bool, LaunchFailure> {
     sys::reset_signals();
     if spec.argv.first().is_some_and(|name| name == HOLDER) {
         // It must not be lost before the process is ready for it, and exec keeps the mask.
@@ -54,11 +84,9 @@ fn prepare(
             rustix::process::setrlimit(resource(rlimit.kind), limit),
         )?;
     }
-    at(Stage::Namespaces, namespaces::enter(spec))?;
+    let is_outside = at(Stage::Namespaces, namespaces::enter(spec))?;
     // Once only: in another's root `/proc` shows other process ids.
-    let of_view = spec.view.as_ref().map(|view| view.of);
-    let seen = spec.enter.or(of_view);
-    match (&spec.root, seen) {
+    match (&spec.root, namespaces::whose(spec)) {
         (Some(root), _) => at(Stage::Root, rootfs::enter(spec, root, users))?,
         (None, Some(process)) => at(Stage::Root, namespaces::join_mounts(process))?,
         (None, None) => at(Stage::Mount, volumes::mount(spec))?,
@@ -95,10 +123,7 @@ fn prepare(
         false => rustix::process::chdir(&spec.working_dir),
     };
     at(Stage::WorkingDir, entered)?;
-    // Last, for the reason told in `supervise::until_the_end`.
-    at(Stage::Session, rustix::process::setsid())?;
-    let control = streams.map_or(Ok(()), CommandEnds::take_control);
-    at(Stage::Switchboard, control)
+    Ok(is_outside)
 }
 
 /// The sandbox as the command sees it. Tasks own parts of the way, on the machine: no link is followed there.

@@ -27,8 +27,14 @@ pub(crate) fn begin(spec: &ShimSpec) -> Result<(), LaunchFailure> {
         stage: Stage::Namespaces,
         errno: errno.raw_os_error(),
     };
+    if whose(spec).is_some() {
+        // Its child goes there, as the last step.
+        return Ok(());
+    }
+    // Here the command itself makes the `/proc` of those process ids.
     if let Some(process) = whose_pids(spec) {
-        return join(process, "pid", LinkNameSpaceType::ProcessID).map_err(failed);
+        let joined = join(process, "pid", LinkNameSpaceType::ProcessID);
+        return joined.map(drop).map_err(failed);
     }
     if !spec.namespaces.pids {
         return Ok(());
@@ -37,15 +43,17 @@ pub(crate) fn begin(spec: &ShimSpec) -> Result<(), LaunchFailure> {
     start_first(spec)
 }
 
-/// What the command does, before it has mounts of its own.
-pub(crate) fn enter(spec: &ShimSpec) -> Result<(), Errno> {
+/// What the command does, before it has mounts of its own. Says whether only its children are where it is to be: process
+/// ids are another's.
+pub(crate) fn enter(spec: &ShimSpec) -> Result<bool, Errno> {
     if let Some(network) = &spec.network {
         join_network(network)?;
     }
     if let Some(process) = whose(spec) {
         join(process, "net", LinkNameSpaceType::Network)?;
         join(process, "ipc", LinkNameSpaceType::InterProcessCommunication)?;
-        return join(process, "uts", LinkNameSpaceType::HostNameAndNISDomainName);
+        join(process, "uts", LinkNameSpaceType::HostNameAndNISDomainName)?;
+        return join(process, "pid", LinkNameSpaceType::ProcessID);
     }
     let namespaces = &spec.namespaces;
     if namespaces.outer_ipc {
@@ -60,7 +68,7 @@ pub(crate) fn enter(spec: &ShimSpec) -> Result<(), Errno> {
             rustix::system::sethostname(name.as_encoded_bytes())?;
         }
     }
-    Ok(())
+    Ok(false)
 }
 
 /// Where a command without a root of its own has mounts of its own, they show its namespaces.
@@ -130,7 +138,7 @@ pub(crate) fn kernel(
 }
 
 /// The process whose namespaces the command has.
-fn whose(spec: &ShimSpec) -> Option<ProcessId> {
+pub(crate) fn whose(spec: &ShimSpec) -> Option<ProcessId> {
     spec.enter
         .or_else(|| spec.view.as_ref().map(|view| view.of))
 }
@@ -146,15 +154,17 @@ fn outer(spec: &ShimSpec) -> Result<ProcessId, Errno> {
 
 /// Sees what another command sees.
 pub(crate) fn join_mounts(process: ProcessId) -> Result<(), Errno> {
-    join(process, "mnt", LinkNameSpaceType::Mount)
+    join(process, "mnt", LinkNameSpaceType::Mount).map(drop)
 }
 
 /// Takes a namespace of a process as its own. Where they have the same there is nothing to take, and no right needed.
-fn join(process: ProcessId, name: &str, kind: LinkNameSpaceType) -> Result<(), Errno> {
-    match other(process, name)? {
-        Some(theirs) => move_into_link_name_space(theirs.as_fd(), Some(kind)),
-        None => Ok(()),
-    }
+/// Says whether there was.
+fn join(process: ProcessId, name: &str, kind: LinkNameSpaceType) -> Result<bool, Errno> {
+    let Some(theirs) = other(process, name)? else {
+        return Ok(false);
+    };
+    move_into_link_name_space(theirs.as_fd(), Some(kind))?;
+    Ok(true)
 }
 
 /// A namespace of a process, unless it is this one's own.

@@ -318,8 +318,8 @@ fn show(
         false => within(&mount.source)?,
     };
     let tree = volumes::copy_of(&source)?;
-    // The sandbox is shifted already, and of the others those are the machine's that may be reached through links.
-    if mount.source.is_absolute() && mount.no_links {
+    // The sandbox is shifted already.
+    if mount.source.is_absolute() && !mount.keeps_owners {
         shift(&tree, users)?;
     }
     show_tree(top, &tree, mount, is_directory(&source)?, &within)

@@ -8,7 +8,7 @@ use crate::{child, logs, namespaces, terminal, users};
 use rustix::io::Errno;
 use rustix::process::{Pid, WaitOptions};
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, PipeReader, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
@@ -85,17 +85,27 @@ pub(crate) fn start(spec: &ShimSpec, answer: &OwnedFd) -> Result<Container, Laun
     let (command_ends, streams) = open_streams(spec)?.unzip();
     let users = users::open(spec)?;
     namespaces::begin(spec)?;
+    let (told, tell) = match namespaces::whose(spec) {
+        Some(_) => std::io::pipe()
+            .map_err(|error| io_failure(Stage::Fork, &error))
+            .map(|(told, tell)| (Some(told), Some(tell)))?,
+        None => (None, None),
+    };
     let fork = sys::fork().map_err(|errno| LaunchFailure {
         stage: Stage::Fork,
         errno,
     })?;
     let Fork::Parent { child } = fork else {
-        let failed = child::become_command(spec, command_ends.as_ref(), users.as_ref());
+        drop(told);
+        let failed = child::become_command(spec, command_ends.as_ref(), users.as_ref(), tell);
         let failed = Line::Failed(failed).to_string();
         write_line(&record, &failed);
         write_line(answer, &failed);
         sys::exit_now(NOT_EXECUTED)
     };
+    drop(tell);
+    // What becomes the command may be a child of it. One that failed before is all there is.
+    let child = told.and_then(read_id).unwrap_or(child);
     let pid = u32::try_from(child).expect("fork returns a positive id to the parent");
     // Nobody has reaped the child yet, so `/proc` tells of it even if it has ended. Without `/proc` the shim itself
     // would not have come this far.
@@ -112,6 +122,13 @@ pub(crate) fn start(spec: &ShimSpec, answer: &OwnedFd) -> Result<Container, Laun
         is_guest: namespaces::whose_pids(spec).is_some(),
         streams,
     })
+}
+
+/// Waits for the id of a process; `None`: there will be none.
+fn read_id(mut told: PipeReader) -> Option<i32> {
+    let mut id = [0; size_of::<i32>()];
+    told.read_exact(&mut id).ok()?;
+    Some(i32::from_ne_bytes(id))
 }
 
 /// `None`: the command opens its files itself.

@@ -4,6 +4,7 @@
 mod agent;
 mod cluster;
 mod executors;
+mod machine;
 mod networks;
 mod sandboxes;
 
@@ -15,6 +16,7 @@ use serde::Serialize;
 pub(crate) use agent::AgentArgs;
 pub(crate) use cluster::*;
 pub(crate) use executors::ExecutorArgs;
+pub(crate) use machine::MachineArgs;
 pub(crate) use networks::NetworkArgs;
 pub(crate) use sandboxes::SandboxArgs;
 

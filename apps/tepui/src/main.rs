@@ -16,7 +16,20 @@ use cli::{Cli, Command};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse_from(arguments(std::env::args_os().collect())) {
+    let given = arguments(std::env::args_os().collect());
+    let given = match settings::legacy::translate(given, std::env::vars_os()) {
+        Ok(translated) => {
+            for note in translated.notes {
+                eprintln!("tepui: {note}");
+            }
+            translated.arguments
+        }
+        Err(refused) => {
+            eprintln!("tepui: {refused}; --help tells more");
+            return ExitCode::from(exit::USAGE);
+        }
+    };
+    let cli = match Cli::try_parse_from(given) {
         Ok(cli) => cli,
         Err(error) if is_help(&error) => error.exit(),
         Err(error) => {

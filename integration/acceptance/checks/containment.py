@@ -57,6 +57,8 @@ class Containment:
         with open(self.canary, "w", encoding="utf-8") as file:
             file.write(CANARY)
         os.chmod(self.canary, 0o644)
+        self.link = house.path("link")
+        os.symlink(house.path("agent0"), self.link)
         self.process = subprocess.Popen(["sleep", "6000"], executable="/bin/sleep", env={"CANARY": CANARY})
         self.marked = subprocess.Popen(["sh", "-c", "sleep 6000 # @canary-process"])
         self.socket = socket.socket(socket.AF_UNIX)
@@ -75,7 +77,7 @@ class Containment:
             os.unlink("/dev/shm/tepui-canary")
 
     def facts(self):
-        return {"CANARY": self.canary, "WORK_DIR": self.house.path("agent0"), "OTHER_SANDBOX": self.sandbox("other"), "HOST_PID": self.process.pid,
+        return {"CANARY": self.canary, "LINK": self.link, "WORK_DIR": self.house.path("agent0"), "OTHER_SANDBOX": self.sandbox("other"), "HOST_PID": self.process.pid,
                 "DISK": disk(), "AGENT_PORT": self.house.agents[0].port}
 
     def sandbox(self, name):

@@ -264,6 +264,38 @@ class Checks:
         report.check("group: each task has what it asks for", said["pod-pids"][0] != self.own["pid"] and said["pod-ipc"][0] == self.own["pid"] and said["pod-pids"][1] == self.own["ipc"], said)
         report.check("group: private IPC and /dev/shm of each, of the default size or its own", said["pod-ipc"][1] != said["pod-sized"][1] and said["pod-ipc"][2:] == ["16", "empty"] and said["pod-sized"][2:] == ["32", "empty"], said)
 
+    def of_an_executor(self):
+        """What an executor is set apart from, its tasks share."""
+        script = f"touch /dev/shm/of-executor; (readlink /proc/self/ns/pid; readlink /proc/self/ns/ipc; df -m /dev/shm | tail -n 1 | awk '{{print $2}}'; ls -d /proc/[0-9]* | grep -c .) > ns.new; " \
+                 f"mv ns.new ns; {WAIT_FOR_GO}"
+        outer = self.plain(share_pid_namespace=False, ipc_mode="PRIVATE", shm_size=24)
+        shared = {"type": "MESOS", "linux_info": {"share_pid_namespace": True, "ipc_mode": "SHARE_PARENT"}}
+        self.launch_group("pod-apart", {"asks": (script, shared), "says-nothing": (script, {"type": "MESOS"})}, outer)
+        asks, silent = (self.task_says("pod-apart", name, "ns").split() for name in ("asks", "says-nothing"))
+        report.check("executor: its tasks share its process ids, IPC and /dev/shm", asks[:3] == silent[:3] and asks[2] == "24" and int(asks[3]) < 12, (asks, silent))
+        report.check("executor: which are not the machine's", asks[0] != self.own["pid"] and asks[1] != self.own["ipc"] and not os.path.exists("/dev/shm/of-executor"), asks)
+        for name in ("asks", "says-nothing"):
+            with open(os.path.join(self.sandbox("pod-apart"), "tasks", name, "go"), "w", encoding="utf-8"):
+                pass
+            self.framework.wait_state(name, "TASK_FINISHED", limit_s=LIMIT_S)
+
+    def launch_group(self, executor, tasks, outer=None):
+        offer = self.framework.wait_offer(cpus=1, mem=128)
+        amounts = [{"name": name, "type": "SCALAR", "scalar": {"value": value}} for name, value in (("cpus", 0.1), ("mem", 32), ("disk", 8))]
+        info = {"type": "DEFAULT", "executor_id": {"value": executor}, "framework_id": {"value": self.framework.id}, "resources": amounts, **({"container": outer} if outer else {})}
+        infos = [dict(task(name, offer, script), container=container) for name, (script, container) in tasks.items()]
+        operation = {"type": "LAUNCH_GROUP", "launch_group": {"executor": info, "task_group": {"tasks": infos}}}
+        self.framework.call("ACCEPT", accept={"offer_ids": [offer["id"]], "operations": [operation], "filters": {"refuse_seconds": 0}})
+        for name in tasks:
+            self.framework.wait_state(name, "TASK_RUNNING", limit_s=LIMIT_S)
+
+    def task_says(self, executor, name, file):
+        path = os.path.join(self.sandbox(executor), "tasks", name, file)
+        if not wait(lambda: os.path.exists(path), LIMIT_S):
+            raise RuntimeError(f"{name} does not say {file}: {self.text(executor, f'tasks/{name}/stderr')}")
+        with open(path, encoding="utf-8") as text:
+            return text.read()
+
 
 class StrictChecks(Checks):
     """Of an agent that sets all its containers apart."""
@@ -297,22 +329,6 @@ class StrictChecks(Checks):
                 pass
             self.framework.wait_state(name, "TASK_FINISHED", limit_s=LIMIT_S)
 
-    def launch_group(self, executor, tasks):
-        offer = self.framework.wait_offer(cpus=1, mem=128)
-        amounts = [{"name": name, "type": "SCALAR", "scalar": {"value": value}} for name, value in (("cpus", 0.1), ("mem", 32), ("disk", 8))]
-        info = {"type": "DEFAULT", "executor_id": {"value": executor}, "framework_id": {"value": self.framework.id}, "resources": amounts}
-        infos = [dict(task(name, offer, script), container=container) for name, (script, container) in tasks.items()]
-        operation = {"type": "LAUNCH_GROUP", "launch_group": {"executor": info, "task_group": {"tasks": infos}}}
-        self.framework.call("ACCEPT", accept={"offer_ids": [offer["id"]], "operations": [operation], "filters": {"refuse_seconds": 0}})
-        for name in tasks:
-            self.framework.wait_state(name, "TASK_RUNNING", limit_s=LIMIT_S)
-
-    def task_says(self, executor, name, file):
-        path = os.path.join(self.sandbox(executor), "tasks", name, file)
-        wait(lambda: os.path.exists(path), LIMIT_S)
-        with open(path, encoding="utf-8") as text:
-            return text.read()
-
     def flags(self):
         flags = get(self.house.agents[0].port, "/flags")["flags"]
         report.check("strict: the flags tell it", flags["isolation"].endswith("namespaces/pid,namespaces/ipc,linux/nnp,linux/seccomp"), flags["isolation"])
@@ -336,7 +352,7 @@ def main():
     if os.geteuid() != 0:
         report.check("left out: namespaces need root", True)
         sys.exit(report.end())
-    with_house(["--default-container-shm-size", "16MB"], Checks, "with_image", "without_image", "ipc", "seccomp", "ends", "recovered", "checked", "sessions", "shared_with_the_one_around", "of_a_group")
+    with_house(["--default-container-shm-size", "16MB"], Checks, "with_image", "without_image", "ipc", "seccomp", "ends", "recovered", "checked", "sessions", "shared_with_the_one_around", "of_a_group", "of_an_executor")
     strict = ["--isolation", "namespaces/pid,namespaces/ipc,linux/nnp,linux/seccomp,cgroups/cpu", "--disallow-sharing-agent-pid-namespace", "--disallow-sharing-agent-ipc-namespace"]
     with_house(strict, StrictChecks, "all_of_them", "groups", "flags")
     sys.exit(report.end())

@@ -5,13 +5,16 @@ Wants TEPUI_BIN and Chromium. Pictures go to $TEPUI_RESULTS/web-admin-*.png wher
 """
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import urllib.parse
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from browser import Browser, PageError  # noqa: E402
 from cluster import Dev, NotReady  # noqa: E402
+from free_port import free_ranges  # noqa: E402
 
 TASK = "web-admin-check"
 COMMAND = "echo first words; echo a warning >&2; while [ ! -e end ]; do sleep 0.1; done; echo last words"
@@ -56,6 +59,27 @@ class Checks:
         self.page.wait("document.querySelector('.chart canvas')?.width > 100")
         self.page.wait("document.querySelectorAll('.resources .bar').length === 3")
         picture(self.page, "overview")
+
+    def without_root(self):
+        """An agent of an ordinary user's."""
+        says_so = "[...document.querySelectorAll('tr')].filter((row) => row.innerText.includes('process groups and rlimits only')).length"
+        self.page.open(self.base)
+        self.page.wait(says("live"))
+        if os.geteuid() != 0:
+            self.page.wait(f"{says_so} === 2")
+            picture(self.page, "without-root")
+            return
+        folder = tempfile.mkdtemp(prefix="tepui-acceptance.")
+        shutil.chown(folder, "nobody")
+        words = [self.dev.bin, "agent", "--work-dir", os.path.join(folder, "agent"), "--master", self.dev.address, "--port", str(free_ranges(1, 1)[0]), "--resources", "cpus:1;mem:64"]
+        agent = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, user="nobody", cwd="/")
+        try:
+            self.page.wait(f"{says_so} === 1")
+            picture(self.page, "without-root")
+        finally:
+            agent.terminate()
+            agent.wait(10)
+            shutil.rmtree(folder, ignore_errors=True)
 
     def frameworks_by_user_and_role(self):
         cells = "[...document.querySelectorAll('tr')].map((row) => [...row.cells].map((cell) => cell.innerText.trim()))"
@@ -155,6 +179,7 @@ def main():
             try:
                 checks = Checks(dev, page)
                 check("the overview shows agents, resources and a chart", checks.overview)
+                check("an agent without root is told apart, with what bounds its containers", checks.without_root)
                 check("a framework stands there with its user and its role", checks.frameworks_by_user_and_role)
                 check("a started task appears by itself and leads to its page", checks.task_appears)
                 check("the task's life is shown with milliseconds", checks.task_life)

@@ -262,10 +262,12 @@ impl Tell<node::RunTask> for MasterEnd {
 
 impl Termed for node::ToExecutor {
     fn term(&self) -> Option<u64> {
-        None
+        self.term
     }
 
-    fn raise(&mut self, _: u64) {}
+    fn raise(&mut self, term: u64) {
+        self.term = self.term.max(Some(term));
+    }
 }
 
 impl Tell<node::ToExecutor> for MasterEnd {

@@ -13,6 +13,7 @@ pub mod bridge;
 pub mod clients;
 pub mod containers;
 pub mod disk;
+mod entrance;
 pub mod framework;
 pub mod history;
 pub mod invariants;
@@ -25,7 +26,8 @@ pub mod planted;
 pub mod reign;
 pub mod schedule;
 mod scheduler;
-pub mod world;
+pub mod swaps;
+mod world;
 
 pub use history::Violation;
 pub use planted::{Bug, Planted};

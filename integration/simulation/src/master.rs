@@ -1,6 +1,7 @@
 //! One master's process: a member of the group, and reigns over it, which follow each other by the real rules.
 
 use std::{
+    collections::BTreeMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -9,8 +10,8 @@ use std::{
 };
 
 use anyhow::anyhow;
-use tepui_consensus::{Consensus, ConsensusError, Role, Status};
-use tepui_engine::{MemoryEngine, keys::MASTER_FAMILIES};
+use tepui_consensus::{Consensus, ConsensusError, Identity, Role, Status};
+use tepui_engine::{MemoryEngine, SharedEngine, keys::MASTER_FAMILIES};
 use tepui_kit::{Clock, Directory, Link, Random};
 use tepui_master::{
     steward,
@@ -62,6 +63,8 @@ pub struct Realm {
     pub planted: Planted,
     pub election_timeout: Duration,
     pub reigns: Arc<AtomicU64>,
+    /// The founders, by id.
+    pub group: BTreeMap<u64, String>,
 }
 
 struct Life {
@@ -88,8 +91,11 @@ pub struct MasterHost {
     pub id: u64,
     pub engine: MemoryEngine,
     pub fate: Fate,
-    founders: Vec<u64>,
-    realm: Realm,
+    pub(crate) name: String,
+    /// Numbers drawn for its disks.
+    pub(crate) disks: u64,
+    pub(crate) copy: Option<MemoryEngine>,
+    pub(crate) realm: Realm,
     random: Random,
     lives: u64,
     life: Option<Life>,
@@ -103,11 +109,13 @@ fn lock(court: &Mutex<Court>) -> MutexGuard<'_, Court> {
 }
 
 impl MasterHost {
-    /// `founders` is empty for one that joins.
-    pub fn new(id: u64, founders: &[u64], realm: Realm, random: Random) -> MasterHost {
-        MasterHost {
+    /// With an empty disk that is made its own.
+    pub fn new(id: u64, name: &str, realm: Realm, random: Random) -> MasterHost {
+        let mut host = MasterHost {
             id,
-            founders: founders.to_vec(),
+            name: name.to_owned(),
+            disks: 0,
+            copy: None,
             fate: Fate::Well,
             failed: false,
             engine: MemoryEngine::new(&MASTER_FAMILIES),
@@ -116,7 +124,10 @@ impl MasterHost {
             lives: 0,
             life: None,
             stalled_until: Arc::default(),
-        }
+        };
+        let group = host.realm.group.clone();
+        host.own_disk(group);
+        host
     }
 
     pub fn is_running(&self) -> bool {
@@ -134,11 +145,19 @@ impl MasterHost {
             return;
         }
         self.failed = false;
+        let engine: SharedEngine = Arc::new(self.engine.clone());
+        let identity = match Identity::read(&engine, &self.name) {
+            Ok(Some(identity)) => identity,
+            Ok(None) => {
+                let text = "the owner is gone".to_owned();
+                return self.refused(&ConsensusError::Damaged(text));
+            }
+            Err(error) => return self.refused(&error),
+        };
         self.lives += 1;
         let alive = Arc::new(AtomicBool::new(true));
         let member = Start {
-            id: self.id,
-            founders: &self.founders,
+            identity,
             life: self.lives,
             engine: &self.engine,
             alive: &alive,
@@ -201,7 +220,7 @@ impl MasterHost {
 
     /// The real steward, with what it knows from this simulation's links.
     fn steward(&self, ground: &Arc<Ground>) -> AbortHandle {
-        let (founders, realm, id) = (self.founders.clone(), self.realm.clone(), self.id);
+        let (realm, id) = (self.realm.clone(), self.id);
         let ground = Arc::clone(ground);
         let work = async move {
             let (consensus, reader) = (&ground.member.consensus, &ground.member.reader);
@@ -209,7 +228,14 @@ impl MasterHost {
                 let running = realm.roster.running().into_keys();
                 let reachable = running.filter(|other| realm.links.joins(id, *other));
                 let reachable = reachable.collect();
-                let founders = founders.iter().map(|id| operator::founder(*id)).collect();
+                let founders = match realm.group.contains_key(&id) {
+                    true => realm
+                        .group
+                        .keys()
+                        .map(|id| operator::founder(*id))
+                        .collect(),
+                    false => Vec::new(),
+                };
                 reader.with(|registry| {
                     let own = registry.members.get(&id);
                     steward::next_step(&steward::Sight {
@@ -243,6 +269,7 @@ impl MasterHost {
         });
         if self.realm.planted.is(Bug::ComeBackEmpty) {
             self.engine = MemoryEngine::new(&MASTER_FAMILIES);
+            self.own_disk(self.realm.group.clone());
             self.fate = Fate::Well;
             return self.start();
         }
@@ -312,7 +339,7 @@ impl MasterHost {
     }
 
     /// The process is gone; whether there was one.
-    fn die(&mut self) -> bool {
+    pub(crate) fn die(&mut self) -> bool {
         self.failed = false;
         let Some(life) = self.life.take() else {
             return false;

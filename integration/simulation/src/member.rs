@@ -11,7 +11,7 @@ use std::{
 
 use bytes::Bytes;
 use tepui_consensus::{
-    Consensus, ConsensusError, Driven, Options, StateError, StateMachine, Transport,
+    Consensus, ConsensusError, Driven, Identity, Options, StateError, StateMachine, Transport,
 };
 use tepui_engine::{Batch, Engine, MemoryEngine};
 use tepui_kit::{Clock, Random};
@@ -23,6 +23,7 @@ use tokio::{
 
 use crate::{
     disk::Disk,
+    entrance::Papers,
     history::{History, digest},
     net::{Net, Pipe, Place},
     planted::{Bug, Planted},
@@ -46,6 +47,7 @@ pub struct Running {
     pub life: u64,
     pub consensus: Consensus,
     pub reader: RegistryReader,
+    pub papers: Papers,
 }
 
 impl Roster {
@@ -74,6 +76,8 @@ impl Roster {
 pub struct RaftLinks {
     net: Net,
     pipes: Mutex<Pipes>,
+    /// The lives in which two, the smaller id first, let each other in.
+    met: Mutex<BTreeMap<(u64, u64), (u64, u64)>>,
 }
 
 struct Pipes {
@@ -90,6 +94,7 @@ impl RaftLinks {
                 open: BTreeMap::new(),
                 random: random.fork(),
             }),
+            met: Mutex::default(),
         }
     }
 
@@ -103,6 +108,44 @@ impl RaftLinks {
         open.entry((from, to)).or_insert_with(fresh).clone()
     }
 
+    /// Whether two masters have let each other in, in the lives they have; where they have not, they meet now.
+    ///
+    /// # Errors
+    /// What the one that refuses says; or that one is not there.
+    pub fn meet(
+        &self,
+        one: u64,
+        other: u64,
+        roster: &Roster,
+        planted: Planted,
+    ) -> Result<(), String> {
+        let pair = (one.min(other), one.max(other));
+        let (here, there) = {
+            let roster = roster.lock();
+            let (Some(here), Some(there)) = (roster.get(&pair.0), roster.get(&pair.1)) else {
+                return Err("one of the two does not run".to_owned());
+            };
+            (here.clone(), there.clone())
+        };
+        let lives = (here.life, there.life);
+        let known = |met: &BTreeMap<_, _>| met.get(&pair) == Some(&lives);
+        if known(&self.met.lock().unwrap_or_else(PoisonError::into_inner)) {
+            return Ok(());
+        }
+        if !self.joins(one, other) {
+            return Err("there is no way between them".to_owned());
+        }
+        // Nobody would let in who comes back empty, either.
+        let trusts = planted.is(Bug::TrustDisks) || planted.is(Bug::ComeBackEmpty);
+        if !trusts {
+            here.papers.admit(&there.papers)?;
+            there.papers.admit(&here.papers)?;
+        }
+        let mut met = self.met.lock().unwrap_or_else(PoisonError::into_inner);
+        met.insert(pair, lives);
+        Ok(())
+    }
+
     /// Whether the two have a connection.
     pub fn joins(&self, from: u64, to: u64) -> bool {
         self.net.joins(Place::Master(from), Place::Master(to))
@@ -110,6 +153,7 @@ impl RaftLinks {
 }
 
 struct Way {
+    planted: Planted,
     from: u64,
     life: u64,
     alive: Arc<AtomicBool>,
@@ -127,6 +171,10 @@ impl Transport for Way {
             seen.fail_stop
                 .speaks(self.from, self.life, "a message of Raft")
         });
+        let met = self.links.meet(self.from, to, &self.roster, self.planted);
+        if met.is_err() {
+            return;
+        }
         let pipe = self.links.get(self.from, to);
         let (roster, meant) = (self.roster.clone(), self.roster.life(to));
         pipe.send(move || {
@@ -206,9 +254,7 @@ pub fn election_timeout(seed: u64) -> Duration {
 
 /// What a member is started with.
 pub struct Start<'a> {
-    pub id: u64,
-    /// The voters of a new group; none for a member that joins.
-    pub founders: &'a [u64],
+    pub identity: Identity,
     pub life: u64,
     pub engine: &'a MemoryEngine,
     pub alive: &'a Arc<AtomicBool>,
@@ -238,7 +284,7 @@ impl Start<'_> {
             alive: Arc::clone(self.alive),
             history: self.history.clone(),
             planted: self.planted,
-            member: self.id,
+            member: self.identity.node_id,
             life: self.life,
         };
         let machine = RegistryMachine::new();
@@ -246,11 +292,12 @@ impl Start<'_> {
         let watched = Watched {
             machine,
             history: self.history.clone(),
-            member: self.id,
+            member: self.identity.node_id,
             planted: self.planted,
         };
         let way = Way {
-            from: self.id,
+            planted: self.planted,
+            from: self.identity.node_id,
             life: self.life,
             alive: Arc::clone(self.alive),
             links: Arc::clone(self.links),
@@ -265,8 +312,15 @@ impl Start<'_> {
             life: self.life,
             consensus: consensus.clone(),
             reader: reader.clone(),
+            papers: Papers {
+                identity: self.identity.clone(),
+                engine: self.engine.clone(),
+                reader: reader.clone(),
+                consensus: consensus.clone(),
+            },
         };
-        self.roster.lock().insert(self.id, running);
+        let id = self.identity.node_id;
+        self.roster.lock().insert(id, running);
         let work = drive(driven, self.clock.clone(), Arc::clone(self.stalled_until));
         Ok(Member {
             consensus,
@@ -277,10 +331,11 @@ impl Start<'_> {
 
     /// Small logs, so that snapshots are part of every run.
     fn options(&mut self) -> Options {
-        let options = Options::new(self.id, self.founders);
+        let id = self.identity.node_id;
+        let options = Options::new(id, &self.identity.first_voters());
         let options = options.with_election_timeout(self.election_timeout);
         // Never the same for two members, or they could stand for election together for ever.
-        let wait = options.election_ticks as u64 + 2 * self.id + self.random.below(2);
+        let wait = options.election_ticks as u64 + 2 * id + self.random.below(2);
         Options {
             fixed_election_ticks: Some(wait as usize),
             compact_after_entries: 60,

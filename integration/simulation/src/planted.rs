@@ -47,10 +47,11 @@ pub enum Bug {
     HalfOpen,
     LoseSnapshot,
     ReportExitEarly,
+    TrustDisks,
 }
 
 impl Bug {
-    pub const ALL: [Bug; 19] = [
+    pub const ALL: [Bug; 20] = [
         Self::SkipSync,
         Self::ForgetVote,
         Self::GoOnAfterFailedSync,
@@ -70,6 +71,7 @@ impl Bug {
         Self::HalfOpen,
         Self::LoseSnapshot,
         Self::ReportExitEarly,
+        Self::TrustDisks,
     ];
 
     /// Its name in `PLANTED.md`.
@@ -94,6 +96,7 @@ impl Bug {
             Self::HalfOpen => "half-open",
             Self::LoseSnapshot => "lose-snapshot",
             Self::ReportExitEarly => "report-exit-early",
+            Self::TrustDisks => "trust-disks",
         }
     }
 

@@ -27,6 +27,8 @@ const ALONE: u64 = 4;
 const TORN_BYTES: u64 = 19;
 /// Of what was synced, a failing disk loses so many bytes at most.
 const LOST_BYTES: u64 = 500;
+/// One run in so many starts a master on a wrong disk.
+const SWAPS: f64 = 0.4;
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Fault {
@@ -83,6 +85,15 @@ pub enum Fault {
         from: Place,
         to: Option<Place>,
     },
+    /// The files of its disk are copied.
+    CopyDisk {
+        id: u64,
+    },
+    /// It is started again on a disk that is not the one it had.
+    SwapDisk {
+        id: u64,
+        by: Wrong,
+    },
     CrashAgent {
         number: u64,
     },
@@ -106,6 +117,17 @@ pub enum Fault {
         to: u64,
     },
     Wish(Wish),
+}
+
+/// A disk under the name of a master that is not the one that master had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wrong {
+    /// Empty.
+    Wiped,
+    /// Restored from the last copy.
+    Older,
+    /// That of the master of the same name in another cluster.
+    Foreign,
 }
 
 /// The kinds of trouble. Each seed leaves some out, so that runs differ in kind and reach deeper.
@@ -184,8 +206,27 @@ impl Schedule {
             let at = random.between(PEACE, TROUBLE);
             schedule.draw(kind, at, random);
         }
+        // After all else, so that the rest of a seed's troubles is what it was before there were these.
+        if random.chance(SWAPS) {
+            schedule.swap_disk(random);
+        }
         schedule.faults.sort_by_key(|(at, _)| *at);
         schedule
+    }
+
+    /// A while after a copy was taken, which only one kind needs.
+    fn swap_disk(&mut self, random: &mut Random) {
+        let id = self.master(random);
+        let at = random.between(PEACE, TROUBLE - LONGEST);
+        let by = match random.below(3) {
+            0 => Wrong::Wiped,
+            1 => Wrong::Older,
+            _ => Wrong::Foreign,
+        };
+        let length = random.between(Duration::from_secs(1), LONGEST);
+        self.ids = (self.ids + 1).min(FOUNDERS + 4);
+        self.add(at, Fault::CopyDisk { id });
+        self.add(at + length, Fault::SwapDisk { id, by });
     }
 
     fn add(&mut self, at: Duration, fault: Fault) {

@@ -42,8 +42,6 @@ const OVERDUE: Duration = Duration::from_secs(60);
 const TIMEOUTS: [Duration; FRAMEWORKS as usize] =
     [Duration::from_secs(3_600), Duration::from_secs(15)];
 const REGISTERS: [&str; 2] = ["a", "b"];
-/// With fewer voters none may lose its disk: the rest would be no majority.
-const VOTERS_THAT_BEAR_A_LOSS: usize = 3;
 
 /// One run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -66,11 +64,11 @@ pub struct Summary {
     pub digest: u64,
 }
 
-struct World {
-    history: History,
+pub(crate) struct World {
+    pub(crate) history: History,
     net: Net,
-    roster: Roster,
-    realm: Realm,
+    pub(crate) roster: Roster,
+    pub(crate) realm: Realm,
     random: Random,
     masters: Arc<Mutex<Vec<MasterHost>>>,
     wishes: Wishes,
@@ -151,10 +149,15 @@ impl World {
             planted,
             election_timeout: member::election_timeout(run.seed),
             reigns: Arc::default(),
+            group: founders
+                .iter()
+                .map(|id| operator::founder(*id))
+                .map(|(id, name, _)| (id, name))
+                .collect(),
         };
         let masters = founders
             .iter()
-            .map(|id| MasterHost::new(*id, founders, realm.clone(), random.fork()));
+            .map(|id| MasterHost::new(*id, &format!("m{id}"), realm.clone(), random.fork()));
         let masters = Arc::new(Mutex::new(masters.collect()));
         let known = Arc::downgrade(&masters);
         let doors: Doors = Arc::new(move || {
@@ -228,7 +231,7 @@ impl World {
         }
     }
 
-    fn hosts(&self) -> std::sync::MutexGuard<'_, Vec<MasterHost>> {
+    pub(crate) fn hosts(&self) -> std::sync::MutexGuard<'_, Vec<MasterHost>> {
         self.masters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -259,6 +262,8 @@ impl World {
                     self.master(id, |it| it.lose(bytes));
                 }
             }
+            Fault::CopyDisk { id } => self.master(id, MasterHost::copy_disk),
+            Fault::SwapDisk { id, by } => self.swap_disk(id, by),
             Fault::Wish(wish) => self.wishes.add(wish),
             Fault::Link {
                 from,
@@ -281,21 +286,10 @@ impl World {
         }
     }
 
-    fn master(&self, id: u64, act: impl FnOnce(&mut MasterHost)) {
+    pub(crate) fn master(&self, id: u64, act: impl FnOnce(&mut MasterHost)) {
         if let Some(host) = self.hosts().iter_mut().find(|it| it.id == id) {
             act(host);
         }
-    }
-
-    /// Whether one more disk may lose what it has promised to keep: the group has the majority without it, and no
-    /// other one has lost something.
-    fn bears_a_loss(&self) -> bool {
-        let Some(leader) = operator::leader(&self.roster) else {
-            return false;
-        };
-        let voters = leader.consensus.status().borrow().voters.len();
-        let is_sound = |host: &MasterHost| matches!(host.fate, Fate::Well | Fate::Retired);
-        voters >= VOTERS_THAT_BEAR_A_LOSS && self.hosts().iter().all(is_sound)
     }
 
     fn link(&self, from: Place, to: Option<Place>, condition: Condition) {
@@ -366,9 +360,8 @@ impl World {
         let Some(leader) = operator::leader(&self.roster) else {
             return;
         };
-        let wanted: Vec<u64> = leader
-            .reader
-            .with(|it| it.members.keys().copied().collect());
+        let members = leader.reader.with(|it| it.members.clone());
+        let wanted: Vec<u64> = members.keys().copied().collect();
         let status = leader.consensus.status().borrow().clone();
         let mut hosts = self.masters.lock().unwrap_or_else(PoisonError::into_inner);
         if wanted.is_empty() {
@@ -378,7 +371,9 @@ impl World {
             if hosts.iter().all(|it| it.id != *id) {
                 self.history.note(format!("a machine for master {id}"));
                 let realm = self.realm.clone();
-                let mut host = MasterHost::new(*id, &[], realm, self.random.fork());
+                let name = &members[id].name;
+                let mut host = MasterHost::new(*id, name, realm, self.random.fork());
+                host.claim(&leader.consensus);
                 host.start();
                 hosts.push(host);
             }

@@ -140,16 +140,19 @@ impl Bridge {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let greeted = self.accept(stream, address).await?;
+        let greeted = self.accept(stream, address, |_| Ok(())).await?;
         Ok(self.open(greeted, address).spawn())
     }
 
+    /// `admit` is asked last whether there is a place for this side, and keeps it.
     pub(crate) async fn accept<S: Stream>(
         &self,
         stream: S,
         address: Option<SocketAddr>,
+        admit: impl FnOnce(&Identity) -> Result<(), Error>,
     ) -> Result<Greeted<S>, Error> {
-        self.within_deadline(self.be_greeted(stream, address)).await
+        self.within_deadline(self.be_greeted(stream, address, admit))
+            .await
     }
 
     async fn within_deadline<T>(
@@ -195,6 +198,7 @@ impl Bridge {
         &self,
         mut stream: S,
         address: Option<SocketAddr>,
+        admit: impl FnOnce(&Identity) -> Result<(), Error>,
     ) -> Result<Greeted<S>, Error> {
         let mut decoder = Decoder::new(MAX_HANDSHAKE_BYTES);
         let frame = receive(&mut stream, &mut decoder).await?;
@@ -203,10 +207,12 @@ impl Bridge {
         }
         let ours = self.service.hello();
         let judged = Hello::decode(&frame.body)
-            .map_err(|error| error.to_string())
+            .map_err(|error| Error::RefusedHere(error.to_string()))
             .and_then(|theirs| {
-                let welcome = handshake::judge(&ours, &theirs)?;
-                self.service.admit(&theirs, address)?;
+                let welcome = handshake::judge(&ours, &theirs).map_err(Error::RefusedHere)?;
+                let admitted = self.service.admit(&theirs, address);
+                admitted.map_err(Error::RefusedHere)?;
+                admit(&theirs.identity)?;
                 Ok((welcome, theirs))
             });
         match judged {
@@ -219,11 +225,15 @@ impl Bridge {
                     version: welcome.version,
                 })
             }
-            Err(text) => {
+            Err(error) => {
+                let text = match &error {
+                    Error::RefusedHere(text) => text.clone(),
+                    other => other.to_string(),
+                };
                 send(&mut stream, FrameType::Refusal, text.as_bytes()).await?;
                 // The refusal counts, not how the stream ends.
                 let _ = stream.shutdown().await;
-                Err(Error::RefusedHere(text))
+                Err(error)
             }
         }
     }

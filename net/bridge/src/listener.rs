@@ -9,6 +9,7 @@ use std::{
 
 use tokio::{
     net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
     task::JoinHandle,
     time::{sleep, timeout},
 };
@@ -16,12 +17,17 @@ use tokio::{
 use crate::{
     connection::{Bridge, Greeted},
     error::Error,
+    handshake::{Identity, Role},
     peer::{Peer, PeerId},
+    settings::Settings,
     stats::PeerStats,
 };
 
 /// Pause after the system could not accept, as when it is out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// One address has this part of the handshakes.
+const HANDSHAKES_PART: usize = 4;
 
 /// A listening address and its connections; dropping it closes them.
 pub struct Listener {
@@ -92,11 +98,14 @@ impl Drop for Listener {
 }
 
 async fn accept_all(socket: TcpListener, bridge: Bridge, open: Arc<Open>) {
-    loop {
+    let handshakes = Arc::new(Semaphore::new(bridge.settings.max_handshakes));
+    // The semaphore is never closed.
+    while let Ok(handshake) = Arc::clone(&handshakes).acquire_owned().await {
         match socket.accept().await {
-            Ok((stream, address)) => match Slot::take(&open, address.ip(), &bridge) {
+            Ok((stream, address)) => match Slot::take(&open, address.ip(), &bridge.settings) {
                 Ok(slot) => {
-                    tokio::spawn(serve(stream, address, bridge.clone(), slot));
+                    let bridge = bridge.clone();
+                    tokio::spawn(serve(stream, address, bridge, slot, handshake));
                 }
                 Err(error) => bridge.service.on_failed(Some(address), &error),
             },
@@ -108,15 +117,23 @@ async fn accept_all(socket: TcpListener, bridge: Bridge, open: Arc<Open>) {
     }
 }
 
-async fn serve(stream: TcpStream, address: SocketAddr, bridge: Bridge, slot: Slot) {
+async fn serve(
+    stream: TcpStream,
+    address: SocketAddr,
+    bridge: Bridge,
+    mut slot: Slot,
+    handshake: OwnedSemaphorePermit,
+) {
     // Without it a small message would wait for the acknowledgement of the one before.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%address, "cannot set TCP_NODELAY: {error}");
     }
-    let greeted = match bridge.accept(stream, Some(address)).await {
+    let admit = |theirs: &Identity| slot.settle(theirs.role, &bridge.settings);
+    let greeted = match bridge.accept(stream, Some(address), admit).await {
         Ok(greeted) => greeted,
         Err(error) => return bridge.service.on_failed(Some(address), &error),
     };
+    drop(handshake);
     let Some(place) = bridge.service.place(&greeted.remote) else {
         return attend(greeted, address, bridge, slot).await;
     };
@@ -144,6 +161,10 @@ struct Open {
 #[derive(Default)]
 struct OpenState {
     closed: bool,
+    /// In their handshake.
+    greeting: BTreeMap<IpAddr, usize>,
+    masters: usize,
+    /// All others that are open.
     total: usize,
     per_ip: BTreeMap<IpAddr, usize>,
     peers: BTreeMap<PeerId, Peer>,
@@ -167,34 +188,46 @@ impl Open {
 struct Slot {
     open: Arc<Open>,
     ip: IpAddr,
+    /// Unknown until it has greeted.
+    role: Option<Role>,
     peer: Option<PeerId>,
 }
 
 impl Slot {
-    fn take(open: &Arc<Open>, ip: IpAddr, bridge: &Bridge) -> Result<Slot, Error> {
-        let settings = &bridge.settings;
+    /// For a handshake.
+    fn take(open: &Arc<Open>, ip: IpAddr, settings: &Settings) -> Result<Slot, Error> {
         let mut state = open.lock();
-        if state.total >= settings.max_connections {
-            return Err(Error::TooMany {
-                limit: settings.max_connections,
-                setting: "max_connections",
-            });
-        }
-        let from_ip = state.per_ip.entry(ip).or_default();
-        if *from_ip >= settings.max_connections_per_ip && !ip.is_loopback() {
-            return Err(Error::TooMany {
-                limit: settings.max_connections_per_ip,
-                setting: "max_connections_per_ip",
-            });
-        }
-        *from_ip += 1;
-        state.total += 1;
+        let limit = (settings.max_handshakes / HANDSHAKES_PART).max(1);
+        room_of(&state.greeting, ip, limit, "max_handshakes")?;
+        *state.greeting.entry(ip).or_default() += 1;
         drop(state);
         Ok(Slot {
             open: open.clone(),
             ip,
+            role: None,
             peer: None,
         })
+    }
+
+    /// It has said what it is, and takes its place among those.
+    fn settle(&mut self, role: Role, settings: &Settings) -> Result<(), Error> {
+        let mut state = self.open.lock();
+        match role {
+            Role::Master => {
+                room(state.masters, settings.max_masters, "max_masters")?;
+                state.masters += 1;
+            }
+            Role::Agent => {
+                room(state.total, settings.max_connections, "max_connections")?;
+                let limit = settings.max_connections_per_ip;
+                room_of(&state.per_ip, self.ip, limit, "max_connections_per_ip")?;
+                state.total += 1;
+                *state.per_ip.entry(self.ip).or_default() += 1;
+            }
+        }
+        give_back(&mut state.greeting, self.ip);
+        self.role = Some(role);
+        Ok(())
     }
 
     /// Lists the peer. False where the listener has closed meanwhile.
@@ -212,12 +245,41 @@ impl Drop for Slot {
         if let Some(peer) = self.peer {
             state.peers.remove(&peer);
         }
-        state.total -= 1;
-        if let Some(count) = state.per_ip.get_mut(&self.ip) {
-            *count -= 1;
-            if *count == 0 {
-                state.per_ip.remove(&self.ip);
+        match self.role {
+            None => give_back(&mut state.greeting, self.ip),
+            Some(Role::Master) => state.masters -= 1,
+            Some(Role::Agent) => {
+                state.total -= 1;
+                give_back(&mut state.per_ip, self.ip);
             }
+        }
+    }
+}
+
+fn room(taken: usize, limit: usize, setting: &'static str) -> Result<(), Error> {
+    match taken < limit {
+        true => Ok(()),
+        false => Err(Error::TooMany { limit, setting }),
+    }
+}
+
+fn room_of(
+    taken: &BTreeMap<IpAddr, usize>,
+    ip: IpAddr,
+    limit: usize,
+    setting: &'static str,
+) -> Result<(), Error> {
+    match ip.is_loopback() {
+        true => Ok(()),
+        false => room(taken.get(&ip).copied().unwrap_or(0), limit, setting),
+    }
+}
+
+fn give_back(taken: &mut BTreeMap<IpAddr, usize>, ip: IpAddr) {
+    if let Some(count) = taken.get_mut(&ip) {
+        *count -= 1;
+        if *count == 0 {
+            taken.remove(&ip);
         }
     }
 }

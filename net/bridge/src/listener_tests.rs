@@ -1,9 +1,10 @@
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
 use tepui_protocol::message::{Ask, Tell};
-use tokio::{runtime::Handle, sync::oneshot};
+use tokio::{net::TcpStream, runtime::Handle, sync::oneshot};
 
+use super::{Open, Slot};
 use crate::{
     Bridge, Error, Hello, Identity, Peer, Reason, Role, Router, Service, Settings,
     testing::{Double, Event, Note, next, settings, sides},
@@ -60,6 +61,81 @@ async fn connections_are_bounded() {
     while agent.connect(listener.address()).await.is_err() {
         tokio::task::yield_now().await;
     }
+}
+
+#[tokio::test]
+async fn a_master_gets_in_however_many_agents_there_are() {
+    let settings = Settings {
+        max_connections: 1,
+        ..settings()
+    };
+    let ((agent, _agents), (master, mut events)) = sides(settings.clone());
+    let listener = master.listen(ANY_PORT.parse().unwrap()).await.unwrap();
+    let address = listener.address();
+    agent.connect(address).await.unwrap();
+    next(&mut events).await;
+    let Err(Error::RefusedThere(text)) = agent.connect(address).await else {
+        panic!("a second agent was taken");
+    };
+    assert!(text.starts_with("1 connections are open"), "{text}");
+    let (_, (other, _others)) = sides(settings);
+    assert_eq!(
+        other.connect(address).await.unwrap().ask(Double(4)).await,
+        Ok(8)
+    );
+}
+
+#[test]
+fn one_address_takes_neither_all_places_nor_all_handshakes() {
+    let settings = Settings {
+        max_connections: 8,
+        max_connections_per_ip: 3,
+        max_masters: 1,
+        max_handshakes: 8,
+        ..Settings::default()
+    };
+    let open = Arc::new(Open::default());
+    let [one, other, local] =
+        ["192.0.2.1", "192.0.2.2", "127.0.0.1"].map(|ip| ip.parse::<IpAddr>().unwrap());
+    let taken = |ip, count| -> Vec<Slot> {
+        let slots = (0..count).map_while(|_| Slot::take(&open, ip, &settings).ok());
+        slots.collect()
+    };
+    let settled = |ip, role| -> Result<Slot, Error> {
+        let mut slot = Slot::take(&open, ip, &settings)?;
+        slot.settle(role, &settings)?;
+        Ok(slot)
+    };
+    assert_eq!(taken(one, 9).len(), 2);
+    assert_eq!(taken(local, 9).len(), 9, "loopback is exempt");
+    let many: Vec<Slot> = (0..9)
+        .map_while(|_| settled(one, Role::Agent).ok())
+        .collect();
+    assert_eq!(many.len(), 3);
+    let master = settled(one, Role::Master).unwrap();
+    assert!(settled(other, Role::Master).is_err());
+    settled(other, Role::Agent).unwrap();
+    drop((many, master));
+    settled(one, Role::Agent).unwrap();
+    let state = open.lock();
+    assert_eq!((state.total, state.masters), (0, 0));
+    assert!(state.greeting.is_empty() && state.per_ip.is_empty());
+}
+
+#[tokio::test]
+async fn handshakes_that_lead_nowhere_give_way() {
+    let settings = Settings {
+        max_handshakes: 2,
+        handshake_deadline: Duration::from_millis(200),
+        ..settings()
+    };
+    let ((agent, _agents), (master, _events)) = sides(settings);
+    let listener = master.listen(ANY_PORT.parse().unwrap()).await.unwrap();
+    let mut idle = Vec::new();
+    for _ in 0..4 {
+        idle.push(TcpStream::connect(listener.address()).await.unwrap());
+    }
+    while agent.connect(listener.address()).await.is_err() {}
 }
 
 /// Has its peers served elsewhere, and answers whether that is so.

@@ -47,11 +47,15 @@ pub struct Settings {
     pub asks_in: usize,
     /// Bytes of one message, in and out. Default 16 MiB, which is also the most the decoders accept.
     pub frame_bytes: usize,
-    /// Connections of one listener, those in their handshake included. Default 10 000.
+    /// Connections of one listener, but masters'. Default 10 000.
     pub max_connections: usize,
-    /// Connections of one listener from one IP address. Default 100. Loopback is exempt: a cluster on
-    /// one machine has all its agents there.
+    /// Of them, from one IP address. Default 100. Loopback is exempt: a cluster on one machine has all its agents there.
     pub max_connections_per_ip: usize,
+    /// Connections of one listener that are masters', wherever they come from: agents take no place from them. Default 64.
+    pub max_masters: usize,
+    /// Handshakes of one listener that are under way; later ones wait to be accepted. Default 1 024, of which one address may
+    /// have a quarter, but for loopback.
+    pub max_handshakes: usize,
 }
 
 impl Default for Settings {
@@ -72,6 +76,8 @@ impl Default for Settings {
             frame_bytes: MAX_FRAME_BYTES,
             max_connections: 10_000,
             max_connections_per_ip: 100,
+            max_masters: 64,
+            max_handshakes: 1_024,
         }
     }
 }

@@ -45,6 +45,7 @@ catalogue! {
     21 node::OperationUpdate => ();
     22 node::DrainAgent => ();
     23 node::OversubscribedResources => ();
+    24 node::RegisterAgentPart => node::AgentRegistration;
 }
 
 #[cfg(test)]

@@ -33,4 +33,10 @@ impl Limits {
         depth: 32,
         items: 1_000_000,
     };
+    /// For a registration that an agent says in parts, with all that runs on it: 64 MiB, 32 levels, 8 million items.
+    pub const REGISTRATION: Limits = Limits {
+        bytes: 64 << 20,
+        depth: 32,
+        items: 8_000_000,
+    };
 }

@@ -9,6 +9,7 @@ pub mod codec;
 pub mod descriptor;
 pub mod durations;
 pub mod message;
+pub mod parts;
 pub mod pattern;
 pub mod recordio;
 pub mod redact;

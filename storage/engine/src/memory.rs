@@ -65,6 +65,20 @@ impl MemoryEngine {
         }
     }
 
+    /// A copy of what is synced: the directory as a backup of files would have it. The two share nothing.
+    #[must_use]
+    pub fn copy(&self) -> Self {
+        let durable = self.lock().durable.clone();
+        let inner = Inner {
+            visible: durable.clone(),
+            durable,
+            ..Inner::default()
+        };
+        Self {
+            inner: Arc::new(Mutex::new(inner)),
+        }
+    }
+
     /// Lets `syncs` more synced writes succeed, then one fails: its batch may or may not last.
     pub fn fail_sync_after(&self, syncs: u64) {
         self.lock().fail_sync_after = Some(syncs);

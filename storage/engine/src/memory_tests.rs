@@ -190,3 +190,13 @@ fn slow_syncs_are_counted_and_buffered_writes_are_not() {
     assert_eq!(engine.take_stall(), Duration::from_secs(6));
     assert_eq!(engine.take_stall(), Duration::ZERO);
 }
+
+#[test]
+fn a_copy_has_what_was_synced_and_goes_its_own_way() {
+    let engine = MemoryEngine::new(&[REGISTRY]);
+    put(&engine, "synced", Durability::Synced).unwrap();
+    put(&engine, "unsynced", Durability::Buffered).unwrap();
+    let copy = engine.copy();
+    put(&engine, "later", Durability::Synced).unwrap();
+    assert_eq!(keys(&copy), ["synced"]);
+}

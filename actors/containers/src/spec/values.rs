@@ -57,12 +57,13 @@ pub(super) fn mount(value: &[u8]) -> Option<Mount> {
     let mut texts = paths.split(|&byte| byte == 0);
     let (source, target, overlay) = (texts.next()?, texts.next()?, texts.next()?);
     let is_whole = !source.is_empty() && !target.is_empty() && texts.next().is_none();
-    (is_whole && flags <= 7).then(|| Mount {
+    (is_whole && flags <= 15).then(|| Mount {
         source: path(source),
         target: path(target),
         read_only: flags & 1 != 0,
         no_links: flags & 2 != 0,
         propagates: flags & 4 != 0,
+        keeps_owners: flags & 8 != 0,
         overlay: Some(os(overlay)).filter(|options| !options.is_empty()),
     })
 }

@@ -100,7 +100,12 @@ pub fn encode(spec: &ShimSpec) -> Vec<u8> {
         // No path holds a NUL.
         let overlay = mount.overlay.as_deref().unwrap_or_default().as_bytes();
         let paths = [source, path_bytes(&mount.target), overlay].join(&0);
-        let flags = [mount.read_only, mount.no_links, mount.propagates];
+        let flags = [
+            mount.read_only,
+            mount.no_links,
+            mount.propagates,
+            mount.keeps_owners,
+        ];
         let flags = flags
             .iter()
             .rev()

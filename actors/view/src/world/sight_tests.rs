@@ -75,6 +75,7 @@ fn agent_id() -> AgentId {
 fn agent() -> Arc<AgentRecord> {
     let total = Resources::parse("cpus(secret):2;cpus(open):2;cpus:4", "*").unwrap();
     Arc::new(AgentRecord {
+        shortcoming: None,
         info: AgentInfo {
             hostname: "host".into(),
             id: Some(agent_id()),

@@ -39,6 +39,7 @@ impl Ask<Query> for View {
         let answer = match query.question {
             Question::StateSummary => summary(&self.agent),
             Question::Call { .. } => infos(),
+            Question::Shortcomings => json!({}),
             Question::Metrics => metrics(),
             Question::Slaves { .. } => json!({ "slaves": [agent(0, &self.agent)] }),
             Question::Tasks {

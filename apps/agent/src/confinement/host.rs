@@ -3,6 +3,7 @@
 
 use std::{
     fs::File,
+    os::unix::fs::MetadataExt,
     path::{Component, Path, PathBuf},
 };
 
@@ -12,12 +13,77 @@ use rustix::{
 };
 use tepui_containers::mounts;
 
+use crate::Isolation;
+
 const MODE: Mode = Mode::from_raw_mode(0o755);
+
+/// What volumes may show of the machine's files.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct HostFiles {
+    /// Beneath these a directory that is missing is made.
+    made: Vec<PathBuf>,
+    /// The agent's own: what lies there is closed to others by the directories above it, which a mount passes by.
+    closed: Vec<PathBuf>,
+    are_refused: bool,
+}
+
+impl HostFiles {
+    pub(crate) fn new(isolation: &Isolation, closed: Vec<PathBuf>) -> Self {
+        Self {
+            made: isolation.made_for_volumes.clone(),
+            closed,
+            are_refused: isolation.no_host_volumes,
+        }
+    }
+
+    /// Where a file or directory that a container asks for is, by a way without links; it is made where it may be. One that
+    /// is missing is left to whoever mounts it.
+    ///
+    /// Errors: it may not be shown or made, in words for the framework.
+    pub(super) fn admit(&self, path: &Path, sandbox: &Path) -> Result<PathBuf, String> {
+        if self.are_refused {
+            return Err(
+                "This agent gives containers no files of the machine as volumes (--disallow-host-path-volumes)"
+                    .to_owned(),
+            );
+        }
+        make(path, &self.made)?;
+        let Ok(real) = path.canonicalize() else {
+            return Ok(path.to_owned());
+        };
+        match self.is_open(&real, sandbox) {
+            true => Ok(real),
+            false => Err(format!(
+                "Path '{}' in HOST_PATH volume is one of the agent's own, which no container is shown",
+                path.display()
+            )),
+        }
+    }
+
+    /// Directories are compared by what they are: one may have several names, by mounts.
+    fn is_open(&self, real: &Path, sandbox: &Path) -> bool {
+        let identity = |path: &Path| {
+            let found = std::fs::metadata(path).ok()?;
+            Some((found.dev(), found.ino()))
+        };
+        let own = identity(sandbox);
+        let closed: Vec<_> = self.closed.iter().filter_map(|it| identity(it)).collect();
+        for above in real.ancestors().filter_map(identity) {
+            if Some(above) == own {
+                return true;
+            }
+            if closed.contains(&above) {
+                return false;
+            }
+        }
+        true
+    }
+}
 
 /// Makes a directory that is missing, if it lies beneath one of `roots`. Nothing is made through a link.
 ///
 /// Errors: it may not be made, or cannot be, in the words of Mesos.
-pub(super) fn make(path: &Path, roots: &[PathBuf]) -> Result<(), String> {
+fn make(path: &Path, roots: &[PathBuf]) -> Result<(), String> {
     if roots.is_empty() || path.exists() {
         // Where it is missing and may not be made, whoever mounts it says so.
         return Ok(());

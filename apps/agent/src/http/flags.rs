@@ -11,13 +11,10 @@ use crate::{
 };
 
 /// What is the same for every agent.
-const FIXED: [(&str, &str); 7] = [
-    ("cgroups_root", crate::runtime::CGROUP_ROOT),
-    ("default_role", "*"),
+const FIXED: [(&str, &str); 4] = [
     ("http_heartbeat_interval", "30secs"),
     ("launcher", "posix"),
     ("logging_level", "INFO"),
-    ("registration_backoff_factor", "1secs"),
     ("version", "false"),
 ];
 
@@ -90,6 +87,7 @@ pub(crate) fn flags(
     for (name, is_on) in [
         ("disallow_sharing_agent_pid_namespace", isolation.keep_pids),
         ("disallow_sharing_agent_ipc_namespace", isolation.keep_ipc),
+        ("disallow_host_path_volumes", isolation.no_host_volumes),
         ("cgroups_enable_cfs", isolation.limit_cpus),
         ("cgroups_limit_swap", isolation.limit_swap),
         ("revocable_cpu_low_priority", isolation.lent_cpus_give_way),
@@ -130,7 +128,20 @@ pub(crate) fn flags(
         "authenticate_http_readwrite",
         readwrite.is_guarded().to_string(),
     );
-    set("switch_user", root.to_string());
+    let machine = &settings.machine;
+    set("switch_user", (root && machine.switch_user).to_string());
+    set("default_role", machine.default_role.clone());
+    set("cgroups_root", machine.cgroups_root.clone());
+    let destroy_timeout = duration_text(machine.destroy_timeout);
+    set("cgroups_destroy_timeout", destroy_timeout);
+    let backoff = duration_text(machine.registration_backoff);
+    set("registration_backoff_factor", backoff);
+    if let Some(ip) = machine.advertise_ip {
+        set("advertise_ip", ip.to_string());
+    }
+    if let Some(port) = machine.advertise_port {
+        set("advertise_port", port.to_string());
+    }
     set("hostname", settings.hostname.clone());
     set("ip", settings.ip.to_string());
     if let Some(ip6) = settings.ip6 {

@@ -7,9 +7,7 @@ use tepui_containers::{record::RECORD_FILE, volumes};
 use tepui_messages::containers::ContainerRuntime;
 use tepui_node::probes::CHECK;
 
-use super::{
-    Containers, DESTROY_DEADLINE, Inner, directories::clear_removed, looking::PAUSE, told,
-};
+use super::{Containers, Inner, directories::clear_removed, looking::PAUSE, told};
 
 /// Containers of an agent before that are ended at a time.
 const STRAYS: usize = 32;
@@ -86,7 +84,9 @@ pub(super) async fn empty(inner: &Inner, container_id: &str) {
 /// One attempt; whether nothing is left.
 async fn sweep(inner: &Inner, container_id: &str) -> bool {
     let dir = inner.dir(container_id);
-    let destroyed = inner.launcher.destroy(container_id, &dir, DESTROY_DEADLINE);
+    let destroyed = inner
+        .launcher
+        .destroy(container_id, &dir, inner.destroy_deadline);
     let destroyed = destroyed.await;
     if let Err(error) = &destroyed {
         tracing::error!(container_id, "processes may be left of it: {}", told(error));

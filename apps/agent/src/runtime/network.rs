@@ -184,6 +184,7 @@ pub(super) fn show(joined: &Joined, spec: &mut LaunchSpec) {
         read_only: true,
         no_links: true,
         propagates: false,
+        keeps_owners: false,
         overlay: None,
     });
     let shown: Vec<_> = shown.collect();

@@ -59,7 +59,7 @@ impl Inner {
         spec.working_dir = order.working_dir;
         confinement::apply(
             &order.confinement,
-            &self.isolation.made_for_volumes,
+            &self.host_files,
             self.volume_gids.as_deref(),
             &mut spec,
         )?;

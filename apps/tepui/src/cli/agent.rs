@@ -8,7 +8,7 @@ use std::{
 use clap::Args;
 use serde::Serialize;
 
-use super::{ExecutorArgs, NetworkArgs, SandboxArgs};
+use super::{ExecutorArgs, MachineArgs, NetworkArgs, SandboxArgs};
 
 /// Flags of an agent.
 #[derive(Debug, Clone, Default, Args, Serialize)]
@@ -132,4 +132,7 @@ pub(crate) struct AgentArgs {
     #[command(flatten)]
     #[serde(flatten)]
     pub(crate) executors: ExecutorArgs,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub(crate) machine: MachineArgs,
 }

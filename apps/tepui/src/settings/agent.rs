@@ -9,7 +9,7 @@ use anyhow::Context;
 use serde::Deserialize;
 
 use super::{
-    addresses, dns, domain, engine, executors, fetching, images, isolation, lending, load,
+    addresses, dns, domain, engine, executors, fetching, images, isolation, lending, load, machine,
     networks, sandboxes, security,
 };
 use crate::cli::AgentArgs;
@@ -60,6 +60,7 @@ const AGENT_TWINS: &[&str] = &[
     "user_namespace_range",
     "disallow_sharing_agent_pid_namespace",
     "disallow_sharing_agent_ipc_namespace",
+    "disallow_host_path_volumes",
     "host_path_volume_force_creation",
     "volume_gid_range",
     "fetcher_cache_size",
@@ -94,6 +95,17 @@ const AGENT_TWINS: &[&str] = &[
     "jwt_secret_key",
     "http_executor_domain_sockets",
     "domain_socket_location",
+    "advertise_ip",
+    "advertise_port",
+    "ip_discovery_command",
+    "switch_user",
+    "default_role",
+    "runtime_dir",
+    "cgroups_root",
+    "cgroups_destroy_timeout",
+    "registration_backoff_factor",
+    "firewall_rules",
+    "nvidia_gpu_devices",
 ];
 
 #[derive(Debug, Default, Deserialize)]
@@ -143,6 +155,7 @@ pub(super) struct AgentFile {
     pub(super) user_namespace_range: Option<String>,
     pub(super) disallow_sharing_agent_pid_namespace: Option<bool>,
     pub(super) disallow_sharing_agent_ipc_namespace: Option<bool>,
+    pub(super) disallow_host_path_volumes: Option<bool>,
     pub(super) host_path_volume_force_creation: Option<String>,
     pub(super) volume_gid_range: Option<String>,
     pub(super) fetcher_cache_size: Option<String>,
@@ -177,12 +190,24 @@ pub(super) struct AgentFile {
     pub(super) jwt_secret_key: Option<String>,
     pub(super) http_executor_domain_sockets: Option<bool>,
     pub(super) domain_socket_location: Option<String>,
+    pub(super) advertise_ip: Option<IpAddr>,
+    pub(super) advertise_port: Option<u16>,
+    pub(super) ip_discovery_command: Option<String>,
+    pub(super) switch_user: Option<bool>,
+    pub(super) default_role: Option<String>,
+    pub(super) runtime_dir: Option<PathBuf>,
+    pub(super) cgroups_root: Option<String>,
+    pub(super) cgroups_destroy_timeout: Option<String>,
+    pub(super) registration_backoff_factor: Option<String>,
+    pub(super) firewall_rules: Option<String>,
+    pub(super) nvidia_gpu_devices: Option<String>,
 }
 
 pub(crate) fn agent(args: &AgentArgs) -> anyhow::Result<tepui_agent::AgentSettings> {
     let file: AgentFile = load(args.config.as_ref(), args, AGENT_TWINS, AGENT_TWINS)?;
     let security = security::of_agent(&file)?;
-    let ip = file.ip.unwrap_or_else(|| IpAddr::from([127, 0, 0, 1]));
+    let machine = machine::parse(&file)?;
+    let ip = machine::ip(&file)?;
     let lending = lending::of(&file)?;
     let images = images::parse(&file)?;
     let dns = dns::parse(file.default_container_dns.as_deref())?;
@@ -201,6 +226,7 @@ pub(crate) fn agent(args: &AgentArgs) -> anyhow::Result<tepui_agent::AgentSettin
         isolation,
         sandboxes,
         networks,
+        machine,
         executors,
         fetching,
         recovery: sandboxes::recovery(file.recover.as_deref())?,

@@ -15,7 +15,7 @@ use tepui_protocol::{
     v1::{CapabilityInfo, capability_info::Capability},
 };
 
-use super::{AgentFile, devices, json_or_file};
+use super::{AgentFile, devices, json_or_file, machine};
 
 /// The controllers that containers join where the operator asks for it.
 const OPTIONAL: [Controller; 3] = [Controller::Devices, Controller::Cpuset, Controller::Blkio];
@@ -104,6 +104,10 @@ pub(crate) struct IsolationArgs {
     #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true")]
     #[serde(skip_serializing_if = "Option::is_none")]
     disallow_sharing_agent_ipc_namespace: Option<bool>,
+    /// Whether containers that ask for files of the machine as volumes are refused [default: false]
+    #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    disallow_host_path_volumes: Option<bool>,
     /// Directories of the machine beneath which those that volumes name are made where they are missing [default: none]
     #[arg(long, value_name = "DIR:…")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -143,10 +147,11 @@ pub(super) fn parse(file: &AgentFile) -> anyhow::Result<Isolation> {
             .as_deref()
             .map(volume_gids)
             .transpose()?,
+        no_host_volumes: file.disallow_host_path_volumes.unwrap_or(false),
         made_for_volumes: directories(file.host_path_volume_force_creation.as_deref())?,
         profiles: profiles(file)?,
         allowed_devices: devices::allowed(file.allowed_devices.as_deref())?,
-        gpus: devices::gpus(file.gpu_devices.as_deref())?,
+        gpus: devices::gpus(machine::gpus(file)?.as_deref())?,
         effective: capabilities(
             "--effective-capabilities",
             file.effective_capabilities.as_deref(),

@@ -45,8 +45,11 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8], limits: &Limits) -> Result<T, E
     }
 }
 
-/// Walks the structure without building it: depth, counts and promised lengths.
-fn scan(bytes: &[u8], limits: &Limits) -> Result<(), Error> {
+/// Whether [`decode`] would take it: walks the structure without building it, for depth, counts and promised lengths.
+///
+/// # Errors
+/// What is outside `limits`.
+pub fn scan(bytes: &[u8], limits: &Limits) -> Result<(), Error> {
     if bytes.len() > limits.bytes {
         return Err(Error::TooLarge {
             size: bytes.len(),
