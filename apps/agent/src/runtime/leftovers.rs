@@ -7,9 +7,7 @@ use tepui_containers::{record::RECORD_FILE, volumes};
 use tepui_messages::containers::ContainerRuntime;
 use tepui_node::probes::CHECK;
 
-use super::{
-    Containers, DESTROY_DEADLINE, Inner, directories::clear_removed, looking::PAUSE, told,
-};
+use super::{Containers, Inner, directories::clear_removed, looking::PAUSE, told};
 
 /// Containers of an agent before that are ended at a time.
 const STRAYS: usize = 32;
