@@ -27,6 +27,7 @@ fn containers(root: &std::path::Path) -> Containers {
 }
 
 /// A process with a session of its own.
+#[expect(clippy::zombie_processes, reason = "who calls it waits for it")]
 fn leader() -> (Child, ProcessId) {
     let mut command = std::process::Command::new("setsid");
     let child = command.args(["sleep", "1000"]).spawn().unwrap();
