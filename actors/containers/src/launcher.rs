@@ -21,7 +21,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, oneshot};
 
-/// Launches under way at one time; more wait in order of arrival.
+/// Launches at one time that have no process of their command yet; more wait in order of arrival.
 const MAX_LAUNCHES_AT_ONCE: usize = 8;
 
 /// How long a recovering agent pauses before it looks again at a launch that is not decided yet.
@@ -89,13 +89,20 @@ impl Launcher {
         spec: LaunchSpec,
         forked: oneshot::Sender<u32>,
     ) -> Result<Running, Error> {
-        let _permit = self
-            .inner
-            .launches
-            .acquire()
-            .await
-            .map_err(|_| Error::Runtime)?;
-        let launched = self.inner.launch(&spec, forked).await;
+        let permit = self.inner.launches.acquire().await;
+        let permit = permit.map_err(|_| Error::Runtime)?;
+        let (begun, mut pid) = oneshot::channel();
+        let mut launching = std::pin::pin!(self.inner.launch(&spec, begun));
+        let launched = tokio::select! {
+            biased;
+            Ok(pid) = &mut pid => {
+                // From here on it is the command's own files that can take long, which must not hold up others.
+                drop(permit);
+                let _ = forked.send(pid);
+                launching.await
+            }
+            launched = &mut launching => launched,
+        };
         self.inner.spares.refill(REFILL_PAUSE);
         launched
     }

@@ -6,31 +6,71 @@
 mod support;
 
 use rustix::process::Signal;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use support::{Bench, bounded};
 use tepui_containers::record::{RECORD_FILE, Stage};
 use tepui_containers::{Error, Recovered, process};
+use tokio::sync::oneshot;
 
 const DEADLINE: Duration = Duration::from_secs(20);
+
+/// Who opens it waits for who writes to it, and it is no namespace.
+fn gate(bench: &Bench, name: &str) -> PathBuf {
+    let gate = bench.runtime_dir(name);
+    std::fs::create_dir_all(gate.parent().unwrap()).unwrap();
+    let mode = rustix::fs::Mode::from_raw_mode(0o600);
+    let kind = rustix::fs::FileType::Fifo;
+    rustix::fs::mknodat(rustix::fs::CWD, &gate, kind, mode, 0).unwrap();
+    gate
+}
+
+fn has_begun(record: &Path) -> bool {
+    std::fs::read_to_string(record).is_ok_and(|text| text.contains("started"))
+}
+
+/// A command that lies on a file system that does not answer, say.
+#[tokio::test]
+async fn commands_that_take_long_to_begin_hold_up_no_other() {
+    let bench = Bench::with_cgroups();
+    let gate = gate(&bench, "gate");
+    let slow: Vec<_> = (0..9).map(|_| bench.shell("true")).collect();
+    let records: Vec<PathBuf> = slow
+        .iter()
+        .map(|it| it.runtime_dir.join(RECORD_FILE))
+        .collect();
+    let mut launching = tokio::task::JoinSet::new();
+    for mut spec in slow {
+        spec.network = Some(gate.clone());
+        let launcher = bench.launcher.clone();
+        launching.spawn(async move { launcher.launch(spec, oneshot::channel().0).await });
+    }
+    let all_begun = support::until(|| records.iter().all(|it| has_begun(it)));
+    bounded(all_begun).await;
+    let other = bounded(bench.launch(bench.shell("true"))).await.unwrap();
+    assert_eq!(bounded(other.wait()).await.unwrap().raw_status, Some(0));
+    let given_up = launching.try_join_next();
+    assert!(given_up.is_none(), "others began when it had failed");
+    // Then it is open, and no namespace: each of them fails.
+    let open = std::fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(&gate);
+    let failed = bounded(launching.join_all()).await;
+    assert!(failed.iter().all(Result::is_err));
+    drop(open.unwrap());
+}
 
 #[tokio::test]
 async fn a_process_that_is_not_its_command_yet_is_not_told_to_run() {
     let bench = Bench::with_cgroups();
     let mut spec = bench.shell("exec sleep 1000");
-    // Who opens it waits for who writes to it, and it is no namespace.
-    let gate = bench.runtime_dir("gate");
-    std::fs::create_dir_all(gate.parent().unwrap()).unwrap();
-    let mode = rustix::fs::Mode::from_raw_mode(0o600);
-    let kind = rustix::fs::FileType::Fifo;
-    rustix::fs::mknodat(rustix::fs::CWD, &gate, kind, mode, 0).unwrap();
+    let gate = gate(&bench, "gate");
     spec.network = Some(gate.clone());
     let (id, runtime_dir) = (spec.container_id.clone(), spec.runtime_dir.clone());
     let record = runtime_dir.join(RECORD_FILE);
     let opened = async {
-        support::until(|| {
-            std::fs::read_to_string(&record).is_ok_and(|text| text.contains("started"))
-        })
-        .await;
+        support::until(|| has_begun(&record)).await;
         let mut recovered = std::pin::pin!(bench.launcher.recover(&id, &runtime_dir));
         let early = tokio::time::timeout(Duration::from_millis(300), &mut recovered).await;
         assert!(early.is_err(), "{early:?}");
