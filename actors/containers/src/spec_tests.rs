@@ -211,7 +211,7 @@ fn what_is_not_understood_is_refused() {
         (tag::MOUNT, b"\x00/host\0"),
         (tag::MOUNT, b"\x00/host\0data"),
         (tag::MOUNT, b"\x00\0data\0"),
-        (tag::MOUNT, b"\x08/host\0data\0"),
+        (tag::MOUNT, b"\x10/host\0data\0"),
         (tag::MOUNT, b"\x00/host\0data\0o\0more"),
     ] {
         assert_eq!(

@@ -199,14 +199,14 @@ async fn a_view_is_made_once_for_all_and_only_when_something_changed() {
     assert_eq!(overview["error"], Value::Null);
     assert_eq!(
         view.asked.load(Relaxed),
-        4,
-        "summary, frameworks, metrics, tasks: once for two looks"
+        5,
+        "summary, frameworks, shortcomings, metrics, tasks: once for two looks"
     );
 
     changes.fetch_add(1, Relaxed);
     let both = events(second.into_body(), "overview", 2).await;
     assert_eq!(both[0].0, "history");
-    assert_eq!(view.asked.load(Relaxed), 8);
+    assert_eq!(view.asked.load(Relaxed), 10);
 }
 
 #[actix_web::test]
