@@ -111,6 +111,13 @@ class Daemon:
     def running(self):
         return self.process is not None and self.process.poll() is None
 
+    def registered(self):
+        """Whether this life of an agent is a member."""
+        try:
+            return get(self.port, "/metrics/snapshot")["slave/registered"] == 1.0
+        except (OSError, ValueError, http.client.HTTPException):
+            return False
+
     def log_tail(self, lines=15):
         with open(self.log, encoding="utf-8", errors="replace") as log:
             return "".join(log.readlines()[-lines:])
@@ -188,7 +195,8 @@ class House:
         if leader is None:
             return False
         self.port = leader.port
-        return self.active_agents() == len(self.agents)
+        # The master may not have noticed yet that one was killed and has come back.
+        return self.active_agents() == len(self.agents) and all(agent.registered() for agent in self.agents)
 
     @staticmethod
     def leader(masters):

@@ -92,7 +92,7 @@ impl Launcher {
         let permit = self.inner.launches.acquire().await;
         let permit = permit.map_err(|_| Error::Runtime)?;
         let (begun, mut pid) = oneshot::channel();
-        let mut launching = std::pin::pin!(self.inner.launch(&spec, begun));
+        let mut launching = Box::pin(self.inner.launch(&spec, begun));
         let launched = tokio::select! {
             biased;
             Ok(pid) = &mut pid => {

@@ -18,10 +18,10 @@ const DEADLINE: Duration = Duration::from_secs(20);
 /// Who opens it waits for who writes to it, and it is no namespace.
 fn gate(bench: &Bench, name: &str) -> PathBuf {
     let gate = bench.runtime_dir(name);
-    std::fs::create_dir_all(gate.parent().unwrap()).unwrap();
+    std::fs::create_dir_all(gate.parent().expect("a parent")).expect("a directory");
     let mode = rustix::fs::Mode::from_raw_mode(0o600);
     let kind = rustix::fs::FileType::Fifo;
-    rustix::fs::mknodat(rustix::fs::CWD, &gate, kind, mode, 0).unwrap();
+    rustix::fs::mknodat(rustix::fs::CWD, &gate, kind, mode, 0).expect("a fifo");
     gate
 }
 

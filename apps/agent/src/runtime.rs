@@ -117,8 +117,11 @@ impl Inner {
             let exit = end_of(&running).await;
             inner.running().remove(&container_id);
             let is_lost = exit.as_ref().is_ok_and(|exit| exit.raw_status.is_none());
-            // The shim gives up on what hangs in the kernel, and may have been killed before it swept.
-            empty(&inner, &container_id).await;
+            // The shim gives up on what hangs in the kernel, and may have been killed before it swept. What is around
+            // others is told of first: they end because of it, and not by themselves.
+            if is_lost || exit.is_err() || !inner.is_around(&container_id) {
+                empty(&inner, &container_id).await;
+            }
             inner.leave(&container_id).await;
             match exit {
                 Ok(_) if is_lost && streams::were_kept(&inner.dir(&container_id)) => {
@@ -139,6 +142,22 @@ impl Inner {
             networks,
             exited: exited.boxed(),
         }
+    }
+
+    /// Whether containers run within it.
+    fn is_around(&self, container_id: &str) -> bool {
+        let first = format!("{container_id}.");
+        let running = self.running();
+        let mut within = running.range(first.clone()..);
+        within.next().is_some_and(|(id, _)| id.starts_with(&first))
+    }
+
+    /// Whether anything is known of containers within it, when none is taken in yet.
+    fn has_dirs_within(&self, container_id: &str) -> bool {
+        let first = format!("{container_id}.");
+        let entries = std::fs::read_dir(&self.runtime_dir).into_iter().flatten();
+        let mut names = entries.flatten().map(|entry| entry.file_name());
+        names.any(|name| name.as_encoded_bytes().starts_with(first.as_bytes()))
     }
 
     /// The engine, if it runs this container.
@@ -316,7 +335,9 @@ impl ContainerRuntime for Containers {
                 }
                 Ok(Recovered::Exited(exit)) => {
                     // Its shim may be sweeping still, or have been killed before it did.
-                    empty(&inner, &container_id).await;
+                    if !inner.has_dirs_within(&container_id) {
+                        empty(&inner, &container_id).await;
+                    }
                     RecoveredContainer::Exited(verdict(exit, || None))
                 }
                 Ok(Recovered::Failed(failure)) => RecoveredContainer::Failed(failure.to_string()),

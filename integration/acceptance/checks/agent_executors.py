@@ -107,14 +107,7 @@ class Checks:
         self.agent.command = [*self.command, "--jwt-secret-key", self.house.path("key"), "--executor-reregistration-timeout", "10secs",
                               "--executor-shutdown-grace-period", "10mins", *flags]
         self.agent.start()
-        report.need("the agent is back", wait(self.registered, LIMIT_S), self.agent.log_tail())
-
-    def registered(self):
-        """Whether this life of the agent is a member."""
-        try:
-            return get(self.agent.port, "/metrics/snapshot")["slave/registered"] == 1.0
-        except (OSError, ValueError, http.client.HTTPException):
-            return False
+        report.need("the agent is back", wait(self.agent.registered, LIMIT_S), self.agent.log_tail())
 
     def launch(self, name, of, state="TASK_RUNNING", env=None, more=None, executor_more=None):
         offer = self.framework.wait_offer(cpus=0.5, mem=64, limit_s=LIMIT_S)
@@ -266,7 +259,7 @@ class Checks:
         report.check("SIGUSR1: the agent ends, and nothing of it is left", wait(lambda: not self.agent.running() and not any(alive(pid) for pid in pids), LIMIT_S), pids)
         report.equal("SIGUSR1: the master knows it no more", self.house.get("/slaves")["slaves"], [])
         self.agent.start()
-        report.check("SIGUSR1: its next start is a new agent", wait(lambda: self.registered() and self.agent_id() != before, LIMIT_S))
+        report.check("SIGUSR1: its next start is a new agent", wait(lambda: self.agent.registered() and self.agent_id() != before, LIMIT_S))
 
 
 def main():

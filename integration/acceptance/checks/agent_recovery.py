@@ -4,7 +4,6 @@
 Wants TEPUI_BIN. Ends with 0 or 1.
 """
 import glob
-import http.client
 import json
 import os
 import sys
@@ -43,12 +42,6 @@ class Checks:
                 return None
         return wait(read, LIMIT_S)
 
-    def registered(self, agent):
-        try:
-            return get(agent.port, "/metrics/snapshot")["slave/registered"] == 1.0
-        except (OSError, ValueError, http.client.HTTPException):
-            return False
-
     def restart(self, *flags, all_of_them=False):
         agents = self.house.agents if all_of_them else self.house.agents[:1]
         for agent in agents:
@@ -56,7 +49,7 @@ class Checks:
         for agent, command in zip(agents, self.commands):
             agent.command = [*command, *flags]
             agent.start()
-        if not wait(lambda: all(self.registered(agent) for agent in agents), LIMIT_S):
+        if not wait(lambda: all(agent.registered() for agent in agents), LIMIT_S):
             raise RuntimeError(f"an agent does not come back: {agents[0].log_tail()}")
 
     def end(self, framework, name):

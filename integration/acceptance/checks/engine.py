@@ -197,7 +197,7 @@ class Checks(Tasks):
         pid = wait(lambda: self.asleep(4713), LIMIT_S)
         self.agent.kill()
         self.agent.start()
-        wait(self.house.all_are_there, LIMIT_S)
+        report.need("session: the agent is back", wait(self.agent.registered, LIMIT_S), self.agent.log_tail())
         report.check("session: one of an agent that was killed is ended by the next", wait(lambda: not alive(pid), LIMIT_S))
         process.wait()
         report.equal("session: and others are as before", wait(lambda: self.exec("box", "echo", "again"), LIMIT_S), (0, b"again\n", b""))

@@ -137,12 +137,6 @@ class Checks:
         self.framework.call("MESSAGE", message={"agent_id": agent, "executor_id": {"value": name}, "data": data})
         return wait(lambda: any(e["type"] == "MESSAGE" and e["message"]["data"] == data for e in self.framework.events[since:]), LIMIT_S)
 
-    def registered(self):
-        try:
-            return get(self.agent.port, "/metrics/snapshot")["slave/registered"] == 1.0
-        except (OSError, ValueError, http.client.HTTPException):
-            return False
-
     def others(self):
         own = f"exec {sys.executable} {os.path.abspath(__file__)} --executor"
         self.launch("outside", own)
@@ -158,7 +152,7 @@ class Checks:
             names.append("inside")
         self.agent.kill()
         self.agent.start()
-        report.need("the agent is back", wait(self.registered, LIMIT_S), self.agent.log_tail())
+        report.need("the agent is back", wait(self.agent.registered, LIMIT_S), self.agent.log_tail())
         for name in names:
             report.check(f"restart: one {name} an image is there again", self.echoed(name, "again"), self.framework.updates[-1:])
             report.equal(f"restart: and its task runs ({name})", self.framework.reconcile([name]), {name: "TASK_RUNNING"})

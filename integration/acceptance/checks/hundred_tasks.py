@@ -3,7 +3,6 @@
 
 Wants TEPUI_BIN. Prints the figures; ends with 0 or 1.
 """
-import http.client
 import os
 import re
 import signal
@@ -11,7 +10,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-from daemons import House, alive, get  # noqa: E402
+from daemons import House, alive  # noqa: E402
 from report import Report, wait  # noqa: E402
 from scheduler import Scheduler, task  # noqa: E402
 
@@ -68,12 +67,6 @@ class Checks:
         print(f"private KiB of what stands beside an idle command: median {sorted(kept)[TASKS // 2]}, most {max(kept)}", flush=True)
         report.check(f"none costs more than {MAX_PRIVATE_KIB} KiB beyond its command", max(kept) <= MAX_PRIVATE_KIB, max(kept))
 
-    def registered(self, agent):
-        try:
-            return get(agent.port, "/metrics/snapshot")["slave/registered"] == 1.0
-        except (OSError, ValueError, http.client.HTTPException):
-            return False
-
     def killed_agent(self):
         agent = self.house.agents[0]
         agent.kill()
@@ -83,7 +76,7 @@ class Checks:
         report.check("one ends while the agent is away", wait(lambda: not alive(ended), LIMIT_S))
         begun = time.monotonic()
         agent.start()
-        report.check("the agent comes back", wait(lambda: self.registered(agent), LIMIT_S), agent.log_tail())
+        report.check("the agent comes back", wait(agent.registered, LIMIT_S), agent.log_tail())
         print(f"registered again {time.monotonic() - begun:.2f} s after its start, with {TASKS} containers", flush=True)
         status = self.framework.wait_state(SHORT, "TASK_FAILED", limit_s=LIMIT_S)
         report.check("the end in between is told with its code", f"status {EXIT_CODE}" in status.get("message", ""), status)
