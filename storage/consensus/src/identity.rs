@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tepui_engine::keys::RAFT_META;
 use tepui_engine::{Batch, Durability, Key, SharedEngine, record};
 
@@ -190,12 +190,7 @@ impl Identity {
         name_of: impl FnOnce(u64) -> String,
     ) -> Result<(), String> {
         let key = Key::new(DISK).number(id);
-        let known = engine
-            .get(RAFT_META, key.as_bytes())
-            .map_err(|error| error.to_string())?;
-        if let Some(sealed) = known {
-            let known: String =
-                record::decode(VERSION, &sealed).map_err(|error| error.to_string())?;
+        if let Some(known) = noted::<String>(engine, &key, id)? {
             let name = name_of(id);
             return if known == disk {
                 Ok(())
@@ -228,12 +223,7 @@ impl Identity {
         last: u64,
     ) -> Result<(), String> {
         let key = Key::new(ACKNOWLEDGED).number(id);
-        let noted = engine.get(RAFT_META, key.as_bytes());
-        let noted = noted.map_err(|error| error.to_string())?;
-        let noted: Option<u64> = noted
-            .map(|sealed| record::decode(VERSION, &sealed))
-            .transpose()
-            .map_err(|error| error.to_string())?;
+        let noted: Option<u64> = noted(engine, &key, id)?;
         let highest = noted.max(acknowledged);
         if highest > noted {
             let mut batch = Batch::new();
@@ -252,6 +242,26 @@ impl Identity {
             _ => Ok(()),
         }
     }
+}
+
+/// What was noted of the member `id`. A note that is damaged is as one that is lost, and made anew: or this master would
+/// refuse that member for good.
+fn noted<T: DeserializeOwned>(
+    engine: &SharedEngine,
+    key: &Key,
+    id: u64,
+) -> Result<Option<T>, String> {
+    let sealed = engine.get(RAFT_META, key.as_bytes());
+    let sealed = sealed.map_err(|error| error.to_string())?;
+    let noted = sealed.map(|sealed| record::decode(VERSION, &sealed));
+    noted.transpose().or_else(|error| {
+        tracing::warn!(
+            member = id,
+            %error,
+            "what this master noted of another one's disk is damaged, and noted anew; look at its own disk"
+        );
+        Ok(None)
+    })
 }
 
 fn founder_ids(founders: &[&str]) -> BTreeMap<u64, String> {

@@ -114,3 +114,21 @@ fn an_older_disk_is_told_by_what_it_acknowledged() {
     assert_eq!(check(Some(20), 60), Ok(()));
     assert!(check(Some(20), 49).is_err());
 }
+
+/// It would be refused for good, for a fault of this master's disk.
+#[test]
+fn a_damaged_note_of_another_disk_is_made_anew() {
+    let engine = engine();
+    let recognise = |disk| Identity::recognise(&engine, 2, disk, |id| format!("m{id}"));
+    let check = |acknowledged, last| Identity::expect_log(&engine, 2, "m2", acknowledged, last);
+    recognise("d2").unwrap();
+    check(Some(50), 50).unwrap();
+    for kind in [DISK, ACKNOWLEDGED] {
+        let mut batch = Batch::new();
+        batch.put(RAFT_META, Key::new(kind).number(2), "no record");
+        engine.write(&batch, Durability::Buffered).unwrap();
+    }
+    assert_eq!(recognise("d2"), Ok(()));
+    assert_eq!(check(Some(60), 60), Ok(()));
+    assert!(recognise("wiped").is_err() && check(None, 59).is_err());
+}
