@@ -195,8 +195,7 @@ class House:
         if leader is None:
             return False
         self.port = leader.port
-        # The master may not have noticed yet that one was killed and has come back.
-        return self.active_agents() == len(self.agents) and all(agent.registered() for agent in self.agents)
+        return self.active_agents() == len(self.agents)
 
     @staticmethod
     def leader(masters):
