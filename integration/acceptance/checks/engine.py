@@ -3,6 +3,7 @@
 
 Wants TEPUI_BIN, root and Debian's busybox-static, docker.io and docker-registry. Ends with 0 or 1.
 """
+import glob
 import json
 import os
 import subprocess
@@ -191,10 +192,24 @@ class Checks(Tasks):
         person.type(b"\x04")
         report.equal("terminal: Ctrl-D ends the shell, with the status of its last command", person.end(), 0)
 
+    @staticmethod
+    def noted(pid):
+        """Whether an agent has the process around this one among what the next is to end."""
+        with open(f"/proc/{pid}/stat", encoding="utf-8") as stat:
+            around = int(stat.read().rpartition(")")[2].split()[1])
+        for path in glob.glob("/run/tepui/*/*/engine"):
+            with open(path, encoding="utf-8") as file:
+                record = json.load(file)
+            if record["is_session"] and record["process"] and record["process"][0] == around:
+                return True
+        return False
+
     def sessions_end(self):
         """With the agent, and with the container."""
         process = subprocess.Popen(self.exec_words("box", "sh", "-c", "sleep 4713; true"), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         pid = wait(lambda: self.asleep(4713), LIMIT_S)
+        # An engine tells a moment later which process that is; an agent that dies before cannot leave word of it.
+        report.need("session: the agent notes its process", wait(lambda: self.noted(pid), LIMIT_S))
         self.agent.kill()
         self.agent.start()
         report.need("session: the agent is back", wait(self.agent.registered, LIMIT_S), self.agent.log_tail())
