@@ -7,7 +7,6 @@
 """
 import ctypes
 import fcntl
-import http.client
 import json
 import os
 import shutil
@@ -20,6 +19,7 @@ import urllib.parse
 
 from image_maker import Image, busybox  # noqa: F401 - for those who load images
 from report import wait
+from unix_http import UnixConnection
 
 CLONE_NEWNET = 0x40000000
 SIOCSIFFLAGS = 0x8914
@@ -33,17 +33,6 @@ def own_network():
         raise OSError(ctypes.get_errno(), "unshare")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
         fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", IFF_UP))
-
-
-class Connection(http.client.HTTPConnection):
-    def __init__(self, path, timeout):
-        super().__init__("engine", timeout=timeout)
-        self.path = path
-
-    def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self.path)
 
 
 class Engine:
@@ -76,7 +65,7 @@ class Engine:
         return None
 
     def call(self, method, path, body=None, kind="application/json", timeout=60):
-        connection = Connection(self.socket, timeout)
+        connection = UnixConnection(self.socket, timeout)
         try:
             connection.request(method, path, body, {"Content-Type": kind} if body is not None else {})
             answer = connection.getresponse()

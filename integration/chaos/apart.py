@@ -1,34 +1,29 @@
 """Masters in network namespaces of their own, joined by a bridge with agents and clients, so that any of them can be cut off.
 
-All of it is in namespaces of the test's own (`alone`): no bridge, rule or name is left however the test ends. Needs root, iproute2 and
+All of it is in namespaces of the test's own (`masters_network`): no bridge, rule or name is left however the test ends. Needs root, iproute2 and
 iptables.
 """
 import http.client
 import json
 import os
 import subprocess
-import sys
 
+from alone import alone
 from daemons import House
 
-ALONE = "TEPUI_CHAOS_ALONE"
 NET = "10.77.0"
 HERE = f"{NET}.254"
 NAMES = "/run/netns"
 
 
-def alone():
-    """Goes on in a network and a mount namespace that end with this process."""
-    if os.environ.get(ALONE):
-        os.makedirs(NAMES, exist_ok=True)
-        run("mount", "-t", "tmpfs", "tmpfs", NAMES)
-        run("ip", "link", "set", "lo", "up")
-        run("ip", "link", "add", "masters", "type", "bridge")
-        run("ip", "address", "add", f"{HERE}/24", "dev", "masters")
-        run("ip", "link", "set", "masters", "up")
-        return
-    os.environ[ALONE] = "1"
-    os.execvp("unshare", ["unshare", "--net", "--mount", sys.executable, *sys.argv])
+def masters_network():
+    """What the masters stand in, and the bridge between them."""
+    alone()
+    os.makedirs(NAMES, exist_ok=True)
+    run("mount", "-t", "tmpfs", "tmpfs", NAMES)
+    run("ip", "link", "add", "masters", "type", "bridge")
+    run("ip", "address", "add", f"{HERE}/24", "dev", "masters")
+    run("ip", "link", "set", "masters", "up")
 
 
 def run(*command):

@@ -15,7 +15,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "acceptance"))
-from apart import Apart, alone  # noqa: E402
+from apart import Apart, masters_network  # noqa: E402
 from daemons import House  # noqa: E402
 
 AGENTS, MASTERS = 2, 3
@@ -73,7 +73,7 @@ def main():
         print("chaos: cuts are left out: network namespaces need root", file=sys.stderr)
         return
     if args.cuts:
-        alone()
+        masters_network()
     folder = os.path.join(os.environ["TEPUI_CHAOS_KEEP"], f"seed-{args.seed}")
     shutil.rmtree(folder, ignore_errors=True)
     os.makedirs(folder)

@@ -20,6 +20,7 @@ import tempfile
 import threading
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "acceptance"))
+from alone import alone  # noqa: E402
 from daemons import RUNTIME_ROOT, House, alive, get, processes_of  # noqa: E402
 from report import Report, wait  # noqa: E402
 from scheduler import Refused, Scheduler, task  # noqa: E402
@@ -36,19 +37,7 @@ ENDS = {"stays": ({"TASK_FAILED"}, "Command exited with status 5"), "ends": ({"T
 # The agent wakes by the clock: how often it does so within a run is chance. And it is asked to end when all is over.
 OF_NETWORKS = re.compile(r"runtime\.\w*Network")
 PLUGINS = "/usr/lib/cni"
-ALONE = "TEPUI_MATRIX_ALONE"
 BY_CHANCE = ("input.Woke", "effect.WakeAt", "input.MasterLost", "input.End", "effect.Exit")
-
-
-def alone():
-    """Goes on in namespaces of its own, so that bridges and addresses are nobody else's and end with it. Says whether there are networks."""
-    if os.geteuid() != 0 or not os.path.isdir(PLUGINS):
-        return False
-    if not os.environ.get(ALONE):
-        os.environ[ALONE] = "1"
-        os.execvp("unshare", ["unshare", "--net", "--mount", sys.executable, *sys.argv])
-    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-    return True
 
 
 class Network:
@@ -285,7 +274,9 @@ def main():
     parser.add_argument("--only", metavar="LIFE:POINT:N", help="one case, as a failure names it")
     args = parser.parse_args()
     report = Report()
-    has_networks = alone()
+    has_networks = os.geteuid() == 0 and os.path.isdir(PLUGINS)
+    if has_networks:
+        alone()
     run, lives = trace()
     report.check("both lives end well without a crash", not run.problems and all(run.ran.values()), (run.problems, run.ran))
     cases = [(life, point) for life, points in enumerate(lives, 1) for point in points]

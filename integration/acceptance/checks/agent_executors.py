@@ -19,65 +19,9 @@ PATH = "/api/v1/executor"
 LIMIT_S = 20
 KEY = "a key of the operator's"
 
-
-def executor():
-    """Subscribes, tells of its tasks and echoes messages; comes back when its stream ends."""
-    names = {"framework_id": {"value": os.environ["MESOS_FRAMEWORK_ID"]}, "executor_id": {"value": os.environ["MESOS_EXECUTOR_ID"]}}
-    headers = {"Content-Type": "application/json", "Accept": "application/json"}
-    token = os.environ.get("MESOS_EXECUTOR_AUTHENTICATION_TOKEN")
-    if token:
-        headers["Authorization"] = f"Bearer {token}"
-    unacknowledged, tasks = {}, {}
-
-    def call(kind, **body):
-        connection = http.client.HTTPConnection(os.environ["MESOS_AGENT_ENDPOINT"], timeout=10)
-        connection.request("POST", PATH, json.dumps({"type": kind, **names, **body}), headers)
-        return connection, connection.getresponse()
-
-    def tell(task_id, state):
-        status = {"task_id": task_id, "state": state, "source": "SOURCE_EXECUTOR", "uuid": base64.b64encode(uuid.uuid4().bytes).decode(),
-                  "labels": {"labels": [{"key": "told", "value": "by executor"}]}}
-        unacknowledged[status["uuid"]] = {"status": status}
-        call("UPDATE", update={"status": status})[0].close()
-
-    def handle(event):
-        kind = event["type"]
-        if kind == "LAUNCH":
-            task = event["launch"]["task"]
-            tasks[task["task_id"]["value"]] = task
-            tell(task["task_id"], "TASK_RUNNING")
-        elif kind == "ACKNOWLEDGED":
-            unacknowledged.pop(event["acknowledged"]["uuid"], None)
-            tasks.pop(event["acknowledged"]["task_id"]["value"], None)
-        elif kind == "MESSAGE":
-            call("MESSAGE", message={"data": event["message"]["data"]})[0].close()
-        elif kind == "KILL":
-            tell(event["kill"]["task_id"], "TASK_KILLED")
-        elif kind == "SHUTDOWN":
-            with open("shutdown", "w", encoding="ascii"):
-                pass
-            if os.environ.get("STUBBORN"):
-                time.sleep(600)
-            os._exit(0)
-
-    while True:
-        try:
-            connection, answer = call("SUBSCRIBE", subscribe={"unacknowledged_tasks": list(tasks.values()), "unacknowledged_updates": list(unacknowledged.values())})
-            with open("subscribed", "a", encoding="ascii") as file:
-                file.write(f"{answer.status}\n")
-            connection.sock.settimeout(None)
-            while answer.status == 200:
-                head = answer.readline()
-                if not head:
-                    break
-                handle(json.loads(answer.read(int(head))))
-        except (OSError, http.client.HTTPException, AttributeError):
-            pass
-        time.sleep(0.1)
-
-
 if sys.argv[1:] == ["--executor"]:
-    executor()
+    from executor import serve
+    serve(lambda: http.client.HTTPConnection(os.environ["MESOS_AGENT_ENDPOINT"], timeout=10))
 
 from daemons import House, alive, get, post, request  # noqa: E402
 from report import Report, wait  # noqa: E402

@@ -6,27 +6,17 @@ Wants TEPUI_BIN, root, and Debian's containernetworking-plugins, iptables, iprou
 network namespace of the check's own.
 """
 import os
-import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from cni_machine import Machine  # noqa: E402
 from containment import Containment, report  # noqa: E402
+from alone import alone  # noqa: E402
 from daemons import House, alive  # noqa: E402
 from image_maker import Image, busybox  # noqa: E402
 from scheduler import Scheduler  # noqa: E402
 
-ALONE = "TEPUI_CONTAINMENT_ALONE"
 FIRST_USER = 200_000
-
-
-def alone():
-    """Goes on in namespaces of its own, so that bridges and rules are nobody else's and end with it."""
-    if os.environ.get(ALONE):
-        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-        return
-    os.environ[ALONE] = "1"
-    os.execvp("unshare", ["unshare", "--net", "--mount", sys.executable, *sys.argv])
 
 
 class Apart(Containment):

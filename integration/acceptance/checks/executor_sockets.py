@@ -5,14 +5,10 @@ Wants TEPUI_BIN; with root also Debian's busybox-static. Ends with 0 or 1. The e
 `--executor`: with the machine's files and with an image's, over a restart of the agent. No endpoint of TCP is told to them that answers.
 """
 import base64
-import http.client
 import json
 import os
-import socket
 import stat
 import sys
-import time
-import uuid
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 PATH = "/slave(1)/api/v1/executor"
@@ -20,66 +16,16 @@ NOWHERE = "127.0.0.1:1"
 LIMIT_S = 30
 
 
-class Connection(http.client.HTTPConnection):
-    """To a socket in the file system."""
-
-    def __init__(self, path):
-        super().__init__("localhost", timeout=10)
-        self.path = path
-
-    def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(10)
-        self.sock.connect(self.path)
-
-
-def executor():
-    """Subscribes as often as the stream ends, and tells of its task."""
-    names = {"framework_id": {"value": os.environ["MESOS_FRAMEWORK_ID"]}, "executor_id": {"value": os.environ["MESOS_EXECUTOR_ID"]}}
-    unacknowledged, tasks = {}, {}
-
-    def call(kind, **body):
-        connection = Connection(os.environ["MESOS_DOMAIN_SOCKET"])
-        connection.request("POST", PATH, json.dumps({"type": kind, **names, **body}), {"Content-Type": "application/json", "Accept": "application/json"})
-        return connection, connection.getresponse()
-
-    def handle(event):
-        kind = event["type"]
-        if kind == "LAUNCH":
-            launched = event["launch"]["task"]
-            tasks[launched["task_id"]["value"]] = launched
-            status = {"task_id": launched["task_id"], "state": "TASK_RUNNING", "source": "SOURCE_EXECUTOR", "uuid": base64.b64encode(uuid.uuid4().bytes).decode()}
-            unacknowledged[status["uuid"]] = {"status": status}
-            call("UPDATE", update={"status": status})[0].close()
-        elif kind == "ACKNOWLEDGED":
-            unacknowledged.pop(event["acknowledged"]["uuid"], None)
-            tasks.pop(event["acknowledged"]["task_id"]["value"], None)
-        elif kind == "MESSAGE":
-            call("MESSAGE", message={"data": event["message"]["data"]})[0].close()
-        elif kind in ("KILL", "SHUTDOWN"):
-            os._exit(0)
-
-    while True:
-        try:
-            connection, answer = call("SUBSCRIBE", subscribe={"unacknowledged_tasks": list(tasks.values()), "unacknowledged_updates": list(unacknowledged.values())})
-            connection.sock.settimeout(None)
-            while answer.status == 200:
-                head = answer.readline()
-                if not head:
-                    break
-                handle(json.loads(answer.read(int(head))))
-        except (OSError, http.client.HTTPException, AttributeError):
-            pass
-        time.sleep(0.1)
-
-
 if sys.argv[1:] == ["--executor"]:
-    executor()
+    from executor import serve
+    from unix_http import UnixConnection
+    serve(lambda: UnixConnection(os.environ["MESOS_DOMAIN_SOCKET"]), PATH)
 
 from daemons import House, get  # noqa: E402
 from image_maker import Image, busybox  # noqa: E402
 from report import Report, wait  # noqa: E402
 from scheduler import Scheduler, task  # noqa: E402
+from unix_http import UnixConnection  # noqa: E402
 
 report = Report()
 
@@ -100,7 +46,7 @@ class Checks:
         report.check("a command finds the socket where its variable says", self.framework.wait_state("plain", "TASK_FINISHED", limit_s=LIMIT_S))
 
     def ask(self, method, path, body=None):
-        connection = Connection(self.location)
+        connection = UnixConnection(self.location)
         try:
             connection.request(method, path, body, {"Content-Type": "application/json", "Accept": "application/json"})
             return connection.getresponse().status

@@ -6,7 +6,6 @@ namespace of the check's own. Addresses, names and /etc; who reaches whom; sever
 Docker's modes; plug-ins that fail; and what is left after kill -9, after a reboot, and after the end.
 """
 import hashlib
-import json
 import os
 import shutil
 import signal
@@ -17,6 +16,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from cni_machine import BLUE, BRIDGED, GREEN, Machine  # noqa: E402
+from alone import alone  # noqa: E402
 from daemons import RUNTIME_ROOT, House, get, post, processes_of  # noqa: E402
 from image_maker import Image, busybox, text  # noqa: E402
 from report import Report, wait  # noqa: E402
@@ -24,19 +24,9 @@ from scheduler import Scheduler, task  # noqa: E402
 
 report = Report()
 LIMIT_S = 40
-ALONE = "TEPUI_NETWORKS_ALONE"
 SERVE = "python3 -c '" \
         "import http.server, sys; sys.stdout.flush(); " \
         "http.server.HTTPServer((\"0.0.0.0\", 80), http.server.SimpleHTTPRequestHandler).serve_forever()'"
-def alone():
-    """Goes on in namespaces of its own, so that bridges and rules are nobody else's and end with it."""
-    if os.environ.get(ALONE):
-        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-        return
-    os.environ[ALONE] = "1"
-    os.execvp("unshare", ["unshare", "--net", "--mount", sys.executable, *sys.argv])
-
-
 def fetch(address, port, path="/"):
     """The body of a GET; None where nobody answers."""
     try:
