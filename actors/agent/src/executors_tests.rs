@@ -156,13 +156,7 @@ fn one_that_comes_back_without_a_task_and_never_had_any_is_ended() {
     let back = |node: &Node, tasks: Vec<TaskInfo>| {
         let mut again = node.restart("boot");
         let container_id = again.core.containers.keys().next().expect("one").clone();
-        again.on(Input::ContainerRecovered {
-            container_id,
-            fate: Fate::Running {
-                shim: mark(),
-                pid: 42,
-            },
-        });
+        again.found_running(&container_id);
         again.subscribe(7, tasks);
         let events = again.events();
         again.connect();
@@ -201,13 +195,7 @@ fn executors_have_the_agents_time_to_come_back() {
             config.executor_reregistration_timeout = Duration::from_secs(seconds);
         });
         let container_id = again.core.containers.keys().next().expect("one").clone();
-        again.on(Input::ContainerRecovered {
-            container_id: container_id.clone(),
-            fate: Fate::Running {
-                shim: mark(),
-                pid: 42,
-            },
-        });
+        again.found_running(&container_id);
         let destroy = Effect::Destroy { container_id };
         again.sleep(Duration::from_millis(seconds * 1000 - 1));
         assert!(!again.said.contains(&destroy), "{seconds}");

@@ -190,13 +190,7 @@ fn tasks_of_a_group_are_in_the_network_of_their_executor() {
         networks: vec![at("n", "10.1.2.3")],
     });
     for container_id in [&outer.container_id, &inner.container_id] {
-        node.on(Input::ContainerRecovered {
-            container_id: container_id.clone(),
-            fate: Fate::Running {
-                shim: mark(),
-                pid: 42,
-            },
-        });
+        node.found_running(container_id);
     }
     assert_eq!(
         node.core.networks_of(&inner.container_id),

@@ -261,13 +261,7 @@ fn a_group_of_an_agent_before_is_looked_at_with_the_ports_of_all() {
         isolated: IsolatedPorts::All,
     });
     for container_id in [&outer, &inner] {
-        node.on(Input::ContainerRecovered {
-            container_id: container_id.clone(),
-            fate: Fate::Running {
-                shim: mark(),
-                pid: 42,
-            },
-        });
+        node.found_running(container_id);
     }
     node.connect();
     node.sleep(PortsWatch::DEFAULT_INTERVAL);

@@ -217,13 +217,7 @@ fn checks_go_on_after_a_restart() {
     answer(&mut node, &id, ProbeKind::Health, 0);
     node.drain();
     let mut node = node.restart("boot");
-    node.on(Input::ContainerRecovered {
-        container_id: id.clone(),
-        fate: Fate::Running {
-            shim: mark(),
-            pid: 42,
-        },
-    });
+    node.found_running(&id);
     node.connect();
     node.sleep(second(1));
     assert_eq!(probes(&mut node).len(), 1);

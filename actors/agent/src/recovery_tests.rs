@@ -113,13 +113,7 @@ fn a_kill_is_remembered_over_a_restart() {
     node.kill("t", None);
     let mut again = node.restart("boot");
     let container_id = again.core.containers.keys().next().expect("one").clone();
-    again.on(Input::ContainerRecovered {
-        container_id: container_id.clone(),
-        fate: Fate::Running {
-            shim: mark(),
-            pid: 42,
-        },
-    });
+    again.found_running(&container_id);
     assert!(again.said.contains(&Effect::Signal {
         container_id: container_id.clone(),
         signal: 15
@@ -264,13 +258,7 @@ fn what_was_killed_before_the_agent_died_stays_killed_and_its_executor_ends() {
     let container_id = node.start();
     node.kill("t", None);
     let mut again = node.restart("boot");
-    again.on(Input::ContainerRecovered {
-        container_id: container_id.clone(),
-        fate: Fate::Running {
-            shim: mark(),
-            pid: 42,
-        },
-    });
+    again.found_running(&container_id);
     // It comes though it was to end.
     again.subscribe(3, Vec::new());
     use executor::event::Type;
@@ -311,23 +299,10 @@ fn executors_that_ended_meanwhile_or_never_came_leave_their_tasks_failed_or_gone
 #[test]
 fn what_of_a_framework_that_keeps_nothing_is_found_is_ended_in_silence() {
     let mut node = Node::running();
-    let mut careless = framework();
-    careless.checkpoint = Some(false);
-    node.order(Order::RunTask(Box::new(node::RunTask {
-        framework_info: careless,
-        launch_executor: true,
-        task: task("t"),
-        term: 3,
-    })));
+    node.order(careless_order());
     let container_id = node.start();
     let mut again = node.restart("boot");
-    again.on(Input::ContainerRecovered {
-        container_id: container_id.clone(),
-        fate: Fate::Running {
-            shim: mark(),
-            pid: 42,
-        },
-    });
+    again.found_running(&container_id);
     let destroys =
         |it: &Effect| matches!(it, Effect::Destroy { container_id: id } if *id == container_id);
     assert!(again.said.iter().any(destroys));
@@ -341,23 +316,10 @@ fn what_of_a_framework_that_keeps_nothing_is_found_is_ended_in_silence() {
 fn the_master_hears_of_what_keeps_nothing_when_nothing_of_it_runs() {
     for ends_first in [true, false] {
         let mut node = Node::running();
-        let mut careless = framework();
-        careless.checkpoint = Some(false);
-        node.order(Order::RunTask(Box::new(node::RunTask {
-            framework_info: careless,
-            launch_executor: true,
-            task: task("t"),
-            term: 3,
-        })));
+        node.order(careless_order());
         let container_id = node.start();
         let mut again = node.restart("boot");
-        again.on(Input::ContainerRecovered {
-            container_id: container_id.clone(),
-            fate: Fate::Running {
-                shim: mark(),
-                pid: 42,
-            },
-        });
+        again.found_running(&container_id);
         if ends_first {
             again.exit(&container_id, 9);
         }

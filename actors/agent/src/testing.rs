@@ -26,6 +26,10 @@ pub(crate) use crate::{
     updates,
 };
 
+mod made;
+
+pub(crate) use made::*;
+
 /// A core with a clock, what it kept, and what it said since it was last asked.
 pub(crate) struct Node {
     pub(crate) core: NodeCore,
@@ -263,6 +267,17 @@ impl Node {
         });
     }
 
+    /// What was recovered runs.
+    pub(crate) fn found_running(&mut self, container_id: &str) {
+        self.on(Input::ContainerRecovered {
+            container_id: container_id.to_owned(),
+            fate: Fate::Running {
+                shim: mark(),
+                pid: 42,
+            },
+        });
+    }
+
     /// Acknowledges each update as it comes; gives back all of them.
     pub(crate) fn drain(&mut self) -> Vec<TaskStatus> {
         let mut statuses = Vec::new();
@@ -371,124 +386,5 @@ impl Node {
             update: Some(executor::call::Update { status }),
             ..executor::Call::default()
         })));
-    }
-}
-
-pub(crate) fn registration() -> node::AgentRegistration {
-    node::AgentRegistration {
-        agent_id: Some(AgentId {
-            value: "a-S0".to_owned(),
-        }),
-        term: Some(3),
-        ..node::AgentRegistration::default()
-    }
-}
-
-pub(crate) fn mark() -> ProcessMark {
-    ProcessMark {
-        pid: 41,
-        start_time_ticks: 1,
-    }
-}
-
-pub(crate) fn executor_id(value: &str) -> ExecutorId {
-    crate::tables::executor_id(value)
-}
-
-pub(crate) fn task_id(value: &str) -> TaskId {
-    TaskId {
-        value: value.to_owned(),
-    }
-}
-
-pub(crate) fn policy(seconds: u64) -> KillPolicy {
-    let nanoseconds = i64::try_from(seconds).expect("small") * 1_000_000_000;
-    KillPolicy {
-        grace_period: Some(DurationInfo { nanoseconds }),
-    }
-}
-
-pub(crate) fn framework() -> FrameworkInfo {
-    use framework_info::capability::Type;
-    let capability = |kind| framework_info::Capability {
-        r#type: Some(kind as i32),
-    };
-    FrameworkInfo {
-        user: "nobody".to_owned(),
-        name: "test".to_owned(),
-        id: Some(framework_id("f")),
-        checkpoint: Some(true),
-        capabilities: [Type::PartitionAware, Type::TaskKillingState]
-            .map(capability)
-            .to_vec(),
-        ..FrameworkInfo::default()
-    }
-}
-
-pub(crate) fn task(id: &str) -> TaskInfo {
-    TaskInfo {
-        name: id.to_owned(),
-        task_id: task_id(id),
-        command: Some(CommandInfo {
-            value: Some("echo hello; sleep 2".to_owned()),
-            ..CommandInfo::default()
-        }),
-        ..TaskInfo::default()
-    }
-}
-
-pub(crate) fn executor_task(id: &str) -> TaskInfo {
-    TaskInfo {
-        executor: Some(ExecutorInfo {
-            executor_id: executor_id("e"),
-            command: Some(CommandInfo {
-                value: Some("./executor".to_owned()),
-                ..CommandInfo::default()
-            }),
-            ..ExecutorInfo::default()
-        }),
-        command: None,
-        ..task(id)
-    }
-}
-
-/// A default executor, as a framework describes it.
-pub(crate) fn pod() -> ExecutorInfo {
-    ExecutorInfo {
-        r#type: Some(executor_info::Type::Default as i32),
-        executor_id: executor_id("e"),
-        resources: vec![scalar("cpus", 0.1), scalar("mem", 32.0)],
-        ..ExecutorInfo::default()
-    }
-}
-
-pub(crate) fn scalar(name: &str, value: f64) -> Resource {
-    Resource {
-        name: name.to_owned(),
-        r#type: value::Type::Scalar as i32,
-        scalar: Some(value::Scalar { value }),
-        ..Resource::default()
-    }
-}
-
-pub(crate) fn group_order(
-    executor: ExecutorInfo,
-    tasks: Vec<TaskInfo>,
-    launch_executor: bool,
-) -> Order {
-    Order::RunTaskGroup(Box::new(node::RunTaskGroup {
-        framework_info: framework(),
-        executor,
-        task_group: TaskGroupInfo { tasks },
-        launch_executor,
-        term: 3,
-    }))
-}
-
-pub(crate) fn started(container_id: &str, pid: u32) -> Input {
-    Input::ContainerStarted {
-        container_id: container_id.to_owned(),
-        shim: mark(),
-        pid,
     }
 }

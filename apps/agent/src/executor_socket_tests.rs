@@ -34,7 +34,7 @@ fn it_is_where_it_was_said_and_in_a_directory_of_its_own() {
 fn it_lies_where_every_user_comes_along() {
     let of = |path: &str| beside(Path::new(path)).display().to_string();
     assert_eq!(of("/run/tepui/0ab1"), "/run/tepui-executors/0ab1");
-    assert_eq!(of("/work/run"), "/work/run.executors");
+    assert_eq!(of("/srv/run"), "/srv/run.executors");
 }
 
 #[test]
