@@ -1,4 +1,5 @@
-//! What a client proves itself with: a principal and its secret (Mesos: HTTP basic authentication).
+//! What a client proves itself with: a principal and its secret (Mesos: HTTP basic authentication), or the token that
+//! an agent gave its executor.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hyper::header::HeaderValue;
@@ -51,6 +52,11 @@ impl Credential {
             (Some(principal), Some(secret), None) => Self::new(principal, secret),
             _ => Err(CredentialError::Malformed),
         }
+    }
+
+    /// What an agent gives each executor that it starts. None where it cannot be a header's.
+    pub(crate) fn of_token(token: &str) -> Option<Self> {
+        Self::of_header(format!("Bearer {token}").as_bytes())
     }
 
     /// That of somebody else, as their `Authorization` header has it: for who passes a call on.

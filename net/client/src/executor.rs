@@ -11,9 +11,10 @@ use tepui_protocol::{
     },
 };
 
-use crate::{Client, Error, Events, http};
+use crate::{Client, Credential, Error, Events, http};
 
 const PATH: &str = "/api/v1/executor";
+const TOKEN: &str = "MESOS_EXECUTOR_AUTHENTICATION_TOKEN";
 const JSON: &str = "application/json";
 
 /// An executor that an agent started.
@@ -27,10 +28,11 @@ pub struct Executor {
 
 impl Executor {
     /// From the environment an agent gives (`MESOS_AGENT_ENDPOINT`, or `MESOS_DOMAIN_SOCKET` where there is one,
-    /// `MESOS_FRAMEWORK_ID`, `MESOS_EXECUTOR_ID`).
+    /// `MESOS_FRAMEWORK_ID`, `MESOS_EXECUTOR_ID`; `MESOS_EXECUTOR_AUTHENTICATION_TOKEN`, where there is one, goes with
+    /// each call).
     ///
     /// # Errors
-    /// [`Error::Malformed`] names the variable that is not there.
+    /// [`Error::Malformed`] names the variable that is not there, or means nothing.
     pub fn from_environment(client: Client) -> Result<Executor, Error> {
         Self::from_variables(client, |name| env::var(name).ok())
     }
@@ -45,6 +47,12 @@ impl Executor {
                     "{name} is not set: executors are started by an agent"
                 ))
             })
+        };
+        let token = find(TOKEN).map(|token| Credential::of_token(&token));
+        let client = match token {
+            None => client,
+            Some(Some(token)) => client.with_credential(Some(token)),
+            Some(None) => return Err(Error::Malformed(format!("{TOKEN} is not a token"))),
         };
         Ok(Executor {
             client,

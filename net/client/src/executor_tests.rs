@@ -14,6 +14,7 @@ fn variables(socket: Option<String>) -> impl Fn(&str) -> Option<String> {
         "MESOS_DOMAIN_SOCKET" => socket.clone(),
         // Nobody listens there.
         "MESOS_AGENT_ENDPOINT" => Some("127.0.0.1:1".to_owned()),
+        "MESOS_EXECUTOR_AUTHENTICATION_TOKEN" => Some("a.b.c".to_owned()),
         "MESOS_FRAMEWORK_ID" | "MESOS_EXECUTOR_ID" => Some("some".to_owned()),
         _ => None,
     }
@@ -56,7 +57,27 @@ async fn an_executor_reaches_its_agent_at_the_socket_that_it_is_told_of() {
         head.starts_with("POST /api/v1/executor HTTP/1.1\r\n"),
         "{head}"
     );
+    assert!(
+        head.to_lowercase()
+            .contains("\r\nauthorization: bearer a.b.c\r\n"),
+        "{head}"
+    );
     assert!(body.contains("SUBSCRIBE"), "{body}");
+}
+
+#[test]
+fn a_token_that_is_none_is_told_of_without_showing_it() {
+    let variables = variables(None);
+    let find = |name: &str| match name {
+        "MESOS_EXECUTOR_AUTHENTICATION_TOKEN" => Some("some\nsecret".to_owned()),
+        other => variables(other),
+    };
+    let refused = Executor::from_variables(Client::default(), find).unwrap_err();
+    let refused = refused.to_string();
+    assert!(
+        refused.contains("AUTHENTICATION_TOKEN") && !refused.contains("secret"),
+        "{refused}"
+    );
 }
 
 #[tokio::test]
