@@ -33,6 +33,9 @@ FOREVER = "while ! test -e $MESOS_SANDBOX/go; do sleep 0.1; done"
 FOLDERS = [path for path in ("/usr", "/lib", "/lib64") if os.path.exists(path)] + [sys.base_prefix] * (not sys.base_prefix.startswith("/usr"))
 PROGRAMS = {"volumes": [{"mode": "RO", "container_path": path, "host_path": os.path.realpath(path)} for path in FOLDERS]}
 
+# The executor of another check, and what it imports.
+EXECUTOR = {"/agent_executors.py": os.path.join(HERE, "agent_executors.py"), "/executor.py": os.path.join(HERE, "..", "executor.py")}
+
 
 def scalars(role=None, **amounts):
     own = {"reservations": [{"type": "DYNAMIC", "role": role, "principal": PRINCIPAL}]} if role else {}
@@ -52,8 +55,8 @@ class Server:
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self):
-                if self.path == "/executor.py":
-                    with open(os.path.join(HERE, "agent_executors.py"), "rb") as file:
+                if self.path in EXECUTOR:
+                    with open(EXECUTOR[self.path], "rb") as file:
                         self.send_response(200)
                         self.end_headers()
                         self.wfile.write(file.read())
@@ -98,7 +101,7 @@ class Checks(Tasks):
 
     def executor(self):
         """The executor of another check, in a container of the engine."""
-        command = {"value": f"cd $MESOS_SANDBOX && exec {shlex.quote(os.path.realpath(sys.executable))} executor.py --executor", "uris": [self.server.uri("/executor.py")]}
+        command = {"value": f"cd $MESOS_SANDBOX && exec {shlex.quote(os.path.realpath(sys.executable))} agent_executors.py --executor", "uris": [self.server.uri(path) for path in EXECUTOR]}
         info = {"type": "CUSTOM", "executor_id": {"value": "own"}, "framework_id": {"value": self.framework.id}, "command": command, "resources": scalars(cpus=0.1, mem=64),
                 "container": of(container=PROGRAMS)}
 
@@ -151,7 +154,7 @@ class Checks(Tasks):
         pid = self.inspected("holder")["State"]["Pid"]
         self.agent.kill()
         self.agent.start()
-        wait(self.house.all_are_there, LIMIT_S)
+        wait(self.house.agents_are_back, LIMIT_S)
         report.check("volume: who has one runs on when the agent is killed", alive(pid))
         self.go("holder")
         self.ended("holder")
@@ -171,7 +174,7 @@ class Checks(Tasks):
         report.check("orphan: the volume stays, and no mount of it", os.path.exists(self.volume_path("v", "file")) and not self.mounts(self.sandbox("holder")))
         self.agent.kill()
         self.agent.start()
-        wait(self.house.all_are_there, LIMIT_S)
+        wait(self.house.agents_are_back, LIMIT_S)
         self.run("after-orphans", "true", of())
         report.check("orphan: a container whose name only looks like Mesos' is let be", "/mesos-malformedUUID" in self.engine.names(running=True), self.engine.names())
 
@@ -242,7 +245,7 @@ class Checks(Tasks):
         report.equal("gpus: and what all GPUs need", [(it["PathOnHost"], it["PathInContainer"], it["CgroupPermissions"]) for it in devices], [(name, name, "rwm"), (SHARED_DEVICE, SHARED_DEVICE, "rw")])
         self.agent.kill()
         self.agent.start()
-        wait(self.house.all_are_there, LIMIT_S)
+        wait(self.house.agents_are_back, LIMIT_S)
         self.go("gpu")
         self.ended("gpu")
         report.equal("gpus: once it has ended another one has it", self.run("next-gpu", f"(exec 3<{name}) && echo opened", of(), extra=scalars(gpus=1)), "opened\n")
