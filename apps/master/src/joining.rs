@@ -39,12 +39,14 @@ impl Joining {
         part: RegisterAgentPart,
     ) -> Result<Option<Bytes>, String> {
         let mut state = self.lock();
-        if state.held + part.data.len() > MAX_HELD_BYTES {
+        // What is refused is forgotten: it would keep itself and others out.
+        let mut parts = state.parts.remove(&connection).unwrap_or_default();
+        state.held -= parts.bytes();
+        let mine = if part.part == 0 { 0 } else { parts.bytes() };
+        if state.held + mine + part.data.len() > MAX_HELD_BYTES {
             let text = "too many agents register in parts at the moment; try again later";
             return Err(text.to_owned());
         }
-        let mut parts = state.parts.remove(&connection).unwrap_or_default();
-        state.held -= parts.bytes();
         let taken = parts.take(part.into(), Limits::REGISTRATION.bytes);
         state.held += parts.bytes();
         if parts.bytes() > 0 {

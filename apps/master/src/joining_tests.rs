@@ -34,9 +34,22 @@ fn what_all_agents_say_is_bounded_and_given_back_with_their_connections() {
     let say = |agent: usize| joining.take(agent as u64, first.clone());
     assert!((0..held).all(|agent| say(agent) == Ok(None)));
     assert!(say(held).unwrap_err().contains("try again later"));
+    assert_eq!(
+        say(0),
+        Ok(None),
+        "it begins anew, and holds no more than before"
+    );
     joining.forget(0);
     joining.forget(0);
     assert_eq!(say(held), Ok(None));
-    (1..=held).for_each(|agent| joining.forget(agent as u64));
+    let second = parts(5 << 20).swap_remove(1);
+    assert!(
+        joining
+            .take(1, second)
+            .unwrap_err()
+            .contains("try again later")
+    );
+    assert_eq!(say(0), Ok(None), "what was refused is forgotten");
+    (0..=held).for_each(|agent| joining.forget(agent as u64));
     assert_eq!(joining.lock().held, 0);
 }
