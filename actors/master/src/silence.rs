@@ -84,7 +84,7 @@ fn is_said_once(what: &AgentMessage) -> bool {
     )
 }
 
-/// What is not is as many as there are connections, timers and writes under way.
+/// What is not is as many as there are connections, executors, timers and writes under way.
 fn is_repeatable(input: &Input) -> bool {
     match input {
         Input::AgentSays { what, .. } => !is_said_once(what),

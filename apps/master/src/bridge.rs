@@ -128,10 +128,11 @@ fn registers(peer: &Peer, request: node::RegisterAgent) -> AgentRegisters {
 fn router(master: &Link<Master>, directory: Directory, joining: &Arc<Joining>) -> Router {
     let asked: Asker<AgentRegisters> = master.asker();
     let (asked_in_parts, joining) = (Arc::clone(&asked), Arc::clone(joining));
-    let says = |master: &Link<Master>| -> Teller<AgentSays> { master.teller() };
-    let (updates, exits, messages, leaves) =
-        (says(master), says(master), says(master), says(master));
-    let (operations, oversubscribed) = (says(master), says(master));
+    let says = || -> Teller<AgentSays> { master.teller() };
+    let (updates, operations, oversubscribed, messages) = (says(), says(), says(), says());
+    // Nobody says these again.
+    let said_once = || -> Teller<AgentSays> { master.past_bound().teller() };
+    let (exits, leaves) = (said_once(), said_once());
     Router::builder()
         .on_ask::<node::RegisterAgent>(move |peer, request| {
             let answer = asked.ask(registers(peer, request));
@@ -181,7 +182,7 @@ fn forward(master: &Teller<AgentSays>, peer: &Peer, what: AgentMessage) {
         what,
     });
     if let Err(error @ TellError::Full) = told {
-        // Status updates are sent again by the agent; the rest is best effort.
+        // Agents send updates again and tell anew what they lend; messages are best effort.
         tracing::warn!(agent = peer.remote().name, %error, "a message of an agent did not reach the master");
     }
 }
