@@ -73,11 +73,6 @@ impl<R> Answer<R> {
         Self(None)
     }
 
-    /// Whether somebody still waits for it.
-    pub fn is_awaited(&self) -> bool {
-        self.0.as_ref().is_some_and(|waiting| !waiting.is_closed())
-    }
-
     /// An answer and the place where it arrives, for tests and adapters.
     pub fn pair() -> (Self, impl Future<Output = Result<R, AskError>>) {
         let (sender, receiver) = oneshot::channel();

@@ -120,14 +120,6 @@ fn the_bound_holds_across_clones_and_handles() {
 }
 
 #[test]
-fn an_answer_knows_whether_it_is_awaited() {
-    let (answer, arrival) = Answer::<u64>::pair();
-    assert!(answer.is_awaited() && !Answer::<u64>::unwanted().is_awaited());
-    drop(arrival);
-    assert!(!answer.is_awaited());
-}
-
-#[test]
 fn a_last_word_is_taken_past_the_bound_and_in_its_order() {
     TestStage::run(1, async |stage| {
         let seen = Recorder::new();

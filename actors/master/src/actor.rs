@@ -133,7 +133,7 @@ impl Master {
                     let _ = stream.tell(EndStream);
                 }
             }
-            // Agents repeat what they say, the allocator proposes again.
+            // What agents repeat: the rest is never refused.
             _ => {}
         }
     }
@@ -464,15 +464,6 @@ impl Handler<Proposals> for Master {
 
 impl Handler<Woke> for Master {
     fn handle(&mut self, woke: Woke, ctx: &mut Context<Self>) {
-        // A call may have waited for this turn.
-        let answers = &mut self.answers;
-        self.core.drop_unawaited(|token| {
-            let is_awaited = answers.get(&token).is_some_and(Answer::is_awaited);
-            if !is_awaited {
-                answers.remove(&token);
-            }
-            is_awaited
-        });
         self.input(Input::Woke { at: woke.at }, ctx);
     }
 }

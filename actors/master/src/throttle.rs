@@ -1,7 +1,7 @@
 //! How fast calls of frameworks are taken, principal by principal (Mesos: `--rate_limits`; it limits the calls of its
 //! old drivers so, and leaves HTTP alone). A call above the rate waits, and so does its answer, which slows a
-//! scheduler down; one that finds too many waiting is dropped, and its framework hears an ERROR and is cut off. What
-//! nobody waits for any more has no effect: its caller may have asked again, or for something else.
+//! scheduler down; one that finds too many waiting is dropped, and its framework hears an ERROR and is cut off. One
+//! that waited longer than its caller does has no effect: it may have been asked again, or for something else.
 //!
 //! Owns the rates and the calls that wait. SUBSCRIBE is not limited: a scheduler must be able to come back.
 
@@ -218,16 +218,6 @@ impl MasterCore {
         match self.check_caller(&id, stream_id.as_deref()) {
             Ok(()) => self.take_call(token, &id, stream_id.as_deref(), *call, turn),
             Err(refused) => turn.answer(token, refused),
-        }
-    }
-
-    /// Drops calls whose turn is next and for which nobody waits any more.
-    pub(crate) fn drop_unawaited(&mut self, mut is_awaited: impl FnMut(Token) -> bool) {
-        for queue in self.throttle.0.values_mut() {
-            while (queue.waiting)
-                .pop_front_if(|waiting| !is_awaited(waiting.token))
-                .is_some()
-            {}
         }
     }
 

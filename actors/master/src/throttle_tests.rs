@@ -199,26 +199,6 @@ fn a_call_that_waited_longer_than_its_caller_has_no_effect() {
 }
 
 #[test]
-fn a_call_whose_caller_has_gone_takes_nobodys_turn() {
-    let mut stage = master(&json!({"limits": [{"principal": "p", "qps": 1.0}]}));
-    let fw = framework(&mut stage, "p");
-    assert_eq!(calls(&mut stage, &fw), 202);
-    for _ in 0..3 {
-        assert_eq!(calls(&mut stage, &fw), WAITS);
-    }
-    let mut gone = 2;
-    stage.core.drop_unawaited(|_| {
-        gone -= 1;
-        gone < 0
-    });
-    stage.pass(second());
-    assert_eq!(counts(&stage, "p"), Some((4, 2)));
-    assert_eq!(stage.answers.len(), 1);
-    stage.pass(second());
-    assert_eq!(calls(&mut stage, &fw), 202);
-}
-
-#[test]
 fn limits_that_mean_nothing_are_refused() {
     for (given, told) in [
         (
