@@ -426,7 +426,6 @@ fn moved(agent: &Agent, request: &node::RegisterAgent) -> bool {
         || ip_of(&agent.record.pid) != ip_of(&request.pid)
 }
 
-/// The address in a pid `slave(1)@ip:port`.
 /// Nobody keeps more of a stranger's words.
 const MAX_SHORTCOMING_CHARS: usize = 200;
 
@@ -435,6 +434,7 @@ fn shortcoming_of(request: &node::RegisterAgent) -> Option<String> {
     Some(text.chars().take(MAX_SHORTCOMING_CHARS).collect())
 }
 
+/// The address in a pid `slave(1)@ip:port`.
 pub(crate) fn ip_of(pid: &str) -> &str {
     let address = pid.split_once('@').map_or(pid, |(_, address)| address);
     address.rsplit_once(':').map_or(address, |(ip, _)| ip)

@@ -25,6 +25,8 @@ use crate::{
 };
 
 pub(crate) const SECOND: i64 = 1_000_000_000;
+/// When what could not be written as its time ended is tried again.
+pub(crate) const LOOK_AGAIN: i64 = 10 * SECOND;
 /// How long a subscription may wait for the registry when the failover time ends.
 const SUBSCRIPTION_PATIENCE: i64 = SECOND;
 /// After an election even a framework without failover time has this long to find the new leader, if it was connected.

@@ -4,7 +4,7 @@
 //! schedulers of such frameworks expect it long before an agent is given up. Mesos does not wait (`Master::exited`),
 //! and with each connection that breaks it tells of tasks as lost that run on (MESOS-7911).
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use tepui_messages::{UnixNanos, change::TaskKept};
 use tepui_protocol::v1::{TaskState, task_status::Reason};
@@ -22,7 +22,11 @@ const RETURNS_WITHIN: Duration = Duration::from_secs(15);
 impl MasterCore {
     /// Gives the agent time to return before what it does not keep is lost.
     pub(crate) fn lose_unkept_later(&mut self, agent_id: &str, now: UnixNanos) {
-        if !self.unkept_frameworks(agent_id).is_empty() {
+        let Some(agent) = self.agents.get(agent_id) else {
+            return;
+        };
+        let ids = agent.tasks.iter().chain(&agent.executors);
+        if ids.map(|(id, _)| id).any(|id| self.keeps_nothing(id)) {
             let at = now.saturating_add(RETURNS_WITHIN.as_nanos() as i64);
             let agent_id = agent_id.to_string();
             self.timers.set(at, Timer::Disconnected { agent_id });
@@ -54,20 +58,19 @@ impl MasterCore {
         }
     }
 
-    fn unkept_frameworks(&self, agent_id: &str) -> Vec<String> {
+    fn unkept_frameworks(&self, agent_id: &str) -> BTreeSet<String> {
         let Some(agent) = self.agents.get(agent_id) else {
-            return Vec::new();
+            return BTreeSet::new();
         };
-        let tasks = agent.tasks.iter().map(|(framework, _)| framework);
-        let executors = agent.executors.iter().map(|(framework, _)| framework);
-        let mut found: Vec<String> = tasks.chain(executors).cloned().collect();
-        found.sort_unstable();
-        found.dedup();
-        found.retain(|id| {
-            let framework = self.frameworks.get(id);
-            framework.is_some_and(|it| !it.info().checkpoint())
-        });
-        found
+        let ids = agent.tasks.iter().chain(&agent.executors);
+        let ids: BTreeSet<&String> = ids.map(|(id, _)| id).collect();
+        let unkept = ids.into_iter().filter(|id| self.keeps_nothing(id));
+        unkept.cloned().collect()
+    }
+
+    fn keeps_nothing(&self, framework: &str) -> bool {
+        let framework = self.frameworks.get(framework);
+        framework.is_some_and(|it| !it.info().checkpoint())
     }
 
     /// TASK_LOST also to those who know of partitions: the task may run on, or have ended (as in Mesos).

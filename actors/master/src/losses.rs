@@ -15,16 +15,13 @@ use tepui_protocol::{
 use tepui_registry::Command;
 
 use crate::{
-    away::SECOND,
+    away::LOOK_AGAIN,
     core::{MasterCore, Order, Pending, Token, Turn},
     removals::Removal,
     status::{MasterStatus, failure_event, update_event},
     tables::{MAX_UNREACHABLE_TASKS, UnreachableTask, is_terminal},
     timers::Timer,
 };
-
-/// When an agent that could not be given up is looked at again.
-const LOOK_AGAIN: i64 = 10 * SECOND;
 
 impl MasterCore {
     pub(crate) fn agent_lost(&mut self, peer: PeerId, silent: bool, turn: &mut Turn<'_>) {

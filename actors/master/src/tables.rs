@@ -19,7 +19,7 @@ use tepui_protocol::{
         ExecutorInfo, FrameworkId, FrameworkInfo, Offer, Operation, Resource, Task, TaskState,
         framework_info::capability::Type as Capability,
     },
-    validate::framework::roles,
+    validate::framework::{has_role, roles},
 };
 
 use crate::refusals::Refusals;
@@ -105,12 +105,7 @@ impl Framework {
     }
 
     pub(crate) fn has_role(&self, role: &str) -> bool {
-        let info = self.info();
-        if self.has(Capability::MultiRole) {
-            info.roles.iter().any(|it| it == role)
-        } else {
-            info.role.as_deref().unwrap_or(tepui_protocol::roles::ANY) == role
-        }
+        has_role(self.info(), role)
     }
 
     /// The roles it subscribes to.

@@ -13,15 +13,12 @@ use tepui_protocol::{
 use tepui_registry::Command;
 
 use crate::{
-    away::{SECOND, failover_timer},
+    away::{LOOK_AGAIN, failover_timer},
     core::{MasterCore, Order, Pending, Token, Turn},
     frameworks::framework_id,
     status::MasterStatus,
     tables::{MAX_COMPLETED_FRAMEWORKS, is_terminal},
 };
-
-/// When one whose time is over is removed after all.
-const LOOK_AGAIN: i64 = 10 * SECOND;
 
 impl MasterCore {
     /// TEARDOWN by itself or an operator, or the end of the failover time.

@@ -1,6 +1,7 @@
 //! Whether another master is let in: the judgement of what it says of itself in the handshake. A disk that is another
 //! one's, older than what it acknowledged, or empty under a known name is met here.
 
+use tepui_bridge::Membership;
 use tepui_consensus::{Identity, Role, Status};
 use tepui_engine::SharedEngine;
 
@@ -18,11 +19,14 @@ pub struct Known<'a> {
 }
 
 impl Known<'_> {
-    /// Who the other master is.
+    /// Who the other master is, and where it stands.
     ///
     /// # Errors
     /// The text of the refusal, for both sides' logs.
-    pub fn admit(&self, theirs: &tepui_bridge::Identity) -> Result<Verdict, String> {
+    pub fn admit<'a>(
+        &self,
+        theirs: &'a tepui_bridge::Identity,
+    ) -> Result<(Verdict, &'a Membership), String> {
         let name = theirs.name.as_str();
         let Some(place) = &theirs.membership else {
             return Err(format!(
@@ -38,7 +42,7 @@ impl Known<'_> {
         let verdict = self.roster.judge(self.identity, claim)?;
         let id = match verdict {
             // It asks for its id next, and the group decides.
-            Verdict::Joiner(_) => return Ok(verdict),
+            Verdict::Joiner(_) => return Ok((verdict, place)),
             Verdict::Newer(id) => id,
             Verdict::Member(id) => {
                 let known = self.roster.members.get(&id).and_then(|it| it.disk.as_ref());
@@ -58,7 +62,7 @@ impl Known<'_> {
             let acknowledged = self.acknowledged(id);
             Identity::expect_log(self.engine, id, name, acknowledged, last)?;
         }
-        Ok(verdict)
+        Ok((verdict, place))
     }
 
     /// What is committed of what the member `id` acknowledged, as this master knows as the leader. More than that

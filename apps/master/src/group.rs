@@ -284,10 +284,7 @@ impl Group {
             cluster_id: self.cluster_id(),
             status: self.status(),
         };
-        let verdict = known.admit(theirs)?;
-        let Some(place) = &theirs.membership else {
-            return Err(format!("{name} does not say which master it is"));
-        };
+        let (verdict, place) = known.admit(theirs)?;
         let id = match verdict {
             Verdict::Joiner(id) => return Ok(id),
             Verdict::Newer(id) => {

@@ -61,7 +61,7 @@ impl Papers {
             cluster_id: self.cluster_id(),
             status: Some(self.consensus.status().borrow().clone()),
         };
-        match known.admit(&other.shown())? {
+        match known.admit(&other.shown())?.0 {
             Verdict::Member(id) | Verdict::Newer(id) if id == other.identity.node_id => Ok(()),
             verdict => Err(format!("it was taken for {verdict:?}")),
         }

@@ -27,7 +27,7 @@ const ALONE: u64 = 4;
 const TORN_BYTES: u64 = 19;
 /// Of what was synced, a failing disk loses so many bytes at most.
 const LOST_BYTES: u64 = 500;
-/// One run in so many starts a master on a wrong disk.
+/// The share of runs in which a master is started on a wrong disk.
 const SWAPS: f64 = 0.4;
 
 #[derive(Debug, Clone, PartialEq)]

@@ -25,6 +25,16 @@ pub fn roles(info: &FrameworkInfo) -> BTreeSet<&str> {
     }
 }
 
+/// Whether it is one of [`roles`], without making the set.
+#[must_use]
+pub fn has_role(info: &FrameworkInfo, role: &str) -> bool {
+    if has_capability(info, Type::MultiRole) {
+        info.roles.iter().any(|it| it == role)
+    } else {
+        info.role.as_deref().unwrap_or(roles::ANY) == role
+    }
+}
+
 /// Each master keeps it in memory, on its disk and in its log, and each order to launch a task carries it. Mesos has no bound.
 pub const MAX_BYTES: usize = 256 << 10;
 
