@@ -150,6 +150,17 @@ fn a_bigger_offer_passes_a_filter_and_a_smaller_one_does_not() {
 }
 
 #[test]
+fn a_framework_is_offered_agents_under_each_of_its_roles() {
+    let mut scene = Scene::new();
+    scene.add_framework("f1", &["r1", "r2"]);
+    scene.add_agent("a1", "cpus:1;mem:1024");
+    scene.add_agent("a2", "cpus:1;mem:1024");
+    let mut roles: Vec<String> = scene.offers().into_iter().map(|it| it.1).collect();
+    roles.sort();
+    assert_eq!(roles, ["r1", "r2"]);
+}
+
+#[test]
 fn revive_clears_filters_and_suppress_ends_offers() {
     let mut scene = Scene::new();
     scene.add_agent("a1", "cpus:4;mem:4096");

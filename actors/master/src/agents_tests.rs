@@ -552,4 +552,8 @@ fn offers_say_where_their_agent_is() {
     stage.offer(&fw, &node, "cpus:1");
     let events = stage.events_of(&fw.stream);
     assert_eq!(events[0]["offers"]["offers"][0]["domain"], domain);
+    let nowhere = stage.agent("cpus:1");
+    stage.offer(&fw, &nowhere, "cpus:1");
+    let events = stage.events_of(&fw.stream);
+    assert_eq!(events[0]["offers"]["offers"][0].get("domain"), None);
 }

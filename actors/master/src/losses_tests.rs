@@ -13,6 +13,7 @@ use tepui_protocol::{
 use crate::{
     core::Input,
     frameworks::framework_id,
+    removals::{RemovalRate, Removals},
     stage::{Node, Scheduler, Stage},
 };
 
@@ -372,4 +373,35 @@ fn an_agent_whose_return_is_being_written_when_its_time_ends_is_given_up_if_that
     stage.release_writes();
     stage.pass(Duration::from_secs(11));
     assert!(stage.core.unreachable_agents.contains_key(&node.id));
+}
+
+#[test]
+fn a_task_whose_agent_does_not_come_to_the_next_leader_is_lost_since_then_and_may_return() {
+    let (mut stage, node, fw) = running(plain());
+    let task = stage.task(&fw, "t");
+    stage.fail_over();
+    let fw = stage.resubscribe(&fw.id, plain());
+    stage.pass(PATIENCE);
+    let since = stage.now;
+    let answer = reconcile(&mut stage, &fw, &node);
+    assert_eq!(answer["state"], "TASK_LOST");
+    assert_eq!(answer["unreachable_time"]["nanoseconds"], since);
+    stage.back(&node, vec![task]);
+    let told = stage.told(&fw);
+    assert!(told[0].starts_with("t TASK_RUNNING"), "{told:?}");
+}
+
+#[test]
+fn agents_that_do_not_come_to_the_next_leader_are_given_up_at_the_rate() {
+    let mut stage = Stage::new();
+    for _ in 0..2 {
+        stage.agent("cpus:1;mem:32");
+    }
+    stage.fail_over();
+    let (agents, within) = (1, Duration::from_secs(60));
+    stage.core.removals = Removals::new(Some(RemovalRate { agents, within }));
+    stage.pass(PATIENCE + Duration::from_secs(59));
+    assert_eq!(stage.core.unreachable_agents.len(), 1);
+    stage.pass(Duration::from_secs(2));
+    assert_eq!(stage.core.unreachable_agents.len(), 2);
 }

@@ -306,12 +306,13 @@ fn an_operator_may_move_a_reservation_to_another_role() {
     other["reservations"][0]["role"] = json!("s");
     let mut moved = reserve_of(&node, other);
     moved["reserve_resources"]["source"] = json!([reserved("cpus", 1.0)]);
-    assert_eq!(stage.operator(moved), Answer::ACCEPTED);
+    assert_eq!(stage.operator(moved.clone()), Answer::ACCEPTED);
     assert!(
         stage
             .total(&node)
             .ends_with("cpus(reservations: [(DYNAMIC,s,p)]):1")
     );
+    assert_eq!(stage.operator(moved).status, 409, "it is there no more");
 }
 
 #[test]
