@@ -197,6 +197,10 @@ class House:
         self.port = leader.port
         return self.active_agents() == len(self.agents)
 
+    def agents_are_back(self):
+        """By their own words: the master may not have noticed yet that one was gone."""
+        return all(agent.registered() for agent in self.agents)
+
     @staticmethod
     def leader(masters):
         """The master that leads, by its own words and those of others; None where there is none."""

@@ -34,9 +34,9 @@ ROLE = "kill-matrix"
 # How each task ends if it has begun, and words of what is told of that. A group ends with one of it that was never started.
 ENDS = {"stays": ({"TASK_FAILED"}, "Command exited with status 5"), "ends": ({"TASK_FAILED"}, "Command exited with status 7"),
         "killed": ({"TASK_KILLED"}, ""), "inner-ends": ({"TASK_FINISHED", "TASK_KILLED"}, ""), "inner-killed": ({"TASK_KILLED"}, "")}
-# The agent wakes by the clock: how often it does so within a run is chance. And it is asked to end when all is over.
 OF_NETWORKS = re.compile(r"runtime\.\w*Network")
 PLUGINS = "/usr/lib/cni"
+# The agent wakes by the clock: how often it does so within a run is chance. And it is asked to end when all is over.
 BY_CHANCE = ("input.Woke", "effect.WakeAt", "input.MasterLost", "input.End", "effect.Exit")
 
 

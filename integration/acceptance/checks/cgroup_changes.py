@@ -16,7 +16,7 @@ from isolators import LIMIT_S, V1, WAIT_FOR_GO, Nested, report, scalars, with_ho
 from report import wait  # noqa: E402
 
 LIMITS = ["--isolation", "cgroups/cpu,cgroups/mem"]
-PTRACE_ATTACH, PTRACE_CONT, ANY_CHILD = 16, 7, 0x40000000
+PTRACE_ATTACH, ANY_CHILD = 16, 0x40000000
 
 
 class Seen(Nested):
@@ -62,7 +62,7 @@ class Restarted(Nested):
         agent.kill()
         agent.command = [*self.command, *flags]
         agent.start()
-        if not wait(self.house.all_are_there, LIMIT_S):
+        if not wait(self.house.agents_are_back, LIMIT_S):
             raise RuntimeError(f"the agent does not come back: {agent.log_tail()}")
 
     def statistics(self, name):
@@ -139,14 +139,14 @@ class Forgetful(Restarted):
         memory = next(os.path.join(top, "checkpoint") for top, names, _ in os.walk(self.house.path("agent0")) if "checkpoint" in names)
         shutil.copytree(memory, self.house.path("older"))
         agent.start()
-        wait(self.house.all_are_there, LIMIT_S)
+        wait(self.house.agents_are_back, LIMIT_S)
         self.within(outer, "unknown", script)
         pids = {name: int(self.said("outer", path)) for name, path in (("outer", "said"), ("known", "containers/known/said"), ("unknown", "containers/unknown/said"))}
         agent.kill()
         shutil.rmtree(memory)
         shutil.copytree(self.house.path("older"), memory)
         agent.start()
-        wait(self.house.all_are_there, LIMIT_S)
+        wait(self.house.agents_are_back, LIMIT_S)
         report.check("orphan: a container within another one that the agent's memory does not tell of is ended", wait(lambda: not alive(pids["unknown"]), LIMIT_S), agent.log_tail())
         report.check("orphan: the one around it and the other one within run on", alive(pids["outer"]) and alive(pids["known"]), pids)
         unknown = {"value": "unknown", "parent": outer}

@@ -326,7 +326,7 @@ class Checks:
         stray = self.house.path("agent0/provisioner/left-over")
         os.makedirs(os.path.join(stray, "u"))
         self.house.agents[0].start()
-        wait(lambda: self.house.all_are_there(), LIMIT_S)
+        wait(self.house.agents_are_back, LIMIT_S)
         with open(os.path.join(self.sandbox("survivor"), "go"), "w", encoding="utf-8"):
             pass
         self.framework.wait_state("survivor", "TASK_FINISHED", limit_s=LIMIT_S)
@@ -342,7 +342,7 @@ class Checks:
         agent.stop()
         agent.command += ["--docker-ignore-runtime=true"]
         agent.start()
-        wait(lambda: self.house.all_are_there(), LIMIT_S)
+        wait(self.house.agents_are_back, LIMIT_S)
         out = self.run("ignores", "test -z $COLOUR && pwd", of_mesos("box:1"))
         report.equal("ignored: variables and directory are not the image's", out, "/mnt/mesos/sandbox\n")
         failed = self.run("ignores-cmd", {"shell": False}, of_mesos("box:1"), "TASK_FAILED")

@@ -159,7 +159,7 @@ class Checks:
         pid = self.pid_of(self.start("kept", f"{WAIT_FOR_GO}; exit 3", self.image()))
         self.house.agents[0].kill()
         self.house.agents[0].start()
-        wait(lambda: self.house.all_are_there(), LIMIT_S)
+        wait(self.house.agents_are_back, LIMIT_S)
         report.check("restart: it runs on", alive(pid))
         failed = self.go("kept", "TASK_FAILED")
         report.check("restart: its exit status is known", "status 3" in failed["message"], failed["message"])
@@ -321,7 +321,7 @@ class StrictChecks(Checks):
         report.check("groups: one that asks for process ids of its own has them", alone[0] not in (seen[0][0], self.own["pid"]) and alone[1] == seen[0][1], alone)
         self.house.agents[0].kill()
         self.house.agents[0].start()
-        wait(self.house.all_are_there, LIMIT_S)
+        wait(self.house.agents_are_back, LIMIT_S)
         self.launch_group("pod", {"three": (script, self.plain(share_pid_namespace=True))})
         report.equal("groups: the same after a restart of the agent", self.task_says("pod", "three", "ns").split()[:2], seen[0][:2])
         for name in ("one", "two", "three", "alone"):

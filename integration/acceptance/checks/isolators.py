@@ -158,7 +158,7 @@ class OperatorsChoice(Checks):
         report.check("gpus: each task has one, and none the other's", len(first) == len(second) == 1 and first != second, (first, second))
         self.house.agents[0].kill()
         self.house.agents[0].start()
-        wait(self.house.all_are_there, LIMIT_S)
+        wait(self.house.agents_are_back, LIMIT_S)
         self.go("one")
         self.start("three", probe, gpus=1)
         report.equal("gpus: after a restart of the agent the held one stays held", self.said("three").split(), first)
@@ -318,7 +318,7 @@ class OtherUsers(Checks):
         report.equal("users: a check has the same", self.said("checked", "joined").strip(), os.readlink(f"/proc/{pid}/ns/user"))
         self.house.agents[0].kill()
         self.house.agents[0].start()
-        wait(self.house.all_are_there, LIMIT_S)
+        wait(self.house.agents_are_back, LIMIT_S)
         report.check("users: it runs on without its agent", alive(pid))
         self.go("checked")
 
@@ -379,7 +379,7 @@ class Nested(Checks):
         self.house.agents[0].kill()
         wait(lambda: False, 1.5)
         self.house.agents[0].start()
-        wait(self.house.all_are_there, LIMIT_S)
+        wait(self.house.agents_are_back, LIMIT_S)
         report.check("nested: after a restart of the agent the same process runs", alive(pid))
         report.equal("nested: and an end between is known", self.end(ends).get("exit_status"), 3 << 8)
         with open(os.path.join(self.sandbox("kept"), "containers/runs/go"), "w", encoding="utf-8"):

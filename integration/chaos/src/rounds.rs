@@ -114,8 +114,10 @@ impl Rounds {
     }
 
     pub(crate) async fn round(&mut self, number: usize, fault: Fault) -> anyhow::Result<Outcome> {
-        let outcome = self.under_load(fault).await?;
+        let outcome = self.under_load(fault).await;
+        // Two leaders explain whatever else broke.
         self.witness.verdict()?;
+        let outcome = outcome?;
         let registers = registers::read_all(&self.lead).await?;
         for group in &mut self.groups {
             self.history.extend(group.look_back(&registers));
