@@ -3,6 +3,7 @@
 
 mod amounts;
 mod apart;
+mod clearing;
 mod directories;
 mod ending;
 pub(crate) mod engine;
@@ -37,6 +38,7 @@ use tepui_messages::engine::EngineOrder;
 use tepui_protocol::v1::ResourceStatistics;
 use tokio::sync::oneshot;
 
+use clearing::Clearing;
 use ending::Nesting;
 use engine::EngineContainers;
 pub(crate) use equipment::Equipment;
@@ -63,6 +65,7 @@ struct Inner {
     /// Handles only: they can be made again from the records.
     running: Mutex<BTreeMap<String, Running>>,
     nesting: Mutex<Nesting>,
+    clearing: Arc<Clearing>,
     errors: Arc<Errors>,
     gpus: Mutex<Gpus>,
     equipment: Equipment,
@@ -90,6 +93,7 @@ impl Containers {
             runtime_dir,
             running: Mutex::new(BTreeMap::new()),
             nesting: Mutex::default(),
+            clearing: Arc::default(),
             gpus: Mutex::new(Gpus::new(equipment.isolation.gpus.clone())),
             errors,
             equipment,
@@ -224,7 +228,8 @@ impl ContainerRuntime for Containers {
         make: Vec<VolumeDirectory>,
         remove: Vec<VolumeDirectory>,
     ) -> BoxFuture<'static, Result<(), String>> {
-        directories::change_volumes(self.0.volume_gids.clone(), make, remove).boxed()
+        let (gids, clearing) = (self.0.volume_gids.clone(), Arc::clone(&self.0.clearing));
+        directories::change_volumes(gids, clearing, make, remove).boxed()
     }
 
     fn link_volumes(

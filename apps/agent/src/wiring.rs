@@ -132,7 +132,7 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
         volume_groups::recover(gids, remembered.container_ids()).await;
     }
     containers.sweep_roots().await;
-    Containers::sweep_volumes(&settings.work_dir);
+    containers.sweep_volumes(&settings.work_dir);
     containers.sweep_networks();
     let parts = NodeParts {
         config,

@@ -7,7 +7,7 @@ use tepui_containers::{record::RECORD_FILE, volumes};
 use tepui_messages::containers::ContainerRuntime;
 use tepui_node::probes::CHECK;
 
-use super::{Containers, Inner, directories::clear_removed, looking::PAUSE, told};
+use super::{Containers, Inner, looking::PAUSE, told};
 
 /// Containers of an agent before that are ended at a time.
 const STRAYS: usize = 32;
@@ -39,8 +39,9 @@ impl Containers {
     }
 
     /// Deletes, in the background, what was volumes in the work directory when an agent before ended.
-    pub(crate) fn sweep_volumes(work_dir: &Path) {
-        clear_removed([volumes::removed_of(work_dir)].into());
+    pub(crate) fn sweep_volumes(&self, work_dir: &Path) {
+        let removed = volumes::removed_of(work_dir);
+        self.0.clearing.clear([removed].into());
     }
 
     /// Ends what an agent before began and nobody waits for: its checks, and containers of which the agent's memory does
