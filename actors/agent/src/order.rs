@@ -323,7 +323,7 @@ pub(crate) fn launch_order(
     let socket = socket.filter(|_| !sees_machine);
     // The directory, not the socket: an agent that starts again makes a new one.
     confinement.mounts.extend(socket.map(|socket| MountOrder {
-        source: MountSource::Host(socket.directory.clone()),
+        source: MountSource::Own(socket.directory.clone()),
         container_path: IMAGE_SOCKET_DIRECTORY.into(),
         read_only: true,
         propagates: false,

@@ -52,7 +52,7 @@ fn executors_are_told_of_a_socket_that_they_see() {
     let [mount] = &order.confinement.mounts[..] else {
         panic!("{:?}", order.confinement.mounts);
     };
-    assert_eq!(mount.source, MountSource::Host("/run/own".into()));
+    assert_eq!(mount.source, MountSource::Own("/run/own".into()));
     assert_eq!(mount.container_path.to_str(), Some("/run/mesos"));
     assert!(mount.read_only);
     // A command in an image has nobody to talk to.

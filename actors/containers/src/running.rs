@@ -37,6 +37,8 @@ pub struct Exit {
     pub raw_status: Option<i32>,
     /// The kernel killed one of its processes for memory.
     pub out_of_memory: bool,
+    /// The shim has seen that nothing is left of it. Only the agent that launched it can be told.
+    pub is_swept: bool,
 }
 
 impl Exit {
@@ -77,6 +79,8 @@ pub(crate) struct Supervisor {
     pidfd: Arc<OwnedFd>,
     /// Made when somebody first waits.
     watched: OnceCell<AsyncFd<Arc<OwnedFd>>>,
+    /// What it said by its end, which is taken from the kernel once.
+    is_swept: OnceLock<bool>,
 }
 
 impl From<OwnedFd> for Supervisor {
@@ -84,17 +88,18 @@ impl From<OwnedFd> for Supervisor {
         Self {
             pidfd: Arc::new(pidfd),
             watched: OnceCell::new(),
+            is_swept: OnceLock::new(),
         }
     }
 }
 
 impl Supervisor {
-    async fn ended(&self) -> io::Result<()> {
+    /// Waits for its end; whether it has seen that nothing is left of the container.
+    async fn ended(&self) -> io::Result<bool> {
         let watch = || async { watch(Arc::clone(&self.pidfd)) };
         let watched = self.watched.get_or_try_init(watch).await?;
         let _ended = watched.readable().await?;
-        reap(&self.pidfd);
-        Ok(())
+        Ok(*self.is_swept.get_or_init(|| reap(&self.pidfd) == Some(0)))
     }
 }
 
@@ -118,12 +123,15 @@ impl Running {
     /// record is none; the runtime has no I/O driver, or it could not be looked ([`Error::is_blind`]: it may run on).
     pub async fn wait(&self) -> Result<Exit, Error> {
         let ended = self.supervisor.ended().await;
-        ended.map_err(Error::kernel("watch a shim"))?;
+        let is_swept = ended.map_err(Error::kernel("watch a shim"))?;
         let fate = read_fate(&self.runtime_dir)?.unwrap_or_default();
         if let Some(failure) = fate.failed {
             return Err(failure.into());
         }
-        Ok(exit_of(&fate, self.cgroup.as_ref()))
+        Ok(Exit {
+            is_swept,
+            ..exit_of(&fate, self.cgroup.as_ref())
+        })
     }
 
     /// Sends a signal to every process of the container; says how many took it.
@@ -262,18 +270,21 @@ async fn kill_pass(tree: &Tree) -> Result<io::Result<usize>, Error> {
     passed.await.map_err(|_| Error::Runtime)
 }
 
-/// Takes the shim's own exit status, so that it does not stay a zombie. After a restart of the agent init does that.
-pub(crate) fn reap(pidfd: impl AsFd) {
-    let _ = rustix::process::waitid(
+/// Takes the shim's own exit code, so that it does not stay a zombie. `None`: it was killed, or is no child of this process:
+/// after a restart of the agent init takes it.
+pub(crate) fn reap(pidfd: impl AsFd) -> Option<i32> {
+    let reaped = rustix::process::waitid(
         WaitId::PidFd(pidfd.as_fd()),
         WaitIdOptions::EXITED | WaitIdOptions::NOHANG,
     );
+    reaped.ok()??.exit_status()
 }
 
 pub(crate) fn exit_of(fate: &Fate, cgroup: Option<&ContainerCgroup>) -> Exit {
     Exit {
         raw_status: fate.exited,
         out_of_memory: cgroup.is_some_and(ContainerCgroup::out_of_memory),
+        is_swept: false,
     }
 }
 

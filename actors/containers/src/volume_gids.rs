@@ -73,18 +73,17 @@ impl VolumeGids {
     }
 
     /// Takes groups back of volumes that an earlier life of the agent left and that are gone, and of directories of
-    /// sandboxes whose containers are: `known` are those that may still run.
-    pub fn recover(&self, known: &BTreeSet<String>) -> Result<(), Error> {
-        let held = self.table().all();
-        for held in held {
+    /// sandboxes whose containers are: `known` are those that may still run. Errors: which groups could not be taken back;
+    /// it is tried again at the next start.
+    pub fn recover(&self, known: &BTreeSet<String>) -> Vec<Error> {
+        let mut held = self.table().all();
+        held.retain(|held| {
             let ended = held.container.as_ref().is_some_and(|container| {
                 held.boot_id != self.boot_id || !known.contains(container)
             });
-            if ended || !held.path.exists() {
-                self.release(&held)?;
-            }
-        }
-        Ok(())
+            ended || !held.path.exists()
+        });
+        self.release_all(&held)
     }
 
     /// Lets `user` into a persistent volume: the group he needs; `None`: root needs none.
@@ -147,10 +146,11 @@ impl VolumeGids {
         !self.table().within(container).is_empty()
     }
 
-    /// Takes back the groups of directories of the container's sandbox: it has ended.
-    pub fn ended(&self, container: &str) -> Result<(), Error> {
+    /// Takes back the groups of directories of the container's sandbox: it has ended. Errors: as those of
+    /// [`Self::recover`].
+    pub fn ended(&self, container: &str) -> Vec<Error> {
         let held = self.table().within(container);
-        held.iter().try_for_each(|held| self.release(held))
+        self.release_all(&held)
     }
 
     fn give(
@@ -191,6 +191,12 @@ impl VolumeGids {
                 .map_err(|errno| failed("give to its group the volume", volume, errno))?;
         }
         Ok(gid)
+    }
+
+    /// One that cannot be changed keeps its group, and the others none.
+    fn release_all(&self, held: &[Held]) -> Vec<Error> {
+        let released = held.iter().map(|held| self.release(held));
+        released.filter_map(Result::err).collect()
     }
 
     fn release(&self, held: &Held) -> Result<(), Error> {

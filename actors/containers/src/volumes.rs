@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::removal;
 use crate::sandbox::{failed, gid, make_parents, uid};
 use crate::spec::Credentials;
-use rustix::fs::{CWD, RenameFlags};
+use rustix::fs::{CWD, Mode, RenameFlags};
 use rustix::io::Errno;
 use std::fs::DirBuilder;
 use std::io;
@@ -37,9 +37,7 @@ pub fn take_away(path: &Path) -> Result<(), Error> {
             _ => Err(error),
         })?;
         for number in 0_u64.. {
-            let free = removed.join(number.to_string());
-            let flags = RenameFlags::NOREPLACE;
-            match rustix::fs::renameat_with(CWD, path, CWD, free, flags) {
+            match move_to(path, &removed.join(number.to_string())) {
                 Ok(()) | Err(Errno::NOENT) => break,
                 Err(Errno::EXIST) => {}
                 Err(errno) => return Err(errno.into()),
@@ -48,6 +46,24 @@ pub fn take_away(path: &Path) -> Result<(), Error> {
         Ok(())
     };
     taken().map_err(Error::file("remove the volume", path))
+}
+
+/// Errors: `EXIST`: there is something.
+fn move_to(path: &Path, free: &Path) -> Result<(), Errno> {
+    match rustix::fs::renameat_with(CWD, path, CWD, free, RenameFlags::NOREPLACE) {
+        // Not every file system can do that, nor every kernel.
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => move_over(path, free),
+        moved => moved,
+    }
+}
+
+/// As [`move_to`], of a directory: over an empty one that this has made, so that no other mover takes the same name.
+fn move_over(path: &Path, free: &Path) -> Result<(), Errno> {
+    rustix::fs::mkdir(free, Mode::RWXU)?;
+    rustix::fs::rename(path, free).inspect_err(|_| {
+        // An empty one that stays does no harm: it is deleted with the rest.
+        let _ = rustix::fs::rmdir(free);
+    })
 }
 
 /// Where [`take_away`] takes it.

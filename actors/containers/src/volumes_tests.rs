@@ -1,4 +1,5 @@
-use super::{clear_removed, empty, link, make, removed_beside, removed_of, take_away};
+use super::{clear_removed, empty, link, make, move_over, removed_beside, removed_of, take_away};
+use rustix::io::Errno;
 use std::fs;
 use std::os::unix::fs::symlink;
 
@@ -80,4 +81,23 @@ fn a_volume_is_out_of_the_way_before_it_is_deleted() {
     assert!(clear_removed(&removed).is_empty());
     assert_eq!(fs::read_dir(&removed).unwrap().count(), 0);
     assert!(clear_removed(&root.path().join("none")).is_empty());
+}
+
+#[test]
+fn a_volume_is_taken_away_where_the_file_system_renames_in_one_way_only() {
+    let root = tempfile::tempdir().unwrap();
+    let (volume, taken) = (root.path().join("v"), root.path().join("0"));
+    fs::create_dir(&volume).unwrap();
+    fs::write(volume.join("file"), "x").unwrap();
+    move_over(&volume, &taken).unwrap();
+    assert_eq!(fs::read_to_string(taken.join("file")).unwrap(), "x");
+    assert!(!volume.exists());
+    // Nothing is replaced, and nothing made where there is no volume.
+    fs::create_dir(&volume).unwrap();
+    assert_eq!(move_over(&volume, &taken), Err(Errno::EXIST));
+    assert_eq!(fs::read_to_string(taken.join("file")).unwrap(), "x");
+    fs::remove_dir(&volume).unwrap();
+    let next = root.path().join("1");
+    assert_eq!(move_over(&volume, &next), Err(Errno::NOENT));
+    assert!(!next.exists());
 }

@@ -15,7 +15,7 @@ use tepui_containers::launch::Command;
 use tepui_containers::process::ProcessId;
 use tepui_containers::record::Stage;
 use tepui_containers::{
-    Capabilities, Cgroups, Error, Limits, Mount, Recovered, Rlimit, RlimitKind, mountpoints,
+    Capabilities, Cgroups, Error, Exit, Limits, Mount, Recovered, Rlimit, RlimitKind, mountpoints,
 };
 use tokio::sync::oneshot;
 
@@ -31,7 +31,9 @@ async fn exits_are_told_as_they_were() {
         ("kill -9 $$", None, Some(9)),
     ] {
         let container = bench.launch(bench.shell(command)).await.unwrap();
-        let status = bounded(container.wait()).await.unwrap().status().unwrap();
+        let exit = bounded(container.wait()).await.unwrap();
+        let status = exit.status().unwrap();
+        assert!(exit.is_swept, "{command}");
         assert_eq!(
             (
                 status.code(),
@@ -41,8 +43,8 @@ async fn exits_are_told_as_they_were() {
             "{command}"
         );
         assert_eq!(
-            bounded(container.wait()).await.unwrap().status(),
-            Some(status),
+            bounded(container.wait()).await.unwrap(),
+            exit,
             "a second wait tells the same"
         );
     }
@@ -397,6 +399,7 @@ async fn what_a_command_leaves_behind_dies_with_it() {
         let container = bench.launch(spec).await.unwrap();
         let exit = bounded(container.wait()).await.unwrap();
         assert_eq!(exit.status().unwrap().code(), Some(7), "{}", bench.name);
+        assert!(exit.is_swept, "{}", bench.name);
         let daemon: u32 = text(&sandbox.join("daemon")).trim().parse().unwrap();
         assert!(ProcessId::of(daemon).is_err(), "{}", bench.name);
     }
@@ -465,12 +468,9 @@ async fn a_container_whose_shim_was_killed_is_lost_and_can_be_destroyed() {
         let (id, runtime_dir) = (spec.container_id.clone(), spec.runtime_dir.clone());
         let container = bench.launch(spec).await.unwrap();
         support::kill(container.shim());
-        assert_eq!(
-            bounded(container.wait()).await.unwrap().raw_status,
-            None,
-            "{}",
-            bench.name
-        );
+        let exit = bounded(container.wait()).await.unwrap();
+        let told = (exit.raw_status, exit.is_swept);
+        assert_eq!(told, (None, false), "{}", bench.name);
         assert!(
             matches!(
                 bench.launcher.recover(&id, &runtime_dir).await.unwrap(),
@@ -572,6 +572,11 @@ async fn memory_above_the_limit_is_told_as_such() {
     let Recovered::Exited(told_later) = bench.launcher.recover(&id, &runtime_dir).await.unwrap()
     else {
         panic!("lost")
+    };
+    // What its shim saw is nothing that is written down.
+    let exit = Exit {
+        is_swept: false,
+        ..exit
     };
     assert_eq!(told_later, exit);
 }

@@ -88,6 +88,8 @@ impl std::fmt::Debug for SecretData {
 pub enum MountSource {
     /// A directory or file of the host, which must be there.
     Host(PathBuf),
+    /// A directory of the agent's own that it shows by itself: nobody asks for it.
+    Own(PathBuf),
     /// A directory of the sandbox, made where it is missing.
     Sandbox(PathBuf),
     /// A persistent volume's directory, which is given to the command's user.

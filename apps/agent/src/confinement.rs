@@ -143,6 +143,10 @@ fn mount(
             keeps_owners = true;
             (real, true)
         }
+        MountSource::Own(path) => {
+            keeps_owners = true;
+            (host::real_place(path)?, true)
+        }
         MountSource::Sandbox(path) => {
             directory(&spec.sandbox, path)?;
             (path.clone(), true)
@@ -217,3 +221,7 @@ fn check_place(place: &Path) -> Result<(), String> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+#[path = "confinement_tests.rs"]
+mod tests;

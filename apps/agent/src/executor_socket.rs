@@ -34,7 +34,15 @@ pub(crate) fn open(location: Option<&Path>, runtime_dir: &Path) -> anyhow::Resul
     let directory = beside(runtime_dir);
     let mut made = fs::DirBuilder::new();
     let made = made.recursive(true).mode(0o755).create(&directory);
-    made.map_err(|error| {
+    // Once more, because the umask may have taken bits from the creation.
+    let opened = made.and_then(|()| {
+        let own = directory
+            .ancestors()
+            .take(1 + usize::from(directory.starts_with(ROOT)));
+        own.into_iter()
+            .try_for_each(|it| fs::set_permissions(it, fs::Permissions::from_mode(0o755)))
+    });
+    opened.map_err(|error| {
         let shown = directory.display();
         anyhow!("--http-executor-domain-sockets: cannot make {shown}: {error}")
     })?;

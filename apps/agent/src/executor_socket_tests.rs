@@ -1,7 +1,10 @@
 use std::{
     fs,
     io::Write,
-    os::unix::{fs::PermissionsExt, net::UnixStream},
+    os::unix::{
+        fs::{DirBuilderExt, PermissionsExt},
+        net::UnixStream,
+    },
 };
 
 use std::path::Path;
@@ -28,6 +31,20 @@ fn it_is_where_it_was_said_and_in_a_directory_of_its_own() {
     open(Some(&location), &runtime).unwrap();
     let socket = open(None, &runtime).unwrap();
     assert_eq!((socket.told.location, socket.listeners.len()), (within, 1));
+}
+
+#[test]
+fn every_user_reaches_it_whatever_the_mask_of_the_agent() {
+    let place = tempfile::tempdir().unwrap();
+    let runtime = place.path().join("run");
+    // As a mask made it.
+    fs::DirBuilder::new()
+        .mode(0o700)
+        .create(place.path().join("run.executors"))
+        .unwrap();
+    let directory = open(None, &runtime).unwrap().told.directory;
+    let mode = fs::metadata(directory).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o755);
 }
 
 #[test]

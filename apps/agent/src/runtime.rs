@@ -3,7 +3,9 @@
 
 mod amounts;
 mod apart;
+mod clearing;
 mod directories;
+mod ending;
 pub(crate) mod engine;
 mod equipment;
 mod leftovers;
@@ -25,7 +27,7 @@ use std::{
 
 use futures_util::future::{BoxFuture, FutureExt};
 use rustix::process::Signal;
-use tepui_containers::{Launcher, Recovered, Running, disk, sandboxes::Sandboxes};
+use tepui_containers::{Launcher, Running, disk, sandboxes::Sandboxes};
 use tepui_kit::{blocking, crash_point};
 use tepui_messages::containers::{
     Amounts, ContainerExit, ContainerRuntime, Forked, ImageOrder, LaunchOrder, NestedSandbox,
@@ -36,10 +38,12 @@ use tepui_messages::engine::EngineOrder;
 use tepui_protocol::v1::ResourceStatistics;
 use tokio::sync::oneshot;
 
+use clearing::Clearing;
+use ending::Nesting;
 use engine::EngineContainers;
 pub(crate) use equipment::Equipment;
 use leftovers::empty;
-use looking::{end_of, found};
+use looking::end_of;
 use words::credentials;
 pub(crate) use words::told;
 
@@ -60,6 +64,8 @@ struct Inner {
     runtime_dir: PathBuf,
     /// Handles only: they can be made again from the records.
     running: Mutex<BTreeMap<String, Running>>,
+    nesting: Mutex<Nesting>,
+    clearing: Arc<Clearing>,
     errors: Arc<Errors>,
     gpus: Mutex<Gpus>,
     equipment: Equipment,
@@ -86,6 +92,8 @@ impl Containers {
             sandboxes,
             runtime_dir,
             running: Mutex::new(BTreeMap::new()),
+            nesting: Mutex::default(),
+            clearing: Arc::default(),
             gpus: Mutex::new(Gpus::new(equipment.isolation.gpus.clone())),
             errors,
             equipment,
@@ -117,11 +125,7 @@ impl Inner {
             let exit = end_of(&running).await;
             inner.running().remove(&container_id);
             let is_lost = exit.as_ref().is_ok_and(|exit| exit.raw_status.is_none());
-            // The shim gives up on what hangs in the kernel, and may have been killed before it swept. What is around
-            // others is told of first: they end because of it, and not by themselves.
-            if is_lost || exit.is_err() || !inner.is_around(&container_id) {
-                empty(&inner, &container_id).await;
-            }
+            inner.sweep_ended(&container_id, exit.as_ref().ok()).await;
             inner.leave(&container_id).await;
             match exit {
                 Ok(_) if is_lost && streams::were_kept(&inner.dir(&container_id)) => {
@@ -142,22 +146,6 @@ impl Inner {
             networks,
             exited: exited.boxed(),
         }
-    }
-
-    /// Whether containers run within it.
-    fn is_around(&self, container_id: &str) -> bool {
-        let first = format!("{container_id}.");
-        let running = self.running();
-        let mut within = running.range(first.clone()..);
-        within.next().is_some_and(|(id, _)| id.starts_with(&first))
-    }
-
-    /// Whether anything is known of containers within it, when none is taken in yet.
-    fn has_dirs_within(&self, container_id: &str) -> bool {
-        let first = format!("{container_id}.");
-        let entries = std::fs::read_dir(&self.runtime_dir).into_iter().flatten();
-        let mut names = entries.flatten().map(|entry| entry.file_name());
-        names.any(|name| name.as_encoded_bytes().starts_with(first.as_bytes()))
     }
 
     /// The engine, if it runs this container.
@@ -240,7 +228,8 @@ impl ContainerRuntime for Containers {
         make: Vec<VolumeDirectory>,
         remove: Vec<VolumeDirectory>,
     ) -> BoxFuture<'static, Result<(), String>> {
-        directories::change_volumes(self.0.volume_gids.clone(), make, remove).boxed()
+        let (gids, clearing) = (self.0.volume_gids.clone(), Arc::clone(&self.0.clearing));
+        directories::change_volumes(gids, clearing, make, remove).boxed()
     }
 
     fn link_volumes(
@@ -321,36 +310,9 @@ impl ContainerRuntime for Containers {
     fn recover(&self, container_id: String) -> BoxFuture<'static, RecoveredContainer> {
         let inner = Arc::clone(&self.0);
         async move {
-            let dir = inner.dir(&container_id);
-            let others = inner.gpus().recover(&container_id, &dir);
-            // A device of its container stays its own.
-            if let Some(engine) = inner.engine_of(&container_id) {
-                return engine.recover(&container_id).await;
-            }
-            match found(&inner.launcher, &container_id, &dir).await {
-                Ok(Recovered::Running(running)) => {
-                    inner.deny_gpus(&running, &others);
-                    inner.keep_network(&container_id, running.command().pid);
-                    RecoveredContainer::Running(inner.adopt(running))
-                }
-                Ok(Recovered::Exited(exit)) => {
-                    // Its shim may be sweeping still, or have been killed before it did.
-                    if !inner.has_dirs_within(&container_id) {
-                        empty(&inner, &container_id).await;
-                    }
-                    RecoveredContainer::Exited(verdict(exit, || None))
-                }
-                Ok(Recovered::Failed(failure)) => RecoveredContainer::Failed(failure.to_string()),
-                Ok(Recovered::Lost) => {
-                    empty(&inner, &container_id).await;
-                    RecoveredContainer::Gone
-                }
-                Err(error) => {
-                    tracing::error!(container_id, "not recovered: {}", told(&error));
-                    empty(&inner, &container_id).await;
-                    RecoveredContainer::Gone
-                }
-            }
+            let recovered = inner.recover(&container_id).await;
+            inner.nesting().found(&container_id);
+            recovered
         }
         .boxed()
     }
@@ -474,6 +436,9 @@ impl ContainerRuntime for Containers {
                 return engine.forget(&container_id);
             }
             inner.running().remove(&container_id);
+            if inner.nesting().forget(&container_id) {
+                empty(&inner, &container_id).await;
+            }
             inner.gpus().release(&container_id);
             let dir = inner.dir(&container_id);
             crash_point("runtime", || "BeforeCleanup");

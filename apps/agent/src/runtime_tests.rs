@@ -5,8 +5,16 @@ use tepui_containers::{Cgroups, ProcessId, process};
 use super::*;
 use crate::{ContainerLogger, Isolation, confinement::HostFiles};
 
-fn containers(root: &std::path::Path) -> Containers {
+pub(super) fn containers(root: &std::path::Path) -> Containers {
     let cgroups = Cgroups::none("not here".to_owned());
+    containers_within(root, cgroups, std::time::Duration::from_mins(1))
+}
+
+pub(super) fn containers_within(
+    root: &std::path::Path,
+    cgroups: Cgroups,
+    destroy_deadline: std::time::Duration,
+) -> Containers {
     Containers::new(
         Launcher::new(root.join("shim"), cgroups, 0).unwrap(),
         Sandboxes::new(root.join("spare"), 0).unwrap(),
@@ -20,7 +28,7 @@ fn containers(root: &std::path::Path) -> Containers {
             engine: None,
             networks: Err("none".to_owned()),
             volume_gids: None,
-            destroy_deadline: std::time::Duration::from_mins(1),
+            destroy_deadline,
             network_metrics: false,
         },
     )
@@ -28,7 +36,7 @@ fn containers(root: &std::path::Path) -> Containers {
 
 /// A process with a session of its own.
 #[expect(clippy::zombie_processes, reason = "who calls it waits for it")]
-fn leader() -> (Child, ProcessId) {
+pub(super) fn leader() -> (Child, ProcessId) {
     let mut command = std::process::Command::new("setsid");
     let child = command.args(["sleep", "1000"]).spawn().unwrap();
     loop {
@@ -41,7 +49,7 @@ fn leader() -> (Child, ProcessId) {
 }
 
 /// What a shim writes of a container whose command this is, and its shim as well.
-fn record(root: &std::path::Path, process: ProcessId, more: &str) {
+pub(super) fn record(root: &std::path::Path, process: ProcessId, more: &str) {
     let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
     let (boot_id, pid, start) = (boot_id.trim(), process.pid, process.start_ticks);
     let text = format!("shim 1 {boot_id} {pid} {start}\nstarted {pid} {start}\n{more}");

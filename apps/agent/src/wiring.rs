@@ -1,11 +1,11 @@
 //! Who gets which link: memory, containers and the node on an arbiter of their own; the bridge and HTTP around it.
 //! Owns the order of start and end.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, anyhow};
 use tepui_bridge::{Bridge, Connector, Settings};
-use tepui_containers::{Cgroups, limits::Controller, volume_gids::VolumeGids};
+use tepui_containers::{Cgroups, limits::Controller};
 use tepui_engine::DiskFailed;
 use tepui_http::{Logging, metrics::Limiter, server, version};
 use tepui_kit::{Arbiter, Clock, Directory, Link, OnPanic, Spawn, System, Tell};
@@ -29,7 +29,7 @@ use crate::{
     leader::LeaderFinder,
     notice::Notices,
     provisioner,
-    runtime::{Containers, Equipment, Errors},
+    runtime::{Containers, Equipment, Errors, volume_groups},
     start::{self, Prepared},
     sweeping,
 };
@@ -129,10 +129,10 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
     }
     containers.end_strays(&remembered.container_ids()).await;
     if let Some(gids) = volume_gids {
-        recover_volume_gids(gids, remembered.container_ids()).await?;
+        volume_groups::recover(gids, remembered.container_ids()).await;
     }
     containers.sweep_roots().await;
-    Containers::sweep_volumes(&settings.work_dir);
+    containers.sweep_volumes(&settings.work_dir);
     containers.sweep_networks();
     let parts = NodeParts {
         config,
@@ -227,14 +227,6 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
         Ending::Refused(text) => Err(anyhow!("{text}")),
         Ending::DiskFailed(text) => Err(DiskFailed(text).into()),
     }
-}
-
-/// Of volumes and containers that are gone since an earlier life.
-async fn recover_volume_gids(gids: Arc<VolumeGids>, known: BTreeSet<String>) -> anyhow::Result<()> {
-    let recovered = tokio::task::spawn_blocking(move || gids.recover(&known)).await;
-    recovered
-        .context("groups of volumes")?
-        .context("groups of volumes are not taken back")
 }
 
 /// Waits for the node's own end, or for a signal and then for its end.

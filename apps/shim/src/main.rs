@@ -51,8 +51,11 @@ fn main() -> ExitCode {
         Ok(container) => {
             // The agent waits for both ends to close: this one, and the child's.
             drop(answer);
-            supervise::until_the_end(container);
-            ExitCode::SUCCESS
+            // The agent that launched it looks at what is left only where this process does not say that nothing is.
+            match supervise::until_the_end(container) {
+                true => ExitCode::SUCCESS,
+                false => ExitCode::FAILURE,
+            }
         }
         Err(failure) => {
             supervise::write_line(&answer, &Line::Failed(failure).to_string());

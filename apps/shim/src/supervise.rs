@@ -155,11 +155,11 @@ pub(crate) fn write_line(file: impl AsFd, line: &str) {
     let _ = rustix::io::write(file, line.as_bytes());
 }
 
-/// Reaps until the command has ended, writes that down, then kills what it left and reaps that.
+/// Reaps until the command has ended, writes that down, then kills what it left and reaps that. Whether nothing is left.
 ///
 /// Only here the shim leaves the agent's session. A kernel that groups processes by session to share the CPU between
 /// them makes a newcomer wait; so shim and child do it last, when nobody waits for them any more.
-pub(crate) fn until_the_end(mut container: Container) {
+pub(crate) fn until_the_end(mut container: Container) -> bool {
     // Fails only for a session leader, which is detached already.
     let _ = rustix::process::setsid();
     sys::release_code();
@@ -169,12 +169,13 @@ pub(crate) fn until_the_end(mut container: Container) {
         Some(streams) => serve_until(&container, streams),
     };
     // Without a child there is nothing to tell; the agent finds a record without an end.
-    let Some(status) = ended else { return };
+    let Some(status) = ended else { return false };
     write_line(&container.record, &Line::Exited(status).to_string());
-    sweep(&container);
+    let is_swept = sweep(&container);
     if let Some(streams) = streams {
         streams.finish();
     }
+    is_swept
 }
 
 /// Reaps until the command has ended: its raw status.
@@ -230,23 +231,26 @@ fn claim_record(spec: &ShimSpec, claim: &str) -> io::Result<File> {
     Ok(record)
 }
 
-fn sweep(container: &Container) {
+/// Whether nothing is left.
+fn sweep(container: &Container) -> bool {
     let tree = container.tree();
     // Orphans return to this process, so having no child left means that nothing is: the usual case.
     let is_over = |left: usize| !reap_ended() && (left == 0 || !container.is_guest);
     if is_over(usize::from(container.is_guest)) {
-        return;
+        return true;
     }
     let begun = Instant::now();
     let (mut pause, longest_pause) = SWEEP_PAUSE;
     while begun.elapsed() < SWEEP_DEADLINE {
-        let left = tree.kill_pass().unwrap_or_default();
-        if is_over(left) {
-            return;
+        // What cannot be looked at may be left: the agent looks again.
+        let left = tree.kill_pass();
+        if is_over(*left.as_ref().unwrap_or(&0)) {
+            return left.is_ok() || !container.is_guest;
         }
         std::thread::sleep(pause);
         pause = (pause * 2).min(longest_pause);
     }
+    false
 }
 
 /// Takes the status of every child that has ended; says whether others are left.

@@ -1,11 +1,11 @@
 //! Directories of containers: sandboxes within others, and volumes.
 
-use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc};
 
 use tepui_containers::{Error, nested, volume_gids::VolumeGids, volumes};
 use tepui_messages::containers::{NestedSandbox, VolumeDirectory, VolumeLink};
 
-use super::{credentials, told};
+use super::{clearing::Clearing, credentials, told};
 
 pub(super) async fn prepare_nested(sandbox: NestedSandbox) -> Result<(), String> {
     let owner = credentials(sandbox.user.as_deref())?;
@@ -34,6 +34,7 @@ pub(super) async fn remove_nested(root: PathBuf, name: String) -> Result<(), Str
 /// cannot be made.
 pub(super) async fn change_volumes(
     gids: Option<Arc<VolumeGids>>,
+    clearing: Arc<Clearing>,
     make: Vec<VolumeDirectory>,
     remove: Vec<VolumeDirectory>,
 ) -> Result<(), String> {
@@ -50,10 +51,8 @@ pub(super) async fn change_volumes(
             }
         }
         let all = make.iter().chain(&remove).filter(|it| !it.is_mount);
-        clear_removed(
-            all.filter_map(|it| volumes::removed_beside(&it.path))
-                .collect(),
-        );
+        let removed = all.filter_map(|it| volumes::removed_beside(&it.path));
+        clearing.clear(removed.collect());
         made
     });
     let changed = changed.await.map_err(|error| error.to_string())?;
@@ -66,24 +65,6 @@ fn end(volume: &VolumeDirectory, gids: Option<&VolumeGids>) -> Result<(), Error>
         false => volumes::take_away(&volume.path),
     }?;
     gids.map_or(Ok(()), |gids| gids.destroyed(&volume.path))
-}
-
-/// Deletes what was volumes. They may hold much: nobody waits for it, not even the agent's end, and the next agent goes on
-/// with it.
-pub(super) fn clear_removed(mut removed: BTreeSet<PathBuf>) {
-    removed.retain(|it| std::fs::read_dir(it).is_ok_and(|mut entries| entries.next().is_some()));
-    if removed.is_empty() {
-        return;
-    }
-    let clear = move || {
-        for error in removed.iter().flat_map(|it| volumes::clear_removed(it)) {
-            tracing::warn!("{}", told(&error));
-        }
-    };
-    let thread = std::thread::Builder::new().name("old-volumes".to_owned());
-    if let Err(error) = thread.spawn(clear) {
-        tracing::warn!(%error, "old volumes are not deleted yet");
-    }
 }
 
 pub(super) async fn link_volumes(

@@ -1,13 +1,13 @@
 //! What an agent before left behind: roots of images, checks, and processes nobody supervises.
 
-use std::{collections::BTreeSet, path::Path, sync::Arc};
+use std::{collections::BTreeSet, path::Path, sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, stream};
 use tepui_containers::{record::RECORD_FILE, volumes};
 use tepui_messages::containers::ContainerRuntime;
 use tepui_node::probes::CHECK;
 
-use super::{Containers, Inner, directories::clear_removed, looking::PAUSE, told};
+use super::{Containers, Inner, looking::PAUSE, told};
 
 /// Containers of an agent before that are ended at a time.
 const STRAYS: usize = 32;
@@ -39,8 +39,9 @@ impl Containers {
     }
 
     /// Deletes, in the background, what was volumes in the work directory when an agent before ended.
-    pub(crate) fn sweep_volumes(work_dir: &Path) {
-        clear_removed([volumes::removed_of(work_dir)].into());
+    pub(crate) fn sweep_volumes(&self, work_dir: &Path) {
+        let removed = volumes::removed_of(work_dir);
+        self.0.clearing.clear([removed].into());
     }
 
     /// Ends what an agent before began and nobody waits for: its checks, and containers of which the agent's memory does
@@ -51,15 +52,17 @@ impl Containers {
         let entries = std::fs::read_dir(&inner.runtime_dir);
         let names = entries.into_iter().flatten().flatten();
         let names = names.filter_map(|entry| entry.file_name().into_string().ok());
-        let strays = names.filter(|name| {
-            let is_container = || inner.dir(name).join(RECORD_FILE).exists();
-            is_check(name) || (!known.contains(name) && is_container())
-        });
+        let (kept, others): (Vec<String>, Vec<_>) =
+            names.partition(|name| known.contains(name) && !is_check(name));
+        inner.nesting().await_all(kept.into_iter().collect());
+        let is_container = |name: &String| inner.dir(name).join(RECORD_FILE).exists();
+        let strays = others.into_iter();
+        let strays = strays.filter(|name| is_check(name) || is_container(name));
         let ended = strays.map(|container_id| async move {
             if !is_check(&container_id) {
                 tracing::warn!(container_id, "ended: nobody remembers it");
             }
-            sweep(inner, &container_id).await;
+            sweep(inner, &container_id, inner.destroy_deadline).await;
             self.forget(container_id).await;
         });
         stream::iter(ended)
@@ -76,17 +79,15 @@ pub(super) fn is_check(container_id: &str) -> bool {
 /// Ends what may be left of a container that nobody supervises, and returns when nothing is: what is told as ended
 /// before that would run beside its successor.
 pub(super) async fn empty(inner: &Inner, container_id: &str) {
-    while !sweep(inner, container_id).await {
+    while !sweep(inner, container_id, inner.destroy_deadline).await {
         tokio::time::sleep(PAUSE).await;
     }
 }
 
 /// One attempt; whether nothing is left.
-async fn sweep(inner: &Inner, container_id: &str) -> bool {
+pub(super) async fn sweep(inner: &Inner, container_id: &str, deadline: Duration) -> bool {
     let dir = inner.dir(container_id);
-    let destroyed = inner
-        .launcher
-        .destroy(container_id, &dir, inner.destroy_deadline);
+    let destroyed = inner.launcher.destroy(container_id, &dir, deadline);
     let destroyed = destroyed.await;
     if let Err(error) = &destroyed {
         tracing::error!(container_id, "processes may be left of it: {}", told(error));

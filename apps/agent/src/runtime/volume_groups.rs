@@ -1,9 +1,8 @@
 //! The groups that commands have so that they can use volumes which are others' too (Mesos: `--volume_gid_range`).
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
-use tepui_containers::{LaunchSpec, volume_gids::VolumeGids};
-use tepui_kit::blocking;
+use tepui_containers::{Error, LaunchSpec, volume_gids::VolumeGids};
 use tepui_messages::containers::MountSource;
 
 use super::{Inner, told};
@@ -71,13 +70,25 @@ impl Inner {
             return;
         }
         let container = container_id.to_owned();
-        let taken = blocking(move || gids.ended(&container).map_err(|error| told(&error)));
-        if let Err(error) = taken.await {
-            tracing::warn!(
-                container_id,
-                error,
-                "groups of its volumes are not taken back"
-            );
-        }
+        let taken = move || say_untaken(&gids.ended(&container));
+        // It fails only while the runtime shuts down: then the next agent does it.
+        let _ = tokio::task::spawn_blocking(taken).await;
+    }
+}
+
+/// Takes back the groups of volumes and containers that are gone since an earlier life of the agent, of which `known` may
+/// still run.
+pub(crate) async fn recover(gids: Arc<VolumeGids>, known: BTreeSet<String>) {
+    let recovered = move || say_untaken(&gids.recover(&known));
+    let _ = tokio::task::spawn_blocking(recovered).await;
+}
+
+fn say_untaken(errors: &[Error]) {
+    for error in errors {
+        let error = told(error);
+        tracing::warn!(
+            error,
+            "the group of a volume is not taken back until the next start"
+        );
     }
 }

@@ -32,6 +32,7 @@ pub(super) fn exit(state: State, memory_limit_bytes: Option<u64>) -> ContainerEx
     let exit = Exit {
         raw_status: Some(code << 8),
         out_of_memory,
+        is_swept: true,
     };
     verdict(exit, || memory_limit_bytes)
 }
