@@ -10,10 +10,11 @@ use crate::beneath;
 use crate::error::Error;
 use crate::sandbox::failed;
 use crate::spec::Credentials;
+use crate::whole;
 use rustix::fs::{CWD, Mode};
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -215,7 +216,8 @@ impl VolumeGids {
         let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut table = Table::clone(&self.table());
         let changed = change(&mut table)?;
-        let written = write(&self.file, &table);
+        let fresh = self.file.with_extension("new");
+        let written = whole::replace_json(&self.file, &fresh, &table, true);
         written.map_err(Error::file(
             "write down the groups of volumes in",
             &self.file,
@@ -239,19 +241,6 @@ fn read(path: &Path) -> io::Result<Table> {
         file => file?.take(MAX_BYTES).read_to_end(&mut bytes)?,
     };
     Ok(serde_json::from_slice(&bytes)?)
-}
-
-/// Whole or not at all.
-fn write(path: &Path, table: &Table) -> io::Result<()> {
-    let fresh = path.with_extension("new");
-    let mut file = File::create(&fresh)?;
-    file.write_all(&serde_json::to_vec(table)?)?;
-    file.sync_all()?;
-    std::fs::rename(fresh, path)?;
-    match path.parent() {
-        Some(directory) => File::open(directory)?.sync_all(),
-        None => Ok(()),
-    }
 }
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 //! one. It says that the container is an engine's, also before the engine knows.
 
 use std::{
-    fs::{self, DirBuilder, File},
-    io::{self, Write},
+    fs::{self, DirBuilder},
+    io,
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
 };
@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use tepui_containers::{
     Credentials, ProcessId,
     rotation::{Bound, Rotation},
+    whole,
 };
 
 const RECORD: &str = "engine";
@@ -99,8 +100,7 @@ impl Record {
         let write = || -> io::Result<()> {
             DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
             let fresh = dir.join(format!("{RECORD}.new"));
-            File::create(&fresh)?.write_all(&serde_json::to_vec(self)?)?;
-            fs::rename(fresh, dir.join(RECORD))
+            whole::replace_json(&dir.join(RECORD), &fresh, self, false)
         };
         write().map_err(|error| format!("cannot keep that an engine has the container: {error}"))
     }
