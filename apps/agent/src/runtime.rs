@@ -176,7 +176,8 @@ impl Inner {
             let rotation = self.logger.rotation(&order.env)?;
             let owner = credentials(order.user.as_deref())?;
             self.give_gpus(&order, &mut wanted.create)?;
-            return engine.launch(order, *wanted, owner, rotation).await;
+            let gids = self.volume_gids.clone();
+            return engine.launch(order, *wanted, owner, gids, rotation).await;
         }
         if let Some(engine) = self.engine.as_ref().filter(|it| it.is_around(&order)) {
             return engine.launch_beside(order).await;

@@ -22,8 +22,9 @@ use tepui_containers::{
     Credentials, ProcessId,
     engine::{Done, Engine, EngineError, Follower, Inspection, Sink, State, beside},
     rotation::Rotation,
+    volume_gids::VolumeGids,
 };
-use tepui_kit::crash_point;
+use tepui_kit::{blocking, crash_point};
 use tepui_messages::{
     containers::{Amounts, LaunchOrder, ProcessMark, RecoveredContainer, RunningContainer},
     engine::{EngineOrder, Inspected},
@@ -31,6 +32,7 @@ use tepui_messages::{
 use tepui_protocol::v1::ResourceStatistics;
 use tokio::{sync::watch, time::timeout};
 
+use super::volume_groups;
 use crate::numbers::{mark, statistics};
 use exec::Beside;
 pub(crate) use keeper::Keeping;
@@ -113,12 +115,13 @@ impl EngineContainers {
         pulled.map_err(|error| told(&error))
     }
 
-    /// `owner` has the sandbox.
+    /// `owner` has the sandbox, and the volumes that have no group.
     pub(super) async fn launch(
         &self,
         order: LaunchOrder,
         engine: EngineOrder,
         owner: Option<Credentials>,
+        gids: Option<Arc<VolumeGids>>,
         rotation: Option<Rotation>,
     ) -> Result<RunningContainer, String> {
         let container_id = order.container_id;
@@ -129,7 +132,7 @@ impl EngineContainers {
         crash_point("runtime", || "BeforeLaunch");
         let name = name_of(&container_id);
         let begun = async {
-            give(engine.volumes, owner).await?;
+            give(engine.volumes, owner, gids).await?;
             self.begin(&container_id, &name, engine.create, &record)
                 .await
         };
@@ -393,13 +396,16 @@ impl EngineContainers {
 }
 
 /// Gives persistent volumes to the task's user (Mesos: `mountPersistentVolumes`).
-async fn give(volumes: Vec<PathBuf>, owner: Option<Credentials>) -> Result<(), String> {
-    let given = tokio::task::spawn_blocking(move || {
+async fn give(
+    volumes: Vec<PathBuf>,
+    owner: Option<Credentials>,
+    gids: Option<Arc<VolumeGids>>,
+) -> Result<(), String> {
+    blocking(move || {
         let mut volumes = volumes.iter();
-        volumes.try_for_each(|it| tepui_containers::volumes::give(it, owner.as_ref()))
-    });
-    let given = given.await.map_err(|error| error.to_string())?;
-    given.map_err(|error| crate::runtime::told(&error))
+        volumes.try_for_each(|it| volume_groups::give(gids.as_deref(), it, owner.as_ref()))
+    })
+    .await
 }
 
 /// Whether this very process was there and took the signal.
@@ -412,3 +418,7 @@ fn send(process: Option<ProcessId>, signal: i32) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+#[path = "engine_tests.rs"]
+mod tests;
