@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-use futures_util::FutureExt;
+use futures_util::{FutureExt, future::BoxFuture};
 use rustix::process::Signal;
 use serde_json::Value;
 use tepui_containers::{
@@ -26,7 +26,9 @@ use tepui_containers::{
 };
 use tepui_kit::{blocking, crash_point};
 use tepui_messages::{
-    containers::{Amounts, LaunchOrder, ProcessMark, RecoveredContainer, RunningContainer},
+    containers::{
+        Amounts, ContainerExit, LaunchOrder, ProcessMark, RecoveredContainer, RunningContainer,
+    },
     engine::{EngineOrder, Inspected},
 };
 use tepui_protocol::v1::ResourceStatistics;
@@ -220,24 +222,7 @@ impl EngineContainers {
             this.live().remove(&id);
             exit
         };
-        let none = ProcessMark {
-            pid: 0,
-            start_time_ticks: 0,
-        };
-        RunningContainer {
-            shim: process.map_or(none, mark),
-            pid: process.map_or(0, |it| it.pid),
-            inspected: found.map(|it| {
-                Box::new(Inspected {
-                    json: it.json,
-                    ip: it.ip,
-                    ip6: it.ip6,
-                })
-            }),
-            // What was inspected tells its addresses.
-            networks: Vec::new(),
-            exited: exited.boxed(),
-        }
+        running(process, found, exited.boxed())
     }
 
     /// Looks for a container that has a record.
@@ -250,8 +235,7 @@ impl EngineContainers {
             }
         };
         if record.is_session {
-            self.end_left_over(container_id, record.process.into())
-                .await;
+            self.end_left_over(container_id, record).await;
             return RecoveredContainer::Gone;
         }
         let name = name_of(container_id);
@@ -392,6 +376,31 @@ impl EngineContainers {
 
     fn execs(&self) -> MutexGuard<'_, BTreeMap<String, Beside>> {
         self.0.execs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A container, or a command beside one, with what is known of it.
+fn running(
+    process: Option<ProcessId>,
+    found: Option<Inspection>,
+    exited: BoxFuture<'static, ContainerExit>,
+) -> RunningContainer {
+    let none = ProcessMark {
+        pid: 0,
+        start_time_ticks: 0,
+    };
+    let inspected = found.map(|it| Inspected {
+        json: it.json,
+        ip: it.ip,
+        ip6: it.ip6,
+    });
+    RunningContainer {
+        shim: process.map_or(none, mark),
+        pid: process.map_or(0, |it| it.pid),
+        inspected: inspected.map(Box::new),
+        // What was inspected tells its addresses.
+        networks: Vec::new(),
+        exited,
     }
 }
 

@@ -31,6 +31,9 @@ pub(super) struct Record {
     /// A command beside a container's own, which ends with the agent.
     #[serde(default)]
     pub(super) is_session: bool,
+    /// The engine's id of that command.
+    #[serde(default)]
+    pub(super) exec: Option<String>,
 }
 
 /// The container's first process, once it has started: its number on the host, and its start in ticks.
@@ -63,11 +66,13 @@ impl Record {
             rotation: rotation.map(bounds),
             process: KeptProcess(None),
             is_session: false,
+            exec: None,
         }
     }
 
-    pub(super) fn of_session(process: Option<ProcessId>) -> Self {
+    pub(super) fn of_session(exec: Option<&str>, process: Option<ProcessId>) -> Self {
         Self {
+            exec: exec.map(str::to_owned),
             process: process.into(),
             is_session: true,
             ..Self::new(PathBuf::new(), None, None)
