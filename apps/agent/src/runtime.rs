@@ -264,11 +264,7 @@ impl ContainerRuntime for Containers {
 
     fn pull(&self, order: EngineOrder) -> BoxFuture<'static, Result<(), String>> {
         let engine = self.0.engine.clone();
-        async move {
-            let engine = engine.ok_or("this agent has no engine")?;
-            engine.pull(order).await
-        }
-        .boxed()
+        async move { engine.ok_or("this agent has no engine")?.pull(order).await }.boxed()
     }
 
     fn provision_volume(
