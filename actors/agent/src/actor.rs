@@ -300,7 +300,7 @@ impl Receive<ContainerUsage> for NodeActor {
                 framework_id: FrameworkId::default(),
                 info: Arc::default(),
                 container_id: nested_id(&id),
-                pid: Some(pid),
+                pid: Some(pid).filter(|pid| *pid != 0),
                 networks: self.core.networks_of(&id).to_vec(),
                 statistics: None,
             };

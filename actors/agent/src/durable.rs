@@ -18,7 +18,7 @@ use tepui_protocol::{
 use crate::{
     actor::Memory,
     effect::{Keep, KeptContainer, KeptTask, Remembered, TaskKey},
-    updates::uuid_of,
+    updates::{MAX_REMEMBERED_UUIDS, uuid_of},
 };
 
 /// The document that holds the highest term: eight bytes, big-endian.
@@ -45,7 +45,7 @@ pub fn open(
     engine: SharedEngine,
     boot_id: impl Into<String>,
 ) -> Result<(DurableMemory, Remembered), CheckpointError> {
-    let (checkpoint, recovered) = Checkpoint::open(engine)?;
+    let (checkpoint, recovered) = Checkpoint::open(engine, MAX_REMEMBERED_UUIDS)?;
     for damaged in &recovered.damaged {
         tracing::warn!(%damaged, "a record of the checkpoint is left out");
     }

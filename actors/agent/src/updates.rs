@@ -15,8 +15,8 @@ use crate::effect::TaskKey;
 
 /// Updates one task may have waiting. More are refused, so that an executor cannot fill the memory.
 pub const MAX_PENDING_UPDATES: usize = 4096;
-/// Acknowledged uuids a stream remembers to tell a repeated update from a new one.
-const MAX_REMEMBERED_UUIDS: usize = 4096;
+/// Acknowledged uuids a stream remembers, also on the disk, to tell a repeated update from a new one.
+pub(crate) const MAX_REMEMBERED_UUIDS: usize = 4096;
 
 /// The streams of one agent.
 #[derive(Debug)]

@@ -20,7 +20,7 @@ mod statistics;
 
 pub use api::Engine;
 pub use error::EngineError;
-pub use exec::Exec;
+pub use exec::{Exec, Life};
 pub use follow::Follower;
 pub use inspect::{Inspection, State};
 pub use session::{Session, SessionEnd, SessionOrder};

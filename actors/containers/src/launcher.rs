@@ -20,9 +20,14 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, oneshot};
+use tokio::time::timeout;
 
 /// Launches at one time that have no process of their command yet; more wait in order of arrival.
 const MAX_LAUNCHES_AT_ONCE: usize = 8;
+
+/// A command that joins another's namespaces has its process only when it is there, which may take for ever: so long it
+/// counts among [`MAX_LAUNCHES_AT_ONCE`].
+const JOIN_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How long a recovering agent pauses before it looks again at a launch that is not decided yet.
 const RECOVER_PAUSE: Duration = Duration::from_millis(2);
@@ -92,17 +97,24 @@ impl Launcher {
         let permit = self.inner.launches.acquire().await;
         let permit = permit.map_err(|_| Error::Runtime)?;
         let (begun, mut pid) = oneshot::channel();
-        let mut launching = Box::pin(self.inner.launch(&spec, begun));
-        let launched = tokio::select! {
-            biased;
-            Ok(pid) = &mut pid => {
-                // From here on it is the command's own files that can take long, which must not hold up others.
-                drop(permit);
+        let launching = Box::pin(self.inner.launch(&spec, begun));
+        let joins = spec.enter.is_some() || spec.view.is_some();
+        let heard = async {
+            let early = match joins {
+                true => timeout(JOIN_PATIENCE, &mut pid).await.ok(),
+                false => Some((&mut pid).await),
+            };
+            // From here on it is the command's own files that can take long, which must not hold up others.
+            drop(permit);
+            let pid = match early {
+                Some(pid) => pid,
+                None => pid.await,
+            };
+            if let Ok(pid) = pid {
                 let _ = forked.send(pid);
-                launching.await
             }
-            launched = &mut launching => launched,
         };
+        let (launched, ()) = tokio::join!(launching, heard);
         self.inner.spares.refill(REFILL_PAUSE);
         launched
     }

@@ -94,6 +94,8 @@ pub mod user;
 pub mod volume_gids;
 #[cfg(feature = "launcher")]
 pub mod volumes;
+#[cfg(feature = "launcher")]
+pub mod whole;
 
 #[cfg(feature = "launcher")]
 pub use cgroups::{Cgroups, ContainerCgroup};

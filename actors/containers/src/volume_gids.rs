@@ -10,14 +10,15 @@ use crate::beneath;
 use crate::error::Error;
 use crate::sandbox::failed;
 use crate::spec::Credentials;
+use crate::whole;
 use rustix::fs::{CWD, Mode};
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 pub use table::GidRange;
 use table::{Held, Table};
@@ -25,14 +26,18 @@ use table::{Held, Table};
 /// A longer file is damaged.
 const MAX_BYTES: u64 = 256 << 20;
 
-/// The groups of all volumes. What it does may take as long as a walk over a volume: not for an actor's thread.
+/// The groups of all volumes. Changes may take as long as a disk, or a walk over a volume: they are not for an actor's
+/// thread. Who only looks waits for neither, and sees what is on the disk.
 #[derive(Debug)]
 pub struct VolumeGids {
     total: GidRange,
     file: PathBuf,
     /// Of the machine as it runs now.
     boot_id: String,
-    table: Mutex<Table>,
+    /// As the file has it. Held for a moment only.
+    table: Mutex<Arc<Table>>,
+    /// Held by who changes the file, while he does.
+    changing: Mutex<()>,
     free: AtomicU64,
 }
 
@@ -47,7 +52,8 @@ impl VolumeGids {
             total,
             file,
             boot_id,
-            table: Mutex::new(table),
+            table: Mutex::new(Arc::new(table)),
+            changing: Mutex::default(),
             free: AtomicU64::new(free),
         })
     }
@@ -161,14 +167,18 @@ impl VolumeGids {
     ) -> Result<u32, Error> {
         let found = rustix::fs::fstat(directory);
         let found = found.map_err(|errno| failed("look at the volume", volume, errno))?;
-        let gid = {
-            let mut table = self.table();
-            if let Some(held) = table.get(volume) {
-                held.gid
-            } else if table.is_taken(found.st_gid) {
-                // It lies in another volume that has this group.
-                found.st_gid
-            } else {
+        let known = |table: &Table| match table.get(volume) {
+            Some(held) => Some(held.gid),
+            // It lies in another volume that has this group.
+            None => table.is_taken(found.st_gid).then_some(found.st_gid),
+        };
+        let gid = match known(&self.table()) {
+            Some(gid) => gid,
+            None => self.change(|table| {
+                // Another one may have been faster.
+                if let Some(gid) = known(table) {
+                    return Ok(gid);
+                }
                 let gid = table.next(&self.total);
                 let gid = gid.ok_or_else(|| Error::NoGid(volume.to_owned()))?;
                 table.add(Held {
@@ -177,12 +187,8 @@ impl VolumeGids {
                     container: container.map(str::to_owned),
                     boot_id: self.boot_id.clone(),
                 });
-                if let Err(error) = self.keep(&table) {
-                    table.remove(volume);
-                    return Err(error);
-                }
-                gid
-            }
+                Ok(gid)
+            })?,
         };
         // The directory itself comes last: where it has the group already, all has.
         let is_open = Mode::from_raw_mode(found.st_mode).contains(Mode::SGID | Mode::WGRP);
@@ -205,25 +211,32 @@ impl VolumeGids {
             ownership::close(&directory, held.gid)
                 .map_err(|errno| failed("take from its group the volume", &held.path, errno))?;
         }
-        let mut table = self.table();
-        table.remove(&held.path);
-        self.keep(&table)
+        self.change(|table| {
+            table.remove(&held.path);
+            Ok(())
+        })
     }
 
-    /// Writes down who has what.
-    fn keep(&self, table: &Table) -> Result<(), Error> {
-        self.free.store(
-            self.total.len() - table.taken(&self.total),
-            Ordering::Relaxed,
-        );
-        write(&self.file, table).map_err(Error::file(
+    /// Writes down who has what from now on; only then others see it.
+    fn change<T>(&self, change: impl FnOnce(&mut Table) -> Result<T, Error>) -> Result<T, Error> {
+        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut table = Table::clone(&self.table());
+        let changed = change(&mut table)?;
+        let fresh = self.file.with_extension("new");
+        let written = whole::replace_json(&self.file, &fresh, &table, true);
+        written.map_err(Error::file(
             "write down the groups of volumes in",
             &self.file,
-        ))
+        ))?;
+        let free = self.total.len() - table.taken(&self.total);
+        self.free.store(free, Ordering::Relaxed);
+        *self.table.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(table);
+        Ok(changed)
     }
 
-    fn table(&self) -> MutexGuard<'_, Table> {
-        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    fn table(&self) -> Arc<Table> {
+        let table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&table)
     }
 }
 
@@ -234,19 +247,6 @@ fn read(path: &Path) -> io::Result<Table> {
         file => file?.take(MAX_BYTES).read_to_end(&mut bytes)?,
     };
     Ok(serde_json::from_slice(&bytes)?)
-}
-
-/// Whole or not at all.
-fn write(path: &Path, table: &Table) -> io::Result<()> {
-    let fresh = path.with_extension("new");
-    let mut file = File::create(&fresh)?;
-    file.write_all(&serde_json::to_vec(table)?)?;
-    file.sync_all()?;
-    std::fs::rename(fresh, path)?;
-    match path.parent() {
-        Some(directory) => File::open(directory)?.sync_all(),
-        None => Ok(()),
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 use super::{GidRange, VolumeGids};
 use crate::error::Error;
 use crate::spec::Credentials;
+use serde_json::json;
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
@@ -230,6 +231,37 @@ fn what_was_begun_before_the_agent_ended_is_done_when_somebody_comes_again() {
     assert_eq!(place.open(3).admit(&user(7), &volume).unwrap(), Some(FIRST));
     assert_eq!(of(&volume).0, FIRST);
     assert_eq!(of(&volume.join("late")), (FIRST, 0o2775));
+}
+
+/// The file takes no more than a pipe holds, as a disk that hangs.
+#[test]
+fn who_looks_does_not_wait_for_a_disk_and_sees_what_is_on_it() {
+    let Some(place) = Place::new() else { return };
+    let held = |number: u32| {
+        let path = place.path("elsewhere").join(number.to_string());
+        json!({"path": path, "gid": 1 + number, "container": "c", "boot_id": BOOT})
+    };
+    let many: Vec<_> = (0..5_000).map(held).collect();
+    fs::write(place.path("volume-gids"), json!(many).to_string()).unwrap();
+    let gids = place.open(9);
+    let (one, pipe) = (place.made("one"), place.path("volume-gids.new"));
+    let (kind, mode) = (
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::from_raw_mode(0o600),
+    );
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, kind, mode, 0).unwrap();
+    std::thread::scope(|scope| {
+        let admitted = scope.spawn(|| gids.admit(&user(7), &one));
+        let mut reader = fs::File::open(&pipe).unwrap();
+        std::io::Read::read_exact(&mut reader, &mut [0]).unwrap();
+        assert!(gids.table.try_lock().is_ok());
+        drop(reader);
+        assert!(admitted.join().unwrap().is_err());
+    });
+    assert_eq!((gids.holds(&one), gids.free()), (false, 9));
+    assert_eq!(of(&one).0, 0);
+    fs::remove_file(pipe).unwrap();
+    assert_eq!(gids.admit(&user(7), &one).unwrap(), Some(FIRST));
 }
 
 #[test]

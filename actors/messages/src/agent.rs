@@ -243,7 +243,8 @@ pub struct NodeState {
     /// Applied here and not acknowledged.
     pub operations: Vec<Arc<Operation>>,
     pub draining: Option<Draining>,
-    /// Running containers that [`LaunchGuest`] made: `outer.inner`, and the process of the command.
+    /// Running containers that [`LaunchGuest`] made: `outer.inner`, and the process of the command, 0 where an
+    /// engine has not told it.
     pub guests: Vec<(String, u32)>,
     /// Sandboxes within others, and of containers that stand alone, whose containers have not ended.
     pub inner_sandboxes: Vec<PathBuf>,

@@ -254,9 +254,9 @@ pub struct Forked {
 
 /// A container whose command runs.
 pub struct RunningContainer {
-    /// The supervisor.
+    /// The supervisor. All 0 where there is none, or an engine has not told it.
     pub shim: ProcessMark,
-    /// The command.
+    /// The command; 0 as well.
     pub pid: u32,
     /// Where an engine runs it.
     pub inspected: Option<Box<Inspected>>,

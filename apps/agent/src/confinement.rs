@@ -7,7 +7,7 @@ use std::{
 
 use tepui_containers::{
     Capabilities, LaunchSpec, Mount, Rlimit, RlimitKind, SecretFile, images::roots as images,
-    mountpoints, volume_gids::VolumeGids, volumes,
+    mountpoints, volume_gids::VolumeGids,
 };
 use tepui_messages::containers::{Confinement, MountOrder, MountSource, SecretData};
 use tepui_protocol::v1::r_limit_info::{RLimit, r_limit::Type};
@@ -152,10 +152,7 @@ fn mount(
             (path.clone(), true)
         }
         MountSource::Persistent(path) => {
-            // One that has a group is shared, and nobody's own.
-            let is_shared = gids.is_some_and(|gids| gids.holds(path));
-            let given = volumes::give(path, owner.filter(|_| !is_shared));
-            given.map_err(|error| told(&error))?;
+            volume_groups::give(gids, path, owner)?;
             (host::real_place(path)?, true)
         }
         MountSource::Outer { sandbox, path } => {

@@ -4,10 +4,10 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
-    path::{Path, PathBuf},
+    path::Path,
 };
 
-use tepui_containers::devices::Device;
+use tepui_containers::{devices::Device, whole};
 
 /// In the runtime directory of a container: the paths of its GPUs, one a line.
 const FILE: &str = "gpus";
@@ -116,9 +116,7 @@ fn write(dir: &Path, text: &str) -> io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
     let mut directory = std::fs::DirBuilder::new();
     directory.recursive(true).mode(0o700).create(dir)?;
-    let draft: PathBuf = dir.join(DRAFT);
-    std::fs::write(&draft, text)?;
-    std::fs::rename(draft, dir.join(FILE))
+    whole::replace(&dir.join(FILE), &dir.join(DRAFT), text.as_bytes(), false)
 }
 
 #[cfg(test)]

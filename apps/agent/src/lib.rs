@@ -12,6 +12,7 @@ mod fetching;
 mod gpus;
 mod http;
 mod isolation;
+mod lacks;
 mod leader;
 mod logger;
 mod machine;

@@ -164,7 +164,8 @@ impl Inner {
             let rotation = self.logger.rotation(&order.env)?;
             let owner = credentials(order.user.as_deref())?;
             self.give_gpus(&order, &mut wanted.create)?;
-            return engine.launch(order, *wanted, owner, rotation).await;
+            let gids = self.volume_gids.clone();
+            return engine.launch(order, *wanted, owner, gids, rotation).await;
         }
         if let Some(engine) = self.engine.as_ref().filter(|it| it.is_around(&order)) {
             return engine.launch_beside(order).await;
@@ -252,11 +253,7 @@ impl ContainerRuntime for Containers {
 
     fn pull(&self, order: EngineOrder) -> BoxFuture<'static, Result<(), String>> {
         let engine = self.0.engine.clone();
-        async move {
-            let engine = engine.ok_or("this agent has no engine")?;
-            engine.pull(order).await
-        }
-        .boxed()
+        async move { engine.ok_or("this agent has no engine")?.pull(order).await }.boxed()
     }
 
     fn provision_volume(

@@ -38,6 +38,7 @@ use tepui_protocol::{
 
 use crate::{
     AgentSettings, ImageSettings, Isolation, LendingSettings, engine, executor_socket, exposed,
+    lacks,
     provisioner::{self, Provisioner},
     runtime::engine::EngineContainers,
 };
@@ -147,7 +148,7 @@ impl Prepared {
         let cgroups = Cgroups::detect_with(&settings.machine.cgroups_root, more, without);
         let checked = isolation.check(&cgroups, is_root);
         checked.map_err(anyhow::Error::msg)?;
-        config.shortcoming = shortcoming(&cgroups, is_root);
+        config.shortcoming = lacks::shown(&cgroups, is_root);
         config.limit_cpus = isolation.limit_cpus;
         config.lent_cpus_give_way = isolation.lent_cpus_give_way;
         let launcher = Launcher::new(shim()?, cgroups, SPARE_SHIMS)
@@ -233,16 +234,6 @@ fn volume_gids(
         )
     })?;
     Ok(Some(Arc::new(opened)))
-}
-
-/// What operators see of this agent in the web admin (`wiring` says it at the start).
-fn shortcoming(cgroups: &Cgroups, is_root: bool) -> Option<String> {
-    let text = match (is_root, cgroups) {
-        (false, _) => "no root: process groups and rlimits only, tasks run as the agent's user",
-        (true, Cgroups::None { .. }) => "no cgroups: cpus and mem of tasks are not enforced",
-        (true, _) => return None,
-    };
-    Some(text.to_owned())
 }
 
 /// Who says what can be lent, and who must give it back.

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, anyhow};
 use tepui_bridge::{Bridge, Connector, Settings};
-use tepui_containers::{Cgroups, limits::Controller};
+use tepui_containers::Cgroups;
 use tepui_engine::DiskFailed;
 use tepui_http::{Logging, metrics::Limiter, server, version};
 use tepui_kit::{Arbiter, Clock, Directory, Link, OnPanic, Spawn, System, Tell};
@@ -26,6 +26,7 @@ use crate::{
     confinement::HostFiles,
     doubt,
     http::{self, Api, Facts},
+    lacks,
     leader::LeaderFinder,
     notice::Notices,
     provisioner,
@@ -66,7 +67,7 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
     } = prepared;
     let clock = Clock::system();
     let directory = Directory::new(config.endpoint(), clock.clone());
-    say_isolation(launcher.cgroups(), is_root);
+    lacks::say(launcher.cgroups(), is_root);
     launcher.warm_up();
     sandboxes.warm_up();
     let has_cgroups = !matches!(launcher.cgroups(), Cgroups::None { .. });
@@ -254,27 +255,5 @@ async fn until_end(
         Ok(ending) => ending.context("the node has ended without a word"),
         // Its memory is on disk: nothing is lost by ending without it.
         Err(_) => Ok(Ending::Asked),
-    }
-}
-
-fn say_isolation(cgroups: &Cgroups, is_root: bool) {
-    match cgroups {
-        Cgroups::V1 { .. } => tracing::info!("containers are limited by cgroups v1"),
-        Cgroups::V2 { .. } => tracing::info!("containers are limited by cgroups v2"),
-        Cgroups::None { reason } => tracing::warn!(
-            "containers are process groups with rlimits, their cpus and mem are not enforced: {reason}"
-        ),
-    }
-    let limited = [Controller::Cpu, Controller::Memory].into_iter();
-    for controller in limited.filter(|it| !cgroups.has(*it)) {
-        if !matches!(cgroups, Cgroups::None { .. }) {
-            let name = controller.name();
-            tracing::warn!(
-                "no container is limited in {name}: the controller is missing, or --isolation leaves it out"
-            );
-        }
-    }
-    if !is_root {
-        tracing::warn!("running without root: every task runs as the user of this agent");
     }
 }

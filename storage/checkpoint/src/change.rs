@@ -46,8 +46,8 @@ pub enum Change {
         uuid: Uuid,
         update: Bytes,
     },
-    /// Marks an update as acknowledged by the scheduler. Of what was acknowledged before it only the UUIDs stay, the
-    /// last [`MAX_ACKNOWLEDGED`](crate::MAX_ACKNOWLEDGED).
+    /// Marks an update as acknowledged by the scheduler. Of what was acknowledged before it only the UUIDs stay, as
+    /// many as [`Checkpoint::open`](crate::Checkpoint::open) was told.
     AcknowledgeUpdate {
         stream: StreamKey,
         uuid: Uuid,

@@ -20,7 +20,6 @@ pub use records::{
     AgentRecord, ContainerRecord, FrameworkRecord, ShimRecord, StreamKey, TaskRecord, Uuid,
 };
 pub use recovered::{Damaged, Kind, Recovered, RecoveredUpdate};
-pub use streams::MAX_ACKNOWLEDGED;
 use streams::Streams;
 
 /// An error of the checkpoint.
@@ -38,12 +37,16 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Reads everything that was kept. Fails only if the engine cannot be read at all.
-    pub fn open(engine: SharedEngine) -> Result<(Self, Recovered), CheckpointError> {
+    /// Reads everything that was kept. Of each stream `max_acknowledged` UUIDs stay, to tell a repeated update from a new
+    /// one. Fails only if the engine cannot be read at all.
+    pub fn open(
+        engine: SharedEngine,
+        max_acknowledged: usize,
+    ) -> Result<(Self, Recovered), CheckpointError> {
         let (recovered, sequences) = recovered::load(engine.as_ref())?;
         let checkpoint = Self {
             engine,
-            streams: Mutex::new(Streams::new(&recovered, sequences)),
+            streams: Mutex::new(Streams::new(&recovered, sequences, max_acknowledged)),
         };
         Ok((checkpoint, recovered))
     }

@@ -8,12 +8,14 @@ use tepui_engine::{Damage, DamagedLog, KeyRange, MemoryEngine, Options, RocksEng
 
 use super::*;
 
+const MAX_ACKNOWLEDGED: usize = 40;
+
 fn engine() -> MemoryEngine {
     MemoryEngine::new(&AGENT_FAMILIES)
 }
 
 fn open(engine: &MemoryEngine) -> (Checkpoint, Recovered) {
-    Checkpoint::open(Arc::new(engine.clone())).unwrap()
+    Checkpoint::open(Arc::new(engine.clone()), MAX_ACKNOWLEDGED).unwrap()
 }
 
 fn agent(id: &str) -> AgentRecord {
@@ -232,7 +234,11 @@ fn on_disk(path: &std::path::Path) -> Result<RocksEngine, EngineError> {
 fn world_on_disk(reopened: bool) -> tempfile::TempDir {
     let directory = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
     let directory = directory.unwrap();
-    let (checkpoint, _) = Checkpoint::open(Arc::new(on_disk(directory.path()).unwrap())).unwrap();
+    let (checkpoint, _) = Checkpoint::open(
+        Arc::new(on_disk(directory.path()).unwrap()),
+        MAX_ACKNOWLEDGED,
+    )
+    .unwrap();
     let more = (0..60).map(|number| Change::PutTask(task("f", &format!("t9{number:02}"), 3)));
     for change in everything().into_iter().chain(more) {
         checkpoint.commit(&[change], Durability::Synced).unwrap();
@@ -282,7 +288,7 @@ fn flip_each(directory: &std::path::Path, ending: &str, mut look: impl FnMut(usi
                     continue;
                 }
             };
-            let (_, recovered) = Checkpoint::open(Arc::new(engine)).unwrap();
+            let (_, recovered) = Checkpoint::open(Arc::new(engine), MAX_ACKNOWLEDGED).unwrap();
             look(at, recovered);
         }
     }
@@ -292,7 +298,10 @@ fn flip_each(directory: &std::path::Path, ending: &str, mut look: impl FnMut(usi
 #[test]
 fn a_bit_flipped_in_the_log_on_disk_costs_what_was_written_behind_it() {
     let directory = world_on_disk(false);
-    let whole = Checkpoint::open(Arc::new(on_disk(world_on_disk(false).path()).unwrap()));
+    let whole = Checkpoint::open(
+        Arc::new(on_disk(world_on_disk(false).path()).unwrap()),
+        MAX_ACKNOWLEDGED,
+    );
     let whole = whole.unwrap().1;
     flip_each(directory.path(), ".log", |at, recovered| {
         assert!(recovered.damaged.is_empty(), "byte {at}");
@@ -309,7 +318,10 @@ fn a_bit_flipped_in_the_log_on_disk_costs_what_was_written_behind_it() {
 #[test]
 fn a_bit_flipped_in_a_table_on_disk_is_named_and_the_agent_starts() {
     let directory = world_on_disk(true);
-    let whole = Checkpoint::open(Arc::new(on_disk(directory.path()).unwrap()));
+    let whole = Checkpoint::open(
+        Arc::new(on_disk(directory.path()).unwrap()),
+        MAX_ACKNOWLEDGED,
+    );
     let whole = whole.unwrap().1;
     let mut named = 0;
     flip_each(directory.path(), ".sst", |at, recovered| {

@@ -10,14 +10,13 @@ use crate::keys;
 use crate::records::{StreamKey, Uuid};
 use crate::recovered::Recovered;
 
-/// Acknowledged uuids that a stream keeps, to tell a repeated update from a new one.
-pub const MAX_ACKNOWLEDGED: usize = 4096;
-
 /// The streams, and the number of the next update of any of them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Streams {
     streams: BTreeMap<StreamKey, Stream>,
     next_sequence: u64,
+    /// Acknowledged uuids that a stream keeps.
+    max_acknowledged: usize,
 }
 
 #[derive(Debug, Default)]
@@ -35,11 +34,13 @@ impl Streams {
     pub(crate) fn new(
         recovered: &Recovered,
         sequences: BTreeMap<StreamKey, BTreeMap<Uuid, u64>>,
+        max_acknowledged: usize,
     ) -> Self {
         let last = sequences.values().flat_map(BTreeMap::values).max();
         let mut streams = Self {
+            streams: BTreeMap::new(),
             next_sequence: last.map_or(0, |last| last + 1),
-            ..Self::default()
+            max_acknowledged,
         };
         for (key, uuids) in &recovered.acknowledged {
             let stream = streams.streams.entry(key.clone()).or_default();
@@ -85,7 +86,10 @@ impl Streams {
         }
         stream.told.push(uuid);
         stream.acknowledged.push_back(uuid);
-        let surplus = stream.acknowledged.len().saturating_sub(MAX_ACKNOWLEDGED);
+        let surplus = stream
+            .acknowledged
+            .len()
+            .saturating_sub(self.max_acknowledged);
         for old in stream.acknowledged.drain(..surplus) {
             batch.delete(CHECKPOINT, keys::acknowledged(key, &old));
         }

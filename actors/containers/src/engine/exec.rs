@@ -13,9 +13,15 @@ use tokio::time::sleep;
 /// How often an engine is asked for the status of a command whose output has ended.
 const STATUS_TRIES: u32 = 50;
 const STATUS_PAUSE: Duration = Duration::from_millis(100);
-/// How often it is asked whether a command runs that was begun: one that ended at once is not waited for long.
-const BEGIN_TRIES: u32 = 20;
-const BEGIN_PAUSE: Duration = Duration::from_millis(20);
+
+/// Where a command is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Life {
+    Begins,
+    /// With the host's number of its process.
+    Runs(u32),
+    Ended,
+}
 
 /// A command that was begun.
 #[derive(Debug)]
@@ -70,29 +76,18 @@ impl Engine {
         api::parse(&body)
     }
 
-    /// [`Self::exec_pid`] of a command that was begun a moment ago, which takes its time to run.
+    /// Where a command is in its life. One that is about to run may be called ended for a moment: Podman does.
     ///
     /// # Errors
     /// The engine does not tell.
-    pub async fn begun_pid(&self, id: &str) -> Result<Option<u32>, EngineError> {
-        for _ in 0..BEGIN_TRIES {
-            if let Some(pid) = self.exec_pid(id).await? {
-                return Ok(Some(pid));
-            }
-            sleep(BEGIN_PAUSE).await;
-        }
-        Ok(None)
-    }
-
-    /// The host's number of a command that runs; `None`: it does not yet, or has ended.
-    ///
-    /// # Errors
-    /// The engine does not tell.
-    pub async fn exec_pid(&self, id: &str) -> Result<Option<u32>, EngineError> {
+    pub async fn life_of(&self, id: &str) -> Result<Life, EngineError> {
         let found = self.inspect_exec(id).await?;
         let pid = found["Pid"].as_u64().and_then(|it| u32::try_from(it).ok());
-        let runs = found["Running"].as_bool().unwrap_or(false);
-        Ok(pid.filter(|pid| runs && *pid != 0))
+        Ok(match (found["Running"].as_bool(), pid) {
+            (Some(true), Some(pid)) if pid != 0 => Life::Runs(pid),
+            (Some(false), _) if found["ExitCode"].is_number() => Life::Ended,
+            _ => Life::Begins,
+        })
     }
 }
 

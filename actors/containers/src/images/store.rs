@@ -8,11 +8,12 @@ use crate::images::manifest::{ImageConfig, MAX_DESCRIPTION_BYTES, RunConfig};
 use crate::images::reference::{Digest, Reference};
 use crate::images::taking::{Taking, Waiting};
 use crate::images::unpack::{Bounds, unpack};
+use crate::whole;
 use rustix::fs::{CWD, Mode, OFlags};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fs::{DirBuilder, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -117,13 +118,8 @@ impl Store {
     pub fn keep(&self, image: &StoredImage) -> Result<(), ImageError> {
         let path = self.image_file(&image.name);
         let fresh = self.tmp().join(self.number());
-        let write = || -> io::Result<()> {
-            let mut file = File::create_new(&fresh)?;
-            file.write_all(&serde_json::to_vec(image)?)?;
-            file.sync_all()?;
-            std::fs::rename(&fresh, &path)
-        };
-        write().map_err(ImageError::file("write", &path))
+        let written = whole::replace_json(&path, &fresh, image, true);
+        written.map_err(ImageError::file("write", &path))
     }
 
     /// Unpacks a layer, unless it is there: `packed` is it as it came, with the digest it then must have, if one is

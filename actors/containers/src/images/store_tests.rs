@@ -1,5 +1,6 @@
 use super::*;
 use crate::images::testing::{digest, layer};
+use std::io::Write;
 use tempfile::TempDir;
 
 struct Fixture {

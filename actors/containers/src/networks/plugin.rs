@@ -1,6 +1,7 @@
 //! Owns calling a plug-in: what it is told, and how long it may take (the CNI specification, section 3).
 
 use crate::networks::NetworkError;
+use crate::whole;
 use rustix::fs::FlockOperation;
 use serde_json::{Map, Value};
 use std::ffi::OsString;
@@ -202,8 +203,7 @@ fn locked(dir: &Path, text: &[u8]) -> Result<File, NetworkError> {
     let path = dir.join(CALL);
     let make = || {
         let fresh = dir.join("call.new");
-        std::fs::write(&fresh, text)?;
-        std::fs::rename(fresh, &path)?;
+        whole::replace(&path, &fresh, text, false)?;
         let file = File::open(&path)?;
         rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)?;
         Ok(file)

@@ -1,10 +1,11 @@
 //! Owns what is written down of a container's networks.
 
 use crate::networks::NetworkError;
+use crate::whole;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::Path;
 
 const FILE: &str = "networks";
@@ -49,18 +50,6 @@ pub(super) fn read(dir: &Path) -> Result<Option<State>, NetworkError> {
 /// Replaces it.
 pub(super) fn write(dir: &Path, state: &State, synced: bool) -> Result<(), NetworkError> {
     let path = dir.join(FILE);
-    let write = || -> io::Result<()> {
-        let fresh = dir.join(FRESH);
-        let mut file = File::create(&fresh)?;
-        file.write_all(&serde_json::to_vec(state)?)?;
-        if synced {
-            file.sync_all()?;
-        }
-        std::fs::rename(fresh, &path)?;
-        match synced {
-            true => File::open(dir)?.sync_all(),
-            false => Ok(()),
-        }
-    };
-    write().map_err(NetworkError::file("write", &path))
+    let written = whole::replace_json(&path, &dir.join(FRESH), state, synced);
+    written.map_err(NetworkError::file("write", &path))
 }

@@ -68,15 +68,9 @@ pub(super) struct Held {
     pub(super) boot_id: String,
 }
 
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(from = "Vec<Held>", into = "Vec<Held>")]
 pub(super) struct Table(BTreeMap<PathBuf, Held>);
-
-impl Clone for Table {
-    fn clone(&self) -> Self {
-        Self(self.0.clone())
-    }
-}
 
 impl From<Vec<Held>> for Table {
     fn from(all: Vec<Held>) -> Self {

@@ -15,22 +15,26 @@ use std::{
     time::Duration,
 };
 
-use futures_util::FutureExt;
+use futures_util::{FutureExt, future::BoxFuture};
 use rustix::process::Signal;
 use serde_json::Value;
 use tepui_containers::{
     Credentials, ProcessId,
     engine::{Done, Engine, EngineError, Follower, Inspection, Sink, State, beside},
     rotation::Rotation,
+    volume_gids::VolumeGids,
 };
-use tepui_kit::crash_point;
+use tepui_kit::{blocking, crash_point};
 use tepui_messages::{
-    containers::{Amounts, LaunchOrder, ProcessMark, RecoveredContainer, RunningContainer},
+    containers::{
+        Amounts, ContainerExit, LaunchOrder, ProcessMark, RecoveredContainer, RunningContainer,
+    },
     engine::{EngineOrder, Inspected},
 };
 use tepui_protocol::v1::ResourceStatistics;
 use tokio::{sync::watch, time::timeout};
 
+use super::volume_groups;
 use crate::numbers::{mark, statistics};
 use exec::Beside;
 pub(crate) use keeper::Keeping;
@@ -113,12 +117,13 @@ impl EngineContainers {
         pulled.map_err(|error| told(&error))
     }
 
-    /// `owner` has the sandbox.
+    /// `owner` has the sandbox, and the volumes that have no group.
     pub(super) async fn launch(
         &self,
         order: LaunchOrder,
         engine: EngineOrder,
         owner: Option<Credentials>,
+        gids: Option<Arc<VolumeGids>>,
         rotation: Option<Rotation>,
     ) -> Result<RunningContainer, String> {
         let container_id = order.container_id;
@@ -129,7 +134,7 @@ impl EngineContainers {
         crash_point("runtime", || "BeforeLaunch");
         let name = name_of(&container_id);
         let begun = async {
-            give(engine.volumes, owner).await?;
+            give(engine.volumes, owner, gids).await?;
             self.begin(&container_id, &name, engine.create, &record)
                 .await
         };
@@ -217,24 +222,7 @@ impl EngineContainers {
             this.live().remove(&id);
             exit
         };
-        let none = ProcessMark {
-            pid: 0,
-            start_time_ticks: 0,
-        };
-        RunningContainer {
-            shim: process.map_or(none, mark),
-            pid: process.map_or(0, |it| it.pid),
-            inspected: found.map(|it| {
-                Box::new(Inspected {
-                    json: it.json,
-                    ip: it.ip,
-                    ip6: it.ip6,
-                })
-            }),
-            // What was inspected tells its addresses.
-            networks: Vec::new(),
-            exited: exited.boxed(),
-        }
+        running(process, found, exited.boxed())
     }
 
     /// Looks for a container that has a record.
@@ -247,8 +235,7 @@ impl EngineContainers {
             }
         };
         if record.is_session {
-            self.end_left_over(container_id, record.process.into())
-                .await;
+            self.end_left_over(container_id, record).await;
             return RecoveredContainer::Gone;
         }
         let name = name_of(container_id);
@@ -392,14 +379,42 @@ impl EngineContainers {
     }
 }
 
-/// Gives persistent volumes to the task's user (Mesos: `mountPersistentVolumes`).
-async fn give(volumes: Vec<PathBuf>, owner: Option<Credentials>) -> Result<(), String> {
-    let given = tokio::task::spawn_blocking(move || {
-        let mut volumes = volumes.iter();
-        volumes.try_for_each(|it| tepui_containers::volumes::give(it, owner.as_ref()))
+/// A container, or a command beside one, with what is known of it.
+fn running(
+    process: Option<ProcessId>,
+    found: Option<Inspection>,
+    exited: BoxFuture<'static, ContainerExit>,
+) -> RunningContainer {
+    let none = ProcessMark {
+        pid: 0,
+        start_time_ticks: 0,
+    };
+    let inspected = found.map(|it| Inspected {
+        json: it.json,
+        ip: it.ip,
+        ip6: it.ip6,
     });
-    let given = given.await.map_err(|error| error.to_string())?;
-    given.map_err(|error| crate::runtime::told(&error))
+    RunningContainer {
+        shim: process.map_or(none, mark),
+        pid: process.map_or(0, |it| it.pid),
+        inspected: inspected.map(Box::new),
+        // What was inspected tells its addresses.
+        networks: Vec::new(),
+        exited,
+    }
+}
+
+/// Gives persistent volumes to the task's user (Mesos: `mountPersistentVolumes`).
+async fn give(
+    volumes: Vec<PathBuf>,
+    owner: Option<Credentials>,
+    gids: Option<Arc<VolumeGids>>,
+) -> Result<(), String> {
+    blocking(move || {
+        let mut volumes = volumes.iter();
+        volumes.try_for_each(|it| volume_groups::give(gids.as_deref(), it, owner.as_ref()))
+    })
+    .await
 }
 
 /// Whether this very process was there and took the signal.
@@ -412,3 +427,7 @@ fn send(process: Option<ProcessId>, signal: i32) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+#[path = "engine_tests.rs"]
+mod tests;

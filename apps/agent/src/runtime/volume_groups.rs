@@ -1,11 +1,22 @@
 //! The groups that commands have so that they can use volumes which are others' too (Mesos: `--volume_gid_range`).
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, path::Path, sync::Arc};
 
-use tepui_containers::{Error, LaunchSpec, volume_gids::VolumeGids};
+use tepui_containers::{Credentials, Error, LaunchSpec, volume_gids::VolumeGids, volumes};
 use tepui_messages::containers::MountSource;
 
 use super::{Inner, told};
+
+/// Gives a persistent volume to the task's user, unless it has a group: then it is shared, and nobody's own.
+pub(crate) fn give(
+    gids: Option<&VolumeGids>,
+    volume: &Path,
+    owner: Option<&Credentials>,
+) -> Result<(), String> {
+    let is_shared = gids.is_some_and(|gids| gids.holds(volume));
+    let given = volumes::give(volume, owner.filter(|_| !is_shared));
+    given.map_err(|error| told(&error))
+}
 
 /// Lets the command's user into what is mounted, where others may be there too.
 pub(crate) fn admit(

@@ -2,7 +2,10 @@
 //! that asks for what this agent does anyway is taken; one that asks for nothing that matters is overlooked, with a word;
 //! one whose absence would let an operator believe in what is not there is refused.
 
-use std::ffi::{OsStr, OsString};
+use std::{
+    ffi::{OsStr, OsString},
+    os::unix::ffi::{OsStrExt, OsStringExt},
+};
 
 /// What becomes of a flag.
 #[derive(Debug, Clone, Copy)]
@@ -295,15 +298,11 @@ pub(crate) fn translate(
 
 /// The name of a flag with underscores, and its value: `--no-strict` is false.
 fn flag(argument: &OsStr) -> Option<(String, Option<OsString>)> {
-    let bytes = argument.as_encoded_bytes();
+    let bytes = argument.as_bytes();
     let text = bytes.strip_prefix(b"--").filter(|it| !it.is_empty())?;
     let end = text.iter().position(|it| *it == b'=');
     let name = std::str::from_utf8(&text[..end.unwrap_or(text.len())]).ok()?;
-    let value = end.map(|_| {
-        let shown = argument.to_string_lossy();
-        let (_, value) = shown.split_once('=').unwrap_or_default();
-        OsString::from(value)
-    });
+    let value = end.map(|end| OsString::from_vec(text[end + 1..].to_vec()));
     let name = name.replace('-', "_");
     match name.strip_prefix("no_") {
         Some(name) if value.is_none() => Some((name.to_owned(), Some("false".into()))),

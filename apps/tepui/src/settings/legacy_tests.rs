@@ -1,4 +1,4 @@
-use std::ffi::OsString;
+use std::{ffi::OsString, os::unix::ffi::OsStringExt};
 
 use super::*;
 
@@ -47,6 +47,15 @@ fn flags_are_spelt_as_mesos_spells_them_too() {
     assert_eq!(with(&other, &[("MESOS_MODULES", "x")]).unwrap().0, other);
     let master = ["tepui", "master", "--root_submissions=false", "--modules=x"];
     assert_eq!(with(&master, &[]).unwrap().0[2], "--root-submissions=false");
+}
+
+#[test]
+fn a_value_that_is_no_text_is_left_as_it_is() {
+    let argument = |bytes: &[u8]| OsString::from_vec(bytes.to_vec());
+    let given = ["tepui", "agent"].map(OsString::from).into_iter();
+    let given = given.chain([argument(b"--work_dir=/w\xff_d=")]).collect();
+    let found = translate(given, std::iter::empty()).unwrap();
+    assert_eq!(found.arguments[2], argument(b"--work-dir=/w\xff_d="));
 }
 
 #[test]

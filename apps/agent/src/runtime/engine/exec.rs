@@ -3,21 +3,26 @@
 
 use std::{fs::DirBuilder, os::unix::fs::DirBuilderExt, time::Duration};
 
-use futures_util::FutureExt;
+use futures_util::{
+    FutureExt,
+    future::{BoxFuture, Shared},
+};
 use rustix::process::Signal;
 use tepui_containers::{
     ProcessId, attach,
-    engine::{Exec, Session, SessionEnd, SessionOrder},
+    engine::{Exec, Life, Session, SessionEnd, SessionOrder},
     switchboard::{Terminal, WindowSize},
     tree::Tree,
 };
 use tepui_messages::containers::{
-    Confinement, ContainerExit, LaunchOrder, ProcessMark, RunningContainer, Switchboard,
+    Confinement, ContainerExit, LaunchOrder, RunningContainer, Switchboard,
 };
-use tokio::{net::UnixListener, time::sleep};
+use tokio::{
+    net::UnixListener,
+    time::{sleep, timeout},
+};
 
-use super::{EngineContainers, Record, name_of, record, told};
-use crate::numbers::mark;
+use super::{EngineContainers, Record, name_of, record, running, told};
 
 /// Between two looks at a command's process.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -25,17 +30,24 @@ const PAUSE: Duration = Duration::from_millis(200);
 const FAREWELL: Duration = Duration::from_secs(5);
 /// Passes of killing, which a fork may outrun.
 const KILL_PASSES: u32 = 20;
-/// Looks for the process of one that does not run yet.
-const LEARN_TRIES: u32 = 100;
+/// Between the first looks for the process of one that is only about to run, and how many these are.
+const FIRST_LOOKS: (u32, Duration) = (10, Duration::from_millis(20));
+/// Looks that find one ended, until that is believed.
+const ENDED_LOOKS: u32 = 15;
+/// The engine tells the process of one that is to be killed by then, or it is left.
+const LEARN_DEADLINE: Duration = Duration::from_mins(1);
 const SIGKILL: i32 = 9;
+
+/// A process, as soon as it is known; `None`: there is none any more.
+type Learned = Shared<BoxFuture<'static, Option<ProcessId>>>;
 
 /// A command beside a container's own.
 #[derive(Debug, Clone)]
 pub(super) struct Beside {
     /// The engine's.
     id: String,
-    /// Of a session, which has a record.
-    process: Option<ProcessId>,
+    /// Of a session.
+    learned: Option<Learned>,
 }
 
 /// The words and variables of an order.
@@ -88,11 +100,11 @@ impl EngineContainers {
         let id = order.container_id;
         let beside = Beside {
             id: exec.id().to_owned(),
-            process: None,
+            learned: None,
         };
         self.execs().insert(id.clone(), beside);
         let exited = async move { exit_of(&id, exec).await }.boxed();
-        Ok(running(None, exited))
+        Ok(running(None, None, exited))
     }
 
     async fn launch_session(
@@ -121,16 +133,13 @@ impl EngineContainers {
         let dir = self.dir(&id);
         let listener = listen(&dir)?;
         let begun = async {
+            // First of all: whoever finds it knows what it is.
+            Record::of_session(None, None).write(&dir)?;
             let begun = self.0.engine.session(outer, &wanted).await;
-            let session = begun.map_err(|error| told(&error))?;
-            let pid = self.0.engine.begun_pid(session.id()).await;
-            let pid = pid.map_err(|error| told(&error))?;
-            let process = pid.and_then(|pid| ProcessId::of(pid).ok());
-            Record::of_session(process).write(&dir)?;
-            Ok((session, process))
+            begun.map_err(|error| told(&error))
         };
         match begun.await {
-            Ok((session, process)) => Ok(self.serve(id, session, listener, process)),
+            Ok(session) => Ok(self.serve(id, session, listener)),
             Err(error) => {
                 record::remove(&dir);
                 Err(error)
@@ -138,52 +147,64 @@ impl EngineContainers {
         }
     }
 
-    fn serve(
-        &self,
-        id: String,
-        session: Session,
-        listener: UnixListener,
-        process: Option<ProcessId>,
-    ) -> RunningContainer {
+    fn serve(&self, id: String, session: Session, listener: UnixListener) -> RunningContainer {
+        let exec = session.id().to_owned();
+        self.note(&id, &exec, None);
+        let learned = self.clone().learn(id.clone(), exec.clone());
+        let learned = learned.boxed().shared();
         let beside = Beside {
-            id: session.id().to_owned(),
-            process,
+            id: exec,
+            learned: Some(learned.clone()),
         };
         self.execs().insert(id.clone(), beside);
-        if process.is_none() {
-            tokio::spawn(self.clone().learn(id.clone(), session.id().to_owned()));
-        }
+        // Whether anybody asks for it or not.
+        tokio::spawn(learned.clone());
         // It goes on whether its end is waited for or not.
         let served = tokio::spawn(async move {
-            let (end, exec) = session.serve(listener, silenced(process)).await;
-            if let (SessionEnd::Left, Some(process)) = (end, process) {
+            let (end, exec) = session.serve(listener, silenced(learned.clone())).await;
+            if end == SessionEnd::Left
+                && let Some(process) = known(&id, learned).await
+            {
                 kill_tree(process).await;
             }
             exit_of(&id, exec).await
         });
         let exited = async move { served.await.unwrap_or_default() }.boxed();
-        running(process, exited)
+        running(None, None, exited)
     }
 
-    /// Notes the process of a session that took its time to run, so that the next agent can end it.
-    async fn learn(self, id: String, exec: String) {
-        for _ in 0..LEARN_TRIES {
-            sleep(PAUSE).await;
-            let pid = self.0.engine.exec_pid(&exec).await.ok().flatten();
-            let process = pid.and_then(|pid| ProcessId::of(pid).ok());
-            let mut execs = self.execs();
-            // It may have ended, and be forgotten.
-            let Some(beside) = execs.get_mut(&id) else {
-                return;
-            };
-            if process.is_some() {
-                beside.process = process;
-                let written = Record::of_session(process).write(&self.dir(&id));
-                if let Err(error) = written {
-                    tracing::warn!(container_id = id, error, "it may outlive the agent");
+    /// Learns the process of a session, which takes its time to run, and notes it, so that the next agent can end it.
+    async fn learn(self, id: String, exec: String) -> Option<ProcessId> {
+        let (mut looks, mut ended) = (0, 0);
+        // Once it is over, it is forgotten.
+        while ended < ENDED_LOOKS && self.execs().contains_key(&id) {
+            match self.0.engine.life_of(&exec).await {
+                Ok(Life::Runs(pid)) => {
+                    // It may just have ended.
+                    if let Ok(process) = ProcessId::of(pid) {
+                        self.note(&id, &exec, Some(process));
+                        return Some(process);
+                    }
                 }
-                return;
+                Ok(Life::Ended) => ended += 1,
+                Ok(Life::Begins) => ended = 0,
+                Err(_) => {}
             }
+            let (first, pause) = FIRST_LOOKS;
+            sleep(if looks < first { pause } else { PAUSE }).await;
+            looks += 1;
+        }
+        None
+    }
+
+    fn note(&self, id: &str, exec: &str, process: Option<ProcessId>) {
+        let dir = self.dir(id);
+        // One that is forgotten has none any more.
+        if !record::exists(&dir) {
+            return;
+        }
+        if let Err(error) = Record::of_session(Some(exec), process).write(&dir) {
+            tracing::warn!(container_id = id, error, "it may outlive the agent");
         }
     }
 
@@ -192,12 +213,11 @@ impl EngineContainers {
         let Some(beside) = self.execs().get(id).cloned() else {
             return Ok(false);
         };
-        let process = match beside.process {
-            Some(process) => Some(process),
+        let process = match beside.learned {
+            Some(learned) => known(id, learned).await,
             None => {
-                let pid = self.0.engine.exec_pid(&beside.id).await;
-                let pid = pid.map_err(|error| told(&error))?;
-                pid.and_then(|pid| ProcessId::of(pid).ok())
+                let life = self.0.engine.life_of(&beside.id).await;
+                process_of(life.map_err(|error| told(&error))?)
             }
         };
         match process {
@@ -209,7 +229,12 @@ impl EngineContainers {
     }
 
     /// Ends what an earlier agent left of a session, whose streams ended with it.
-    pub(super) async fn end_left_over(&self, id: &str, process: Option<ProcessId>) {
+    pub(super) async fn end_left_over(&self, id: &str, record: Record) {
+        let mut process: Option<ProcessId> = record.process.into();
+        if let (None, Some(exec)) = (process, &record.exec) {
+            let life = self.0.engine.life_of(exec).await;
+            process = life.ok().and_then(process_of);
+        }
         if let Some(process) = process {
             kill_tree(process).await;
         }
@@ -217,28 +242,30 @@ impl EngineContainers {
     }
 }
 
+fn process_of(life: Life) -> Option<ProcessId> {
+    match life {
+        Life::Runs(pid) => ProcessId::of(pid).ok(),
+        Life::Begins | Life::Ended => None,
+    }
+}
+
+/// The process of a session, unless its engine keeps silent about it.
+async fn known(id: &str, learned: Learned) -> Option<ProcessId> {
+    let known = timeout(LEARN_DEADLINE, learned).await;
+    known.unwrap_or_else(|_| {
+        tracing::warn!(
+            container_id = id,
+            "the engine does not tell the process of a session, which may run on"
+        );
+        None
+    })
+}
+
 /// The socket where clients of a session come to, in a directory that is made.
 fn listen(dir: &std::path::Path) -> Result<UnixListener, String> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
     made.map_err(|error| format!("cannot make {}: {error}", dir.display()))?;
     attach::listen(dir).map_err(|error| crate::runtime::told(&error))
-}
-
-fn running(
-    process: Option<ProcessId>,
-    exited: futures_util::future::BoxFuture<'static, ContainerExit>,
-) -> RunningContainer {
-    let none = ProcessMark {
-        pid: 0,
-        start_time_ticks: 0,
-    };
-    RunningContainer {
-        shim: process.map_or(none, mark),
-        pid: process.map_or(0, |it| it.pid),
-        inspected: None,
-        networks: Vec::new(),
-        exited,
-    }
 }
 
 async fn exit_of(id: &str, exec: Exec) -> ContainerExit {
@@ -254,13 +281,12 @@ async fn exit_of(id: &str, exec: Exec) -> ContainerExit {
     }
 }
 
-/// Resolves a while after a process has ended; never where there is none.
-async fn silenced(process: Option<ProcessId>) {
-    let Some(process) = process else {
-        return std::future::pending().await;
-    };
-    while process.exists() {
-        sleep(PAUSE).await;
+/// Resolves a while after a process has ended.
+async fn silenced(learned: Learned) {
+    if let Some(process) = learned.await {
+        while process.exists() {
+            sleep(PAUSE).await;
+        }
     }
     sleep(FAREWELL).await;
 }
@@ -286,3 +312,7 @@ async fn kill_tree(process: ProcessId) {
         sleep(PAUSE).await;
     }
 }
+
+#[cfg(test)]
+#[path = "exec_tests.rs"]
+mod tests;

@@ -2,8 +2,8 @@
 //! one. It says that the container is an engine's, also before the engine knows.
 
 use std::{
-    fs::{self, DirBuilder, File},
-    io::{self, Write},
+    fs::{self, DirBuilder},
+    io,
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
 };
@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use tepui_containers::{
     Credentials, ProcessId,
     rotation::{Bound, Rotation},
+    whole,
 };
 
 const RECORD: &str = "engine";
@@ -30,6 +31,9 @@ pub(super) struct Record {
     /// A command beside a container's own, which ends with the agent.
     #[serde(default)]
     pub(super) is_session: bool,
+    /// The engine's id of that command.
+    #[serde(default)]
+    pub(super) exec: Option<String>,
 }
 
 /// The container's first process, once it has started: its number on the host, and its start in ticks.
@@ -62,11 +66,13 @@ impl Record {
             rotation: rotation.map(bounds),
             process: KeptProcess(None),
             is_session: false,
+            exec: None,
         }
     }
 
-    pub(super) fn of_session(process: Option<ProcessId>) -> Self {
+    pub(super) fn of_session(exec: Option<&str>, process: Option<ProcessId>) -> Self {
         Self {
+            exec: exec.map(str::to_owned),
             process: process.into(),
             is_session: true,
             ..Self::new(PathBuf::new(), None, None)
@@ -99,8 +105,7 @@ impl Record {
         let write = || -> io::Result<()> {
             DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
             let fresh = dir.join(format!("{RECORD}.new"));
-            File::create(&fresh)?.write_all(&serde_json::to_vec(self)?)?;
-            fs::rename(fresh, dir.join(RECORD))
+            whole::replace_json(&dir.join(RECORD), &fresh, self, false)
         };
         write().map_err(|error| format!("cannot keep that an engine has the container: {error}"))
     }
