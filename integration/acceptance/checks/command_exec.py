@@ -96,7 +96,7 @@ class Checks:
         report.check("terminal: of the user's size", person.until(b"30 90"), person.seen)
         report.check("terminal: a real one of the user's kind", person.until(b"/dev/pts/") and person.until(b"=vt220="), person.seen)
         person.resize(44, 101)
-        person.type(b"sleep 1; stty size\n")
+        person.type(b"until stty size | grep '44 10[1]'; do sleep 0.1; done\n")
         report.check("terminal: follows the user's size", person.until(b"44 101"), person.seen)
         person.type(b"sleep 600\n")
         wait(lambda: self.asleep("600"), LIMIT_S)
