@@ -76,19 +76,29 @@ impl Engine {
         api::parse(&body)
     }
 
-    /// Where a command is in its life. One that is about to run may be called ended for a moment: Podman does.
+    /// Where a command is in its life.
     ///
     /// # Errors
-    /// The engine does not tell.
+    /// The engine does not tell, or knows of no such command.
     pub async fn life_of(&self, id: &str) -> Result<Life, EngineError> {
-        let found = self.inspect_exec(id).await?;
-        let pid = found["Pid"].as_u64().and_then(|it| u32::try_from(it).ok());
-        Ok(match (found["Running"].as_bool(), pid) {
-            (Some(true), Some(pid)) if pid != 0 => Life::Runs(pid),
-            (Some(false), _) if found["ExitCode"].is_number() => Life::Ended,
-            _ => Life::Begins,
-        })
+        Ok(life(&self.inspect_exec(id).await?))
     }
+}
+
+/// Podman has a status of 0 also for a command that is about to run, and Docker keeps the process of one that has ended.
+fn life(found: &Value) -> Life {
+    let pid = found["Pid"].as_u64().and_then(|it| u32::try_from(it).ok());
+    let pid = pid.filter(|pid| *pid != 0);
+    if found["Running"].as_bool() == Some(true) {
+        return pid.map_or(Life::Begins, Life::Runs);
+    }
+    let failed = found["ExitCode"].as_i64().is_some_and(|code| code != 0);
+    let has_status = found["ExitCode"].is_number();
+    let was_there = pid.is_some() || found["CanRemove"].as_bool() == Some(true);
+    if failed || (has_status && was_there) {
+        return Life::Ended;
+    }
+    Life::Begins
 }
 
 impl Exec {
@@ -126,5 +136,28 @@ impl Exec {
         }
         let text = "a command's output has ended, and it has not";
         Err(EngineError::Broken(text.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_that_is_about_to_run_has_not_ended() {
+        let docker = |running, code: Value, pid| json!({"Running": running, "ExitCode": code, "Pid": pid, "CanRemove": false});
+        let podman = |running, code, pid, ended| json!({"Running": running, "ExitCode": code, "Pid": pid, "CanRemove": ended});
+        for (found, expected) in [
+            (docker(false, Value::Null, 0), Life::Begins),
+            (docker(true, Value::Null, 7), Life::Runs(7)),
+            (docker(false, 0.into(), 7), Life::Ended),
+            (docker(false, 127.into(), 0), Life::Ended),
+            (podman(false, 0, 0, false), Life::Begins),
+            (podman(true, 0, 7, false), Life::Runs(7)),
+            (podman(false, 0, 0, true), Life::Ended),
+            (podman(false, 3, 0, true), Life::Ended),
+        ] {
+            assert_eq!(life(&found), expected, "{found}");
+        }
     }
 }

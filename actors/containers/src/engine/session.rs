@@ -54,24 +54,35 @@ impl ExecTerminal {
 }
 
 impl Engine {
-    /// Begins a command in a container that runs, with streams for a client.
+    /// Makes a command in a container that runs, with streams for a client, and does not begin it: the engine's id.
     ///
     /// # Errors
-    /// The container does not run, or has no such program; the engine gives no connection for the streams.
-    pub async fn session(
+    /// The container does not run.
+    pub async fn make_session(
         &self,
         name: &str,
         order: &SessionOrder<'_>,
-    ) -> Result<Session, EngineError> {
-        let is_terminal = order.terminal.is_some();
+    ) -> Result<String, EngineError> {
         let mut body = json!({
-            "Cmd": order.words, "Env": order.env, "Tty": is_terminal,
+            "Cmd": order.words, "Env": order.env, "Tty": order.terminal.is_some(),
             "AttachStdin": true, "AttachStdout": true, "AttachStderr": true,
         });
         if let Some(user) = order.user {
             body["User"] = user.into();
         }
-        let id = self.make_exec(name, &body).await?;
+        self.make_exec(name, &body).await
+    }
+
+    /// Begins a command that was made. `terminal`: as it was ordered.
+    ///
+    /// # Errors
+    /// The container does not run, or has no such program; the engine gives no connection for the streams.
+    pub async fn begin_session(
+        &self,
+        id: String,
+        terminal: Option<Terminal>,
+    ) -> Result<Session, EngineError> {
+        let is_terminal = terminal.is_some();
         let start = json!({"Detach": false, "Tty": is_terminal});
         let path = format!("/exec/{id}/start");
         let upgrade = vec![
@@ -89,16 +100,16 @@ impl Engine {
         }
         let stream = hyper::upgrade::on(answer).await;
         let stream = stream.map_err(|error| EngineError::Broken(error.to_string()))?;
-        let terminal = is_terminal.then(|| ExecTerminal {
+        let resized = is_terminal.then(|| ExecTerminal {
             engine: self.clone(),
             id: id.clone(),
         });
-        if let (Some(terminal), Some(size)) = (&terminal, order.terminal.and_then(|it| it.size)) {
+        if let (Some(resized), Some(size)) = (&resized, terminal.and_then(|it| it.size)) {
             // One that has ended already needs no size.
-            let _ = terminal.resize(size).await;
+            let _ = resized.resize(size).await;
         }
         Ok(Session {
-            terminal,
+            terminal: resized,
             engine: self.clone(),
             id,
             stream: TokioIo::new(stream),

@@ -10,7 +10,7 @@ use futures_util::{
 use rustix::process::Signal;
 use tepui_containers::{
     ProcessId, attach,
-    engine::{Exec, Life, Session, SessionEnd, SessionOrder},
+    engine::{Engine, Exec, Life, Session, SessionEnd, SessionOrder},
     switchboard::{Terminal, WindowSize},
     tree::Tree,
 };
@@ -19,7 +19,7 @@ use tepui_messages::containers::{
 };
 use tokio::{
     net::UnixListener,
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 
 use super::{EngineContainers, Record, name_of, record, running, told};
@@ -32,10 +32,14 @@ const FAREWELL: Duration = Duration::from_secs(5);
 const KILL_PASSES: u32 = 20;
 /// Between the first looks for the process of one that is only about to run, and how many these are.
 const FIRST_LOOKS: (u32, Duration) = (10, Duration::from_millis(20));
-/// Looks that find one ended, until that is believed.
-const ENDED_LOOKS: u32 = 15;
-/// The engine tells the process of one that is to be killed by then, or it is left.
-const LEARN_DEADLINE: Duration = Duration::from_mins(1);
+/// An engine that answers says by then that a command runs, or it never did.
+const BEGIN_DEADLINE: Duration = Duration::from_mins(1);
+/// Before an engine that does not answer is asked again.
+const SILENCE_PAUSE: Duration = Duration::from_secs(1);
+/// Who wants to signal a command hears by then whether the engine has told its process.
+const SIGNAL_DEADLINE: Duration = Duration::from_mins(1);
+/// What an earlier agent left is looked for so long while the agent starts, and longer beside what it does then.
+const START_DEADLINE: Duration = Duration::from_secs(5);
 const SIGKILL: i32 = 9;
 
 /// A process, as soon as it is known; `None`: there is none any more.
@@ -132,13 +136,7 @@ impl EngineContainers {
         let id = order.container_id;
         let dir = self.dir(&id);
         let listener = listen(&dir)?;
-        let begun = async {
-            // First of all: whoever finds it knows what it is.
-            Record::of_session(None, None).write(&dir)?;
-            let begun = self.0.engine.session(outer, &wanted).await;
-            begun.map_err(|error| told(&error))
-        };
-        match begun.await {
+        match self.begin_session(&id, outer, &wanted).await {
             Ok(session) => Ok(self.serve(id, session, listener)),
             Err(error) => {
                 record::remove(&dir);
@@ -147,13 +145,27 @@ impl EngineContainers {
         }
     }
 
+    /// Whoever finds what this leaves at any time knows what it is, and what the engine calls it before it runs.
+    async fn begin_session(
+        &self,
+        id: &str,
+        outer: &str,
+        wanted: &SessionOrder<'_>,
+    ) -> Result<Session, String> {
+        let (dir, engine) = (self.dir(id), &self.0.engine);
+        Record::of_session(None, None).write(&dir)?;
+        let made = engine.make_session(outer, wanted).await;
+        let made = made.map_err(|error| told(&error))?;
+        Record::of_session(Some(&made), None).write(&dir)?;
+        let begun = engine.begin_session(made, wanted.terminal).await;
+        begun.map_err(|error| told(&error))
+    }
+
     fn serve(&self, id: String, session: Session, listener: UnixListener) -> RunningContainer {
-        let exec = session.id().to_owned();
-        self.note(&id, &exec, None);
-        let learned = self.clone().learn(id.clone(), exec.clone());
+        let learned = self.clone().learn(id.clone(), session.id().to_owned());
         let learned = learned.boxed().shared();
         let beside = Beside {
-            id: exec,
+            id: session.id().to_owned(),
             learned: Some(learned.clone()),
         };
         self.execs().insert(id.clone(), beside);
@@ -162,8 +174,9 @@ impl EngineContainers {
         // It goes on whether its end is waited for or not.
         let served = tokio::spawn(async move {
             let (end, exec) = session.serve(listener, silenced(learned.clone())).await;
+            // It has not ended before its engine tells that.
             if end == SessionEnd::Left
-                && let Some(process) = known(&id, learned).await
+                && let Some(process) = learned.await
             {
                 kill_tree(process).await;
             }
@@ -175,37 +188,17 @@ impl EngineContainers {
 
     /// Learns the process of a session, which takes its time to run, and notes it, so that the next agent can end it.
     async fn learn(self, id: String, exec: String) -> Option<ProcessId> {
-        let (mut looks, mut ended) = (0, 0);
         // Once it is over, it is forgotten.
-        while ended < ENDED_LOOKS && self.execs().contains_key(&id) {
-            match self.0.engine.life_of(&exec).await {
-                Ok(Life::Runs(pid)) => {
-                    // It may just have ended.
-                    if let Ok(process) = ProcessId::of(pid) {
-                        self.note(&id, &exec, Some(process));
-                        return Some(process);
-                    }
-                }
-                Ok(Life::Ended) => ended += 1,
-                Ok(Life::Begins) => ended = 0,
-                Err(_) => {}
+        let is_wanted = || self.execs().contains_key(&id);
+        let process = process_of(&self.0.engine, &exec, is_wanted).await?;
+        let execs = self.execs();
+        if execs.contains_key(&id) {
+            let written = Record::of_session(Some(&exec), Some(process)).write(&self.dir(&id));
+            if let Err(error) = written {
+                tracing::warn!(container_id = id, error, "it may outlive the agent");
             }
-            let (first, pause) = FIRST_LOOKS;
-            sleep(if looks < first { pause } else { PAUSE }).await;
-            looks += 1;
         }
-        None
-    }
-
-    fn note(&self, id: &str, exec: &str, process: Option<ProcessId>) {
-        let dir = self.dir(id);
-        // One that is forgotten has none any more.
-        if !record::exists(&dir) {
-            return;
-        }
-        if let Err(error) = Record::of_session(Some(exec), process).write(&dir) {
-            tracing::warn!(container_id = id, error, "it may outlive the agent");
-        }
+        Some(process)
     }
 
     /// Whether this is a command beside a container's own; a signal to it then.
@@ -214,11 +207,14 @@ impl EngineContainers {
             return Ok(false);
         };
         let process = match beside.learned {
-            Some(learned) => known(id, learned).await,
-            None => {
-                let life = self.0.engine.life_of(&beside.id).await;
-                process_of(life.map_err(|error| told(&error))?)
-            }
+            Some(learned) => timeout(SIGNAL_DEADLINE, learned)
+                .await
+                .map_err(|_| "its engine does not tell its process; try again later".to_owned())?,
+            None => match self.0.engine.life_of(&beside.id).await {
+                Ok(Life::Runs(pid)) => ProcessId::of(pid).ok(),
+                Ok(Life::Begins | Life::Ended) => None,
+                Err(error) => return Err(told(&error)),
+            },
         };
         match process {
             // Engines have no call for it.
@@ -228,37 +224,55 @@ impl EngineContainers {
         Ok(true)
     }
 
-    /// Ends what an earlier agent left of a session, whose streams ended with it.
+    /// Ends what an earlier agent left of a session, whose streams ended with it. An engine that is not there yet is waited
+    /// for, but not by the agent's start.
     pub(super) async fn end_left_over(&self, id: &str, record: Record) {
-        let mut process: Option<ProcessId> = record.process.into();
-        if let (None, Some(exec)) = (process, &record.exec) {
-            let life = self.0.engine.life_of(exec).await;
-            process = life.ok().and_then(process_of);
-        }
-        if let Some(process) = process {
-            kill_tree(process).await;
-        }
-        record::remove(&self.dir(id));
+        let (this, dir) = (self.clone(), self.dir(id));
+        let ended = tokio::spawn(async move {
+            let process = match (record.process.into(), record.exec) {
+                (None, Some(exec)) => process_of(&this.0.engine, &exec, || true).await,
+                (process, _) => process,
+            };
+            if let Some(process) = process {
+                kill_tree(process).await;
+            }
+            record::remove(&dir);
+        });
+        // It goes on in any case.
+        let _ = timeout(START_DEADLINE, ended).await;
     }
 }
 
-fn process_of(life: Life) -> Option<ProcessId> {
-    match life {
-        Life::Runs(pid) => ProcessId::of(pid).ok(),
-        Life::Begins | Life::Ended => None,
+/// The process of a command, which takes its time to run; `None`: it has ended or never began, or nobody wants it any more.
+/// As long as the engine does not tell, it is asked again.
+async fn process_of(
+    engine: &Engine,
+    exec: &str,
+    is_wanted: impl Fn() -> bool,
+) -> Option<ProcessId> {
+    let (mut looks, mut begins) = (0, None);
+    while is_wanted() {
+        match engine.life_of(exec).await {
+            // It may just have ended.
+            Ok(Life::Runs(pid)) => return ProcessId::of(pid).ok(),
+            Ok(Life::Ended) => return None,
+            Ok(Life::Begins) => {
+                let since: Instant = *begins.get_or_insert_with(Instant::now);
+                if since.elapsed() >= BEGIN_DEADLINE {
+                    return None;
+                }
+            }
+            Err(error) if error.is_not_found() => return None,
+            Err(_) => {
+                begins = None;
+                sleep(SILENCE_PAUSE).await;
+            }
+        }
+        let (first, pause) = FIRST_LOOKS;
+        sleep(if looks < first { pause } else { PAUSE }).await;
+        looks += 1;
     }
-}
-
-/// The process of a session, unless its engine keeps silent about it.
-async fn known(id: &str, learned: Learned) -> Option<ProcessId> {
-    let known = timeout(LEARN_DEADLINE, learned).await;
-    known.unwrap_or_else(|_| {
-        tracing::warn!(
-            container_id = id,
-            "the engine does not tell the process of a session, which may run on"
-        );
-        None
-    })
+    None
 }
 
 /// The socket where clients of a session come to, in a directory that is made.

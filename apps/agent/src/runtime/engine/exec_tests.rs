@@ -25,6 +25,7 @@ struct Fake {
     /// Its number; `None`: one that ended at once.
     command: Option<u32>,
     has_ended: Arc<AtomicBool>,
+    is_silent: AtomicBool,
     untold: Mutex<u32>,
     looks: Mutex<u32>,
 }
@@ -43,6 +44,7 @@ impl Fake {
             dir: tempfile::tempdir().unwrap(),
             command: number,
             has_ended,
+            is_silent: AtomicBool::new(false),
             untold: Mutex::new(untold),
             looks: Mutex::default(),
         });
@@ -71,6 +73,9 @@ impl Fake {
         let mut request = vec![0; 1 << 16];
         let length = stream.read(&mut request).await.unwrap_or(0);
         let request = String::from_utf8_lossy(&request[..length]).into_owned();
+        if self.is_silent.load(Ordering::SeqCst) {
+            return;
+        }
         let body = if request.starts_with("GET /exec/e/json ") {
             self.told()
         } else if request.starts_with("POST /containers/mesos-c/exec ") {
@@ -93,7 +98,13 @@ impl Fake {
         let mut untold = self.untold.lock().unwrap();
         if *untold > 0 {
             *untold -= 1;
-            return r#"{"Running": false, "ExitCode": null, "Pid": 0}"#.to_owned();
+            // The words of Docker and of Podman.
+            let status = if untold.is_multiple_of(2) {
+                "null"
+            } else {
+                "0"
+            };
+            return format!(r#"{{"Running": false, "ExitCode": {status}, "Pid": 0}}"#);
         }
         match self.runs() {
             Some(pid) => format!(r#"{{"Running": true, "ExitCode": null, "Pid": {pid}}}"#),
@@ -170,4 +181,21 @@ async fn the_next_agent_ends_what_is_left_of_a_session_whose_process_was_not_kno
     let recovered = containers.recover(SESSION).await;
     assert!(matches!(recovered, RecoveredContainer::Gone));
     assert_eq!((fake.runs(), dir.exists()), (None, false));
+}
+
+#[tokio::test]
+async fn what_is_left_of_a_session_is_kept_in_mind_until_its_engine_answers() {
+    let fake = Fake::new(Some(Command::new("sleep").arg("1000")), 0);
+    let containers = fake.containers();
+    let dir = containers.dir(SESSION);
+    Record::of_session(Some("e"), None).write(&dir).unwrap();
+    fake.is_silent.store(true, Ordering::SeqCst);
+    let recovered = containers.recover(SESSION).await;
+    assert!(matches!(recovered, RecoveredContainer::Gone));
+    assert!(fake.runs().is_some() && record::exists(&dir));
+    fake.is_silent.store(false, Ordering::SeqCst);
+    while record::exists(&dir) {
+        sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(fake.runs(), None);
 }
