@@ -2,15 +2,16 @@
 //! `--domain_socket_location`).
 
 use std::{
-    fs,
+    fs, io,
     os::unix::{
-        fs::{DirBuilderExt, FileTypeExt, PermissionsExt},
+        fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt},
         net::UnixListener,
     },
     path::{Path, PathBuf},
 };
 
 use anyhow::{anyhow, bail};
+use rustix::fs::{Mode, OFlags};
 use tepui_node::config::{DomainSocket, SOCKET_NAME};
 
 use crate::start::RUNTIME_ROOT;
@@ -34,14 +35,8 @@ pub(crate) fn open(location: Option<&Path>, runtime_dir: &Path) -> anyhow::Resul
     let directory = beside(runtime_dir);
     let mut made = fs::DirBuilder::new();
     let made = made.recursive(true).mode(0o755).create(&directory);
-    // Once more, because the umask may have taken bits from the creation.
-    let opened = made.and_then(|()| {
-        let own = directory
-            .ancestors()
-            .take(1 + usize::from(directory.starts_with(ROOT)));
-        own.into_iter()
-            .try_for_each(|it| fs::set_permissions(it, fs::Permissions::from_mode(0o755)))
-    });
+    let own = 1 + usize::from(directory.starts_with(ROOT));
+    let opened = made.and_then(|()| directory.ancestors().take(own).try_for_each(let_all_in));
     opened.map_err(|error| {
         let shown = directory.display();
         anyhow!("--http-executor-domain-sockets: cannot make {shown}: {error}")
@@ -58,6 +53,24 @@ pub(crate) fn open(location: Option<&Path>, runtime_dir: &Path) -> anyhow::Resul
         },
         listeners,
     })
+}
+
+/// The umask may have taken bits from the creation. A directory that is another user's would let them take the socket's place.
+fn let_all_in(directory: &Path) -> io::Result<()> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let opened = fs::File::from(rustix::fs::open(directory, flags, Mode::empty())?);
+    let found = opened.metadata()?;
+    if found.uid() != rustix::process::geteuid().as_raw() {
+        let text = format!(
+            "it belongs to the user {}; expected one of this agent's own, so remove it, or choose another --runtime-dir",
+            found.uid()
+        );
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
+    }
+    if found.mode() & 0o755 == 0o755 {
+        return Ok(());
+    }
+    opened.set_permissions(fs::Permissions::from_mode(0o755))
 }
 
 /// A directory that executors of any user can reach, unlike the runtime directory.

@@ -48,6 +48,19 @@ fn every_user_reaches_it_whatever_the_mask_of_the_agent() {
 }
 
 #[test]
+fn a_directory_that_is_not_the_agents_own_is_refused_and_left_as_it_is() {
+    let place = tempfile::tempdir().unwrap();
+    let (runtime, others) = (place.path().join("run"), place.path().join("others"));
+    let own = place.path().join("run.executors");
+    fs::DirBuilder::new().mode(0o700).create(&others).unwrap();
+    std::os::unix::fs::symlink(&others, &own).unwrap();
+    let refused = open(None, &runtime).unwrap_err().to_string();
+    assert!(refused.contains("run.executors"), "{refused}");
+    let mode = fs::metadata(&others).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o700);
+}
+
+#[test]
 fn it_lies_where_every_user_comes_along() {
     let of = |path: &str| beside(Path::new(path)).display().to_string();
     assert_eq!(of("/run/tepui/0ab1"), "/run/tepui-executors/0ab1");
