@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use tepui_messages::master::{AgentMessage, Lease};
+use tepui_messages::master::Lease;
 
 use crate::core::Input;
 
@@ -76,18 +76,10 @@ impl Silence {
     }
 }
 
-/// Agents repeat the rest until it is acknowledged, or tell it anew.
-fn is_said_once(what: &AgentMessage) -> bool {
-    matches!(
-        what,
-        AgentMessage::ExecutorExited(_) | AgentMessage::Leaves(_)
-    )
-}
-
 /// What is not is as many as there are connections, executors, timers and writes under way.
 fn is_repeatable(input: &Input) -> bool {
     match input {
-        Input::AgentSays { what, .. } => !is_said_once(what),
+        Input::AgentSays { what, .. } => !what.is_said_once(),
         Input::Subscribe(_)
         | Input::Call { .. }
         | Input::Operator { .. }
@@ -106,7 +98,10 @@ fn is_repeatable(input: &Input) -> bool {
 mod tests {
     use std::sync::Arc;
 
-    use tepui_messages::{allocator::Proposals, master::PeerId};
+    use tepui_messages::{
+        allocator::Proposals,
+        master::{AgentMessage, PeerId},
+    };
     use tepui_protocol::node;
 
     use super::*;

@@ -171,6 +171,13 @@ pub enum AgentMessage {
     Leaves(node::AgentLeaves),
 }
 
+impl AgentMessage {
+    /// Agents repeat the rest until it is acknowledged, or tell it anew.
+    pub fn is_said_once(&self) -> bool {
+        matches!(self, Self::ExecutorExited(_) | Self::Leaves(_))
+    }
+}
+
 impl Message for AgentSays {
     type Reply = ();
 }

@@ -130,9 +130,7 @@ fn router(master: &Link<Master>, directory: Directory, joining: &Arc<Joining>) -
     let (asked_in_parts, joining) = (Arc::clone(&asked), Arc::clone(joining));
     let says = || -> Teller<AgentSays> { master.teller() };
     let (updates, operations, oversubscribed, messages) = (says(), says(), says(), says());
-    // Nobody says these again.
-    let said_once = || -> Teller<AgentSays> { master.past_bound().teller() };
-    let (exits, leaves) = (said_once(), said_once());
+    let (exits, leaves) = (says(), says());
     Router::builder()
         .on_ask::<node::RegisterAgent>(move |peer, request| {
             let answer = asked.ask(registers(peer, request));
@@ -161,13 +159,13 @@ fn router(master: &Link<Master>, directory: Directory, joining: &Arc<Joining>) -
             forward(&oversubscribed, peer, what);
         })
         .on_tell::<node::ExecutorExited>(move |peer, exited| {
-            forward(&exits, peer, AgentMessage::ExecutorExited(exited))
+            forward(&exits, peer, AgentMessage::ExecutorExited(exited));
         })
         .on_tell::<node::ToFramework>(move |peer, message| {
-            forward(&messages, peer, AgentMessage::ToFramework(message))
+            forward(&messages, peer, AgentMessage::ToFramework(message));
         })
         .on_tell::<node::AgentLeaves>(move |peer, leave| {
-            forward(&leaves, peer, AgentMessage::Leaves(leave))
+            forward(&leaves, peer, AgentMessage::Leaves(leave));
         })
         .on_ask::<node::DescribeMailboxes>(move |_, _| {
             let json = serde_json::to_vec(&directory.snapshot()).map_err(|error| error.to_string());
@@ -177,13 +175,19 @@ fn router(master: &Link<Master>, directory: Directory, joining: &Arc<Joining>) -
 }
 
 fn forward(master: &Teller<AgentSays>, peer: &Peer, what: AgentMessage) {
+    let is_said_once = what.is_said_once();
     let told = master.tell(AgentSays {
         peer: PeerId(peer.id().0),
         what,
     });
     if let Err(error @ TellError::Full) = told {
-        // Agents send updates again and tell anew what they lend; messages are best effort.
-        tracing::warn!(agent = peer.remote().name, %error, "a message of an agent did not reach the master");
+        let agent = peer.remote().name.as_str();
+        tracing::warn!(agent, %error, "a message of an agent did not reach the master");
+        // Agents send updates again and tell anew what they lend; messages are best effort. What runs on an agent it tells
+        // whenever it returns.
+        if is_said_once {
+            peer.close("the master has no room for what is said once: register again");
+        }
     }
 }
 

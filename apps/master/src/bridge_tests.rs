@@ -99,3 +99,27 @@ fn a_lost_agent_is_told_to_a_master_whose_mailbox_is_full() {
         assert_eq!(master.depth(), 2);
     });
 }
+
+#[test]
+fn an_agent_whose_last_word_finds_no_room_is_to_return() {
+    TestStage::run(1, async |stage| {
+        let prepared = stage.spawn().capacity(1).prepare::<Master>();
+        let master = prepared.link();
+        let edge = Edge(Agents::new(&master, stage.directory()));
+        let bridge = Bridge::new(Settings::default(), Arc::new(edge));
+        let agent = Bridge::new(Settings::default(), Arc::new(Agent));
+        let (to_master, _to_agent) = memory_pair(&agent, &bridge).await.unwrap();
+        let exited = node::ExecutorExited::default;
+        to_master
+            .tell(node::OversubscribedResources::default())
+            .unwrap();
+        // Its place is taken; what is told again is dropped without a word.
+        to_master
+            .tell(node::OversubscribedResources::default())
+            .unwrap();
+        to_master.tell(exited()).unwrap();
+        to_master.closed().await;
+        // With the end of the connection.
+        assert_eq!(master.depth(), 2);
+    });
+}
