@@ -26,6 +26,10 @@ pub const RECORD_FILE: &str = "record";
 /// The line with which an agent takes a container away from a shim that has not claimed it yet.
 pub const CANCELLED: &str = "cancelled\n";
 
+/// With this exit code a shim says, to the agent that launched it, that it has seen that nothing is left of its container.
+/// Those of an earlier version ended with 0 in any case.
+pub const SWEPT: u8 = 64;
+
 /// No record is longer; a longer file is not one.
 pub const MAX_RECORD_BYTES: usize = 4096;
 

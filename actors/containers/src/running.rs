@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::limits::Limits;
 use crate::pressure::{Counters, Pressure};
 use crate::process::ProcessId;
-use crate::record::{self, Fate, LaunchFailure, MAX_RECORD_BYTES, RECORD_FILE};
+use crate::record::{self, Fate, LaunchFailure, MAX_RECORD_BYTES, RECORD_FILE, SWEPT};
 use crate::tree::Tree;
 use crate::usage::{self, Usage};
 use rustix::process::{Signal, WaitId, WaitIdOptions};
@@ -99,7 +99,9 @@ impl Supervisor {
         let watch = || async { watch(Arc::clone(&self.pidfd)) };
         let watched = self.watched.get_or_try_init(watch).await?;
         let _ended = watched.readable().await?;
-        Ok(*self.is_swept.get_or_init(|| reap(&self.pidfd) == Some(0)))
+        Ok(*self
+            .is_swept
+            .get_or_init(|| reap(&self.pidfd) == Some(i32::from(SWEPT))))
     }
 }
 

@@ -28,7 +28,7 @@ use rustix::io::Errno;
 use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::process::ExitCode;
-use tepui_containers::record::{LaunchFailure, Line, Stage};
+use tepui_containers::record::{LaunchFailure, Line, SWEPT, Stage};
 use tepui_containers::spec::{self, MAX_SPEC_BYTES, ShimSpec};
 
 fn main() -> ExitCode {
@@ -51,9 +51,8 @@ fn main() -> ExitCode {
         Ok(container) => {
             // The agent waits for both ends to close: this one, and the child's.
             drop(answer);
-            // The agent that launched it looks at what is left only where this process does not say that nothing is.
             match supervise::until_the_end(container) {
-                true => ExitCode::SUCCESS,
+                true => ExitCode::from(SWEPT),
                 false => ExitCode::FAILURE,
             }
         }
