@@ -29,7 +29,7 @@ pub struct Executor {
 impl Executor {
     /// From the environment an agent gives (`MESOS_AGENT_ENDPOINT`, or `MESOS_DOMAIN_SOCKET` where there is one,
     /// `MESOS_FRAMEWORK_ID`, `MESOS_EXECUTOR_ID`; `MESOS_EXECUTOR_AUTHENTICATION_TOKEN`, where there is one, goes with
-    /// each call).
+    /// each call, in place of a credential of the client's).
     ///
     /// # Errors
     /// [`Error::Malformed`] names the variable that is not there, or means nothing.
