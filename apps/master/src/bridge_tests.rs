@@ -44,15 +44,20 @@ impl Service for Agent {
     }
 }
 
+/// Both ends of a connection: the agent's, and that of the master, which may not run.
+async fn connected(stage: &TestStage, master: &Link<Master>) -> (Peer, Peer) {
+    let edge = Edge(Agents::new(master, stage.directory()));
+    let bridge = Bridge::new(Settings::default(), Arc::new(edge));
+    let agent = Bridge::new(Settings::default(), Arc::new(Agent));
+    memory_pair(&agent, &bridge).await.unwrap()
+}
+
 #[test]
 fn a_registration_in_parts_reaches_the_master_whole() {
     TestStage::run(1, async |stage| {
         let prepared = stage.spawn().capacity(2).prepare::<Master>();
         let master = prepared.link();
-        let edge = Edge(Agents::new(&master, stage.directory()));
-        let bridge = Bridge::new(Settings::default(), Arc::new(edge));
-        let agent = Bridge::new(Settings::default(), Arc::new(Agent));
-        let (to_master, _to_agent) = memory_pair(&agent, &bridge).await.unwrap();
+        let (to_master, _to_agent) = connected(stage, &master).await;
         let register = async |request: &node::RegisterAgent| {
             let message = msgpack::encode(request).unwrap().into();
             let mut answers = Vec::new();
@@ -88,10 +93,7 @@ fn a_lost_agent_is_told_to_a_master_whose_mailbox_is_full() {
     TestStage::run(1, async |stage| {
         let prepared = stage.spawn().capacity(1).prepare::<Master>();
         let master = prepared.link();
-        let edge = Edge(Agents::new(&master, stage.directory()));
-        let bridge = Bridge::new(Settings::default(), Arc::new(edge));
-        let agent = Bridge::new(Settings::default(), Arc::new(Agent));
-        let (to_master, to_agent) = memory_pair(&agent, &bridge).await.unwrap();
+        let (to_master, to_agent) = connected(stage, &master).await;
         let stream_id = "busy".to_owned();
         master.tell(StreamLost { stream_id }).unwrap();
         to_master.close("the agent ends");
@@ -105,19 +107,13 @@ fn an_agent_whose_last_word_finds_no_room_is_to_return() {
     TestStage::run(1, async |stage| {
         let prepared = stage.spawn().capacity(1).prepare::<Master>();
         let master = prepared.link();
-        let edge = Edge(Agents::new(&master, stage.directory()));
-        let bridge = Bridge::new(Settings::default(), Arc::new(edge));
-        let agent = Bridge::new(Settings::default(), Arc::new(Agent));
-        let (to_master, _to_agent) = memory_pair(&agent, &bridge).await.unwrap();
-        let exited = node::ExecutorExited::default;
-        to_master
-            .tell(node::OversubscribedResources::default())
-            .unwrap();
-        // Its place is taken; what is told again is dropped without a word.
-        to_master
-            .tell(node::OversubscribedResources::default())
-            .unwrap();
-        to_master.tell(exited()).unwrap();
+        let (to_master, _to_agent) = connected(stage, &master).await;
+        // The second finds no room, and will be told anew.
+        for _ in 0..2 {
+            let lent = node::OversubscribedResources::default();
+            to_master.tell(lent).unwrap();
+        }
+        to_master.tell(node::ExecutorExited::default()).unwrap();
         to_master.closed().await;
         // With the end of the connection.
         assert_eq!(master.depth(), 2);

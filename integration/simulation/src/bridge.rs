@@ -56,7 +56,7 @@ struct Parts {
     door: Doorway,
     up: Pipe,
     down: Pipe,
-    /// Neither end sends any more. What is on its way to the agent may still arrive: it was in its mailbox already.
+    /// Neither end sends any more, and the agent knows.
     closed: AtomicBool,
 }
 
@@ -140,10 +140,15 @@ impl Connection {
         if self.is_closed() {
             return Err(TellError::Closed);
         }
-        let node = parts.node.clone();
+        let (node, connection) = (parts.node.clone(), self.clone());
         parts.down.send(move || {
             let mut message = message.clone();
             let known = node.known_term.load(Ordering::Relaxed);
+            // The bridge routes nothing once its end was told (`Service::on_disconnect`), so that what an agent registers with
+            // is after all it was ordered. What a leader of a lower term said has to be refused whatever carries it.
+            if connection.is_closed() && message.term().is_none_or(|term| term >= known) {
+                return;
+            }
             if let (Some(task), Some(term)) = (message.task(), message.term()) {
                 node.history.observe(|seen| {
                     seen.leaders.ordered(task, term, known);

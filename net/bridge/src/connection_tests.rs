@@ -306,6 +306,23 @@ async fn what_was_told_before_the_close_arrives() {
     assert_eq!(next(&mut events).await, Event::Disconnected(end));
 }
 
+/// What an agent registers with at the next master is then after all it was ordered by the last.
+#[tokio::test(start_paused = true)]
+async fn nothing_is_routed_once_the_end_was_told() {
+    let ((agent, _), (master, mut events)) = sides(Settings::default());
+    let (to_master, to_agent) = memory_pair(&agent, &master).await.unwrap();
+    for number in 0..5_000 {
+        to_master.tell(Note(number)).unwrap();
+    }
+    next(&mut events).await;
+    assert_eq!(next(&mut events).await, Event::Noted(0));
+    to_agent.close("enough");
+    let end = to_agent.closed().await;
+    while next(&mut events).await != Event::Disconnected(end.clone()) {}
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!(events.try_recv().is_err());
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_close_does_not_wait_for_a_peer_that_reads_nothing() {
     let (_, (master, _events)) = sides(settings());

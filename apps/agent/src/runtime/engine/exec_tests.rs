@@ -58,6 +58,11 @@ impl Fake {
         fake
     }
 
+    /// One that has run for long, or of which nothing is told for some looks.
+    fn of_sleep(untold: u32) -> Arc<Self> {
+        Self::new(Some(Command::new("sleep").arg("1000")), untold)
+    }
+
     fn containers(&self) -> EngineContainers {
         let engine = Engine::new(self.dir.path().join("s"), Logins::default());
         let keeping = Keeping {
@@ -139,14 +144,27 @@ fn order() -> LaunchOrder {
     }
 }
 
-#[tokio::test]
-async fn a_session_that_takes_its_time_to_run_ends_with_its_client() {
-    let fake = Fake::new(Some(Command::new("sleep").arg("1000")), 22);
-    let containers = fake.containers();
+/// A session and its client.
+async fn begun(containers: &EngineContainers) -> (RunningContainer, UnixStream) {
     let running = containers.launch_beside(order()).await.unwrap();
     let client = attach::connect(&containers.dir(SESSION), Greeting::Session).await;
+    (running, client.unwrap().unwrap())
+}
+
+/// What an agent leaves that ends before it knows the process.
+fn left(containers: &EngineContainers) -> std::path::PathBuf {
+    let dir = containers.dir(SESSION);
+    Record::of_session(Some("e"), None).write(&dir).unwrap();
+    dir
+}
+
+#[tokio::test]
+async fn a_session_that_takes_its_time_to_run_ends_with_its_client() {
+    let fake = Fake::of_sleep(22);
+    let containers = fake.containers();
+    let (running, client) = begun(&containers).await;
     // It is gone before the engine tells what there is to be killed.
-    drop(client.unwrap().unwrap());
+    drop(client);
     let exit = running.exited.await;
     assert_eq!(fake.runs(), None);
     assert_eq!(exit.status, Some(137 << 8));
@@ -162,10 +180,9 @@ async fn a_session_that_ended_at_once_is_not_waited_for() {
 
 #[tokio::test]
 async fn a_session_is_killed_also_before_its_process_is_known() {
-    let fake = Fake::new(Some(Command::new("sleep").arg("1000")), 22);
+    let fake = Fake::of_sleep(22);
     let containers = fake.containers();
-    let running = containers.launch_beside(order()).await.unwrap();
-    let client = attach::connect(&containers.dir(SESSION), Greeting::Session).await;
+    let (running, client) = begun(&containers).await;
     assert_eq!(containers.signal(SESSION, SIGKILL).await, Ok(()));
     assert_eq!(fake.runs(), None);
     drop(client);
@@ -174,10 +191,9 @@ async fn a_session_is_killed_also_before_its_process_is_known() {
 
 #[tokio::test]
 async fn the_next_agent_ends_what_is_left_of_a_session_whose_process_was_not_known_yet() {
-    let fake = Fake::new(Some(Command::new("sleep").arg("1000")), 0);
+    let fake = Fake::of_sleep(0);
     let containers = fake.containers();
-    let dir = containers.dir(SESSION);
-    Record::of_session(Some("e"), None).write(&dir).unwrap();
+    let dir = left(&containers);
     let recovered = containers.recover(SESSION).await;
     assert!(matches!(recovered, RecoveredContainer::Gone));
     assert_eq!((fake.runs(), dir.exists()), (None, false));
@@ -185,10 +201,9 @@ async fn the_next_agent_ends_what_is_left_of_a_session_whose_process_was_not_kno
 
 #[tokio::test]
 async fn what_is_left_of_a_session_is_kept_in_mind_until_its_engine_answers() {
-    let fake = Fake::new(Some(Command::new("sleep").arg("1000")), 0);
+    let fake = Fake::of_sleep(0);
     let containers = fake.containers();
-    let dir = containers.dir(SESSION);
-    Record::of_session(Some("e"), None).write(&dir).unwrap();
+    let dir = left(&containers);
     fake.is_silent.store(true, Ordering::SeqCst);
     let recovered = containers.recover(SESSION).await;
     assert!(matches!(recovered, RecoveredContainer::Gone));
