@@ -39,7 +39,11 @@ impl Known<'_> {
             group: &place.group,
             same_cluster: self.cluster_id.is_some() && theirs.cluster_id.is_some(),
         };
-        let verdict = self.roster.judge(self.identity, claim)?;
+        let status = self.status.as_ref();
+        let is_counted_on = place
+            .id
+            .is_some_and(|id| status.is_some_and(|it| it.has_member(id)));
+        let verdict = self.roster.judge(self.identity, claim, is_counted_on)?;
         let id = match verdict {
             // It asks for its id next, and the group decides.
             Verdict::Joiner(_) => return Ok((verdict, place)),

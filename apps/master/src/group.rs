@@ -150,12 +150,15 @@ impl Group {
 
     /// Brings who is known here to who belongs to the group; gives the ids of the others.
     pub(crate) fn refresh(&self) -> Vec<u64> {
-        let roster = self.roster();
+        let (roster, status) = (self.roster(), self.status());
         let mut gone = Vec::new();
         let mut others = self.others.write().unwrap_or_else(PoisonError::into_inner);
         others.retain(|id, other| {
-            // One that is newer than all that is known here will be known soon.
-            let stays = roster.members.contains_key(id) || *id > roster.last_id;
+            // One that is newer than all that is known here will be known soon, and one that is let go stays until Raft
+            // can do without it.
+            let stays = roster.members.contains_key(id)
+                || *id > roster.last_id
+                || status.as_ref().is_some_and(|it| it.has_member(*id));
             if !stays {
                 gone.push(Arc::clone(other));
             }

@@ -1,4 +1,4 @@
-use tepui_consensus::{Identity as Owner, StateMachine};
+use tepui_consensus::{Identity as Owner, NoPeers, Options, StateMachine};
 use tepui_engine::{Batch, MemoryEngine, SharedEngine, keys::MASTER_FAMILIES};
 use tepui_registry::{Command, RegistryMachine};
 
@@ -135,6 +135,24 @@ fn members_come_and_go_with_the_registry() {
         text.contains("m2 (id 2)") && text.contains("removed"),
         "{text}"
     );
+}
+
+/// The others may be no majority of what Raft has.
+#[test]
+fn one_that_is_let_go_is_heard_as_long_as_raft_has_it() {
+    let mut m1 = scene("m1", &THREE, Some("c"));
+    let m2 = scene("m2", &THREE, Some("c"));
+    let engine: SharedEngine = Arc::new(MemoryEngine::new(&MASTER_FAMILIES));
+    let options = Options::new(1, &[1, 2, 3]);
+    let machine = RegistryMachine::new();
+    let consensus = Consensus::start(options, engine, machine, Arc::new(NoPeers)).unwrap();
+    m1.group.attach(consensus);
+    m1.found();
+    m1.apply(&Command::RemoveMember {
+        name: "m2".to_owned(),
+    });
+    assert_eq!(m1.group.refresh(), [2, 3]);
+    assert_eq!(m1.group.check(&m2.group.hello().identity), Ok(2));
 }
 
 #[test]

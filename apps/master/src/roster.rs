@@ -99,11 +99,17 @@ impl Roster {
         names.join(",")
     }
 
-    /// Who another master is.
+    /// Who another master is. `is_counted_on`: Raft still has it. One that the registry has let go belongs to the group until
+    /// Raft has too: a majority may need it, also for that.
     ///
     /// # Errors
     /// The text of the refusal, for both sides' logs.
-    pub(crate) fn judge(&self, own: &Identity, theirs: Claim<'_>) -> Result<Verdict, String> {
+    pub(crate) fn judge(
+        &self,
+        own: &Identity,
+        theirs: Claim<'_>,
+        is_counted_on: bool,
+    ) -> Result<Verdict, String> {
         let Claim { name, group, .. } = theirs;
         if name == own.name {
             return Err(format!(
@@ -134,6 +140,7 @@ impl Roster {
                 known.name
             )),
             // The group of a restored backup has the same cluster and other founders.
+            None if is_counted_on && group == own.group() => Ok(Verdict::Member(id)),
             None if id > self.last_id && group == own.group() => Ok(Verdict::Newer(id)),
             None => Err(format!(
                 "{name} (id {id}) is no master of this group, which is {}: it was removed, or replaced by another \

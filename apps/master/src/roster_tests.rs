@@ -63,13 +63,13 @@ fn one_that_has_just_joined_answers_whoever_is_of_its_group() {
         ..own()
     };
     let roster = Roster::of(&Registry::default(), &joined, &peers());
-    let verdict = |name, id| roster.judge(&joined, claim(name, Some(id)));
+    let verdict = |name, id| roster.judge(&joined, claim(name, Some(id)), false);
     assert_eq!(verdict("m3", 5), Ok(Verdict::Newer(5)));
     let other = Claim {
         group: "x1",
         ..claim("x1", Some(1))
     };
-    assert!(roster.judge(&joined, other).is_err());
+    assert!(roster.judge(&joined, other, false).is_err());
 }
 
 #[test]
@@ -80,10 +80,23 @@ fn an_address_of_the_group_comes_before_a_stale_one_of_peers() {
 
 #[test]
 fn members_newer_ones_and_joiners_are_told_apart() {
-    let judge = |claim| grown().judge(&own(), claim);
+    let judge = |claim| grown().judge(&own(), claim, false);
     assert_eq!(judge(claim("m2", Some(2))), Ok(Verdict::Member(2)));
     assert_eq!(judge(claim("m7", Some(7))), Ok(Verdict::Newer(7)));
     assert_eq!(judge(claim("m3", None)), Ok(Verdict::Joiner(5)));
+}
+
+/// Those who stay may have lost one of theirs meanwhile, and be no majority of what Raft has.
+#[test]
+fn one_that_is_let_go_belongs_to_the_group_as_long_as_raft_has_it() {
+    let judge = |claim| grown().judge(&own(), claim, true);
+    assert_eq!(judge(claim("m3", Some(3))), Ok(Verdict::Member(3)));
+    let restored = Claim {
+        group: "m7#7",
+        ..claim("m3", Some(3))
+    };
+    assert!(judge(restored).is_err());
+    assert!(judge(claim("m4", Some(2))).is_err());
 }
 
 #[test]
@@ -106,7 +119,7 @@ fn everyone_else_is_told_what_to_do() {
         (elsewhere, "the one of m7 is m7"),
         (restored, "no master of this group"),
     ] {
-        let text = grown().judge(&own(), claim).unwrap_err();
+        let text = grown().judge(&own(), claim, false).unwrap_err();
         assert!(text.contains(expected), "{text}");
     }
 }

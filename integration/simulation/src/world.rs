@@ -379,7 +379,7 @@ impl World {
             }
         }
         for host in hosts.iter_mut() {
-            let is_member = status.voters.contains(&host.id) || status.learners.contains(&host.id);
+            let is_member = status.has_member(host.id);
             match host.fate {
                 Fate::Retired => {}
                 _ if !wanted.contains(&host.id) => {

@@ -57,6 +57,11 @@ pub struct Status {
 }
 
 impl Status {
+    /// Whether Raft has this member, with a vote or as a learner.
+    pub fn has_member(&self, id: u64) -> bool {
+        self.voters.contains(&id) || self.learners.contains(&id)
+    }
+
     /// Whether those who follow the status are woken: not for mere progress, which every turn under load brings.
     pub(crate) fn is_news_after(&self, last: &Status) -> bool {
         let plain = |status: &Status| {
