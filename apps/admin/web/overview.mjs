@@ -85,9 +85,9 @@ const States = ({ tasks }) => html`<dl class="states">
 </dl>`;
 
 const taskColumns = [
-  { key: "task", title: "Task", cell: (task) => html`<a href=${taskHref(task.framework_id, task.id)}>${task.name || task.id}</a>${task.name && task.name !== task.id && html` <span class="id" title=${task.id}>${shortId(task.id)}</span>`}` },
+  { key: "task", title: "Task", cell: (task) => html`<a class="name" title=${task.name || task.id} href=${taskHref(task.framework_id, task.id)}>${task.name || task.id}</a>${task.name && task.name !== task.id && html` <span class="id" title=${task.id}>${shortId(task.id)}</span>`}` },
   { key: "state", title: "State", cell: (task) => html`<${State} state=${task.state} />` },
-  { key: "framework", title: "Framework", cell: (task) => html`<span title=${task.framework_id}>${task.framework ?? shortId(task.framework_id)}</span>` },
+  { key: "framework", title: "Framework", cell: (task) => html`<span class="name" title=${task.framework ? `${task.framework} ${task.framework_id}` : task.framework_id}>${task.framework ?? shortId(task.framework_id)}</span>` },
   { key: "agent", title: "Agent", cell: (task) => task.agent ?? "–" },
   { key: "started", title: "Started", number: true, cell: (task) => html`<span title=${moment(task.started_ms)}>${clock(task.started_ms)}</span>` },
   { key: "updated", title: "Last update", number: true, cell: (task) => html`<span title=${moment(task.updated_ms)}>${ago(task.updated_ms, serverNow.value)}</span>` },
@@ -106,7 +106,7 @@ function frameworkState({ active, connected, recovered }) {
 }
 
 const frameworkColumns = [
-  { key: "name", title: "Framework", cell: (framework) => html`${framework.name} <span class="id" title=${framework.id}>${shortId(framework.id)}</span>` },
+  { key: "name", title: "Framework", cell: (framework) => html`<span class="name" title=${framework.name}>${framework.name}</span> <span class="id" title=${framework.id}>${shortId(framework.id)}</span>` },
   { key: "state", title: "State", cell: frameworkState },
   { key: "roles", title: "Roles", cell: (framework) => framework.roles.join(", ") || "–" },
   { key: "user", title: "User", cell: (framework) => framework.user || "–" },
