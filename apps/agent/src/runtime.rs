@@ -12,6 +12,7 @@ mod leftovers;
 mod looking;
 mod network;
 mod specs;
+mod users;
 pub(crate) mod volume_groups;
 mod words;
 
@@ -44,7 +45,7 @@ use engine::EngineContainers;
 pub(crate) use equipment::Equipment;
 use leftovers::empty;
 use looking::end_of;
-use words::credentials;
+use users::Users;
 pub(crate) use words::told;
 
 use crate::{
@@ -66,6 +67,7 @@ struct Inner {
     running: Mutex<BTreeMap<String, Running>>,
     nesting: Mutex<Nesting>,
     clearing: Arc<Clearing>,
+    users: Arc<Users>,
     errors: Arc<Errors>,
     gpus: Mutex<Gpus>,
     equipment: Equipment,
@@ -94,6 +96,7 @@ impl Containers {
             running: Mutex::new(BTreeMap::new()),
             nesting: Mutex::default(),
             clearing: Arc::default(),
+            users: Arc::default(),
             gpus: Mutex::new(Gpus::new(equipment.isolation.gpus.clone())),
             errors,
             equipment,
@@ -162,7 +165,7 @@ impl Inner {
         if let Some(mut wanted) = order.engine.take() {
             let engine = self.engine.as_ref().ok_or("this agent has no engine")?;
             let rotation = self.logger.rotation(&order.env)?;
-            let owner = credentials(order.user.as_deref())?;
+            let owner = self.users.credentials(order.user.as_deref())?;
             self.give_gpus(&order, &mut wanted.create)?;
             let gids = self.volume_gids.clone();
             return engine.launch(order, *wanted, owner, gids, rotation).await;
@@ -209,7 +212,7 @@ impl ContainerRuntime for Containers {
         let inner = Arc::clone(&self.0);
         // On this thread, as the spawn later: handing it on would cost more.
         async move {
-            let owner = credentials(user.as_deref())?;
+            let owner = inner.users.credentials(user.as_deref())?;
             let prepared = inner.sandboxes.prepare(&sandbox, owner.as_ref());
             prepared.map_err(|error| told(&error))
         }
@@ -217,7 +220,7 @@ impl ContainerRuntime for Containers {
     }
 
     fn prepare_nested(&self, sandbox: NestedSandbox) -> BoxFuture<'static, Result<(), String>> {
-        directories::prepare_nested(sandbox).boxed()
+        directories::prepare_nested(Arc::clone(&self.0.users), sandbox).boxed()
     }
 
     fn remove_nested(&self, root: PathBuf, name: String) -> BoxFuture<'static, Result<(), String>> {
@@ -239,7 +242,8 @@ impl ContainerRuntime for Containers {
         user: Option<String>,
         links: Vec<VolumeLink>,
     ) -> BoxFuture<'static, Result<(), String>> {
-        directories::link_volumes(self.0.volume_gids.clone(), sandbox, user, links).boxed()
+        let (users, gids) = (Arc::clone(&self.0.users), self.0.volume_gids.clone());
+        directories::link_volumes(users, gids, sandbox, user, links).boxed()
     }
 
     fn provision(

@@ -5,10 +5,13 @@ use std::{path::PathBuf, sync::Arc};
 use tepui_containers::{Error, nested, volume_gids::VolumeGids, volumes};
 use tepui_messages::containers::{NestedSandbox, VolumeDirectory, VolumeLink};
 
-use super::{clearing::Clearing, credentials, told};
+use super::{clearing::Clearing, told, users::Users};
 
-pub(super) async fn prepare_nested(sandbox: NestedSandbox) -> Result<(), String> {
-    let owner = credentials(sandbox.user.as_deref())?;
+pub(super) async fn prepare_nested(
+    users: Arc<Users>,
+    sandbox: NestedSandbox,
+) -> Result<(), String> {
+    let owner = users.credentials(sandbox.user.as_deref())?;
     let shared = sandbox.shared.iter();
     let shared: Vec<_> = shared
         .map(|it| (it.path.as_str(), it.container_path.as_str()))
@@ -68,12 +71,13 @@ fn end(volume: &VolumeDirectory, gids: Option<&VolumeGids>) -> Result<(), Error>
 }
 
 pub(super) async fn link_volumes(
+    users: Arc<Users>,
     gids: Option<Arc<VolumeGids>>,
     sandbox: PathBuf,
     user: Option<String>,
     links: Vec<VolumeLink>,
 ) -> Result<(), String> {
-    let owner = credentials(user.as_deref())?;
+    let owner = users.credentials(user.as_deref())?;
     for VolumeLink {
         source,
         container_path,

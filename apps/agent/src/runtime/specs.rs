@@ -8,7 +8,7 @@ use tepui_containers::{
 use tepui_kit::descriptors;
 use tepui_messages::containers::{LaunchOrder, MountSource};
 
-use super::{Inner, apart, volume_groups, words::credentials};
+use super::{Inner, apart, volume_groups};
 use crate::{confinement, numbers::limits, provisioner, streams};
 
 impl Inner {
@@ -43,7 +43,7 @@ impl Inner {
             spec.env = variables
                 .map(|(name, value)| (name.into(), value.into()))
                 .collect();
-            spec.credentials = credentials(order.user.as_deref())?;
+            spec.credentials = self.users.credentials(order.user.as_deref())?;
             spec.rotation = rotation;
             let gids = self.volume_gids.as_deref();
             for volume in order.volumes {
