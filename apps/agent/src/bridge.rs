@@ -5,12 +5,22 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use tepui_bridge::{Disconnect, Error, Hello, Peer, Role, Router, RouterBuilder, Service};
+use tepui_bridge::{
+    Disconnect, Error, Hello, Peer, Role, Router, RouterBuilder, Service, Settings,
+};
 use tepui_kit::{Directory, Tell, Wire};
 use tepui_messages::agent::{MasterConnected, MasterLost};
 use tepui_protocol::node;
 
 use crate::{node::Orders, notice::Notices, registering::ToMaster};
+
+pub(crate) fn settings() -> Settings {
+    Settings {
+        // Who waits for a task waits for each thread that a word of it passes.
+        write_through: true,
+        ..Settings::default()
+    }
+}
 
 /// What the connections to the leading master are given.
 pub(crate) struct AgentService<N> {

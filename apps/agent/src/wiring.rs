@@ -4,7 +4,8 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, anyhow};
-use tepui_bridge::{Bridge, Connector, Settings};
+use futures_util::{FutureExt, future::abortable};
+use tepui_bridge::{Bridge, Connector};
 use tepui_containers::Cgroups;
 use tepui_engine::DiskFailed;
 use tepui_http::{Logging, metrics::Limiter, server, version};
@@ -22,7 +23,7 @@ use tokio::{
 };
 
 use crate::{
-    bridge::AgentService,
+    bridge::{self, AgentService},
     confinement::HostFiles,
     doubt,
     http::{self, Api, Facts},
@@ -183,7 +184,7 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
         Arc::clone(&notices),
     );
     let service = Arc::new(service);
-    let bridge = Bridge::new(Settings::default(), Arc::clone(&service) as Arc<_>);
+    let bridge = Bridge::new(bridge::settings(), Arc::clone(&service) as Arc<_>);
     let finder = LeaderFinder::new(&settings.masters, notices);
     let doubt = tokio::task::spawn_local(doubt::watch(Arc::clone(&service), finder.clone()));
     let work_dir = settings.work_dir.clone();
@@ -195,10 +196,12 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
     let headroom = provisioner.map(|images| tokio::task::spawn_local(images.keep_headroom()));
     let keeper = engine_containers.map(|it| tokio::task::spawn_local(it.keep()));
     let seed = uuid::Uuid::new_v4().as_u64_pair().0;
-    let connector = tokio::task::spawn_local(Connector::new(bridge, seed).run(move || {
+    // On the node's own thread: what it says and hears there changes no threads on its way.
+    let (connector, stop_connector) = abortable(Connector::new(bridge, seed).run(move || {
         let finder = finder.clone();
         async move { finder.find().await }
     }));
+    arbiter.spawn(connector.map(drop));
     tracing::info!("ready: agent on http://{endpoint}, looking for the leader at {masters}");
 
     let ending = until_end(&node, &mut end).await;
@@ -207,7 +210,7 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
     for task in [headroom, keeper].into_iter().flatten() {
         task.abort();
     }
-    connector.abort();
+    stop_connector.abort();
     // The connector's end closes the connection; what was queued goes out first.
     let _ = timeout(FAREWELL_TIMEOUT, service.parted()).await;
     http_handle.stop(false).await;
