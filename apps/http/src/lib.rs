@@ -4,6 +4,7 @@
 //! connections and bodies, and the endpoints both daemons have (`/files/*`, `/metrics`, `/logging/toggle`,
 //! `/version`, `/system/stats.json`, `/__processes__`). Knows no framework and no agent, and decides nothing.
 
+mod connections;
 mod credentials;
 pub mod deadline;
 pub mod duration;

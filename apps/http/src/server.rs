@@ -2,32 +2,71 @@
 
 use std::{io, net::TcpListener, os::unix::net::UnixListener, time::Duration};
 
-use actix_web::{App, HttpServer, dev::Server, web::ServiceConfig};
+use actix_web::{
+    App, Error, HttpServer,
+    body::{BoxBody, MessageBody},
+    dev::{Server, Service, ServiceRequest, ServiceResponse},
+    http::KeepAlive,
+    web::ServiceConfig,
+};
+
+use crate::connections::{Allowed, Connections, UnderWay};
 
 /// Connections of one daemon at a time, over all workers.
 pub const MAX_CONNECTIONS: usize = 10_000;
 /// Connections the kernel holds before they are accepted.
 const BACKLOG: u32 = 1024;
-/// Until the head of a request must have arrived.
+/// While no more are open, none is closed for being silent.
+const SILENT_CONNECTIONS: usize = MAX_CONNECTIONS / 4 * 3;
+/// From the first byte of a request until its head must have arrived.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long an idle connection is kept.
-const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// Between two looks at connections that are silent.
+const LOOK_PAUSE: Duration = Duration::from_secs(1);
 /// How long a closing connection may take.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long requests under way may take when the daemon ends, in seconds.
 const SHUTDOWN_SECS: u64 = 1;
 
+const ALLOWED: Allowed = Allowed {
+    head: HEAD_TIMEOUT,
+    pause: LOOK_PAUSE,
+    open: SILENT_CONNECTIONS,
+};
+
+/// Notes that a request is under way until its answer is sent.
+fn tracked<S, B>(
+    request: ServiceRequest,
+    service: &S,
+) -> impl Future<Output = Result<ServiceResponse<BoxBody>, Error>> + use<S, B>
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error>,
+    B: MessageBody + 'static,
+{
+    let under_way = UnderWay::begin(request.request());
+    let answered = service.call(request);
+    async move {
+        let answer = answered.await?.map_into_boxed_body();
+        Ok(match under_way {
+            Some(under_way) => answer.map_body(|_, body| under_way.with(body)),
+            None => answer,
+        })
+    }
+}
+
 /// A server with every limit. A macro, since its type has no name.
 macro_rules! bounded {
-    ($workers:expr, $configure:expr) => {{
+    ($workers:expr, $allowed:expr, $configure:expr) => {{
         let (workers, configure) = ($workers.max(1), $configure);
-        HttpServer::new(move || App::new().configure(configure.clone()))
+        let connections = Connections::watched($allowed);
+        HttpServer::new(move || App::new().wrap_fn(tracked).configure(configure.clone()))
+            .on_connect(move |io, extensions| connections.take_in(io, extensions))
             .workers(workers)
             .max_connections(MAX_CONNECTIONS / workers)
             .backlog(BACKLOG)
-            .client_request_timeout(HEAD_TIMEOUT)
+            // Actix counts it from the connection's beginning, not from the request's.
+            .client_request_timeout(Duration::ZERO)
             .client_disconnect_timeout(CLOSE_TIMEOUT)
-            .keep_alive(KEEP_ALIVE)
+            .keep_alive(KeepAlive::Os)
             .h1_allow_half_closed(false)
             .shutdown_timeout(SHUTDOWN_SECS)
             .disable_signals()
@@ -45,7 +84,17 @@ pub fn serve(
     workers: usize,
     configure: impl Fn(&mut ServiceConfig) + Clone + Send + 'static,
 ) -> io::Result<Server> {
-    Ok(bounded!(workers, configure).listen(listener)?.run())
+    serve_allowing(ALLOWED, listener, workers, configure)
+}
+
+pub(crate) fn serve_allowing(
+    allowed: Allowed,
+    listener: TcpListener,
+    workers: usize,
+    configure: impl Fn(&mut ServiceConfig) + Clone + Send + 'static,
+) -> io::Result<Server> {
+    let server = bounded!(workers, allowed, configure);
+    Ok(server.listen(listener)?.run())
 }
 
 /// The same on sockets in the file system.
@@ -57,7 +106,7 @@ pub fn serve_unix(
     workers: usize,
     configure: impl Fn(&mut ServiceConfig) + Clone + Send + 'static,
 ) -> io::Result<Server> {
-    let mut server = bounded!(workers, configure);
+    let mut server = bounded!(workers, ALLOWED, configure);
     for listener in listeners {
         server = server.listen_uds(listener)?;
     }
