@@ -2,10 +2,9 @@
 //!
 //! Reached only when decoding has failed: it may be slow, it must be exact.
 
-use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Map, Value};
 
-use super::json::Error;
+use super::{json::Error, read::from_base64};
 use crate::descriptor::{Described, FieldDescriptor, Kind, Label, MessageDescriptor};
 
 pub(super) fn explain<T: Described>(bytes: &[u8], error: &serde_json::Error) -> Error {
@@ -102,7 +101,7 @@ fn unexpected(value: &Value, field: &FieldDescriptor) -> String {
 }
 
 fn base64_error(text: &str, field: &FieldDescriptor) -> Result<(), String> {
-    let reason = match STANDARD.decode(text) {
+    let reason = match from_base64(text) {
         Ok(_) => return Ok(()),
         Err(base64::DecodeError::InvalidByte(_, byte)) => {
             format!("Invalid character '{}'", char::from(byte))

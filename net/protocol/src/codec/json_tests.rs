@@ -59,6 +59,25 @@ fn errors_read_as_mesos_writes_them() {
 }
 
 #[test]
+fn base64_may_be_broken_into_lines_and_lack_its_padding() {
+    for data in [
+        "aGVsbG8=",
+        "aGVs bG8=",
+        r"aGVs\nbG8=\n",
+        "aGVsbG8",
+        "aGVsbG9=",
+        "aGVsbG8=x",
+    ] {
+        let text = format!(
+            r#"{{"type":"MESSAGE","message":{{"agent_id":{{"value":"a"}},"executor_id":{{"value":"e"}},"data":"{data}"}}}}"#
+        );
+        let call = decode::<scheduler::Call>(text.as_bytes(), &Limits::HTTP);
+        let message = call.unwrap().message.unwrap();
+        assert_eq!(&message.data[..], b"hello", "{data}");
+    }
+}
+
+#[test]
 fn reading_is_as_lenient_as_mesos() {
     for text in [
         r#"{"type":"GET_HEALTH","foo":1}"#,

@@ -6,7 +6,10 @@
 
 use std::{collections::BTreeMap, fmt, marker::PhantomData};
 
-use base64::{Engine, engine::general_purpose::STANDARD};
+use base64::{
+    Engine, alphabet,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig, general_purpose::STANDARD},
+};
 use serde::{
     Deserialize, Deserializer,
     de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor},
@@ -324,14 +327,27 @@ impl FromAny for String {
     }
 }
 
+/// As Mesos reads it: blanks and line ends in it are passed over, and padding may be missing (stout's `base64.hpp`).
+pub(super) fn from_base64(text: &str) -> Result<Vec<u8>, base64::DecodeError> {
+    if let Ok(exact) = STANDARD.decode(text) {
+        return Ok(exact);
+    }
+    let config = GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true);
+    let until_padding = text.split('=').next().unwrap_or_default();
+    let is_blank = |it: &u8| it.is_ascii_whitespace() || *it == b'\x0b';
+    let dense: Vec<u8> = until_padding.bytes().filter(|it| !is_blank(it)).collect();
+    GeneralPurpose::new(&alphabet::STANDARD, config).decode(dense)
+}
+
 impl FromAny for bytes::Bytes {
     const EXPECTED: &'static str = "base64 text";
     fn text(value: &str, context: Context) -> Result<Option<Self>, String> {
         if !context.human {
             return Ok(Some(bytes::Bytes::copy_from_slice(value.as_bytes())));
         }
-        STANDARD
-            .decode(value)
+        from_base64(value)
             .map(|bytes| Some(bytes.into()))
             .map_err(|error| error.to_string())
     }
