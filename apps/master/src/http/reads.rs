@@ -33,14 +33,17 @@ impl MasterHttp {
             .await
     }
 
-    /// Numbers that are none count as absent, as in Mesos.
+    /// Numbers that are none count as absent, as in Mesos; a negative limit is none.
     pub(super) async fn tasks(&self, request: &Incoming) -> Result<Reply, Reply> {
-        let number = |name| request.parameter(name).and_then(|text| text.parse().ok());
+        let number = |name| {
+            let number = request.parameter(name)?.parse::<i64>().ok()?;
+            Some(usize::try_from(number))
+        };
         let question = Question::Tasks {
             framework_id: parameter(request, "framework_id"),
             task_id: parameter(request, "task_id"),
-            limit: number("limit").unwrap_or(TASK_LIMIT),
-            offset: number("offset").unwrap_or(0),
+            limit: number("limit").map_or(TASK_LIMIT, |it| it.unwrap_or(usize::MAX)),
+            offset: number("offset").map_or(0, |it| it.unwrap_or(usize::MAX)),
             ascending: request.parameter("order") == Some("asc"),
         };
         self.read(request, question).await

@@ -23,16 +23,18 @@ impl MasterHttp {
         }
     }
 
-    /// `/redirect`: the leader's address, or this master's while none is known. Nothing below it, to stop loops.
+    /// `/redirect`: the leader's address. Nothing below it, to stop loops.
+    ///
+    /// # Errors
+    /// 503 while there is none: who followed it to a master that does not lead would take that one for the leader.
     pub(super) fn redirect(&self, rest: Option<&str>) -> Result<Reply, Reply> {
         if rest.is_some() {
             return Err(Reply::bare(404));
         }
         let leader = match self.leadership.standing() {
             Standing::Following(leader) => leader.http,
-            Standing::Leading { .. } | Standing::Recovering | Standing::NoLeader => {
-                self.own_address()
-            }
+            Standing::Leading { .. } | Standing::Recovering => self.own_address(),
+            Standing::NoLeader => return Err(Reply::text(503, "No leader elected")),
         };
         Ok(Reply::redirect(&format!("//{leader}")))
     }
