@@ -13,7 +13,7 @@ use std::{
 
 use tepui_messages::{
     UnixNanos,
-    agent::{Draining, ExecutorPhase, NodePhase},
+    agent::{Draining, ExecutorPhase, NodeCounts, NodePhase},
 };
 use tepui_protocol::{
     node,
@@ -60,6 +60,7 @@ pub struct NodeCore {
     pub(crate) total: Resources,
     pub(crate) operations: Operations,
     pub(crate) oversubscription: Oversubscription,
+    pub(crate) counts: NodeCounts,
     /// By directory, as found at the last look.
     pub(crate) disk_used: BTreeMap<PathBuf, u64>,
     /// Ports that containers were not given, by container, as found at the last look.
@@ -152,6 +153,7 @@ impl NodeCore {
             total: Resources::from_proto_unchecked(&config.info.resources),
             operations: Operations::default(),
             oversubscription: Oversubscription::default(),
+            counts: NodeCounts::default(),
             disk_used: BTreeMap::new(),
             stray_ports: BTreeMap::new(),
             drain: None,

@@ -25,6 +25,7 @@ impl NodeCore {
             .executor(&key)
             .filter(|executor| executor.phase == ExecutorPhase::Running)
             .and_then(|executor| executor.stream_id);
+        self.counts.framework_messages.count(stream_id.is_some());
         if let Some(stream_id) = stream_id {
             turn.deliver(
                 stream_id,
@@ -242,6 +243,7 @@ impl NodeCore {
     fn executor_update(&mut self, turn: &mut Turn<'_>, key: &ExecutorKey, mut status: TaskStatus) {
         let framework = self.frameworks.get(&key.framework_id);
         if framework.is_none_or(|framework| framework.terminating) {
+            self.counts.updates.count(false);
             return;
         }
         let Some(uuid) = status.uuid.clone() else {

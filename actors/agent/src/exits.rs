@@ -95,6 +95,7 @@ impl NodeCore {
         let Some(executor) = self.executor_mut(key) else {
             return;
         };
+        let is_first = executor.phase != ExecutorPhase::Terminated;
         executor.phase = ExecutorPhase::Terminated;
         executor.pid = None;
         let container_id = executor.container_id.clone();
@@ -105,6 +106,7 @@ impl NodeCore {
         if let Some(stream_id) = stream {
             turn.out.push(Effect::EndStream { stream_id });
         }
+        self.counts.terminated_executors += u64::from(is_first);
         self.clear_timer(deadline, Timer::Executor(container_id.clone()));
         let kill = kill.map(|kill| kill.deadline);
         self.clear_timer(kill, Timer::Kill(container_id.clone()));

@@ -31,6 +31,25 @@ fn an_executor_that_ends_before_it_subscribes_is_forgotten_and_told_of() {
 }
 
 #[test]
+fn what_happened_since_the_start_is_counted() {
+    let mut node = Node::running();
+    for (name, status) in [("t1", 0), ("t2", 1 << 8), ("t3", 0)] {
+        node.run(task(name));
+        let container_id = node.start();
+        node.exit(&container_id, status);
+        node.drain();
+    }
+    let counts = node.core.state().counts.clone();
+    let ended = |state| counts.ended_tasks.get(&state).copied();
+    assert_eq!((ended(TaskFinished), ended(TaskFailed)), (Some(2), Some(1)));
+    assert_eq!(counts.ended_tasks.len(), 2);
+    assert_eq!(counts.terminated_executors, 3);
+    // STARTING, RUNNING and the end of each.
+    assert_eq!((counts.updates.valid, counts.updates.invalid), (9, 0));
+    assert!(counts.recovery.is_some());
+}
+
+#[test]
 fn so_many_ended_executors_of_a_framework_are_remembered() {
     for most in [0, 2] {
         let mut node = Node::running();

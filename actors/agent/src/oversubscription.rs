@@ -30,8 +30,6 @@ const SHORTEST_CORRECTION_INTERVAL: Duration = Duration::from_secs(1);
 pub(crate) struct Oversubscription {
     /// What is lent or can be, in all; `None` before the first estimate.
     pub(crate) total: Option<Resources>,
-    /// Executors preempted in this life.
-    pub(crate) preempted: u64,
 }
 
 /// Who asks for a measurement.
@@ -157,7 +155,7 @@ impl NodeCore {
         };
         let verdict = preempted(framework);
         if self.end_with(turn, key, &verdict) {
-            self.oversubscription.preempted += 1;
+            self.counts.preempted_executors += 1;
         }
     }
 }

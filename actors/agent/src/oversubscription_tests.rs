@@ -318,7 +318,7 @@ fn a_command_on_lent_cpus_is_preempted_and_one_on_its_own_is_not() {
     assert_eq!(destroyed.count(), 1);
     // Once is enough, also while it takes its time to end.
     tell(&mut node, Purpose::Correct, load(9.0));
-    assert_eq!(node.core.state().preempted_executors, 1);
+    assert_eq!(node.core.state().counts.preempted_executors, 1);
     node.exit(&lent, 9);
     let status = node.drain().remove(0);
     assert_eq!(status.task_id.value, "lent");

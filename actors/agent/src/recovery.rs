@@ -89,9 +89,9 @@ impl NodeCore {
                 .flat_map(|known| known.executors.values_mut());
             let holds = |executor: &&mut Executor| executor.tasks.contains_key(&key.task_id);
             if let Some(executor) = executors.into_iter().find(holds) {
-                updates
-                    .iter()
-                    .for_each(|(status, _)| executor.apply(status));
+                updates.iter().for_each(|(status, _)| {
+                    executor.apply(status);
+                });
             }
             if !terminating {
                 let earlier = acknowledged.remove(&key).unwrap_or_default();
@@ -396,6 +396,7 @@ impl NodeCore {
             return;
         }
         self.window_open = false;
+        self.counts.recovery = Some(turn.now.monotonic);
         self.phase = NodePhase::Disconnected;
         self.begin_oversubscription(turn);
         self.watch_disks(turn);

@@ -36,9 +36,12 @@ impl NodeCore {
             }
         }
         let executors = known.as_mut().map(|known| &mut known.executors);
-        if let Some(executor) = executors.and_then(|known| known.get_mut(executor?)) {
-            executor.apply(&status);
+        if let Some(executor) = executors.and_then(|known| known.get_mut(executor?))
+            && executor.apply(&status)
+        {
+            *self.counts.ended_tasks.entry(status.state()).or_default() += 1;
         }
+        self.counts.updates.count(!terminating);
         if terminating {
             return true;
         }

@@ -24,7 +24,7 @@ impl NodeCore {
             master: self.master.clone(),
             registered_at: self.registered_at,
             total: self.total_with_oversubscribed(),
-            preempted_executors: self.oversubscription.preempted,
+            counts: self.counts.clone(),
             operations: self
                 .operations
                 .open

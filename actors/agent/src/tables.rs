@@ -203,13 +203,14 @@ impl Executor {
     }
 
     /// Marks what an update says about one of its tasks.
-    pub(crate) fn apply(&mut self, status: &TaskStatus) {
+    /// Whether the task ends by it.
+    pub(crate) fn apply(&mut self, status: &TaskStatus) -> bool {
         let Some(entry) = self.tasks.get_mut(&status.task_id.value) else {
-            return;
+            return false;
         };
         let task = Arc::make_mut(&mut entry.task);
         if is_terminal(task.state()) {
-            return;
+            return false;
         }
         task.state = status.state;
         task.status_update_state = Some(status.state);
@@ -220,9 +221,11 @@ impl Executor {
             Some(last) if last.state == shown.state => *last = shown,
             _ => task.statuses.push(shown),
         }
-        if is_terminal(status.state()) {
+        let ends = is_terminal(status.state());
+        if ends {
             entry.stage = Stage::Terminated;
         }
+        ends
     }
 
     /// Tasks at a stage, in order of launch.

@@ -1,7 +1,7 @@
 //! To the agent's actor: from its HTTP endpoints, and the handles it is given. The master's orders arrive as
 //! the `node` messages themselves.
 
-use std::{fmt, path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use tepui_protocol::{
     message::{Ask, Message, Tell},
@@ -9,7 +9,7 @@ use tepui_protocol::{
     v1::{
         AgentInfo, CommandInfo, ContainerId, ContainerInfo, DrainConfig, ExecutorId, ExecutorInfo,
         FrameworkId, FrameworkInfo, MasterInfo, NetworkInfo, Operation, Resource,
-        ResourceStatistics, Task, TaskInfo, TaskStatus, executor, task_status::Reason,
+        ResourceStatistics, Task, TaskInfo, TaskState, TaskStatus, executor, task_status::Reason,
     },
 };
 
@@ -238,8 +238,7 @@ pub struct NodeState {
     pub registered_at: Option<UnixNanos>,
     /// As configured, with what was reserved and created since, and what is lent.
     pub total: Vec<Resource>,
-    /// Executors that had to give back what was lent to them, since the start.
-    pub preempted_executors: u64,
+    pub counts: NodeCounts,
     /// Applied here and not acknowledged.
     pub operations: Vec<Arc<Operation>>,
     pub draining: Option<Draining>,
@@ -250,6 +249,38 @@ pub struct NodeState {
     pub inner_sandboxes: Vec<PathBuf>,
     pub frameworks: Vec<FrameworkState>,
     pub completed_frameworks: Vec<FrameworkState>,
+}
+
+/// What happened since the agent's start.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NodeCounts {
+    /// Executors that had to give back what was lent to them.
+    pub preempted_executors: u64,
+    pub terminated_executors: u64,
+    /// Tasks that ended so.
+    pub ended_tasks: BTreeMap<TaskState, u64>,
+    /// Updates that were taken, and those of frameworks that are unknown or end.
+    pub updates: Judged,
+    /// Messages of frameworks that went to an executor, and those for which there was none.
+    pub framework_messages: Judged,
+    /// From the start until what an earlier life kept was taken in; `None` until then.
+    pub recovery: Option<Duration>,
+}
+
+/// How many were as they should be.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Judged {
+    pub valid: u64,
+    pub invalid: u64,
+}
+
+impl Judged {
+    pub fn count(&mut self, is_valid: bool) {
+        match is_valid {
+            true => self.valid += 1,
+            false => self.invalid += 1,
+        }
+    }
 }
 
 /// An agent that is to end what it runs.

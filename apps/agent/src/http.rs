@@ -42,6 +42,7 @@ use tepui_protocol::{
 use crate::Security;
 pub(crate) use crate::node::Node;
 use crate::provisioner::Provisioner;
+use crate::sweeping::AllowedAge;
 use access::Caller;
 pub(crate) use attach::Sockets;
 pub(crate) use flags::flags;
@@ -73,6 +74,8 @@ pub(crate) struct Facts {
     pub(crate) version: VersionInfo,
     pub(crate) started_at: UnixNanos,
     pub(crate) launch_errors: Arc<crate::runtime::Errors>,
+    /// Of sandboxes.
+    pub(crate) allowed_age: Arc<AllowedAge>,
     /// For its numbers.
     pub(crate) fetcher: Fetcher,
     /// For theirs.

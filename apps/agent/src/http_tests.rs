@@ -1,6 +1,6 @@
 //! The recorded answers of Mesos' agent, against a node that is a stand-in.
 
-use std::{collections::BTreeSet, fs, net::IpAddr, path::Path, sync::Mutex};
+use std::{collections::BTreeSet, fs, net::IpAddr, path::Path, sync::Mutex, time::Duration};
 
 use actix_web::{App, dev::Service, http::Method, test};
 use futures_util::future::{BoxFuture, FutureExt, ready};
@@ -8,7 +8,7 @@ use tepui_http::{Logging, metrics::Limiter};
 use tepui_kit::{AskError, Clock, Tell, TellError};
 use tepui_messages::agent::{
     Answer, ContainerUsageRecord, ExecutorCall, ExecutorStreamLost, ExecutorSubscribe, LaunchGuest,
-    RemoveGuest, SignalContainer, WaitGuest,
+    NodeCounts, RemoveGuest, SignalContainer, WaitGuest,
 };
 use tepui_node::{config::default_capabilities, fetcher::Fetcher};
 use tepui_protocol::{
@@ -18,7 +18,7 @@ use tepui_protocol::{
 };
 
 use super::*;
-use crate::AgentSettings;
+use crate::{AgentSettings, sweeping::AllowedAge};
 
 const GOLDEN: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
@@ -53,7 +53,10 @@ impl Idle {
         };
         let state = NodeState {
             total: info.resources.clone(),
-            preempted_executors: 0,
+            counts: NodeCounts {
+                recovery: Some(Duration::from_millis(8)),
+                ..NodeCounts::default()
+            },
             operations: Vec::new(),
             draining: None,
             info: Arc::new(info),
@@ -200,6 +203,7 @@ pub(super) fn secured(security: Security) -> Api {
         version: tepui_http::version::own(),
         started_at: 0,
         launch_errors: Arc::default(),
+        allowed_age: Arc::new(AllowedAge::new(&Default::default())),
         fetcher: Fetcher::default(),
         volume_gids: None,
         disabled_endpoints: Default::default(),
@@ -325,33 +329,12 @@ async fn refusals_are_those_of_mesos_to_the_letter() {
     }
 }
 
-/// What of Mesos' agent this one has not, or not yet: left out rather than made up.
-const LEFT_OUT: [&str; 13] = [
-    "containerizer/fetcher/task_fetches_failed",
-    "containerizer/fetcher/task_fetches_succeeded",
-    "slave/executor_directory_max_allowed_age_secs",
-    "slave/executors_terminated",
-    "slave/invalid_framework_messages",
-    "slave/invalid_status_updates",
-    "slave/recovery_time_secs",
-    "slave/tasks_failed",
-    "slave/tasks_finished",
-    "slave/tasks_gone",
-    "slave/tasks_killed",
-    "slave/tasks_lost",
-    "slave/valid_framework_messages",
-];
-
 /// Names and kinds of values; numbers and texts themselves differ.
 fn shape(value: &Value, path: &str, found: &mut BTreeSet<String>) {
     match value {
         Value::Object(object) => {
             for (name, value) in object {
-                let left_out =
-                    LEFT_OUT.contains(&name.as_str()) || name == "slave/valid_status_updates";
-                if !left_out {
-                    shape(value, &format!("{path}.{name}"), found);
-                }
+                shape(value, &format!("{path}.{name}"), found);
             }
         }
         Value::Array(items) => {

@@ -6,7 +6,11 @@ use std::{
     convert::Infallible,
     io,
     path::{Path, PathBuf},
-    time::SystemTime,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, SystemTime},
 };
 
 use tepui_containers::{dangling, nested, removal};
@@ -21,6 +25,7 @@ pub(crate) async fn sweep<N: Ask<GetNodeState>>(
     node: N,
     work_dir: PathBuf,
     policy: gc::Policy,
+    allowed: Arc<AllowedAge>,
 ) -> Infallible {
     loop {
         sleep(policy.interval).await;
@@ -33,14 +38,42 @@ pub(crate) async fn sweep<N: Ask<GetNodeState>>(
             continue;
         }
         let (used, work_dir) = (InUse::of(&state), work_dir.clone());
-        let swept = tokio::task::spawn_blocking(move || sweep_once(&work_dir, &policy, &used, now));
+        let allowed = Arc::clone(&allowed);
+        let swept = tokio::task::spawn_blocking(move || {
+            allowed.set(policy.allowed_age(gc::used(&work_dir)?));
+            Ok(sweep_once(&work_dir, &policy, &used, allowed.get(), now))
+        });
         match swept.await {
             Ok(Ok(gc::Swept { removed: 0, .. })) | Err(_) => {}
             Ok(Ok(gc::Swept { removed, failed })) => {
                 tracing::info!(removed, failed, "old sandboxes are removed");
             }
-            Ok(Err(error)) => tracing::warn!(%error, "the disk of the work directory is not known"),
+            Ok::<io::Result<_>, _>(Err(error)) => {
+                tracing::warn!(%error, "the disk of the work directory is not known")
+            }
         }
+    }
+}
+
+/// The age that sandboxes may reach, by the last look at the disk.
+#[derive(Debug)]
+pub(crate) struct AllowedAge(AtomicU64);
+
+impl AllowedAge {
+    /// Of a disk that nobody has looked at: as if it were empty.
+    pub(crate) fn new(policy: &gc::Policy) -> Self {
+        let age = Self(AtomicU64::new(0));
+        age.set(policy.allowed_age(0.0));
+        age
+    }
+
+    fn set(&self, age: Duration) {
+        let millis = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
+        self.0.store(millis, Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> Duration {
+        Duration::from_millis(self.0.load(Relaxed))
     }
 }
 
@@ -66,10 +99,11 @@ fn sweep_once(
     work_dir: &Path,
     policy: &gc::Policy,
     used: &InUse,
+    allowed: Duration,
     now: SystemTime,
-) -> io::Result<gc::Swept> {
+) -> gc::Swept {
     let look = gc::Look {
-        allowed: policy.allowed_age(gc::used(work_dir)?),
+        allowed,
         now,
         changed: gc::last_change,
         remove: remove_sandbox,
@@ -86,7 +120,7 @@ fn sweep_once(
             remove_within(root, &used.inner, &look, &mut swept);
         }
     }
-    Ok(swept)
+    swept
 }
 
 /// What its tasks left mounted there is not theirs to be removed.

@@ -33,7 +33,7 @@ use crate::{
     provisioner,
     runtime::{Containers, Equipment, Errors, volume_groups},
     start::{self, Prepared},
-    sweeping,
+    sweeping::{self, AllowedAge},
 };
 
 /// Orders and calls that wait for the node.
@@ -73,6 +73,7 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
     sandboxes.warm_up();
     let has_cgroups = !matches!(launcher.cgroups(), Cgroups::None { .. });
     let errors = Arc::new(Errors::default());
+    let allowed_age = Arc::new(AllowedAge::new(&settings.sandboxes.gc));
     let facts = Facts {
         pid: config.pid(),
         capabilities: config.capabilities.clone(),
@@ -86,6 +87,7 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
         version: version::own(),
         started_at: i64::try_from(clock.unix_nanos()).unwrap_or(i64::MAX),
         launch_errors: Arc::clone(&errors),
+        allowed_age: Arc::clone(&allowed_age),
         fetcher: fetcher.clone(),
         volume_gids: volume_gids.clone(),
         security: settings.security.clone(),
@@ -192,6 +194,7 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
         node.clone(),
         work_dir,
         settings.sandboxes.gc,
+        allowed_age,
     ));
     let headroom = provisioner.map(|images| tokio::task::spawn_local(images.keep_headroom()));
     let keeper = engine_containers.map(|it| tokio::task::spawn_local(it.keep()));

@@ -4,7 +4,9 @@ use std::{collections::BTreeMap, sync::atomic::Ordering};
 
 use serde_json::{Map, Value};
 use tepui_http::{Reply, metrics as common};
-use tepui_messages::agent::{ExecutorPhase, ExecutorState, GetNodeState, NodePhase, NodeState};
+use tepui_messages::agent::{
+    ExecutorPhase, ExecutorState, GetNodeState, NodeCounts, NodePhase, NodeState,
+};
 use tepui_protocol::{resources::Resources, v1::TaskState};
 
 use super::{Api, values::parsed};
@@ -20,6 +22,15 @@ const NONE_OF: [&str; 9] = [
     "resource_provider_manager/events/subscribe",
     "resource_provider_manager/subscribed",
     "slave/recovery_errors",
+];
+
+/// Ends of tasks that a metric counts.
+const ENDED: [(&str, TaskState); 5] = [
+    ("failed", TaskState::TaskFailed),
+    ("finished", TaskState::TaskFinished),
+    ("gone", TaskState::TaskGone),
+    ("killed", TaskState::TaskKilled),
+    ("lost", TaskState::TaskLost),
 ];
 
 /// All numbers, those of the machine among them, sorted by name.
@@ -45,6 +56,10 @@ pub(super) async fn all(api: &Api) -> Result<Map<String, Value>, Reply> {
     ] {
         own.insert(format!("containerizer/fetcher/{name}"), as_f64(number));
     }
+    own.insert(
+        "slave/executor_directory_max_allowed_age_secs".into(),
+        api.facts.allowed_age.get().as_secs_f64(),
+    );
     if let Some(gids) = &api.facts.volume_gids {
         let names = [("total", gids.total()), ("free", gids.free())];
         for (name, number) in names {
@@ -70,8 +85,9 @@ pub(super) fn of_node(state: &NodeState) -> BTreeMap<String, f64> {
         .iter()
         .map(|name| ((*name).to_owned(), 0.0))
         .collect();
-    let preempted = as_f64(state.preempted_executors);
+    let preempted = as_f64(state.counts.preempted_executors);
     metrics.insert("slave/executors_preempted".into(), preempted);
+    happened(&mut metrics, &state.counts);
     let executors = || state.frameworks.iter().flat_map(|it| &it.executors);
     let total = parsed(&state.total);
     let used = parsed(executors().flat_map(ExecutorState::resources));
@@ -104,6 +120,28 @@ pub(super) fn of_node(state: &NodeState) -> BTreeMap<String, f64> {
     let registered = state.phase == NodePhase::Running;
     metrics.insert("slave/registered".into(), f64::from(u8::from(registered)));
     metrics
+}
+
+/// Since the start.
+fn happened(metrics: &mut BTreeMap<String, f64>, counts: &NodeCounts) {
+    for (name, state) in ENDED {
+        let count = counts.ended_tasks.get(&state).copied().unwrap_or(0);
+        metrics.insert(format!("slave/tasks_{name}"), as_f64(count));
+    }
+    let (updates, messages) = (counts.updates, counts.framework_messages);
+    for (name, count) in [
+        ("executors_terminated", counts.terminated_executors),
+        ("valid_status_updates", updates.valid),
+        ("invalid_status_updates", updates.invalid),
+        ("valid_framework_messages", messages.valid),
+        ("invalid_framework_messages", messages.invalid),
+    ] {
+        metrics.insert(format!("slave/{name}"), as_f64(count));
+    }
+    // As in Mesos it is there from the end of the recovery on.
+    if let Some(recovery) = counts.recovery {
+        metrics.insert("slave/recovery_time_secs".into(), recovery.as_secs_f64());
+    }
 }
 
 fn amounts(
