@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use anyhow::{Context, bail};
 use tepui_consensus::Identity;
 use tepui_engine::{RocksEngine, SharedEngine, keys};
-use tepui_registry::{Backup, Registry, RegistryMachine, TERM_STEP};
+use tepui_registry::{Backup, Registry, RegistryMachine};
 
 use crate::naming::{EXPECTED_NAME, is_member_name};
 
@@ -97,7 +97,7 @@ pub fn restore(bytes: &[u8], work_dir: &Path, name: &str) -> anyhow::Result<Rest
         let engine = RocksEngine::open(&unfinished, &keys::MASTER_FAMILIES, &options);
         let engine: SharedEngine = std::sync::Arc::new(engine.context("the new registry")?);
         let mut machine = RegistryMachine::new();
-        let term = backup.term + TERM_STEP;
+        let term = backup.next_term(tepui_kit::Clock::system().unix_nanos() as i64);
         let index = backup.index;
         tepui_consensus::restore(&engine, &identity, &mut machine, &state, index, term)?;
     }

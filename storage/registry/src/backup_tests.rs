@@ -81,3 +81,23 @@ fn a_group_of_one_has_an_id_that_was_never_given_and_all_the_rest() {
         (registry().weights, registry().cluster_id)
     );
 }
+
+#[test]
+fn a_later_restore_of_one_backup_begins_above_the_earlier_one() {
+    const SECOND: i64 = 1_000_000_000;
+    const YEAR: i64 = 365 * 86_400;
+    let backup = backup();
+    let after = |seconds: i64| backup.next_term(backup.taken_at_nanos + seconds * SECOND);
+    assert_eq!(after(0), 5 + TERM_STEP);
+    assert_eq!(after(-100), 5 + TERM_STEP, "the clock was set back");
+    // A minute and ten elections later.
+    assert!(after(3_660) > after(3_600) + 10);
+    assert!(after(YEAR + 86_400) > after(YEAR) + 1_000);
+    // Clients of ZooKeeper count in 31 bits.
+    assert!(after(10 * YEAR) * 100 < 1 << 31);
+    let last = Backup {
+        term: u64::MAX,
+        ..backup
+    };
+    assert_eq!(last.next_term(i64::MAX), u64::MAX);
+}

@@ -18,7 +18,7 @@ mod refusals;
 mod state;
 
 pub use agents::outdated;
-pub use backup::{Backup, BackupError, TERM_STEP};
+pub use backup::{Backup, BackupError};
 pub use command::{Command, CommandError, Outcome, Refused};
 pub use machine::{RegistryMachine, RegistryReader};
 pub use state::{
