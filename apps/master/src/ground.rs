@@ -1,10 +1,10 @@
 //! What outlives elections: the registry and its member of the group, threads, the ways to agents and other masters.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{cmp::Reverse, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use tepui_bridge::{Bridge, Listener, Membership};
-use tepui_consensus::{Consensus, ConsensusError, Identity, Options, Role};
+use tepui_consensus::{Consensus, ConsensusError, Identity, Options, Role, Status};
 use tepui_engine::{RocksEngine, SharedEngine, keys};
 use tepui_http::{Attached, Files, Logging, metrics::Limiter};
 use tepui_kit::{Clock, Directory};
@@ -243,7 +243,8 @@ async fn hand_over(ground: &Ground) {
     if status.borrow().role != Role::Leader {
         return;
     }
-    let Some(next) = ground.group.reachable().into_iter().next() else {
+    let next = heir(&status.borrow(), &ground.group.reachable());
+    let Some(next) = next else {
         return;
     };
     tracing::info!(to = next, "another master is asked to lead");
@@ -253,3 +254,15 @@ async fn hand_over(ground: &Ground) {
         tracing::info!("no other master leads yet; this one ends all the same");
     }
 }
+
+/// Who can lead soonest after this one: the voter that can be reached and has acknowledged most.
+fn heir(status: &Status, reachable: &[u64]) -> Option<u64> {
+    let acknowledged = status.acknowledged.iter();
+    let able = acknowledged.filter(|(id, _)| status.voters.contains(id) && reachable.contains(id));
+    able.max_by_key(|(id, index)| (*index, Reverse(*id)))
+        .map(|(id, _)| *id)
+}
+
+#[cfg(test)]
+#[path = "ground_tests.rs"]
+mod tests;
