@@ -4,13 +4,16 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 use tepui_bridge::{Bridge, Disconnect, Hello, Identity, Membership, Peer, Role, Router, Service};
-use tepui_consensus::{Applied, Identity as Owner, ProposeError};
+use tepui_consensus::{Applied, Identity as Owner, ProposeError, Status};
 use tepui_engine::SharedEngine;
 use tepui_protocol::node::{GroupFounder, JoinGroup, JoinedGroup};
 use tepui_registry::{Command, Outcome};
-use tokio::{net::lookup_host, time::sleep};
+use tokio::{
+    net::lookup_host,
+    time::{sleep, timeout},
+};
 
-use crate::{MasterSettings, group::Group};
+use crate::{MasterSettings, entrance::Roster, group::Group};
 
 /// Between two rounds of asking.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -104,26 +107,16 @@ async fn ask_one(
     disk: &str,
     address: &str,
 ) -> Result<JoinedGroup, Trouble> {
-    let mut found = lookup_host(address)
-        .await
-        .map_err(|error| Trouble::Unreachable(format!("'{address}': {error}")))?;
-    let Some(found) = found.next() else {
-        return Err(Trouble::Unreachable(format!("'{address}' has no address")));
-    };
+    let found = timeout(ANSWER_DEADLINE, lookup_host(address)).await;
+    let found = found.unwrap_or_else(|late| Err(late.into()));
+    let found = found.map_err(|error| Trouble::Unreachable(format!("'{address}': {error}")))?;
     let bridge = Bridge::new(
         tepui_bridge::Settings::default(),
         Arc::new(Joiner::new(settings, disk)),
     );
-    let peer = bridge.connect(found).await.map_err(|error| {
-        let refused = matches!(
-            error,
-            tepui_bridge::Error::RefusedHere(_) | tepui_bridge::Error::RefusedThere(_)
-        );
-        match refused {
-            true => Trouble::Refused(error.to_string()),
-            false => Trouble::Unreachable(error.to_string()),
-        }
-    })?;
+    let none = Trouble::Unreachable(format!("'{address}' has no address"));
+    let peer = connect_any(&bridge, found).await;
+    let peer = peer.map_err(|trouble| trouble.unwrap_or(none))?;
     let answer = peer
         .ask_within(
             JoinGroup {
@@ -134,6 +127,31 @@ async fn ask_one(
         .await;
     peer.close("it was answered");
     answer.map_err(|error| Trouble::Refused(error.to_string()))
+}
+
+/// A connection to the first address that gives one: a name may have some that nobody answers. Otherwise a refusal
+/// goes before the rest; without addresses there is nothing to tell.
+async fn connect_any(
+    bridge: &Bridge,
+    found: impl Iterator<Item = SocketAddr>,
+) -> Result<Peer, Option<Trouble>> {
+    let mut trouble = None;
+    for address in found {
+        let error = match bridge.connect(address).await {
+            Ok(peer) => return Ok(peer),
+            Err(error) => error,
+        };
+        let refused = matches!(
+            error,
+            tepui_bridge::Error::RefusedHere(_) | tepui_bridge::Error::RefusedThere(_)
+        );
+        if refused {
+            trouble = Some(Trouble::Refused(error.to_string()));
+        } else if trouble.is_none() {
+            trouble = Some(Trouble::Unreachable(error.to_string()));
+        }
+    }
+    Err(trouble)
 }
 
 /// The asking side.
@@ -200,9 +218,9 @@ pub(crate) fn admit(
                 ..JoinedGroup::default()
             });
         }
-        let id = group.roster().id_of(&name);
-        let (Some(id), Some(disk), Some(consensus)) = (id, disk, group.consensus()) else {
-            return Err(format!("{name} is no master of this group yet"));
+        let id = claimable(&group.roster(), group.status().as_ref(), &name)?;
+        let (Some(disk), Some(consensus)) = (disk, group.consensus()) else {
+            return Err(no_master_yet(&name));
         };
         let claim = Command::ClaimMember { id, disk }.encode();
         accepted(consensus.propose(claim).await)?;
@@ -219,6 +237,28 @@ pub(crate) fn admit(
             leader: None,
         })
     })
+}
+
+fn no_master_yet(name: &str) -> String {
+    format!("{name} is no master of this group yet")
+}
+
+/// The id that a master of this name may ask for. A founder takes its id for no disk, so the registry knows none: where
+/// Raft has it already, another directory must not come in its place.
+///
+/// # Errors
+/// The text of the refusal.
+fn claimable(roster: &Roster, status: Option<&Status>, name: &str) -> Result<u64, String> {
+    let id = roster.id_of(name).ok_or_else(|| no_master_yet(name))?;
+    let has_disk = roster.members.get(&id).is_some_and(|it| it.disk.is_some());
+    if !has_disk && status.is_some_and(|it| it.has_member(id)) {
+        return Err(format!(
+            "{name} (id {id}) is a master of this group already, with another directory than this empty one: start it \
+             with the directory it had and nothing else under its name. If that is lost, put a new master in its place: \
+             `tepui cluster add {name}=ADDRESS --replace`"
+        ));
+    }
+    Ok(id)
 }
 
 /// `host:port` of the bridge of the leader, if that is another master that has said so.
@@ -241,3 +281,7 @@ pub(crate) fn accepted(proposed: Result<Applied, ProposeError>) -> Result<(), St
         Err(error) => Err(error.to_string()),
     }
 }
+
+#[cfg(test)]
+#[path = "join_tests.rs"]
+mod tests;
