@@ -3,7 +3,7 @@
 //! Owns what they read: the leader's `MasterInfo` as Mesos' contender writes it. Never the protocol (`net/zookeeper`).
 
 use std::{
-    net::{IpAddr, Ipv4Addr, TcpListener},
+    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener},
     sync::Arc,
     time::Duration,
 };
@@ -15,7 +15,7 @@ use tokio::{
     net::lookup_host,
     sync::watch,
     task::JoinHandle,
-    time::{MissedTickBehavior, interval},
+    time::{Instant, MissedTickBehavior, interval, timeout},
 };
 
 use crate::{
@@ -26,6 +26,10 @@ use crate::{
 
 /// How often the standing is looked at; a look costs next to nothing.
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
+/// Clients wait for the new leader meanwhile, and a name server may have gone down with the old one.
+const LOOKUP_DEADLINE: Duration = Duration::from_secs(1);
+/// Until a lookup that took too long is tried again.
+const LOOKUP_PAUSE: Duration = Duration::from_secs(5);
 
 /// The endpoint and what feeds it; dropping it ends both.
 pub(crate) struct ForDetectors {
@@ -75,51 +79,67 @@ async fn follow(
     let mut looks = interval(LOOK_INTERVAL);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut last = None;
+    let mut again_at: Option<Instant> = None;
     loop {
         looks.tick().await;
         let standing = leadership.settled().await;
-        if last.as_ref() != Some(&standing) {
+        let is_again = again_at.is_some_and(|at| Instant::now() >= at);
+        if last.as_ref() != Some(&standing) || is_again {
             last = Some(standing.clone());
             let term = members.borrow().term;
             let own = own();
-            members.send_replace(shown(standing, &own, term).await);
+            let (showing, is_whole) = shown(standing, &own, term).await;
+            members.send_replace(showing);
+            again_at = (!is_whole).then(|| Instant::now() + LOOKUP_PAUSE);
         }
     }
 }
 
-/// What is shown in a standing; `term` is the last one known.
-async fn shown(standing: Standing, own: &MasterInfo, term: u64) -> Members {
-    let (term, leader) = match standing {
-        Standing::Leading { term } => (term, Some(own.clone())),
-        Standing::Following(leader) => (leader.term, Some(at(own, &leader.http).await)),
-        Standing::Recovering | Standing::NoLeader => (term, None),
+/// What is shown in a standing, and whether that is all: `term` is the last one known.
+async fn shown(standing: Standing, own: &MasterInfo, term: u64) -> (Members, bool) {
+    let (term, leader, is_whole) = match standing {
+        Standing::Leading { term } => (term, Some(own.clone()), true),
+        Standing::Following(leader) => {
+            let (info, is_whole) = at(own, &leader.http).await;
+            (leader.term, Some(info), is_whole)
+        }
+        Standing::Recovering | Standing::NoLeader => (term, None, true),
     };
     let json = |info| Master::new(unversioned::master_info(&info).to_string());
-    Members {
+    let members = Members {
         term,
         leader: leader.map(json),
         followers: Vec::new(),
-    }
+    };
+    (members, is_whole)
 }
 
-/// Another master of the group, of whom only the `host:port` of its API is known; the rest is equal in a group.
-async fn at(own: &MasterInfo, address: &str) -> MasterInfo {
+/// Another master of the group, of whom only the `host:port` of its API is known; the rest is equal in a group. False
+/// where its address is still to be found.
+async fn at(own: &MasterInfo, address: &str) -> (MasterInfo, bool) {
     // Detectors on libprocess want an IPv4 address and look nothing up.
-    let found = lookup_host(address).await;
-    let ip = found
-        .into_iter()
-        .flatten()
-        .find_map(|found| match found.ip() {
-            IpAddr::V4(ip) => Some(ip),
-            IpAddr::V6(_) => None,
-        });
+    let found = in_time(lookup_host(address)).await;
+    let is_whole = found.is_some();
+    let ip = found.and_then(Result::ok).and_then(first_v4);
     if ip.is_none() {
         tracing::warn!(
             address,
-            "the leader's name has no IPv4 address; ZooKeeper's clients are told the name alone"
+            "no IPv4 address was found for the leader's name; ZooKeeper's clients are told the name alone"
         );
     }
-    named(own, address, ip)
+    (named(own, address, ip), is_whole)
+}
+
+/// What a lookup gives; none where it takes too long.
+async fn in_time<T>(lookup: impl Future<Output = T>) -> Option<T> {
+    timeout(LOOKUP_DEADLINE, lookup).await.ok()
+}
+
+fn first_v4(mut found: impl Iterator<Item = SocketAddr>) -> Option<Ipv4Addr> {
+    found.find_map(|found| match found.ip() {
+        IpAddr::V4(ip) => Some(ip),
+        IpAddr::V6(_) => None,
+    })
 }
 
 fn named(own: &MasterInfo, address: &str, ip: Option<Ipv4Addr>) -> MasterInfo {

@@ -33,7 +33,7 @@ fn info(members: &Members) -> Value {
 #[tokio::test]
 async fn the_leaders_node_is_what_mesos_writes() {
     let standing = Standing::Leading { term: 7 };
-    let members = shown(standing, &own(), 3).await;
+    let (members, _) = shown(standing, &own(), 3).await;
     assert_eq!((members.term, members.followers.len()), (7, 0));
     let text = String::from_utf8(members.leader.unwrap().info().to_vec()).unwrap();
     let expected = r#"{"address":{"hostname":"m1","ip":"127.0.0.1","port":5050},"capabilities":[{"type":"AGENT_UPDATE"},{"type":"AGENT_DRAINING"},{"type":"QUOTA_V2"}],"hostname":"m1","id":"own","ip":16777343,"pid":"master@127.0.0.1:5050","port":5050,"version":"1.11.0"}"#;
@@ -43,7 +43,7 @@ async fn the_leaders_node_is_what_mesos_writes() {
 #[tokio::test]
 async fn without_a_leader_there_is_no_node() {
     for standing in [Standing::Recovering, Standing::NoLeader] {
-        let members = shown(standing, &own(), 3).await;
+        let (members, _) = shown(standing, &own(), 3).await;
         assert_eq!((members.term, members.leader), (3, None));
     }
 }
@@ -55,7 +55,7 @@ async fn another_leader_is_shown_by_its_address() {
         bridge: "127.0.0.2:6010".to_owned(),
         term: 4,
     };
-    let members = shown(Standing::Following(leader), &own(), 3).await;
+    let (members, _) = shown(Standing::Following(leader), &own(), 3).await;
     assert_eq!(members.term, 4);
     let found = info(&members);
     assert_eq!(
@@ -86,4 +86,16 @@ async fn the_endpoint_follows_the_standing() {
         .await
         .unwrap();
     following.abort();
+}
+
+/// A name server that is gone keeps nobody from being told who leads.
+#[tokio::test(start_paused = true)]
+async fn a_lookup_that_hangs_is_given_up_and_one_in_time_is_used() {
+    assert_eq!(in_time(std::future::pending::<()>()).await, None);
+    let found = ["[::1]:1", "10.0.0.7:1"].map(|it| it.parse().unwrap());
+    let answered = in_time(std::future::ready(found)).await;
+    assert_eq!(
+        first_v4(answered.unwrap().into_iter()),
+        Some(Ipv4Addr::new(10, 0, 0, 7))
+    );
 }
