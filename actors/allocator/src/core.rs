@@ -13,6 +13,7 @@ use tepui_messages::{
     allocator::{
         Policies, PolicyStatus, Proposal, Proposals, ShadowStatus, Whitelist, WorldChange,
     },
+    samples::Samples,
     why::{Exclusions, Explain, Explanation},
 };
 
@@ -21,7 +22,6 @@ use crate::{
     filters::MAX_REFUSAL,
     invariants,
     policy::{self, Candidates, Grant, Policy, UnknownPolicy},
-    samples::Samples,
     shadow::Shadow,
     slots::Column,
     why,

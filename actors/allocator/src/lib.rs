@@ -29,7 +29,6 @@ pub mod policy;
 mod priority;
 pub mod quota;
 mod random;
-pub mod samples;
 pub mod shadow;
 mod shares;
 pub mod slots;

@@ -26,7 +26,7 @@ struct Role {
 }
 
 /// All numbers but the length of the queue, which the mailbox knows.
-pub(crate) fn numbers(core: &AllocatorCore) -> Vec<(String, f64)> {
+pub fn numbers(core: &AllocatorCore) -> Vec<(String, f64)> {
     let world = core.world();
     let mut numbers = Vec::new();
     let mut put = |name: String, value: f64| {

@@ -241,11 +241,12 @@ impl MasterCore {
         message: String,
         turn: &mut Turn<'_>,
     ) {
+        let status = MasterStatus::new(state)
+            .reason(reason)
+            .message(message)
+            .for_task(&task.task_id, Some(&task.agent_id), turn.now);
+        self.config.traffic.tally.refused(&status);
         if let Some(stream_id) = self.frameworks[id].stream_id.as_deref() {
-            let status = MasterStatus::new(state)
-                .reason(reason)
-                .message(message)
-                .for_task(&task.task_id, Some(&task.agent_id), turn.now);
             turn.event(stream_id, update_event(status));
         }
     }
@@ -331,6 +332,7 @@ impl MasterCore {
             .is_none_or(|executor| self.book_executor(id, executor, agent_id, turn));
         let task = task_record(id, &info);
         self.add_task(id, Arc::new(task), turn);
+        self.count_operation(id, operation::Type::Launch);
         if let Some(peer) = self
             .agents
             .get(&agent_id.value)

@@ -20,6 +20,7 @@ use tepui_messages::{
         OperatorCall, PeerId, SchedulerCall, StreamLost, Subscribe,
     },
     registrar::{Commit, Committed},
+    tally::Count,
     view::Follow,
 };
 use tepui_protocol::{node, v1::scheduler::Event};
@@ -134,7 +135,7 @@ impl Master {
                 }
             }
             // What agents repeat: the rest is never refused.
-            _ => {}
+            _ => self.core.count(Count::Dropped),
         }
     }
 

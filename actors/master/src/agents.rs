@@ -10,6 +10,7 @@ use tepui_messages::{
     allocator::WorldChange,
     change::{AgentRecord, Change},
     master::PeerId,
+    tally::Count,
 };
 use tepui_protocol::{
     node,
@@ -21,6 +22,7 @@ use crate::{
     commands,
     core::{Effect, MasterCore, Pending, Token, Turn},
     feedback::total_of,
+    losses::Leaving,
     oversubscription::lent_by,
     tables::Agent,
     timers::Timer,
@@ -53,6 +55,10 @@ impl MasterCore {
         mut request: Box<node::RegisterAgent>,
         turn: &mut Turn<'_>,
     ) {
+        self.count(match request.agent_info.id {
+            Some(_) => Count::ReregisterAgent,
+            None => Count::RegisterAgent,
+        });
         if let Err(reason) = validate::registration::registration(&request) {
             tracing::warn!(%address, reason, "agent refused");
             return self.refuse_agent(token, &reason, false, turn);
@@ -231,7 +237,7 @@ impl MasterCore {
             .values()
             .find(|agent| agent.record.pid == pid && agent.peer.is_none());
         if let Some(id) = old.map(|agent| agent.id().to_string()) {
-            self.leave(&id, "a new agent registered from the same address", turn);
+            self.leave(&id, Leaving::Replaced, turn);
         }
     }
 
@@ -247,6 +253,9 @@ impl MasterCore {
         self.timers.cancel(&Timer::Unreachable {
             agent_id: id.clone(),
         });
+        if self.given_up.remove(&id) {
+            self.count(Count::UnreachableCanceled);
+        }
         self.timers.cancel(&Timer::Disconnected {
             agent_id: id.clone(),
         });

@@ -66,7 +66,7 @@ impl MasterCore {
         self.discard_inverse_offers(id, turn);
         // As its refusals of offers: what comes back may be another process.
         self.ask_again(id);
-        self.change(turn, Change::FrameworkUpdated(record));
+        self.change(turn, Change::FrameworkMarked(record));
         self.write_deadlines(&[id.to_string()], turn);
     }
 

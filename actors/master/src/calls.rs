@@ -1,8 +1,8 @@
 //! Scheduler calls but SUBSCRIBE: who may call, and to whom each goes (SCHEDULER_API 1.2, steps 12 to 19).
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
-use tepui_messages::{allocator::WorldChange, master::Answer};
+use tepui_messages::{allocator::WorldChange, change::Change, master::Answer, tally::Count};
 use tepui_protocol::{
     node, roles,
     v1::{
@@ -47,6 +47,7 @@ impl MasterCore {
             }
             // Answered when the registry has it, so that whoever reads next finds it gone.
             Type::Teardown => {
+                self.count(Count::UnregisterFramework);
                 return self.end_framework(id, Some((token, Answer::ACCEPTED)), turn);
             }
             _ => turn.answer(token, Answer::ACCEPTED),
@@ -96,6 +97,7 @@ impl MasterCore {
     }
 
     fn perform(&mut self, id: &str, kind: Type, call: Call, turn: &mut Turn<'_>) {
+        self.count_call(kind, &call);
         match kind {
             Type::Accept => self.accept(id, call.accept.unwrap_or_default(), turn),
             Type::Decline => {
@@ -201,6 +203,7 @@ impl MasterCore {
         let framework = self.frameworks.get_mut(id).expect("the caller was checked");
         let record = &mut framework.record;
         let mut changed = mark(&mut record.suppressed_roles, concerned, suppressed);
+        let told = changed.then(|| Arc::new(record.clone()));
         let mut newest = (&record.info, &record.suppressed_roles);
         for pending in self.pending.values_mut() {
             let (Pending::Subscribe { request, .. } | Pending::FrameworkUpdated { request, .. }) =
@@ -216,28 +219,30 @@ impl MasterCore {
                 newest = (&request.info, &request.suppressed_roles);
             }
         }
-        if changed {
-            let command = commands::update_framework(newest.0, newest.1.clone());
+        let command = changed.then(|| commands::update_framework(newest.0, newest.1.clone()));
+        if let Some(record) = told {
+            self.change(turn, Change::FrameworkMarked(record));
+        }
+        if let Some(command) = command {
             self.write(turn, command, Pending::Nothing);
         }
     }
 
     fn to_executor(&self, id: &str, message: call::Message, turn: &mut Turn<'_>) {
-        if let Some(peer) = self
-            .agents
-            .get(&message.agent_id.value)
-            .and_then(|agent| agent.peer)
-        {
-            turn.order(
-                peer,
-                Order::ToExecutor(node::ToExecutor {
-                    framework_id: framework_id(id),
-                    executor_id: message.executor_id,
-                    data: message.data,
-                    term: Some(self.term),
-                }),
-            );
-        }
+        let agent = self.agents.get(&message.agent_id.value);
+        let Some(peer) = agent.and_then(|agent| agent.peer) else {
+            return self.count(Count::InvalidFrameworkToExecutor);
+        };
+        self.count(Count::ValidFrameworkToExecutor);
+        turn.order(
+            peer,
+            Order::ToExecutor(node::ToExecutor {
+                framework_id: framework_id(id),
+                executor_id: message.executor_id,
+                data: message.data,
+                term: Some(self.term),
+            }),
+        );
     }
 
     fn shutdown_executor(&self, id: &str, shutdown: call::Shutdown, turn: &mut Turn<'_>) {

@@ -1,5 +1,5 @@
 use serde_json::{Value, json};
-use tepui_messages::{allocator::WorldChange, master::Answer};
+use tepui_messages::{allocator::WorldChange, change::Change, master::Answer};
 
 use crate::stage::{Stage, accept};
 
@@ -224,4 +224,38 @@ fn reviving_what_is_not_suppressed_writes_nothing() {
         stage.call(&fw, json!({"type": kind}));
     }
     assert_eq!(stage.writes() - before, 2);
+}
+
+/// Mesos sends FRAMEWORK_UPDATED only of a new subscription and of UPDATE_FRAMEWORK.
+#[test]
+fn suppression_and_the_end_of_a_stream_are_known_to_the_view_without_an_event() {
+    let mut stage = Stage::new();
+    let fw = stage.subscribe(json!({"failover_timeout": 60.0}));
+    stage.changes.clear();
+    let mut marked = |act: &mut dyn FnMut(&mut Stage)| {
+        act(&mut stage);
+        let changes = std::mem::take(&mut stage.changes);
+        let told: Vec<_> = changes
+            .into_iter()
+            .map(|change| match change {
+                Change::FrameworkMarked(record) => {
+                    (record.suppressed_roles.clone(), record.connected)
+                }
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        told
+    };
+    let suppressed = vec!["*".to_string()];
+    let mut suppress = |stage: &mut Stage| {
+        stage.call(&fw, json!({"type": "SUPPRESS"}));
+    };
+    assert_eq!(marked(&mut suppress), [(suppressed, true)]);
+    assert_eq!(marked(&mut suppress), [], "it is suppressed already");
+    let mut revive = |stage: &mut Stage| {
+        stage.call(&fw, revive());
+    };
+    assert_eq!(marked(&mut revive), [(Vec::new(), true)]);
+    let mut lose = |stage: &mut Stage| stage.lose_stream(&fw.stream);
+    assert_eq!(marked(&mut lose), [(Vec::new(), false)]);
 }

@@ -66,6 +66,7 @@ impl MasterCore {
         }
         let agent_id = pool.agent_id.clone();
         self.set_total(&agent_id.value, &total, turn);
+        self.count_operation(framework, operation.r#type());
         self.order_operation(&agent_id, Some(framework), operation, turn);
         Ok(())
     }

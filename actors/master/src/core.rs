@@ -31,6 +31,7 @@ use tepui_registry::Command;
 use crate::{
     forgetting::Bounds,
     inverse::Inverse,
+    losses::Leaving,
     maintenance::Machines,
     quota::QuotaChange,
     refusals::Unwritten,
@@ -222,7 +223,7 @@ pub(crate) enum Pending {
     },
     AgentRemoved {
         agent_id: String,
-        reason: String,
+        leaving: Leaving,
     },
     FrameworkRemoved {
         framework_id: String,
@@ -291,6 +292,8 @@ pub struct MasterCore {
     pub(crate) pending: BTreeMap<Ticket, Pending>,
     pub(crate) timers: Timers,
     pub(crate) removals: Removals,
+    /// Those whose time away is over, and that are to become unreachable.
+    pub(crate) given_up: BTreeSet<String>,
     pub(crate) throttle: Throttle,
     pub(crate) unwritten_refusals: Unwritten,
     /// Too many agents are away; said once.
@@ -317,6 +320,7 @@ impl MasterCore {
     pub fn new(config: MasterConfig) -> MasterCore {
         MasterCore {
             removals: Removals::new(config.removal_rate),
+            given_up: BTreeSet::new(),
             throttle: Throttle::default(),
             unwritten_refusals: Unwritten::default(),
             holds_back: false,

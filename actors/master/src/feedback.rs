@@ -7,6 +7,7 @@ use tepui_messages::{
     UnixNanos,
     change::{AgentEnd, Change, OperationKey},
     master::PeerId,
+    tally::Count,
 };
 use tepui_protocol::{
     node,
@@ -80,12 +81,13 @@ impl MasterCore {
         turn: &mut Turn<'_>,
     ) {
         let Ok(key) = OperationKey::try_from(update.uuid.as_ref()) else {
-            return;
+            return self.count(Count::InvalidOperationUpdate);
         };
         let agent = self.agents.get_mut(agent_id).expect("its peer is known");
         let status = update.status;
         let Some(known) = agent.operations.get_mut(&key) else {
             // It was acknowledged, and the agent has not heard it.
+            self.count(Count::InvalidOperationUpdate);
             return self.acknowledge_to_agent(agent_id, &key, &status, turn);
         };
         let was_pending = known.latest_status.state() == OperationState::OperationPending;
@@ -96,6 +98,7 @@ impl MasterCore {
             operation.statuses.push(status.clone());
         }
         let operation = Arc::clone(known);
+        self.count(Count::ValidOperationUpdate);
         self.change(turn, Change::OperationUpdated(Arc::clone(&operation)));
         if was_pending && status.state() != OperationState::OperationFinished {
             tracing::warn!(
@@ -158,16 +161,20 @@ impl MasterCore {
         turn: &mut Turn<'_>,
     ) {
         let Some(agent_id) = &acknowledge.agent_id else {
-            return;
+            return self.count(Count::InvalidOperationAcknowledgement);
         };
         let found = self.operations_named(framework, &acknowledge.operation_id);
         let found = found.into_iter().find(|(agent, _, operation)| {
             let uuid = operation.latest_status.uuid.as_ref();
             *agent == agent_id.value && uuid.is_some_and(|uuid| uuid.value == acknowledge.uuid)
         });
-        if let Some((agent, key, operation)) = found {
-            self.acknowledge_to_agent(&agent, &key, &operation.latest_status, turn);
-        }
+        let connected = |agent: &str| self.agents.get(agent).is_some_and(|it| it.peer.is_some());
+        let found = found.filter(|(agent, _, _)| connected(agent));
+        let Some((agent, key, operation)) = found else {
+            return self.count(Count::InvalidOperationAcknowledgement);
+        };
+        self.count(Count::ValidOperationAcknowledgement);
+        self.acknowledge_to_agent(&agent, &key, &operation.latest_status, turn);
     }
 
     /// The framework's operations with this id: with their agents, oldest first on each.

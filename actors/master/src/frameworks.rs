@@ -6,7 +6,7 @@ use tepui_messages::{
     allocator::WorldChange,
     change::{Change, FrameworkRecord},
     master::Answer,
-    traffic::Counts,
+    tally::Count,
 };
 use tepui_protocol::{
     acls::user_of_framework,
@@ -14,7 +14,7 @@ use tepui_protocol::{
     v1::{
         FrameworkId, FrameworkInfo,
         framework_info::capability::Type as Capability,
-        scheduler::{Event, event},
+        scheduler::{Event, call, event},
     },
     validate,
 };
@@ -32,10 +32,14 @@ const HEARTBEAT_INTERVAL_SECONDS: f64 = 15.0;
 
 impl MasterCore {
     pub(crate) fn subscribe(&mut self, mut request: Box<SubscribeRequest>, turn: &mut Turn<'_>) {
+        let known = request.info.id.clone().filter(|id| !id.value.is_empty());
+        self.count(match known {
+            Some(_) => Count::ReregisterFramework,
+            None => Count::RegisterFramework,
+        });
         if let Err(reason) = self.check_subscription(&request) {
             return refuse(&request.stream_id, reason, turn);
         }
-        let known = request.info.id.clone().filter(|id| !id.value.is_empty());
         let Some(id) = known else {
             let id = format!("{}-{:04}", self.config.info.id, self.next_framework);
             self.next_framework += 1;
@@ -160,6 +164,7 @@ impl MasterCore {
         } else {
             self.add_framework(&id, request, turn);
         }
+        self.count_request(&id, call::Type::Subscribe);
         self.streams.insert(stream_id.clone(), id);
         if lost {
             self.stream_lost(&stream_id, turn);
@@ -178,7 +183,7 @@ impl MasterCore {
             offer_constraints: request.offer_constraints.clone(),
         };
         let mut framework = Framework::new(record.clone());
-        framework.traffic = self.traffic_of(&record.info);
+        self.count_for(&mut framework);
         framework.stream_id = Some(request.stream_id.clone());
         self.change(turn, Change::FrameworkAdded(Arc::new(record)));
         self.send_subscribed(&request, turn);
@@ -405,7 +410,7 @@ impl MasterCore {
             offer_constraints: None,
         };
         let mut framework = Framework::new(record.clone());
-        framework.traffic = self.traffic_of(&record.info);
+        self.count_for(&mut framework);
         self.change(turn, Change::FrameworkAdded(Arc::new(record)));
         framework.told_at = turn.allocator(WorldChange::FrameworkAdded {
             info: Arc::new(info),
@@ -416,12 +421,6 @@ impl MasterCore {
         });
         self.frameworks
             .insert(framework.id().to_string(), framework);
-    }
-
-    /// Where its calls are counted; a principal never changes.
-    fn traffic_of(&self, info: &FrameworkInfo) -> Option<Arc<Counts>> {
-        let principal = info.principal.as_ref()?;
-        Some(self.config.traffic.of(principal))
     }
 
     pub(crate) fn is_partition_aware(&self, framework: &str) -> bool {

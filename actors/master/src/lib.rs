@@ -14,6 +14,7 @@ mod commands;
 mod consumption;
 mod conversions;
 pub mod core;
+mod counting;
 mod deactivation;
 mod disconnections;
 mod draining;

@@ -7,6 +7,7 @@ use tepui_messages::{
     allocator::WorldChange,
     change::{AgentEnd, Change, TaskKept},
     master::{Answer, PeerId},
+    tally::Count,
 };
 use tepui_protocol::{
     node,
@@ -22,6 +23,25 @@ use crate::{
     tables::{MAX_UNREACHABLE_TASKS, UnreachableTask, is_terminal},
     timers::Timer,
 };
+
+/// Why an agent leaves the registry for good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Leaving {
+    Unregistered,
+    /// A new one came in its place.
+    Replaced,
+    MachineDown,
+}
+
+impl Leaving {
+    fn as_str(self) -> &'static str {
+        match self {
+            Leaving::Unregistered => "the agent unregistered",
+            Leaving::Replaced => "a new agent registered from the same address",
+            Leaving::MachineDown => "its machine is down for maintenance",
+        }
+    }
+}
 
 impl MasterCore {
     pub(crate) fn agent_lost(&mut self, peer: PeerId, silent: bool, turn: &mut Turn<'_>) {
@@ -92,6 +112,9 @@ impl MasterCore {
             Timer::Unreachable { agent_id } => {
                 if !self.is_lost(&agent_id) {
                     return;
+                }
+                if self.given_up.insert(agent_id.clone()) {
+                    self.count(Count::UnreachableScheduled);
                 }
                 if self.agents_in_transition.contains(&agent_id) {
                     return self.give_up_later(agent_id, turn.now);
@@ -257,14 +280,14 @@ impl MasterCore {
     }
 
     pub(crate) fn agent_leaves(&mut self, id: &str, turn: &mut Turn<'_>) {
-        self.leave(id, "the agent unregistered", turn);
+        self.leave(id, Leaving::Unregistered, turn);
     }
 
-    pub(crate) fn leave(&mut self, id: &str, reason: &str, turn: &mut Turn<'_>) {
+    pub(crate) fn leave(&mut self, id: &str, leaving: Leaving, turn: &mut Turn<'_>) {
         if self.agents_in_transition.insert(id.to_string()) {
             let pending = Pending::AgentRemoved {
                 agent_id: id.to_string(),
-                reason: reason.to_string(),
+                leaving,
             };
             self.write(turn, Command::RemoveAgent { id: id.to_string() }, pending);
         }
@@ -274,16 +297,23 @@ impl MasterCore {
     pub(crate) fn agent_removed_written(
         &mut self,
         id: &str,
-        reason: &str,
+        leaving: Leaving,
         refused: Option<String>,
         turn: &mut Turn<'_>,
     ) {
         self.agents_in_transition.remove(id);
+        let reason = leaving.as_str();
         if let Some(refusal) = refused {
             tracing::warn!(agent = id, reason, refusal, "agent not removed");
             return;
         }
         tracing::info!(agent = id, reason, "agent removed");
+        match leaving {
+            Leaving::Unregistered => self.count(Count::AgentUnregistered),
+            Leaving::Replaced => self.count(Count::AgentReplaced),
+            // Mesos has no reason for it.
+            Leaving::MachineDown => {}
+        }
         self.remove_agent(id, AgentEnd::Removed, turn.now, turn);
     }
 
@@ -295,7 +325,13 @@ impl MasterCore {
         at: UnixNanos,
         turn: &mut Turn<'_>,
     ) {
-        self.recovered_agents.remove(id);
+        let was_awaited = self.recovered_agents.remove(id).is_some();
+        if was_awaited && end == AgentEnd::Unreachable {
+            self.count(Count::RecoveredAgentLost);
+        }
+        if self.given_up.remove(id) && end != AgentEnd::Unreachable {
+            self.count(Count::UnreachableCanceled);
+        }
         if end != AgentEnd::Unreachable {
             self.deactivated.remove(id);
             self.draining.remove(id);

@@ -21,6 +21,7 @@ use crate::{
     agents::ip_of,
     commands,
     core::{MasterCore, Pending, Token, Turn},
+    losses::Leaving,
     tables::Agent,
 };
 
@@ -217,7 +218,7 @@ impl MasterCore {
     /// Also where it was admitted, or came back, while that its machine is down was being written.
     pub(crate) fn end_agent_that_is_down(&mut self, id: &str, turn: &mut Turn<'_>) {
         self.shutdown_agent(id, "Operator initiated 'Machine DOWN'", turn);
-        self.leave(id, "its machine is down for maintenance", turn);
+        self.leave(id, Leaving::MachineDown, turn);
     }
 
     /// What is written is true: agents whose time of unavailability changed are offered anew, and asked for anew.

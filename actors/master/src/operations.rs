@@ -99,6 +99,7 @@ impl MasterCore {
         for info in &task_group.tasks {
             self.add_task(id, Arc::new(task_record(id, info)), turn);
         }
+        self.count_operation(id, Type::LaunchGroup);
         let agent = self.agents.get(&agent_id.value);
         if let Some(peer) = agent.and_then(|agent| agent.peer) {
             let order = node::RunTaskGroup {

@@ -133,7 +133,7 @@ impl Replay {
                 let id = framework(record);
                 self.frameworks.insert(id, (**record).clone()).is_none()
             }
-            Change::FrameworkUpdated(record) => {
+            Change::FrameworkUpdated(record) | Change::FrameworkMarked(record) => {
                 let id = framework(record);
                 self.frameworks.insert(id, (**record).clone()).is_some()
             }
@@ -231,14 +231,10 @@ impl Replay {
             self.recovered.iter().eq(core.recovered_agents.keys()),
             || "recovered agents".to_string(),
         )?;
-        // Suppression is no change that anybody sees.
-        let plain = |record: &FrameworkRecord| FrameworkRecord {
-            suppressed_roles: Vec::new(),
-            ..record.clone()
-        };
-        let mine = self.frameworks.iter().map(|(id, r)| (id, plain(r)));
-        let its = core.frameworks.iter().map(|(id, f)| (id, plain(&f.record)));
-        ensure(mine.eq(its), || "frameworks".to_string())?;
+        let frameworks = core.frameworks.iter().map(|(id, f)| (id, &f.record));
+        ensure(self.frameworks.iter().eq(frameworks), || {
+            "frameworks".to_string()
+        })?;
         let tasks = core.frameworks.iter().flat_map(|(id, framework)| {
             let tasks = framework.tasks.iter();
             tasks.map(move |(task, entry)| (key(id, task), &*entry.task))

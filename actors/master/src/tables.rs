@@ -10,6 +10,7 @@ use tepui_messages::{
     allocator::Allocation,
     change::{AgentRecord, FrameworkRecord, OperationKey},
     master::PeerId,
+    requests::Requests,
     traffic::Counts,
 };
 pub(crate) use tepui_protocol::validate::framework::has_capability;
@@ -43,6 +44,8 @@ pub(crate) struct Framework {
     pub(crate) deadline_is_written: bool,
     /// Counts its calls with those of its principal.
     pub(crate) traffic: Option<Arc<Counts>>,
+    /// Where what it asks for is counted; set when it is put on the table.
+    pub(crate) requests: Option<Arc<Requests>>,
     /// What it refuses for long.
     pub(crate) refusals: Refusals,
     /// None of as many as may be kept ends before this.
@@ -79,6 +82,7 @@ impl Framework {
             registered: true,
             deadline_is_written: false,
             traffic: None,
+            requests: None,
             refusals: Refusals::new(),
             refusals_full_until: i64::MIN,
             tasks: BTreeMap::new(),

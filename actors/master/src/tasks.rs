@@ -7,6 +7,7 @@ use tepui_messages::{
     change::{Change, TaskKept},
     master::AgentMessage,
     master::PeerId,
+    tally::Count,
 };
 use tepui_protocol::{
     node,
@@ -28,8 +29,9 @@ const MAX_STATUSES: usize = 100;
 
 impl MasterCore {
     pub(crate) fn agent_says(&mut self, peer: PeerId, what: AgentMessage, turn: &mut Turn<'_>) {
+        self.count_word(&what);
         let Some(agent_id) = self.peers.get(&peer).cloned() else {
-            return;
+            return self.count_word_of_nobody(&what);
         };
         match what {
             AgentMessage::StatusUpdate(update) => self.status_update(&agent_id, *update, turn),
@@ -50,17 +52,20 @@ impl MasterCore {
         let latest = update.latest_state();
         let status = update.status;
         let Some(entry) = self.frameworks.get(framework) else {
-            return;
+            return self.count(Count::InvalidStatusUpdate);
         };
         if let Some(stream_id) = entry.stream_id.as_deref() {
             turn.event(stream_id, update_event(status.clone()));
         }
         let task_id = status.task_id.value.clone();
-        if self.frameworks[framework]
-            .tasks
-            .get(&task_id)
-            .is_some_and(|entry| entry.task.agent_id.value == agent_id)
-        {
+        let task = entry.tasks.get(&task_id);
+        let is_known = task.is_some_and(|task| task.task.agent_id.value == agent_id);
+        self.count(if is_known && entry.stream_id.is_some() {
+            Count::ValidStatusUpdate
+        } else {
+            Count::InvalidStatusUpdate
+        });
+        if is_known {
             self.set_task_state(framework, &task_id, status, latest, turn);
         }
     }
@@ -94,6 +99,7 @@ impl MasterCore {
         let task = Arc::clone(&entry.task);
         if frees {
             entry.holds_resources = false;
+            self.config.traffic.tally.ended(&status);
             self.recover_task_resources(framework, &task, turn);
         }
         self.change(
@@ -179,7 +185,7 @@ impl MasterCore {
             .get(&acknowledge.agent_id.value)
             .and_then(|agent| agent.peer)
         else {
-            return;
+            return self.count(Count::InvalidAcknowledgement);
         };
         let task_id = acknowledge.task_id.value.clone();
         let task = self.frameworks[framework].tasks.get(&task_id);
@@ -187,12 +193,13 @@ impl MasterCore {
             Some(entry) => {
                 // Not the update this master sent last: the agent will send it again.
                 if entry.task.status_update_uuid.as_ref() != Some(&acknowledge.uuid) {
-                    return;
+                    return self.count(Count::InvalidAcknowledgement);
                 }
                 is_terminal(entry.task.status_update_state())
             }
             None => false,
         };
+        self.count(Count::ValidAcknowledgement);
         turn.order(
             peer,
             Order::AcknowledgeUpdate(node::AcknowledgeUpdate {
@@ -274,6 +281,10 @@ impl MasterCore {
             .frameworks
             .get(&message.framework_id.value)
             .and_then(|framework| framework.stream_id.as_deref());
+        self.count(match stream {
+            Some(_) => Count::ValidExecutorToFramework,
+            None => Count::InvalidExecutorToFramework,
+        });
         if let Some(stream_id) = stream {
             turn.event(
                 stream_id,

@@ -232,6 +232,7 @@ impl MasterCore {
         if let Some(counts) = &self.frameworks[id].traffic {
             counts.process();
         }
+        self.count_request(id, call.r#type());
         self.scheduler_call(token, id, stream_id, call, turn);
     }
 

@@ -38,8 +38,8 @@ impl MasterCore {
                 agent_id,
                 deactivated,
             } => self.deactivation_written(token, &agent_id, deactivated, refused, turn),
-            Pending::AgentRemoved { agent_id, reason } => {
-                self.agent_removed_written(&agent_id, &reason, refused, turn)
+            Pending::AgentRemoved { agent_id, leaving } => {
+                self.agent_removed_written(&agent_id, leaving, refused, turn)
             }
             Pending::FrameworkRemoved {
                 framework_id,

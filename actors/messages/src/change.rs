@@ -44,6 +44,8 @@ pub enum Change {
     },
     FrameworkAdded(Arc<FrameworkRecord>),
     FrameworkUpdated(Arc<FrameworkRecord>),
+    /// Its scheduler is away, or suppresses other roles than before: of that no operator is sent an event.
+    FrameworkMarked(Arc<FrameworkRecord>),
     /// It moves to the completed ones.
     FrameworkRemoved {
         framework_id: FrameworkId,

@@ -19,3 +19,11 @@ pub enum Committed {
     /// This master does not lead any more: the command may or may not take effect under the next leader.
     Unknown,
 }
+
+/// What does the registrar count? Mesos' names, `registrar/…`, and values.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RegistrarNumbers;
+
+impl Message for RegistrarNumbers {
+    type Reply = Vec<(String, f64)>;
+}

@@ -1,4 +1,5 @@
-//! Calls of schedulers, counted by principal: written by the master, read by whoever shows metrics.
+//! What is said to the master, counted: written by it, read by whoever shows metrics. Calls of schedulers are counted by
+//! principal too.
 
 use std::{
     collections::BTreeMap,
@@ -8,13 +9,23 @@ use std::{
     },
 };
 
+use crate::{requests::Requests, tally::Tally};
+
 /// Counts are kept for so many principals; beyond that, only of those who have a framework.
 const MAX_PRINCIPALS: usize = 1000;
+/// What frameworks that ended asked for is kept of so many (Mesos `--max_completed_frameworks`).
+const MAX_ENDED: usize = 50;
 
 /// The counts of all principals that had a framework: like Mesos' of frameworks over HTTP they do not go with it, so that a
 /// framework that comes back goes on counting.
 #[derive(Debug, Default)]
-pub struct Traffic(Mutex<BTreeMap<String, Arc<Counts>>>);
+pub struct Traffic {
+    principals: Mutex<BTreeMap<String, Arc<Counts>>>,
+    /// By id of framework.
+    requests: Mutex<BTreeMap<String, Arc<Requests>>>,
+    /// Whoever called.
+    pub tally: Tally,
+}
 
 /// Calls of one principal's frameworks.
 #[derive(Debug, Default)]
@@ -36,7 +47,8 @@ impl Counts {
 impl Traffic {
     /// The counts of a principal, held by each of its frameworks.
     pub fn of(&self, principal: &str) -> Arc<Counts> {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = self.principals.lock();
+        let mut all = all.unwrap_or_else(PoisonError::into_inner);
         if let Some(counts) = all.get(principal) {
             return Arc::clone(counts);
         }
@@ -48,9 +60,37 @@ impl Traffic {
         counts
     }
 
+    /// What a framework asks for; held by the master as long as it knows the framework.
+    pub fn of_framework(&self, id: &str, name: &str) -> Arc<Requests> {
+        let all = self.requests.lock();
+        let mut all = all.unwrap_or_else(PoisonError::into_inner);
+        if let Some(requests) = all.get(id) {
+            return Arc::clone(requests);
+        }
+        let is_ended = |requests: &Arc<Requests>| Arc::strong_count(requests) == 1;
+        let mut surplus = all.values().filter(|it| is_ended(it)).count();
+        all.retain(|_, requests| {
+            let keep = surplus <= MAX_ENDED || !is_ended(requests);
+            surplus -= usize::from(!keep);
+            keep
+        });
+        let requests = Arc::new(Requests::new(name));
+        all.insert(id.to_owned(), Arc::clone(&requests));
+        requests
+    }
+
+    /// By id of framework.
+    pub fn requests(&self) -> Vec<(String, Arc<Requests>)> {
+        let all = self.requests.lock();
+        let all = all.unwrap_or_else(PoisonError::into_inner);
+        let all = all.iter().map(|(id, it)| (id.clone(), Arc::clone(it)));
+        all.collect()
+    }
+
     /// Principal, calls received, calls processed.
     pub fn all(&self) -> Vec<(String, u64, u64)> {
-        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = self.principals.lock();
+        let all = all.unwrap_or_else(PoisonError::into_inner);
         let counted = all.iter().map(|(principal, counts)| {
             let (received, processed) = (&counts.received, &counts.processed);
             let (received, processed) = (received.load(Relaxed), processed.load(Relaxed));
@@ -63,6 +103,21 @@ impl Traffic {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_frameworks_that_ended_some_are_remembered() {
+        let traffic = Traffic::default();
+        let held: Vec<_> = (0..10)
+            .map(|number| traffic.of_framework(&format!("a{number}"), "f"))
+            .collect();
+        for number in 0..3 * MAX_ENDED {
+            traffic.of_framework(&format!("b{number}"), "f");
+        }
+        let all = traffic.requests();
+        assert!(all.len() <= held.len() + MAX_ENDED + 2, "{}", all.len());
+        let kept = all.iter().filter(|(id, _)| id.starts_with('a'));
+        assert_eq!(kept.count(), held.len());
+    }
 
     #[test]
     fn counts_outlive_frameworks_within_a_bound() {

@@ -4,17 +4,21 @@
 //! consensus groups all that wait into one sync. One registrar serves one master actor, which leads at most once:
 //! another election is another pair.
 
+mod numbers;
+
 use std::{sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
 use tepui_consensus::{Applied, Consensus, ProposeError, Status};
-use tepui_kit::{Actor, Answer, Context, Message, Receive, Teller};
+use tepui_kit::{Actor, Answer, Context, Handler, Message, Receive, Teller};
 use tepui_messages::{
     master::Leads,
-    registrar::{Commit, Committed},
+    registrar::{Commit, Committed, RegistrarNumbers},
 };
 use tepui_registry::{Command, Outcome, RegistryReader};
 use tokio::sync::watch;
+
+pub use numbers::Numbers;
 
 /// Why the disk has no room for anything new, as long as it has none. Cheap: asked before such a write.
 pub type Room = Arc<dyn Fn() -> Option<String> + Send + Sync>;
@@ -28,6 +32,7 @@ pub struct Registrar {
     beginning: Beginning,
     progress: Progress,
     room: Room,
+    numbers: Numbers,
 }
 
 /// What must be true before a member may begin to lead.
@@ -63,6 +68,7 @@ impl Registrar {
             beginning,
             progress: Progress::Waiting,
             room: Arc::new(|| None),
+            numbers: Numbers::default(),
         }
     }
 
@@ -95,7 +101,7 @@ impl Registrar {
         }
         let known = self.reader.with(|registry| registry.cluster_id.clone());
         if known.is_some() && !self.beginning.settle {
-            return self.lead(status.term);
+            return self.lead(status.term, ctx.clock().nanos(), ctx);
         }
         self.progress = Progress::Settling;
         // Naming the cluster as it is named changes nothing, and lies in the log behind all that was proposed.
@@ -103,17 +109,18 @@ impl Registrar {
         let settled = self
             .consensus
             .propose(Command::SetClusterId { id }.encode());
-        let term = status.term;
+        let (term, began) = (status.term, ctx.clock().nanos());
         ctx.then(settled, move |registrar, settled, ctx| {
             registrar.progress = Progress::Waiting;
             let status = registrar.consensus.status().borrow().clone();
             if settled.is_ok() && status.term == term && status.may_lead(ctx.now().into_std()) {
-                registrar.lead(term);
+                registrar.lead(term, began, ctx);
             }
         });
     }
 
-    fn lead(&mut self, term: u64) {
+    /// `began`: when this member could lead first, on the clock of the node.
+    fn lead(&mut self, term: u64, began: u64, ctx: &Context<Self>) {
         self.progress = Progress::Led;
         tracing::info!(term, "this master leads");
         let leads = Leads {
@@ -121,6 +128,8 @@ impl Registrar {
             registry: Box::new(self.reader.copy()),
             counted_ago: Duration::ZERO,
         };
+        let took = ctx.clock().nanos().saturating_sub(began);
+        self.numbers.fetched(Duration::from_nanos(took));
         if self.master.tell(leads).is_err() {
             tracing::error!("the master does not take its election");
         }
@@ -162,7 +171,23 @@ impl Receive<Commit> for Registrar {
             return answer.send(Committed::Refused(reason));
         }
         let proposed = self.consensus.propose(commit.0.encode());
-        ctx.spawn(async move { answer.send(committed(proposed.await)) });
+        let began = ctx.clock().nanos();
+        self.numbers.begin();
+        ctx.then(proposed, move |registrar, result, ctx| {
+            let now = ctx.clock().nanos();
+            let took = Duration::from_nanos(now.saturating_sub(began));
+            let stored = result.is_ok();
+            registrar
+                .numbers
+                .end(Duration::from_nanos(now), took, stored);
+            answer.send(committed(result));
+        });
+    }
+}
+
+impl Handler<RegistrarNumbers> for Registrar {
+    fn handle(&mut self, _: RegistrarNumbers, _: &mut Context<Self>) -> Vec<(String, f64)> {
+        self.numbers.all(&self.consensus.status().borrow())
     }
 }
 

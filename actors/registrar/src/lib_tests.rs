@@ -1,6 +1,9 @@
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use tepui_consensus::{NoPeers, Options};
@@ -152,4 +155,48 @@ fn on_a_disk_that_is_nearly_full_only_what_is_new_is_refused_until_there_is_room
         assert_eq!(admit("b").await, Ok(Committed::Applied));
     });
     consensus.shutdown();
+}
+
+#[test]
+fn reads_and_writes_of_the_registry_are_timed_under_the_names_of_mesos() {
+    let (consensus, reader) = member(&engine(), &[1]);
+    TestStage::run(1, async |stage| {
+        let (registrar, told) = registrar(stage, &consensus, &reader, false);
+        until_told(stage, &consensus, &told).await;
+        let numbers = async || -> BTreeMap<String, f64> {
+            let told = registrar.ask(RegistrarNumbers).await.unwrap();
+            told.into_iter().collect()
+        };
+        let told = numbers().await;
+        assert!(told.contains_key("registrar/state_fetch_ms"));
+        assert!(!told.contains_key("registrar/state_store_ms"));
+        assert_eq!(told["registrar/log/ensemble_size"], 1.0);
+        assert_eq!(told["registrar/log/recovered"], 1.0);
+        let remove = || Commit(Command::RemoveAgent { id: "a".into() });
+        let writes = [registrar.ask(remove()), registrar.ask(remove())];
+        stage.settle().await;
+        for write in writes {
+            write.await.unwrap();
+        }
+        let told = numbers().await;
+        assert_eq!(told["registrar/queued_operations"], 0.0);
+        assert_eq!(told["registrar/state_store_ms/count"], 2.0);
+    });
+    consensus.shutdown();
+}
+
+#[test]
+fn what_is_being_written_is_queued_and_what_was_not_written_has_no_time() {
+    let mut numbers = Numbers::default();
+    numbers.begin();
+    numbers.begin();
+    numbers.end(Duration::from_secs(1), Duration::from_millis(5), false);
+    let told: BTreeMap<String, f64> = numbers.all(&Status::default()).into_iter().collect();
+    let expected = [
+        ("registrar/log/ensemble_size", 0.0),
+        ("registrar/log/recovered", 0.0),
+        ("registrar/queued_operations", 1.0),
+    ];
+    let expected = expected.map(|(name, value)| (name.to_owned(), value));
+    assert_eq!(told, BTreeMap::from(expected));
 }

@@ -11,7 +11,7 @@ use tepui_messages::{
 };
 use tepui_protocol::acls::Subject;
 
-use crate::{ViewConfig, Watchers, World, answer};
+use crate::{Readers, ViewConfig, Watchers, World, answer};
 
 /// Questions that may wait for a change that has not arrived; one more is refused.
 const MAX_WAITING: usize = 1024;
@@ -32,6 +32,8 @@ pub struct View {
     waiting: BTreeMap<u64, Vec<(Asked, Answer<Bytes>)>>,
     waiting_count: usize,
     kept: Vec<(Asked, Bytes)>,
+    /// How often a kept answer was given.
+    repeated: u64,
 }
 
 /// A question, and who asks it if something must be kept from them.
@@ -55,6 +57,7 @@ impl View {
             waiting: BTreeMap::new(),
             waiting_count: 0,
             kept: Vec::new(),
+            repeated: 0,
         }
     }
 
@@ -88,12 +91,17 @@ impl View {
             return;
         }
         if let Some((_, body)) = self.kept.iter().find(|(known, _)| *known == asked) {
+            self.repeated += 1;
             return to.send(body.clone());
         }
         let (question, viewer) = &asked;
         let seen = viewer.as_ref().map(|viewer| self.world.seen_by(viewer));
         let world = seen.as_ref().unwrap_or(&self.world);
-        match answer(world, &self.config, self.watchers.len(), question) {
+        let readers = Readers {
+            watchers: self.watchers.len(),
+            repeated: self.repeated,
+        };
+        match answer(world, &self.config, readers, question) {
             Ok(body) => {
                 // Metrics also follow from who watches, which is no change.
                 if *question != Question::Metrics && self.kept.len() < MAX_KEPT_ANSWERS {

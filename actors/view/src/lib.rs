@@ -19,7 +19,8 @@ pub mod world;
 
 pub use actor::View;
 pub use config::ViewConfig;
-pub use questions::{AnswerError, answer};
+pub use metrics::encoded;
+pub use questions::{AnswerError, Readers, answer};
 pub use watchers::Watchers;
 pub use world::World;
 

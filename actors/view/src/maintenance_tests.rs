@@ -16,7 +16,7 @@ use tepui_protocol::v1::{
     master::call,
 };
 
-use crate::{ViewConfig, World, questions, scene};
+use crate::{Readers, ViewConfig, World, questions, scene};
 
 const SECOND: i64 = 1_000_000_000;
 
@@ -99,7 +99,7 @@ fn world() -> World {
 
 fn asked(world: &World, question: Question) -> Value {
     let config = ViewConfig::default();
-    let body = questions::answer(world, &config, 0, &question).unwrap();
+    let body = questions::answer(world, &config, Readers::default(), &question).unwrap();
     serde_json::from_slice(&body).unwrap()
 }
 

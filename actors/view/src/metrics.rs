@@ -1,13 +1,14 @@
 //! The metrics that follow from the world, in Mesos' names.
 //!
-//! Never counts messages, calls or disk writes: the stream does not tell them, and `apps/master` adds
-//! what it knows itself. Tasks and operations that were refused before they were shown are not in it.
+//! Never counts messages, calls or disk writes: the stream does not tell them, and `apps/master` adds what the master
+//! counted itself, the tasks too that were refused before they were shown. Refused operations are not in it.
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
 use tepui_protocol::v1::{OperationState, TaskState, offer::operation::Type};
 
 use crate::{
+    questions::Readers,
     roles::known_roles,
     world::{Counters, Framework, Sums, TaskCounts, World},
 };
@@ -63,14 +64,16 @@ const MAX_ROLES: usize = 1000;
 type Snapshot = BTreeMap<String, f64>;
 
 /// Names and values.
-pub(crate) fn snapshot(world: &World, watchers: usize) -> Snapshot {
+pub(crate) fn snapshot(world: &World, readers: Readers) -> Snapshot {
     let mut metrics = Snapshot::new();
     let mut put = |name: &str, value: f64| {
         metrics.insert(format!("master/{name}"), value);
     };
     put("elected", f64::from(u8::from(world.master.is_some())));
     put("outstanding_offers", world.totals.offers as f64);
+    let Readers { watchers, repeated } = readers;
     put("operator_event_stream_subscribers", watchers as f64);
+    put("http_cache_hits", repeated as f64);
     agents(world, &mut put);
     frameworks(world, &mut put);
     tasks(&world.totals.tasks, &world.counters.ended, &mut put);
@@ -108,7 +111,6 @@ fn agents(world: &World, put: &mut impl FnMut(&str, f64)) {
     put("slave_reregistrations", agent_reregistrations as f64);
     put("slave_removals", removals as f64);
     put("slave_removals/reason_unhealthy", agents_unreachable as f64);
-    put("slave_removals/reason_unregistered", agents_removed as f64);
     put("slave_unreachable_completed", agents_unreachable as f64);
 }
 
@@ -198,16 +200,21 @@ fn consumed(world: &World, metrics: &mut Snapshot) {
 fn of_framework(framework: &Framework, metrics: &mut Snapshot) {
     let record = &framework.record;
     let name = encoded(&record.info.name);
-    let prefix = format!("master/frameworks/{name}/{}", encoded(framework.id()));
+    let prefix = format!("master/frameworks/{name}/{}", framework.id());
     let mut put = |name: &str, value: f64| {
         metrics.insert(format!("{prefix}/{name}"), value);
     };
     put("subscribed", f64::from(u8::from(record.connected)));
+    let habits = &framework.habits;
     put("offers/sent", framework.offers_sent as f64);
+    put("offers/accepted", habits.accepted as f64);
+    put("offers/declined", habits.declined as f64);
+    put("offers/rescinded", habits.rescinded as f64);
     for role in framework.roles() {
         let suppressed = record.suppressed_roles.iter().any(|other| other == role);
         let value = f64::from(u8::from(suppressed));
-        put(&format!("roles/{}/suppressed", encoded(role)), value);
+        // Plain, as all names that Mesos' allocator makes.
+        put(&format!("roles/{role}/suppressed"), value);
     }
     let state_name = |state: TaskState| state.as_str_name().to_ascii_lowercase();
     for state in GAUGES.into_iter().chain([TaskState::TaskUnknown]) {
@@ -227,7 +234,7 @@ fn of_framework(framework: &Framework, metrics: &mut Snapshot) {
 }
 
 /// Percent-encoded, so that a name with slashes stays one segment.
-fn encoded(name: &str) -> String {
+pub fn encoded(name: &str) -> String {
     let mut encoded = String::with_capacity(name.len());
     for byte in name.bytes() {
         if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {

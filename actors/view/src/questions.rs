@@ -19,14 +19,23 @@ pub enum AnswerError {
     Json(#[from] serde_json::Error),
 }
 
-/// The body of the answer. `watchers` is the number of open operator event streams.
+/// Who reads.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Readers {
+    /// Open operator event streams.
+    pub watchers: usize,
+    /// Answers that somebody had been given before, and nothing had changed since.
+    pub repeated: u64,
+}
+
+/// The body of the answer.
 ///
 /// # Errors
 /// See [`AnswerError`].
 pub fn answer(
     world: &World,
     config: &ViewConfig,
-    watchers: usize,
+    readers: Readers,
     question: &Question,
 ) -> Result<Bytes, AnswerError> {
     let body = match question {
@@ -69,7 +78,7 @@ pub fn answer(
         Question::Why { now, explanation } => {
             serde_json::to_vec(&why::told(world, *now, explanation))?
         }
-        Question::Metrics => serde_json::to_vec(&metrics::snapshot(world, watchers))?,
+        Question::Metrics => serde_json::to_vec(&metrics::snapshot(world, readers))?,
         Question::Call { kind, encoding } => {
             return api::response(world, *kind, *encoding)?
                 .ok_or_else(|| AnswerError::NotOfTheWorld(kind.as_str_name()));

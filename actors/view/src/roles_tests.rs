@@ -13,10 +13,16 @@ use tepui_protocol::{
     },
 };
 
-use crate::{ViewConfig, World, questions, scene};
+use crate::{Readers, ViewConfig, World, questions, scene};
 
 fn told(world: &World) -> Value {
-    let body = questions::answer(world, &ViewConfig::default(), 0, &Question::Roles).unwrap();
+    let body = questions::answer(
+        world,
+        &ViewConfig::default(),
+        Readers::default(),
+        &Question::Roles,
+    )
+    .unwrap();
     let told: Value = serde_json::from_slice(&body).unwrap();
     told["roles"].clone()
 }
@@ -199,7 +205,8 @@ fn a_role_is_known_with_those_above_it_as_long_as_anything_is_of_it() {
 fn what_a_role_consumes_is_a_metric_also_without_quota() {
     let consumed = |world: &World| {
         let question = Question::Metrics;
-        let body = questions::answer(world, &ViewConfig::default(), 0, &question).unwrap();
+        let body = questions::answer(world, &ViewConfig::default(), Readers::default(), &question)
+            .unwrap();
         let metrics: BTreeMap<String, f64> = serde_json::from_slice(&body).unwrap();
         let of_roles = metrics.into_iter().filter_map(|(name, value)| {
             let name = name.strip_prefix("allocator/mesos/quota/roles/")?;
@@ -250,4 +257,23 @@ fn roles_that_frameworks_may_have_are_known_without_any() {
         (&json!(5.0), &json!([]))
     );
     assert_eq!(role1["resources"], json!({}));
+}
+
+/// The role stands in the name as it is, the framework's name percent-encoded.
+#[test]
+fn whether_a_role_is_suppressed_follows_suppress_and_revive() {
+    let name = "master/frameworks/a%20b/a b/roles/dev/web/suppressed";
+    let record = scene::framework("a b", &["dev/web"]);
+    let mut world = scene::world([Change::FrameworkAdded(Arc::clone(&record))]);
+    let suppressed = Arc::new(tepui_messages::change::FrameworkRecord {
+        suppressed_roles: vec!["dev/web".to_owned()],
+        ..(*record).clone()
+    });
+    for (record, expected) in [(suppressed, 1.0), (record, 0.0)] {
+        world.apply(&Change::FrameworkMarked(record));
+        let (config, readers) = (ViewConfig::default(), Readers::default());
+        let body = questions::answer(&world, &config, readers, &Question::Metrics).unwrap();
+        let metrics: BTreeMap<String, f64> = serde_json::from_slice(&body).unwrap();
+        assert_eq!(metrics.get(name), Some(&expected));
+    }
 }

@@ -153,3 +153,25 @@ fn a_watcher_hears_only_of_what_it_may_view_and_its_stream_goes_on() {
         assert_eq!(watchers.len(), 2);
     }
 }
+
+#[test]
+fn a_scheduler_that_goes_or_suppresses_is_no_event() {
+    let mut world = scene::world([Change::FrameworkAdded(scene::framework("f", &["dev"]))]);
+    let mut watchers = Watchers::default();
+    let (watch, mut records) = watch(Encoding::Json, 10);
+    watchers.open(watch, &world, NOW).unwrap();
+    assert_eq!(arrived(&mut records).len(), 2);
+    let mut record = (*scene::framework("f", &["dev"])).clone();
+    record.connected = false;
+    record.suppressed_roles = vec!["dev".to_owned()];
+    let record = std::sync::Arc::new(record);
+    for (change, events) in [
+        (Change::FrameworkMarked(record.clone()), 0),
+        (Change::FrameworkUpdated(record.clone()), 1),
+    ] {
+        assert!(world.apply(&change));
+        watchers.tell(&world, &change).unwrap();
+        assert_eq!(world.frameworks["f"].record, record);
+        assert_eq!(arrived(&mut records).len(), events);
+    }
+}

@@ -92,7 +92,9 @@ impl World {
                 self.unreachable.remove(&agent_id.value);
                 return false;
             }
-            Change::FrameworkAdded(record) | Change::FrameworkUpdated(record) => {
+            Change::FrameworkAdded(record)
+            | Change::FrameworkUpdated(record)
+            | Change::FrameworkMarked(record) => {
                 self.put_framework(record);
             }
             Change::FrameworkRemoved { framework_id, at } => {

@@ -13,7 +13,7 @@ use tepui_protocol::{
 };
 
 use super::*;
-use crate::{ViewConfig, answer, scene};
+use crate::{Readers, ViewConfig, answer, scene};
 
 const ROLES: [&str; 3] = ["dev", "ops", "dev/web"];
 
@@ -180,7 +180,7 @@ fn any_change() -> impl Strategy<Value = Change> {
 }
 
 fn ask(world: &World, question: Question) -> Value {
-    let body = answer(world, &ViewConfig::default(), 0, &question).unwrap();
+    let body = answer(world, &ViewConfig::default(), Readers::default(), &question).unwrap();
     serde_json::from_slice(&body).unwrap()
 }
 

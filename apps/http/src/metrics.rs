@@ -1,6 +1,7 @@
 //! Numbers for those who watch: the limiter of `/metrics/snapshot` and the text Prometheus reads.
 
 use std::{
+    collections::BTreeMap,
     sync::{Mutex, PoisonError},
     time::Duration,
 };
@@ -60,7 +61,8 @@ pub fn check_timeout(request: &Incoming) -> Result<(), Reply> {
 /// A number and its name.
 pub type Number = (&'static str, f64);
 
-/// The daemon's numbers (`own` as JSON, and `more`) with those of the machine, by name; all are doubles.
+/// The daemon's numbers (`own` as JSON, and `more`) with those of the machine, by name; all are doubles. What comes
+/// under one name more than once is the parts of a sum.
 pub fn all(own: &[u8], more: impl IntoIterator<Item = (String, f64)>) -> Map<String, Value> {
     let own: Map<String, Value> = serde_json::from_slice(own).unwrap_or_default();
     let mut names: Vec<(String, f64)> = own
@@ -69,9 +71,11 @@ pub fn all(own: &[u8], more: impl IntoIterator<Item = (String, f64)>) -> Map<Str
         .collect();
     names.extend(more);
     names.extend(system::metrics());
-    names.sort_by(|a, b| a.0.cmp(&b.0));
-    names
-        .into_iter()
+    let mut sums = BTreeMap::new();
+    for (name, value) in names {
+        *sums.entry(name).or_insert(0.0) += value;
+    }
+    sums.into_iter()
         .map(|(name, value)| (name, Value::from(value)))
         .collect()
 }

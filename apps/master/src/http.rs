@@ -9,6 +9,7 @@ mod discovery;
 mod flags;
 mod leading;
 mod legacy;
+mod metrics;
 mod offering;
 mod operator;
 mod pages;
@@ -43,7 +44,7 @@ use tepui_kit::{Asker, Directory, Teller};
 use tepui_messages::{
     allocator::{AllocatorNumbers, Policies},
     master::{Answer, OperatorCall, SchedulerCall, Subscribe},
-    registrar::Commit,
+    registrar::{Commit, RegistrarNumbers},
     traffic::Traffic,
     view::{Encoding, Query, Question, Watch},
     why::{Explain, ListExclusions},
@@ -88,6 +89,8 @@ pub struct MasterHttp {
     pub policies: Asker<Policies>,
     /// Writes what was chosen to the registry.
     pub commit: Asker<Commit>,
+    /// Counts for the metrics, too.
+    pub registrar: Asker<RegistrarNumbers>,
     /// Lists what frameworks keep away from themselves.
     pub exclusions: Asker<ListExclusions>,
     pub watch: Teller<Watch>,
@@ -107,6 +110,8 @@ pub struct MasterHttp {
     pub cluster: Asker<ClusterCall>,
     /// This member's counters of the replicated registry.
     pub registry: Arc<dyn Fn() -> Vec<Number> + Send + Sync>,
+    /// Bytes of the registry.
+    pub registry_size: Arc<dyn Fn() -> usize + Send + Sync>,
     /// The cluster's id, once it has one.
     pub cluster_id: Arc<dyn Fn() -> Option<String> + Send + Sync>,
 }

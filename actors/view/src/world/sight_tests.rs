@@ -12,7 +12,7 @@ use tepui_protocol::{
 };
 
 use super::*;
-use crate::{ViewConfig, answer, api, scene};
+use crate::{Readers, ViewConfig, answer, api, scene};
 
 /// Who may do each of these only to the objects named with it.
 fn viewer(lists: &[(&str, &str, &[&str])]) -> Subject {
@@ -160,7 +160,7 @@ fn ask(world: &World, question: Question) -> String {
         flags: [("secret_flag".to_string(), "1".to_string())].into(),
         ..ViewConfig::default()
     };
-    let body = answer(world, &config, 0, &question).unwrap();
+    let body = answer(world, &config, Readers::default(), &question).unwrap();
     String::from_utf8(body.to_vec()).unwrap()
 }
 

@@ -1,13 +1,7 @@
 //! The table of routes (SCHEDULER_API 1.1, 1.6; LEGACY 5).
 
-use tepui_allocator::Allocator;
-use tepui_http::{
-    Found, Incoming, Reply, Table, ask,
-    metrics::{self, check_timeout},
-    processes, system, version,
-};
-use tepui_kit::Actor;
-use tepui_messages::{allocator::AllocatorNumbers, view::Question};
+use tepui_http::{Found, Incoming, Reply, Table, processes, system, version};
+use tepui_messages::view::Question;
 
 use super::{MasterHttp, pages};
 
@@ -188,54 +182,5 @@ impl MasterHttp {
             Route::Read => self.files.read_text(request).await,
             _ => self.files.download(request).await,
         })
-    }
-
-    async fn snapshot(&self, request: &Incoming) -> Result<Reply, Reply> {
-        check_timeout(request)?;
-        self.limiter.turn().await?;
-        let metrics = serde_json::Value::Object(self.metrics().await?);
-        Ok(Reply::json(metrics.to_string(), request.parameter("jsonp")))
-    }
-
-    /// Not a route of Mesos, which knows nothing at `/metrics` and below it but the snapshot.
-    async fn prometheus(&self, rest: Option<&str>) -> Result<Reply, Reply> {
-        if rest.is_some() {
-            return Err(Reply::bare(404));
-        }
-        let mut all = self.metrics().await?;
-        let registry = (self.registry)().into_iter();
-        all.extend(registry.map(|(name, value)| (name.to_owned(), value.into())));
-        Ok(metrics::prometheus(&all, &self.directory))
-    }
-
-    /// Messages that wait for the allocator, under both names that Mesos has for it.
-    fn waiting(&self) -> impl Iterator<Item = (String, f64)> {
-        let mailboxes = self.directory.snapshot();
-        let allocators = mailboxes.iter().filter(|it| it.kind == Allocator::NAME);
-        let depth: u64 = allocators.map(|mailbox| mailbox.depth).sum();
-        let names = ["allocator/mesos", "allocator"];
-        names
-            .into_iter()
-            .map(move |name| (format!("{name}/event_queue_dispatches"), depth as f64))
-    }
-
-    /// All numbers that Mesos has too, by name.
-    pub(super) async fn metrics(
-        &self,
-    ) -> Result<serde_json::Map<String, serde_json::Value>, Reply> {
-        let own = self.question(Question::Metrics, None).await?;
-        let principals = self.traffic.all().into_iter();
-        let traffic = principals.flat_map(|(principal, received, processed)| {
-            let name = |what| format!("frameworks/{principal}/messages_{what}");
-            [
-                (name("received"), received as f64),
-                (name("processed"), processed as f64),
-            ]
-        });
-        let allocator = ask(&self.numbers, AllocatorNumbers).await?.into_iter();
-        Ok(metrics::all(
-            &own,
-            traffic.chain(allocator).chain(self.waiting()),
-        ))
     }
 }

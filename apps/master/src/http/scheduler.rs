@@ -2,7 +2,10 @@
 
 use actix_web::http::header::HeaderName;
 use tepui_http::{Incoming, MediaType, Reply, ask};
-use tepui_messages::master::{SchedulerCall, Subscribe};
+use tepui_messages::{
+    master::{SchedulerCall, Subscribe},
+    tally::Count,
+};
 use tepui_protocol::{
     v1::scheduler::{Call, call::Type},
     validate,
@@ -18,6 +21,7 @@ impl MasterHttp {
         let call: Call = MediaType::of_request(&request.headers)?.decode(&request.body)?;
         let principal = request.principal.as_deref();
         validate::scheduler::call(&call, principal).map_err(|reason| {
+            self.count_invalid(&call);
             Reply::bad_request(format!("Failed to validate scheduler::Call: {reason}"))
         })?;
         match call.r#type() {
@@ -33,6 +37,17 @@ impl MasterHttp {
             call,
         };
         ask(&self.scheduler, call).await.map(said)
+    }
+
+    /// As Mesos: of other calls it has no such number.
+    fn count_invalid(&self, call: &Call) {
+        let what = match call.r#type() {
+            Type::Acknowledge => Count::InvalidAcknowledgement,
+            Type::AcknowledgeOperationStatus => Count::InvalidOperationAcknowledgement,
+            Type::Message => Count::InvalidFrameworkToExecutor,
+            _ => return,
+        };
+        self.traffic.tally.count(what);
     }
 
     /// Opens the stream. From here on every refusal is an event on it.

@@ -27,7 +27,7 @@ pub struct Samples {
 
 impl Samples {
     /// Adds one that was measured at `now`.
-    pub(crate) fn add(&mut self, now: Duration, took: Duration) {
+    pub fn add(&mut self, now: Duration, took: Duration) {
         let begin = now.saturating_sub(WINDOW);
         while self
             .samples
@@ -41,7 +41,7 @@ impl Samples {
 
     /// The last one under `name`, and what is told of all below it, in milliseconds: nothing where nothing was
     /// measured, and nothing of all where it was only once.
-    pub(crate) fn tell(&self, name: &str, mut put: impl FnMut(String, f64)) {
+    pub fn tell(&self, name: &str, mut put: impl FnMut(String, f64)) {
         let Some((_, last)) = self.samples.back() else {
             return;
         };
@@ -70,7 +70,8 @@ fn at_part(sorted: &[f64], part: f64) -> f64 {
     sorted[below] + (position - below as f64) * (above - sorted[below])
 }
 
-fn millis(time: Duration) -> f64 {
+/// As metrics tell times.
+pub fn millis(time: Duration) -> f64 {
     time.as_secs_f64() * 1000.0
 }
 
