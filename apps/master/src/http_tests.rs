@@ -453,6 +453,13 @@ async fn only_the_leader_answers_and_others_show_the_way() {
             assert_eq!((got.status, got.text().as_str()), (503, text), "{path}");
         }
     }
+    let got = send(&scene(Standing::NoLeader), "GET", "/redirect", &[], b"").await;
+    assert_eq!(
+        (got.status, got.text().as_str()),
+        (503, "No leader elected")
+    );
+    let got = send(&leading(), "GET", "/redirect", &[], b"").await;
+    assert_eq!((got.status, got.header("location")), (307, "//here:5050"));
     let got = send(&leading(), "GET", "/tepui/v1/leader", &[], b"").await;
     let answer: serde_json::Value = serde_json::from_slice(&got.body).unwrap();
     assert_eq!(answer["bridge"], "127.0.0.1:5052");
@@ -548,6 +555,24 @@ async fn questions_wait_for_what_was_decided_before_them() {
         ascending: true,
     };
     assert_eq!(asked.question, expected);
+}
+
+#[actix_web::test]
+async fn a_negative_limit_of_tasks_is_none() {
+    let scene = leading();
+    for (query, expected) in [
+        ("", (100, 0)),
+        ("?limit=-1", (usize::MAX, 0)),
+        ("?limit=x&offset=3", (100, 3)),
+        ("?limit=0&offset=-1", (0, usize::MAX)),
+    ] {
+        send(&scene, "GET", &format!("/tasks{query}"), &[], b"").await;
+        let asked = scene.asked.lock().unwrap().pop().unwrap();
+        let Question::Tasks { limit, offset, .. } = asked.question else {
+            panic!("{:?}", asked.question);
+        };
+        assert_eq!((limit, offset), expected, "{query}");
+    }
 }
 
 #[actix_web::test]

@@ -184,6 +184,22 @@ class Checks:
         report.check("a chunked body is accepted", self.raw(chunked).startswith(b"HTTP/1.1 202 "))
         report.check("a body that never comes holds nobody up", self.raw(head + b"Content-Length: 100\r\n\r\n", limit_s=0.3) == b"" and request(self.house.port, "GET", "/health")[0] == 200)
 
+    def silent_connections(self):
+        """A client may be silent for as long as it likes, as those of Mesos' libraries are, but not within a request."""
+        line, rest = b"GET /version HTTP/1.1\r\n", b"Host: x\r\n\r\n"
+        silent, asked, begun, begun_later = (socket.create_connection(("127.0.0.1", self.house.port), timeout=30) for _ in range(4))
+        with silent, asked, begun, begun_later:
+            for stream in (asked, begun_later):
+                stream.sendall(line + rest)
+                report.check("a request is answered", stream.recv(65536).startswith(b"HTTP/1.1 200 "))
+            for stream in (begun, begun_later):
+                stream.sendall(line)
+            for name, stream in (("the first", begun), ("a later", begun_later)):
+                report.equal(f"{name} request whose head does not end is given up", stream.recv(65536), b"")
+            for name, stream in (("never", silent), ("before", asked)):
+                stream.sendall(line + rest)
+                report.check(f"who asked {name} and was silent is answered", stream.recv(65536).startswith(b"HTTP/1.1 200 "))
+
     def lives_on(self):
         report.check("the master is still the same process", self.house.master.running(), self.house.master.log_tail())
         offer = self.framework.wait_offer(cpus=1)
@@ -197,7 +213,7 @@ def main():
     with House() as house:
         checks = Checks(house)
         report.run(checks.step_4_method, checks.steps_5_and_6_content_type, checks.step_7_body, checks.step_8_validation, checks.steps_9_to_11_subscribe,
-                   checks.steps_12_to_19_calls, checks.odd_urls, checks.odd_connections, checks.lives_on)
+                   checks.steps_12_to_19_calls, checks.odd_urls, checks.odd_connections, checks.silent_connections, checks.lives_on)
     sys.exit(report.end())
 
 
