@@ -39,7 +39,7 @@ fn what_happened_since_the_start_is_counted() {
         node.exit(&container_id, status);
         node.drain();
     }
-    let counts = node.core.state().counts.clone();
+    let counts = node.core.state().counts;
     let ended = |state| counts.ended_tasks.get(&state).copied();
     assert_eq!((ended(TaskFinished), ended(TaskFailed)), (Some(2), Some(1)));
     assert_eq!(counts.ended_tasks.len(), 2);
