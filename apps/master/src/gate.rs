@@ -40,8 +40,6 @@ pub(crate) fn settings() -> Settings {
         queue_messages: QUEUE_MESSAGES,
         queue_bytes: QUEUE_BYTES,
         overflow: Overflow::CutPeer,
-        // Who waits for a task waits for each thread that an order passes.
-        write_through: true,
         max_connections: MAX_CONNECTIONS,
         max_connections_per_ip: MAX_CONNECTIONS_PER_IP,
         ..Settings::default()
