@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use proptest::prelude::*;
+use proptest::{prelude::*, test_runner::TestRunner};
 use tepui_messages::allocator::{Allocation, Whitelist, WorldChange};
 use tepui_protocol::{
     resources::Resources,
@@ -468,19 +468,25 @@ proptest! {
     }
 }
 
-proptest! {
-    // What slowly piles up shows in no short history. Nobody could read what a shrunk long one says.
-    #![proptest_config(ProptestConfig { cases: 1, max_shrink_iters: 0, ..ProptestConfig::default() })]
-
-    #[test]
-    fn and_so_they_do_in_a_long_one(
-        seed in any::<u64>(),
-        steps in prop::collection::vec((step(), any::<bool>()), LONG..=LONG),
-    ) {
-        live(seed, steps)?;
-    }
+/// What slowly piles up shows in no short history. Nobody could read what a shrunk long one says. Not by the macro: it takes
+/// as many cases as `PROPTEST_CASES` says, of which thousands would take hours.
+#[test]
+fn and_so_they_do_in_a_long_one() {
+    let common = ProptestConfig::default();
+    let config = ProptestConfig {
+        cases: common.cases.div_ceil(CASES_A_LONG_ONE),
+        max_shrink_iters: 0,
+        source_file: Some(file!()),
+        ..common
+    };
+    let steps = prop::collection::vec((step(), any::<bool>()), LONG..=LONG);
+    let lived =
+        TestRunner::new(config).run(&(any::<u64>(), steps), |(seed, steps)| live(seed, steps));
+    lived.unwrap();
 }
 
+/// One long history for so many cases of other properties.
+const CASES_A_LONG_ONE: u32 = 256;
 /// Steps of a long history.
 const LONG: usize = 20_000;
 

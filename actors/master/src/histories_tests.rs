@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use proptest::{collection::vec, prelude::*};
+use proptest::{collection::vec, prelude::*, test_runner::TestRunner};
 use tepui_messages::master::PeerId;
 
 use crate::{
@@ -67,16 +67,26 @@ proptest! {
     }
 }
 
-proptest! {
-    // What slowly piles up shows in no short history. Nobody could read what a shrunk long one says.
-    #![proptest_config(ProptestConfig { cases: 1, max_shrink_iters: 0, ..ProptestConfig::default() })]
-
-    #[test]
-    fn no_long_history_does_either(steps in vec(step(), LONG..=LONG)) {
+/// What slowly piles up shows in no short history. Nobody could read what a shrunk long one says. Not by the macro: it takes
+/// as many cases as `PROPTEST_CASES` says, of which thousands would take hours.
+#[test]
+fn no_long_history_does_either() {
+    let common = ProptestConfig::default();
+    let config = ProptestConfig {
+        cases: common.cases.div_ceil(CASES_A_LONG_ONE),
+        max_shrink_iters: 0,
+        source_file: Some(file!()),
+        ..common
+    };
+    let lived = TestRunner::new(config).run(&vec(step(), LONG..=LONG), |steps| {
         live(steps);
-    }
+        Ok(())
+    });
+    lived.unwrap();
 }
 
+/// One long history for so many cases of other properties.
+const CASES_A_LONG_ONE: u32 = 256;
 /// Steps of a long history.
 const LONG: usize = 20_000;
 
