@@ -35,6 +35,7 @@ impl World {
                 active,
             } => self.add_agent(info, &total, &used, active),
             WorldChange::AgentTotal { agent_id, total } => self.set_total(&agent_id, &total),
+            WorldChange::AgentDescribed { info } => self.describe_agent(info),
             WorldChange::AgentActive { agent_id, active } => {
                 self.set_agent_active(&agent_id, active);
             }
@@ -122,11 +123,7 @@ impl World {
             return;
         };
         self.remove_agent(&id);
-        let domain = info.domain.as_ref();
-        let fault_domain = domain.and_then(|domain| domain.fault_domain.as_ref());
-        let is_remote = self.region.as_ref().is_some_and(|here| {
-            fault_domain.is_some_and(|fault_domain| fault_domain.region.name != *here)
-        });
+        let is_remote = self.is_elsewhere(&info);
         let listed = self.lists(&info);
         let agent = self.agents.insert(Agent {
             id: Arc::new(id.clone()),
@@ -145,6 +142,33 @@ impl World {
             self.book(agent, allocation);
         }
         self.replace_total(agent, total);
+    }
+
+    /// In another region than the master.
+    fn is_elsewhere(&self, info: &AgentInfo) -> bool {
+        let domain = info.domain.as_ref();
+        let fault_domain = domain.and_then(|domain| domain.fault_domain.as_ref());
+        self.region.as_ref().is_some_and(|here| {
+            fault_domain.is_some_and(|fault_domain| fault_domain.region.name != *here)
+        })
+    }
+
+    fn describe_agent(&mut self, info: Arc<AgentInfo>) {
+        let Some(agent) = info.id.as_ref().and_then(|id| self.agent(id)) else {
+            return;
+        };
+        let (is_remote, listed) = (self.is_elsewhere(&info), self.lists(&info));
+        let place = &mut self.agents[agent];
+        let is_plain = |kind| self.kinds.get(kind).is_plain;
+        place.is_plain = !is_remote && place.total.kinds().all(is_plain);
+        (place.is_remote, place.listed) = (is_remote, listed);
+        let before = std::mem::replace(&mut place.info, info);
+        if before.attributes != self.agents[agent].info.attributes {
+            self.filters.clear_agent(agent);
+            self.holds.clear_agent(agent);
+        }
+        self.settle_offerable(agent);
+        self.notes.push(Note::AgentOffersMore(agent));
     }
 
     fn set_total(&mut self, id: &AgentId, total: &[Resource]) {

@@ -1,11 +1,12 @@
 use std::{sync::Arc, time::Duration};
 
-use tepui_messages::allocator::WorldChange;
+use tepui_messages::allocator::{Allocation, WorldChange};
 use tepui_protocol::v1::{AgentInfo, Attribute};
 
 use crate::{
+    core::Config,
     invariants,
-    scene::{Scene, agent_added, agent_id, agent_info, allocation, framework_id, parse},
+    scene::{Scene, agent_added, agent_id, agent_info, allocation, domain, framework_id, parse},
 };
 
 fn set_total(scene: &mut Scene, agent: &str, total: &str) {
@@ -98,6 +99,47 @@ fn an_agent_that_describes_itself_anew_is_refused_by_nobody() {
 }
 
 #[test]
+fn an_agent_that_returns_with_other_attributes_or_from_elsewhere_is_looked_at_anew() {
+    let total = "cpus:1;mem:512";
+    let mut config = Config::default();
+    config.rules.region = Some("here".to_owned());
+    let mut scene = Scene::with(&config, 1);
+    scene.add_framework("f", &["r"]);
+    scene.add_agent("1", total);
+    let one = [("f".to_owned(), "1".to_owned())];
+    assert_eq!(scene.takers(), one);
+    let described = |region: &str, rack: &str| {
+        let attribute = Attribute {
+            name: rack.to_owned(),
+            ..Attribute::default()
+        };
+        let info = AgentInfo {
+            domain: Some(domain(region)),
+            attributes: vec![attribute],
+            ..agent_info("1")
+        };
+        let info = Arc::new(info);
+        WorldChange::AgentDescribed { info }
+    };
+    scene.tell(described("here", "a"));
+    scene.decline("f", "r", "1", total, Duration::from_secs(60));
+    scene.tell(described("here", "a"));
+    assert_eq!(scene.takers(), [], "the refusal is of these attributes");
+    scene.tell(described("here", "b"));
+    assert_eq!(scene.takers(), one);
+    scene.tell(described("there", "b"));
+    scene.recover("f", "r", "1", total);
+    assert_eq!(
+        scene.takers(),
+        [],
+        "it does not know that there are regions"
+    );
+    scene.tell(described("here", "b"));
+    assert_eq!(scene.takers(), one);
+    assert!(invariants::ledger_balances(scene.core.world()));
+}
+
+#[test]
 fn what_one_framework_reserved_and_declines_goes_to_another_of_its_role() {
     let mut scene = Scene::new();
     scene.add_agent("1", "cpus:2;mem:512");
@@ -118,4 +160,36 @@ fn what_one_framework_reserved_and_declines_goes_to_another_of_its_role() {
     assert_eq!((framework.as_str(), role.as_str()), ("f2", "r"));
     let reserved = "cpus(reservations: [(STATIC,r)]):1; mem(reservations: [(STATIC,r)]):512";
     assert!(resources.contains(reserved), "{resources}");
+}
+
+#[test]
+fn a_forgotten_kind_does_not_come_back_in_the_place_of_a_new_one() {
+    let mut scene = Scene::new();
+    scene.add_framework("f", &["old"]);
+    scene.add_agent("1", "cpus:1;mem:512;disk(old):10");
+    scene.settle();
+    // All comes back as it was offered, so the refusal is one with the agent's total.
+    let offered = scene.take_proposals().remove(0).agents.remove(0).1;
+    scene.tell(WorldChange::Recovered {
+        agent_id: agent_id("1"),
+        allocation: Allocation {
+            framework_id: framework_id("f"),
+            role: "old".to_owned(),
+            resources: offered,
+        },
+        refused_for: Some(Duration::from_secs(1)),
+    });
+    scene.tell_suppressed("f");
+    scene.advance(Duration::from_secs(3));
+    // So many kinds that those nobody has are forgotten.
+    let many = (0..1_100).map(|number| format!(";disk(r{number}):1"));
+    set_total(
+        &mut scene,
+        "1",
+        &format!("cpus:1{}", many.collect::<String>()),
+    );
+    set_total(&mut scene, "1", "cpus:1;mem:512;disk(new):10");
+    scene.add_framework("g", &["new"]);
+    let reserved = "cpus:1; mem:512; disk(reservations: [(STATIC,new)]):10";
+    assert_eq!(scene.offers()[0].3, reserved);
 }

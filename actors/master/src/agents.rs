@@ -259,8 +259,10 @@ impl MasterCore {
         self.timers.cancel(&Timer::Disconnected {
             agent_id: id.clone(),
         });
+        let recovered = self.recovered_agents.remove(&id);
+        self.notice_attributes(&request.agent_info, recovered.as_ref(), turn);
         let back = Back {
-            recovered: self.recovered_agents.remove(&id).is_some(),
+            recovered: recovered.is_some(),
             unreachable: self.unreachable_agents.remove(&id).is_some(),
         };
         for framework in &request.frameworks {
@@ -359,6 +361,22 @@ impl MasterCore {
         self.look_at_hold(turn);
     }
 
+    /// What frameworks refused of an agent with other attributes they may want now.
+    fn notice_attributes(
+        &mut self,
+        info: &AgentInfo,
+        recovered: Option<&AgentInfo>,
+        turn: &mut Turn<'_>,
+    ) {
+        let Some(id) = &info.id else { return };
+        let known = self.agents.get(&id.value);
+        let known = known.map(|agent| &agent.record.info).or(recovered);
+        if known.is_some_and(|known| known.attributes != info.attributes) {
+            self.forget_refusals_on(&id.value, turn);
+            self.inverse.forget_refusals_on(&id.value);
+        }
+    }
+
     /// An agent this master never gave up is back on a new connection.
     fn reconnect_agent(
         &mut self,
@@ -382,7 +400,10 @@ impl MasterCore {
         let total = self
             .take_over_operations(id, peer, request, turn)
             .to_proto();
-        if self.agents[id].record.total != total {
+        let info = &self.agents[id].record.info;
+        let described = (&info.attributes, &info.domain)
+            != (&request.agent_info.attributes, &request.agent_info.domain);
+        if described || self.agents[id].record.total != total {
             // What they offer may not be there any more.
             self.rescind_offers_of_agent(id, turn);
         }
@@ -410,6 +431,11 @@ impl MasterCore {
         let agent_id = AgentId {
             value: id.to_string(),
         };
+        if described {
+            let info = Arc::new(record.info.clone());
+            turn.allocator(WorldChange::AgentDescribed { info });
+            self.forbid_earlier_proposals(id, turn);
+        }
         if resized {
             turn.allocator(WorldChange::AgentTotal {
                 agent_id: agent_id.clone(),

@@ -414,6 +414,8 @@ impl World {
         request.frameworks = frameworks.collect();
         if grow {
             request.agent_info.resources = parse("cpus:5;mem:4096;disk:1024;ports:[31000-31099]");
+            let rack = json!({"name": "rack", "type": "TEXT", "text": {"value": "b"}});
+            request.agent_info.attributes = vec![crate::stage::decode(&rack)];
         }
         self.tell_of_operations(&node.id, &mut request);
         let peer = match same_connection && self.stage.is_connected(node.peer) {

@@ -80,6 +80,15 @@ impl Inverse {
         self.marked.extend(self.agents.keys().cloned());
     }
 
+    /// Whoever refused to be asked of the agent may be asked again.
+    pub(crate) fn forget_refusals_on(&mut self, agent: &str) {
+        let scheduled = self.agents.get(agent);
+        let refusing = scheduled.map(|it| it.refusing.keys().cloned().collect::<Vec<_>>());
+        for framework in refusing.unwrap_or_default() {
+            self.asks_again(&framework, agent);
+        }
+    }
+
     fn asks_again(&mut self, framework: &str, agent: &str) {
         let scheduled = self.agents.get_mut(agent);
         if let Some(at) = scheduled.and_then(|it| it.refusing.remove(framework)) {

@@ -278,3 +278,19 @@ fn inverse_offers_time_out_as_offers_do_and_are_made_again() {
     assert_eq!(then[0], (first[0].0.clone(), "rescinded".to_string()));
     assert_eq!(then[1].1, node.id);
 }
+
+#[test]
+fn a_refusal_to_be_asked_falls_with_the_attributes_of_the_agent() {
+    let (mut stage, mut node, fw) = running();
+    stage.operator(schedule_of(&[&node], 60));
+    let first = asked(&mut stage, &fw);
+    answer(&mut stage, &fw, false, &[&first[0].0], 1000.0);
+    let tasks = vec![stage.task(&fw, "t")];
+    stage.back(&node, tasks.clone());
+    assert!(asked(&mut stage, &fw).is_empty());
+    node.request.agent_info.attributes = vec![crate::stage::decode(
+        &json!({"name": "rack", "type": "TEXT", "text": {"value": "b"}}),
+    )];
+    stage.back(&node, tasks);
+    assert_eq!(agents(&asked(&mut stage, &fw)), [&node.id]);
+}

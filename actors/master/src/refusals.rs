@@ -145,6 +145,30 @@ impl MasterCore {
         }
     }
 
+    /// Whatever is refused on the agent is void.
+    pub(crate) fn forget_refusals_on(&mut self, agent: &str, turn: &mut Turn<'_>) {
+        let now_nanos = self.counted(turn.now);
+        let mut refused = Vec::new();
+        for (id, framework) in &mut self.frameworks {
+            let on_it = (agent.to_string(), String::new())..;
+            let roles = framework.refusals.range(on_it);
+            let roles = roles.map(|(key, _)| key).take_while(|(on, _)| on == agent);
+            for key in roles.cloned().collect::<Vec<_>>() {
+                framework.refusals.remove(&key);
+                let (agent, role) = key;
+                let key = (id.clone(), agent, role);
+                // An older one may be written also where this one is not.
+                self.unwritten_refusals.remove(&key);
+                refused.push(ended(key, now_nanos));
+            }
+        }
+        for refused in refused.chunks(MAX_WRITTEN) {
+            let refused = refused.to_vec();
+            let command = Command::RefuseOffers { now_nanos, refused };
+            self.write(turn, command, Pending::Nothing);
+        }
+    }
+
     /// A framework is back under this leader: the allocator is told what it refuses on agents that are back, too.
     pub(crate) fn restore_refusals_of(&mut self, id: &str, turn: &mut Turn<'_>) {
         let now = self.counted(turn.now);
@@ -202,6 +226,17 @@ fn tell(
             },
             refused_for: Duration::from_nanos(left),
         });
+    }
+}
+
+/// In the place of one that is written: of nothing, and over.
+fn ended((framework, agent, role): (String, String, String), now_nanos: i64) -> Refused {
+    Refused {
+        framework,
+        agent,
+        role,
+        until_nanos: now_nanos,
+        resources: bytes::Bytes::new(),
     }
 }
 

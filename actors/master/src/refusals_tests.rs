@@ -201,3 +201,50 @@ fn resources_read_back() {
     assert_eq!(decode(&encode(&resources)), Some(resources));
     assert_eq!(decode(&[9, 1]), None);
 }
+
+/// `--reconfiguration-policy=additive`.
+#[test]
+fn an_agent_that_is_back_with_other_attributes_is_refused_by_nobody() {
+    let (mut stage, mut node, fw) = refusing();
+    let other = stage.agent("cpus:4;mem:4096");
+    decline(&mut stage, &fw, "a", &other, 600.0);
+    stage.pass(second() * 3);
+    assert_eq!(in_registry(&stage), 3);
+    decline(&mut stage, &fw, "b", &node, 700.0);
+    node.request.agent_info.attributes = vec![crate::stage::decode(
+        &json!({"name": "rack", "type": "TEXT", "text": {"value": "b"}}),
+    )];
+    stage.world.clear();
+    let (node, _) = stage.back(&node, vec![]);
+    let described = stage.world.iter().filter_map(|change| match change {
+        WorldChange::AgentDescribed { info } => Some(info.attributes.len()),
+        _ => None,
+    });
+    assert_eq!(described.collect::<Vec<_>>(), [1]);
+    let left: Vec<_> = stage.core.frameworks[&fw.id].refusals.keys().collect();
+    assert_eq!(left, [&(other.id.clone(), "a".to_owned())]);
+    stage.pass(second() * 3);
+    // The next leader knows nothing of them either.
+    stage.fail_over();
+    told(&mut stage);
+    let fw = stage.resubscribe(&fw.id, info());
+    let (mut node, _) = stage.back(&node, vec![]);
+    assert_eq!(told(&mut stage), []);
+    stage.back(&other, vec![]);
+    assert_eq!(told(&mut stage).len(), 1);
+    // Described anew only when that is so.
+    stage.lose(&node);
+    stage.world.clear();
+    (node, _) = stage.back(&node, vec![]);
+    let describes = |change: &WorldChange| matches!(change, WorldChange::AgentDescribed { .. });
+    assert!(!stage.world.iter().any(describes));
+    // Nor do refusals stand of what it was under the last leader.
+    decline(&mut stage, &fw, "a", &node, 600.0);
+    stage.pass(second() * 3);
+    stage.fail_over();
+    told(&mut stage);
+    stage.resubscribe(&fw.id, info());
+    node.request.agent_info.attributes.clear();
+    stage.back(&node, vec![]);
+    assert_eq!(told(&mut stage), []);
+}

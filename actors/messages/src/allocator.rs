@@ -31,6 +31,10 @@ pub enum WorldChange {
         agent_id: AgentId,
         total: Vec<Resource>,
     },
+    /// It returned with other attributes or another domain. Nobody's refusals of other attributes stand.
+    AgentDescribed {
+        info: Arc<AgentInfo>,
+    },
     AgentActive {
         agent_id: AgentId,
         active: bool,
