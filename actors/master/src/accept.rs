@@ -49,7 +49,7 @@ impl Pool {
         Allocation {
             framework_id: framework_id(framework),
             role: self.role.clone(),
-            resources: without_allocation(&resources.to_proto()),
+            resources: without_allocation(&resources.to_proto_copies()),
         }
     }
 

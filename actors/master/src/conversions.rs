@@ -51,7 +51,7 @@ impl MasterCore {
         turn.allocator(WorldChange::Converted {
             agent_id: pool.agent_id.clone(),
             consumed: pool.allocation(framework, &consumed),
-            converted: without_allocation(&converted.to_proto()),
+            converted: without_allocation(&converted.to_proto_copies()),
             total: total.to_proto(),
         });
         if destroys_shared {
@@ -97,7 +97,7 @@ impl MasterCore {
     }
 
     /// Shared volumes may be in several offers; those that are destroyed must be in none. True if there are any.
-    fn rescind_destroyed(
+    pub(crate) fn rescind_destroyed(
         &mut self,
         agent_id: &str,
         conversions: &[Conversion],

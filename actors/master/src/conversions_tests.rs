@@ -3,11 +3,22 @@ use tepui_messages::allocator::WorldChange;
 use tepui_protocol::{resources::Resources, v1::Resource};
 
 use crate::{
-    stage::{Node, Stage, to_json},
+    stage::{Node, Scheduler, Stage, to_json},
     stage_operations::{
         able, create, destroy, named, reserve, reserved, unreserve, volume, with_agent,
     },
 };
+
+/// A framework that knows shared volumes, and one it may create.
+fn sharing() -> (Stage, Node, Scheduler, Value) {
+    let (mut stage, node, fw) = able();
+    let mut info = crate::stage_operations::framework();
+    info["capabilities"] = json!([{"type": "MULTI_ROLE"}, {"type": "SHARED_RESOURCES"}]);
+    let fw = stage.resubscribe(&fw.id, info);
+    let mut shared = volume(64.0);
+    shared["shared"] = json!({});
+    (stage, node, fw, shared)
+}
 
 /// A task that uses these resources.
 fn task_of(id: &str, node: &Node, resources: &[Value]) -> Value {
@@ -247,12 +258,7 @@ fn layers_of_reservations_come_off_in_one_operation() {
 
 #[test]
 fn a_shared_volume_that_is_destroyed_is_in_no_offer_any_more() {
-    let (mut stage, node, fw) = able();
-    let mut info = crate::stage_operations::framework();
-    info["capabilities"] = json!([{"type": "MULTI_ROLE"}, {"type": "SHARED_RESOURCES"}]);
-    let fw = stage.resubscribe(&fw.id, info);
-    let mut shared = volume(64.0);
-    shared["shared"] = json!({});
+    let (mut stage, node, fw, shared) = sharing();
     stage.operate(&fw, &node, json!([create(shared.clone())]));
     let offered = [crate::stage::decode(&shared)];
     let mut ids = Vec::new();
@@ -263,7 +269,7 @@ fn a_shared_volume_that_is_destroyed_is_in_no_offer_any_more() {
     }
     stage.ordered(&node);
     stage.told(&fw);
-    let operations = json!([destroy(shared.clone())]);
+    let operations = json!([destroy(shared)]);
     stage.call(&fw, crate::stage::accept(&[&ids[0]], operations));
     assert_eq!(stage.ordered(&node), ["DESTROY"]);
     assert!(stage.core.offers.is_empty());
@@ -283,12 +289,7 @@ fn a_shared_volume_that_is_destroyed_is_in_no_offer_any_more() {
 
 #[test]
 fn tasks_of_one_call_share_a_volume_and_the_allocator_hears_of_each_further_copy() {
-    let (mut stage, node, fw) = able();
-    let mut info = crate::stage_operations::framework();
-    info["capabilities"] = json!([{"type": "MULTI_ROLE"}, {"type": "SHARED_RESOURCES"}]);
-    let fw = stage.resubscribe(&fw.id, info);
-    let mut shared = volume(64.0);
-    shared["shared"] = json!({});
+    let (mut stage, node, fw, shared) = sharing();
     let on_it = |id: &str| {
         let mut task = crate::stage::task(id, &node, "cpus:0.1;mem:32");
         task["resources"]
@@ -322,6 +323,56 @@ fn tasks_of_one_call_share_a_volume_and_the_allocator_hears_of_each_further_copy
     let launch = json!({"type": "LAUNCH", "launch": {"task_infos": two}});
     stage.operate(&fw, &node, json!([create(named), launch]));
     assert_eq!(stage.ordered(&node), ["CREATE", "run d"]);
+}
+
+/// The stage compares what the allocator was told with what the tables hold.
+#[test]
+fn copies_of_a_shared_volume_are_counted_one_by_one() {
+    let (mut stage, node, fw, shared) = sharing();
+    stage.operate(&fw, &node, json!([create(shared.clone())]));
+    let offered: Vec<Resource> = vec![crate::stage::decode(&shared)];
+    let mut two_offers = || {
+        let mut ids = Vec::new();
+        for _ in 0..2 {
+            let number = stage.core.next_offer;
+            stage.propose_resources(&fw.id, "r", &node.id, offered.clone());
+            ids.push(stage.core.offers[&number].offer.id.value.clone());
+        }
+        ids
+    };
+    let ids = two_offers();
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    stage.world.clear();
+    stage.call(&fw, crate::stage::accept(&ids, json!([])));
+    let back = stage.world.iter().filter_map(|change| match change {
+        WorldChange::Recovered { allocation, .. } => Some(allocation.resources.len()),
+        _ => None,
+    });
+    assert_eq!(back.sum::<usize>(), 2);
+    // The executor has none, the tasks of the group one each.
+    let tasks = ["a", "b", "c"].map(|id| {
+        let mut task = crate::stage::task(id, &node, "cpus:0.1;mem:32");
+        let resources = task["resources"].as_array_mut().unwrap();
+        resources.push(shared.clone());
+        task
+    });
+    let executor = json!({"executor_id": {"value": "e"}, "type": "DEFAULT", "framework_id": {"value": fw.id},
+        "resources": to_json(&crate::stage::parse("cpus:0.1;mem:32;disk:32"))});
+    let group = json!({"executor": executor, "task_group": {"tasks": tasks}});
+    let launch = json!({"type": "LAUNCH_GROUP", "launch_group": group});
+    stage.ordered(&node);
+    let changes = stage.operate(&fw, &node, json!([launch]));
+    assert_eq!(
+        stage.ordered(&node),
+        ["run group a b c with new executor"],
+        "{:?}",
+        stage.told(&fw)
+    );
+    let copies = changes.iter().filter_map(|change| match change {
+        WorldChange::Used { allocation, .. } => Some(allocation.resources.len()),
+        _ => None,
+    });
+    assert_eq!(copies.collect::<Vec<_>>(), [2]);
 }
 
 #[test]

@@ -1,13 +1,13 @@
 //! Offers: made from proposals, taken back, declined (SCHEDULER_API 2.4, 3.2).
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, slice, sync::Arc, time::Duration};
 
 use tepui_messages::{
     allocator::{Allocation, Proposal, Proposals, WorldChange},
     change::{Change, OfferEnd},
 };
 use tepui_protocol::{
-    resources,
+    resources::{self, Resources},
     v1::{
         Address, AgentId, Offer, OfferId, Resource, Url,
         framework_info::capability::Type as Capability,
@@ -98,13 +98,15 @@ impl MasterCore {
             .get_mut(&agent_id.value)
             .filter(|agent| agent.record.active)?;
         let number = self.next_offer;
-        self.next_offer += 1;
-        framework.offers.insert(number);
-        agent.offers.insert(number);
         let info = &agent.record.info;
         let allocation = AllocationInfo {
             role: Some(proposal.role.clone()),
         };
+        let mut offered = resources.to_vec();
+        describe_volumes(&mut offered, &agent.record.total);
+        for resource in &mut offered {
+            resource.allocation_info = Some(allocation.clone());
+        }
         let executor_ids = agent
             .executors
             .iter()
@@ -122,13 +124,7 @@ impl MasterCore {
             hostname: info.hostname.clone(),
             url: Some(agent_url(&agent.record.pid, &info.hostname)),
             domain: info.domain.clone(),
-            resources: resources
-                .iter()
-                .map(|resource| Resource {
-                    allocation_info: Some(allocation.clone()),
-                    ..resource.clone()
-                })
-                .collect(),
+            resources: offered,
             attributes: info.attributes.clone(),
             executor_ids,
             unavailability: self.inverse.unavailability(&agent_id.value),
@@ -140,12 +136,12 @@ impl MasterCore {
             single_role(full.clone())
         };
         if !framework.has(Capability::ReservationRefinement) {
-            let downgraded = resources::downgrade(&mut seen.resources);
-            debug_assert!(
-                downgraded.is_ok(),
-                "refined reservations are offered only to frameworks that know them"
-            );
+            // When it was proposed, the framework may have known refined reservations.
+            resources::downgrade(&mut seen.resources).ok()?;
         }
+        self.next_offer += 1;
+        framework.offers.insert(number);
+        agent.offers.insert(number);
         let full = Arc::new(full);
         let entry = OfferEntry {
             offer: Arc::clone(&full),
@@ -375,6 +371,36 @@ pub(crate) fn agent_url(pid: &str, hostname: &str) -> Url {
         path: Some(format!("/{process}")),
         ..Default::default()
     }
+}
+
+/// The allocator takes volumes for the same wherever a task sees them and whoever made them, on all agents: of that it
+/// knows only what it saw first. The agent's own are shown.
+fn describe_volumes(offered: &mut [Resource], total: &[Resource]) {
+    let mut volumes: BTreeMap<&str, Vec<&Resource>> = BTreeMap::new();
+    for resource in total {
+        if let Some(id) = persistence_id(resource) {
+            volumes.entry(id).or_default().push(resource);
+        }
+    }
+    if volumes.is_empty() {
+        return;
+    }
+    let value = |resource: &Resource| Resources::from_proto_unchecked(slice::from_ref(resource));
+    for resource in offered {
+        let named = persistence_id(resource).and_then(|id| volumes.get(id));
+        let mut named = named.into_iter().flatten();
+        let known = named.find(|known| value(known) == value(resource));
+        let known = known.and_then(|known| known.disk.clone());
+        if let (Some(disk), Some(known)) = (&mut resource.disk, known) {
+            disk.volume = known.volume;
+            disk.persistence = known.persistence;
+        }
+    }
+}
+
+fn persistence_id(resource: &Resource) -> Option<&str> {
+    let disk = resource.disk.as_ref()?;
+    Some(&disk.persistence.as_ref()?.id)
 }
 
 /// Without MULTI_ROLE a framework does not see what role was allocated to.

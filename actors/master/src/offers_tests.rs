@@ -4,7 +4,10 @@ use serde_json::json;
 use tepui_messages::allocator::WorldChange;
 
 use super::refusal;
-use crate::stage::{Stage, parse};
+use crate::{
+    stage::{Stage, parse},
+    stage_operations::{able, create, volume},
+};
 
 #[test]
 fn refusals_last_five_seconds_unless_said_otherwise() {
@@ -202,4 +205,39 @@ fn only_those_who_know_refined_reservations_see_their_form() {
         let is_new = resources[1].get("reservations").is_some();
         assert_eq!(is_new, mem_role.is_none(), "{resources}");
     }
+}
+
+#[test]
+fn a_volume_is_offered_as_its_agent_has_it() {
+    let (mut stage, node, fw) = able();
+    stage.operate(&fw, &node, json!([create(volume(64.0))]));
+    stage.told(&fw);
+    // The allocator saw it elsewhere, or before it was destroyed and made anew.
+    let mut seen = volume(64.0);
+    seen["disk"]["volume"]["container_path"] = json!("old");
+    seen["disk"]["persistence"]["principal"] = json!("another");
+    let seen = vec![crate::stage::decode(&seen)];
+    stage.propose_resources(&fw.id, "r", &node.id, seen);
+    let events = stage.events_of(&fw.stream);
+    let offered = &events[0]["offers"]["offers"][0]["resources"][0];
+    assert_eq!(offered["disk"], volume(64.0)["disk"]);
+}
+
+#[test]
+fn refined_reservations_proposed_to_who_knew_them_go_back() {
+    let (mut stage, node, fw) = able();
+    let mut refined = parse("cpus(r):1");
+    let mut inner = refined[0].reservations[0].clone();
+    inner.role = Some("r/s".to_string());
+    refined[0].reservations.push(inner);
+    stage.world.clear();
+    stage.propose_resources(&fw.id, "r", &node.id, refined);
+    assert!(stage.core.offers.is_empty() && stage.told(&fw).is_empty());
+    assert!(matches!(
+        stage.world[..],
+        [WorldChange::Recovered {
+            refused_for: None,
+            ..
+        }]
+    ));
 }

@@ -65,6 +65,7 @@ impl MasterCore {
             return Err(Answer::refused(409, text));
         }
         let conflict = |text: String| Answer::refused(409, text);
+        self.rescind_destroyed(id, &conversions, turn);
         self.rescind_for(id, &conversions, turn);
         let agent = &self.agents[id];
         let free = free_on(agent, &self.used_on(agent), &self.offered_on(agent));

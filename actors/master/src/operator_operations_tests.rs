@@ -347,6 +347,29 @@ fn what_a_framework_made_an_operator_may_remove_and_the_other_way_round() {
 }
 
 #[test]
+fn a_shared_volume_that_is_offered_twice_is_destroyed() {
+    let (mut stage, node, _) = able();
+    let info = json!({"roles": ["r"], "capabilities": [{"type": "MULTI_ROLE"}, {"type": "SHARED_RESOURCES"}]});
+    let fw = stage.subscribe(info);
+    let mut shared = volume(64.0);
+    shared["shared"] = json!({});
+    let volumes = json!([shared]);
+    let create = call("create_volumes", &node, "volumes", volumes.clone());
+    assert_eq!(stage.operator(create), Answer::ACCEPTED);
+    let offered = vec![crate::stage::decode(&shared)];
+    for _ in 0..2 {
+        stage.propose_resources(&fw.id, "r", &node.id, offered.clone());
+    }
+    assert_eq!(stage.core.offers.len(), 2);
+    stage.told(&fw);
+    let destroy = call("destroy_volumes", &node, "volumes", volumes);
+    assert_eq!(stage.operator(destroy), Answer::ACCEPTED);
+    assert!(stage.core.offers.is_empty());
+    assert_eq!(stage.told(&fw).len(), 2);
+    assert_eq!(stage.ordered(&node), ["CREATE", "DESTROY"]);
+}
+
+#[test]
 fn an_agent_that_is_away_is_not_changed() {
     let (mut stage, node, _) = able();
     stage.lose(&node);

@@ -242,6 +242,13 @@ impl Resources {
         self.iter().map(Entry::to_proto).collect()
     }
 
+    /// As [`Resources::to_proto`], each shared entry as often as it is held: for those who count.
+    #[must_use]
+    pub fn to_proto_copies(&self) -> Vec<v1::Resource> {
+        let copies = |entry: &Entry| std::iter::repeat_n(entry.to_proto(), entry.copies() as usize);
+        self.iter().flat_map(copies).collect()
+    }
+
     /// In endpoint format, as in the agents of the operator API: `"role":"*"` on what is unreserved, both
     /// forms on what is reserved once.
     #[must_use]

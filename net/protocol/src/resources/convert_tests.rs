@@ -74,3 +74,21 @@ fn what_is_not_refined_goes_into_the_older_format_and_what_is_stays() {
     assert!(resources.to_pre_refinement().is_err());
     assert_eq!(unrefined.to_pre_refinement().expect("old").len(), 3);
 }
+
+#[test]
+fn who_counts_is_told_each_copy() {
+    let mut one = Resources::parse("disk:8;cpus:2", "*").unwrap().to_proto();
+    one[0].shared = Some(v1::resource::SharedInfo {});
+    let held = Resources::from_proto_unchecked(&[one.clone(), one].concat());
+    let names: Vec<String> = held
+        .to_proto_copies()
+        .into_iter()
+        .map(|it| it.name)
+        .collect();
+    assert_eq!(names, ["disk", "disk", "cpus"]);
+    assert_eq!(
+        Resources::from_proto_unchecked(&held.to_proto_copies()),
+        held
+    );
+    assert_eq!(held.to_proto().len(), 2);
+}
