@@ -271,6 +271,12 @@ impl<C: Place> Filters<C> {
         mine.iter().map(|filter| (&filter.refused, filter.falls_at))
     }
 
+    /// Every bundle that is compared with others: what is refused, and what was refused last.
+    pub(crate) fn compared(&self) -> impl Iterator<Item = &Bundle> {
+        let last = self.by_agent.values().map(|place| &place.last);
+        self.refused().chain(last)
+    }
+
     /// Every refused bundle.
     pub(crate) fn refused(&self) -> impl Iterator<Item = &Bundle> {
         let filters = self.by_agent.values().flat_map(|place| &place.filters);

@@ -158,8 +158,14 @@ pub fn causes(
     };
     causes.extend(matter.shortage());
     if let Some(offer) = matter.enough() {
-        causes.extend(matter.withheld_by_quota(client, &offer));
-        causes.extend(matter.refusal(now, agent, client, &offer));
+        let withheld = matter.withheld_by_quota(client, &offer);
+        // Where quota has to give way first, all of it is offered then.
+        let asked = match &withheld {
+            Some(_) => Cow::Borrowed(&offer),
+            None => standing.shrink(client, Cow::Borrowed(&offer)),
+        };
+        let refusal = matter.refusal(now, agent, client, &asked);
+        causes.extend(withheld.into_iter().chain(refusal));
     }
     causes
 }
@@ -226,7 +232,7 @@ impl Matter<'_> {
         })
     }
 
-    /// The refusal that ends last of those in the way.
+    /// The refusal that ends last of those in the way of `offer`.
     fn refusal(
         &self,
         now: Duration,
@@ -234,10 +240,9 @@ impl Matter<'_> {
         client: ClientIx,
         offer: &Bundle,
     ) -> Option<Cause> {
-        let offer = self.standing.shrink(client, Cow::Borrowed(offer));
         let refusals = self.world.filters.of(client, agent);
         let refusals = refusals.chain(self.world.holds.of(self.taker.framework, agent));
-        let blocking = refusals.filter(|(refused, _)| refused.contains(&offer));
+        let blocking = refusals.filter(|(refused, _)| refused.contains(offer));
         let (refused, falls_at) = blocking.max_by_key(|(_, falls_at)| *falls_at)?;
         Some(Cause::Refused {
             lasts: falls_at.saturating_sub(now),

@@ -506,3 +506,24 @@ fn quota_says_whose_limit_it_is_and_what_is_kept_for_others() {
     assert_eq!(explain(&scene, "cpus:3;mem:100"), [cause]);
     assert_eq!(explain(&scene, "cpus:1;mem:88"), []);
 }
+
+#[test]
+fn a_refusal_of_less_is_not_in_the_way_of_what_quota_keeps() {
+    let mut scene = scene_quota::scene(&[("f1", &["a"])], vec![config("a", "", "cpus:1")]);
+    scene.add_agent("1", "cpus:4;mem:600");
+    assert_eq!(scene.offers()[0].3, "cpus:1; mem:600");
+    scene.decline("f1", "a", "1", "cpus:1;mem:600", Duration::from_secs(60));
+    let names = |text: &str| {
+        let question = Explain {
+            framework_id: "f1".to_owned(),
+            role: None,
+            need: need(text),
+            most: 1,
+        };
+        let told = scene.core.explain(scene.now, &question);
+        let causes = told.roles[0].agents[0].causes.iter();
+        causes.map(Cause::name).collect::<Vec<_>>()
+    };
+    assert_eq!(names("cpus:3"), ["QUOTA"]);
+    assert_eq!(names("cpus:1"), ["REFUSED"]);
+}

@@ -444,9 +444,11 @@ impl World {
             in_use.extend(agent.total.kinds());
             in_use.extend(agent.held.iter().flat_map(|(_, bundle)| bundle.kinds()));
         }
-        in_use.extend(self.filters.refused().flat_map(Bundle::kinds));
-        in_use.extend(self.holds.refused().flat_map(Bundle::kinds));
-        self.shapes.retain(|shape| !shape.is_alone());
+        in_use.extend(self.filters.compared().flat_map(Bundle::kinds));
+        in_use.extend(self.holds.compared().flat_map(Bundle::kinds));
+        // A new kind may get the integer of one that is forgotten, and then a shape of that would seem known.
+        self.shapes
+            .retain(|shape| !shape.is_alone() && shape.kinds().all(|kind| in_use.contains(kind)));
         self.kinds.sweep(&in_use);
     }
 }
