@@ -12,9 +12,9 @@ use std::{
 };
 
 use nix::unistd::{Gid, Group, Uid, User};
-use rustix::fs::{AtFlags, Dir, statat};
+use rustix::fs::{AtFlags, Dir, FileType, Stat, statat};
 
-use crate::open::open_beneath;
+use crate::open::{open_beneath, stat_beneath};
 
 /// Bytes one read gives at most: 16 memory pages, as Mesos.
 pub const MAX_READ_BYTES: u64 = 16 * 4096;
@@ -172,12 +172,16 @@ impl Files {
             if matches!(name.to_bytes(), b"." | b"..") {
                 continue;
             }
+            let shown = format!("{}/{}", path.trim_end_matches('/'), name.to_string_lossy());
             // One that vanished between the two calls is no error.
             let Ok(status) = statat(&directory, name, AtFlags::SYMLINK_NOFOLLOW) else {
                 continue;
             };
+            let Some(status) = self.followed(&shown, status) else {
+                continue;
+            };
             entries.push(Entry {
-                path: format!("{}/{}", path.trim_end_matches('/'), name.to_string_lossy()),
+                path: shown,
                 links: u64::from(status.st_nlink as u32),
                 size: u64::try_from(status.st_size).unwrap_or(0),
                 modified_secs: status.st_mtime,
@@ -191,6 +195,22 @@ impl Files {
         }
         entries.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(entries)
+    }
+
+    /// Where a link leads, as by Mesos, if whoever opens it would get there; one that leads out is shown as a link. `None`:
+    /// it leads nowhere.
+    fn followed(&self, path: &str, status: Stat) -> Option<Stat> {
+        if FileType::from_raw_mode(status.st_mode) != FileType::Symlink {
+            return Some(status);
+        }
+        let Some(located) = self.0.locate(path) else {
+            return Some(status);
+        };
+        match stat_beneath(&located.root, &located.inside) {
+            Ok(target) => Some(target),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(_) => Some(status),
+        }
     }
 
     /// At most [`MAX_READ_BYTES`] from `offset`; nothing without an offset or past the end.

@@ -68,24 +68,41 @@ fn reads_are_bounded_and_know_the_size() {
 }
 
 #[test]
-fn listings_are_sorted_virtual_and_follow_no_link() {
-    let (_home, files) = shown();
-    let paths: Vec<String> = files
-        .list("/box/")
-        .unwrap()
-        .into_iter()
-        .map(|entry| entry.path)
-        .collect();
+fn listings_are_sorted_virtual_and_follow_no_link_that_leads_out() {
+    let (home, files) = shown();
+    let box_ = home.path().join("box");
+    symlink("sub", box_.join("directory")).unwrap();
+    symlink("nowhere", box_.join("dangling")).unwrap();
+    symlink("../nowhere", box_.join("outer-dangling")).unwrap();
+    symlink("round", box_.join("round")).unwrap();
+    symlink("../inner", box_.join("sub/back")).unwrap();
+    let listed = |path: &str| -> Vec<(String, char)> {
+        let entries = files.list(path).unwrap().into_iter();
+        let kind = |mode| mode_text(mode).chars().next().unwrap();
+        entries.map(|it| (it.path, kind(it.mode))).collect()
+    };
+    let expected = [
+        ("/box/absolute", 'l'),
+        ("/box/directory", 'd'),
+        ("/box/inner", '-'),
+        ("/box/outer", 'l'),
+        ("/box/outer-dangling", 'l'),
+        ("/box/root", 'l'),
+        ("/box/round", 'l'),
+        ("/box/stdout", '-'),
+        ("/box/sub", 'd'),
+    ];
     assert_eq!(
-        paths,
-        [
-            "/box/absolute",
-            "/box/inner",
-            "/box/outer",
-            "/box/root",
-            "/box/stdout",
-            "/box/sub"
-        ]
+        listed("/box/"),
+        expected.map(|(path, kind)| (path.to_owned(), kind))
+    );
+    let inner = files.list("/box").unwrap().swap_remove(2);
+    assert_eq!((inner.path.as_str(), inner.size), ("/box/inner", 5));
+    // By another link, and up within what is attached.
+    let within = [("/box/directory/a", '-'), ("/box/directory/back", '-')];
+    assert_eq!(
+        listed("/box/directory"),
+        within.map(|(path, kind)| (path.to_owned(), kind))
     );
     assert!(files.list("/box/stdout").unwrap().is_empty());
     assert_eq!(mode_text(0o100_644), "-rw-r--r--");

@@ -10,7 +10,7 @@ use std::{
 };
 
 use rustix::{
-    fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2},
+    fs::{CWD, Mode, OFlags, ResolveFlags, Stat, fstat, openat, openat2},
     io::Errno,
 };
 
@@ -18,6 +18,16 @@ use rustix::{
 pub(crate) fn open_beneath(root: &Path, inside: &Path) -> io::Result<File> {
     // NOCTTY and NONBLOCK: a device or FIFO in a sandbox must have no effect on us.
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+    find_beneath(root, inside, flags)
+}
+
+/// What lies there, without opening it: links are followed where they lead to something beneath `root`.
+pub(crate) fn stat_beneath(root: &Path, inside: &Path) -> io::Result<Stat> {
+    let found = find_beneath(root, inside, OFlags::PATH | OFlags::CLOEXEC)?;
+    Ok(fstat(found)?)
+}
+
+fn find_beneath(root: &Path, inside: &Path, flags: OFlags) -> io::Result<File> {
     if inside.as_os_str().is_empty() {
         return Ok(openat(CWD, root, flags, Mode::empty())?.into());
     }
