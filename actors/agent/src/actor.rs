@@ -24,6 +24,7 @@ use tepui_protocol::{
 use tokio::{sync::watch, time::Instant};
 
 use crate::{
+    amounts,
     config::NodeConfig,
     core::NodeCore,
     effect::{Effect, Ending, ExecutorKey, Input, Keep, Now, Order, Remembered},
@@ -316,8 +317,12 @@ impl Receive<ContainerUsage> for NodeActor {
                     framework_id: framework.info.id.clone().unwrap_or_default().value,
                     executor_id: executor.info.executor_id.value.clone(),
                 };
-                let mut disk = ResourceStatistics::default();
-                self.core.add_disk_statistics(&key, &mut disk);
+                let (entry, config) = (self.core.executor(&key), &self.core.config);
+                let mut known = ResourceStatistics {
+                    cpus_limit: entry.and_then(|it| amounts::cpus_limit(config, it)),
+                    ..ResourceStatistics::default()
+                };
+                self.core.add_disk_statistics(&key, &mut known);
                 let mut ask = |container_id: ContainerId, pid, id: String, known| {
                     let record = ContainerUsageRecord {
                         framework_id: framework.info.id.clone().unwrap_or_default(),
@@ -325,18 +330,25 @@ impl Receive<ContainerUsage> for NodeActor {
                         container_id,
                         pid,
                         networks: self.core.networks_of(&id).to_vec(),
-                        statistics: known,
+                        statistics: Some(known),
                     };
                     asked.push((record, self.runtime.usage(id)));
                 };
-                ask(outer.clone(), executor.pid, outer.value.clone(), Some(disk));
+                ask(outer.clone(), executor.pid, outer.value.clone(), known);
                 for nested in &executor.nested {
                     let id = format!("{}.{}", outer.value, nested.name);
                     let container_id = ContainerId {
                         value: nested.name.clone(),
                         parent: Some(Box::new(outer.clone())),
                     };
-                    ask(container_id, Some(nested.pid), id, None);
+                    let task_id = &nested.task.task_id.value;
+                    let task = entry.and_then(|it| it.tasks.get(task_id));
+                    let known = ResourceStatistics {
+                        cpus_limit: task
+                            .and_then(|it| amounts::cpus_limit_within(config, &it.info)),
+                        ..ResourceStatistics::default()
+                    };
+                    ask(container_id, Some(nested.pid), id, known);
                 }
             }
         }
@@ -345,6 +357,7 @@ impl Receive<ContainerUsage> for NodeActor {
             for (record, usage) in asked {
                 let (measured, known) = (usage.await, record.statistics.unwrap_or_default());
                 let statistics = measured.map(|measured| ResourceStatistics {
+                    cpus_limit: known.cpus_limit,
                     disk_limit_bytes: known.disk_limit_bytes,
                     disk_used_bytes: known.disk_used_bytes,
                     disk_statistics: known.disk_statistics,

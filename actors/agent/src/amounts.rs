@@ -5,6 +5,7 @@ use tepui_protocol::v1::{Resource, TaskInfo};
 
 use crate::{
     config::NodeConfig,
+    engine,
     tables::{Executor, Stage},
 };
 
@@ -112,6 +113,31 @@ pub(crate) fn at_launch(
     }
 }
 
+/// The CPUs that the container of an executor, or of a command task, can use at most; `None`: all.
+pub(crate) fn cpus_limit(config: &NodeConfig, executor: &Executor) -> Option<f64> {
+    let limit = match executor.limits {
+        Some(told) => told.cpu_limit_milli,
+        None => {
+            let task = executor.command_task().map(|(_, entry)| &*entry.info);
+            let container = executor.info.container.as_ref();
+            let by_engine = engine::of(config, container).is_some();
+            at_launch(config, executor, task, by_engine).cpu_limit_milli
+        }
+    };
+    limit.and_then(cpus)
+}
+
+/// The same of a task in a container within its executor's.
+pub(crate) fn cpus_limit_within(config: &NodeConfig, task: &TaskInfo) -> Option<f64> {
+    let amounts = sum_of_all(config, &[], std::iter::once(task));
+    amounts.cpu_limit_milli.and_then(cpus)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "CPUs of one machine")]
+fn cpus(milli: u64) -> Option<f64> {
+    (milli != u64::MAX).then_some(milli as f64 / 1000.0)
+}
+
 /// What so many CPUs weigh: those that were lent give way to all others, unless the operator says otherwise.
 fn weight_milli<'a>(
     config: &NodeConfig,
@@ -151,3 +177,7 @@ fn sum_of<'a>(resources: impl Iterator<Item = &'a Resource>, name: &str) -> Opti
 fn whole(amount: f64) -> u64 {
     amount.max(0.0).round() as u64
 }
+
+#[cfg(test)]
+#[path = "amounts_tests.rs"]
+mod tests;

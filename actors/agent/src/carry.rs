@@ -26,7 +26,7 @@ use crate::{
     actor::{NodeActor, Wake},
     effect::{Effect, Ending, Fate, Input, Keep, Launch, Probe},
     preparing::{Unprepared, prepare, start},
-    prober,
+    prober, signals,
 };
 
 /// Between two tries to destroy a container whose processes hang in the kernel.
@@ -172,11 +172,14 @@ impl NodeActor {
                 signal,
             } => {
                 let sent = self.runtime.signal(container_id.clone(), signal);
-                ctx.spawn(async move {
-                    if let Err(error) = sent.await {
-                        tracing::warn!(container_id, signal, error, "a signal could not be sent");
-                    }
-                });
+                ctx.spawn(signals::report(container_id, signal, sent));
+            }
+            Effect::SignalCommand {
+                container_id,
+                signal,
+            } => {
+                let sent = (self.runtime).signal_command(container_id.clone(), signal);
+                ctx.spawn(signals::report(container_id, signal, sent));
             }
             Effect::Destroy { container_id } => self.destroy(container_id, ctx),
             Effect::RemoveSandbox { root, name } => {

@@ -237,7 +237,7 @@ impl NodeCore {
             turn.out.push(Effect::Destroy { container_id });
             return;
         }
-        turn.out.push(Effect::Signal {
+        turn.out.push(Effect::SignalCommand {
             container_id: container_id.clone(),
             signal: SIGTERM,
         });

@@ -36,9 +36,17 @@ fn says(node: &Node, effect: &Effect) -> bool {
 }
 
 fn signal(id: &str) -> Effect {
-    Effect::Signal {
-        container_id: id.to_owned(),
-        signal: 15,
+    let (container_id, signal) = (id.to_owned(), 15);
+    match id.contains('.') {
+        // A task's own process alone, as by Mesos.
+        true => Effect::SignalCommand {
+            container_id,
+            signal,
+        },
+        false => Effect::Signal {
+            container_id,
+            signal,
+        },
     }
 }
 

@@ -48,6 +48,8 @@ pub struct NodeConfig {
     pub boot_id: String,
     /// The base of every container's environment; `MESOS_*` and the command's own are put on top.
     pub environment: Vec<(String, String)>,
+    /// `LIBPROCESS_IP` of executors with the machine's network; `None`: they have none.
+    pub libprocess_ip: Option<String>,
     /// What containers are not bound by here, as the master is told; `None`: nothing is missing.
     pub shortcoming: Option<String>,
     /// Without it there are no mounts, and no other users.
@@ -109,6 +111,7 @@ impl NodeConfig {
             capabilities: default_capabilities(),
             boot_id: String::new(),
             environment: Vec::new(),
+            libprocess_ip: None,
             shortcoming: None,
             is_root: true,
             switch_user: true,

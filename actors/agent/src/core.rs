@@ -220,7 +220,7 @@ impl NodeCore {
             Input::SignalContainer {
                 container_id,
                 signal,
-            } => Self::signal_container(turn, container_id, signal),
+            } => self.signal_container(turn, container_id, signal),
             Input::Networked {
                 container_id,
                 networks,

@@ -17,7 +17,7 @@ use tepui_protocol::{
 
 use crate::{
     actor::Memory,
-    effect::{Keep, KeptContainer, KeptTask, Remembered, TaskKey},
+    effect::{Keep, KeptContainer, KeptGuest, KeptTask, Remembered, TaskKey},
     updates::{MAX_REMEMBERED_UUIDS, uuid_of},
 };
 
@@ -25,7 +25,7 @@ use crate::{
 const TERM: &str = "term";
 /// The document that holds reservations and volumes.
 const RESOURCES: &str = "resources";
-/// The documents that hold the sandboxes of containers that clients of the API asked for: then the id.
+/// The documents that hold containers that clients of the API asked for: then the id.
 const GUEST: &str = "guest/";
 /// The documents that hold operations: then the uuid in hexadecimal.
 const OPERATION: &str = "operation/";
@@ -152,10 +152,10 @@ impl DurableMemory {
             },
             Keep::Guest {
                 container_id,
-                sandbox,
+                guest,
             } => Change::PutDocument {
                 name: GUEST.to_owned() + container_id,
-                value: Bytes::copy_from_slice(sandbox.as_os_str().as_encoded_bytes()),
+                value: guest_document(guest),
             },
             Keep::ForgetGuest { container_id } => Change::RemoveDocument {
                 name: GUEST.to_owned() + container_id,
@@ -239,11 +239,31 @@ fn remembered(recovered: Recovered) -> Remembered {
     }
 }
 
-fn guests(documents: &BTreeMap<String, Bytes>) -> BTreeMap<String, PathBuf> {
+fn guests(documents: &BTreeMap<String, Bytes>) -> BTreeMap<String, KeptGuest> {
     let from = documents.range(GUEST.to_owned()..);
-    let named = from.map_while(|(name, path)| Some((name.strip_prefix(GUEST)?, path)));
-    let paths = named.map(|(id, path)| (id.to_owned(), PathBuf::from(OsStr::from_bytes(path))));
-    paths.collect()
+    let named = from.map_while(|(name, value)| Some((name.strip_prefix(GUEST)?, value)));
+    let guests = named.map(|(id, value)| (id.to_owned(), guest_of(value)));
+    guests.collect()
+}
+
+/// The path of the sandbox and, after a NUL, the user if there is one.
+fn guest_document(guest: &KeptGuest) -> Bytes {
+    let mut value = guest.sandbox.as_os_str().as_encoded_bytes().to_vec();
+    if let Some(user) = &guest.user {
+        value.push(0);
+        value.extend(user.as_bytes());
+    }
+    value.into()
+}
+
+fn guest_of(value: &[u8]) -> KeptGuest {
+    let mut parts = value.splitn(2, |byte| *byte == 0);
+    let path = parts.next().unwrap_or_default();
+    let user = parts.next().map(String::from_utf8_lossy);
+    KeptGuest {
+        sandbox: OsStr::from_bytes(path).into(),
+        user: user.map(Into::into),
+    }
 }
 
 fn operation_name(uuid: &[u8]) -> String {

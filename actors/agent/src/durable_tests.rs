@@ -84,6 +84,10 @@ fn what_is_kept_is_remembered_and_what_is_forgotten_is_gone() {
     };
     let starting = status(1, TaskState::TaskStarting);
     let running = status(2, TaskState::TaskRunning);
+    let guest = KeptGuest {
+        sandbox: PathBuf::from("/w/c/containers/g"),
+        user: Some("nobody".to_owned()),
+    };
     let changes = [
         Keep::Agent(Arc::new(info.clone())),
         Keep::Term(7),
@@ -96,11 +100,11 @@ fn what_is_kept_is_remembered_and_what_is_forgotten_is_gone() {
         update(running.clone()),
         Keep::Guest {
             container_id: "c.g".to_owned(),
-            sandbox: PathBuf::from("/w/c/containers/g"),
+            guest: guest.clone(),
         },
         Keep::Guest {
             container_id: "c.h".to_owned(),
-            sandbox: PathBuf::from("/w/c/containers/h"),
+            guest: KeptGuest::default(),
         },
         Keep::ForgetGuest {
             container_id: "c.h".to_owned(),
@@ -113,7 +117,7 @@ fn what_is_kept_is_remembered_and_what_is_forgotten_is_gone() {
     memory.commit(&changes, true).expect("kept");
     let (memory, found) = open(Arc::clone(&engine), "boot").expect("opens");
     let expected = Remembered {
-        guests: [("c.g".to_owned(), PathBuf::from("/w/c/containers/g"))].into(),
+        guests: [("c.g".to_owned(), guest)].into(),
         agent: Some((info, "boot".to_owned())),
         term: 7,
         resources: vec![reserved.clone()],

@@ -310,7 +310,13 @@ pub enum Effect {
     },
     /// For the log: something that nobody else is told.
     Note(String),
+    /// To every process of it.
     Signal {
+        container_id: String,
+        signal: i32,
+    },
+    /// To its command's own process, which passes it on as it likes (Mesos' agent: containers within another one).
+    SignalCommand {
         container_id: String,
         signal: i32,
     },
@@ -388,11 +394,19 @@ pub enum Keep {
     /// A container that a client of the API asked for. Without a sandbox (an empty path) it is a session.
     Guest {
         container_id: String,
-        sandbox: PathBuf,
+        guest: KeptGuest,
     },
     ForgetGuest {
         container_id: String,
     },
+}
+
+/// What a client of the API asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct KeptGuest {
+    pub sandbox: PathBuf,
+    /// Whom it runs as, and what is launched within it where it names nobody. `None`: as whoever is around it.
+    pub user: Option<String>,
 }
 
 /// An executor and its container.
@@ -449,6 +463,6 @@ pub struct Remembered {
     pub streams: BTreeMap<TaskKey, Vec<(TaskStatus, bool)>>,
     /// The uuids of earlier updates of these tasks, all acknowledged, oldest first.
     pub acknowledged: BTreeMap<TaskKey, Vec<[u8; 16]>>,
-    /// Containers that clients of the API asked for, by id, with their sandboxes.
-    pub guests: BTreeMap<String, PathBuf>,
+    /// Containers that clients of the API asked for, by id.
+    pub guests: BTreeMap<String, KeptGuest>,
 }

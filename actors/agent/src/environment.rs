@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Where an executor finds the token that it shows to the agent.
-const TOKEN_VARIABLE: &str = "MESOS_EXECUTOR_AUTHENTICATION_TOKEN";
+pub(crate) const TOKEN_VARIABLE: &str = "MESOS_EXECUTOR_AUTHENTICATION_TOKEN";
 
 /// The variables that tell an executor where it is and how to reach its agent.
 pub(crate) fn mesos_environment(

@@ -17,7 +17,7 @@ use tepui_protocol::{
 
 use crate::{
     core::{NodeCore, Turn},
-    effect::{Effect, ExecutorKey, Fate, Keep, Launch},
+    effect::{Effect, ExecutorKey, Fate, Keep, KeptGuest, Launch},
     exits, order,
     probes::CHECK,
     unsupported,
@@ -33,6 +33,8 @@ pub const MAX_GUESTS: usize = 1_000;
 pub(crate) struct Guest {
     /// `None`: a session, which uses that of the container around it.
     pub(crate) sandbox: Option<PathBuf>,
+    /// Whom it runs as; `None`: as whoever is around it.
+    pub(crate) user: Option<String>,
     pub(crate) pid: Option<u32>,
     /// Where it does not have those of the container around it, or of the machine.
     pub(crate) networks: Vec<NetworkInfo>,
@@ -42,9 +44,10 @@ pub(crate) struct Guest {
 }
 
 impl Guest {
-    pub(crate) fn new(sandbox: Option<PathBuf>) -> Self {
+    pub(crate) fn new(sandbox: Option<PathBuf>, user: Option<String>) -> Self {
         Self {
             sandbox,
+            user,
             pid: None,
             networks: Vec::new(),
             end: None,
@@ -132,7 +135,7 @@ impl NodeCore {
         running.collect()
     }
 
-    /// Whom what is launched within a guest runs as, if it names nobody: the user of the executor around all.
+    /// Whom a guest runs as of which that is not known: the user of the executor around all.
     fn user_around(&self, container_id: &str) -> Option<String> {
         let (outermost, _) = container_id.split_once('.')?;
         self.outer(outermost)?.user
@@ -144,7 +147,7 @@ impl NodeCore {
             return Some(Outer {
                 // Nothing is launched within a session.
                 sandbox: guest.sandbox.clone()?,
-                user: self.user_around(container_id),
+                user: (guest.user.clone()).or_else(|| self.user_around(container_id)),
             });
         }
         let of_child = self.children.get(container_id);
@@ -157,7 +160,10 @@ impl NodeCore {
             Some((_, task_id)) => executor.tasks.get(task_id),
             None => executor.command_task().map(|(_, entry)| entry),
         };
-        let command = entry.and_then(|it| it.info.command.as_ref());
+        let command = match entry {
+            Some(entry) => entry.info.command.as_ref(),
+            None => executor.info.command.as_ref(),
+        };
         let user = order::user_of(&self.config, framework, command.unwrap_or(&empty));
         let sandbox = match entry.and_then(|it| it.child.as_ref()) {
             Some(child) => {
@@ -210,14 +216,18 @@ impl NodeCore {
             &self.config,
             &container_id,
             &sandbox,
-            user,
+            user.clone(),
             (&command, container.as_ref(), &resources),
         );
         turn.keep(Keep::Guest {
             container_id: container_id.clone(),
-            sandbox: sandbox.clone(),
+            guest: KeptGuest {
+                sandbox: sandbox.clone(),
+                user: user.clone(),
+            },
         });
-        self.guests.insert(container_id, Guest::new(Some(sandbox)));
+        self.guests
+            .insert(container_id, Guest::new(Some(sandbox), user));
         turn.out.push(Effect::Launch(Box::new(Launch {
             order,
             uris: command.uris,
@@ -321,15 +331,19 @@ impl NodeCore {
             || self.containers.contains_key(id)
     }
 
-    /// [`Self::runs`] said that it runs.
-    pub(crate) fn signal_container(turn: &mut Turn<'_>, container_id: String, signal: i32) {
-        turn.out.push(if signal == SIGKILL {
-            Effect::Destroy { container_id }
-        } else {
-            Effect::Signal {
+    /// [`Self::runs`] said that it runs. Of an executor's own container, or a command task's, all processes are told.
+    pub(crate) fn signal_container(&self, turn: &mut Turn<'_>, container_id: String, signal: i32) {
+        let is_outer = self.containers.contains_key(&container_id);
+        turn.out.push(match signal {
+            SIGKILL => Effect::Destroy { container_id },
+            _ if is_outer => Effect::Signal {
                 container_id,
                 signal,
-            }
+            },
+            _ => Effect::SignalCommand {
+                container_id,
+                signal,
+            },
         });
     }
 
@@ -337,7 +351,7 @@ impl NodeCore {
     pub(crate) fn give_up_guests(
         &mut self,
         turn: &mut Turn<'_>,
-        guests: BTreeMap<String, PathBuf>,
+        guests: BTreeMap<String, KeptGuest>,
     ) {
         for container_id in guests.into_keys() {
             turn.out.push(Effect::Destroy {
@@ -357,9 +371,10 @@ impl NodeCore {
         }
     }
 
-    pub(crate) fn restore_guest(&mut self, container_id: String, sandbox: PathBuf) {
-        let sandbox = Some(sandbox).filter(|it| !it.as_os_str().is_empty());
-        self.guests.insert(container_id, Guest::new(sandbox));
+    pub(crate) fn restore_guest(&mut self, container_id: String, kept: KeptGuest) {
+        let sandbox = Some(kept.sandbox).filter(|it| !it.as_os_str().is_empty());
+        let guest = Guest::new(sandbox, kept.user);
+        self.guests.insert(container_id, guest);
     }
 
     pub(crate) fn guest_recovered(&mut self, turn: &mut Turn<'_>, id: &str, fate: Fate) {

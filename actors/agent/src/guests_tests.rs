@@ -3,6 +3,7 @@
 use super::GuestState;
 use crate::testing::*;
 use tepui_messages::agent::{ContainerEnd, LaunchGuest};
+use tepui_protocol::v1::{Environment, environment};
 
 fn asked(container_id: &str) -> LaunchGuest {
     LaunchGuest {
@@ -149,7 +150,7 @@ fn a_signal_goes_to_whoever_runs() {
         (9, destroy(&inner)),
         (
             10,
-            Effect::Signal {
+            Effect::SignalCommand {
                 container_id: inner.clone(),
                 signal: 10,
             },
@@ -161,6 +162,15 @@ fn a_signal_goes_to_whoever_runs() {
         });
         assert_eq!(node.said.pop(), Some(said));
     }
+    node.on(Input::SignalContainer {
+        container_id: outer.clone(),
+        signal: 10,
+    });
+    let to_all = Effect::Signal {
+        container_id: outer,
+        signal: 10,
+    };
+    assert_eq!(node.said.pop(), Some(to_all), "a command task's");
     node.exit(&inner, 9);
     assert!(!node.core.runs(&inner));
 }
@@ -202,4 +212,50 @@ fn after_a_restart_they_run_on_and_their_ends_are_known() {
     let mut node = node.restart("another boot");
     node.connect();
     assert!(node.kept.guests.is_empty());
+}
+
+/// A program of the framework's own that runs as `executor`, with variables of its own, and its container.
+fn hosted_by_program(node: &mut Node) -> String {
+    let mut task = executor_task("t");
+    let program = task.executor.as_mut().and_then(|it| it.command.as_mut());
+    let program = program.expect("a command");
+    program.user = Some("executor".to_owned());
+    let variable = environment::Variable {
+        name: "OF_THE_EXECUTOR".to_owned(),
+        value: Some("value".to_owned()),
+        ..environment::Variable::default()
+    };
+    program.environment = Some(Environment {
+        variables: vec![variable],
+    });
+    node.run(task);
+    node.start()
+}
+
+#[test]
+fn one_within_an_executor_runs_as_the_executor_does() {
+    let mut node = Node::running();
+    let outer = hosted_by_program(&mut node);
+    ask(&mut node, &format!("{outer}.g"));
+    assert_eq!(node.launched().order.user.as_deref(), Some("executor"));
+}
+
+#[test]
+fn one_within_another_runs_as_the_one_around_it_also_after_a_restart() {
+    let mut node = Node::running();
+    let outer = hosted_by_program(&mut node);
+    let inner = format!("{outer}.g");
+    let mut other = asked(&inner);
+    other.command.as_mut().expect("as asked").user = Some("other".to_owned());
+    node.on(Input::LaunchGuest(Box::new(other)));
+    node.launched();
+    node.on(started(&inner, 50));
+    ask(&mut node, &format!("{inner}.h"));
+    assert_eq!(node.launched().order.user.as_deref(), Some("other"));
+
+    let mut node = node.restart("boot");
+    node.found_running(&outer);
+    node.found_running(&inner);
+    ask(&mut node, &format!("{inner}.i"));
+    assert_eq!(node.launched().order.user.as_deref(), Some("other"));
 }

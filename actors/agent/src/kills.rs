@@ -14,6 +14,7 @@ use tepui_protocol::{
 use crate::{
     core::{NodeCore, Timer, Turn},
     effect::{Effect, Ending, ExecutorKey, Keep},
+    engine,
     status::{self, Verdict},
     tables::{Kill, Stage, TaskEntry},
 };
@@ -197,7 +198,13 @@ impl NodeCore {
         let own = own
             .and_then(|policy| policy.grace_period)
             .map(status::duration);
-        let first = asked.or(own).unwrap_or(DEFAULT_KILL_GRACE);
+        let container = self.executor(key).and_then(|it| it.info.container.as_ref());
+        let usual = match engine::of(&self.config, container) {
+            // As Mesos' docker executor.
+            Some(_) => self.config.executor_shutdown_grace,
+            None => DEFAULT_KILL_GRACE,
+        };
+        let first = asked.or(own).unwrap_or(usual);
         self.kill_command_within(turn, key, first, asked);
     }
 
@@ -328,15 +335,20 @@ impl NodeCore {
         if executor.is_pod() {
             return self.shutdown_pod(turn, key);
         }
+        let has_come = executor.phase == ExecutorPhase::Running;
         executor.phase = ExecutorPhase::Terminating;
         let container_id = executor.container_id.clone();
         let grace = executor.info.shutdown_grace_period.map(status::duration);
-        let Some(stream_id) = executor.stream_id else {
-            // There is nobody who could hear it.
-            turn.out.push(Effect::Destroy { container_id });
-            return;
-        };
-        turn.deliver(stream_id, shutdown_event());
+        match executor.stream_id {
+            Some(stream_id) => turn.deliver(stream_id, shutdown_event()),
+            // One that comes back is told then.
+            None if has_come => {}
+            None => {
+                // There is nobody who could hear it.
+                turn.out.push(Effect::Destroy { container_id });
+                return;
+            }
+        }
         let deadline = now + grace.unwrap_or(default_grace);
         executor.deadline = Some(deadline);
         self.set_timer(deadline, Timer::Executor(container_id));

@@ -1,3 +1,4 @@
+use crate::engine::EngineConfig;
 use crate::testing::{
     TaskState::{TaskDropped, TaskFailed, TaskKilled, TaskRunning},
     *,
@@ -181,4 +182,54 @@ fn launches_of(node: &Node) -> Vec<String> {
         _ => None,
     });
     launched.collect()
+}
+
+#[test]
+fn what_an_engine_runs_has_the_grace_of_executors() {
+    let mut node = Node::running();
+    node.core.config.engine = Some(EngineConfig::default());
+    node.core.config.executor_shutdown_grace = Duration::from_secs(20);
+    node.run(TaskInfo {
+        container: Some(ContainerInfo {
+            r#type: container_info::Type::Docker as i32,
+            docker: Some(container_info::DockerInfo {
+                image: "box".to_owned(),
+                ..container_info::DockerInfo::default()
+            }),
+            ..ContainerInfo::default()
+        }),
+        ..task("t")
+    });
+    let container_id = node.start();
+    node.kill("t", None);
+    node.sleep(Duration::from_secs(19));
+    assert!(!destroyed(&node, &container_id));
+    node.sleep(Duration::from_secs(1));
+    assert!(destroyed(&node, &container_id));
+}
+
+#[test]
+fn an_executor_that_is_away_for_a_moment_has_its_grace_and_is_told_when_it_is_back() {
+    let mut node = Node::running();
+    launch(&mut node, "t", true);
+    let container_id = node.start();
+    node.subscribe(1, Vec::new());
+    node.on(Input::ExecutorStreamLost {
+        framework_id: framework_id("f"),
+        executor_id: executor_id("e"),
+        stream_id: 1,
+    });
+    node.events();
+    node.order(Order::ShutdownExecutor(node::ShutdownExecutor {
+        framework_id: framework_id("f"),
+        executor_id: executor_id("e"),
+        term: 3,
+    }));
+    assert!(!destroyed(&node, &container_id));
+    node.subscribe(2, Vec::new());
+    assert_eq!(node.events(), [executor::event::Type::Shutdown]);
+    node.sleep(Duration::from_secs(4));
+    assert!(!destroyed(&node, &container_id));
+    node.sleep(Duration::from_secs(1));
+    assert!(destroyed(&node, &container_id));
 }

@@ -59,6 +59,7 @@ mod recovery;
 mod registration;
 mod reporting;
 pub mod sessions;
+mod signals;
 mod snapshot;
 mod volumes;
 mod waiting;

@@ -15,7 +15,7 @@ use crate::{
     confinement,
     effect::Launch,
     engine,
-    environment::{command_environment, mesos_environment, role_of},
+    environment::{TOKEN_VARIABLE, command_environment, mesos_environment, role_of},
     images::{self, Asked},
     networks,
     tables::{Child, Executor, Framework, TaskEntry},
@@ -199,21 +199,27 @@ pub(crate) fn child_launch(
     }
 }
 
-/// What starts a command beside a task, for a check or a session: with its user, its environment and its sandbox, in a
-/// container within its own.
-pub(crate) fn beside_task(
+/// What starts a command beside a task, for a check or a session, or beside an executor's program: with its user, its
+/// environment and its sandbox, in a container within its own.
+pub(crate) fn beside(
     config: &NodeConfig,
     agent_id: &str,
-    (framework, executor, entry): (&Framework, &Executor, &TaskEntry),
+    (framework, executor, entry): (&Framework, &Executor, Option<&TaskEntry>),
     command: &CommandInfo,
     container_id: String,
 ) -> LaunchOrder {
-    let of_task = match &entry.child {
-        Some(child) => child_launch(config, framework, executor, child, &entry.info).order,
-        None => launch_order(config, agent_id, framework, executor, Some(&entry.info)),
+    let child = entry.and_then(|entry| Some((entry.child.as_ref()?, entry)));
+    let of_task = match child {
+        Some((child, entry)) => child_launch(config, framework, executor, child, &entry.info).order,
+        None => {
+            let task = entry.map(|it| &*it.info);
+            launch_order(config, agent_id, framework, executor, task)
+        }
     };
     let (program, argv) = command_line(command);
     let mut env: BTreeMap<String, String> = of_task.env.into_iter().collect();
+    // By which the agent knows the executor alone.
+    env.remove(TOKEN_VARIABLE);
     env.extend(command_environment(command));
     let user = command.user.clone().filter(|_| config.switch_user);
     let has_files = of_task.image.is_some() || of_task.engine.is_some();
@@ -298,7 +304,13 @@ pub(crate) fn launch_order(
     let engine = engine::of(config, container);
     let image = image_of(container).filter(|_| engine.is_none());
     let sees_machine = image.is_none() && engine.is_none();
-    let mut env = base_environment(config, sees_machine);
+    let network = networks::order(executor.info.container.as_ref());
+    let mut env = BTreeMap::new();
+    // An engine's container has an address of its own on most networks.
+    let address = config.libprocess_ip.as_ref();
+    let address = address.filter(|_| network.is_none() && engine.is_none());
+    env.extend(address.map(|ip| ("LIBPROCESS_IP".to_owned(), ip.clone())));
+    env.extend(base_environment(config, sees_machine));
     env.extend(mesos_environment(config, agent_id, framework, executor));
     let socket = config.domain_socket.as_ref();
     let socket = socket.filter(|_| sees_machine || (executor.is_custom() && engine.is_none()));
@@ -341,7 +353,7 @@ pub(crate) fn launch_order(
         confinement,
         switchboard: switchboard_of(container),
         // What holds the containers of a group holds their network too.
-        network: networks::order(executor.info.container.as_ref()),
+        network,
         ..LaunchOrder::default()
     };
     match (engine, container) {

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use tepui_messages::containers::{LaunchOrder, MountSource};
-use tepui_protocol::v1::{ContainerInfo, Image, TaskInfo, container_info, image};
+use tepui_protocol::v1::{ContainerInfo, Image, NetworkInfo, TaskInfo, container_info, image};
 
 use crate::{config::DomainSocket, testing::*};
 
@@ -66,5 +66,39 @@ fn executors_are_told_of_a_socket_that_they_see() {
     assert!(
         env.iter().all(|(name, _)| name != variable),
         "nobody asked for one"
+    );
+}
+
+#[test]
+fn executors_on_the_machines_network_are_told_the_agents_address() {
+    let variable = "LIBPROCESS_IP";
+    let address = |container: Option<ContainerInfo>, own: Option<&str>, given: Option<&str>| {
+        let mut node = Node::running();
+        node.core.config.libprocess_ip = own.map(str::to_owned);
+        let given = given.map(|ip| (variable.to_owned(), ip.to_owned()));
+        node.core.config.environment = given.into_iter().collect();
+        let mut task = executor_task("own");
+        task.executor.as_mut().expect("an executor").container = container;
+        node.run(task);
+        let env: BTreeMap<_, _> = node.launched().order.env.into_iter().collect();
+        env.get(variable).cloned()
+    };
+    let own = Some("192.0.2.7");
+    assert_eq!(address(None, None, None), None);
+    assert_eq!(address(None, own, None).as_deref(), own);
+    assert_eq!(address(Some(in_image()), own, None).as_deref(), own);
+    let joined = ContainerInfo {
+        network_infos: vec![NetworkInfo {
+            name: Some("blue".to_owned()),
+            ..NetworkInfo::default()
+        }],
+        ..in_image()
+    };
+    assert_eq!(address(Some(joined), own, None), None, "it has another one");
+    let given = Some("192.0.2.8");
+    assert_eq!(
+        address(None, own, given).as_deref(),
+        given,
+        "the operator's"
     );
 }

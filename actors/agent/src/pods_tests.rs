@@ -2,7 +2,11 @@
 
 use crate::testing::*;
 use tepui_messages::containers::{MountOrder, MountSource};
-use tepui_protocol::v1::{Volume, volume};
+use tepui_protocol::v1::{
+    RLimitInfo, Volume,
+    r_limit_info::{RLimit, r_limit},
+    volume,
+};
 
 fn with_mem(id: &str, mem: f64) -> TaskInfo {
     TaskInfo {
@@ -327,4 +331,29 @@ fn limits_on_processes_go_to_those_of_the_task() {
         node.run(limited(soft, hard));
         assert_eq!(node.states(), [TaskState::TaskFailed], "{soft:?} {hard:?}");
     }
+}
+
+#[test]
+fn limits_on_processes_of_the_executor_bind_no_task() {
+    let limit = RLimit {
+        r#type: Some(r_limit::Type::RlmtNofile as i32),
+        soft: Some(64),
+        hard: Some(128),
+    };
+    let executor = ExecutorInfo {
+        container: Some(ContainerInfo {
+            r#type: container_info::Type::Mesos as i32,
+            rlimit_info: Some(RLimitInfo {
+                rlimits: vec![limit],
+            }),
+            ..ContainerInfo::default()
+        }),
+        ..pod()
+    };
+    let mut node = Node::running();
+    node.order(group_order(executor, vec![task("t")], true));
+    let outer = node.launched().order;
+    assert!(outer.is_holder && outer.confinement.rlimits.is_empty());
+    node.on(started(&outer.container_id, 42));
+    assert!(node.launched().order.confinement.rlimits.is_empty());
 }

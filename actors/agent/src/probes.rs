@@ -84,10 +84,10 @@ impl NodeCore {
                     return;
                 };
                 let agent_id = self.info.id.as_ref().map_or("", |id| &id.value);
-                let order = order::beside_task(
+                let order = order::beside(
                     &self.config,
                     agent_id,
-                    (framework, executor, entry),
+                    (framework, executor, Some(entry)),
                     &command,
                     format!("{container_id}.{CHECK}{name}"),
                 );

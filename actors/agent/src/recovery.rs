@@ -98,8 +98,8 @@ impl NodeCore {
                 self.streams.restore(key, earlier, updates);
             }
         }
-        for (container_id, sandbox) in remembered.guests {
-            self.restore_guest(container_id, sandbox);
+        for (container_id, guest) in remembered.guests {
+            self.restore_guest(container_id, guest);
         }
         for kept in orphans {
             self.orphan_ended(turn, &kept);

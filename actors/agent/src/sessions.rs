@@ -1,7 +1,7 @@
 //! Sessions: containers within another one that clients look around in (Mesos: LAUNCH_NESTED_CONTAINER_SESSION, debug
 //! containers). Owns how they are started, and for how long the ends of past ones are known. They are guests else.
 
-use std::{collections::VecDeque, path::PathBuf};
+use std::collections::VecDeque;
 
 use tepui_messages::{
     agent::LaunchGuest,
@@ -11,7 +11,7 @@ use tepui_protocol::v1::{CommandInfo, ContainerInfo, linux_info::IpcMode};
 
 use crate::{
     core::{NodeCore, Turn},
-    effect::{Effect, ExecutorKey, Keep, Launch},
+    effect::{Effect, ExecutorKey, Keep, KeptGuest, Launch},
     guests::{Guest, Outer},
     order,
     tables::{Executor, Framework, TaskEntry},
@@ -48,9 +48,10 @@ impl NodeCore {
         // Without a sandbox of its own, which is how it is known again.
         turn.keep(Keep::Guest {
             container_id: asked.container_id.clone(),
-            sandbox: PathBuf::new(),
+            guest: KeptGuest::default(),
         });
-        self.guests.insert(asked.container_id, Guest::new(None));
+        self.guests
+            .insert(asked.container_id, Guest::new(None, None));
         turn.out.push(Effect::Launch(Box::new(Launch {
             order,
             uris: command.uris,
@@ -70,7 +71,7 @@ impl NodeCore {
             Some(around) => {
                 let agent_id = self.info.id.as_ref().map_or("", |id| &id.value);
                 let id = container_id.to_owned();
-                order::beside_task(&self.config, agent_id, around, command, id)
+                order::beside(&self.config, agent_id, around, command, id)
             }
             None => {
                 let own = command.user.clone().filter(|_| self.config.switch_user);
@@ -97,8 +98,8 @@ impl NodeCore {
         order
     }
 
-    /// The task whose container that is.
-    fn around(&self, container_id: &str) -> Option<(&Framework, &Executor, &TaskEntry)> {
+    /// The task whose container that is, or the framework's own executor.
+    fn around(&self, container_id: &str) -> Option<(&Framework, &Executor, Option<&TaskEntry>)> {
         let of_child = self.children.get(container_id);
         let key: Option<&ExecutorKey> = match of_child {
             Some((key, _)) => Some(key),
@@ -111,7 +112,8 @@ impl NodeCore {
             Some((_, task_id)) => executor.tasks.get(task_id),
             None => executor.command_task().map(|(_, entry)| entry),
         };
-        Some((framework, executor, entry?))
+        let is_program = entry.is_some() || executor.is_custom();
+        is_program.then_some((framework, executor, entry))
     }
 
     /// A session has ended: the oldest of too many is forgotten.

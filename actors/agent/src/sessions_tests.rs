@@ -1,10 +1,13 @@
 use super::MAX_ENDED_SESSIONS;
-use crate::{guests::GuestState, testing::*};
+use crate::{guests::GuestState, testing::*, tokens::TokenKey};
 use tepui_messages::{
     agent::LaunchGuest,
     containers::{Switchboard, Terminal},
 };
-use tepui_protocol::v1::{Environment, TtyInfo, Volume, environment, tty_info, volume};
+use tepui_protocol::v1::{
+    CapabilityInfo, Environment, Image, LinuxInfo, TtyInfo, Volume, environment, image, tty_info,
+    volume,
+};
 
 fn asked(container_id: &str) -> LaunchGuest {
     LaunchGuest {
@@ -259,4 +262,66 @@ fn tasks_have_terminals_too_but_no_executor_that_the_agent_plays() {
     let statuses = node.drain();
     let text = "This agent does not give containers a terminal yet";
     assert_eq!(statuses[0].message.as_deref(), Some(text));
+}
+
+#[test]
+fn one_in_an_executor_has_what_that_has_but_for_its_token() {
+    let mut node = Node::running();
+    node.core.config.token_key = Some(TokenKey::new(b"secret"));
+    let mut task = executor_task("t");
+    let executor = task.executor.as_mut().expect("an executor");
+    let program = executor.command.as_mut().expect("a command");
+    program.user = Some("executor".to_owned());
+    program.environment = Some(variable("value"));
+    let none = CapabilityInfo::default();
+    executor.container = Some(ContainerInfo {
+        linux_info: Some(LinuxInfo {
+            effective_capabilities: Some(none),
+            ..LinuxInfo::default()
+        }),
+        r#type: container_info::Type::Mesos as i32,
+        ..ContainerInfo::default()
+    });
+    node.run(task);
+    let of_executor = node.launched().order;
+    let token = "MESOS_EXECUTOR_AUTHENTICATION_TOKEN";
+    assert!(of_executor.env.iter().any(|(name, _)| name == token));
+    let outer = of_executor.container_id;
+    node.forked(&outer);
+    node.on(started(&outer, 42));
+
+    let order = ask(&mut node, asked(&format!("{outer}.s"))).order;
+    assert_eq!(order.user.as_deref(), Some("executor"));
+    assert_eq!(order.sandbox, of_executor.sandbox);
+    let mut expected = of_executor.env;
+    expected.retain(|(name, _)| name != token);
+    assert_eq!(order.env, expected);
+    let capabilities = of_executor.confinement.capabilities;
+    assert!(capabilities.is_some());
+    assert_eq!(order.confinement.capabilities, capabilities);
+}
+
+#[test]
+fn one_in_an_executor_sees_its_image() {
+    let mut node = Node::running();
+    let mut task = executor_task("t");
+    let executor = task.executor.as_mut().expect("an executor");
+    let docker = image::Docker {
+        name: "box".to_owned(),
+        ..image::Docker::default()
+    };
+    let image = Image {
+        r#type: image::Type::Docker as i32,
+        docker: Some(docker),
+        ..Image::default()
+    };
+    executor.container = Some(ContainerInfo {
+        r#type: container_info::Type::Mesos as i32,
+        mesos: Some(container_info::MesosInfo { image: Some(image) }),
+        ..ContainerInfo::default()
+    });
+    node.run(task);
+    let outer = node.start();
+    let order = ask(&mut node, asked(&format!("{outer}.s"))).order;
+    assert_eq!(order.view_of, Some(outer));
 }

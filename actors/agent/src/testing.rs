@@ -18,8 +18,8 @@ pub(crate) use crate::{
     config::NodeConfig,
     core::{NodeCore, task_key},
     effect::{
-        Effect, Ending, Fate, Input, Keep, KeptContainer, KeptTask, Launch, Now, Order, Remembered,
-        TaskKey,
+        Effect, Ending, Fate, Input, Keep, KeptContainer, KeptGuest, KeptTask, Launch, Now, Order,
+        Remembered, TaskKey,
     },
     status,
     tables::framework_id,
@@ -49,7 +49,7 @@ pub(crate) struct Kept {
     pub(crate) containers: BTreeMap<String, KeptContainer>,
     pub(crate) tasks: BTreeMap<TaskKey, KeptTask>,
     pub(crate) streams: BTreeMap<TaskKey, Vec<(TaskStatus, bool)>>,
-    pub(crate) guests: BTreeMap<String, std::path::PathBuf>,
+    pub(crate) guests: BTreeMap<String, KeptGuest>,
 }
 
 impl Kept {
@@ -110,8 +110,8 @@ impl Kept {
             Keep::ForgetStream(key) => drop(self.streams.remove(&key)),
             Keep::Guest {
                 container_id,
-                sandbox,
-            } => drop(self.guests.insert(container_id, sandbox)),
+                guest,
+            } => drop(self.guests.insert(container_id, guest)),
             Keep::ForgetGuest { container_id } => drop(self.guests.remove(&container_id)),
         }
     }

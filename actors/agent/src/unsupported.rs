@@ -124,10 +124,6 @@ fn of_container(container: &ContainerInfo, part: Part) -> Option<String> {
             linux.is_some_and(|it| !part.can_have(it)),
         ),
         (
-            "rlimits",
-            part == Part::Outer && !confinement.rlimits.is_empty(),
-        ),
-        (
             "a terminal",
             part == Part::Outer && container.tty_info.is_some(),
         ),

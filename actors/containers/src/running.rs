@@ -8,7 +8,7 @@ use crate::limits::Limits;
 use crate::pressure::{Counters, Pressure};
 use crate::process::ProcessId;
 use crate::record::{self, Fate, LaunchFailure, MAX_RECORD_BYTES, RECORD_FILE, SWEPT};
-use crate::tree::Tree;
+use crate::tree::{self, Tree};
 use crate::usage::{self, Usage};
 use rustix::process::{Signal, WaitId, WaitIdOptions};
 use std::collections::BTreeSet;
@@ -141,6 +141,12 @@ impl Running {
         self.tree()
             .signal(signal)
             .map_err(Error::kernel("find the processes of a container"))
+    }
+
+    /// Sends a signal to the command's process alone. One that has ended is no error.
+    pub fn signal_command(&self, signal: Signal) -> Result<(), Error> {
+        let sent = tree::signal_one(self.command, signal);
+        sent.map_err(Error::kernel("send a signal to a command"))
     }
 
     /// Kills every process of the container and returns when none is left. [`Running::wait`] then tells the exit.

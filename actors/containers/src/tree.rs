@@ -6,7 +6,8 @@
 //! still be told after the death of the shim: a process that made itself a daemon is lost then, and only then.
 
 use crate::process::{self, ProcessId};
-use rustix::process::{Pid, Signal, kill_process};
+use crate::start::open_pidfd;
+use rustix::process::{Pid, Signal, kill_process, pidfd_send_signal};
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -112,6 +113,18 @@ fn collect(cgroup: &Path, depth: usize, members: &mut BTreeSet<u32>) -> io::Resu
         }
     }
     Ok(())
+}
+
+/// Sends a signal to one process. One that has ended is no error; another one that has its id now gets nothing.
+pub(crate) fn signal_one(process: ProcessId, signal: Signal) -> io::Result<()> {
+    let sent = open_pidfd(process.pid).and_then(|pidfd| {
+        // The descriptor stands for whoever has the id now, and still has it when it is looked at.
+        if process::stat(process.pid)?.id == process {
+            pidfd_send_signal(&pidfd, signal)?;
+        }
+        Ok(())
+    });
+    sent.or_else(|error| process::is_ended(&error).then_some(()).ok_or(error))
 }
 
 fn send(members: &BTreeSet<u32>, signal: Signal) -> usize {

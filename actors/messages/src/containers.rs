@@ -373,6 +373,15 @@ pub trait ContainerRuntime: Send + Sync {
     /// Sends a signal to every process of the container; an error only if it could not be tried.
     fn signal(&self, container_id: String, signal: i32) -> BoxFuture<'static, Result<(), String>>;
 
+    /// The same to the command's own process alone, where one can be told from the others.
+    fn signal_command(
+        &self,
+        container_id: String,
+        signal: i32,
+    ) -> BoxFuture<'static, Result<(), String>> {
+        self.signal(container_id, signal)
+    }
+
     /// Changes what a running container may use; a hard limit of memory is only ever raised. One that is gone is no
     /// error.
     fn update(

@@ -12,7 +12,7 @@ pub struct ExecutorSettings {
     pub shutdown_grace: Duration,
     /// How long an executor is to wait for an agent that is away, as it is told.
     pub recovery_timeout: Duration,
-    /// What containers' environments begin with; `None`: with the agent's own.
+    /// What containers' environments begin with, besides a `PATH`.
     pub environment: Option<Vec<(String, String)>>,
     /// The text of that, as `/flags` shows it.
     pub shown_environment: Option<String>,

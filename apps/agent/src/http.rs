@@ -18,7 +18,7 @@ mod values;
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, Once},
 };
 
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -47,6 +47,9 @@ use access::Caller;
 pub(crate) use attach::Sockets;
 pub(crate) use flags::flags;
 pub(crate) use sandboxes::Sandboxes;
+
+/// What paths of messages of libprocess contain.
+const OF_THE_DRIVER: &str = "/mesos.internal.";
 
 /// What is behind the endpoints. Clones are the same agent.
 #[derive(Clone)]
@@ -340,6 +343,9 @@ async fn reply(request: &HttpRequest, payload: web::Payload, api: &Api) -> Resul
         return Err(Reply::bare(403));
     }
     let Some(found) = found else {
+        if path.contains(OF_THE_DRIVER) {
+            warn_of_driver();
+        }
         return Ok(if TABLE.is_root(&path) {
             front_page(api)
         } else {
@@ -356,6 +362,17 @@ async fn reply(request: &HttpRequest, payload: web::Payload, api: &Api) -> Resul
         incoming.body = read_body(&incoming.headers, payload).await?;
     }
     api.answer(found.route, incoming, caller).await
+}
+
+/// Once: whoever sends these sends them again and again.
+fn warn_of_driver() {
+    static WARNED: Once = Once::new();
+    WARNED.call_once(|| {
+        tracing::warn!(
+            "a program on the driver before the v1 API calls this agent, which does not serve it: expected an executor that \
+             uses /api/v1/executor"
+        );
+    });
 }
 
 fn help() -> Reply {

@@ -336,6 +336,25 @@ impl ContainerRuntime for Containers {
         .boxed()
     }
 
+    fn signal_command(
+        &self,
+        container_id: String,
+        signal: i32,
+    ) -> BoxFuture<'static, Result<(), String>> {
+        // Without a handle it is as above; an engine tells its first process alone.
+        let (Some(running), Some(signal)) =
+            (self.0.handle(&container_id), Signal::from_named_raw(signal))
+        else {
+            return self.signal(container_id, signal);
+        };
+        async move {
+            let sent =
+                blocking(move || running.signal_command(signal).map_err(|error| told(&error)));
+            sent.await
+        }
+        .boxed()
+    }
+
     fn update(
         &self,
         container_id: String,

@@ -103,6 +103,35 @@ fn what_reads_many_files_of_the_kernel_is_done_on_a_thread_that_may_wait() {
     child.wait().unwrap();
 }
 
+#[tokio::test]
+async fn a_command_is_signalled_without_what_it_began() {
+    let root = tempfile::tempdir().unwrap();
+    let mut command = std::process::Command::new("setsid");
+    let command = command.args(["sh", "-c", "sleep 1000 & echo $!; wait"]);
+    let mut child = command
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut begun = String::new();
+    let mut told = std::io::BufReader::new(child.stdout.take().unwrap());
+    std::io::BufRead::read_line(&mut told, &mut begun).unwrap();
+    let begun = process::stat(begun.trim().parse().unwrap()).unwrap().id;
+    record(root.path(), ProcessId::of(child.id()).unwrap(), "");
+    let containers = containers(root.path());
+    let recovered = containers.recover("c".to_owned()).await;
+    assert!(matches!(recovered, RecoveredContainer::Running(_)));
+    assert_eq!(containers.signal_command("c".to_owned(), 15).await, Ok(()));
+    let ended = std::os::unix::process::ExitStatusExt::signal(&child.wait().unwrap());
+    let lives = process::stat(begun.pid).is_ok_and(|it| it.id == begun && !it.is_dead());
+    // One that has ended is told nothing.
+    assert_eq!(containers.signal_command("c".to_owned(), 15).await, Ok(()));
+    let _ = rustix::process::kill_process(
+        rustix::process::Pid::from_raw(begun.pid.try_into().unwrap()).unwrap(),
+        Signal::KILL,
+    );
+    assert_eq!((ended, lives), (Some(15), true));
+}
+
 #[test]
 fn limits_are_written_on_a_thread_that_may_wait() {
     let mut runtime = tokio::runtime::Builder::new_current_thread();

@@ -56,8 +56,11 @@ const SHIM: &str = "tepui-shim";
 const SPARE_SHIMS: usize = 4;
 /// Sandboxes made ahead, below the work directory: as many as shims.
 const SPARE_SANDBOXES: &str = "spare-sandboxes";
-/// Variables of the agent's own environment that no task inherits begin so.
-const OWN_VARIABLES: [&str; 4] = ["LIBPROCESS_", "MESOS_", "TEPUI_", "RUST_"];
+/// Where programs are found if nobody says so (Mesos: `os::host_default_path`).
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// Of the agent's own environment its executors are given this alone, as by Mesos: the address that programs on libprocess
+/// listen at, which they look up by the machine's name else.
+const ADDRESS_VARIABLE: &str = "LIBPROCESS_IP";
 
 /// An agent that is ready to be wired.
 pub(crate) struct Prepared {
@@ -122,7 +125,8 @@ impl Prepared {
         config.ip6 = settings.ip6.map(|it| it.to_string());
         config.boot_id = detect::boot_id();
         let executors = &settings.executors;
-        config.environment = executors.environment.clone().unwrap_or_else(environment);
+        config.environment = environment(executors.environment.as_deref().unwrap_or_default());
+        config.libprocess_ip = std::env::var(ADDRESS_VARIABLE).ok();
         config.executor_registration_timeout = executors.registration_timeout;
         config.executor_reregistration_timeout = executors.reregistration_timeout;
         config.executor_shutdown_grace = executors.shutdown_grace;
@@ -398,16 +402,12 @@ fn advertised(ip: IpAddr, masters: &[String]) -> IpAddr {
     found.unwrap_or_else(|| IpAddr::from([127, 0, 0, 1]))
 }
 
-/// As Mesos without `--executor_environment_variables`: the agent's own, but for what is meant for it.
-fn environment() -> Vec<(String, String)> {
-    let variables = std::env::vars_os().filter_map(|(name, value)| {
-        let (name, value) = (name.into_string().ok()?, value.into_string().ok()?);
-        let own = OWN_VARIABLES.iter().any(|prefix| name.starts_with(prefix));
-        (!own).then_some((name, value))
-    });
-    let mut variables: Vec<_> = variables.collect();
-    variables.sort();
-    variables
+/// What the operator gave, and where programs are found. Nothing of the agent's own environment, where secrets may be.
+fn environment(given: &[(String, String)]) -> Vec<(String, String)> {
+    let path = ("PATH".to_owned(), DEFAULT_PATH.to_owned());
+    let has_path = given.iter().any(|(name, _)| name == "PATH");
+    let own = (!has_path).then_some(path);
+    own.into_iter().chain(given.iter().cloned()).collect()
 }
 
 fn shim() -> anyhow::Result<PathBuf> {

@@ -139,3 +139,14 @@ fn what_names_no_role_has_the_default_one() {
     let expected = expected.map(|(name, role)| (name, vec![role]));
     assert_eq!(roles, BTreeMap::from(expected));
 }
+
+#[test]
+fn containers_begin_with_nothing_of_the_agents_own_but_find_programs() {
+    let variable = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    assert_eq!(environment(&[]), [variable("PATH", DEFAULT_PATH)]);
+    let given = [variable("A", "b")];
+    let expected = [variable("PATH", DEFAULT_PATH), variable("A", "b")];
+    assert_eq!(environment(&given), expected);
+    let given = [variable("PATH", "/bin")];
+    assert_eq!(environment(&given), given);
+}
