@@ -188,7 +188,7 @@ class Held(Nested):
                  "os.rename('said.new', 'said')\n" \
                  "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" \
                  "time.sleep(600)\n"
-        pid = self.start("debugger", "", command={"shell": False, "value": sys.executable, "arguments": ["python3", "-c", script]})["container_status"]["executor_pid"]
+        pid = self.start("debugger", "", command={"shell": False, "value": sys.executable, "arguments": [sys.executable, "-c", script]})["container_status"]["executor_pid"]
         child = int(self.said("debugger"))
         self.framework.kill("debugger")
         self.framework.wait_state("debugger", "TASK_KILLED", limit_s=LIMIT_S)
