@@ -17,9 +17,6 @@ function colour(element, property) {
   return resolved;
 }
 
-/** The seconds shown: without a point yet those that end now. */
-const span = (first, last) => [Math.min(first ?? last, last - SHORTEST_S), last];
-
 function options(element) {
   const axis = { stroke: () => colour(element, "--muted"), grid: { stroke: () => colour(element, "--line"), width: 1 }, ticks: { show: false }, font: "12px system-ui" };
   const line = (label, scale, property, text) => ({
@@ -32,7 +29,7 @@ function options(element) {
     padding: [8, 0, 0, 0],
     cursor: { drag: { x: false, y: false } },
     scales: {
-      x: { range: (_, low, high) => span(low, high ?? Date.now() / 1000) },
+      x: { range: (_, low, high) => [Math.min(low ?? 0, (high ?? 0) - SHORTEST_S), high ?? 0] },
       tasks: { range: fromZero },
       messages: { range: fromZero },
     },
