@@ -51,11 +51,8 @@ pub(crate) enum Input {
     Read {
         reply: ReadReply,
     },
-    /// A message of another member: of `from`, where the way it came says so.
-    Step {
-        from: Option<u64>,
-        message: Bytes,
-    },
+    /// A message of another member.
+    Step(Bytes),
     Unreachable(u64),
     ChangeMembership {
         change: MembershipChange,
@@ -165,7 +162,7 @@ impl<S: StateMachine> Member<S> {
                 }
             },
             Input::Read { reply } => self.read(now, reply),
-            Input::Step { from, message } => self.step(now, from, &message),
+            Input::Step(message) => self.step(now, &message),
             Input::Unreachable(id) => {
                 self.note_lost(id);
                 self.raw.report_unreachable(id);
@@ -329,28 +326,22 @@ impl<S: StateMachine> Member<S> {
         }
     }
 
-    fn step(&mut self, now: Instant, from: Option<u64>, bytes: &[u8]) {
-        let mut message = match Message::parse_from_bytes(bytes) {
+    fn step(&mut self, now: Instant, bytes: &[u8]) {
+        let message = match Message::parse_from_bytes(bytes) {
             Ok(message) => message,
             Err(error) => {
                 tracing::warn!(%error, "a message of another member cannot be read and is dropped");
                 return;
             }
         };
-        let is_its_own = from.is_none_or(|from| from == message.from);
-        if !is_its_own || !self.accepts(now, &message) {
+        if !self.accepts(now, &message) {
             tracing::debug!(from = message.from, to = message.to, kind = ?message.get_msg_type(), "message dropped");
             return;
         }
         self.note_heard(message.from);
-        if self.is_beyond_the_log(&message) {
-            if self.is_of_the_leader(&message) {
-                self.fault = Some(self.lost_tail(&message));
-                return;
-            }
-            // Whoever says so may be mistaken, and nobody ends this member by a single message. If it does lead, raft
-            // knows that from now on, and its next heartbeat tells.
-            message.commit = self.raw.raft.raft_log.committed;
+        if let Some(found) = self.lost_tail(&message) {
+            self.fault = Some(found);
+            return;
         }
         if let Err(error) = self.raw.step(message) {
             tracing::debug!(%error, "raft refused a message");
@@ -375,27 +366,15 @@ impl<S: StateMachine> Member<S> {
 
     /// A heartbeat never speaks of more than this member has acknowledged: if its log ends before that, what it had
     /// synced is gone. Raft would panic on it.
-    fn is_beyond_the_log(&self, message: &Message) -> bool {
-        message.get_msg_type() == MessageType::MsgHeartbeat
-            && message.commit > self.raw.raft.raft_log.last_index()
-    }
-
-    /// Of the leader that raft knows, in its term, and a voter here.
-    fn is_of_the_leader(&self, message: &Message) -> bool {
-        let raft = &self.raw.raft;
-        let voters = &self.raw.store().conf_state().voters;
-        message.term == raft.term
-            && self.leader() == Some(message.from)
-            && voters.contains(&message.from)
-    }
-
-    fn lost_tail(&self, message: &Message) -> ConsensusError {
-        ConsensusError::Damaged(format!(
-            "the log ends at entry {}, but this member had acknowledged entry {} to member {}",
-            self.raw.raft.raft_log.last_index(),
-            message.commit,
-            message.from
-        ))
+    fn lost_tail(&self, message: &Message) -> Option<ConsensusError> {
+        let last = self.raw.raft.raft_log.last_index();
+        let lost = message.get_msg_type() == MessageType::MsgHeartbeat && message.commit > last;
+        lost.then(|| {
+            ConsensusError::Damaged(format!(
+                "the log ends at entry {last}, but this member had acknowledged entry {} to member {}",
+                message.commit, message.from
+            ))
+        })
     }
 
     fn acknowledged(&self) -> Vec<(u64, u64)> {
