@@ -8,12 +8,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tepui_kit::Random;
+use tepui_kit::{Random, samples::Samples};
 use tepui_messages::{
     allocator::{
         Policies, PolicyStatus, Proposal, Proposals, ShadowStatus, Whitelist, WorldChange,
     },
-    samples::Samples,
     why::{Exclusions, Explain, Explanation},
 };
 

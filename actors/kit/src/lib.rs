@@ -23,6 +23,7 @@ mod link;
 mod meter;
 mod probe;
 mod random;
+pub mod samples;
 mod shell;
 mod spawn;
 #[cfg(feature = "stage")]

@@ -20,7 +20,7 @@ use tepui_messages::{
         OperatorCall, PeerId, SchedulerCall, StreamLost, Subscribe,
     },
     registrar::{Commit, Committed},
-    tally::Count,
+    traffic::Count,
     view::Follow,
 };
 use tepui_protocol::{node, v1::scheduler::Event};

@@ -10,7 +10,7 @@ use tepui_messages::{
     allocator::WorldChange,
     change::{AgentRecord, Change},
     master::PeerId,
-    tally::Count,
+    traffic::Count,
 };
 use tepui_protocol::{
     node,

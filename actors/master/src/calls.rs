@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use tepui_messages::{allocator::WorldChange, change::Change, master::Answer, tally::Count};
+use tepui_messages::{allocator::WorldChange, change::Change, master::Answer, traffic::Count};
 use tepui_protocol::{
     node, roles,
     v1::{

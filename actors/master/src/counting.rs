@@ -1,7 +1,10 @@
 //! What is counted of calls and of agents' words, as Mesos does, whatever becomes of them. What is valid is counted
 //! where it turns out.
 
-use tepui_messages::{master::AgentMessage, requests::Requests, tally::Count};
+use tepui_messages::{
+    master::AgentMessage,
+    traffic::{Count, Requests},
+};
 use tepui_protocol::v1::{
     offer::operation,
     scheduler::{Call, call::Type},

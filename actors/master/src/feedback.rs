@@ -7,7 +7,7 @@ use tepui_messages::{
     UnixNanos,
     change::{AgentEnd, Change, OperationKey},
     master::PeerId,
-    tally::Count,
+    traffic::Count,
 };
 use tepui_protocol::{
     node,

@@ -6,7 +6,7 @@ use tepui_messages::{
     allocator::WorldChange,
     change::{Change, FrameworkRecord},
     master::Answer,
-    tally::Count,
+    traffic::Count,
 };
 use tepui_protocol::{
     acls::user_of_framework,

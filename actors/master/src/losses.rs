@@ -7,7 +7,7 @@ use tepui_messages::{
     allocator::WorldChange,
     change::{AgentEnd, Change, TaskKept},
     master::{Answer, PeerId},
-    tally::Count,
+    traffic::Count,
 };
 use tepui_protocol::{
     node,

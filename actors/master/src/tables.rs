@@ -10,8 +10,7 @@ use tepui_messages::{
     allocator::Allocation,
     change::{AgentRecord, FrameworkRecord, OperationKey},
     master::PeerId,
-    requests::Requests,
-    traffic::Counts,
+    traffic::{Counts, Requests},
 };
 pub(crate) use tepui_protocol::validate::framework::has_capability;
 use tepui_protocol::{

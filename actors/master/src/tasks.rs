@@ -7,7 +7,7 @@ use tepui_messages::{
     change::{Change, TaskKept},
     master::AgentMessage,
     master::PeerId,
-    tally::Count,
+    traffic::Count,
 };
 use tepui_protocol::{
     node,

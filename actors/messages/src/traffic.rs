@@ -1,6 +1,9 @@
 //! What is said to the master, counted: written by it, read by whoever shows metrics. Calls of schedulers are counted by
 //! principal too.
 
+mod requests;
+mod tally;
+
 use std::{
     collections::BTreeMap,
     sync::{
@@ -9,7 +12,8 @@ use std::{
     },
 };
 
-use crate::{requests::Requests, tally::Tally};
+pub use requests::Requests;
+pub use tally::{Count, Tally};
 
 /// Counts are kept for so many principals; beyond that, only of those who have a framework.
 const MAX_PRINCIPALS: usize = 1000;

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use tepui_consensus::Status;
-use tepui_messages::samples::{Samples, millis};
+use tepui_kit::samples::{Samples, millis};
 
 /// See the module.
 #[derive(Debug, Default)]

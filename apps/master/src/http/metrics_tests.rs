@@ -8,7 +8,7 @@ use tepui_kit::Random;
 use tepui_messages::{
     allocator::WorldChange,
     change::{Change, MasterRecord},
-    tally::Count,
+    traffic::Count,
 };
 use tepui_protocol::v1::{AgentId, AgentInfo};
 use tepui_registrar::Numbers;

@@ -4,7 +4,7 @@ use actix_web::http::header::HeaderName;
 use tepui_http::{Incoming, MediaType, Reply, ask};
 use tepui_messages::{
     master::{SchedulerCall, Subscribe},
-    tally::Count,
+    traffic::Count,
 };
 use tepui_protocol::{
     v1::scheduler::{Call, call::Type},
