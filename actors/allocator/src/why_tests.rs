@@ -481,21 +481,23 @@ fn a_refusal_says_how_long_it_lasts() {
     assert_eq!(told.roles[0].agents[0].causes, [refused]);
 }
 
+/// Why the first agent is not offered to `f1`, which needs so much.
+fn told_f1(scene: &Scene, text: &str) -> Vec<Cause> {
+    let question = Explain {
+        framework_id: "f1".to_owned(),
+        role: None,
+        need: need(text),
+        most: 1,
+    };
+    let told = scene.core.explain(scene.now, &question);
+    told.roles[0].agents[0].causes.clone()
+}
+
 #[test]
 fn quota_says_whose_limit_it_is_and_what_is_kept_for_others() {
     let quota = vec![config("a", "", "cpus:1"), exactly("q", "mem:512")];
     let mut scene = scene_quota::scene(&[("f1", &["a/b"])], quota);
     scene.add_agent("1", "cpus:4;mem:600");
-    let explain = |scene: &Scene, text: &str| {
-        let question = Explain {
-            framework_id: "f1".to_owned(),
-            role: None,
-            need: need(text),
-            most: 1,
-        };
-        let told = scene.core.explain(scene.now, &question);
-        told.roles[0].agents[0].causes.clone()
-    };
     let limit = QuotaRule::Limit("a".to_owned());
     let rules = [("cpus", limit), ("mem", QuotaRule::Headroom)];
     let rules = rules.map(|(name, rule)| (name.to_owned(), rule));
@@ -503,8 +505,8 @@ fn quota_says_whose_limit_it_is_and_what_is_kept_for_others() {
         missing: need("cpus:2;mem:12"),
         rules: BTreeMap::from(rules),
     };
-    assert_eq!(explain(&scene, "cpus:3;mem:100"), [cause]);
-    assert_eq!(explain(&scene, "cpus:1;mem:88"), []);
+    assert_eq!(told_f1(&scene, "cpus:3;mem:100"), [cause]);
+    assert_eq!(told_f1(&scene, "cpus:1;mem:88"), []);
 }
 
 #[test]
@@ -514,15 +516,8 @@ fn a_refusal_of_less_is_not_in_the_way_of_what_quota_keeps() {
     assert_eq!(scene.offers()[0].3, "cpus:1; mem:600");
     scene.decline("f1", "a", "1", "cpus:1;mem:600", Duration::from_secs(60));
     let names = |text: &str| {
-        let question = Explain {
-            framework_id: "f1".to_owned(),
-            role: None,
-            need: need(text),
-            most: 1,
-        };
-        let told = scene.core.explain(scene.now, &question);
-        let causes = told.roles[0].agents[0].causes.iter();
-        causes.map(Cause::name).collect::<Vec<_>>()
+        let causes = told_f1(&scene, text);
+        causes.iter().map(Cause::name).collect::<Vec<_>>()
     };
     assert_eq!(names("cpus:3"), ["QUOTA"]);
     assert_eq!(names("cpus:1"), ["REFUSED"]);
