@@ -107,6 +107,13 @@ impl Engine for Disk {
         written
     }
 
+    fn health(&self) -> Result<(), EngineError> {
+        if self.planted.is(Bug::GoOnAfterFailedSync) {
+            return Ok(());
+        }
+        self.engine.health()
+    }
+
     fn counters(&self) -> Counters {
         self.engine.counters()
     }

@@ -3,8 +3,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use tepui_engine::MemoryEngine;
 use tepui_engine::keys::{RAFT_LOG, RAFT_META, REGISTRY};
+use tepui_engine::{Batch, Durability, Engine, MemoryEngine};
 
 use super::*;
 use crate::member::tests::Journal;
@@ -55,4 +55,22 @@ fn a_member_ends_when_asked_to_and_when_its_disk_fails() {
     assert!(written.now_or_never().unwrap().is_err());
     let status = consensus.status().borrow().clone();
     assert!(status.stopped.unwrap().contains("fsync failed"));
+}
+
+/// Seed 1153: a note of another master's disk had met the full one, every handshake was refused for it, and the member
+/// waited for the others for ever.
+#[test]
+fn a_member_with_nothing_to_write_ends_when_another_write_to_its_disk_fails() {
+    let now = Instant::now();
+    let engine = MemoryEngine::new(&[RAFT_LOG, RAFT_META, REGISTRY]);
+    let (consensus, mut member) = driven(&engine, now);
+    engine.disk_full_after(Some(0));
+    assert!(member.turn(now));
+    let mut note = Batch::new();
+    note.put(RAFT_META, "note", "of another");
+    assert!(engine.write(&note, Durability::Buffered).is_err());
+    assert!(!member.turn(now));
+    let status = consensus.status().borrow().clone();
+    assert!(status.disk_failed);
+    assert!(status.stopped.unwrap().contains("no space left"));
 }

@@ -70,6 +70,9 @@ impl<S: StateMachine> Service<S> {
 
     /// Ticks if it is time to, and settles.
     fn beat(&mut self, now: Instant) -> Result<(), ConsensusError> {
+        // Others write to this disk too: where one of them failed, a member with nothing to write would stay for ever,
+        // with its votes and its word, and keep nothing.
+        self.member.engine.health()?;
         let tick = self.member.options.tick;
         if now >= self.next_tick {
             self.member.tick(now);

@@ -45,6 +45,10 @@ pub trait Engine: Send + Sync + 'static {
     /// [`EngineError::Poisoned`]: whether the batch lasted is unknown until the store is opened again.
     fn write(&self, batch: &Batch, durability: Durability) -> Result<(), EngineError>;
 
+    /// Whether it can still be written: [`EngineError::Poisoned`] once a write has failed, whoever made it. Costs next to
+    /// nothing.
+    fn health(&self) -> Result<(), EngineError>;
+
     /// Counts of writes and syncs.
     fn counters(&self) -> Counters;
 

@@ -215,12 +215,15 @@ impl Inner {
             })
     }
 
-    fn check_writable(&mut self, batch: &Batch) -> Result<(), EngineError> {
-        if let Some(reason) = &self.poisoned {
-            return Err(EngineError::Poisoned {
-                reason: reason.clone(),
-            });
+    fn health(&self) -> Result<(), EngineError> {
+        match self.poisoned.clone() {
+            Some(reason) => Err(EngineError::Poisoned { reason }),
+            None => Ok(()),
         }
+    }
+
+    fn check_writable(&mut self, batch: &Batch) -> Result<(), EngineError> {
+        self.health()?;
         for operation in batch.operations() {
             self.table(family_of(operation))?;
         }
@@ -302,6 +305,10 @@ impl Engine for MemoryEngine {
             apply(&mut inner.durable, &oldest);
         }
         Ok(())
+    }
+
+    fn health(&self) -> Result<(), EngineError> {
+        self.lock().health()
     }
 
     fn counters(&self) -> Counters {

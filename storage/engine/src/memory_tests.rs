@@ -33,10 +33,12 @@ fn after_a_failed_sync_no_write_is_accepted_until_a_restart() {
     let engine = MemoryEngine::new(&[REGISTRY]);
     engine.fail_sync_after(1);
     put(&engine, "a", Durability::Synced).unwrap();
+    assert_eq!(engine.health(), Ok(()));
     assert!(matches!(
         put(&engine, "b", Durability::Synced),
         Err(EngineError::Io { .. })
     ));
+    assert!(matches!(engine.health(), Err(EngineError::Poisoned { .. })));
     assert!(matches!(
         put(&engine, "c", Durability::Buffered),
         Err(EngineError::Poisoned { .. })

@@ -230,11 +230,7 @@ impl Engine for RocksEngine {
     }
 
     fn write(&self, batch: &Batch, durability: Durability) -> Result<(), EngineError> {
-        if let Some(reason) = self.failure.get() {
-            return Err(EngineError::Poisoned {
-                reason: reason.clone(),
-            });
-        }
+        self.health()?;
         let batch = self.write_batch(batch)?;
         let written = self.put_down(batch, durability);
         if let Err(error) = &written {
@@ -247,6 +243,13 @@ impl Engine for RocksEngine {
             }
         }
         written
+    }
+
+    fn health(&self) -> Result<(), EngineError> {
+        match self.failure.get().cloned() {
+            Some(reason) => Err(EngineError::Poisoned { reason }),
+            None => Ok(()),
+        }
     }
 
     fn counters(&self) -> Counters {

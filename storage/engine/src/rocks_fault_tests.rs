@@ -254,6 +254,7 @@ fn a_full_disk_keeps_what_was_synced_and_works_again_once_there_is_room() {
     assert!(text.contains(path.to_str().unwrap()) && text.contains("free space"));
     let after = engine.write(&Batch::new(), Durability::Synced).unwrap_err();
     assert!(matches!(after, EngineError::Poisoned { .. }), "{after}");
+    assert_eq!(engine.health(), Err(after));
     drop(engine);
 
     let full = open(&path).map(|_| ()).unwrap_err();
