@@ -44,23 +44,25 @@ impl Known<'_> {
             .id
             .is_some_and(|id| status.is_some_and(|it| it.has_member(id)));
         let verdict = self.roster.judge(self.identity, claim, is_counted_on)?;
+        let name_of = |_| name.to_owned();
         let id = match verdict {
             // It asks for its id next, and the group decides.
             Verdict::Joiner(_) => return Ok((verdict, place)),
-            Verdict::Newer(id) => id,
-            Verdict::Member(id) => {
-                let known = self.roster.members.get(&id).and_then(|it| it.disk.as_ref());
-                if known.is_some_and(|disk| *disk != place.disk) {
-                    return Err(format!(
-                        "{name} (id {id}) comes with another disk than it joined with; give it back the directory it \
-                         had, or put it in its own place as a new master: `tepui cluster add {name}=ADDRESS \
-                         --replace`, and start it with an empty directory and the others in --peers"
-                    ));
-                }
-                id
+            // Nobody here knows of it yet: its word alone leaves nothing on this disk.
+            Verdict::Newer(id) => {
+                Identity::is_recognised(self.engine, id, &place.disk, name_of)?;
+                return Ok((verdict, place));
             }
+            Verdict::Member(id) => id,
         };
-        let name_of = |_| name.to_owned();
+        let known = self.roster.members.get(&id).and_then(|it| it.disk.as_ref());
+        if known.is_some_and(|disk| *disk != place.disk) {
+            return Err(format!(
+                "{name} (id {id}) comes with another disk than it joined with; give it back the directory it had, or \
+                 put it in its own place as a new master: `tepui cluster add {name}=ADDRESS --replace`, and start it \
+                 with an empty directory and the others in --peers"
+            ));
+        }
         Identity::recognise(self.engine, id, &place.disk, name_of)?;
         if let Some(last) = place.last_index {
             let acknowledged = self.acknowledged(id);

@@ -189,11 +189,17 @@ impl Group {
         others.get(&id).cloned()
     }
 
-    /// Where the bridge of the member `id` is looked for.
+    /// Where the bridge of the member `id` is looked for. Last where it says itself that it is: one that has moved dials
+    /// the others and tells them, long before it leads and writes that down.
     pub(crate) fn addresses(&self, id: u64) -> Vec<String> {
-        self.get(id)
-            .map(|other| lock(&other.addresses).clone())
-            .unwrap_or_default()
+        let Some(other) = self.get(id) else {
+            return Vec::new();
+        };
+        let mut addresses = lock(&other.addresses).clone();
+        let told = lock(&other.place).as_ref().map(|it| it.bridge.clone());
+        let told = told.filter(|it| !it.is_empty() && !addresses.contains(it));
+        addresses.extend(told);
+        addresses
     }
 
     /// The other members that can be reached now.
@@ -358,7 +364,7 @@ impl Group {
 
     /// A part of a message. Handed on under the lock, so that an older connection cannot come behind a newer one.
     pub(crate) fn hear(&self, peer: &Peer, part: RaftMessage) {
-        let Some((_, other)) = self.other(peer) else {
+        let Some((id, other)) = self.other(peer) else {
             return;
         };
         let mut inbound = lock(&other.inbound);
@@ -369,7 +375,7 @@ impl Group {
         let message = inbound.parts.take(part.into(), MAX_MESSAGE_BYTES);
         if let (Ok(Some(message)), Some(consensus)) = (message, self.consensus.get()) {
             // A full inbox loses it, which raft bears.
-            let _ = consensus.step(message);
+            let _ = consensus.step_of(id, message);
         }
     }
 

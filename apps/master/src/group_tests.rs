@@ -194,3 +194,46 @@ fn a_member_with_another_disk_is_refused() {
     let text = refusal(&m1, &m2);
     assert!(text.contains("m2 comes with another disk"), "{text}");
 }
+
+/// Anybody may say so: only a place in the group is worth a note.
+#[test]
+fn one_that_says_it_was_added_leaves_no_note_of_its_disk() {
+    let mut m1 = scene("m1", &THREE, Some("c"));
+    m1.found();
+    let mut m4 = scene("m4", &["m1", "m2", "m3", "m4"], Some("c"));
+    m4.group.own.id = Some(4);
+    m4.group.own.group = "m1,m2,m3".to_owned();
+    m4.group.own.disk = "of-a-stranger".to_owned();
+    assert_eq!(m1.group.check(&m4.group.hello().identity), Ok(4));
+    m1.apply(&Command::AddMember {
+        name: "m4".to_owned(),
+        address: "m4:5060".to_owned(),
+        replace: false,
+    });
+    let disk = "disk-of-m4".to_owned();
+    m1.apply(&Command::ClaimMember {
+        id: 4,
+        disk: disk.clone(),
+    });
+    m4.group.own.disk = disk;
+    assert_eq!(m1.group.check(&m4.group.hello().identity), Ok(4));
+}
+
+/// It dials the others, and they would never find it.
+#[test]
+fn one_that_has_moved_is_looked_for_where_it_says_last() {
+    let mut m1 = scene("m1", &THREE, Some("c"));
+    m1.found();
+    let mut m2 = scene("m2", &THREE, Some("c"));
+    m1.group.check(&m2.group.hello().identity).unwrap();
+    assert_eq!(m1.group.addresses(2), ["m2:5060"]);
+    m2.group.own.bridge = "moved:5060".to_owned();
+    m1.group.check(&m2.group.hello().identity).unwrap();
+    m1.group.refresh();
+    assert_eq!(m1.group.addresses(2), ["m2:5060", "moved:5060"]);
+    m1.apply(&Command::MoveMember {
+        id: 2,
+        address: "moved:5060".to_owned(),
+    });
+    assert_eq!(m1.group.addresses(2), ["moved:5060", "m2:5060"]);
+}

@@ -120,7 +120,17 @@ impl Consensus {
     /// Hands over a message of another member, as given to its `Transport`. When the inbox is full the message is
     /// dropped, which raft bears.
     pub fn step(&self, message: Bytes) -> Result<(), InboxError> {
-        self.send(Input::Step(message))
+        self.send(Input::Step {
+            from: None,
+            message,
+        })
+    }
+
+    /// As [`Consensus::step`], of a way that belongs to the member `from`: what another one is said to have written is
+    /// dropped.
+    pub fn step_of(&self, from: u64, message: Bytes) -> Result<(), InboxError> {
+        let from = Some(from);
+        self.send(Input::Step { from, message })
     }
 
     /// Tells that the connection to a member is down. If it leads and is not heard again, it is replaced without the

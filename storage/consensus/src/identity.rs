@@ -189,25 +189,42 @@ impl Identity {
         disk: &str,
         name_of: impl FnOnce(u64) -> String,
     ) -> Result<(), String> {
-        let key = Key::new(DISK).number(id);
-        if let Some(known) = noted::<String>(engine, &key, id)? {
-            let name = name_of(id);
-            return if known == disk {
-                Ok(())
-            } else {
-                Err(format!(
-                    "master {name} comes with another disk (it was {known}, it is {disk}): its directory was wiped \
-                     or belongs to another cluster; give it back the directory it had, or put it in its own place \
-                     as a new master: `tepui cluster add {name}=ADDRESS --replace`, and start it with an empty \
-                     directory and the others in --peers"
-                ))
-            };
+        if Self::is_recognised(engine, id, disk, name_of)? {
+            return Ok(());
         }
+        let key = Key::new(DISK).number(id);
         let mut batch = Batch::new();
         batch.put(RAFT_META, key, record::encode(VERSION, &disk));
         engine
             .write(&batch, Durability::Buffered)
             .map_err(|error| error.to_string())
+    }
+
+    /// As [`Identity::recognise`], for one that only says it is a member: nothing is kept in mind. False where nothing
+    /// was.
+    ///
+    /// # Errors
+    /// The text of the refusal.
+    pub fn is_recognised(
+        engine: &SharedEngine,
+        id: u64,
+        disk: &str,
+        name_of: impl FnOnce(u64) -> String,
+    ) -> Result<bool, String> {
+        let key = Key::new(DISK).number(id);
+        let Some(known) = noted::<String>(engine, &key, id)? else {
+            return Ok(false);
+        };
+        if known == disk {
+            return Ok(true);
+        }
+        let name = name_of(id);
+        Err(format!(
+            "master {name} comes with another disk (it was {known}, it is {disk}): its directory was wiped or belongs \
+             to another cluster; give it back the directory it had, or put it in its own place as a new master: \
+             `tepui cluster add {name}=ADDRESS --replace`, and start it with an empty directory and the others in \
+             --peers"
+        ))
     }
 
     /// Whether the member `id` may come with a log that ends at `last`: it must hold what it acknowledged.

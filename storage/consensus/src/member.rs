@@ -51,8 +51,11 @@ pub(crate) enum Input {
     Read {
         reply: ReadReply,
     },
-    /// A message of another member.
-    Step(Bytes),
+    /// A message of another member: of `from`, where the way it came says so.
+    Step {
+        from: Option<u64>,
+        message: Bytes,
+    },
     Unreachable(u64),
     ChangeMembership {
         change: MembershipChange,
@@ -91,8 +94,18 @@ pub(crate) struct Member<S> {
     pub(crate) marks: Marks,
     pub(crate) counters: Counters,
     started_at: Instant,
+    /// Who leads in a term by its own word alone, of more than this log has, and since when.
+    stranger: Option<(u64, u64, Instant)>,
     /// Found by an input; the next turn ends with it.
     pub(crate) fault: Option<ConsensusError>,
+}
+
+/// What only who leads says.
+fn is_of_a_leader(message: &Message) -> bool {
+    matches!(
+        message.get_msg_type(),
+        MessageType::MsgHeartbeat | MessageType::MsgAppend | MessageType::MsgSnapshot
+    )
 }
 
 impl<S: StateMachine> Member<S> {
@@ -135,6 +148,7 @@ impl<S: StateMachine> Member<S> {
             marks: Marks::default(),
             counters: Counters::default(),
             started_at: now,
+            stranger: None,
             fault: None,
         };
         if alone {
@@ -162,7 +176,7 @@ impl<S: StateMachine> Member<S> {
                 }
             },
             Input::Read { reply } => self.read(now, reply),
-            Input::Step(message) => self.step(now, &message),
+            Input::Step { from, message } => self.step(now, from, &message),
             Input::Unreachable(id) => {
                 self.note_lost(id);
                 self.raw.report_unreachable(id);
@@ -326,22 +340,31 @@ impl<S: StateMachine> Member<S> {
         }
     }
 
-    fn step(&mut self, now: Instant, bytes: &[u8]) {
-        let message = match Message::parse_from_bytes(bytes) {
+    fn step(&mut self, now: Instant, from: Option<u64>, bytes: &[u8]) {
+        let mut message = match Message::parse_from_bytes(bytes) {
             Ok(message) => message,
             Err(error) => {
                 tracing::warn!(%error, "a message of another member cannot be read and is dropped");
                 return;
             }
         };
-        if !self.accepts(now, &message) {
+        let is_its_own = from.is_none_or(|from| from == message.from);
+        if !is_its_own || !self.accepts(now, &message) {
             tracing::debug!(from = message.from, to = message.to, kind = ?message.get_msg_type(), "message dropped");
             return;
         }
         self.note_heard(message.from);
-        if let Some(found) = self.lost_tail(&message) {
-            self.fault = Some(found);
-            return;
+        if is_of_a_leader(&message) && self.stranger.is_some_and(|it| it.0 != message.from) {
+            self.stranger = None;
+        }
+        if self.is_beyond_the_log(&message) {
+            if self.is_believed(now, &message) {
+                self.fault = Some(self.lost_tail(&message));
+                return;
+            }
+            // Whoever says so may be mistaken, and nobody ends this member by a single message. If it does lead, raft
+            // knows that from now on, and its next heartbeat tells.
+            message.commit = self.raw.raft.raft_log.committed;
         }
         if let Err(error) = self.raw.step(message) {
             tracing::debug!(%error, "raft refused a message");
@@ -366,15 +389,33 @@ impl<S: StateMachine> Member<S> {
 
     /// A heartbeat never speaks of more than this member has acknowledged: if its log ends before that, what it had
     /// synced is gone. Raft would panic on it.
-    fn lost_tail(&self, message: &Message) -> Option<ConsensusError> {
-        let last = self.raw.raft.raft_log.last_index();
-        let lost = message.get_msg_type() == MessageType::MsgHeartbeat && message.commit > last;
-        lost.then(|| {
-            ConsensusError::Damaged(format!(
-                "the log ends at entry {last}, but this member had acknowledged entry {} to member {}",
-                message.commit, message.from
-            ))
-        })
+    fn is_beyond_the_log(&self, message: &Message) -> bool {
+        message.get_msg_type() == MessageType::MsgHeartbeat
+            && message.commit > self.raw.raft.raft_log.last_index()
+    }
+
+    /// Of the leader that raft knows, in its term. One that is no voter here may be one all the same: what made it one may
+    /// be what is lost. It is believed once nobody else led for so long that somebody would have.
+    fn is_believed(&mut self, now: Instant, message: &Message) -> bool {
+        let (from, term) = (message.from, message.term);
+        if term != self.raw.raft.term || self.leader() != Some(from) {
+            return false;
+        }
+        if self.raw.store().conf_state().voters.contains(&from) {
+            return true;
+        }
+        let known = self.stranger.filter(|it| (it.0, it.1) == (from, term));
+        let (_, _, since) = *self.stranger.insert(known.unwrap_or((from, term, now)));
+        now >= since + self.options.election_timeout() * 2
+    }
+
+    fn lost_tail(&self, message: &Message) -> ConsensusError {
+        ConsensusError::Damaged(format!(
+            "the log ends at entry {}, but this member had acknowledged entry {} to member {}",
+            self.raw.raft.raft_log.last_index(),
+            message.commit,
+            message.from
+        ))
     }
 
     fn acknowledged(&self) -> Vec<(u64, u64)> {

@@ -323,6 +323,79 @@ fn a_log_that_ends_before_what_was_acknowledged_is_noticed_by_the_next_heartbeat
     );
 }
 
+/// A heartbeat that speaks of more than anybody has.
+fn forged(from: u64, to: u64, term: u64) -> Bytes {
+    let mut message = Message::default();
+    message.set_msg_type(MessageType::MsgHeartbeat);
+    (message.from, message.to) = (from, to);
+    (message.term, message.commit) = (term, u64::MAX);
+    message.write_to_bytes().unwrap().into()
+}
+
+#[test]
+fn a_forged_or_old_heartbeat_ends_nobody() {
+    let mut group = Group::new(&IDS);
+    let leader = group.until_leader();
+    group.propose(leader, "before");
+    group.ticks(5);
+    let followers: Vec<u64> = IDS.into_iter().filter(|id| *id != leader).collect();
+    let [follower, other] = followers[..] else {
+        panic!("{followers:?}");
+    };
+    let term = group.members[&follower].status().term;
+    // In another one's name; of an earlier term; by a member that does not lead, and by a stranger.
+    for (from, on_way_of, term) in [
+        (leader, other, term),
+        (leader, leader, term - 1),
+        (other, other, term),
+        (9, 9, term),
+        (9, 9, term),
+    ] {
+        group.hear(follower, on_way_of, forged(from, follower, term));
+        assert!(group.members.contains_key(&follower));
+    }
+    group.hear(leader, follower, forged(follower, leader, term));
+    // A whole new term is an election's work: it disturbs the group, and ends nobody.
+    group.hear(follower, other, forged(other, follower, term + 1));
+    group.ticks(60);
+    let leader = group.until_leader();
+    group.propose(leader, "after");
+    group.ticks(20);
+    for id in IDS {
+        assert_eq!(group.lines(id), [b"before".to_vec(), b"after".to_vec()]);
+    }
+}
+
+#[test]
+fn a_leader_that_a_shortened_log_does_not_know_is_believed_in_time() {
+    let mut group = Group::new(&IDS);
+    let leader = group.until_leader();
+    group.propose(leader, "before");
+    group.ticks(5);
+    let id = IDS.into_iter().find(|id| *id != leader).unwrap();
+    let term = group.members[&id].status().term;
+    // As long as the one that it knows is heard of as well, nobody else is believed.
+    for _ in 0..60 {
+        group.hear(id, 9, forged(9, id, term));
+        group.ticks(1);
+    }
+    assert!(group.members.contains_key(&id));
+    for other in IDS.into_iter().filter(|other| *other != id) {
+        group.crash(other, 0);
+    }
+    group.faults_expected = true;
+    let mut heard = 0;
+    while group.members.contains_key(&id) {
+        heard += 1;
+        assert!(heard < 100, "it is not believed");
+        group.hear(id, 9, forged(9, id, term));
+        group.ticks(1);
+    }
+    assert!(heard > 10, "{heard}");
+    let text = group.stopped[&id].to_string();
+    assert!(text.contains("had acknowledged entry"), "{text}");
+}
+
 /// The member starts with a log whose end is gone without a trace: its commit and applied index are older as well.
 fn comes_back_shorter(group: &mut Group, id: u64) {
     group.crash(id, 0);

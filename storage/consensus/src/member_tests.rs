@@ -155,10 +155,17 @@ impl Group {
                 }
                 match self.busy.get(&to) {
                     Some(until) => self.late.push_back((*until, to, bytes)),
-                    None => self.work(to, |member, now| member.handle(now, Input::Step(bytes))),
+                    None => self.hear(to, message.from, bytes),
                 }
             }
         }
+    }
+
+    fn hear(&mut self, to: u64, from: u64, message: Bytes) {
+        let from = Some(from);
+        self.work(to, |member, now| {
+            member.handle(now, Input::Step { from, message })
+        });
     }
 
     /// Ends the waits that are over, and puts on the wire what waited for them.
