@@ -44,7 +44,7 @@ fn before(registrar: Asker<Commit>, stage: &TestStage, given: &Given) -> Link<Ma
         info: MasterInfo::default(),
         cluster: None,
         started_at: 0,
-        agent_reregister_timeout: Duration::from_secs(600),
+        patience: Default::default(),
         removal_rate: None,
         roles: None,
         root_submissions: true,
@@ -55,7 +55,7 @@ fn before(registrar: Asker<Commit>, stage: &TestStage, given: &Given) -> Link<Ma
         rate_limits: Default::default(),
         traffic: Default::default(),
         acls: Default::default(),
-        agent_silence_timeout: Duration::from_secs(75),
+        kept: Default::default(),
     };
     stage.spawn().start_once(move || Master::new(config, links))
 }

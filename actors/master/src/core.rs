@@ -13,7 +13,7 @@ use std::{
 use tepui_messages::{
     UnixNanos,
     allocator::{Proposals, WorldChange},
-    change::{Change, MaintenanceRecord, MasterRecord, Numbered, OperationKey},
+    change::{Change, Kept, MaintenanceRecord, MasterRecord, Numbered, OperationKey},
     master::{AgentMessage, Answer, PeerId},
     traffic::Traffic,
 };
@@ -42,6 +42,7 @@ use crate::{
 };
 pub use crate::{
     forgetting::Forgetting,
+    patience::Patience,
     recovered::{CompletedFramework, Recovered, RecoveredFramework},
     removals::RemovalRate,
     throttle::RateLimits,
@@ -53,10 +54,7 @@ pub struct MasterConfig {
     pub info: MasterInfo,
     pub cluster: Option<String>,
     pub started_at: UnixNanos,
-    /// How long a lost agent may stay away (Mesos: `--agent_reregister_timeout`).
-    pub agent_reregister_timeout: Duration,
-    /// How long an agent that fell silent may stay away (Mesos: ping timeout times missed pings).
-    pub agent_silence_timeout: Duration,
+    pub patience: Patience,
     /// How fast agents become unreachable; `None` is this program's own rule.
     pub removal_rate: Option<RemovalRate>,
     /// The roles frameworks may have besides `*`; `None` is any (Mesos: `--roles`).
@@ -70,6 +68,7 @@ pub struct MasterConfig {
     /// Nobody is asked twice within it for the same agent (Mesos: `--allocation_interval`).
     pub allocation_interval: Duration,
     pub forgetting: Forgetting,
+    pub kept: Kept,
     /// How fast calls of schedulers are taken (Mesos: `--rate_limits`).
     pub rate_limits: RateLimits,
     /// Where calls are counted; only written.
@@ -437,6 +436,7 @@ impl MasterCore {
                 started_at: self.config.started_at,
                 elected_at: turn.now,
                 roles: self.config.roles.clone(),
+                kept: self.config.kept,
             })),
         );
         self.unreachable_agents = recovered.unreachable.into_iter().collect();

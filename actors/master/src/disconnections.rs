@@ -4,7 +4,7 @@
 //! schedulers of such frameworks expect it long before an agent is given up. Mesos does not wait (`Master::exited`),
 //! and with each connection that breaks it tells of tasks as lost that run on (MESOS-7911).
 
-use std::{collections::BTreeSet, time::Duration};
+use std::collections::BTreeSet;
 
 use tepui_messages::{UnixNanos, change::TaskKept};
 use tepui_protocol::v1::{TaskState, task_status::Reason};
@@ -16,9 +16,6 @@ use crate::{
     timers::Timer,
 };
 
-/// As long as an agent may leave a ping of Mesos unanswered. One that lives is back within a second or two.
-const RETURNS_WITHIN: Duration = Duration::from_secs(15);
-
 impl MasterCore {
     /// Gives the agent time to return before what it does not keep is lost.
     pub(crate) fn lose_unkept_later(&mut self, agent_id: &str, now: UnixNanos) {
@@ -27,7 +24,9 @@ impl MasterCore {
         };
         let ids = agent.tasks.iter().chain(&agent.executors);
         if ids.map(|(id, _)| id).any(|id| self.keeps_nothing(id)) {
-            let at = now.saturating_add(RETURNS_WITHIN.as_nanos() as i64);
+            // One that lives is back within a second or two.
+            let returns_within = self.config.patience.ping;
+            let at = now.saturating_add(returns_within.as_nanos() as i64);
             let agent_id = agent_id.to_string();
             self.timers.set(at, Timer::Disconnected { agent_id });
         }

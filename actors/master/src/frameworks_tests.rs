@@ -5,7 +5,7 @@ use tepui_messages::{allocator::WorldChange, change::Change, master::Answer};
 use tepui_protocol::v1::TaskState;
 use tepui_registry::Command;
 
-use crate::{stage::Stage, tables::MAX_COMPLETED_FRAMEWORKS};
+use crate::stage::Stage;
 
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -359,7 +359,7 @@ fn a_framework_found_on_an_agent_alone_is_not_waited_for_for_ever() {
 fn completed_ids_are_refused_while_they_are_among_the_newest() {
     let mut stage = Stage::new();
     let mut ids = Vec::new();
-    for _ in 0..=MAX_COMPLETED_FRAMEWORKS {
+    for _ in 0..=stage.core.config.kept.frameworks {
         let fw = stage.subscribe(json!({}));
         stage.call(&fw, teardown());
         ids.push(fw.id);

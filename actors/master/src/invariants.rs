@@ -10,7 +10,7 @@ use crate::{
     conversions::MAX_OPERATIONS,
     core::MasterCore,
     draining::is_draining,
-    tables::{MAX_COMPLETED_FRAMEWORKS, MAX_UNREACHABLE_TASKS, allocation_role, is_terminal},
+    tables::{allocation_role, is_terminal},
 };
 
 /// What the allocator counts against a framework's role on an agent.
@@ -33,7 +33,7 @@ pub(crate) fn check_tables(core: &MasterCore) -> Result<(), String> {
 
 fn frameworks_refer_to_what_exists(core: &MasterCore) -> Result<(), String> {
     ensure(
-        core.completed_frameworks.len() <= MAX_COMPLETED_FRAMEWORKS,
+        core.completed_frameworks.len() <= core.config.kept.frameworks,
         || "too many completed frameworks are remembered".to_string(),
     )?;
     for (id, framework) in &core.frameworks {
@@ -42,9 +42,10 @@ fn frameworks_refer_to_what_exists(core: &MasterCore) -> Result<(), String> {
             framework.record.connected == framework.stream_id.is_some(),
             || format!("{id}: connected, yet no stream, or the reverse"),
         )?;
-        ensure(framework.unreachable.len() <= MAX_UNREACHABLE_TASKS, || {
-            format!("{id} remembers too many unreachable tasks")
-        })?;
+        ensure(
+            framework.unreachable.len() <= core.config.kept.unreachable_tasks,
+            || format!("{id} remembers too many unreachable tasks"),
+        )?;
         for (task_id, entry) in &framework.tasks {
             let key = (id.clone(), task_id.clone());
             let agent = core.agents.get(&entry.task.agent_id.value);

@@ -42,6 +42,7 @@ mod operations;
 mod operator;
 mod operator_operations;
 mod oversubscription;
+mod patience;
 mod quota;
 mod reconcile;
 mod recovered;
@@ -69,4 +70,6 @@ mod validation;
 mod writes;
 
 pub use actor::{Master, MasterLinks};
-pub use core::{Effect, Forgetting, Input, MasterConfig, MasterCore, RateLimits, RemovalRate};
+pub use core::{
+    Effect, Forgetting, Input, MasterConfig, MasterCore, Patience, RateLimits, RemovalRate,
+};

@@ -20,7 +20,7 @@ use crate::{
     core::{MasterCore, Order, Pending, Token, Turn},
     removals::Removal,
     status::{MasterStatus, failure_event, update_event},
-    tables::{MAX_UNREACHABLE_TASKS, UnreachableTask, is_terminal},
+    tables::{UnreachableTask, is_terminal},
     timers::Timer,
 };
 
@@ -70,9 +70,9 @@ impl MasterCore {
             agent_id: id.clone(),
         };
         let patience = if silent {
-            self.config.agent_silence_timeout
+            self.config.patience.silence()
         } else {
-            self.config.agent_reregister_timeout
+            self.config.patience.reregister
         };
         self.timers
             .set(turn.now.saturating_add(patience.as_nanos() as i64), timer);
@@ -93,7 +93,7 @@ impl MasterCore {
         self.recovered_agents.insert(id.clone(), info);
         let at = turn
             .now
-            .saturating_add(self.config.agent_reregister_timeout.as_nanos() as i64);
+            .saturating_add(self.config.patience.reregister.as_nanos() as i64);
         self.timers.set(at, Timer::Unreachable { agent_id: id });
     }
 
@@ -444,13 +444,13 @@ impl MasterCore {
 
     pub(crate) fn remember_unreachable(&mut self, framework: &str, task: &Task) {
         if let Some(framework) = self.frameworks.get_mut(framework) {
-            if framework.unreachable.len() == MAX_UNREACHABLE_TASKS {
-                framework.unreachable.pop_front();
-            }
             framework.unreachable.push_back(UnreachableTask {
                 task_id: task.task_id.value.clone(),
                 agent_id: task.agent_id.value.clone(),
             });
+            if framework.unreachable.len() > self.config.kept.unreachable_tasks {
+                framework.unreachable.pop_front();
+            }
         }
     }
 }

@@ -442,8 +442,10 @@ fn core(id: &str) -> MasterCore {
         },
         cluster: None,
         started_at: START,
-        agent_reregister_timeout: Duration::from_secs(600),
-        agent_silence_timeout: Duration::ZERO,
+        patience: crate::Patience {
+            pings: 0,
+            ..crate::Patience::default()
+        },
         removal_rate: None,
         roles: None,
         root_submissions: true,
@@ -451,6 +453,7 @@ fn core(id: &str) -> MasterCore {
         offer_timeout: None,
         allocation_interval: Duration::from_secs(1),
         forgetting: Default::default(),
+        kept: Default::default(),
         rate_limits: Default::default(),
         traffic: Default::default(),
         acls: Default::default(),

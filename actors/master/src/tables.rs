@@ -24,11 +24,6 @@ use tepui_protocol::{
 
 use crate::refusals::Refusals;
 
-/// Tasks a framework's unreachable cache holds (Mesos: `max_unreachable_tasks_per_framework`).
-pub(crate) const MAX_UNREACHABLE_TASKS: usize = 1_000;
-/// Ended frameworks whose ids are refused (Mesos: `max_completed_frameworks`).
-pub(crate) const MAX_COMPLETED_FRAMEWORKS: usize = 50;
-
 /// A framework, subscribed or not.
 #[derive(Debug)]
 pub(crate) struct Framework {

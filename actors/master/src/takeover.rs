@@ -47,7 +47,7 @@ impl MasterCore {
     ) {
         for CompletedFramework { info, at } in completed {
             let id = info.id.clone().unwrap_or_default().value;
-            self.completed_frameworks.push_back(id);
+            self.remember_completed(id);
             let record = FrameworkRecord {
                 info,
                 active: false,

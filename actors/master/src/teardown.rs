@@ -17,7 +17,7 @@ use crate::{
     core::{MasterCore, Order, Pending, Token, Turn},
     frameworks::framework_id,
     status::MasterStatus,
-    tables::{MAX_COMPLETED_FRAMEWORKS, is_terminal},
+    tables::is_terminal,
 };
 
 impl MasterCore {
@@ -108,10 +108,7 @@ impl MasterCore {
             turn.effects
                 .push(crate::core::Effect::EndStream { stream_id });
         }
-        self.completed_frameworks.push_back(id.to_string());
-        if self.completed_frameworks.len() > MAX_COMPLETED_FRAMEWORKS {
-            self.completed_frameworks.pop_front();
-        }
+        self.remember_completed(id.to_string());
         self.end_operations_of(id, turn);
         self.change(
             turn,
@@ -120,6 +117,14 @@ impl MasterCore {
                 at,
             },
         );
+    }
+
+    /// Its id is refused from now on.
+    pub(crate) fn remember_completed(&mut self, id: String) {
+        self.completed_frameworks.push_back(id);
+        if self.completed_frameworks.len() > self.config.kept.frameworks {
+            self.completed_frameworks.pop_front();
+        }
     }
 
     fn end_tasks_of(&mut self, id: &str, turn: &mut Turn<'_>) {

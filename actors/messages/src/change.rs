@@ -126,6 +126,29 @@ pub struct MasterRecord {
     pub elected_at: UnixNanos,
     /// The roles frameworks may have besides `*`; `None` is any (Mesos: `--roles`).
     pub roles: Option<BTreeSet<String>>,
+    pub kept: Kept,
+}
+
+/// How much is remembered of what has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Kept {
+    /// Ended frameworks, whose ids are refused (Mesos: `--max_completed_frameworks`).
+    pub frameworks: usize,
+    /// Ended tasks of each framework (`--max_completed_tasks_per_framework`).
+    pub tasks: usize,
+    /// Tasks of each framework on agents that are unreachable (`--max_unreachable_tasks_per_framework`).
+    pub unreachable_tasks: usize,
+}
+
+impl Default for Kept {
+    /// Mesos' defaults.
+    fn default() -> Self {
+        Self {
+            frameworks: 50,
+            tasks: 1_000,
+            unreachable_tasks: 1_000,
+        }
+    }
 }
 
 /// An agent as the master knows it.

@@ -55,6 +55,7 @@ pub(crate) fn elected(number: &str) -> Change {
         started_at: nanos(master.start_time.unwrap()),
         elected_at: nanos(master.elected_time.unwrap()),
         roles: None,
+        kept: Default::default(),
     }))
 }
 

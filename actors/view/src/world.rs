@@ -19,7 +19,7 @@ use std::{
     sync::Arc,
 };
 
-use tepui_messages::change::{Change, MaintenanceRecord, MasterRecord};
+use tepui_messages::change::{Change, Kept, MaintenanceRecord, MasterRecord};
 use tepui_protocol::{
     acls::{Action, Subject},
     v1::{AgentInfo, Operation, allocator::InverseOfferStatus, quota::QuotaConfig},
@@ -34,12 +34,6 @@ pub use operations::OperationCounts;
 pub(crate) use sight::Sight;
 pub use totals::{Amount, Amounts, Counters, RoleTotals, Sums, TaskCounts, Totals};
 
-/// Completed frameworks remembered (Mesos `--max_completed_frameworks`).
-pub const MAX_COMPLETED_FRAMEWORKS: usize = 50;
-/// Completed tasks remembered of each framework (`--max_completed_tasks_per_framework`).
-pub const MAX_COMPLETED_TASKS: usize = 1000;
-/// Unreachable tasks remembered of each framework (`--max_unreachable_tasks_per_framework`).
-pub const MAX_UNREACHABLE_TASKS: usize = 1000;
 /// Unreachable agents remembered (`--registry_max_agent_count`).
 pub const MAX_UNREACHABLE_AGENTS: usize = 102_400;
 
@@ -151,6 +145,11 @@ impl World {
             Change::Maintenance(record) => self.maintenance = Arc::clone(record),
         }
         true
+    }
+
+    /// How much is remembered of what has ended.
+    pub(crate) fn kept(&self) -> Kept {
+        self.master.as_ref().map(|it| it.kept).unwrap_or_default()
     }
 
     /// Registered frameworks, then the completed ones.

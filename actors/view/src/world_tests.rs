@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 use serde_json::Value;
 use tepui_messages::{
-    change::{AgentEnd, AgentRecord, OfferEnd, TaskKept},
+    change::{AgentEnd, AgentRecord, Kept, OfferEnd, TaskKept},
     view::{Encoding, Question},
 };
 use tepui_protocol::{
@@ -323,30 +323,44 @@ proptest! {
 
 #[test]
 fn only_so_much_of_the_past_is_remembered() {
-    let mut world = scene::world([Change::FrameworkAdded(scene::framework(
-        "framework-0",
-        &["dev"],
-    ))]);
-    let finished = TaskState::TaskFinished as i32;
-    for number in 0..=MAX_COMPLETED_TASKS {
-        let mut ended = (*task(0, 0, 0, finished, 0)).clone();
-        ended.task_id.value = number.to_string();
-        let task_id = ended.task_id.clone();
-        world.apply(&Change::TaskAdded(Arc::new(ended)));
-        world.apply(&Change::TaskRemoved {
-            framework_id: framework_id(0),
-            task_id,
-            kept: TaskKept::Completed,
-        });
+    for most in [0, 1, 5] {
+        let kept = Kept {
+            frameworks: most,
+            tasks: most,
+            unreachable_tasks: most,
+        };
+        remember(kept);
     }
-    let framework = &world.frameworks["framework-0"];
-    assert_eq!(framework.completed.len(), MAX_COMPLETED_TASKS);
-    assert_eq!(framework.completed[0].task_id.value, "1");
-    assert_eq!(
-        framework.counts.of(TaskState::TaskFinished),
-        MAX_COMPLETED_TASKS as u64
+    remember(Kept::default());
+}
+
+/// Of one more task than there is memory for, and of one more framework.
+fn remember(kept: Kept) {
+    let Change::Elected(record) = scene::elected("068") else {
+        unreachable!()
+    };
+    let record = Arc::new(MasterRecord {
+        kept,
+        ..MasterRecord::clone(&record)
+    });
+    let framework = scene::framework("framework-0", &["dev"]);
+    let mut world = scene::world([Change::Elected(record), Change::FrameworkAdded(framework)]);
+    end_tasks(&mut world, "done", TaskKept::Completed, kept.tasks + 1);
+    end_tasks(
+        &mut world,
+        "away",
+        TaskKept::Unreachable,
+        kept.unreachable_tasks + 1,
     );
-    for number in 0..=MAX_COMPLETED_FRAMEWORKS {
+    let framework = &world.frameworks["framework-0"];
+    assert_eq!(framework.completed.len(), kept.tasks);
+    assert_eq!(framework.unreachable.len(), kept.unreachable_tasks);
+    let oldest = framework.completed.front();
+    assert!(oldest.is_none_or(|it| it.task_id.value == "done-1"));
+    let counted = framework.counts.of(TaskState::TaskFinished);
+    assert_eq!(counted, (kept.tasks + kept.unreachable_tasks) as u64);
+    world.check().unwrap();
+    for number in 0..=kept.frameworks {
         let record = scene::framework(&number.to_string(), &["dev"]);
         let framework_id = record.info.id.clone().unwrap();
         world.apply(&Change::FrameworkAdded(record));
@@ -355,9 +369,23 @@ fn only_so_much_of_the_past_is_remembered() {
             at: 1,
         });
     }
-    assert_eq!(world.completed.len(), MAX_COMPLETED_FRAMEWORKS);
-    assert_eq!(world.completed[0].id(), "1");
+    assert_eq!(world.completed.len(), kept.frameworks);
+    assert!(world.completed.front().is_none_or(|it| it.id() == "1"));
     world.check().unwrap();
+}
+
+fn end_tasks(world: &mut World, name: &str, kept: TaskKept, count: usize) {
+    for number in 0..count {
+        let mut ended = (*task(0, 0, 0, TaskState::TaskFinished as i32, 0)).clone();
+        ended.task_id.value = format!("{name}-{number}");
+        let task_id = ended.task_id.clone();
+        world.apply(&Change::TaskAdded(Arc::new(ended)));
+        world.apply(&Change::TaskRemoved {
+            framework_id: framework_id(0),
+            task_id,
+            kept,
+        });
+    }
 }
 
 /// Of a framework that waits for its scheduler, and of one that has ended since or before.

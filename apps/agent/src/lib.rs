@@ -131,6 +131,8 @@ pub struct AgentSettings {
     /// 0 takes a free one.
     pub port: u16,
     pub hostname: String,
+    /// Whether that was asked of the name service; only shown.
+    pub hostname_lookup: bool,
     /// As Mesos' `--resources`; what is not named is what the machine has.
     pub resources: Option<String>,
     /// As Mesos' `--attributes`.

@@ -176,6 +176,7 @@ fn a_command_runs_and_its_end_is_told() {
         ip6: None,
         port,
         hostname: "localhost".to_owned(),
+        hostname_lookup: false,
         resources: Some("cpus:1;mem:512;disk:512;ports:[31000-31001]".to_owned()),
         attributes: None,
         domain: None,

@@ -23,11 +23,6 @@ const ALLOCATOR_CAPACITY: usize = 1_000_000;
 const VIEW_CAPACITY: usize = 100_000;
 const REGISTRAR_CAPACITY: usize = 16_384;
 
-/// Mesos: `--agent_reregister_timeout`.
-pub const AGENT_REREGISTER_TIMEOUT: Duration = Duration::from_secs(600);
-/// Mesos: five pings of 15 s each.
-pub const AGENT_SILENCE_TIMEOUT: Duration = Duration::from_secs(75);
-
 /// How often it is looked whether all actors have ended.
 const END_LOOK: Duration = Duration::from_millis(1);
 

@@ -43,7 +43,8 @@ use serde_json::Value;
 pub use tepui_allocator::{Config as AllocationConfig, policy::names as allocation_policies};
 use tepui_http::Verbosity;
 use tepui_kit::{Asker, Directory};
-pub use tepui_master_actor::{Forgetting, RateLimits, RemovalRate};
+pub use tepui_master_actor::{Forgetting, Patience, RateLimits, RemovalRate};
+pub use tepui_messages::change::Kept;
 use tepui_messages::view::Query;
 use tepui_protocol::v1::DomainInfo;
 
@@ -72,6 +73,8 @@ pub struct MasterSettings {
     /// Where that endpoint shows the masters.
     pub zk_path: String,
     pub hostname: String,
+    /// Whether that was asked of the name service; only shown.
+    pub hostname_lookup: bool,
     pub cluster: Option<String>,
     /// How fast agents that do not come back become unreachable; `None` is this program's own rule.
     pub removal_rate: Option<RemovalRate>,
@@ -91,6 +94,10 @@ pub struct MasterSettings {
     pub allocation: AllocationConfig,
     /// How long absent agents are remembered, and how many of them.
     pub forgetting: Forgetting,
+    /// How long agents may be away before they are unreachable.
+    pub patience: Patience,
+    /// How much is remembered of what has ended.
+    pub kept: Kept,
     /// How fast calls of schedulers are taken.
     pub rate_limits: RateLimits,
     /// Who may call, and what they may do.

@@ -81,6 +81,9 @@ async fn serve(
             .map(|path| path.display().to_string()),
         allocation: settings.allocation.clone(),
         forgetting: settings.forgetting,
+        patience: settings.patience,
+        kept: settings.kept,
+        hostname_lookup: settings.hostname_lookup,
         security: settings.security.clone(),
         quorum: settings.peers.len().max(1) / 2 + 1,
     };

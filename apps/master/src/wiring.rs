@@ -11,7 +11,7 @@ use tepui_registrar::Beginning;
 
 use crate::{
     MasterSettings,
-    actors::{AGENT_REREGISTER_TIMEOUT, AGENT_SILENCE_TIMEOUT, Actors, Making, Places},
+    actors::{Actors, Making, Places},
     bridge::Agents,
     ground::Ground,
     reign::Reign,
@@ -69,8 +69,7 @@ impl Reign {
                 info: info.clone(),
                 cluster: ground.settings.cluster.clone(),
                 started_at: ground.started_at,
-                agent_reregister_timeout: AGENT_REREGISTER_TIMEOUT,
-                agent_silence_timeout: AGENT_SILENCE_TIMEOUT,
+                patience: ground.settings.patience,
                 removal_rate: ground.settings.removal_rate,
                 roles: ground.settings.roles.clone(),
                 root_submissions: ground.settings.root_submissions,
@@ -78,6 +77,7 @@ impl Reign {
                 offer_timeout: ground.settings.offer_timeout,
                 allocation_interval: ground.settings.allocation.interval,
                 forgetting: ground.settings.forgetting,
+                kept: ground.settings.kept,
                 rate_limits: ground.settings.rate_limits.clone(),
                 traffic: Arc::clone(&traffic),
                 acls: Arc::clone(&ground.settings.security.acls),

@@ -118,6 +118,10 @@ pub(crate) struct MasterArgs {
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) hostname: Option<String>,
+    /// Whether the name service is asked for the name of --ip where there is no --hostname [default: false]
+    #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) hostname_lookup: Option<bool>,
     /// Name of the cluster, shown to people
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -183,6 +187,31 @@ pub(crate) struct MasterArgs {
     #[arg(long, value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) registry_max_agent_count: Option<u64>,
+    /// How long an agent whose connection ended may be away before it is unreachable [default: 10mins, the least]
+    #[arg(long, value_name = "DURATION")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) agent_reregister_timeout: Option<String>,
+    /// With the next one: how long an agent may be silent, and by itself how long one with a broken connection keeps the tasks
+    /// of frameworks without checkpoint [default: 15secs]
+    #[arg(long, value_name = "DURATION")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) agent_ping_timeout: Option<String>,
+    /// After how many times --agent-ping-timeout without a word an agent is unreachable [default: 5]
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) max_agent_ping_timeouts: Option<u32>,
+    /// How many ended frameworks are remembered; at most 50 across a change of leaders [default: 50]
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) max_completed_frameworks: Option<usize>,
+    /// How many ended tasks of each framework are remembered [default: 1000]
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) max_completed_tasks_per_framework: Option<usize>,
+    /// How many tasks on unreachable agents are remembered of each framework [default: 1000]
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) max_unreachable_tasks_per_framework: Option<usize>,
     /// How fast calls of frameworks are taken, by principal: Mesos' RateLimits as JSON, or a file [default: not limited]
     #[arg(long, value_name = "JSON|PATH")]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -8,12 +8,14 @@ mod domain;
 mod engine;
 mod executors;
 mod fetching;
+mod hostname;
 mod images;
 mod isolation;
 pub(crate) mod legacy;
 mod lending;
 mod machine;
 mod networks;
+mod patience;
 mod rates;
 mod sandboxes;
 mod security;
@@ -49,6 +51,7 @@ const MASTER_TWINS: &[&str] = &[
     "ip",
     "port",
     "hostname",
+    "hostname_lookup",
     "cluster",
     "agent_removal_rate_limit",
     "roles",
@@ -64,6 +67,12 @@ const MASTER_TWINS: &[&str] = &[
     "registry_gc_interval",
     "registry_max_agent_age",
     "registry_max_agent_count",
+    "agent_reregister_timeout",
+    "agent_ping_timeout",
+    "max_agent_ping_timeouts",
+    "max_completed_frameworks",
+    "max_completed_tasks_per_framework",
+    "max_unreachable_tasks_per_framework",
     "rate_limits",
     "credentials",
     "authenticate_http_readonly",
@@ -80,6 +89,7 @@ const MASTER_KEYS: &[&str] = &[
     "zk_port",
     "zk_path",
     "hostname",
+    "hostname_lookup",
     "cluster",
     "agent_removal_rate_limit",
     "roles",
@@ -96,6 +106,12 @@ const MASTER_KEYS: &[&str] = &[
     "registry_gc_interval",
     "registry_max_agent_age",
     "registry_max_agent_count",
+    "agent_reregister_timeout",
+    "agent_ping_timeout",
+    "max_agent_ping_timeouts",
+    "max_completed_frameworks",
+    "max_completed_tasks_per_framework",
+    "max_unreachable_tasks_per_framework",
     "rate_limits",
     "credentials",
     "authenticate_http_readonly",
@@ -126,6 +142,7 @@ struct MasterFile {
     zk_port: Option<u16>,
     zk_path: Option<String>,
     hostname: Option<String>,
+    hostname_lookup: Option<bool>,
     cluster: Option<String>,
     agent_removal_rate_limit: Option<String>,
     roles: Option<String>,
@@ -142,6 +159,12 @@ struct MasterFile {
     registry_gc_interval: Option<String>,
     registry_max_agent_age: Option<String>,
     registry_max_agent_count: Option<u64>,
+    agent_reregister_timeout: Option<String>,
+    agent_ping_timeout: Option<String>,
+    max_agent_ping_timeouts: Option<u32>,
+    max_completed_frameworks: Option<usize>,
+    max_completed_tasks_per_framework: Option<usize>,
+    max_unreachable_tasks_per_framework: Option<usize>,
     rate_limits: Option<String>,
     credentials: Option<String>,
     authenticate_http_readonly: Option<bool>,
@@ -184,6 +207,7 @@ fn load<T: DeserializeOwned>(
 pub(crate) fn master(args: &MasterArgs) -> anyhow::Result<tepui_master::MasterSettings> {
     let file: MasterFile = load(args.config.as_ref(), args, MASTER_KEYS, MASTER_TWINS)?;
     let forgetting = forgetting(&file)?;
+    let (patience, kept) = (patience::patience(&file)?, patience::kept(&file));
     let domain = domain::parse(file.domain.as_deref())?;
     let allocation = allocation::config(&file, domain.as_ref())?;
     let security = security::of_master(&file)?;
@@ -206,7 +230,8 @@ pub(crate) fn master(args: &MasterArgs) -> anyhow::Result<tepui_master::MasterSe
         bridge_port: file.bridge_port.or(own_port).unwrap_or(5060),
         zk_port: file.zk_port,
         zk_path: file.zk_path.unwrap_or_else(|| "/mesos".to_string()),
-        hostname: file.hostname.or(own_host).unwrap_or_else(|| ip.to_string()),
+        hostname: hostname::hostname(file.hostname.or(own_host), file.hostname_lookup, ip)?,
+        hostname_lookup: file.hostname_lookup.unwrap_or(false),
         cluster: file.cluster,
         removal_rate: file
             .agent_removal_rate_limit
@@ -221,6 +246,8 @@ pub(crate) fn master(args: &MasterArgs) -> anyhow::Result<tepui_master::MasterSe
         whitelist: file.whitelist.as_deref().and_then(allocation::whitelist),
         allocation,
         forgetting,
+        patience,
+        kept,
         rate_limits: rate_limits(file.rate_limits.as_deref())?,
         security,
         name,

@@ -37,6 +37,72 @@ fn a_flag_wins_over_the_file_and_a_default_fills_the_rest() {
 }
 
 #[test]
+fn patience_and_memory_are_mesos_defaults_until_told_and_bounded_as_there() {
+    let told = master(&MasterArgs {
+        agent_reregister_timeout: Some("20mins".into()),
+        agent_ping_timeout: Some("2secs".into()),
+        max_agent_ping_timeouts: Some(3),
+        max_completed_frameworks: Some(0),
+        max_completed_tasks_per_framework: Some(7),
+        ..args(Some("/w"))
+    });
+    let told = told.unwrap();
+    assert_eq!(told.patience.reregister, Duration::from_mins(20));
+    assert_eq!(told.patience.silence(), Duration::from_secs(6));
+    assert_eq!((told.kept.frameworks, told.kept.tasks), (0, 7));
+    assert_eq!(told.kept.unreachable_tasks, 1_000);
+    let refused = |args: MasterArgs| master(&args).unwrap_err().to_string();
+    for (text, flag) in [
+        (
+            refused(MasterArgs {
+                agent_reregister_timeout: Some("9mins".into()),
+                ..args(Some("/w"))
+            }),
+            "--agent-reregister-timeout 9mins: expected",
+        ),
+        (
+            refused(MasterArgs {
+                agent_ping_timeout: Some("16mins".into()),
+                ..args(Some("/w"))
+            }),
+            "--agent-ping-timeout 16mins: expected",
+        ),
+        (
+            refused(MasterArgs {
+                max_agent_ping_timeouts: Some(0),
+                ..args(Some("/w"))
+            }),
+            "--max-agent-ping-timeouts 0: expected",
+        ),
+    ] {
+        assert!(text.contains(flag), "{text}");
+    }
+}
+
+#[test]
+fn names_are_asked_for_only_where_that_is_wanted() {
+    let looked_up = MasterArgs {
+        hostname_lookup: Some(true),
+        ..args(Some("/w"))
+    };
+    // Of 127.0.0.1, which every machine has a name for.
+    let name = master(&looked_up).unwrap().hostname;
+    assert!(name.parse::<IpAddr>().is_err(), "{name}");
+    let given = MasterArgs {
+        hostname: Some("m.example".into()),
+        ..looked_up.clone()
+    };
+    assert_eq!(master(&given).unwrap().hostname, "m.example");
+    assert_eq!(master(&args(Some("/w"))).unwrap().hostname, "127.0.0.1");
+    let nameless = MasterArgs {
+        ip: Some("192.0.2.1".parse().unwrap()),
+        ..looked_up
+    };
+    let text = master(&nameless).unwrap_err().to_string();
+    assert!(text.contains("--hostname NAME"), "{text}");
+}
+
+#[test]
 fn what_is_wrong_is_said_in_one_line_with_what_was_expected() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("tepui.toml");

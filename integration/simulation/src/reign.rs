@@ -11,7 +11,8 @@ use std::{
 use futures_util::future::BoxFuture;
 use tepui_kit::{Ask, AskError, Asker, Clock, Directory, OnPanic, Random, Tell, TellError, Teller};
 use tepui_master::{
-    actors::{AGENT_REREGISTER_TIMEOUT, AGENT_SILENCE_TIMEOUT, Actors, Making, Places},
+    Patience,
+    actors::{Actors, Making, Places},
     succession::Announce,
 };
 use tepui_master_actor::{MasterConfig, MasterLinks};
@@ -228,7 +229,12 @@ fn tapped(links: MasterLinks, ground: &Ground, heard: &Arc<Mutex<Heard>>) -> Mas
 
 fn config(ground: &Ground, number: u64) -> MasterConfig {
     let early = ground.planted.is(Bug::EvictEarly);
-    let or_early = |patience| if early { EARLY } else { patience };
+    let patience = Patience::default();
+    let hasty = Patience {
+        reregister: EARLY,
+        ping: EARLY,
+        pings: 1,
+    };
     MasterConfig {
         info: MasterInfo {
             // Ids of offers, frameworks and agents begin with it: no two reigns may give the same.
@@ -237,8 +243,7 @@ fn config(ground: &Ground, number: u64) -> MasterConfig {
         },
         cluster: None,
         started_at: ground.clock.unix_nanos() as i64,
-        agent_reregister_timeout: or_early(AGENT_REREGISTER_TIMEOUT),
-        agent_silence_timeout: or_early(AGENT_SILENCE_TIMEOUT),
+        patience: if early { hasty } else { patience },
         removal_rate: None,
         roles: None,
         root_submissions: true,
@@ -246,6 +251,7 @@ fn config(ground: &Ground, number: u64) -> MasterConfig {
         offer_timeout: None,
         allocation_interval: Duration::from_secs(1),
         forgetting: Default::default(),
+        kept: Default::default(),
         rate_limits: Default::default(),
         traffic: Default::default(),
         acls: Default::default(),

@@ -15,9 +15,7 @@ use tepui_protocol::{
     v1::{ExecutorInfo, InverseOffer, Task, framework_info::capability::Type as Capability},
 };
 
-use super::{
-    Held, MAX_COMPLETED_FRAMEWORKS, MAX_COMPLETED_TASKS, OfferHabits, OpenOffer, TaskCounts, World,
-};
+use super::{Held, OfferHabits, OpenOffer, TaskCounts, World};
 
 /// A framework, registered or completed.
 #[derive(Debug)]
@@ -92,12 +90,11 @@ impl Framework {
         one.into_iter().chain(many.iter().map(String::as_str))
     }
 
-    /// Keeps the task among the completed ones; gives one that is forgotten for it.
-    pub(super) fn complete(&mut self, task: &Arc<Task>) -> Option<Arc<Task>> {
-        let is_full = self.completed.len() == MAX_COMPLETED_TASKS;
-        let forgotten = is_full.then(|| self.completed.pop_front()).flatten();
+    /// Keeps the task among the completed ones, of which there are `most`; gives one that is forgotten for it.
+    pub(super) fn complete(&mut self, task: &Arc<Task>, most: usize) -> Option<Arc<Task>> {
         self.completed.push_back(Arc::clone(task));
-        forgotten
+        let is_beyond = self.completed.len() > most;
+        is_beyond.then(|| self.completed.pop_front()).flatten()
     }
 
     /// Live, unreachable and completed tasks.
@@ -161,10 +158,10 @@ impl World {
     }
 
     fn keep_completed(&mut self, framework: Framework) {
-        if self.completed.len() == MAX_COMPLETED_FRAMEWORKS {
+        self.completed.push_back(framework);
+        if self.completed.len() > self.kept().frameworks {
             self.completed.pop_front();
         }
-        self.completed.push_back(framework);
     }
 
     pub(super) fn add_executor(

@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use tepui_protocol::resources::Resources;
 
 use super::{
-    Framework, MAX_COMPLETED_FRAMEWORKS, MAX_COMPLETED_TASKS, MAX_ENDED_OFFERS,
-    MAX_UNREACHABLE_TASKS, OpenOffer, TaskCounts, Totals, World, tasks::holds_resources,
+    Framework, MAX_ENDED_OFFERS, OpenOffer, TaskCounts, Totals, World, tasks::holds_resources,
     totals::Put,
 };
 
@@ -92,11 +91,12 @@ impl World {
     }
 
     fn bounds_hold(&self) -> Result<(), String> {
-        let is_bounded = self.completed.len() <= MAX_COMPLETED_FRAMEWORKS
+        let kept = self.kept();
+        let is_bounded = self.completed.len() <= kept.frameworks
             && self.ended_offers.len() <= MAX_ENDED_OFFERS
             && self.all_frameworks().all(|framework| {
-                framework.completed.len() <= MAX_COMPLETED_TASKS
-                    && framework.unreachable.len() <= MAX_UNREACHABLE_TASKS
+                framework.completed.len() <= kept.tasks
+                    && framework.unreachable.len() <= kept.unreachable_tasks
             });
         let error = || "more is remembered than the bounds allow".to_owned();
         is_bounded.then_some(()).ok_or_else(error)

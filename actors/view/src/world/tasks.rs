@@ -9,7 +9,7 @@ use tepui_protocol::{
 };
 
 use super::{
-    MAX_UNREACHABLE_TASKS, World,
+    World,
     agents::{tally, untally},
 };
 
@@ -83,6 +83,7 @@ impl World {
     }
 
     pub(super) fn remove_task(&mut self, framework: &str, id: &str, kept: TaskKept) -> bool {
+        let most = self.kept();
         let Some(entry) = self.frameworks.get_mut(framework) else {
             return false;
         };
@@ -91,15 +92,13 @@ impl World {
         };
         let mut forgotten = None;
         match kept {
-            TaskKept::Completed => forgotten = entry.complete(&task),
+            TaskKept::Completed => forgotten = entry.complete(&task, most.tasks),
             TaskKept::Unreachable => {
-                if entry.unreachable.len() == MAX_UNREACHABLE_TASKS {
-                    forgotten = entry
-                        .unreachable
-                        .shift_remove_index(0)
-                        .map(|(_, task)| task);
-                }
                 entry.unreachable.insert(id.to_owned(), Arc::clone(&task));
+                if entry.unreachable.len() > most.unreachable_tasks {
+                    let oldest = entry.unreachable.shift_remove_index(0);
+                    forgotten = oldest.map(|(_, task)| task);
+                }
             }
             TaskKept::No => forgotten = Some(Arc::clone(&task)),
         }
@@ -115,8 +114,9 @@ impl World {
     /// One that ended under an earlier leader.
     pub(super) fn recall_task(&mut self, task: &Arc<Task>) -> bool {
         let id = task.framework_id.value.as_str();
+        let most = self.kept().tasks;
         if let Some(entry) = self.frameworks.get_mut(id) {
-            let forgotten = entry.complete(task);
+            let forgotten = entry.complete(task, most);
             self.count(id, &task.agent_id.value, task.state());
             if let Some(task) = forgotten {
                 self.discount(id, &task.agent_id.value, task.state());
@@ -128,7 +128,7 @@ impl World {
         };
         entry.counts.add(task.state());
         *tally(&mut entry.agents, &task.agent_id.value) += 1;
-        if let Some(task) = entry.complete(task) {
+        if let Some(task) = entry.complete(task, most) {
             entry.counts.remove(task.state());
             untally(&mut entry.agents, &task.agent_id.value);
         }

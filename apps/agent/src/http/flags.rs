@@ -143,6 +143,7 @@ pub(crate) fn flags(
         set("advertise_port", port.to_string());
     }
     set("hostname", settings.hostname.clone());
+    set("hostname_lookup", settings.hostname_lookup.to_string());
     set("ip", settings.ip.to_string());
     if let Some(ip6) = settings.ip6 {
         set("ip6", ip6.to_string());

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use crate::Security;
+use tepui_messages::change::Kept;
 use tepui_protocol::{codec::json, durations::duration_text, v1::DomainInfo};
 
 /// The settings that differ from master to master.
@@ -22,30 +23,26 @@ pub struct MasterFlags {
     pub whitelist: Option<String>,
     pub allocation: tepui_allocator::Config,
     pub forgetting: tepui_master_actor::Forgetting,
+    pub patience: tepui_master_actor::Patience,
+    pub kept: Kept,
+    pub hostname_lookup: bool,
     pub security: Security,
     /// Masters that must agree.
     pub quorum: usize,
 }
 
 /// Names and values that are the same for every master of this version. Durations as Mesos writes them.
-const FIXED: [(&str, &str); 28] = [
-    ("agent_ping_timeout", "15secs"),
-    ("agent_reregister_timeout", "10mins"),
+const FIXED: [(&str, &str); 21] = [
     ("authenticate_agents", "false"),
     ("authenticate_frameworks", "false"),
     ("authorizers", "local"),
     ("filter_gpu_resources", "true"),
     ("framework_sorter", "drf"),
     ("help", "false"),
-    ("hostname_lookup", "true"),
     ("http_authenticators", "basic"),
     ("logbufsecs", "0"),
     ("logging_level", "INFO"),
-    ("max_agent_ping_timeouts", "5"),
-    ("max_completed_frameworks", "50"),
-    ("max_completed_tasks_per_framework", "1000"),
     ("max_operator_event_stream_subscribers", "1000"),
-    ("max_unreachable_tasks_per_framework", "1000"),
     ("memory_profiling", "false"),
     ("offer_constraints_re2_max_mem", "4KB"),
     ("offer_constraints_re2_max_program_size", "100"),
@@ -127,6 +124,31 @@ impl MasterFlags {
                 "registry_max_agent_count",
                 Some(self.forgetting.max_agents.to_string()),
             ),
+            (
+                "agent_reregister_timeout",
+                Some(duration_text(self.patience.reregister)),
+            ),
+            (
+                "agent_ping_timeout",
+                Some(duration_text(self.patience.ping)),
+            ),
+            (
+                "max_agent_ping_timeouts",
+                Some(self.patience.pings.to_string()),
+            ),
+            (
+                "max_completed_frameworks",
+                Some(self.kept.frameworks.to_string()),
+            ),
+            (
+                "max_completed_tasks_per_framework",
+                Some(self.kept.tasks.to_string()),
+            ),
+            (
+                "max_unreachable_tasks_per_framework",
+                Some(self.kept.unreachable_tasks.to_string()),
+            ),
+            ("hostname_lookup", Some(self.hostname_lookup.to_string())),
         ];
         for (name, value) in own {
             if let Some(value) = value {

@@ -29,6 +29,7 @@ pub(super) fn of_view() -> Bytes {
         started_at: 0,
         elected_at: 0,
         roles: None,
+        kept: Default::default(),
     })));
     let config = ViewConfig::default();
     tepui_view::answer(&world, &config, Readers::default(), &Question::Metrics).unwrap()

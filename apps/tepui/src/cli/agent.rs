@@ -41,6 +41,10 @@ pub(crate) struct AgentArgs {
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) hostname: Option<String>,
+    /// Whether the name service is asked for the name of --ip where there is no --hostname [default: false]
+    #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) hostname_lookup: Option<bool>,
     /// What is offered: 'cpus:4;mem:2048;ports:[31000-32000]' [default: what the machine has]
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -9,8 +9,8 @@ use anyhow::Context;
 use serde::Deserialize;
 
 use super::{
-    addresses, dns, domain, engine, executors, fetching, images, isolation, lending, load, machine,
-    networks, sandboxes, security,
+    addresses, dns, domain, engine, executors, fetching, hostname, images, isolation, lending,
+    load, machine, networks, sandboxes, security,
 };
 use crate::cli::AgentArgs;
 
@@ -21,6 +21,7 @@ const AGENT_TWINS: &[&str] = &[
     "ip6",
     "port",
     "hostname",
+    "hostname_lookup",
     "master",
     "resources",
     "attributes",
@@ -117,6 +118,7 @@ pub(super) struct AgentFile {
     pub(super) ip6: Option<Ipv6Addr>,
     pub(super) port: Option<u16>,
     pub(super) hostname: Option<String>,
+    pub(super) hostname_lookup: Option<bool>,
     pub(super) resources: Option<String>,
     pub(super) attributes: Option<String>,
     pub(super) domain: Option<String>,
@@ -236,7 +238,8 @@ pub(crate) fn agent(args: &AgentArgs) -> anyhow::Result<tepui_agent::AgentSettin
         ip,
         ip6: file.ip6,
         port: file.port.unwrap_or(5051),
-        hostname: file.hostname.unwrap_or_else(|| ip.to_string()),
+        hostname: hostname::hostname(file.hostname, file.hostname_lookup, ip)?,
+        hostname_lookup: file.hostname_lookup.unwrap_or(false),
         resources: file.resources,
         attributes: file.attributes,
         domain: domain::parse(file.domain.as_deref())?,
