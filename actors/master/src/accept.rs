@@ -1,6 +1,6 @@
 //! ACCEPT: offers become tasks (SCHEDULER_API 2.3). Operations run in order against what is left of the offers.
 
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, collections::BTreeSet, sync::Arc};
 
 use tepui_messages::{
     allocator::{Allocation, WorldChange},
@@ -8,7 +8,7 @@ use tepui_messages::{
 };
 use tepui_protocol::{
     node, redact,
-    resources::Resources,
+    resources::{self, Resources},
     v1::{
         AgentId, ExecutorInfo, OfferId, Resource, Task, TaskInfo, TaskState,
         offer::{Operation, operation},
@@ -134,39 +134,43 @@ impl MasterCore {
         }
     }
 
-    /// SCHEDULER_API 4.3.
+    /// SCHEDULER_API 4.3: each rule over all offers before the next.
     fn check_offers(&self, id: &str, offer_ids: &[OfferId]) -> Result<(), String> {
-        let mut first: Option<&OfferEntry> = None;
         if offer_ids.is_empty() {
             return Err("No offers specified".to_string());
         }
-        for (index, offer_id) in offer_ids.iter().enumerate() {
-            if offer_ids[..index].contains(offer_id) {
-                return Err(format!("Duplicate offer {} in offer list", offer_id.value));
-            }
-            let offer = self
-                .offer_number(offer_id)
-                .and_then(|number| self.offers.get(&number))
-                .ok_or_else(|| format!("Offer {} is no longer valid", offer_id.value))?;
-            if offer.framework_id != id {
-                return Err(format!(
-                    "Offer {} has invalid framework {} while framework {id} is expected",
-                    offer_id.value, offer.framework_id
-                ));
-            }
-            let expected = first.get_or_insert(offer);
-            if offer.role != expected.role {
-                return Err(format!(
-                    "Aggregated offers must be allocated to the same role. Offer {} uses role {} but another is using role {}",
-                    offer_id.value, offer.role, expected.role
-                ));
-            }
-            if offer.agent_id != expected.agent_id {
-                return Err(format!(
-                    "Aggregated offers must belong to one single agent. Offer {} uses agent {} but another is using agent {}",
-                    offer_id.value, offer.agent_id, expected.agent_id
-                ));
-            }
+        let mut seen = BTreeSet::new();
+        if let Some(twice) = offer_ids.iter().find(|it| !seen.insert(&it.value)) {
+            return Err(format!("Duplicate offer {} in offer list", twice.value));
+        }
+        let offers = offer_ids.iter().map(|offer_id| {
+            let number = self.offer_number(offer_id);
+            let offer = number.and_then(|number| self.offers.get(&number));
+            let offer = offer.map(|offer| (&offer_id.value, offer));
+            offer.ok_or_else(|| format!("Offer {} is no longer valid", offer_id.value))
+        });
+        let offers: Vec<(&String, &OfferEntry)> = offers.collect::<Result<_, _>>()?;
+        if let Some((offer_id, offer)) = offers.iter().find(|(_, it)| it.framework_id != id) {
+            return Err(format!(
+                "Offer {offer_id} has invalid framework {} while framework {id} is expected",
+                offer.framework_id
+            ));
+        }
+        let (_, first) = offers[0];
+        if let Some((offer_id, offer)) = offers.iter().find(|(_, it)| it.role != first.role) {
+            // The quotes are Mesos'.
+            return Err(format!(
+                "Aggregated offers must be allocated to the same role. Offer {offer_id} uses role '{} but another is \
+                 using role '{}",
+                offer.role, first.role
+            ));
+        }
+        let elsewhere = offers.iter().find(|(_, it)| it.agent_id != first.agent_id);
+        if let Some((offer_id, offer)) = elsewhere {
+            return Err(format!(
+                "Aggregated offers must belong to one single agent. Offer {offer_id} uses agent {} and agent {}",
+                offer.agent_id, first.agent_id
+            ));
         }
         Ok(())
     }
@@ -198,6 +202,16 @@ impl MasterCore {
 
     fn operation(&mut self, id: &str, operation: Operation, pool: &mut Pool, turn: &mut Turn<'_>) {
         use operation::Type;
+        if let Err(reason) = launched_resources(&operation) {
+            let why = match operation.r#type() {
+                Type::LaunchGroup => Reason::TaskGroupInvalid,
+                _ => Reason::TaskInvalid,
+            };
+            for task in tasks_of(&operation) {
+                self.refuse_task(id, task, TaskState::TaskError, why, reason.clone(), turn);
+            }
+            return;
+        }
         match operation.r#type.and_then(|kind| Type::try_from(kind).ok()) {
             Some(Type::Launch) if operation.id.is_some() => {
                 for task in tasks_of(&operation) {
@@ -316,10 +330,6 @@ impl MasterCore {
             executor
                 .framework_id
                 .get_or_insert_with(|| framework_id(id));
-            // Mesos takes an executor without a type as a custom one.
-            executor
-                .r#type
-                .get_or_insert(tepui_protocol::v1::executor_info::Type::Custom as i32);
         }
         complete_health_check(task);
     }
@@ -426,6 +436,19 @@ pub(crate) fn complete_health_check(task: &mut TaskInfo) {
             _ => None,
         };
     }
+}
+
+/// One launch with resources that nobody understands fails the whole operation, before anything else of it is looked at
+/// (Mesos: `validateAndUpgradeResources`).
+fn launched_resources(operation: &Operation) -> Result<(), String> {
+    let group = operation.launch_group.as_ref().map(|it| &it.executor);
+    let of_group = group.map(|executor| &executor.resources);
+    let of_tasks = tasks_of(operation).into_iter().flat_map(|task| {
+        let executor = task.executor.as_ref().map(|it| &it.resources);
+        std::iter::once(&task.resources).chain(executor)
+    });
+    let mut lists = of_group.into_iter().chain(of_tasks);
+    lists.try_for_each(|list| resources::validate_all(list).map_err(|error| error.to_string()))
 }
 
 fn tasks_of(operation: &Operation) -> Vec<&TaskInfo> {

@@ -133,7 +133,7 @@ fn poison(mut stage: Stage, node: Node, fw: Scheduler, state: &str) {
     assert_eq!(
         stage.told(&fw),
         [format!(
-            "t {prefix} Aggregated offers must belong to one single agent. Offer {there} uses agent {} but another is using agent {}",
+            "t {prefix} Aggregated offers must belong to one single agent. Offer {there} uses agent {} and agent {}",
             far.id, node.id
         )]
     );
@@ -163,7 +163,7 @@ fn offers_of_one_agent_and_role_are_pooled_and_of_two_roles_refused() {
     assert_eq!(
         stage.told(&fw),
         [format!(
-            "u TASK_LOST REASON_INVALID_OFFERS Task launched with invalid offers: Aggregated offers must be allocated to the same role. Offer {in_b} uses role b but another is using role a"
+            "u TASK_LOST REASON_INVALID_OFFERS Task launched with invalid offers: Aggregated offers must be allocated to the same role. Offer {in_b} uses role 'b but another is using role 'a"
         )],
         "TASK_LOST where the framework is not aware of partitions"
     );
@@ -337,4 +337,27 @@ fn a_call_full_of_operations_is_refused_whole() {
     );
     assert_eq!(told[1..], ["UPDATE_OPERATION_STATUS"]);
     assert!(stage.core.offers.is_empty() && stage.ordered(&node).is_empty());
+}
+
+/// Mesos: `validateAndUpgradeResources`.
+#[test]
+fn resources_that_nobody_understands_fail_all_that_is_launched_with_them() {
+    let mut stage = Stage::new();
+    let node = stage.agent("cpus:4;mem:4096");
+    let fw = stage.subscribe(json!({}));
+    let offer = stage.offer(&fw, &node, "cpus:1;mem:64");
+    let mut bad = task("bad", &node, "cpus:1;mem:32");
+    bad["resources"][0]["scalar"]["value"] = json!(-1.0);
+    stage.told(&fw);
+    stage.accept(
+        &fw,
+        &[&offer],
+        &[task("good", &node, "cpus:0.5;mem:32"), bad],
+    );
+    let why = "TASK_ERROR REASON_TASK_INVALID Resource 'cpus:-1' is invalid: Invalid scalar resource: value <= 0";
+    assert_eq!(
+        stage.told(&fw),
+        [format!("good {why}"), format!("bad {why}")]
+    );
+    assert!(!stage.ordered(&node).contains(&"run good".to_string()));
 }

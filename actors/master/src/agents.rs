@@ -25,6 +25,7 @@ use crate::{
     losses::Leaving,
     oversubscription::lent_by,
     tables::Agent,
+    takeover::Comes,
     timers::Timer,
 };
 
@@ -34,6 +35,16 @@ struct Back {
     /// Of the registry, awaited since the election.
     recovered: bool,
     unreachable: bool,
+}
+
+impl Back {
+    fn comes(&self) -> Comes {
+        match (self.recovered, self.unreachable) {
+            (_, true) => Comes::Unreachable,
+            (true, false) => Comes::Awaited,
+            (false, false) => Comes::Unknown,
+        }
+    }
 }
 
 /// An agent that waits for the registry.
@@ -331,6 +342,7 @@ impl MasterCore {
             operations: BTreeMap::new(),
             lent,
             peer: Some(peer),
+            is_silent: false,
             tasks: BTreeSet::new(),
             executors: BTreeSet::new(),
             offers: BTreeSet::new(),
@@ -343,8 +355,9 @@ impl MasterCore {
         if back.recovered {
             self.recall_tasks(request, turn);
         }
-        let used = self.take_over(id, request, back.unreachable, turn);
+        // Before its tasks: operators hear of these by its id.
         self.change(turn, Change::AgentAdded(Arc::new(record.clone())));
+        let used = self.take_over(id, request, back.comes(), turn);
         self.take_over_operations(id, peer, request, turn);
         let told_at = turn.allocator(WorldChange::AgentAdded {
             info: Arc::new(record.info),
@@ -386,7 +399,7 @@ impl MasterCore {
         turn: &mut Turn<'_>,
     ) {
         self.drop_executors_not_listed(id, request, turn);
-        for allocation in self.take_over(id, request, false, turn) {
+        for allocation in self.take_over(id, request, Comes::Awaited, turn) {
             turn.allocator(WorldChange::Used {
                 agent_id: AgentId {
                     value: id.to_string(),

@@ -233,23 +233,33 @@ impl MasterCore {
         let (state, message) = match agent {
             None => (
                 OperationState::OperationUnknown,
-                Some("Reconciliation: Operation is unknown and no 'agent_id' was provided"),
+                "Reconciliation: Operation is unknown and no 'agent_id' was provided",
             ),
-            Some(id) if self.recovered_agents.contains_key(id) => {
-                (OperationState::OperationRecovering, None)
-            }
-            Some(id) if self.unreachable_agents.contains_key(id) => {
-                (OperationState::OperationUnreachable, None)
-            }
-            Some(id) if self.gone_agents.contains_key(id) => {
-                (OperationState::OperationGoneByOperator, None)
-            }
-            Some(_) => (OperationState::OperationUnknown, None),
+            Some(id) if self.recovered_agents.contains_key(id) => (
+                OperationState::OperationRecovering,
+                "Reconciliation: Agent is recovered but has not re-registered",
+            ),
+            Some(id) if self.agents.contains_key(id) => (
+                OperationState::OperationUnknown,
+                "Reconciliation: Operation is unknown",
+            ),
+            Some(id) if self.unreachable_agents.contains_key(id) => (
+                OperationState::OperationUnreachable,
+                "Reconciliation: Agent is unreachable",
+            ),
+            Some(id) if self.gone_agents.contains_key(id) => (
+                OperationState::OperationGoneByOperator,
+                "Reconciliation: Agent marked gone by operator",
+            ),
+            Some(_) => (
+                OperationState::OperationUnknown,
+                "Reconciliation: Both operation and agent are unknown",
+            ),
         };
         OperationStatus {
             operation_id: Some(asked.operation_id.clone()),
             state: state as i32,
-            message: message.map(str::to_string),
+            message: Some(message.to_string()),
             agent_id: asked.agent_id.clone(),
             resource_provider_id: asked.resource_provider_id.clone(),
             ..Default::default()
@@ -274,13 +284,19 @@ impl MasterCore {
         let (state, message) = match end {
             AgentEnd::Unreachable => (
                 OperationState::OperationUnreachable,
-                "Agent became unreachable",
+                "Agent was marked unreachable",
             ),
             AgentEnd::Gone => (
                 OperationState::OperationGoneByOperator,
-                "Agent was marked gone",
+                "Agent has been marked gone",
             ),
-            AgentEnd::Removed => (OperationState::OperationGoneByOperator, "Agent removed"),
+            // Nobody hears of it in Mesos, and who asks is told that it is unknown.
+            AgentEnd::Removed => {
+                for key in operations.into_keys() {
+                    self.remove_operation(agent_id, &key, turn);
+                }
+                return;
+            }
         };
         for (key, operation) in operations {
             self.end_operation(agent_id, &key, &operation, (state, message), turn);

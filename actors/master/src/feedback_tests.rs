@@ -113,10 +113,13 @@ fn questions_about_operations_are_answered_by_what_is_known() {
         ["o OPERATION_FINISHED", "p OPERATION_PENDING"]
     );
     stage.acknowledge_operation(&fw, &node, "o", &keys[0]);
-    assert_eq!(ask(&mut stage, &fw, "o", Some(&id)), "o OPERATION_UNKNOWN");
+    assert_eq!(
+        ask(&mut stage, &fw, "o", Some(&id)),
+        "o OPERATION_UNKNOWN Reconciliation: Operation is unknown"
+    );
     assert_eq!(
         ask(&mut stage, &fw, "o", Some("nope")),
-        "o OPERATION_UNKNOWN"
+        "o OPERATION_UNKNOWN Reconciliation: Both operation and agent are unknown"
     );
     assert_eq!(
         ask(&mut stage, &fw, "o", None),
@@ -132,17 +135,17 @@ fn operations_of_agents_that_are_lost_are_told_and_known_no_more() {
     stage.pass(Duration::from_secs(601));
     assert_eq!(
         shown(&stage.operations_told(&fw)),
-        ["o OPERATION_UNREACHABLE Agent became unreachable"]
+        ["o OPERATION_UNREACHABLE Agent was marked unreachable"]
     );
     assert_eq!(
         ask(&mut stage, &fw, "o", Some(&id)),
-        "o OPERATION_UNREACHABLE"
+        "o OPERATION_UNREACHABLE Reconciliation: Agent is unreachable"
     );
     let gone = json!({"type": "MARK_AGENT_GONE", "mark_agent_gone": {"agent_id": {"value": id}}});
     stage.operator(gone);
     assert_eq!(
         ask(&mut stage, &fw, "o", Some(&id)),
-        "o OPERATION_GONE_BY_OPERATOR"
+        "o OPERATION_GONE_BY_OPERATOR Reconciliation: Agent marked gone by operator"
     );
     let (mut stage, node, fw) = ordered();
     let gone =
@@ -150,7 +153,7 @@ fn operations_of_agents_that_are_lost_are_told_and_known_no_more() {
     stage.operator(gone);
     assert_eq!(
         shown(&stage.operations_told(&fw)),
-        ["o OPERATION_GONE_BY_OPERATOR Agent was marked gone"]
+        ["o OPERATION_GONE_BY_OPERATOR Agent has been marked gone"]
     );
 }
 
@@ -182,7 +185,10 @@ fn an_order_that_was_lost_is_dropped_and_one_that_arrived_is_not() {
     assert!(stage.operations_ordered(&node).is_empty());
     let id = node.id.clone();
     assert_eq!(ask(&mut stage, &fw, "o", Some(&id)), "o OPERATION_FINISHED");
-    assert_eq!(ask(&mut stage, &fw, "p", Some(&id)), "p OPERATION_UNKNOWN");
+    assert_eq!(
+        ask(&mut stage, &fw, "p", Some(&id)),
+        "p OPERATION_UNKNOWN Reconciliation: Operation is unknown"
+    );
     stage.acknowledge_operation(&fw, &node, "o", &before.uuid);
     assert_eq!(stage.ordered(&node), ["acknowledge operation"]);
 
@@ -238,7 +244,7 @@ fn a_new_leader_learns_reservations_and_operations_from_the_agent() {
     let id = node.id.clone();
     assert_eq!(
         ask(&mut stage, &fw, "o", Some(&id)),
-        "o OPERATION_RECOVERING"
+        "o OPERATION_RECOVERING Reconciliation: Agent is recovered but has not re-registered"
     );
     let node = back(&mut stage, &node, &applied);
     assert_eq!(stage.total(&node), total);
@@ -263,7 +269,7 @@ fn an_operation_of_an_earlier_leader_that_did_not_arrive_is_unknown() {
     assert!(!stage.total(&node).contains("DYNAMIC"));
     assert_eq!(
         ask(&mut stage, &fw, "o", Some(&node.id.clone())),
-        "o OPERATION_UNKNOWN"
+        "o OPERATION_UNKNOWN Reconciliation: Operation is unknown"
     );
     assert!(stage.operations_ordered(&node).is_empty());
 }

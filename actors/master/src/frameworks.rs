@@ -218,8 +218,11 @@ impl MasterCore {
         record.info = request.info.clone();
         record.active = true;
         record.connected = true;
-        record.recovered = false;
-        record.reregistered_at = Some(turn.now);
+        if std::mem::take(&mut record.recovered) {
+            record.registered_at = turn.now;
+        } else {
+            record.reregistered_at = Some(turn.now);
+        }
         record.suppressed_roles = request.suppressed_roles.clone();
         record.offer_constraints = request.offer_constraints.clone();
         self.send_subscribed(&request, turn);
@@ -404,7 +407,8 @@ impl MasterCore {
             active: false,
             connected: false,
             recovered: true,
-            registered_at: turn.now,
+            // It has not subscribed to this master.
+            registered_at: 0,
             reregistered_at: None,
             suppressed_roles: suppressed_roles.clone(),
             offer_constraints: None,

@@ -256,7 +256,7 @@ fn teardown_ends_tasks_executors_offers_and_the_stream() {
         assert_eq!(stage.ordered(node), ["shutdown framework"]);
     }
     let killed = stage.changes.iter().any(|change| {
-        matches!(change, Change::TaskUpdated { task, status }
+        matches!(change, Change::TaskUpdated { task, status, .. }
             if task.state() == TaskState::TaskKilled
                 && status.reason() == tepui_protocol::v1::task_status::Reason::FrameworkRemoved)
     });

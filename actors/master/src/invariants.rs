@@ -58,9 +58,10 @@ fn frameworks_refer_to_what_exists(core: &MasterCore) -> Result<(), String> {
                 || format!("task {task_id} holds resources and is terminal, or neither"),
             )?;
             let mut unreachable = framework.unreachable.iter();
-            ensure(unreachable.all(|task| task.task_id != *task_id), || {
-                format!("task {task_id} is live and unreachable")
-            })?;
+            ensure(
+                unreachable.all(|task| task.task_id.value != *task_id),
+                || format!("task {task_id} is live and unreachable"),
+            )?;
         }
         for (agent_id, executor_id) in framework.executors.keys() {
             let key = (id.clone(), executor_id.clone());

@@ -66,6 +66,7 @@ mod tasks;
 mod teardown;
 mod throttle;
 mod timers;
+mod unreachable;
 mod validation;
 mod writes;
 

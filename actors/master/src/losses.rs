@@ -10,8 +10,9 @@ use tepui_messages::{
     traffic::Count,
 };
 use tepui_protocol::{
+    durations::duration_text,
     node,
-    v1::{AgentId, AgentInfo, Task, TaskState, task_status::Reason},
+    v1::{AgentId, AgentInfo, TaskState, task_status::Reason},
 };
 use tepui_registry::Command;
 
@@ -20,7 +21,7 @@ use crate::{
     core::{MasterCore, Order, Pending, Token, Turn},
     removals::Removal,
     status::{MasterStatus, failure_event, update_event},
-    tables::{UnreachableTask, is_terminal},
+    tables::is_terminal,
     timers::Timer,
 };
 
@@ -34,11 +35,50 @@ pub(crate) enum Leaving {
 }
 
 impl Leaving {
+    /// Mesos' words: schedulers are told.
     fn as_str(self) -> &'static str {
         match self {
             Leaving::Unregistered => "the agent unregistered",
-            Leaving::Replaced => "a new agent registered from the same address",
-            Leaving::MachineDown => "its machine is down for maintenance",
+            Leaving::Replaced => "a new agent registered at the same address",
+            Leaving::MachineDown => "Operator initiated 'Machine DOWN'",
+        }
+    }
+}
+
+const MARKED_GONE: &str = "Agent has been marked gone";
+
+/// How an agent is lost, for those who had something on it.
+#[derive(Debug)]
+pub(crate) struct Loss {
+    pub(crate) end: AgentEnd,
+    pub(crate) at: UnixNanos,
+    /// What statuses say.
+    pub(crate) why: String,
+}
+
+impl Loss {
+    pub(crate) fn gone(at: UnixNanos) -> Loss {
+        Loss {
+            end: AgentEnd::Gone,
+            at,
+            why: MARKED_GONE.to_string(),
+        }
+    }
+
+    /// What becomes of a task, for a scheduler that knows of partitions or not (Mesos: `_removeSlave`, `__removeSlave`).
+    pub(crate) fn status(&self, is_aware: bool) -> MasterStatus {
+        let (state, reason) = match self.end {
+            AgentEnd::Unreachable if is_aware => (TaskState::TaskUnreachable, Reason::AgentRemoved),
+            AgentEnd::Gone if is_aware => (
+                TaskState::TaskGoneByOperator,
+                Reason::AgentRemovedByOperator,
+            ),
+            _ => (TaskState::TaskLost, Reason::AgentRemoved),
+        };
+        let status = MasterStatus::new(state).reason(reason).message(&self.why);
+        match self.end {
+            AgentEnd::Unreachable => status.unreachable_since(self.at),
+            _ => status,
         }
     }
 }
@@ -63,6 +103,7 @@ impl MasterCore {
             return;
         };
         agent.peer = None;
+        agent.is_silent = silent;
         agent.record.connected = false;
         agent.record.active = false;
         let record = Arc::new(agent.record.clone());
@@ -198,8 +239,22 @@ impl MasterCore {
         }
         self.unreachable_agents.insert(id.to_string(), at);
         // What goes with it has not ended: an agent that drains does not end that here.
-        self.remove_agent(id, AgentEnd::Unreachable, at, turn);
+        let loss = Loss {
+            end: AgentEnd::Unreachable,
+            at,
+            why: self.why_unreachable(id),
+        };
+        self.remove_agent(id, &loss, turn);
         self.agents_in_transition.remove(id);
+    }
+
+    /// In Mesos' words.
+    fn why_unreachable(&self, id: &str) -> String {
+        if self.agents.get(id).is_some_and(|agent| agent.is_silent) {
+            return "health check timed out".to_string();
+        }
+        let patience = duration_text(self.config.patience.reregister);
+        format!("agent did not reregister within {patience} after disconnecting")
     }
 
     /// MARK_AGENT_GONE: written first, then told.
@@ -259,9 +314,12 @@ impl MasterCore {
             return;
         }
         self.gone_agents.insert(id.to_string(), at);
-        self.unreachable_agents.remove(id);
-        self.shutdown_agent(id, "Agent has been marked gone", turn);
-        self.remove_agent(id, AgentEnd::Gone, at, turn);
+        let loss = Loss::gone(at);
+        if self.unreachable_agents.remove(id).is_some() {
+            self.end_unreachable_on(id, &loss, turn);
+        }
+        self.shutdown_agent(id, MARKED_GONE, turn);
+        self.remove_agent(id, &loss, turn);
         if let Some(token) = token {
             turn.answer(token, Answer::OK);
         }
@@ -314,18 +372,22 @@ impl MasterCore {
             // Mesos has no reason for it.
             Leaving::MachineDown => {}
         }
-        self.remove_agent(id, AgentEnd::Removed, turn.now, turn);
+        let agent = self.agents.get(id).map(|agent| &agent.record.info);
+        let hostname = agent.or_else(|| self.recovered_agents.get(id));
+        let hostname = hostname.map_or("", |info| &info.hostname);
+        let loss = Loss {
+            end: AgentEnd::Removed,
+            at: turn.now,
+            why: format!("Agent {hostname} removed: {reason}"),
+        };
+        self.remove_agent(id, &loss, turn);
     }
 
-    /// Takes an agent off the tables, with all that was on it, and tells every scheduler.
-    pub(crate) fn remove_agent(
-        &mut self,
-        id: &str,
-        end: AgentEnd,
-        at: UnixNanos,
-        turn: &mut Turn<'_>,
-    ) {
+    /// Takes an agent off the tables, with all that was on it, and tells every scheduler that did not know it lost.
+    fn remove_agent(&mut self, id: &str, loss: &Loss, turn: &mut Turn<'_>) {
+        let (end, at) = (loss.end, loss.at);
         let was_awaited = self.recovered_agents.remove(id).is_some();
+        let was_there = was_awaited || self.agents.contains_key(id);
         if was_awaited && end == AgentEnd::Unreachable {
             self.count(Count::RecoveredAgentLost);
         }
@@ -346,7 +408,7 @@ impl MasterCore {
             self.rescind_offers_of_agent(id, turn);
             self.unschedule_agent(id, turn);
             for (framework, task) in self.agents[id].tasks.clone() {
-                self.lose_task(&framework, &task, end, at, turn);
+                self.lose_task(&framework, &task, loss, turn);
             }
             self.lose_operations(id, end, turn);
             for (framework, executor) in self.agents[id].executors.clone() {
@@ -371,6 +433,9 @@ impl MasterCore {
                 at,
             },
         );
+        if !was_there {
+            return;
+        }
         for framework in self.frameworks.values() {
             if let Some(stream_id) = &framework.stream_id {
                 turn.event(stream_id, failure_event(id, None));
@@ -378,79 +443,32 @@ impl MasterCore {
         }
     }
 
-    pub(crate) fn lose_task(
-        &mut self,
-        framework: &str,
-        task_id: &str,
-        end: AgentEnd,
-        at: UnixNanos,
-        turn: &mut Turn<'_>,
-    ) {
-        let Some(entry) = self
-            .frameworks
-            .get(framework)
-            .and_then(|f| f.tasks.get(task_id))
-        else {
+    fn lose_task(&mut self, framework: &str, task_id: &str, loss: &Loss, turn: &mut Turn<'_>) {
+        let tasks = self.frameworks.get(framework).map(|it| &it.tasks);
+        let Some(entry) = tasks.and_then(|tasks| tasks.get(task_id)) else {
             return;
         };
         let task = Arc::clone(&entry.task);
-        if is_terminal(task.state()) {
-            // Nobody has acknowledged its end: if the agent returns, it brings the task and tells the end again.
-            let kept = if end == AgentEnd::Unreachable {
-                self.remember_unreachable(framework, &task);
-                TaskKept::Unreachable
-            } else {
-                TaskKept::Completed
-            };
-            return self.remove_task(framework, task_id, kept, turn);
-        }
-        let aware = self.is_partition_aware(framework);
-        let (state, reason, message) = match (end, aware) {
-            (AgentEnd::Unreachable, true) => (
-                TaskState::TaskUnreachable,
-                Reason::AgentRemoved,
-                "Agent became unreachable",
-            ),
-            (AgentEnd::Gone, true) => (
-                TaskState::TaskGoneByOperator,
-                Reason::AgentRemovedByOperator,
-                "Agent was marked gone",
-            ),
-            (AgentEnd::Removed, true) => {
-                (TaskState::TaskGone, Reason::AgentRemoved, "Agent removed")
+        let is_unreachable = loss.end == AgentEnd::Unreachable;
+        let status = loss.status(self.is_partition_aware(framework));
+        // Nobody has acknowledged its end: an agent that returns tells it again, and for one that does not the master
+        // does.
+        if !(is_terminal(task.state()) && is_unreachable) {
+            let status = status.unless_ended(&task).build(&task, turn.now);
+            if let Some(stream_id) = self.frameworks[framework].stream_id.as_deref() {
+                turn.event(stream_id, update_event(status.clone()));
             }
-            (_, false) => (TaskState::TaskLost, Reason::AgentRemoved, "Agent removed"),
+            let state = status.state();
+            self.set_task_state(framework, task_id, status, state, turn);
+        }
+        let kept = match is_unreachable {
+            true => TaskKept::Unreachable,
+            false => TaskKept::Completed,
         };
-        let mut status = MasterStatus::new(state).reason(reason).message(message);
-        if end == AgentEnd::Unreachable {
-            status = status.unreachable_since(at);
-        }
-        let status = status.build(&task, turn.now);
-        if let Some(stream_id) = self.frameworks[framework].stream_id.as_deref() {
-            turn.event(stream_id, update_event(status.clone()));
-        }
-        self.set_task_state(framework, task_id, status, state, turn);
-        let unreachable = end == AgentEnd::Unreachable;
-        if unreachable {
-            self.remember_unreachable(framework, &task);
-        }
-        let kept = if unreachable {
-            TaskKept::Unreachable
-        } else {
-            TaskKept::Completed
-        };
+        let task = Arc::clone(&self.frameworks[framework].tasks[task_id].task);
         self.remove_task(framework, task_id, kept, turn);
-    }
-
-    pub(crate) fn remember_unreachable(&mut self, framework: &str, task: &Task) {
-        if let Some(framework) = self.frameworks.get_mut(framework) {
-            framework.unreachable.push_back(UnreachableTask {
-                task_id: task.task_id.value.clone(),
-                agent_id: task.agent_id.value.clone(),
-            });
-            if framework.unreachable.len() > self.config.kept.unreachable_tasks {
-                framework.unreachable.pop_front();
-            }
+        if is_unreachable {
+            self.remember_unreachable(framework, task);
         }
     }
 }

@@ -175,11 +175,82 @@ fn an_agent_is_given_up_once_however_long_the_write_takes() {
     });
     stage.pass(PATIENCE * 2);
     assert_eq!(stage.core.pending.len(), 1, "one write is under way");
+    // Until it is written nothing is (Mesos: `MasterTest.EndpointsForHalfRemovedSlave`).
+    assert!(stage.told(&fw).is_empty() && stage.core.agents.contains_key(&node.id));
     stage.release_writes();
     assert_eq!(
         stage.told(&fw),
-        ["t TASK_LOST REASON_AGENT_REMOVED Agent removed", "FAILURE"]
+        [
+            "t TASK_LOST REASON_AGENT_REMOVED agent did not reregister within 10mins after disconnecting",
+            "FAILURE"
+        ]
     );
+    assert!(!stage.core.agents.contains_key(&node.id));
+}
+
+#[test]
+fn one_that_fell_silent_is_told_from_one_that_did_not_come_back() {
+    let (mut stage, node, fw) = running(aware());
+    stage.input(Input::AgentLost {
+        peer: node.peer,
+        silent: true,
+    });
+    stage.pass(PATIENCE);
+    assert_eq!(
+        stage.told(&fw)[0],
+        "t TASK_UNREACHABLE REASON_AGENT_REMOVED health check timed out"
+    );
+}
+
+#[test]
+fn what_was_unreachable_on_an_agent_that_is_marked_gone_is_told_and_completed() {
+    for (framework, expected) in [
+        (
+            aware(),
+            "t TASK_GONE_BY_OPERATOR REASON_AGENT_REMOVED_BY_OPERATOR Agent has been marked gone",
+        ),
+        (
+            plain(),
+            "t TASK_LOST REASON_AGENT_REMOVED Agent has been marked gone",
+        ),
+    ] {
+        let (mut stage, node, fw) = running(framework);
+        give_up(&mut stage, &node);
+        stage.told(&fw);
+        stage.operator(gone(&node));
+        // That the agent is lost was told before.
+        assert_eq!(stage.told(&fw), [expected]);
+        assert!(stage.core.frameworks[&fw.id].unreachable.is_empty());
+        let is_told = |change: &Change| matches!(change, Change::TaskEndedAway { .. });
+        assert!(stage.changes.iter().any(is_told));
+    }
+}
+
+#[test]
+fn what_is_unreachable_ends_with_its_framework() {
+    let (mut stage, node, fw) = running(aware());
+    give_up(&mut stage, &node);
+    stage.call(&fw, json!({"type": "TEARDOWN"}));
+    let killed = stage.changes.iter().any(|change| {
+        matches!(change, Change::TaskEndedAway { task, .. } if task.state() == TaskState::TaskKilled)
+    });
+    assert!(killed);
+}
+
+#[test]
+fn an_end_that_nobody_acknowledged_is_told_again_where_the_agent_will_not() {
+    let (mut stage, node, fw) = running(aware());
+    stage.update(&node, &fw, "t", TaskState::TaskFinished, 7);
+    stage.told(&fw);
+    stage.operator(gone(&node));
+    assert_eq!(
+        stage.told(&fw)[0],
+        "t TASK_FINISHED REASON_AGENT_REMOVED_BY_OPERATOR Agent has been marked gone"
+    );
+}
+
+fn gone(node: &Node) -> Value {
+    json!({"type": "MARK_AGENT_GONE", "mark_agent_gone": {"agent_id": {"value": node.id}}})
 }
 
 #[test]
@@ -323,7 +394,10 @@ fn an_agent_that_leaves_while_it_is_given_up_is_told_of_once() {
     stage.release_writes();
     assert_eq!(
         stage.told(&fw),
-        ["t TASK_LOST REASON_AGENT_REMOVED Agent removed", "FAILURE"]
+        [
+            "t TASK_LOST REASON_AGENT_REMOVED agent did not reregister within 10mins after disconnecting",
+            "FAILURE"
+        ]
     );
     assert!(stage.core.agents.is_empty() && stage.core.pending.is_empty());
 }

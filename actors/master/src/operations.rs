@@ -345,7 +345,7 @@ pub(crate) fn well_formed(
 }
 
 /// All resources an operation names.
-fn resources_of(operation: &mut Operation) -> Vec<&mut Resource> {
+pub(crate) fn resources_of(operation: &mut Operation) -> Vec<&mut Resource> {
     let mut all: Vec<&mut Resource> = Vec::new();
     if let Some(body) = &mut operation.reserve {
         all.extend(body.resources.iter_mut().chain(&mut body.source));

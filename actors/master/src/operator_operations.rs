@@ -16,7 +16,7 @@ use crate::{
     conversions::free_on,
     core::{MasterCore, Token, Turn},
     offers::refusal,
-    operations::{By, shown, well_formed},
+    operations::{By, resources_of, shown, well_formed},
 };
 
 impl MasterCore {
@@ -48,11 +48,24 @@ impl MasterCore {
             agent.ok_or_else(|| Answer::refused(400, "No agent found with specified ID"))?;
         let named = shown(agent);
         let invalid = |reason: String| {
-            let name = operation_name(operation.r#type);
-            let text = format!("Invalid {name} operation on agent {named}: {reason}");
-            Answer::refused(400, text)
+            let kind = operation.r#type();
+            let name = kind.as_str_name();
+            Answer::refused(
+                400,
+                match kind {
+                    // As Mesos has it.
+                    operation::Type::Destroy | operation::Type::Unreserve => {
+                        format!("Invalid {name} operation: {reason}")
+                    }
+                    _ => format!("Invalid {name} operation on agent {named}: {reason}"),
+                },
+            )
         };
         let mut checked = operation.clone();
+        for resource in resources_of(&mut checked) {
+            resources::validate_all(std::slice::from_ref(resource))
+                .map_err(|error| Answer::refused(400, error.to_string()))?;
+        }
         let asker = rules::Asker::Operator;
         let conversions = well_formed(&mut checked, agent, asker)
             .and_then(|()| self.check_rules(By::Operator(principal), &checked, agent))
@@ -107,11 +120,6 @@ impl MasterCore {
             .collect();
         offered.iter().sum()
     }
-}
-
-fn operation_name(kind: Option<i32>) -> &'static str {
-    let kind = kind.and_then(|kind| operation::Type::try_from(kind).ok());
-    kind.unwrap_or_default().as_str_name()
 }
 
 /// The operation a call asks for, and of which agent; `None` for other calls.

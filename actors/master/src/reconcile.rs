@@ -69,7 +69,7 @@ impl MasterCore {
             Some(id) if self.gone_agents.contains_key(id) => (
                 TaskState::TaskGoneByOperator,
                 "Reconciliation: Task is gone",
-                self.gone_agents.get(id),
+                None,
             ),
             _ => (
                 TaskState::TaskUnknown,
@@ -113,15 +113,11 @@ fn latest_state(entry: &TaskEntry, now: tepui_messages::UnixNanos) -> Event {
         .status_update_state
         .and_then(|state| TaskState::try_from(state).ok())
         .unwrap_or_else(|| task.state());
-    let mut status = MasterStatus::new(state)
+    let status = MasterStatus::new(state)
         .reason(Reason::Reconciliation)
         .message("Reconciliation: Latest task state")
+        .with_container(task)
         .build(task, now);
-    if let Some(last) = task.statuses.last() {
-        status.healthy = last.healthy;
-        status.check_status = last.check_status;
-        status.container_status = last.container_status.clone();
-    }
     update_event(status)
 }
 

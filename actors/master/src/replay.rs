@@ -52,9 +52,10 @@ impl Replay {
                 self.maintenance = (**maintenance).clone();
                 Ok(())
             }
-            Change::TaskAdded(_) | Change::TaskUpdated { .. } | Change::TaskRemoved { .. } => {
-                self.follow_task(&numbered.change)
-            }
+            Change::TaskAdded(_)
+            | Change::TaskUpdated { .. }
+            | Change::TaskEndedAway { .. }
+            | Change::TaskRemoved { .. } => self.follow_task(&numbered.change),
             other => self.follow_others(other),
         }
     }
@@ -70,7 +71,16 @@ impl Replay {
                 let new = self.tasks.insert(key, (**task).clone()).is_none();
                 ensure(new, || "the task is there already".to_string())
             }
-            Change::TaskUpdated { task, status } => {
+            Change::TaskEndedAway { task, .. } => {
+                let key = key(&task.framework_id.value, &task.task_id.value);
+                ensure(self.unreachable.remove(&key), || {
+                    "no such unreachable task".to_string()
+                })?;
+                ensure(is_terminal(task.state()), || {
+                    "a task ended in a state that is no end".to_string()
+                })
+            }
+            Change::TaskUpdated { task, status, .. } => {
                 let key = key(&task.framework_id.value, &task.task_id.value);
                 let old = self.tasks.insert(key, (**task).clone());
                 ensure(status.task_id == task.task_id, || {
@@ -139,8 +149,10 @@ impl Replay {
             }
             Change::FrameworkRemoved { framework_id, .. } => {
                 let id = &framework_id.value;
-                self.unreachable.retain(|(framework, _)| framework != id);
-                self.tasks.keys().all(|(framework, _)| framework != id)
+                self.unreachable
+                    .iter()
+                    .all(|(framework, _)| framework != id)
+                    && self.tasks.keys().all(|(framework, _)| framework != id)
                     && self
                         .executors
                         .iter()

@@ -7,6 +7,8 @@ use tepui_protocol::v1::{
     task_status::{Reason, Source},
 };
 
+use crate::tables::is_terminal;
+
 /// Builds a status with `source: SOURCE_MASTER`.
 pub(crate) struct MasterStatus(TaskStatus);
 
@@ -31,6 +33,24 @@ impl MasterStatus {
 
     pub(crate) fn unreachable_since(mut self, at: UnixNanos) -> MasterStatus {
         self.0.unreachable_time = Some(TimeInfo { nanoseconds: at });
+        self
+    }
+
+    /// What was last heard of the container.
+    pub(crate) fn with_container(mut self, task: &Task) -> MasterStatus {
+        if let Some(last) = task.statuses.last() {
+            self.0.healthy = last.healthy;
+            self.0.check_status = last.check_status;
+            self.0.container_status = last.container_status.clone();
+        }
+        self
+    }
+
+    /// Of a task that has ended its end stays what it is.
+    pub(crate) fn unless_ended(mut self, task: &Task) -> MasterStatus {
+        if is_terminal(task.state()) {
+            self.0.state = task.state;
+        }
         self
     }
 

@@ -49,14 +49,7 @@ pub(crate) struct Framework {
     pub(crate) executors: BTreeMap<(String, String), Arc<ExecutorInfo>>,
     pub(crate) offers: BTreeSet<u64>,
     /// Tasks whose agents are unreachable; oldest first.
-    pub(crate) unreachable: VecDeque<UnreachableTask>,
-}
-
-/// A task that was on an agent when that became unreachable.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct UnreachableTask {
-    pub(crate) task_id: String,
-    pub(crate) agent_id: String,
+    pub(crate) unreachable: VecDeque<Arc<Task>>,
 }
 
 /// A task that is live, or whose end the scheduler has not acknowledged.
@@ -124,6 +117,8 @@ pub(crate) struct Agent {
     /// The number of the change since when its total is what it is: proposals of earlier ones may not fit.
     pub(crate) converted_at: u64,
     pub(crate) peer: Option<PeerId>,
+    /// Why it has no connection: it said nothing more, and the connection did not end.
+    pub(crate) is_silent: bool,
     /// The part of its total that it lends: revocable, and without roles.
     pub(crate) lent: Resources,
     /// Framework and task ids.

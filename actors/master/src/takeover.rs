@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use tepui_messages::{
     allocator::Allocation,
-    change::{Change, FrameworkRecord, TaskKept},
+    change::{Change, FrameworkRecord},
 };
 use tepui_protocol::{
     node, redact,
@@ -18,6 +18,16 @@ use crate::{
     status::{MasterStatus, update_event},
     tables::{allocation_role, is_terminal, without_allocation},
 };
+
+/// From where an agent comes back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Comes {
+    /// It was never given up.
+    Awaited,
+    Unreachable,
+    /// It is new, or was removed.
+    Unknown,
+}
 
 /// Nobody knows since when a framework that is found on an agent alone is away: it may be one that was torn down while the
 /// agent was away, too. Mesos lets its tasks run for ever.
@@ -98,7 +108,7 @@ impl MasterCore {
         &mut self,
         id: &str,
         request: &node::RegisterAgent,
-        was_unreachable: bool,
+        comes: Comes,
         turn: &mut Turn<'_>,
     ) -> Vec<Allocation> {
         let mut used = Vec::new();
@@ -113,18 +123,23 @@ impl MasterCore {
             }
             // Its agent may have been forgotten meanwhile.
             let key = (framework.clone(), task.task_id.value.clone());
-            let told_unreachable = self.forget_unreachable(&framework, &key.1, turn)
-                || was_unreachable
+            let was_told = self.forget_unreachable(&framework, &key.1, turn)
+                || comes == Comes::Unreachable
                 || told_lost.contains(&key);
+            if comes == Comes::Unknown {
+                self.forget_completed(task, turn);
+            }
             if !is_terminal(task.state()) {
                 used.push(allocation(&framework, &task.resources));
             }
             self.add_task(&framework, Arc::new(task.clone()), turn);
-            if told_unreachable {
-                self.announce_return(&framework, task, turn);
+            if was_told {
+                self.announce_return(&framework, task, "Unreachable agent re-reregistered", turn);
+            } else if comes == Comes::Unknown {
+                self.announce_return(&framework, task, "Unknown agent reregistered", turn);
             }
         }
-        if was_unreachable {
+        if comes == Comes::Unreachable {
             self.forget_what_did_not_return(id, turn);
         }
         for executor in &request.executors {
@@ -209,59 +224,32 @@ impl MasterCore {
         );
     }
 
-    /// An agent is back with all it has: its other tasks are not unreachable any more, they are nowhere, and their ids
-    /// are free again (Mesos: `Master::___reregisterSlave`).
-    fn forget_what_did_not_return(&mut self, agent_id: &str, turn: &mut Turn<'_>) {
-        let mut gone = Vec::new();
-        for (framework, entry) in &self.frameworks {
-            let tasks = entry.unreachable.iter();
-            let tasks = tasks.filter(|task| task.agent_id == agent_id);
-            gone.extend(tasks.map(|task| (framework.clone(), task.task_id.clone())));
-        }
-        for (framework, task_id) in gone {
-            self.forget_unreachable(&framework, &task_id, turn);
-        }
-    }
-
-    /// Whether the task was unreachable.
-    pub(crate) fn forget_unreachable(
-        &mut self,
-        framework: &str,
-        task_id: &str,
-        turn: &mut Turn<'_>,
-    ) -> bool {
-        let Some(entry) = self.frameworks.get_mut(framework) else {
-            return false;
-        };
-        let before = entry.unreachable.len();
-        entry.unreachable.retain(|task| task.task_id != task_id);
-        let was_unreachable = entry.unreachable.len() < before;
-        if was_unreachable {
-            let task_id = tepui_protocol::v1::TaskId {
-                value: task_id.to_string(),
-            };
-            self.change(
-                turn,
-                Change::TaskRemoved {
-                    framework_id: framework_id(framework),
-                    task_id,
-                    kept: TaskKept::No,
-                },
-            );
-        }
-        was_unreachable
-    }
-
     /// A scheduler that was told its task is lost or unreachable hears that it is back, or how it ended. The words are
     /// Mesos'.
-    pub(crate) fn announce_return(&self, framework: &str, task: &Task, turn: &mut Turn<'_>) {
+    pub(crate) fn announce_return(
+        &self,
+        framework: &str,
+        task: &Task,
+        message: &str,
+        turn: &mut Turn<'_>,
+    ) {
         if let Some(stream_id) = self.frameworks[framework].stream_id.as_deref() {
             let status = MasterStatus::new(task.state())
                 .reason(Reason::AgentReregistered)
-                .message("Unreachable agent re-reregistered")
+                .message(message)
+                .with_container(task)
                 .build(task, turn.now);
             turn.event(stream_id, update_event(status));
         }
+    }
+
+    /// It was told of as lost with an agent that was removed, and lives.
+    fn forget_completed(&mut self, task: &Task, turn: &mut Turn<'_>) {
+        let change = Change::CompletedTaskForgotten {
+            framework_id: task.framework_id.clone(),
+            task_id: task.task_id.clone(),
+        };
+        self.change(turn, change);
     }
 
     /// An executor the agent no longer has: its resources are free (INTERNALS 9).

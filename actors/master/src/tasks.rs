@@ -14,6 +14,7 @@ use tepui_protocol::{
     v1::{
         Task, TaskId, TaskState, TaskStatus,
         scheduler::{Event, call, event},
+        task_status::Reason,
     },
 };
 
@@ -87,13 +88,8 @@ impl MasterCore {
             return;
         };
         let task = Arc::make_mut(&mut entry.task);
-        task.status_update_state = Some(status.state);
-        task.status_update_uuid = status.uuid.clone();
-        // A terminal state is final: an older update that arrives late does not undo it.
-        if !is_terminal(task.state()) {
-            task.state = latest as i32;
-        }
-        push_status(task, &status);
+        let is_news = is_news(task, &status);
+        note_status(task, &status, latest);
         let frees = entry.holds_resources
             && (is_terminal(task.state()) || task.state() == TaskState::TaskUnreachable);
         let task = Arc::clone(&entry.task);
@@ -107,6 +103,7 @@ impl MasterCore {
             Change::TaskUpdated {
                 task,
                 status: Arc::new(status),
+                is_news,
             },
         );
     }
@@ -302,6 +299,27 @@ impl MasterCore {
             );
         }
     }
+}
+
+/// What the task was told by a status; its newest state is `latest`.
+pub(crate) fn note_status(task: &mut Task, status: &TaskStatus, latest: TaskState) {
+    task.status_update_state = Some(status.state);
+    task.status_update_uuid = status.uuid.clone();
+    // A terminal state is final: an older update that arrives late does not undo it.
+    if !is_terminal(task.state()) {
+        task.state = latest as i32;
+    }
+    push_status(task, status);
+}
+
+/// Retries and repetitions are none (Mesos: `Master::updateTask`, `sendSubscribersUpdate`).
+fn is_news(task: &Task, status: &TaskStatus) -> bool {
+    let is_of_a_check = matches!(
+        status.reason(),
+        Reason::TaskCheckStatusUpdated | Reason::TaskHealthCheckStatusUpdated
+    );
+    let last = task.statuses.last();
+    is_of_a_check || last.is_none_or(|last| last.state != status.state)
 }
 
 /// As Mesos keeps them: runs of one state folded, without `data`.

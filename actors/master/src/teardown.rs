@@ -93,6 +93,7 @@ impl MasterCore {
         self.discard_offers(id, turn);
         self.forget_inverse_offers(id, turn);
         self.end_tasks_of(id, turn);
+        self.end_unreachable_of(id, turn);
         let executors: Vec<(String, String)> =
             self.frameworks[id].executors.keys().cloned().collect();
         for (agent_id, executor_id) in executors {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use tepui_protocol::{
     resources::Resources,
+    same,
     v1::{
         AgentId, ContainerInfo, ExecutorInfo, TaskInfo, agent_info::capability::Type as Capability,
         offer::operation::LaunchGroup,
@@ -127,7 +128,7 @@ impl MasterCore {
             return Err(format!("Task has duplicate ID: {task_id}"));
         }
         let mut unreachable = framework.unreachable.iter();
-        if unreachable.any(|task| task.task_id == task_id) {
+        if unreachable.any(|task| task.task_id.value == task_id) {
             return Err(format!(
                 "Task reuses the ID of an unreachable task: {task_id}"
             ));
@@ -155,7 +156,7 @@ impl MasterCore {
         rules::executor_resources(executor)?;
         let key = (agent_id.value.clone(), executor.executor_id.value.clone());
         let existing = self.frameworks[framework].executors.get(&key);
-        if let Some(existing) = existing.filter(|existing| ***existing != *executor) {
+        if let Some(existing) = existing.filter(|existing| !same::executor(executor, existing)) {
             return Err(format!(
                 "ExecutorInfo is not compatible with existing ExecutorInfo with same ExecutorID.\n\
                  ------------------------------------------------------------\n\

@@ -95,7 +95,7 @@ fn tasks_are_refused_in_mesos_words() {
                 "executor",
                 without(executor(), "command"),
             ),
-            "'ExecutorInfo.command' must be set for 'CUSTOM' executor",
+            "'ExecutorInfo.command' must be set",
         ),
     ];
     for (number, (task, message)) in table.into_iter().enumerate() {
@@ -246,4 +246,35 @@ fn limits_need_an_agent_that_can_hold_them() {
     for (limits, message) in table {
         assert_eq!(refusal(&mut stage, &node, limited(limits)), message);
     }
+}
+
+/// An executor that runs may be said in other words: labels and the order of variables are not compared.
+#[test]
+fn an_executor_that_means_the_same_is_used_again() {
+    let mut stage = Stage::new();
+    let node = stage.agent("cpus:8;mem:8192;ports:[31000-31099]");
+    let fw = stage.subscribe(json!({}));
+    let variables = |names: [&str; 2]| {
+        let list = names.map(|name| json!({"name": name, "value": name}));
+        json!({"value": "run", "environment": {"variables": list}})
+    };
+    let executor = json!({"executor_id": {"value": "e"}, "command": variables(["a", "b"]),
+        "resources": to_json(&parse("cpus:0.1;mem:32"))});
+    let reworded = with(executor.clone(), "command", variables(["b", "a"]));
+    let reworded = with(reworded, "labels", json!({"labels": [{"key": "k"}]}));
+    let another = with(executor.clone(), "command", variables(["a", "c"]));
+    let mut launch = |id: &str, executor: Value| {
+        let offer = stage.offer(&fw, &node, "cpus:1;mem:128");
+        let task = without(task(id, &node, "cpus:0.5;mem:32"), "command");
+        stage.told(&fw);
+        stage.accept(&fw, &[&offer], &[with(task, "executor", executor)]);
+        stage.told(&fw)
+    };
+    assert!(launch("1", executor).is_empty());
+    assert!(launch("2", reworded).is_empty());
+    let told = launch("3", another);
+    assert!(
+        told[0].contains("ExecutorInfo is not compatible with existing ExecutorInfo"),
+        "{told:?}"
+    );
 }

@@ -73,6 +73,18 @@ pub enum Change {
     TaskUpdated {
         task: Arc<Task>,
         status: Arc<TaskStatus>,
+        /// Another state than before, or what a check found: the rest says nothing new to operators.
+        is_news: bool,
+    },
+    /// It was on an agent that is unreachable, and is among the completed ones from now on.
+    TaskEndedAway {
+        task: Arc<Task>,
+        status: Arc<TaskStatus>,
+    },
+    /// One of the completed ones lives after all.
+    CompletedTaskForgotten {
+        framework_id: FrameworkId,
+        task_id: TaskId,
     },
     TaskRemoved {
         framework_id: FrameworkId,

@@ -139,6 +139,7 @@ pub(crate) fn changes_behind(event: event::Type, record: &[u8], world: &World) -
             let mut changes = vec![Change::TaskUpdated {
                 task: Arc::new(task),
                 status: Arc::new(update.status),
+                is_news: true,
             }];
             // The scheduler of the recording acknowledged each update at once.
             if is_over(state) {

@@ -114,6 +114,11 @@ impl World {
             }
             Change::TaskAdded(task) => return self.add_task(task),
             Change::TaskUpdated { task, .. } => return self.update_task(task),
+            Change::CompletedTaskForgotten {
+                framework_id,
+                task_id,
+            } => return self.forget_completed(&framework_id.value, &task_id.value),
+            Change::TaskEndedAway { task, .. } => return self.end_unreachable(task),
             Change::TaskRemoved {
                 framework_id,
                 task_id,

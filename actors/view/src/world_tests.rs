@@ -136,6 +136,7 @@ fn any_change() -> impl Strategy<Value = Change> {
             .prop_map(|(f, a, number, state, role)| Change::TaskUpdated {
                 task: task(f, a, number, state, role),
                 status: Arc::new(TaskStatus::default()),
+                is_news: true,
             }),
         5 => (frameworks.clone(), numbers.clone(), kept).prop_map(|(f, number, kept)| {
             Change::TaskRemoved {

@@ -4,9 +4,11 @@
 
 pub mod json;
 mod json_errors;
+mod lists;
 pub mod msgpack;
 pub mod protobuf;
 pub(crate) mod read;
+mod utf8;
 pub(crate) mod write;
 
 /// Bounds of what a decoder accepts.

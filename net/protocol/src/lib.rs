@@ -15,6 +15,7 @@ pub mod recordio;
 pub mod redact;
 pub mod resources;
 pub mod roles;
+pub mod same;
 pub mod schema;
 pub mod sizes;
 mod tables;

@@ -46,14 +46,17 @@ pub fn event(world: &World, change: &Change) -> Option<Event> {
             }),
             ..of_type(event::Type::TaskAdded)
         },
-        Change::TaskUpdated { task, status } => Event {
-            task_updated: Some(event::TaskUpdated {
-                framework_id: task.framework_id.clone(),
-                status: (**status).clone(),
-                state: task.state,
-            }),
-            ..of_type(event::Type::TaskUpdated)
-        },
+        Change::TaskUpdated { is_news: false, .. } => return None,
+        Change::TaskUpdated { task, status, .. } | Change::TaskEndedAway { task, status } => {
+            Event {
+                task_updated: Some(event::TaskUpdated {
+                    framework_id: task.framework_id.clone(),
+                    status: (**status).clone(),
+                    state: task.state,
+                }),
+                ..of_type(event::Type::TaskUpdated)
+            }
+        }
         Change::AgentAdded(record) => {
             let id = record.info.id.as_ref()?;
             let agent = world.agents.get(&id.value)?;
@@ -102,7 +105,9 @@ pub fn event_for(viewer: &Subject, world: &World, change: &Change) -> Option<Eve
         (sight.framework(info) && sight.task(task, info)).then_some(())
     };
     match change {
-        Change::TaskAdded(task) | Change::TaskUpdated { task, .. } => task_of(task)?,
+        Change::TaskAdded(task)
+        | Change::TaskUpdated { task, .. }
+        | Change::TaskEndedAway { task, .. } => task_of(task)?,
         Change::FrameworkRemoved { .. } => {
             let removed = &world.completed.back()?.record.info;
             sight.framework(removed).then_some(())?;

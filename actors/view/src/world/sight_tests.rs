@@ -314,6 +314,7 @@ fn events_of_what_may_not_be_viewed_are_not_told() {
     let updated = |task: Arc<Task>| Change::TaskUpdated {
         task,
         status: Arc::clone(&status),
+        is_news: true,
     };
     for (framework, id, user, expected) in [
         ("hidden", "canary", None, false),

@@ -135,6 +135,47 @@ impl World {
         true
     }
 
+    /// Its agent or its framework will not come back: it moves to the completed ones.
+    pub(super) fn end_unreachable(&mut self, task: &Arc<Task>) -> bool {
+        let most = self.kept().tasks;
+        let (framework, id) = (&task.framework_id.value, &task.task_id.value);
+        let entry = self.frameworks.get_mut(framework);
+        let Some(before) = entry.and_then(|entry| entry.unreachable.shift_remove(id)) else {
+            return false;
+        };
+        self.discount(framework, &before.agent_id.value, before.state());
+        self.count(framework, &task.agent_id.value, task.state());
+        let Some(entry) = self.frameworks.get_mut(framework) else {
+            return false;
+        };
+        if !is_terminal(before.state()) {
+            entry.ended.add(task.state());
+            self.counters.ended.add(task.state());
+        }
+        if let Some(task) = entry.complete(task, most) {
+            self.discount(framework, &task.agent_id.value, task.state());
+        }
+        true
+    }
+
+    pub(super) fn forget_completed(&mut self, framework: &str, id: &str) -> bool {
+        let Some(entry) = self.frameworks.get_mut(framework) else {
+            return false;
+        };
+        let is_it = |task: &Arc<Task>| task.task_id.value == id;
+        let forgotten: Vec<_> = entry
+            .completed
+            .iter()
+            .filter(|it| is_it(it))
+            .cloned()
+            .collect();
+        entry.completed.retain(|it| !is_it(it));
+        for task in &forgotten {
+            self.discount(framework, &task.agent_id.value, task.state());
+        }
+        !forgotten.is_empty()
+    }
+
     fn forget_unreachable(&mut self, framework: &str, id: &str) -> bool {
         let entry = self.frameworks.get_mut(framework);
         let Some(task) = entry.and_then(|entry| entry.unreachable.shift_remove(id)) else {

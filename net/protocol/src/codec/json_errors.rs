@@ -60,10 +60,10 @@ fn types(object: &Map<String, Value>, table: &'static MessageDescriptor) -> Resu
 fn field_type(value: &Value, field: &'static FieldDescriptor) -> Result<(), String> {
     match (field.label, value) {
         (_, Value::Null) => Ok(()),
-        (Label::Repeated, Value::Array(values)) => {
-            values.iter().try_for_each(|value| one_type(value, field))
+        (Label::Repeated | Label::Map, Value::Array(values)) => {
+            values.iter().try_for_each(|value| field_type(value, field))
         }
-        (Label::Repeated, _) | (_, Value::Array(_)) => Err(unexpected(value, field)),
+        (_, Value::Array(_)) => Err(unexpected(value, field)),
         (Label::Map, Value::Object(entries)) => entries
             .values()
             .try_for_each(|value| one_type(value, field)),
@@ -146,29 +146,30 @@ fn missing(
         let (Kind::Message(inner), Some(value)) = (field.kind, object.get(field.name)) else {
             continue;
         };
-        match value {
-            Value::Object(entries) if field.label == Label::Map => {
-                for (key, value) in entries {
-                    nested(
-                        value,
-                        inner,
-                        &format!("{prefix}{}[{key}].", field.name),
-                        absent,
-                    );
+        let within = format!("{prefix}{}", field.name);
+        match field.label {
+            Label::Map => {
+                let maps = items(value).into_iter().filter_map(Value::as_object);
+                for (key, value) in maps.flatten() {
+                    nested(value, inner, &format!("{within}[{key}]."), absent);
                 }
             }
-            Value::Array(values) => {
-                for (index, value) in values.iter().enumerate() {
-                    nested(
-                        value,
-                        inner,
-                        &format!("{prefix}{}[{index}].", field.name),
-                        absent,
-                    );
+            Label::Repeated => {
+                for (index, value) in items(value).into_iter().enumerate() {
+                    nested(value, inner, &format!("{within}[{index}]."), absent);
                 }
             }
-            value => nested(value, inner, &format!("{prefix}{}.", field.name), absent),
+            _ => nested(value, inner, &format!("{within}."), absent),
         }
+    }
+}
+
+/// What a list comes to: a bare value is one of one item, lists within it are part of it, `null` is nothing.
+fn items(value: &Value) -> Vec<&Value> {
+    match value {
+        Value::Null => Vec::new(),
+        Value::Array(values) => values.iter().flat_map(items).collect(),
+        value => vec![value],
     }
 }
 

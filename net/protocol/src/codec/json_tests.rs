@@ -138,3 +138,101 @@ fn depth_and_count_are_bounded_before_anything_is_built() {
     let wide = format!("[{}1]", "1,".repeat(20));
     assert!(decode::<master::Call>(wide.as_bytes(), &limits).is_err());
 }
+
+fn inverse_accept(text: &str) -> Result<Vec<String>, String> {
+    let text = format!(
+        r#"{{"type":"ACCEPT_INVERSE_OFFERS","accept_inverse_offers":{{"inverse_offer_ids":{text}}}}}"#
+    );
+    let call = decode::<scheduler::Call>(text.as_bytes(), &Limits::HTTP);
+    let ids = |call: scheduler::Call| call.accept_inverse_offers.unwrap().inverse_offer_ids;
+    call.map(|call| ids(call).into_iter().map(|id| id.value).collect())
+        .map_err(|error| error.to_string())
+}
+
+/// As stout's visitors do: each adds to a repeated field, and that of arrays goes over its items.
+#[test]
+fn a_bare_value_is_a_list_of_one() {
+    for (text, expected) in [
+        (r#"{"value":"a"}"#, vec!["a"]),
+        (r#"[{"value":"a"},null,{"value":"b"}]"#, vec!["a", "b"]),
+        (r#"[[{"value":"a"}],[],[{"value":"b"}]]"#, vec!["a", "b"]),
+        ("null", vec![]),
+    ] {
+        assert_eq!(inverse_accept(text).unwrap(), expected, "{text}");
+    }
+    let command = |rest: &str| {
+        let text = format!("{{{rest}}}");
+        decode::<crate::v1::CommandInfo>(text.as_bytes(), &Limits::HTTP).unwrap()
+    };
+    assert_eq!(command(r#""arguments":"a""#).arguments, ["a"]);
+    let capabilities = |text: &str| {
+        let text = format!(r#"{{"capabilities":{text}}}"#);
+        let info = decode::<crate::v1::CapabilityInfo>(text.as_bytes(), &Limits::HTTP);
+        info.unwrap().capabilities
+    };
+    assert_eq!(capabilities(r#""CHOWN""#), capabilities(r#"["CHOWN"]"#));
+    assert!(capabilities(r#""NO_SUCH""#).is_empty());
+}
+
+#[test]
+fn what_is_wrong_with_a_bare_value_reads_as_mesos_writes_it() {
+    let refused = "Failed to convert JSON into Call protobuf: ";
+    let place = "accept_inverse_offers.inverse_offer_ids";
+    for (text, expected) in [
+        (
+            r#""a""#,
+            "Not expecting a JSON string for field 'inverse_offer_ids'",
+        ),
+        (
+            "1",
+            "Not expecting a JSON number for field 'inverse_offer_ids'",
+        ),
+        (
+            "[[true]]",
+            "Not expecting a JSON boolean for field 'inverse_offer_ids'",
+        ),
+        (
+            r#"{"value":1}"#,
+            "Not expecting a JSON number for field 'value'",
+        ),
+        ("{}", &format!("Missing required fields: {place}[0].value")),
+        (
+            r#"[null,[{"value":"a"}],{}]"#,
+            &format!("Missing required fields: {place}[1].value"),
+        ),
+    ] {
+        let error = inverse_accept(text).unwrap_err();
+        assert_eq!(error, format!("{refused}{expected}"), "{text}");
+    }
+}
+
+#[test]
+fn a_bare_number_is_a_list_of_one() {
+    use crate::v1::health_check::HttpCheckInfo;
+    for (text, expected) in [("200", [200]), (r#""200""#, [200]), ("[[200.5]]", [200])] {
+        let text = format!(r#"{{"port":1,"statuses":{text}}}"#);
+        let check = decode::<HttpCheckInfo>(text.as_bytes(), &Limits::HTTP);
+        assert_eq!(check.unwrap().statuses, expected, "{text}");
+    }
+}
+
+/// A map is a list of entries to protobuf, and so to stout.
+#[test]
+fn a_list_of_objects_is_one_map() {
+    use crate::v1::quota::QuotaConfig;
+    let config = |text: &str| {
+        let text = format!(r#"{{"role":"r","limits":{text}}}"#);
+        decode::<QuotaConfig>(text.as_bytes(), &Limits::HTTP).map_err(|error| error.to_string())
+    };
+    let whole = config(r#"{"a":{"value":1},"b":{"value":2}}"#).unwrap();
+    assert_eq!(whole.limits.len(), 2);
+    let parts = config(r#"[{"a":{"value":1}},[null,{"b":{"value":2}}]]"#);
+    assert_eq!(parts, Ok(whole));
+    let refused = "Failed to convert JSON into QuotaConfig protobuf: ";
+    for (text, expected) in [
+        ("[1]", "Not expecting a JSON number for field 'limits'"),
+        (r#"[{"a":{}}]"#, "Missing required fields: limits[a].value"),
+    ] {
+        assert_eq!(config(text), Err(format!("{refused}{expected}")), "{text}");
+    }
+}

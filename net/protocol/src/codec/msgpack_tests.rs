@@ -73,3 +73,22 @@ fn lies_are_refused_before_allocation() {
         Err(Error::Trailing(1))
     ));
 }
+
+/// Nodes write lists as lists: only what a person writes is read leniently.
+#[test]
+fn a_bare_value_is_no_list() {
+    use crate::v1::{Label, Labels};
+    let label = Label {
+        key: "k".into(),
+        value: None,
+    };
+    let list = Labels {
+        labels: vec![label],
+    };
+    let bytes = encode(&list).unwrap();
+    // {1: [{1: "k"}]} without the mark of the list.
+    assert_eq!(bytes, [0x81, 1, 0x91, 0x81, 1, 0xa1, b'k']);
+    assert_eq!(decode::<Labels>(&bytes, &Limits::BRIDGE).unwrap(), list);
+    let bare = [0x81, 1, 0x81, 1, 0xa1, b'k'];
+    assert!(decode::<Labels>(&bare, &Limits::BRIDGE).is_err());
+}

@@ -2,13 +2,14 @@
 //!
 //! prost takes a missing required field or an unknown required enum in silence; Mesos refuses them.
 //! A walk over the bytes by the schema's tables refuses them here, with depth and counts, before anything is decoded.
+//! And prost refuses text that is not UTF-8; Mesos takes it, so it is mended here (`utf8`).
 
 use prost::{
     Message,
     encoding::{WireType, decode_key, decode_varint},
 };
 
-use super::Limits;
+use super::{Limits, utf8};
 use crate::descriptor::{Described, FieldDescriptor, Kind, Label, MessageDescriptor};
 
 #[derive(Debug, thiserror::Error)]
@@ -50,7 +51,14 @@ pub fn decode<T: Message + Default + Described>(bytes: &[u8], limits: &Limits) -
     }
     let mut walk = Walk { limits, fields: 0 };
     walk.message(bytes, T::descriptor(), 1)?;
-    Ok(T::decode(bytes)?)
+    let error = match T::decode(bytes) {
+        Ok(message) => return Ok(message),
+        Err(error) => error,
+    };
+    match utf8::repair(bytes, T::descriptor(), limits)? {
+        Some(repaired) => Ok(T::decode(&repaired[..])?),
+        None => Err(error.into()),
+    }
 }
 
 struct Walk<'a> {
@@ -144,7 +152,7 @@ impl Walk<'_> {
 }
 
 /// Splits the encoded value off the front: payload of a length-delimited one, else its own bytes.
-fn take<'a>(bytes: &mut &'a [u8], wire_type: WireType) -> Result<&'a [u8], Error> {
+pub(super) fn take<'a>(bytes: &mut &'a [u8], wire_type: WireType) -> Result<&'a [u8], Error> {
     let start = *bytes;
     let length = match wire_type {
         WireType::Varint => {

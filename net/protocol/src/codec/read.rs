@@ -2,7 +2,7 @@
 //!
 //! `null` counts as absent; numbers may be text; an integer field takes a fraction or a negative
 //! number (stout's `protobuf::parse`); an unknown enum name counts as absent. Keys are names in JSON and field numbers in
-//! MessagePack; unknown ones are skipped.
+//! MessagePack; unknown ones are skipped. Repeated fields and maps are read by `lists`.
 
 use std::{collections::BTreeMap, fmt, marker::PhantomData};
 
@@ -12,9 +12,10 @@ use base64::{
 };
 use serde::{
     Deserialize, Deserializer,
-    de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor},
+    de::{DeserializeSeed, Error, IgnoredAny, MapAccess, Visitor, value::MapAccessDeserializer},
 };
 
+use super::lists::{Entries, Many};
 use crate::descriptor::{Described, EnumDescriptor, Label};
 
 /// A message's fields, one at a time.
@@ -59,14 +60,18 @@ pub(crate) fn many<'de, T: Value, A: MapAccess<'de>>(
     map: &mut A,
     context: Context,
 ) -> Result<Vec<T>, A::Error> {
-    map.next_value_seed(Many(context, PhantomData))
+    let mut values = Vec::new();
+    map.next_value_seed(Many(context, &mut values))?;
+    Ok(values)
 }
 
 pub(crate) fn entries<'de, T: Value, A: MapAccess<'de>>(
     map: &mut A,
     context: Context,
 ) -> Result<BTreeMap<String, T>, A::Error> {
-    map.next_value_seed(Entries(context, PhantomData))
+    let mut values = BTreeMap::new();
+    map.next_value_seed(Entries(context, &mut values))?;
+    Ok(values)
 }
 
 struct MessageVisitor<T>(PhantomData<T>);
@@ -147,6 +152,14 @@ pub(crate) trait Value: Sized {
         deserializer: D,
         context: Context,
     ) -> Result<Option<Self>, D::Error>;
+
+    /// From an object that has begun already.
+    fn read_map<'de, A: MapAccess<'de>>(_map: A, context: Context) -> Result<Self, A::Error> {
+        Err(A::Error::custom(format_args!(
+            "field '{}': an object",
+            context.name
+        )))
+    }
 }
 
 /// A message inside a message.
@@ -158,6 +171,10 @@ impl<T: for<'a> Deserialize<'a>> Value for Nested<T> {
         _: Context,
     ) -> Result<Option<Self>, D::Error> {
         Ok(Option::<T>::deserialize(deserializer)?.map(Nested))
+    }
+
+    fn read_map<'de, A: MapAccess<'de>>(map: A, _: Context) -> Result<Self, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(map)).map(Nested)
     }
 }
 
@@ -374,67 +391,11 @@ impl FromAny for EnumNumber {
     }
 }
 
-struct One<T>(Context, PhantomData<T>);
+pub(super) struct One<T>(pub(super) Context, pub(super) PhantomData<T>);
 
 impl<'de, T: Value> DeserializeSeed<'de> for One<T> {
     type Value = Option<T>;
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Option<T>, D::Error> {
         T::read(deserializer, self.0)
-    }
-}
-
-struct Many<T>(Context, PhantomData<T>);
-
-impl<'de, T: Value> DeserializeSeed<'de> for Many<T> {
-    type Value = Vec<T>;
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Vec<T>, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de, T: Value> Visitor<'de> for Many<T> {
-    type Value = Vec<T>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a list for field '{}'", self.0.name)
-    }
-    fn visit_unit<E: Error>(self) -> Result<Vec<T>, E> {
-        Ok(Vec::new())
-    }
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Vec<T>, A::Error> {
-        let mut values = Vec::new();
-        while let Some(value) = seq.next_element_seed(One(self.0, PhantomData))? {
-            values.extend(value);
-        }
-        Ok(values)
-    }
-}
-
-struct Entries<T>(Context, PhantomData<T>);
-
-impl<'de, T: Value> DeserializeSeed<'de> for Entries<T> {
-    type Value = BTreeMap<String, T>;
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de, T: Value> Visitor<'de> for Entries<T> {
-    type Value = BTreeMap<String, T>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "an object for field '{}'", self.0.name)
-    }
-    fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
-        Ok(BTreeMap::new())
-    }
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut values = BTreeMap::new();
-        while let Some(key) = map.next_key::<String>()? {
-            if let Some(value) = map.next_value_seed(One(self.0, PhantomData))? {
-                values.insert(key, value);
-            }
-        }
-        Ok(values)
     }
 }

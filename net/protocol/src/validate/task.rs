@@ -8,6 +8,7 @@
 use super::resources as lists;
 use super::{Reason, checks, container, id};
 use crate::resources::{Quantity, Resources};
+use crate::same;
 use crate::v1::{self, container_info, executor_info, health_check};
 
 /// The least an executor of a task group may ask for: 0.01 cpus.
@@ -300,7 +301,10 @@ pub fn group_executor(group: &v1::TaskGroupInfo, executor: &v1::ExecutorInfo) ->
         return Err("Docker ContainerInfo is not supported on the executor".into());
     }
     let id = &executor.executor_id.value;
-    let other = |task: &&v1::TaskInfo| task.executor.as_ref().is_some_and(|its| its != executor);
+    let other = |task: &&v1::TaskInfo| {
+        let its = task.executor.as_ref();
+        its.is_some_and(|its| !same::executor(its, executor))
+    };
     if let Some(task) = group.tasks.iter().find(other) {
         return Err(format!(
             "The `ExecutorInfo` of task '{}' is different from executor '{id}'",

@@ -282,3 +282,25 @@ fn an_executors_resources_are_allocated_to_one_role() {
         Err("Invalid executor resources: The resources have multiple allocation roles ('q' and 'r') but only one allocation role is allowed".into())
     );
 }
+
+#[test]
+fn a_tasks_executor_means_that_of_its_group() {
+    let with = |more: &str| {
+        info(&format!(
+            r#""resources":[{CPUS}],"executor":{{"executor_id":{{"value":"e"}},"type":"DEFAULT"{more}}}"#
+        ))
+    };
+    let own = with("").executor.expect("one");
+    let group = |more: &str| {
+        let tasks = vec![with(more)];
+        group_executor(&v1::TaskGroupInfo { tasks }, &own).expect_err("too few resources")
+    };
+    let different = "The `ExecutorInfo` of task 't' is different from executor 'e'";
+    assert_eq!(group(r#","name":"n""#), different);
+    for more in [
+        r#","labels":{"labels":[{"key":"a"}]}"#,
+        r#","shutdown_grace_period":{"nanoseconds":1}"#,
+    ] {
+        assert_ne!(group(more), different, "{more}");
+    }
+}
