@@ -20,6 +20,8 @@ use crate::{
 pub const MAX_BODY_BYTES: usize = 16 << 20;
 /// Until the whole body must have arrived.
 pub const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+/// Before the paths of endpoints that Mesos does not have. Their values may be lists of resources, `cpus:4;mem:512`.
+const OWN: &str = "/tepui/";
 
 /// What a handler sees of a request.
 #[derive(Debug, Clone)]
@@ -47,11 +49,17 @@ impl Incoming {
         let target = uri
             .path_and_query()
             .map_or_else(|| "/".to_string(), ToString::to_string);
+        let path = percent::decode(uri.path(), false)?;
+        let query = if path.starts_with(OWN) {
+            percent::own_parameters(query)?
+        } else {
+            percent::parameters(query)?
+        };
         Ok(Self {
             method: request.method().to_string(),
-            path: percent::decode(uri.path(), false)?,
+            path,
             target,
-            query: percent::parameters(query)?,
+            query,
             headers: request.headers().clone(),
             body: Bytes::new(),
             principal: None,
@@ -144,3 +152,7 @@ fn too_large() -> Reply {
         format!("The request's body exceeds the limit of {MAX_BODY_BYTES} bytes"),
     )
 }
+
+#[cfg(test)]
+#[path = "incoming_tests.rs"]
+mod tests;

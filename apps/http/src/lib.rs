@@ -2,7 +2,7 @@
 //!
 //! Owns credentials and realms, content negotiation, replies and their texts, gzip, JSONP, the rule that finds a route, limits of
 //! connections and bodies, and the endpoints both daemons have (`/files/*`, `/metrics`, `/logging/toggle`,
-//! `/version`, `/system/stats.json`, `/__processes__`). Knows no framework and no agent, and decides nothing.
+//! `/version`, `/system/stats.json`, `/help`, `/__processes__`). Knows no framework and no agent, and decides nothing.
 
 mod connections;
 mod credentials;
@@ -11,6 +11,7 @@ pub mod duration;
 pub mod files;
 mod files_http;
 mod gzip;
+pub mod help;
 pub mod incoming;
 pub mod logging;
 pub mod media;

@@ -39,13 +39,26 @@ fn digit(byte: Option<u8>) -> Result<u8, Malformed> {
         .ok_or(Malformed)
 }
 
-/// Splits `a=1&b=2`; of a name given twice the last counts, one without a value has the empty one.
+/// Splits `a=1&b=2` or, as in Mesos, `a=1;b=2`; of a name given twice the last counts, one without a value has the
+/// empty one.
 ///
 /// # Errors
 /// [`Malformed`].
 pub fn parameters(text: &str) -> Result<BTreeMap<String, String>, Malformed> {
+    split(text, &['&', ';'])
+}
+
+/// Splits `a=1&b=x;y` where values may have semicolons, as those of our own endpoints.
+///
+/// # Errors
+/// [`Malformed`].
+pub fn own_parameters(text: &str) -> Result<BTreeMap<String, String>, Malformed> {
+    split(text, &['&'])
+}
+
+fn split(text: &str, between: &[char]) -> Result<BTreeMap<String, String>, Malformed> {
     let mut parameters = BTreeMap::new();
-    for pair in text.split('&').filter(|pair| !pair.is_empty()) {
+    for pair in text.split(between).filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         parameters.insert(decode(name, true)?, decode(value, true)?);
         if parameters.len() > MAX_PARAMETERS {
@@ -54,3 +67,7 @@ pub fn parameters(text: &str) -> Result<BTreeMap<String, String>, Malformed> {
     }
     Ok(parameters)
 }
+
+#[cfg(test)]
+#[path = "percent_tests.rs"]
+mod tests;

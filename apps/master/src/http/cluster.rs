@@ -68,7 +68,7 @@ impl MasterHttp {
         Ok(Reply::ok("application/octet-stream", backup))
     }
 
-    async fn of_cluster(&self, call: ClusterCall) -> Result<Bytes, Reply> {
+    pub(super) async fn of_cluster(&self, call: ClusterCall) -> Result<Bytes, Reply> {
         let answer = ask(&self.cluster, call).await?;
         answer.map_err(|refused| Reply::text(refused.status, refused.text))
     }

@@ -1,8 +1,11 @@
-//! The two pages for people that need no script. The web admin, where it is mounted, takes `/` itself.
+//! The pages for people that need no script. The web admin, where it is mounted, takes `/` itself.
 
-use tepui_http::Reply;
+use tepui_http::{Incoming, Reply};
 
-use super::routes::TABLE;
+use super::{
+    access::Entrance,
+    routes::{Route, TABLE},
+};
 
 /// What stands at `/` without a web admin.
 pub(super) fn root() -> Reply {
@@ -11,15 +14,8 @@ pub(super) fn root() -> Reply {
     Reply::ok("text/html", page)
 }
 
-/// `/help`: the routes.
-pub(super) fn help() -> Reply {
-    let mut page = String::from(
-        "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>Help</title></head>\n<body><h1>Endpoints</h1>\n<ul>\n",
-    );
-    let names = TABLE.own.iter().chain(TABLE.others).map(|(name, _)| name);
-    for name in names {
-        page.push_str(&format!("<li><code>/{name}</code></li>\n"));
-    }
-    page.push_str("</ul></body></html>\n");
-    Reply::ok("text/html", page)
+/// `/help`, and what is below it.
+pub(super) fn help(rest: Option<&str>, request: &Incoming) -> Reply {
+    let is_guarded = |route: Route| route.access("GET").0 != Entrance::Open;
+    tepui_http::help::help(&TABLE, is_guarded, rest, request)
 }

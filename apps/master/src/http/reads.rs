@@ -1,12 +1,13 @@
 //! The old endpoints that only read (LEGACY 5). Methods are not looked at.
 
-use serde_json::{Value, json};
+mod registry;
+
+use serde_json::json;
 use tepui_http::{Incoming, Reply};
-use tepui_messages::view::{Encoding, Question};
-use tepui_protocol::{acls::Action, v1::master::call::Type};
+use tepui_messages::view::Question;
+use tepui_protocol::acls::Action;
 
 use super::MasterHttp;
-use crate::unversioned::{self, sorted};
 
 /// Tasks in one answer of `/tasks`, unless the query says otherwise.
 const TASK_LIMIT: usize = 100;
@@ -59,47 +60,6 @@ impl MasterHttp {
         let body = json!({"flags": self.facts.flags}).to_string();
         Ok(Reply::json(body, request.parameter("jsonp")))
     }
-
-    /// `/registrar(1)/registry`: who leads, and the agents it admitted, keys in alphabetical order.
-    pub(super) async fn registry(&self, request: &Incoming) -> Result<Reply, Reply> {
-        let question = Question::Call {
-            kind: Type::GetAgents,
-            encoding: Encoding::Json,
-        };
-        let body = self.question(question, self.viewer(request)).await?;
-        let answer: Value = serde_json::from_slice(&body).unwrap_or_default();
-        let agents = answer
-            .pointer("/get_agents/agents")
-            .and_then(Value::as_array);
-        let agents: Vec<Value> = agents.into_iter().flatten().map(registry_agent).collect();
-        let mut registry =
-            json!({"master": {"info": unversioned::master_info(&self.facts.master)}});
-        registry["slaves"] = if agents.is_empty() {
-            json!({})
-        } else {
-            json!({"slaves": agents})
-        };
-        Ok(Reply::json(
-            sorted(registry).to_string(),
-            request.parameter("jsonp"),
-        ))
-    }
-}
-
-fn registry_agent(agent: &Value) -> Value {
-    let mut info = agent.get("agent_info").cloned().unwrap_or_default();
-    for resource in info
-        .get_mut("resources")
-        .and_then(Value::as_array_mut)
-        .into_iter()
-        .flatten()
-    {
-        if resource.get("role").is_none() && resource.get("reservations").is_none() {
-            resource["role"] = "*".into();
-        }
-    }
-    let deactivated = agent.get("deactivated").and_then(Value::as_bool);
-    json!({"deactivated": deactivated.unwrap_or(false), "info": info})
 }
 
 fn parameter(request: &Incoming, name: &str) -> Option<String> {

@@ -51,7 +51,7 @@ pub(super) enum Route {
     Allocator,
 }
 
-/// In the order `/help` shows them.
+/// All of them.
 pub(super) const TABLE: Table<Route> = Table {
     process: "master",
     own: &[
@@ -163,7 +163,7 @@ impl MasterHttp {
             Route::Version => Ok(version::version(&self.facts.version, request)),
             Route::Stats => Ok(system::stats(request)),
             Route::Logging => Ok(self.logging.toggle(request)),
-            Route::Help => Ok(pages::help()),
+            Route::Help => Ok(pages::help(found.rest, request)),
             Route::Processes => Ok(processes::processes(&self.directory, request)),
             Route::Leader => self.leader(request).await,
             Route::Cluster => self.cluster(request).await,

@@ -1,0 +1,37 @@
+use actix_web::test::TestRequest;
+
+use super::*;
+
+fn asked(target: &str) -> Incoming {
+    let request = TestRequest::get().uri(target).to_http_request();
+    Incoming::head(&request).unwrap()
+}
+
+#[test]
+fn a_query_is_parted_at_semicolons_but_not_at_our_own_endpoints() {
+    for (target, name, expected) in [
+        ("/tasks?task_id=1;framework_id=F", "task_id", "1"),
+        ("/tasks?task_id=1;framework_id=F", "framework_id", "F"),
+        (
+            "/tepui/v1/why?need=cpus:4;mem:512&limit=3",
+            "need",
+            "cpus:4;mem:512",
+        ),
+        (
+            "/tepui/v1/why?need=cpus:4%3Bmem:512&limit=3",
+            "need",
+            "cpus:4;mem:512",
+        ),
+        ("/tepui/v1/why?need=cpus:4;mem:512&limit=3", "limit", "3"),
+    ] {
+        assert_eq!(asked(target).parameter(name), Some(expected), "{target}");
+    }
+}
+
+#[test]
+fn a_form_is_parted_like_a_query_of_mesos() {
+    let mut request = asked("/teardown");
+    request.body = Bytes::from_static(b"a=1;frameworkId=f");
+    let form = request.form().unwrap();
+    assert_eq!(form.get("frameworkId").map(String::as_str), Some("f"));
+}
