@@ -48,11 +48,11 @@ class Scheduler:
         self.events, self.updates, self.offers, self.error, self.ended = [], [], [], None, True
         self.socket = self.reader = None
 
-    def subscribe(self):
-        """Subscribes (again with the id it has); returns when SUBSCRIBED is there."""
+    def subscribe(self, **more):
+        """Subscribes (again with the id it has), with `more` beside its description; returns when SUBSCRIBED is there."""
         self.close()
         info = dict(self.info, **({"id": {"value": self.id}} if self.id else {}))
-        body = {"type": "SUBSCRIBE", "subscribe": {"framework_info": info}, **({"framework_id": {"value": self.id}} if self.id else {})}
+        body = {"type": "SUBSCRIBE", "subscribe": {"framework_info": info, **more}, **({"framework_id": {"value": self.id}} if self.id else {})}
         connection = http.client.HTTPConnection(self.address, timeout=WAIT_LIMIT_S)
         connection.connect()
         self.socket = connection.sock

@@ -94,18 +94,19 @@ impl MasterCore {
     fn check_subscription(&self, request: &SubscribeRequest) -> Result<(), String> {
         self.check_framework_info(&request.info, &request.suppressed_roles)?;
         let id = request.info.id.as_ref().map_or("", |id| id.value.as_str());
-        if self
-            .completed_frameworks
-            .iter()
-            .any(|completed| completed == id)
-        {
-            return Err("Framework has been removed".to_string());
-        }
+        self.check_not_removed(id)?;
         request
             .offer_constraints
             .as_ref()
             .map_or(Ok(()), validate::constraints::validate)?;
         self.authorize_subscription(&request.info)
+    }
+
+    fn check_not_removed(&self, id: &str) -> Result<(), String> {
+        match self.completed_frameworks.iter().any(|it| it == id) {
+            true => Err("Framework has been removed".to_string()),
+            false => Ok(()),
+        }
     }
 
     /// Whether the operator allows the role (Mesos: `--roles`).
@@ -148,9 +149,6 @@ impl MasterCore {
         refused: Option<String>,
         turn: &mut Turn<'_>,
     ) {
-        if let Some(reason) = refused {
-            return refuse(&request.stream_id, reason, turn);
-        }
         let id = request
             .info
             .id
@@ -158,6 +156,10 @@ impl MasterCore {
             .expect("admitted with an id")
             .value
             .clone();
+        if let Some(reason) = refused {
+            let removed = self.check_not_removed(&id).err();
+            return refuse(&request.stream_id, removed.unwrap_or(reason), turn);
+        }
         let stream_id = request.stream_id.clone();
         if self.frameworks.contains_key(&id) {
             self.reconnect(&id, request, turn);

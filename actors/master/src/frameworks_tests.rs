@@ -222,6 +222,23 @@ fn a_stream_lost_before_its_admission_is_written_leaves_a_disconnected_framework
     assert!(stage.core.frameworks.is_empty());
 }
 
+/// Mesos: `MasterAuthorizationTest.FrameworkRemovedBeforeReregistration`.
+#[test]
+fn a_subscription_under_way_when_its_framework_is_torn_down_is_refused() {
+    let mut stage = Stage::new();
+    let fw = stage.subscribe(json!({"failover_timeout": 60.0}));
+    stage.hold_writes = true;
+    let info = json!({"failover_timeout": 60.0, "id": {"value": fw.id}});
+    stage.call(&fw, teardown());
+    let stream = stage.open(info, &[]);
+    stage.release_writes();
+    assert_eq!(
+        stage.events_of(&stream)[0]["error"]["message"],
+        "Framework has been removed"
+    );
+    assert!(stage.ended(&stream) && stage.core.frameworks.is_empty());
+}
+
 #[test]
 fn two_subscriptions_under_one_unknown_id_the_later_one_wins() {
     let mut stage = Stage::new();
