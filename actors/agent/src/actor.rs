@@ -24,7 +24,7 @@ use tepui_protocol::{
 use tokio::{sync::watch, time::Instant};
 
 use crate::{
-    amounts,
+    amounts::{self, Most},
     config::NodeConfig,
     core::NodeCore,
     effect::{Effect, Ending, ExecutorKey, Input, Keep, Now, Order, Remembered},
@@ -122,8 +122,10 @@ impl NodeActor {
         let mut effects = Vec::new();
         self.core.on(now, input, &mut effects);
         self.waiting.extend(effects);
-        self.carry_on(ctx);
+        // Some ends are told to those who wait now, and to nobody else.
         self.answer_waiters();
+        self.core.ends_are_told();
+        self.carry_on(ctx);
     }
 
     pub(crate) fn instant(&self, since_start: Duration) -> Instant {
@@ -287,6 +289,15 @@ fn nested_id(dotted: &str) -> ContainerId {
     }
 }
 
+/// What a container is allowed, whatever keeps it to that.
+fn known_of(most: Most) -> ResourceStatistics {
+    ResourceStatistics {
+        cpus_limit: most.cpus,
+        mem_limit_bytes: most.memory_bytes,
+        ..ResourceStatistics::default()
+    }
+}
+
 impl Receive<ContainerUsage> for NodeActor {
     fn receive(
         &mut self,
@@ -318,10 +329,8 @@ impl Receive<ContainerUsage> for NodeActor {
                     executor_id: executor.info.executor_id.value.clone(),
                 };
                 let (entry, config) = (self.core.executor(&key), &self.core.config);
-                let mut known = ResourceStatistics {
-                    cpus_limit: entry.and_then(|it| amounts::cpus_limit(config, it)),
-                    ..ResourceStatistics::default()
-                };
+                let most = entry.map(|it| amounts::most(config, it));
+                let mut known = known_of(most.unwrap_or_default());
                 self.core.add_disk_statistics(&key, &mut known);
                 let mut ask = |container_id: ContainerId, pid, id: String, known| {
                     let record = ContainerUsageRecord {
@@ -343,11 +352,8 @@ impl Receive<ContainerUsage> for NodeActor {
                     };
                     let task_id = &nested.task.task_id.value;
                     let task = entry.and_then(|it| it.tasks.get(task_id));
-                    let known = ResourceStatistics {
-                        cpus_limit: task
-                            .and_then(|it| amounts::cpus_limit_within(config, &it.info)),
-                        ..ResourceStatistics::default()
-                    };
+                    let most = task.map(|it| amounts::most_within(config, &it.info));
+                    let known = known_of(most.unwrap_or_default());
                     ask(container_id, Some(nested.pid), id, known);
                 }
             }
@@ -358,6 +364,7 @@ impl Receive<ContainerUsage> for NodeActor {
                 let (measured, known) = (usage.await, record.statistics.unwrap_or_default());
                 let statistics = measured.map(|measured| ResourceStatistics {
                     cpus_limit: known.cpus_limit,
+                    mem_limit_bytes: known.mem_limit_bytes.or(measured.mem_limit_bytes),
                     disk_limit_bytes: known.disk_limit_bytes,
                     disk_used_bytes: known.disk_used_bytes,
                     disk_statistics: known.disk_statistics,

@@ -1,7 +1,7 @@
 use std::sync::Mutex;
 
 use tepui_kit::{Link, stage::TestStage};
-use tepui_messages::agent::DeliverExecutorEvent;
+use tepui_messages::agent::{Answer, DeliverExecutorEvent, RemoveGuest, WaitGuest};
 use tepui_messages::containers::{
     Amounts, ContainerExit, Forked, LaunchOrder, NestedSandbox, ProcessMark, RecoveredContainer,
     RunningContainer, VolumeDirectory, VolumeLink,
@@ -283,6 +283,36 @@ fn a_task_goes_its_way_and_each_step_is_kept_first() {
         agent.tell(EndNode { leave: false }).expect("room");
         settle(stage).await;
         assert_eq!(world.take(), ["Asked"]);
+    });
+}
+
+#[test]
+fn whoever_waits_for_the_container_of_a_task_is_told_its_end() {
+    TestStage::run(1, async |stage| {
+        let world = Arc::new(World::default());
+        let agent = start(stage, &world).await;
+        agent.tell(run()).expect("room");
+        settle(stage).await;
+        let state = agent.ask(GetNodeState).await.expect("answered");
+        let container_id = state.frameworks[0].executors[0].container_id.value.clone();
+        let wait = || {
+            agent.ask(WaitGuest {
+                container_id: container_id.clone(),
+            })
+        };
+        let waiting = wait();
+        world.end(7 << 8);
+        settle(stage).await;
+        let end = waiting.await.expect("answered").expect("it was known");
+        assert_eq!(end.status, Some(7 << 8));
+        assert_eq!(wait().await.expect("answered"), None);
+        let removal = |id: &str| {
+            agent.ask(RemoveGuest {
+                container_id: id.to_owned(),
+            })
+        };
+        let told = removal("gone.x").await.expect("answered");
+        assert_eq!(told, Answer::refused(500, "Unknown root container"));
     });
 }
 

@@ -1,7 +1,9 @@
 //! What a container may use, from the resources and limits of its executor and tasks. Pure.
 
+use std::collections::BTreeMap;
+
 use tepui_messages::containers::Amounts;
-use tepui_protocol::v1::{Resource, TaskInfo};
+use tepui_protocol::v1::{Resource, TaskInfo, value};
 
 use crate::{
     config::NodeConfig,
@@ -59,13 +61,23 @@ pub(crate) fn sum_of_all<'a>(
         cpu_limit_milli: cpus_limit.map(limit_milli),
         gpus: 0,
         memory_bytes: requested("mem").map(|it| whole(it * MEGABYTE)),
-        memory_limit_bytes: limit("mem").map(|it| {
-            if it.is_finite() {
-                whole(it * MEGABYTE)
-            } else {
-                u64::MAX
-            }
-        }),
+        memory_limit_bytes: limit("mem").map(memory_limit_bytes),
+    }
+}
+
+/// What a container that a client of the API asks for may use.
+pub(crate) fn of_guest(
+    config: &NodeConfig,
+    resources: &[Resource],
+    limits: &BTreeMap<String, value::Scalar>,
+) -> Amounts {
+    let limit = |name: &str| limits.get(name).map(|limit| limit.value);
+    let requested = sum_of_all(config, resources, std::iter::empty());
+    Amounts {
+        cpu_limit_milli: limit("cpus").map(limit_milli).or(requested.cpu_limit_milli),
+        gpus: gpus(resources.iter()),
+        memory_limit_bytes: limit("mem").map(memory_limit_bytes),
+        ..requested
     }
 }
 
@@ -103,39 +115,55 @@ pub(crate) fn at_launch(
             false => gpus(resources()),
         },
         memory_bytes: sum("mem").map(|it| whole(it * MEGABYTE)),
-        memory_limit_bytes: limit("mem").map(|it| {
-            if it.is_finite() {
-                whole((it + more_mem) * MEGABYTE)
-            } else {
-                u64::MAX
-            }
-        }),
+        memory_limit_bytes: limit("mem").map(|it| memory_limit_bytes(it + more_mem)),
     }
 }
 
-/// The CPUs that the container of an executor, or of a command task, can use at most; `None`: all.
-pub(crate) fn cpus_limit(config: &NodeConfig, executor: &Executor) -> Option<f64> {
-    let limit = match executor.limits {
-        Some(told) => told.cpu_limit_milli,
-        None => {
-            let task = executor.command_task().map(|(_, entry)| &*entry.info);
-            let container = executor.info.container.as_ref();
-            let by_engine = engine::of(config, container).is_some();
-            at_launch(config, executor, task, by_engine).cpu_limit_milli
+/// What a container can use at most, as it is told: all of the machine where nothing limits it. `None`: nobody spoke of a
+/// limit.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct Most {
+    pub(crate) cpus: Option<f64>,
+    pub(crate) memory_bytes: Option<u64>,
+}
+
+impl Most {
+    fn of(config: &NodeConfig, amounts: &Amounts) -> Self {
+        let machine = &config.machine;
+        let cpus = |milli| match milli {
+            u64::MAX => f64::from(machine.cpus),
+            milli => cpus(milli),
+        };
+        let memory = |bytes| match bytes {
+            u64::MAX => machine.memory_bytes,
+            bytes => bytes,
+        };
+        Self {
+            cpus: amounts.cpu_limit_milli.map(cpus),
+            memory_bytes: amounts.memory_limit_bytes.map(memory),
         }
-    };
-    limit.and_then(cpus)
+    }
+}
+
+/// Of the container of an executor, or of a command task.
+pub(crate) fn most(config: &NodeConfig, executor: &Executor) -> Most {
+    let amounts = executor.limits.unwrap_or_else(|| {
+        let task = executor.command_task().map(|(_, entry)| &*entry.info);
+        let container = executor.info.container.as_ref();
+        let by_engine = engine::of(config, container).is_some();
+        at_launch(config, executor, task, by_engine)
+    });
+    Most::of(config, &amounts)
 }
 
 /// The same of a task in a container within its executor's.
-pub(crate) fn cpus_limit_within(config: &NodeConfig, task: &TaskInfo) -> Option<f64> {
-    let amounts = sum_of_all(config, &[], std::iter::once(task));
-    amounts.cpu_limit_milli.and_then(cpus)
+pub(crate) fn most_within(config: &NodeConfig, task: &TaskInfo) -> Most {
+    Most::of(config, &sum_of_all(config, &[], std::iter::once(task)))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "CPUs of one machine")]
-fn cpus(milli: u64) -> Option<f64> {
-    (milli != u64::MAX).then_some(milli as f64 / 1000.0)
+fn cpus(milli: u64) -> f64 {
+    milli as f64 / 1000.0
 }
 
 /// What so many CPUs weigh: those that were lent give way to all others, unless the operator says otherwise.
@@ -153,6 +181,13 @@ fn weight_milli<'a>(
 fn limit_milli(cpus: f64) -> u64 {
     match cpus.is_finite() {
         true => whole(cpus * 1000.0),
+        false => u64::MAX,
+    }
+}
+
+fn memory_limit_bytes(megabytes: f64) -> u64 {
+    match megabytes.is_finite() {
+        true => whole(megabytes * MEGABYTE),
         false => u64::MAX,
     }
 }

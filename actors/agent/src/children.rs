@@ -11,7 +11,7 @@ use tepui_protocol::v1::{
 use crate::{
     core::{NodeCore, Timer, Turn},
     effect::{Effect, ExecutorKey, Fate, Keep},
-    exits,
+    exits, guests,
     kills::{DEFAULT_KILL_GRACE, SIGTERM},
     networks,
     status::{self, Verdict},
@@ -138,6 +138,7 @@ impl NodeCore {
         let Some((key, task_id)) = self.children.remove(container_id) else {
             return;
         };
+        self.ends.keep(container_id, guests::end_of(exit));
         turn.out.push(Effect::Forget {
             container_id: container_id.to_owned(),
         });

@@ -58,6 +58,10 @@ pub struct NodeConfig {
     pub switch_user: bool,
     /// Whether the CPUs of a task are a hard limit too (`--cgroups_enable_cfs`).
     pub limit_cpus: bool,
+    /// Which limits hold here at all.
+    pub enforced: Enforced,
+    /// What a container without a limit can use.
+    pub machine: Machine,
     /// Whether CPUs that were only lent weigh next to nothing (`--revocable_cpu_low_priority`).
     pub lent_cpus_give_way: bool,
     /// Signs the tokens that custom executors are given; `None`: they get none (`--jwt_secret_key`).
@@ -98,6 +102,32 @@ pub struct NodeConfig {
     pub max_completed_tasks_per_executor: usize,
 }
 
+/// What containers are bound by: the kernel's controllers that they join (Mesos: the isolators `cgroups/cpu` and `cgroups/mem`,
+/// as `/flags` names them).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Enforced {
+    pub cpus: bool,
+    pub memory: bool,
+}
+
+impl Enforced {
+    pub const ALL: Self = Self {
+        cpus: true,
+        memory: true,
+    };
+    pub const NONE: Self = Self {
+        cpus: false,
+        memory: false,
+    };
+}
+
+/// All of a machine, whatever of it is offered.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Machine {
+    pub cpus: u32,
+    pub memory_bytes: u64,
+}
+
 impl NodeConfig {
     /// The defaults around what has none.
     pub fn new(info: AgentInfo, ip: impl Into<String>, work_dir: impl Into<PathBuf>) -> Self {
@@ -116,6 +146,8 @@ impl NodeConfig {
             is_root: true,
             switch_user: true,
             limit_cpus: false,
+            enforced: Enforced::ALL,
+            machine: Machine::default(),
             lent_cpus_give_way: true,
             token_key: None,
             domain_socket: None,

@@ -25,6 +25,7 @@ use crate::{
     checks::ProbeKind,
     config::NodeConfig,
     effect::{Effect, Ending, ExecutorKey, Input, Keep, Now, Order, TaskKey},
+    ends::Ends,
     guests::Guest,
     ids::Ids,
     operations::{OperationKey, Operations},
@@ -73,6 +74,7 @@ pub struct NodeCore {
     /// Containers that clients of the API asked for.
     pub(crate) guests: BTreeMap<String, Guest>,
     pub(crate) ended_sessions: EndedSessions,
+    pub(crate) ends: Ends,
     /// Containers of an earlier life whose fate is not known yet.
     pub(crate) recovering: BTreeSet<String>,
     /// Whether the executors' time to subscribe again is not over yet.
@@ -161,6 +163,7 @@ impl NodeCore {
             children: BTreeMap::new(),
             guests: BTreeMap::new(),
             ended_sessions: EndedSessions::default(),
+            ends: Ends::default(),
             recovering: BTreeSet::new(),
             window_open: false,
             early_orders: VecDeque::new(),
@@ -178,6 +181,7 @@ impl NodeCore {
         if self.ended {
             return;
         }
+        self.ends_are_told();
         let first = effects.len();
         let mut turn = Turn {
             now,

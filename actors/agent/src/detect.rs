@@ -6,6 +6,8 @@ use std::{path::Path, thread};
 use nix::sys::{statvfs::statvfs, sysinfo::sysinfo};
 use tepui_protocol::v1::{Resource, value};
 
+use crate::config::Machine;
+
 const MEGABYTE: u64 = 1 << 20;
 /// Left to the operating system: this much, or half where there is less than twice.
 const MEM_RESERVE_MB: u64 = 1024;
@@ -21,11 +23,10 @@ pub fn resources(given: &[Resource], work_dir: &Path) -> Vec<Resource> {
     let mut all = given.to_vec();
     let is_given = |name: &str| given.iter().any(|resource| resource.name == name);
     if !is_given("cpus") {
-        let cpus = thread::available_parallelism().map_or(FALLBACK_CPUS, usize::from);
-        all.push(scalar("cpus", cpus as u64));
+        all.push(scalar("cpus", cpus() as u64));
     }
     if !is_given("mem") {
-        let total = sysinfo().ok().map(|info| info.ram_total() / MEGABYTE);
+        let total = memory_bytes().map(|bytes| bytes / MEGABYTE);
         let free = total.map_or(FALLBACK_MEM_MB, |total| without(total, MEM_RESERVE_MB));
         all.push(scalar("mem", free));
     }
@@ -47,6 +48,22 @@ pub fn resources(given: &[Resource], work_dir: &Path) -> Vec<Resource> {
         });
     }
     all
+}
+
+/// What the machine has, offered or not.
+pub fn machine() -> Machine {
+    Machine {
+        cpus: u32::try_from(cpus()).unwrap_or(u32::MAX),
+        memory_bytes: memory_bytes().unwrap_or(FALLBACK_MEM_MB * MEGABYTE),
+    }
+}
+
+fn cpus() -> usize {
+    thread::available_parallelism().map_or(FALLBACK_CPUS, usize::from)
+}
+
+fn memory_bytes() -> Option<u64> {
+    sysinfo().ok().map(|info| info.ram_total())
 }
 
 /// Differs after each boot of the machine; empty where the kernel does not tell.

@@ -10,13 +10,16 @@ use tepui_messages::{
 use tepui_protocol::{
     durations::duration_text,
     node,
-    v1::{TaskResourceLimitation, TaskState, task_status::Reason},
+    v1::{
+        TaskResourceLimitation, TaskState,
+        task_status::{Reason, Source},
+    },
 };
 
 use crate::{
     core::{NodeCore, Timer, Turn},
     effect::{Effect, ExecutorKey, Keep},
-    engine,
+    engine, guests,
     status::{self, Verdict},
     tables::{executor_id, framework_id, push_bounded},
 };
@@ -67,11 +70,15 @@ impl NodeCore {
         for task_id in &live {
             self.end_checks(turn, &key, task_id);
         }
+        // What a command executor would have said stands with its container.
+        let says_itself = command_task && verdict.source == Source::Executor;
+        let nobody_asks = self.is_terminating(&key.framework_id);
         for task_id in &live {
             let status = verdict.status(task_id);
-            // What a command executor would have said stands with its container.
-            if command_task && verdict.source == tepui_protocol::v1::task_status::Source::Executor {
+            if says_itself {
                 self.command_update(turn, &key, status);
+            } else if nobody_asks {
+                self.end_silently(&key, task_id);
             } else {
                 let framework = key.framework_id.clone();
                 self.update(turn, &framework, Some(&key.executor_id), status);
@@ -79,6 +86,8 @@ impl NodeCore {
         }
         self.outer_ended(turn, container_id);
         self.containers.remove(container_id);
+        self.ends.pass(container_id, guests::end_of(exit));
+        self.ends.pass_within(container_id);
         self.bury(turn, &key);
         if !command_task {
             let status = exit.and_then(|exit| exit.status).unwrap_or(-1);
@@ -88,6 +97,19 @@ impl NodeCore {
             container_id: container_id.to_owned(),
         });
         self.remove_executor_if_done(turn, &key);
+    }
+
+    /// Whether the framework is being shut down.
+    fn is_terminating(&self, framework_id: &str) -> bool {
+        let framework = self.frameworks.get(framework_id);
+        framework.is_some_and(|known| known.terminating)
+    }
+
+    /// A task of a framework that is being shut down keeps the state it was last in (Mesos: `Slave::executorTerminated`).
+    fn end_silently(&mut self, key: &ExecutorKey, task_id: &str) {
+        if let Some(executor) = self.executor_mut(key) {
+            executor.end(task_id);
+        }
     }
 
     /// Marks the executor as terminated: no timers, no stream, no process.
@@ -183,9 +205,8 @@ impl NodeCore {
             return;
         }
         if let Some(mut executor) = framework.executors.remove(&key.executor_id) {
-            for (_, entry) in std::mem::take(&mut executor.tasks) {
-                push_bounded(&mut executor.completed, entry.task, bound_tasks);
-            }
+            // What is left of a framework that was shut down is never acknowledged: it stays as it ended.
+            executor.forget_oldest(bound_tasks);
             turn.keep(Keep::ForgetContainer {
                 key: key.clone(),
                 container_id: executor.container_id.clone(),

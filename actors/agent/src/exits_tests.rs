@@ -120,3 +120,121 @@ fn a_past_want_of_memory_decides_no_later_end() {
         );
     }
 }
+
+fn shut_down_framework(node: &mut Node) {
+    node.order(Order::ShutdownFramework(node::ShutdownFramework {
+        framework_id: framework_id("f"),
+        term: 3,
+    }));
+}
+
+#[test]
+fn a_task_of_a_framework_that_is_shut_down_keeps_its_last_state() {
+    for says_so in [false, true] {
+        let mut node = Node::running();
+        node.run(executor_task("t"));
+        let container_id = node.start();
+        node.subscribe(1, Vec::new());
+        node.executor_says(1, TaskRunning);
+        node.drain();
+        shut_down_framework(&mut node);
+        if says_so {
+            node.executor_says(2, TaskFinished);
+        }
+        node.exit(&container_id, 9);
+        assert!(node.drain().is_empty());
+        let state = node.core.state();
+        assert!(state.frameworks.is_empty() && node.kept.tasks.is_empty());
+        let executor = &state.completed_frameworks[0].completed_executors[0];
+        let shown: Vec<_> = executor
+            .terminated_tasks
+            .iter()
+            .map(|it| (it.state(), it.statuses.len()))
+            .collect();
+        assert_eq!(shown, [(TaskRunning, 1)], "{says_so}");
+        let (live, completed) = (&executor.launched_tasks, &executor.completed_tasks);
+        assert!(live.is_empty() && completed.is_empty());
+        // STARTING is not told by custom executors, and what comes too late counts as invalid.
+        let counts = &state.counts;
+        assert_eq!(counts.updates.invalid, u64::from(says_so));
+        assert!(counts.ended_tasks.is_empty());
+    }
+}
+
+#[test]
+fn an_end_that_no_framework_acknowledges_any_more_is_told_to_a_new_master() {
+    let mut node = Node::running();
+    node.run(executor_task("t"));
+    let container_id = node.start();
+    node.subscribe(1, Vec::new());
+    node.executor_says(1, TaskFinished);
+    let mut other = executor_task("u");
+    other.executor.as_mut().expect("one").executor_id = executor_id("other");
+    node.run(other);
+    let second = node.launched().order.container_id;
+    shut_down_framework(&mut node);
+    node.exit(&container_id, 0);
+    node.exit(&second, 9);
+    node.on(Input::MasterLost { connection: 1 });
+    node.said.clear();
+    node.on(Input::MasterConnected { connection: 2 });
+    let request = node.said.iter().find_map(|it| match it {
+        Effect::Register { request, .. } => Some(request.clone()),
+        _ => None,
+    });
+    // Of the other one nobody knows how it ended.
+    let told = request.expect("a registration").completed;
+    let tasks: Vec<_> = told.iter().flat_map(|it| &it.tasks).collect();
+    assert_eq!(tasks.len(), 1);
+    assert_eq!(tasks[0].state(), TaskFinished);
+}
+
+#[test]
+fn a_command_or_a_group_of_a_framework_that_is_shut_down_keeps_its_last_state_too() {
+    let of_command = |node: &mut Node| {
+        node.run(task("t"));
+        vec![node.start()]
+    };
+    let of_pod = |node: &mut Node| {
+        node.order(group_order(pod(), vec![task("t")], true));
+        let outer = node.start();
+        let inner = node.launched().order.container_id;
+        node.on(started(&inner, 43));
+        vec![inner, outer]
+    };
+    for start in [of_command as fn(&mut Node) -> Vec<String>, of_pod] {
+        let mut node = Node::running();
+        let containers = start(&mut node);
+        node.drain();
+        shut_down_framework(&mut node);
+        for container_id in containers {
+            node.exit(&container_id, 15);
+        }
+        let state = node.core.state();
+        assert!(state.frameworks.is_empty());
+        let executor = &state.completed_frameworks[0].completed_executors[0];
+        assert_eq!(executor.terminated_tasks.len(), 1);
+        assert_eq!(executor.terminated_tasks[0].state(), TaskRunning);
+        assert!(executor.completed_tasks.is_empty());
+    }
+}
+
+#[test]
+fn so_many_tasks_of_an_executor_that_was_shut_down_are_remembered() {
+    let mut node = Node::running();
+    node.core.config.max_completed_tasks_per_executor = 2;
+    let tasks = ["c", "b", "a"].map(task).to_vec();
+    node.order(group_order(pod(), tasks, true));
+    let outer = node.start();
+    shut_down_framework(&mut node);
+    node.exit(&outer, 9);
+    let containers: Vec<_> = node.core.children.keys().cloned().collect();
+    for container_id in containers {
+        node.exit(&container_id, 9);
+    }
+    let state = node.core.state();
+    let executor = &state.completed_frameworks[0].completed_executors[0];
+    let ids = executor.terminated_tasks.iter();
+    let ids: Vec<_> = ids.map(|it| it.task_id.value.as_str()).collect();
+    assert_eq!(ids, ["b", "a"]);
+}

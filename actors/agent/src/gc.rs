@@ -29,6 +29,8 @@ pub struct Swept {
     pub removed: usize,
     /// Could not be removed; the next sweep tries again.
     pub failed: usize,
+    /// Not in use, and not old enough.
+    pub pending: usize,
 }
 
 /// What is removed when, with Mesos' defaults.
@@ -124,6 +126,8 @@ pub fn sweep(work_dir: &Path, live: &BTreeSet<PathBuf>, look: &Look) -> Swept {
                         touch(&run, now);
                     } else if settled && look.is_older(&run, allowed) {
                         remove(&run, look, &mut swept);
+                    } else {
+                        swept.pending += 1;
                     }
                 }
                 forget_links(&runs);
@@ -136,9 +140,14 @@ pub fn sweep(work_dir: &Path, live: &BTreeSet<PathBuf>, look: &Look) -> Swept {
     swept
 }
 
-/// The names of sandboxes in `containers` of `root` that are not `live` and older than allowed. Those that are live
-/// become young. Tasks can write there, so no name is followed.
-pub fn leftovers(root: &Path, live: &BTreeSet<PathBuf>, look: &Look) -> Vec<String> {
+/// The names of sandboxes in `containers` of `root` that are not `live` and older than allowed; those that are younger are
+/// counted. Those that are live become young. Tasks can write there, so no name is followed.
+pub fn leftovers(
+    root: &Path,
+    live: &BTreeSet<PathBuf>,
+    look: &Look,
+    swept: &mut Swept,
+) -> Vec<String> {
     let parent = root.join(WITHIN);
     let found = directory_at(CWD, root).and_then(|root| directory_at(&root, Path::new(WITHIN)));
     let Ok(containers) = found else {
@@ -156,7 +165,9 @@ pub fn leftovers(root: &Path, live: &BTreeSet<PathBuf>, look: &Look) -> Vec<Stri
             return false;
         }
         let found = fs::File::from(directory).metadata();
-        found.is_ok_and(|found| look.was_changed_before(&found, look.allowed))
+        let is_old = found.is_ok_and(|found| look.was_changed_before(&found, look.allowed));
+        swept.pending += usize::from(!is_old);
+        is_old
     };
     names.filter(is_left).collect()
 }

@@ -185,6 +185,7 @@ impl NodeCore {
             command,
             container,
             resources,
+            limits,
             is_session: _,
         } = asked;
         let command = command.unwrap_or_default();
@@ -217,7 +218,8 @@ impl NodeCore {
             &container_id,
             &sandbox,
             user.clone(),
-            (&command, container.as_ref(), &resources),
+            (&command, container.as_ref()),
+            (&resources, &limits),
         );
         turn.keep(Keep::Guest {
             container_id: container_id.clone(),
@@ -264,6 +266,7 @@ impl NodeCore {
         guest.end = Some(end_of(exit));
         let (orphan, is_session) = (guest.orphan, guest.is_session());
         if orphan {
+            self.ends.pass(container_id, end_of(exit));
             self.forget_guest(turn, container_id);
         } else if is_session {
             self.session_ended(turn, container_id);
@@ -297,7 +300,7 @@ impl NodeCore {
     /// Removes one that has ended, with its sandbox.
     pub(crate) fn remove_guest(&mut self, turn: &mut Turn<'_>, container_id: &str) {
         let Some(guest) = self.guests.get(container_id) else {
-            return;
+            return self.remove_left(turn, container_id);
         };
         let sandbox = guest.sandbox.as_deref();
         let root = match container_id.rsplit_once('.') {
@@ -388,7 +391,7 @@ impl NodeCore {
 
 const SIGKILL: i32 = 9;
 
-fn end_of(exit: Option<&ContainerExit>) -> ContainerEnd {
+pub(crate) fn end_of(exit: Option<&ContainerExit>) -> ContainerEnd {
     let limit = exit.and_then(exits::limitation);
     ContainerEnd {
         status: exit.and_then(|exit| exit.status),

@@ -3,7 +3,7 @@
 use super::GuestState;
 use crate::testing::*;
 use tepui_messages::agent::{ContainerEnd, LaunchGuest};
-use tepui_protocol::v1::{Environment, environment};
+use tepui_protocol::v1::{Environment, LinuxInfo, environment};
 
 fn asked(container_id: &str) -> LaunchGuest {
     LaunchGuest {
@@ -14,6 +14,7 @@ fn asked(container_id: &str) -> LaunchGuest {
         }),
         container: None,
         resources: Vec::new(),
+        limits: BTreeMap::new(),
         is_session: false,
     }
 }
@@ -140,6 +141,66 @@ fn one_alone_lies_beside_the_executors_and_has_limits_of_its_own() {
     node.on(started("alone", 50));
     node.exit("alone", 0);
     assert_eq!(node.core.guest_state("alone"), ended(0));
+}
+
+#[test]
+fn one_alone_is_bound_by_the_limits_it_is_given() {
+    for (asked_for, bytes, milli) in [
+        (&[][..], None, None),
+        (
+            &[("mem", 128.0), ("cpus", 1.5)],
+            Some(128 << 20),
+            Some(1500),
+        ),
+        (
+            &[("mem", f64::INFINITY), ("cpus", f64::INFINITY)],
+            Some(u64::MAX),
+            Some(u64::MAX),
+        ),
+    ] {
+        let mut node = Node::running();
+        let limit = |(name, value): &(&str, f64)| {
+            let value = *value;
+            ((*name).to_owned(), value::Scalar { value })
+        };
+        node.on(Input::LaunchGuest(Box::new(LaunchGuest {
+            resources: vec![scalar("mem", 64.0), scalar("cpus", 1.0)],
+            limits: asked_for.iter().map(limit).collect(),
+            ..asked("alone")
+        })));
+        let amounts = node.launched().order.amounts;
+        assert_eq!(amounts.memory_bytes, Some(64 << 20));
+        assert_eq!(amounts.memory_limit_bytes, bytes);
+        assert_eq!(amounts.cpu_limit_milli, milli);
+    }
+}
+
+#[test]
+fn one_within_another_has_limits_of_its_own_only_where_it_shares_none() {
+    for (shares, bytes) in [
+        (None, None),
+        (Some(true), None),
+        (Some(false), Some(8 << 20)),
+    ] {
+        let mut node = Node::running();
+        node.run(task("t"));
+        let outer = node.start();
+        node.on(Input::LaunchGuest(Box::new(LaunchGuest {
+            container: Some(ContainerInfo {
+                linux_info: Some(LinuxInfo {
+                    share_cgroups: shares,
+                    ..LinuxInfo::default()
+                }),
+                ..ContainerInfo::default()
+            }),
+            resources: vec![scalar("mem", 4.0)],
+            limits: BTreeMap::from([("mem".to_owned(), value::Scalar { value: 8.0 })]),
+            ..asked(&format!("{outer}.g"))
+        })));
+        let amounts = node.launched().order.amounts;
+        assert_eq!(amounts.memory_limit_bytes, bytes, "{shares:?}");
+        assert_eq!(amounts.memory_bytes, bytes.map(|_| 4 << 20));
+    }
 }
 
 #[test]

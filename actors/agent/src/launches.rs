@@ -30,6 +30,10 @@ impl NodeCore {
             return;
         }
         let launch_executor = run.launch_executor;
+        let tasks = std::slice::from_ref(&task);
+        if let Some(verdict) = self.limits_unenforced(&framework_id, tasks) {
+            return self.refuse(turn, &framework_id, &task, verdict, launch_executor);
+        }
         if let Some(problem) = unsupported::of_task(&self.config, &task) {
             let verdict = Verdict::agent(
                 TaskState::TaskFailed,
@@ -38,7 +42,6 @@ impl NodeCore {
             );
             return self.refuse(turn, &framework_id, &task, verdict, launch_executor);
         }
-        let tasks = std::slice::from_ref(&task);
         if let Some(verdict) = self.unauthorized(&framework_id, tasks, Reason::TaskUnauthorized) {
             return self.refuse(turn, &framework_id, &task, verdict, launch_executor);
         }
@@ -55,6 +58,19 @@ impl NodeCore {
             self.run_executor_task(turn, &framework_id, task, launch_executor);
         }
         self.remove_framework_if_idle(turn, &framework_id);
+    }
+
+    /// Why none of these tasks may run here: one of them has a limit that would not hold (Mesos:
+    /// `Slave::validateResourceLimitsAndIsolators`, and its reason, which is about something else).
+    pub(crate) fn limits_unenforced(
+        &self,
+        framework_id: &str,
+        tasks: &[TaskInfo],
+    ) -> Option<Verdict> {
+        let problem = unsupported::of_limits(self.config.enforced, tasks)?;
+        let framework = self.frameworks.get(framework_id);
+        let state = framework.map_or(TaskState::TaskLost, |it| status::dropped(&it.info));
+        Some(Verdict::agent(state, Reason::GcError, problem))
     }
 
     pub(crate) fn resources_unknown(&self, framework_id: &str) -> Verdict {

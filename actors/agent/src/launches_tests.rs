@@ -496,3 +496,97 @@ fn a_fork_is_told_once_whenever_it_is_heard_of_and_nothing_runs_before_its_start
         assert_eq!(node.states(), expected, "{steps:?}");
     }
 }
+
+#[test]
+fn a_limit_that_would_not_hold_is_refused() {
+    use crate::config::Enforced;
+
+    let limited = |names: &[&str], kind: Option<container_info::Type>| {
+        let limits = names
+            .iter()
+            .map(|name| ((*name).to_owned(), value::Scalar { value: 64.0 }));
+        TaskInfo {
+            limits: limits.collect(),
+            container: kind.map(|kind| ContainerInfo {
+                r#type: kind as i32,
+                ..Default::default()
+            }),
+            ..task("t")
+        }
+    };
+    let no_cpus = Enforced {
+        cpus: false,
+        ..Enforced::ALL
+    };
+    let no_memory = Enforced {
+        memory: false,
+        ..Enforced::ALL
+    };
+    let mesos = Some(container_info::Type::Mesos);
+    let docker = Some(container_info::Type::Docker);
+    for (enforced, names, kind, refused) in [
+        (Enforced::ALL, &["cpus", "mem"][..], None, None),
+        (no_cpus, &["cpus", "mem"], None, Some(("CPU", "cpu"))),
+        (no_cpus, &["mem"], None, None),
+        (no_memory, &["cpus", "mem"], mesos, Some(("Memory", "mem"))),
+        (no_memory, &["cpus"], None, None),
+        (Enforced::NONE, &["mem", "cpus"], None, Some(("CPU", "cpu"))),
+        (Enforced::NONE, &[], None, None),
+    ] {
+        let mut node = Node::running();
+        node.core.config.enforced = enforced;
+        node.run(limited(names, kind));
+        let told = node.drain().pop();
+        let expected = refused.map(|(what, isolator)| {
+            format!(
+                "{what} limits can only be set on tasks launched in Mesos containers when the agent has loaded the \
+                 'cgroups/{isolator}' isolator"
+            )
+        });
+        assert_eq!(told.as_ref().map(|it| it.message().to_owned()), expected);
+        let Some(told) = told else {
+            node.launched();
+            continue;
+        };
+        assert_eq!(
+            (told.state(), told.source(), told.reason()),
+            (TaskState::TaskDropped, Source::Agent, Reason::GcError)
+        );
+        assert!(node.core.state().frameworks.is_empty() && node.kept.containers.is_empty());
+    }
+    let docker = limited(&["cpus", "mem"], docker);
+    assert_eq!(
+        crate::unsupported::of_limits(Enforced::NONE, &[docker]),
+        None
+    );
+    // Who does not know of TASK_DROPPED hears TASK_LOST.
+    let mut node = Node::running();
+    node.core.config.enforced = Enforced::NONE;
+    node.order(Order::RunTask(Box::new(node::RunTask {
+        framework_info: FrameworkInfo {
+            capabilities: Vec::new(),
+            ..framework()
+        },
+        launch_executor: true,
+        task: limited(&["mem"], None),
+        term: 3,
+    })));
+    assert_eq!(node.states(), [TaskState::TaskLost]);
+}
+
+#[test]
+fn a_group_with_a_limit_that_would_not_hold_is_refused_whole() {
+    use crate::config::Enforced;
+
+    let mut node = Node::running();
+    node.core.config.enforced = Enforced::NONE;
+    let limited = TaskInfo {
+        limits: [("mem".to_owned(), value::Scalar { value: 64.0 })].into(),
+        ..task("g2")
+    };
+    node.order(group_order(pod(), vec![task("g1"), limited], true));
+    let told = node.drain();
+    let told: Vec<_> = told.iter().map(|it| (it.state(), it.reason())).collect();
+    assert_eq!(told, [(TaskState::TaskDropped, Reason::GcError); 2]);
+    assert!(node.core.state().frameworks.is_empty());
+}

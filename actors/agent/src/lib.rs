@@ -47,6 +47,7 @@ pub mod usage;
 
 mod callers;
 mod children;
+pub mod ends;
 mod executors;
 mod exits;
 mod kills;
@@ -61,7 +62,7 @@ mod reporting;
 pub mod sessions;
 mod signals;
 mod snapshot;
-mod volumes;
+pub mod volumes;
 mod waiting;
 
 #[cfg(test)]

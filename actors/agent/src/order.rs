@@ -7,7 +7,7 @@ use tepui_messages::containers::{
     Amounts, Confinement, LaunchOrder, MountOrder, MountSource, NestedSandbox, SharedDirectory,
     Switchboard, Terminal,
 };
-use tepui_protocol::v1::{CommandInfo, ContainerInfo, Resource, TaskInfo, Volume, volume};
+use tepui_protocol::v1::{CommandInfo, ContainerInfo, Resource, TaskInfo, Volume, value, volume};
 
 use crate::{
     amounts::{self, gpus, sum_of_all},
@@ -137,8 +137,7 @@ pub(crate) fn child_launch(
     env.extend(known.filter_map(|(name, value)| Some((name.to_owned(), value?))));
     env.extend(command_environment(&command));
     let user = user_of(config, framework, &command);
-    let linux = container.and_then(|it| it.linux_info.as_ref());
-    let shares = linux.is_none_or(|it| it.share_cgroups.unwrap_or(true));
+    let shares = shares_cgroups(container);
     let volumes = container.map_or(&[][..], |it| &it.volumes);
     let mut confinement = confinement_of(container);
     let shared = volumes.iter().filter_map(shared_directory);
@@ -241,13 +240,20 @@ pub(crate) fn beside(
     }
 }
 
+/// Whether a container within another one is bound by what that may use, and by nothing else.
+fn shares_cgroups(container: Option<&ContainerInfo>) -> bool {
+    let linux = container.and_then(|it| it.linux_info.as_ref());
+    linux.is_none_or(|it| it.share_cgroups.unwrap_or(true))
+}
+
 /// What starts a container that a client of the API asks for.
 pub(crate) fn guest_order(
     config: &NodeConfig,
     container_id: &str,
     sandbox: &Path,
     user: Option<String>,
-    (command, container, resources): (&CommandInfo, Option<&ContainerInfo>, &[Resource]),
+    (command, container): (&CommandInfo, Option<&ContainerInfo>),
+    (resources, limits): (&[Resource], &BTreeMap<String, value::Scalar>),
 ) -> LaunchOrder {
     let (program, argv) = command_line(command);
     let image = image_of(container);
@@ -257,6 +263,13 @@ pub(crate) fn guest_order(
     let shown = shown_sandbox(config, image.is_none(), sandbox);
     env.insert("MESOS_SANDBOX".to_owned(), shown);
     env.extend(command_environment(command));
+    let amounts = match container_id.contains('.') && shares_cgroups(container) {
+        true => Amounts {
+            gpus: gpus(resources.iter()),
+            ..Amounts::default()
+        },
+        false => amounts::of_guest(config, resources, limits),
+    };
     let order = LaunchOrder {
         container_id: container_id.to_owned(),
         sandbox: sandbox.to_owned(),
@@ -265,10 +278,7 @@ pub(crate) fn guest_order(
         argv,
         env: env.into_iter().collect(),
         user,
-        amounts: Amounts {
-            gpus: gpus(resources.iter()),
-            ..sum_of_all(config, resources, std::iter::empty())
-        },
+        amounts,
         confinement: confinement_of(container),
         switchboard: switchboard_of(container),
         network: networks::order(container),

@@ -66,8 +66,10 @@ impl NodeCore {
 
     /// Why none of a group's tasks can run here.
     fn group_refusal(&self, framework_id: &str, tasks: &[TaskInfo]) -> Option<Verdict> {
-        let unauthorized = self.unauthorized(framework_id, tasks, Reason::TaskGroupUnauthorized);
-        let refused = unauthorized.or_else(|| self.draining_verdict(framework_id));
+        let unenforced = self.limits_unenforced(framework_id, tasks);
+        let unauthorized = || self.unauthorized(framework_id, tasks, Reason::TaskGroupUnauthorized);
+        let refused = unenforced.or_else(unauthorized);
+        let refused = refused.or_else(|| self.draining_verdict(framework_id));
         if refused.is_some() {
             return refused;
         }

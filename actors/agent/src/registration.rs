@@ -14,7 +14,8 @@ use crate::{
     core::{NodeCore, Timer, Turn, task_key},
     effect::{Effect, Ending, Keep},
     status::{Verdict, has_capability},
-    tables::{Stage, TaskEntry},
+    tables::{Executor, Stage, TaskEntry},
+    updates::is_terminal,
 };
 
 /// Backoff stops doubling here; the cap of the configuration comes earlier.
@@ -153,8 +154,8 @@ impl NodeCore {
         let completed = self.completed_frameworks.iter().rev();
         for framework in self.frameworks.values().chain(completed) {
             let executors = framework.executors.values();
-            let executors = executors.chain(framework.completed.iter().rev());
             let tasks = executors.flat_map(|executor| executor.completed.iter().rev());
+            let tasks = tasks.chain(framework.completed.iter().rev().flat_map(ended_tasks));
             let mut left = bytes.checked_sub(protobuf::size(&*framework.info));
             let tasks = tasks.take(room).map_while(|task| {
                 left = left?.checked_sub(protobuf::size(&**task));
@@ -300,6 +301,14 @@ impl NodeCore {
         self.registration.retry_at = Some(at);
         self.set_timer(at, Timer::Register);
     }
+}
+
+/// The tasks of a completed executor that are known to have ended, the newest first.
+fn ended_tasks(executor: &Executor) -> impl Iterator<Item = &Arc<Task>> {
+    let left = executor.at(Stage::Terminated).into_iter().rev();
+    let left = left.map(|entry| &entry.task);
+    let ended = left.filter(|task| is_terminal(task.state()));
+    ended.chain(executor.completed.iter().rev())
 }
 
 #[cfg(test)]

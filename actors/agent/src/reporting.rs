@@ -36,17 +36,20 @@ impl NodeCore {
             }
         }
         let executors = known.as_mut().map(|known| &mut known.executors);
-        if let Some(executor) = executors.and_then(|known| known.get_mut(executor?))
-            && executor.apply(&status)
-        {
-            *self.counts.ended_tasks.entry(status.state()).or_default() += 1;
-        }
+        let executor = executors.and_then(|known| known.get_mut(executor?));
+        let ends = updates::is_terminal(status.state());
         self.counts.updates.count(!terminating);
         if terminating {
+            // It is over, but what was last told of it stays (Mesos: `Slave::statusUpdate`).
+            if let Some(executor) = executor.filter(|_| ends) {
+                executor.end(&status.task_id.value);
+            }
             return true;
         }
+        if executor.is_some_and(|executor| executor.apply(&status)) {
+            *self.counts.ended_tasks.entry(status.state()).or_default() += 1;
+        }
         // A task's end is the one thing that cannot be told again from what a rebooted machine finds.
-        let ends = updates::is_terminal(status.state());
         let change = Keep::Update {
             framework_id: framework.to_owned(),
             status,

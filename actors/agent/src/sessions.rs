@@ -1,7 +1,7 @@
 //! Sessions: containers within another one that clients look around in (Mesos: LAUNCH_NESTED_CONTAINER_SESSION, debug
 //! containers). Owns how they are started, and for how long the ends of past ones are known. They are guests else.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use tepui_messages::{
     agent::LaunchGuest,
@@ -76,8 +76,17 @@ impl NodeCore {
             None => {
                 let own = command.user.clone().filter(|_| self.config.switch_user);
                 let user = own.or(outer.user);
-                let described = (command, container, &[][..]);
-                order::guest_order(&self.config, container_id, &outer.sandbox, user, described)
+                let nothing = (&[][..], &BTreeMap::new());
+                let described = (command, container);
+                let sandbox = &outer.sandbox;
+                order::guest_order(
+                    &self.config,
+                    container_id,
+                    sandbox,
+                    user,
+                    described,
+                    nothing,
+                )
             }
         };
         let own = order::confinement_of(container);

@@ -18,6 +18,7 @@ fn asked(container_id: &str) -> LaunchGuest {
         }),
         container: None,
         resources: Vec::new(),
+        limits: BTreeMap::new(),
         is_session: true,
     }
 }

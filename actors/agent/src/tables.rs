@@ -228,6 +228,24 @@ impl Executor {
         ends
     }
 
+    /// The task is over, whatever was last told of it.
+    pub(crate) fn end(&mut self, task_id: &str) {
+        if let Some(entry) = self.tasks.get_mut(task_id) {
+            entry.stage = Stage::Terminated;
+        }
+    }
+
+    /// Keeps the `bound` tasks that were launched last.
+    pub(crate) fn forget_oldest(&mut self, bound: usize) {
+        let mut sequences: Vec<_> = self.tasks.values().map(|it| it.sequence).collect();
+        sequences.sort_unstable();
+        let beyond = sequences.len().saturating_sub(bound);
+        let forgotten = beyond.checked_sub(1).and_then(|at| sequences.get(at));
+        if let Some(forgotten) = forgotten {
+            self.tasks.retain(|_, entry| entry.sequence > *forgotten);
+        }
+    }
+
     /// Tasks at a stage, in order of launch.
     pub(crate) fn at(&self, stage: Stage) -> Vec<&TaskEntry> {
         let mut entries: Vec<_> = self

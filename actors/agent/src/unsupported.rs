@@ -6,7 +6,11 @@ use tepui_protocol::v1::{
     executor_info,
 };
 
-use crate::{checks, config::NodeConfig, confinement, engine, images, networks};
+use crate::{
+    checks,
+    config::{Enforced, NodeConfig},
+    confinement, engine, images, networks,
+};
 
 /// Whether an id can name a directory, and only one. The master checks ids too; paths are made here.
 pub(crate) fn names_directory(id: &str) -> bool {
@@ -56,6 +60,27 @@ pub(crate) fn of_task(config: &NodeConfig, task: &TaskInfo) -> Option<String> {
     own.chain(outer.and_then(|it| of_container(it, outer_part)))
         .next()
         .or_else(|| dockers.find_map(|it| networks::check_ports(it, &resources).err()))
+}
+
+/// Why limits of one of these tasks would bind nothing here, in Mesos' words. An engine has its own means.
+pub(crate) fn of_limits(enforced: Enforced, tasks: &[TaskInfo]) -> Option<&'static str> {
+    let is_docker = |it: &ContainerInfo| it.r#type() == container_info::Type::Docker;
+    let bound = tasks
+        .iter()
+        .filter(|task| !task.container.as_ref().is_some_and(is_docker));
+    let mut limits = bound.map(|task| &task.limits);
+    limits.find_map(|limits| {
+        if limits.contains_key("cpus") && !enforced.cpus {
+            return Some(
+                "CPU limits can only be set on tasks launched in Mesos containers when the agent has loaded the \
+                 'cgroups/cpu' isolator",
+            );
+        }
+        (limits.contains_key("mem") && !enforced.memory).then_some(
+            "Memory limits can only be set on tasks launched in Mesos containers when the agent has loaded the \
+             'cgroups/mem' isolator",
+        )
+    })
 }
 
 fn docker(container: &ContainerInfo) -> Option<&DockerInfo> {

@@ -2,16 +2,19 @@
 
 use std::{
     collections::BTreeSet,
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
 };
 
-use tepui_messages::containers::{SharedDirectory, VolumeDirectory, VolumeLink};
+use tepui_messages::{
+    agent::{ExecutorState, NestedState},
+    containers::{SharedDirectory, VolumeDirectory, VolumeLink},
+};
 use tepui_protocol::{
     resources::{Entry, Resources},
     v1::{Resource, resource::disk_info::source::Type, volume},
 };
 
-use crate::unsupported::names_directory;
+use crate::{confinement::shared_with_parent, unsupported::names_directory};
 
 /// The directory of a volume; `None` for what is no volume of the agent's own, or has an id that names no directory.
 pub(crate) fn directory(work_dir: &Path, entry: &Entry) -> Option<VolumeDirectory> {
@@ -57,9 +60,10 @@ pub(crate) fn links<'a>(
     resources: impl Iterator<Item = &'a Resource>,
 ) -> Vec<VolumeLink> {
     let volumes = resources.filter_map(|resource| {
+        // Few have one, and the rest need not be understood.
+        let volume = resource.disk.as_ref()?.volume.as_ref()?;
         let entry = Entry::from_proto(resource).ok()?;
         let source = directory(work_dir, &entry)?.path;
-        let volume = resource.disk.as_ref()?.volume.as_ref()?;
         let container_path = volume.container_path.clone();
         Some(VolumeLink {
             source,
@@ -68,6 +72,63 @@ pub(crate) fn links<'a>(
         })
     });
     volumes.collect()
+}
+
+/// A volume where clients look for it: the way to it in an executor's sandbox. There may be a link that leads out of the
+/// sandbox, or the empty directory it is mounted at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShownVolume {
+    pub at: PathBuf,
+    pub directory: PathBuf,
+}
+
+/// The volumes that an executor and its tasks see, those of tasks in containers of their own by both names of these.
+pub fn shown(work_dir: &Path, executor: &ExecutorState) -> Vec<ShownVolume> {
+    let of_executor = links(work_dir, executor.info.resources.iter());
+    let of_all = links(work_dir, executor.resources());
+    let nested = executor.nested.iter();
+    let nested = nested.flat_map(|it| shown_within(work_dir, &of_executor, it));
+    let shown = of_all
+        .into_iter()
+        .filter_map(|it| shown_at(Path::new(""), it));
+    shown.chain(nested).collect()
+}
+
+fn shown_within(
+    work_dir: &Path,
+    of_executor: &[VolumeLink],
+    nested: &NestedState,
+) -> Vec<ShownVolume> {
+    let task = &nested.task;
+    let volumes = task.container.as_ref().map_or(&[][..], |it| &it.volumes);
+    let directories = volumes.iter().filter_map(|volume| {
+        let directory = SharedDirectory {
+            path: shared_with_parent(volume)?.to_owned(),
+            container_path: volume.container_path.clone(),
+        };
+        Some((directory, true, ()))
+    });
+    let (mut all, _) = shared(of_executor, directories);
+    all.extend(links(work_dir, task.resources.iter()));
+    let names = [("containers", &nested.name), ("tasks", &task.task_id.value)];
+    let shown = names.into_iter().flat_map(|(above, name)| {
+        let sandbox = Path::new(above).join(name);
+        let shown = all.clone().into_iter();
+        shown.filter_map(move |it| shown_at(&sandbox, it))
+    });
+    shown.collect()
+}
+
+/// `None`: it is not in the sandbox, but elsewhere among the files of the container.
+fn shown_at(sandbox: &Path, volume: VolumeLink) -> Option<ShownVolume> {
+    let path = Path::new(&volume.container_path);
+    let is_name = |it: &Component<'_>| matches!(it, Component::Normal(_) | Component::CurDir);
+    let is_within = path.components().all(|it| is_name(&it)) && path.file_name().is_some();
+    let names = path.components().filter(|it| *it != Component::CurDir);
+    is_within.then(|| ShownVolume {
+        at: sandbox.join(names.collect::<PathBuf>()),
+        directory: volume.source,
+    })
 }
 
 /// Of what tasks share of their executor's sandbox: its persistent volumes, and the rest. In the sandbox there may be but a
@@ -91,3 +152,7 @@ pub(crate) fn shared<T>(
     }
     (volumes, rest)
 }
+
+#[cfg(test)]
+#[path = "volumes_tests.rs"]
+mod tests;

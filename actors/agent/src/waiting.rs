@@ -6,7 +6,7 @@ use tepui_messages::agent::{
     Answer as HttpAnswer, ContainerEnd, LaunchGuest, RemoveGuest, SignalContainer, WaitGuest,
 };
 
-use crate::{actor::NodeActor, effect::Input, guests::GuestState};
+use crate::{actor::NodeActor, effect::Input, ends::Removal, guests::GuestState};
 
 /// Clients that may wait at one time; each holds a connection.
 const MAX_WAITERS: usize = 1_000;
@@ -33,20 +33,28 @@ impl NodeActor {
             return;
         }
         for (container_id, waiter) in std::mem::take(&mut self.waiters) {
-            let state = self.core.guest_state(&container_id);
-            match (waiter, state) {
-                (waiter, _) if !waiter.is_wanted() => {}
-                (waiter @ Waiter::Launch(_), GuestState::Starting)
-                | (waiter @ Waiter::End(_), GuestState::Starting | GuestState::Running) => {
-                    self.waiters.push((container_id, waiter));
-                }
-                (Waiter::Launch(answer), GuestState::Unknown) => {
-                    let text = "the container around it has ended";
-                    answer.send(HttpAnswer::refused(400, text));
-                }
-                (Waiter::Launch(answer), _) => answer.send(HttpAnswer::OK),
-                (Waiter::End(answer), GuestState::Ended(end)) => answer.send(Some(end)),
-                (Waiter::End(answer), GuestState::Unknown) => answer.send(None),
+            if !waiter.is_wanted() {
+                continue;
+            }
+            let core = &self.core;
+            match waiter {
+                Waiter::Launch(answer) => match core.guest_state(&container_id) {
+                    GuestState::Starting => {
+                        self.waiters.push((container_id, Waiter::Launch(answer)));
+                    }
+                    GuestState::Unknown => {
+                        let text = "the container around it has ended";
+                        answer.send(HttpAnswer::refused(400, text));
+                    }
+                    GuestState::Running | GuestState::Ended(_) => answer.send(HttpAnswer::OK),
+                },
+                Waiter::End(answer) => match core.container_state(&container_id) {
+                    GuestState::Starting | GuestState::Running => {
+                        self.waiters.push((container_id, Waiter::End(answer)));
+                    }
+                    GuestState::Ended(end) => answer.send(Some(end)),
+                    GuestState::Unknown => answer.send(None),
+                },
             }
         }
     }
@@ -123,17 +131,16 @@ impl Handler<SignalContainer> for NodeActor {
 impl Handler<RemoveGuest> for NodeActor {
     fn handle(&mut self, message: RemoveGuest, ctx: &mut Context<Self>) -> HttpAnswer {
         let container_id = message.container_id;
-        match self.core.guest_state(&container_id) {
-            GuestState::Unknown => {
-                let text = format!("Container {container_id} cannot be found");
-                HttpAnswer::refused(404, text)
-            }
-            GuestState::Starting | GuestState::Running => {
-                HttpAnswer::refused(500, "Nested container has not terminated yet")
-            }
-            GuestState::Ended(_) => {
+        match self.core.removal(&container_id) {
+            Removal::Possible => {
                 self.input(Input::RemoveGuest { container_id }, ctx);
                 HttpAnswer::OK
+            }
+            Removal::Running => HttpAnswer::refused(500, "Nested container has not terminated yet"),
+            Removal::UnknownRoot => HttpAnswer::refused(500, "Unknown root container"),
+            Removal::Unknown => {
+                let text = format!("Container {container_id} cannot be found");
+                HttpAnswer::refused(404, text)
             }
         }
     }

@@ -61,6 +61,9 @@ pub fn prepare(order: &NestedSandbox<'_>) -> Result<(), Error> {
 pub fn remove(root: &Path, name: &str) -> Result<(), Error> {
     let shown = path(root, name);
     let containers = open(CWD, root).and_then(|root| open(&root, Path::new(CONTAINERS)));
+    if matches!(containers, Err(Errno::NOENT)) {
+        return Ok(());
+    }
     let containers = containers.map_err(|errno| failed("remove the sandbox", &shown, errno))?;
     let removed = removal::remove_at(containers.as_fd(), name.as_ref());
     removed.map_err(Error::file("remove the sandbox", shown))

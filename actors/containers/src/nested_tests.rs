@@ -83,3 +83,15 @@ fn a_name_that_is_taken_is_refused() {
     fs::create_dir_all(root.path().join("containers/c1")).unwrap();
     assert!(prepare(&order(root.path(), &[])).is_err());
 }
+
+#[test]
+fn what_is_gone_is_removed() {
+    let root = tempfile::tempdir().unwrap();
+    remove(root.path(), "c1").unwrap();
+    remove(&root.path().join("none"), "c1").unwrap();
+    prepare(&order(root.path(), &[])).unwrap();
+    for _ in 0..2 {
+        remove(root.path(), "c1").unwrap();
+    }
+    assert!(!path(root.path(), "c1").exists());
+}

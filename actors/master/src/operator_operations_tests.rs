@@ -104,16 +104,12 @@ fn what_is_wrong_is_400_and_what_is_not_there_409_in_mesos_words() {
         (
             reserve_of(&node, reserved("cpus", -1.0)),
             400,
-            format!(
-                "Resource 'cpus(reservations: [(DYNAMIC,r,p)]):-1' is invalid: Invalid scalar resource: value <= 0"
-            ),
+            "Resource 'cpus(reservations: [(DYNAMIC,r,p)]):-1' is invalid: Invalid scalar resource: value <= 0".to_string(),
         ),
         (
             reserve_of(&node, reserved("cpus", 1e16)),
             400,
-            format!(
-                "Resource 'cpus(reservations: [(DYNAMIC,r,p)]):10000000000000000' is invalid: Invalid scalar resource: value > 9007199254740.992"
-            ),
+            "Resource 'cpus(reservations: [(DYNAMIC,r,p)]):10000000000000000' is invalid: Invalid scalar resource: value > 9007199254740.992".to_string(),
         ),
         (
             reserve_of(&node, reserved("cpus", 5000.0)),

@@ -10,6 +10,7 @@ use tepui_protocol::{
         AgentInfo, CommandInfo, ContainerId, ContainerInfo, DrainConfig, ExecutorId, ExecutorInfo,
         FrameworkId, FrameworkInfo, MasterInfo, NetworkInfo, Operation, Resource,
         ResourceStatistics, Task, TaskInfo, TaskState, TaskStatus, executor, task_status::Reason,
+        value,
     },
 };
 
@@ -141,6 +142,8 @@ pub struct LaunchGuest {
     pub command: Option<CommandInfo>,
     pub container: Option<ContainerInfo>,
     pub resources: Vec<Resource>,
+    /// What it may use at most, where that is not what it requests.
+    pub limits: BTreeMap<String, value::Scalar>,
     /// Ends with the client that asks for it, and uses the sandbox of the container around it.
     pub is_session: bool,
 }
@@ -160,7 +163,7 @@ impl Message for SignalContainer {
     type Reply = Answer;
 }
 
-/// Removes a container that [`LaunchGuest`] made and that has ended.
+/// Removes what is left of a container that has ended; within one that lives nothing has to be left.
 #[derive(Debug, Clone)]
 pub struct RemoveGuest {
     pub container_id: String,
@@ -170,7 +173,7 @@ impl Message for RemoveGuest {
     type Reply = Answer;
 }
 
-/// Waits for the end of a container that [`LaunchGuest`] made; `None` where there is none of that id.
+/// Waits for the end of a container, whoever launched it; `None` where there is none of that id.
 #[derive(Debug, Clone)]
 pub struct WaitGuest {
     pub container_id: String,

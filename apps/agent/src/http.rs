@@ -17,7 +17,6 @@ mod values;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
     sync::{Arc, Once},
 };
 
@@ -25,8 +24,8 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Value, json};
 use tepui_containers::volume_gids::VolumeGids;
 use tepui_http::{
-    Files, Incoming, Logging, Reply, Table, deadline, incoming::read_body, metrics as common,
-    processes, system, version,
+    Files, Found, Incoming, Logging, Reply, Table, deadline, help, incoming::read_body,
+    metrics as common, processes, system, version,
 };
 use tepui_kit::{Ask, AskError, Asker, Directory, Message, within};
 use tepui_messages::{
@@ -42,10 +41,11 @@ use tepui_protocol::{
 use crate::Security;
 pub(crate) use crate::node::Node;
 use crate::provisioner::Provisioner;
-use crate::sweeping::AllowedAge;
+use crate::sweeping::{AllowedAge, Removals};
 use access::Caller;
 pub(crate) use attach::Sockets;
 pub(crate) use flags::flags;
+use sandboxes::LOG;
 pub(crate) use sandboxes::Sandboxes;
 
 /// What paths of messages of libprocess contain.
@@ -56,7 +56,7 @@ const OF_THE_DRIVER: &str = "/mesos.internal.";
 pub(crate) struct Api {
     pub(crate) node: Arc<dyn Node>,
     pub(crate) facts: Arc<Facts>,
-    pub(crate) files: Files,
+    pub(crate) files: Sandboxes,
     pub(crate) logging: Logging,
     pub(crate) directory: Directory,
     pub(crate) limiter: Arc<common::Limiter>,
@@ -79,6 +79,8 @@ pub(crate) struct Facts {
     pub(crate) launch_errors: Arc<crate::runtime::Errors>,
     /// Of sandboxes.
     pub(crate) allowed_age: Arc<AllowedAge>,
+    /// Of them, too.
+    pub(crate) removals: Arc<Removals>,
     /// For its numbers.
     pub(crate) fetcher: Fetcher,
     /// For theirs.
@@ -205,10 +207,11 @@ impl Api {
 
     async fn answer(
         &self,
-        route: Route,
+        found: Found<'_, Route>,
         request: Incoming,
         caller: Caller,
     ) -> Result<Reply, Reply> {
+        let route = found.route;
         let subject = &caller.subject;
         let jsonp = request.parameter("jsonp");
         let json = |value: Value| Reply::json(value.to_string(), jsonp);
@@ -246,10 +249,13 @@ impl Api {
             Route::Browse | Route::Read | Route::Download => {
                 self.file(route, &request, subject).await?
             }
-            Route::FilesDebug => self.files.debug(&request),
+            Route::FilesDebug => self.known_files().await.debug_many(&request).await,
             Route::SystemStats => system::stats(&request),
             Route::LoggingToggle => self.logging.toggle(&request),
-            Route::Help => help(),
+            Route::Help => {
+                let is_guarded = |route: Route| route.access().0 != access::Entrance::Open;
+                help::help(&TABLE, is_guarded, found.rest, &request)
+            }
             Route::Processes => processes::processes(&self.directory, &request),
         })
     }
@@ -266,11 +272,23 @@ impl Api {
             let node = self.ask(GetNodeState).await?;
             access::expect_file(subject, &node, path)?;
         }
-        Ok(match route {
-            Route::Browse => self.files.browse(request).await,
-            Route::Read => self.files.read_text(request).await,
-            _ => self.files.download(request).await,
-        })
+        if let Route::Browse = route {
+            return Ok(self.known_files().await.browse(request).await);
+        }
+        let found = file_of(&self.files.files(), route, request).await;
+        if found.status() != 404 || path == LOG {
+            return Ok(found);
+        }
+        // Most files are read without asking the node; where volumes lie it alone knows.
+        Ok(file_of(&self.known_files().await, route, request).await)
+    }
+
+    /// With what the node knows, if it answers.
+    async fn known_files(&self) -> Files {
+        match self.ask(GetNodeState).await {
+            Ok(node) => self.files.files_with(&node),
+            Err(_) => self.files.files(),
+        }
     }
 
     async fn state_json(&self, subject: &Subject) -> Result<Value, Reply> {
@@ -361,7 +379,7 @@ async fn reply(request: &HttpRequest, payload: web::Payload, api: &Api) -> Resul
         }
         incoming.body = read_body(&incoming.headers, payload).await?;
     }
-    api.answer(found.route, incoming, caller).await
+    api.answer(found, incoming, caller).await
 }
 
 /// Once: whoever sends these sends them again and again.
@@ -375,15 +393,11 @@ fn warn_of_driver() {
     });
 }
 
-fn help() -> Reply {
-    let names = TABLE.own.iter().chain(TABLE.others);
-    let items: String = names
-        .map(|(name, _)| format!("<li><a href=\"/{name}\">/{name}</a></li>"))
-        .collect();
-    Reply::ok(
-        "text/html",
-        format!("<html><head><title>Help</title></head><body><ul>{items}</ul></body></html>"),
-    )
+async fn file_of(files: &Files, route: Route, request: &Incoming) -> Reply {
+    match route {
+        Route::Read => files.read_text(request).await,
+        _ => files.download(request).await,
+    }
 }
 
 fn front_page(api: &Api) -> Reply {
@@ -396,11 +410,6 @@ fn front_page(api: &Api) -> Reply {
              The web admin is on the master.</p></body></html>"
         ),
     )
-}
-
-/// Where the sandboxes of this agent lie, as its files.
-pub(crate) fn files(work_dir: PathBuf, log_file: Option<PathBuf>) -> Files {
-    Files::new(Sandboxes::new(work_dir, log_file))
 }
 
 #[cfg(test)]

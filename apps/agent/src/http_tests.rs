@@ -10,7 +10,10 @@ use tepui_messages::agent::{
     Answer, ContainerUsageRecord, ExecutorCall, ExecutorStreamLost, ExecutorSubscribe, LaunchGuest,
     NodeCounts, RemoveGuest, SignalContainer, WaitGuest,
 };
-use tepui_node::{config::default_capabilities, fetcher::Fetcher};
+use tepui_node::{
+    config::{Enforced, default_capabilities},
+    fetcher::Fetcher,
+};
 use tepui_protocol::{
     resources::Resources,
     v1::{AgentId, AgentInfo, MasterInfo},
@@ -178,6 +181,7 @@ pub(super) fn secured(security: Security) -> Api {
         ip6: None,
         port: 15051,
         hostname: "localhost".to_owned(),
+        hostname_lookup: true,
         resources: Some("cpus:4".to_owned()),
         attributes: Some("rack:r1".to_owned()),
         domain: None,
@@ -199,11 +203,12 @@ pub(super) fn secured(security: Security) -> Api {
     let facts = Facts {
         pid: "slave(1)@127.0.0.1:15051".to_owned(),
         capabilities: default_capabilities(),
-        flags: flags(&settings, None, Path::new("/run"), false, true),
+        flags: flags(&settings, None, Path::new("/run"), Enforced::NONE, true),
         version: tepui_http::version::own(),
         started_at: 0,
         launch_errors: Arc::default(),
         allowed_age: Arc::new(AllowedAge::new(&Default::default())),
+        removals: Arc::default(),
         fetcher: Fetcher::default(),
         volume_gids: None,
         disabled_endpoints: Default::default(),
@@ -212,7 +217,7 @@ pub(super) fn secured(security: Security) -> Api {
     Api {
         node: Arc::new(Idle::new()),
         facts: Arc::new(facts),
-        files: files("/nowhere".into(), None),
+        files: Sandboxes::new("/nowhere".into(), "/nowhere".into(), None),
         logging: Logging::new(tepui_http::Verbosity::default()),
         directory: Directory::new("test", Clock::system()),
         limiter: Arc::new(Limiter::default()),

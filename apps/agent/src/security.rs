@@ -11,7 +11,7 @@ const READONLY: &str = "mesos-agent-readonly";
 /// Of those that may change something.
 const READWRITE: &str = "mesos-agent-readwrite";
 /// Of the calls of executors.
-pub(crate) const EXECUTOR: &str = "mesos-agent-executor";
+const EXECUTOR: &str = "mesos-agent-executor";
 
 /// How executors prove who they are (Mesos: `--jwt_secret_key`, `--authenticate_http_executors`).
 #[derive(Debug, Clone, Default)]
@@ -29,6 +29,8 @@ pub struct ExecutorSecurity {
 pub struct Security {
     pub readonly: Realm,
     pub readwrite: Realm,
+    /// Entered only where executors are asked.
+    pub executor: Realm,
     pub acls: Arc<Acls>,
     pub executors: ExecutorSecurity,
     /// The path of the credentials, as `/flags` shows it.
@@ -58,6 +60,7 @@ impl Security {
         Security {
             readonly: realm(READONLY, readonly),
             readwrite: realm(READWRITE, readwrite),
+            executor: realm(EXECUTOR, true),
             acls,
             executors: ExecutorSecurity::default(),
             shown_credentials: None,

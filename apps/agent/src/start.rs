@@ -13,14 +13,14 @@ use std::{
 use anyhow::{Context, anyhow, bail};
 use sha2::{Digest, Sha256};
 use tepui_containers::{
-    Cgroups, Launcher, images::Backend, networks::Networks, sandboxes::Sandboxes,
-    volume_gids::VolumeGids,
+    Cgroups, Launcher, images::Backend, limits::Controller, networks::Networks,
+    sandboxes::Sandboxes, volume_gids::VolumeGids,
 };
 use tepui_engine::{
     DamagedLog, EngineError, Options, RocksEngine, SharedEngine, keys::AGENT_FAMILIES,
 };
 use tepui_node::{
-    config::NodeConfig,
+    config::{Enforced, NodeConfig},
     controllers::{self, QosController},
     detect,
     estimators::{self, ResourceEstimator},
@@ -65,6 +65,8 @@ const ADDRESS_VARIABLE: &str = "LIBPROCESS_IP";
 /// An agent that is ready to be wired.
 pub(crate) struct Prepared {
     pub(crate) settings: AgentSettings,
+    /// As the operator wrote it, perhaps with links, but absolute: clients that know it ask for files by it.
+    pub(crate) configured_work_dir: PathBuf,
     pub(crate) config: NodeConfig,
     pub(crate) engine: SharedEngine,
     pub(crate) listener: TcpListener,
@@ -96,6 +98,7 @@ impl Prepared {
             )
         })?;
         let (estimator, controller) = lending(&settings.lending)?;
+        let configured_work_dir = std::path::absolute(&settings.work_dir);
         settings.work_dir = work_dir(&settings.work_dir)?;
         let engine = open_engine(&settings.work_dir)?;
         let listener = listen(settings.ip, settings.port)?;
@@ -154,6 +157,11 @@ impl Prepared {
         checked.map_err(anyhow::Error::msg)?;
         config.shortcoming = lacks::shown(&cgroups, is_root);
         config.limit_cpus = isolation.limit_cpus;
+        config.enforced = Enforced {
+            cpus: cgroups.has(Controller::Cpu),
+            memory: cgroups.has(Controller::Memory),
+        };
+        config.machine = detect::machine();
         config.lent_cpus_give_way = isolation.lent_cpus_give_way;
         let launcher = Launcher::new(shim()?, cgroups, SPARE_SHIMS)
             .context("containers cannot be run here")?;
@@ -203,6 +211,7 @@ impl Prepared {
             volume_gids,
             unix_listeners,
             runtime_dir,
+            configured_work_dir: configured_work_dir.unwrap_or_else(|_| settings.work_dir.clone()),
             settings,
             config,
             engine,

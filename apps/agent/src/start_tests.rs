@@ -12,6 +12,7 @@ fn what_is_wrong_with_the_settings_is_said_in_one_line() {
         ip6: None,
         port: 0,
         hostname: "here".to_owned(),
+        hostname_lookup: true,
         resources: None,
         attributes: None,
         domain: None,

@@ -26,6 +26,7 @@ pub(crate) async fn sweep<N: Ask<GetNodeState>>(
     work_dir: PathBuf,
     policy: gc::Policy,
     allowed: Arc<AllowedAge>,
+    removals: Arc<Removals>,
 ) -> Infallible {
     loop {
         sleep(policy.interval).await;
@@ -44,9 +45,15 @@ pub(crate) async fn sweep<N: Ask<GetNodeState>>(
             Ok(sweep_once(&work_dir, &policy, &used, allowed.get(), now))
         });
         match swept.await {
-            Ok(Ok(gc::Swept { removed: 0, .. })) | Err(_) => {}
-            Ok(Ok(gc::Swept { removed, failed })) => {
-                tracing::info!(removed, failed, "old sandboxes are removed");
+            Err(_) => {}
+            Ok(Ok(swept)) => {
+                removals.count(&swept);
+                let gc::Swept {
+                    removed, failed, ..
+                } = swept;
+                if removed > 0 {
+                    tracing::info!(removed, failed, "old sandboxes are removed");
+                }
             }
             Ok::<io::Result<_>, _>(Err(error)) => {
                 tracing::warn!(%error, "the disk of the work directory is not known")
@@ -74,6 +81,24 @@ impl AllowedAge {
 
     pub(crate) fn get(&self) -> Duration {
         Duration::from_millis(self.0.load(Relaxed))
+    }
+}
+
+/// What became of the sandboxes of containers that have ended.
+#[derive(Debug, Default)]
+pub(crate) struct Removals {
+    /// Left by the last sweep, which will be removed once they are old enough.
+    pub(crate) pending: AtomicU64,
+    pub(crate) succeeded: AtomicU64,
+    /// One that cannot be removed counts with each sweep that tried.
+    pub(crate) failed: AtomicU64,
+}
+
+impl Removals {
+    fn count(&self, swept: &gc::Swept) {
+        self.pending.store(swept.pending as u64, Relaxed);
+        self.succeeded.fetch_add(swept.removed as u64, Relaxed);
+        self.failed.fetch_add(swept.failed as u64, Relaxed);
     }
 }
 
@@ -133,7 +158,7 @@ fn remove_sandbox(sandbox: &Path) -> io::Result<()> {
 }
 
 fn remove_within(root: &Path, live: &BTreeSet<PathBuf>, look: &gc::Look, swept: &mut gc::Swept) {
-    for name in gc::leftovers(root, live, look) {
+    for name in gc::leftovers(root, live, look, swept) {
         match nested::remove(root, &name) {
             Ok(()) => swept.removed += 1,
             Err(error) => {
@@ -144,3 +169,7 @@ fn remove_within(root: &Path, live: &BTreeSet<PathBuf>, look: &gc::Look, swept: 
         }
     }
 }
+
+#[cfg(test)]
+#[path = "sweeping_tests.rs"]
+mod tests;

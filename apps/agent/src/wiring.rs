@@ -6,7 +6,6 @@ use std::{sync::Arc, time::Duration};
 use anyhow::{Context, anyhow};
 use futures_util::{FutureExt, future::abortable};
 use tepui_bridge::{Bridge, Connector};
-use tepui_containers::Cgroups;
 use tepui_engine::DiskFailed;
 use tepui_http::{Logging, metrics::Limiter, server, version};
 use tepui_kit::{Arbiter, Clock, Directory, Link, OnPanic, Spawn, System, Tell};
@@ -33,7 +32,7 @@ use crate::{
     provisioner,
     runtime::{Containers, Equipment, Errors, volume_groups},
     start::{self, Prepared},
-    sweeping::{self, AllowedAge},
+    sweeping::{self, AllowedAge, Removals},
 };
 
 /// Orders and calls that wait for the node.
@@ -52,6 +51,7 @@ pub(crate) fn run(prepared: Prepared) -> anyhow::Result<()> {
 async fn serve(prepared: Prepared) -> anyhow::Result<()> {
     let Prepared {
         settings,
+        configured_work_dir,
         config,
         engine,
         listener,
@@ -71,23 +71,27 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
     lacks::say(launcher.cgroups(), is_root);
     launcher.warm_up();
     sandboxes.warm_up();
-    let has_cgroups = !matches!(launcher.cgroups(), Cgroups::None { .. });
     let errors = Arc::new(Errors::default());
     let allowed_age = Arc::new(AllowedAge::new(&settings.sandboxes.gc));
+    let removals = Arc::new(Removals::default());
+    let mut flags = http::flags(
+        &settings,
+        config.domain_socket.as_ref(),
+        &runtime_dir,
+        config.enforced,
+        is_root,
+    );
+    let shown_work_dir = configured_work_dir.display().to_string();
+    flags.insert("work_dir".to_owned(), shown_work_dir);
     let facts = Facts {
         pid: config.pid(),
         capabilities: config.capabilities.clone(),
-        flags: http::flags(
-            &settings,
-            config.domain_socket.as_ref(),
-            &runtime_dir,
-            has_cgroups,
-            is_root,
-        ),
+        flags,
         version: version::own(),
         started_at: i64::try_from(clock.unix_nanos()).unwrap_or(i64::MAX),
         launch_errors: Arc::clone(&errors),
         allowed_age: Arc::clone(&allowed_age),
+        removals: Arc::clone(&removals),
         fetcher: fetcher.clone(),
         volume_gids: volume_gids.clone(),
         security: settings.security.clone(),
@@ -157,7 +161,11 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
     let api = Api {
         node: Arc::new(node.clone()),
         facts: Arc::new(facts),
-        files: http::files(settings.work_dir.clone(), settings.log_file.clone()),
+        files: http::Sandboxes::new(
+            settings.work_dir.clone(),
+            configured_work_dir,
+            settings.log_file.clone(),
+        ),
         logging: Logging::new(settings.verbosity.clone()),
         directory: directory.clone(),
         limiter: Arc::new(Limiter::default()),
@@ -195,6 +203,7 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
         work_dir,
         settings.sandboxes.gc,
         allowed_age,
+        removals,
     ));
     let headroom = provisioner.map(|images| tokio::task::spawn_local(images.keep_headroom()));
     let keeper = engine_containers.map(|it| tokio::task::spawn_local(it.keep()));

@@ -169,8 +169,12 @@ fn a_command_runs_and_its_end_is_told() {
         .block_on(bridge.listen("127.0.0.1:0".parse().unwrap()))
         .unwrap();
     let port = free_port();
+    // Whoever knows the path that the operator gave finds files by it.
+    std::fs::create_dir(home.path().join("real")).unwrap();
+    std::os::unix::fs::symlink("real", home.path().join("link")).unwrap();
+    let work_dir = home.path().join("link/agent");
     let settings = AgentSettings {
-        work_dir: home.path().join("agent"),
+        work_dir: work_dir.clone(),
         masters: vec![tell_leader(listener.address()).to_string()],
         ip: IpAddr::from([127, 0, 0, 1]),
         ip6: None,
@@ -232,6 +236,15 @@ fn a_command_runs_and_its_end_is_told() {
     let path = format!("/frameworks/{FRAMEWORK}/executors/{TASK}/runs/latest/stdout");
     let output = get(address, &format!("/files/read?path={path}&offset=0"));
     assert!(output.contains(r#""data":"hello\n""#), "{output}");
+    let configured = work_dir.display();
+    let real = format!("{configured}/slaves/S0{path}");
+    let output = get(address, &format!("/files/read?path={real}&offset=0"));
+    assert!(output.contains(r#""data":"hello\n""#), "{output}");
+    let flags = get(address, "/flags");
+    assert!(
+        flags.contains(&format!(r#""work_dir":"{configured}""#)),
+        "{flags}"
+    );
     let state = get(address, "/slave(1)/state");
     assert!(state.contains(r#""id":"S0""#), "{state}");
 

@@ -100,6 +100,15 @@ impl Files {
         Reply::json(json!(self.all()).to_string(), request.parameter("jsonp"))
     }
 
+    /// The same where there are so many that finding them takes its time.
+    pub async fn debug_many(&self, request: &Incoming) -> Reply {
+        let files = self.clone();
+        match web::block(move || json!(files.all()).to_string()).await {
+            Ok(body) => Reply::json(body, request.parameter("jsonp")),
+            Err(error) => failed(&error),
+        }
+    }
+
     /// LIST_FILES.
     ///
     /// # Errors

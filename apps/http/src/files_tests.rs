@@ -108,3 +108,60 @@ fn listings_are_sorted_virtual_and_follow_no_link_that_leads_out() {
     assert_eq!(mode_text(0o100_644), "-rw-r--r--");
     assert_eq!(mode_text(0o040_751), "drwxr-x--x");
 }
+
+#[test]
+fn links_to_absolute_paths_are_followed_where_they_stay_within() {
+    let (home, files) = shown();
+    let box_ = home.path().join("box");
+    symlink(box_.join("sub/a"), box_.join("to-file")).unwrap();
+    symlink(box_.join("sub"), box_.join("to-directory")).unwrap();
+    symlink(&box_, box_.join("sub/home")).unwrap();
+    symlink("sub/home/to-directory", box_.join("by-way")).unwrap();
+    symlink(box_.join("gone"), box_.join("to-nothing")).unwrap();
+    symlink(box_.join("to-itself"), box_.join("to-itself")).unwrap();
+    symlink(box_.join("../secret"), box_.join("up")).unwrap();
+    symlink(box_.join("outer"), box_.join("by-outer")).unwrap();
+    symlink(home.path().join("box-other"), box_.join("beside")).unwrap();
+    for path in [
+        "/box/to-file",
+        "/box/to-directory/a",
+        "/box/sub/home/sub/a",
+        "/box/sub/home/to-file",
+        "/box/by-way/a",
+        "/box/to-directory/home/by-way/home/to-directory/a",
+    ] {
+        let read = files.read(path, Some(0), None);
+        let read = read.map(|it| it.data).map_err(|error| error.to_string());
+        assert_eq!(read, Ok(b"hello".to_vec()), "{path}");
+    }
+    for path in [
+        "/box/to-nothing",
+        "/box/to-itself",
+        "/box/up",
+        "/box/by-outer",
+        "/box/beside/secret",
+        "/box/sub/home/up",
+    ] {
+        let read = files.read(path, Some(0), None);
+        assert!(
+            matches!(read, Err(FilesError::NotFound)),
+            "{path}: {read:?}"
+        );
+    }
+    let listed = files.list("/box").unwrap();
+    let of = |name: &str| {
+        let entry = listed.iter().find(|it| it.path == format!("/box/{name}"));
+        entry.map(|it| (mode_text(it.mode).chars().next().unwrap(), it.size))
+    };
+    assert_eq!(of("to-file"), Some(('-', 5)));
+    assert_eq!(of("to-directory").map(|(kind, _)| kind), Some('d'));
+    assert_eq!(of("by-way").map(|(kind, _)| kind), Some('d'));
+    assert_eq!(of("to-nothing"), None);
+    assert_eq!(of("up").map(|(kind, _)| kind), Some('l'));
+    let names = files.list("/box/sub/home").unwrap().into_iter();
+    assert!(
+        names
+            .map(|it| it.path)
+            .any(|it| it == "/box/sub/home/stdout")
+    );
+}

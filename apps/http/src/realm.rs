@@ -36,6 +36,16 @@ impl Realm {
         self.credentials.is_some()
     }
 
+    /// What it asks of those who have shown nothing, or something wrong.
+    pub fn challenge(&self) -> String {
+        format!("Basic realm=\"{}\"", self.name)
+    }
+
+    /// How it is called.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
     /// The principal of a request with these headers; `None` where nobody is asked.
     ///
     /// # Errors
@@ -50,10 +60,7 @@ impl Realm {
             (Some(given), None) => credentials.principal(given.as_bytes()),
             _ => None,
         };
-        let refused = || {
-            let challenge = format!("Basic realm=\"{}\"", self.name);
-            Reply::bare(401).header(WWW_AUTHENTICATE, &challenge)
-        };
+        let refused = || Reply::bare(401).header(WWW_AUTHENTICATE, &self.challenge());
         principal.map(Some).ok_or_else(refused)
     }
 }

@@ -153,7 +153,7 @@ class Checks:
         report.equal("its limits are told as before", self.limits(), before)
         container = self.state_of("own")["container"]
         right = {"fid": self.framework.id, "eid": "own", "cid": container}
-        report.equal("without a token: 401", self.call(None), (401, 'Bearer realm="mesos-agent-executor"'))
+        report.equal("without a token: 401", self.call(None), (401, 'Basic realm="mesos-agent-executor",Bearer realm="mesos-agent-executor"'))
         status, challenge = self.call(token("incorrect_key", **right))
         report.check("with one of another key: 401", status == 401 and "invalid_token" in challenge, (status, challenge))
         refused = [self.call(token(KEY, **{**right, claim: "other"}))[0] for claim in ("fid", "eid", "cid")]
@@ -198,7 +198,7 @@ class Checks:
         pids = [r["status"]["executor_pid"] for r in get(self.agent.port, "/containers")]
         before = self.agent_id()
         self.agent.process.send_signal(signal.SIGUSR1)
-        gone = self.framework.wait_state("second", "TASK_GONE", limit_s=LIMIT_S)
+        gone = self.framework.wait_state("second", "TASK_LOST", limit_s=LIMIT_S)
         report.equal("SIGUSR1: the framework is told that its tasks are gone", gone["reason"], "REASON_AGENT_REMOVED")
         report.check("SIGUSR1: the agent ends, and nothing of it is left", wait(lambda: not self.agent.running() and not any(alive(pid) for pid in pids), LIMIT_S), pids)
         report.equal("SIGUSR1: the master knows it no more", self.house.get("/slaves")["slaves"], [])

@@ -148,7 +148,9 @@ class Checks:
         made["command"]["user"] = self.first.info["user"]
         tiny = dict(task("tiny", offer, "exec sleep 600"), resources=scalars(0, 1))
         less = dict(task("less", offer, "exec sleep 600"), resources=scalars(0.00001, 1))
-        self.first.launch(offer, [made, tiny, less])
+        # Apart, since resources that are none fail all that is launched with them.
+        launches = [{"type": "LAUNCH", "launch": {"task_infos": tasks}} for tasks in ([made, tiny], [less])]
+        self.first.call("ACCEPT", accept={"offer_ids": [offer["id"]], "operations": launches})
         self.first.wait_state("tiny", "TASK_RUNNING", limit_s=LIMIT_S)
         report.equal("a task of one MB and no cpus runs", self.first.told("tiny"), ["TASK_STARTING", "TASK_RUNNING"])
         refused = self.first.wait_state("less", "TASK_ERROR")["message"]

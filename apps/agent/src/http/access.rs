@@ -13,13 +13,19 @@ use tepui_protocol::{
     },
 };
 
-use super::{Api, Route, bearer, state::Measured};
+use super::{
+    Api, Route,
+    bearer::{self, Entered},
+    state::Measured,
+};
 
 /// Whose credentials an endpoint asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Entrance {
     /// Nobody's.
     Open,
+    /// An executor's, where executors are asked.
+    Executor,
     Readonly,
     Readwrite,
 }
@@ -27,7 +33,7 @@ pub(super) enum Entrance {
 impl Route {
     /// Whose credentials it asks for, and under which path `get_endpoints` may refuse it.
     pub(super) fn access(self) -> (Entrance, Option<&'static str>) {
-        use Entrance::{Open, Readonly, Readwrite};
+        use Entrance::{Executor, Open, Readonly, Readwrite};
         match self {
             Route::Call => (Readwrite, None),
             Route::LoggingToggle => (Readwrite, Some("/logging/toggle")),
@@ -41,8 +47,7 @@ impl Route {
             Route::Prometheus => (Readonly, Some("/metrics")),
             Route::FilesDebug => (Readonly, Some("/files/debug")),
             Route::Processes => (Readonly, None),
-            // An executor shows a token, or nothing.
-            Route::Executor => (Open, None),
+            Route::Executor => (Executor, None),
             Route::Health | Route::Version | Route::SystemStats | Route::Help => (Open, None),
         }
     }
@@ -54,16 +59,24 @@ impl Route {
 /// The 401 or 403 to answer.
 pub(super) fn enter(api: &Api, route: Route, request: &Incoming) -> Result<Caller, Reply> {
     let security = &api.facts.security;
-    let claims = bearer::claims(security, route, request)?;
     let (entrance, path) = route.access();
     let realm: Option<&Realm> = match entrance {
         Entrance::Open => None,
+        Entrance::Executor => bearer::key(&security.executors).map(|_| &security.executor),
         Entrance::Readonly => Some(&security.readonly),
         Entrance::Readwrite => Some(&security.readwrite),
     };
-    // Who has shown a token needs no password.
-    let realm = realm.filter(|_| claims.is_none());
-    let principal = realm.map_or(Ok(None), |realm| realm.enter(&request.headers))?;
+    let entered = realm.map_or(Ok(Entered::Named(None)), |realm| {
+        bearer::enter(realm, &security.executors, &request.headers)
+    })?;
+    let (principal, claims) = match (entered, entrance) {
+        (Entered::Executor(claims), _) => (None, Some(claims)),
+        // An operator is no executor, and so not the one that is named.
+        (Entered::Named(Some(_)), Entrance::Executor) => (None, Some(bearer::of_nobody())),
+        (Entered::Named(principal), _) => (principal, None),
+    };
+    // What an executor may ask for is found at two doors alone.
+    expect(claims.is_none() || matches!(route, Route::Executor | Route::Call))?;
     let subject = Subject {
         acls: Arc::clone(&security.acls),
         principal,

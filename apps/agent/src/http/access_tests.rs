@@ -75,7 +75,7 @@ async fn without_credentials_only_what_is_listed_here_answers() {
     let mut open = Vec::new();
     for (path, route) in routes() {
         let realm = match route.access().0 {
-            Entrance::Open => {
+            Entrance::Open | Entrance::Executor => {
                 open.push(path);
                 continue;
             }
@@ -118,6 +118,58 @@ async fn each_realm_is_guarded_by_itself() {
             .0;
         let call = got(secured(security), "POST", "/api/v1", None).await.0;
         assert_eq!([state, call], expected);
+    }
+}
+
+#[actix_web::test]
+async fn an_agent_that_asks_executors_takes_names_and_tokens_at_every_door() {
+    use tepui_messages::agent::ExecutorClaims;
+    use tepui_node::tokens::TokenKey;
+
+    let asking = || {
+        let mut security = guarded();
+        security.executors = crate::ExecutorSecurity {
+            key: Some(TokenKey::new(b"secret")),
+            asked: true,
+            shown_key: None,
+        };
+        secured(security)
+    };
+    let claims = ExecutorClaims {
+        framework_id: "f".to_owned(),
+        executor_id: "e".to_owned(),
+        container_id: "c".to_owned(),
+    };
+    let token = format!("Bearer {}", TokenKey::new(b"secret").sign(&claims));
+    let body = "\"Basic\" authenticator returned:\n401 Unauthorized.\n\n\
+                \"Bearer\" authenticator returned:\n401 Unauthorized.";
+    for (path, route) in routes() {
+        let realm = match route.access().0 {
+            Entrance::Open => continue,
+            Entrance::Executor => "mesos-agent-executor",
+            Entrance::Readonly => "mesos-agent-readonly",
+            Entrance::Readwrite => "mesos-agent-readwrite",
+        };
+        for (given, why) in [
+            (None, ""),
+            (
+                Some("Bearer x"),
+                ", error=\"invalid_token\", error_description=\"Invalid JWT: Expected 3 components\"",
+            ),
+        ] {
+            let answer = got(asking(), "POST", &path, given).await;
+            let challenge = format!("Basic realm=\"{realm}\",Bearer realm=\"{realm}\"{why}");
+            assert_eq!(answer, (401, challenge, body.to_owned()), "{path}");
+        }
+        // Executors have nothing to ask for but at their own doors.
+        let expected = match route {
+            Route::Executor | Route::Call => 400,
+            _ => 403,
+        };
+        let (status, ..) = got(asking(), "POST", &path, Some(&token)).await;
+        assert_eq!(status, expected, "{path}");
+        let (status, ..) = got(asking(), "POST", &path, Some(OPS)).await;
+        assert!(![401, 403].contains(&status), "{path}: {status}");
     }
 }
 

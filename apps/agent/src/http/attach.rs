@@ -2,7 +2,7 @@
 //! LAUNCH_NESTED_CONTAINER_SESSION (OPERATOR_API C). Owns what is between a connection and the socket of the container's
 //! shim, where the streams are kept; a restart of the agent loses only the connections.
 
-use std::{io, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, io, path::PathBuf, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::{Stream, stream};
@@ -108,6 +108,7 @@ pub(super) async fn session(api: &Api, call: Call, form: Form) -> Result<Reply, 
         command: asked.command,
         container: asked.container,
         resources: Vec::new(),
+        limits: BTreeMap::new(),
         is_session: true,
     };
     let answer = api.ask(message).await?;

@@ -1,64 +1,90 @@
 //! Tokens in headers: executors show what the agent gave them at their start (`Authorization: Bearer …`, RFC 6750). What a
 //! token says, `tepui_node::tokens` knows.
+//!
+//! An agent that asks executors takes names with secrets and tokens at every door of its, and tells whoever has neither of
+//! both (Mesos: `CombinedAuthenticator`).
 
 use actix_web::http::header::{AUTHORIZATION, HeaderMap, WWW_AUTHENTICATE};
-use tepui_http::{Incoming, Reply};
+use tepui_http::{Realm, Reply};
 use tepui_messages::agent::ExecutorClaims;
 use tepui_node::tokens::TokenKey;
 
-use super::Route;
-use crate::{Security, security::EXECUTOR};
+use crate::security::ExecutorSecurity;
 
-/// The claims of an executor that calls; `None` where nobody asks for them, or where the caller is none.
+/// Who has come in.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Entered {
+    /// A principal; `None`: nobody was asked.
+    Named(Option<String>),
+    Executor(ExecutorClaims),
+}
+
+/// Lets in who may enter the realm.
 ///
 /// # Errors
 /// The 401 to answer.
-pub(super) fn claims(
-    security: &Security,
-    route: Route,
-    request: &Incoming,
-) -> Result<Option<ExecutorClaims>, Reply> {
-    let executors = &security.executors;
-    let Some(key) = executors.key.as_ref().filter(|_| executors.asked) else {
-        return Ok(None);
-    };
-    match route {
-        Route::Executor => claimed(key, &request.headers).map(Some),
-        // Executors and operators come by one door.
-        Route::Call if security.readwrite.is_guarded() && is_bearer(&request.headers) => {
-            claimed(key, &request.headers).map(Some)
-        }
-        _ => Ok(None),
+pub(super) fn enter(
+    realm: &Realm,
+    executors: &ExecutorSecurity,
+    headers: &HeaderMap,
+) -> Result<Entered, Reply> {
+    let named = realm.enter(headers).map(Entered::Named);
+    match key(executors) {
+        Some(key) => named.or_else(|_| {
+            let shown = claimed(key, headers).map(Entered::Executor);
+            shown.map_err(|why| refused(realm, why.as_deref()))
+        }),
+        None => named,
     }
 }
 
-fn is_bearer(headers: &HeaderMap) -> bool {
-    let given = headers.get(AUTHORIZATION);
-    given.is_some_and(|it| it.as_bytes().starts_with(b"Bearer "))
+/// The key of the tokens, where executors are asked for them.
+pub(super) fn key(executors: &ExecutorSecurity) -> Option<&TokenKey> {
+    executors.key.as_ref().filter(|_| executors.asked)
 }
 
-fn claimed(key: &TokenKey, headers: &HeaderMap) -> Result<ExecutorClaims, Reply> {
+/// Those of a principal that is no executor: they are no executor's.
+pub(super) fn of_nobody() -> ExecutorClaims {
+    ExecutorClaims {
+        framework_id: String::new(),
+        executor_id: String::new(),
+        container_id: String::new(),
+    }
+}
+
+/// # Errors
+/// What is wrong with the token; `None`: nothing was shown, so that nothing is wrong with it (RFC 6750, 3.1).
+fn claimed(key: &TokenKey, headers: &HeaderMap) -> Result<ExecutorClaims, Option<String>> {
     // Two of them would mean that two parties disagree about who calls.
     let mut given = headers.get_all(AUTHORIZATION);
     let given = match (given.next(), given.next()) {
-        (None, _) => return Err(refused(None)),
+        (None, _) => return Err(None),
         (Some(given), None) => given.to_str().ok(),
         _ => None,
     };
-    let Some((scheme, token)) = given.and_then(|text| text.split_once(' ')) else {
-        return Err(refused(Some("Malformed 'Authorization' header")));
+    let parts = given.and_then(|text| text.split_once(' '));
+    let Some((scheme, token)) = parts.filter(|(_, token)| !token.contains(' ')) else {
+        return Err(Some("Malformed 'Authorization' header".to_owned()));
     };
     if scheme != "Bearer" {
-        return Err(refused(Some("Scheme unsupported")));
+        return Err(Some(format!("Scheme '{scheme}' unsupported")));
     }
-    key.verify(token)
-        .map_err(|reason| refused(Some(&format!("Invalid JWT: {reason}"))))
+    let verified = key.verify(token);
+    verified.map_err(|reason| Some(format!("Invalid JWT: {reason}")))
 }
 
-fn refused(reason: Option<&str>) -> Reply {
-    let why = reason.map(|it| format!(", error=\"invalid_token\", error_description=\"{it}\""));
-    let challenge = format!("Bearer realm=\"{EXECUTOR}\"{}", why.unwrap_or_default());
-    Reply::bare(401).header(WWW_AUTHENTICATE, &challenge)
+/// Both challenges, as one header, and what either would have said.
+fn refused(realm: &Realm, why: Option<&str>) -> Reply {
+    let why = why.map(|it| format!(", error=\"invalid_token\", error_description=\"{it}\""));
+    let bearer = format!(
+        "Bearer realm=\"{}\"{}",
+        realm.name(),
+        why.unwrap_or_default()
+    );
+    let said = ["Basic", "Bearer"]
+        .map(|scheme| format!("\"{scheme}\" authenticator returned:\n401 Unauthorized."));
+    let challenges = format!("{},{bearer}", realm.challenge());
+    Reply::text(401, said.join("\n\n")).header(WWW_AUTHENTICATE, &challenges)
 }
 
 #[cfg(test)]

@@ -4,17 +4,18 @@ use actix_web::test;
 use tepui_http::Credentials;
 
 use super::*;
-use crate::ExecutorSecurity;
 
-fn security(asked: bool, readwrite: bool) -> Security {
-    let credentials = Arc::new(Credentials::parse("ops sesame").unwrap());
-    let mut security = Security::new(false, readwrite, &credentials, Arc::default());
-    security.executors = ExecutorSecurity {
+fn executors(asked: bool) -> ExecutorSecurity {
+    ExecutorSecurity {
         key: Some(TokenKey::new(b"secret")),
         asked,
         shown_key: None,
-    };
-    security
+    }
+}
+
+fn guarded() -> Realm {
+    let credentials = Arc::new(Credentials::parse("ops sesame").unwrap());
+    Realm::guarded("tatooine", credentials)
 }
 
 fn of_executor() -> ExecutorClaims {
@@ -25,79 +26,69 @@ fn of_executor() -> ExecutorClaims {
     }
 }
 
+/// Who came in, or the challenge.
 fn shown(
-    security: &Security,
-    route: Route,
-    header: Option<&str>,
-) -> Result<Option<ExecutorClaims>, (u16, String)> {
-    let mut request = test::TestRequest::post().uri("/api/v1/executor");
-    if let Some(header) = header {
-        request = request.insert_header(("authorization", header));
+    realm: &Realm,
+    executors: &ExecutorSecurity,
+    given: &[&str],
+) -> Result<Entered, (u16, String)> {
+    let mut headers = HeaderMap::new();
+    for value in given {
+        headers.append(AUTHORIZATION, value.parse().unwrap());
     }
-    let request = Incoming::head(&request.to_http_request()).unwrap();
-    claims(security, route, &request).map_err(|refused| {
-        let response = refused.into_response(&request.headers);
-        let challenge = response.headers().get("www-authenticate").unwrap();
+    enter(realm, executors, &headers).map_err(|refused| {
+        let response = refused.into_response(&headers);
+        let challenge = response.headers().get(WWW_AUTHENTICATE).unwrap();
         let challenge = challenge.to_str().unwrap().to_owned();
         (response.status().as_u16(), challenge)
     })
 }
 
+/// `ops:sesame`.
+const OPS: &str = "Basic b3BzOnNlc2FtZQ==";
+
+fn bearer(key: &[u8]) -> String {
+    format!("Bearer {}", TokenKey::new(key).sign(&of_executor()))
+}
+
 #[test]
-async fn an_executor_shows_its_token_where_it_is_asked_to() {
-    let bearer = |key: &[u8]| format!("Bearer {}", TokenKey::new(key).sign(&of_executor()));
+async fn a_name_or_a_token_lets_in_and_who_has_neither_is_told_of_both() {
     let (own, foreign) = (bearer(b"secret"), bearer(b"incorrect_key"));
-    let asks = security(true, true);
-    let told = shown(&asks, Route::Executor, Some(&own));
-    assert_eq!(told, Ok(Some(of_executor())));
-    let realm = "Bearer realm=\"mesos-agent-executor\"";
-    let wrong = |why: &str| {
-        let text = format!("{realm}, error=\"invalid_token\", error_description=\"{why}\"");
-        Err((401, text))
-    };
-    for (header, expected) in [
-        (None, Err((401, realm.to_owned()))),
+    let asks = |given: &[&str]| shown(&guarded(), &executors(true), given);
+    assert_eq!(asks(&[&own]), Ok(Entered::Executor(of_executor())));
+    assert_eq!(asks(&[OPS]), Ok(Entered::Named(Some("ops".to_owned()))));
+    let both = "Basic realm=\"tatooine\",Bearer realm=\"tatooine\"";
+    assert_eq!(asks(&[]), Err((401, both.to_owned())));
+    let malformed = "Malformed 'Authorization' header";
+    for (given, why) in [
         (
-            Some(foreign.as_str()),
-            wrong("Invalid JWT: Token signature does not match"),
+            &[foreign.as_str()][..],
+            "Invalid JWT: Token signature does not match",
         ),
-        (Some("Bearer"), wrong("Malformed 'Authorization' header")),
-        (Some("Basic b3BzOnNlc2FtZQ=="), wrong("Scheme unsupported")),
-        (
-            Some("Bearer a.b"),
-            wrong("Invalid JWT: Expected 3 components"),
-        ),
+        (&["Bearer a.b"], "Invalid JWT: Expected 3 components"),
+        (&["Basic b3BzOm9wZW4="], "Scheme 'Basic' unsupported"),
+        (&["Bearer"], malformed),
+        (&["Bearer a b"], malformed),
+        (&[&own, &own], malformed),
+        (&[OPS, &own], malformed),
     ] {
-        assert_eq!(
-            shown(&asks, Route::Executor, header),
-            expected,
-            "{header:?}"
-        );
-    }
-    // Where nobody asks, nobody looks.
-    for header in [None, Some(foreign.as_str())] {
-        assert_eq!(
-            shown(&security(false, true), Route::Executor, header),
-            Ok(None)
-        );
+        let challenge = format!("{both}, error=\"invalid_token\", error_description=\"{why}\"");
+        assert_eq!(asks(given), Err((401, challenge)), "{given:?}");
     }
 }
 
 #[test]
-async fn executors_and_operators_come_by_one_door() {
-    let token = TokenKey::new(b"secret").sign(&of_executor());
-    let bearer = format!("Bearer {token}");
-    let guarded = security(true, true);
-    let told = shown(&guarded, Route::Call, Some(&bearer));
-    assert_eq!(told, Ok(Some(of_executor())));
-    let told = shown(&guarded, Route::Call, Some("Basic b3BzOnNlc2FtZQ=="));
-    assert_eq!(told, Ok(None), "the password is looked at elsewhere");
-    assert_eq!(
-        shown(&security(true, false), Route::Call, Some(&bearer)),
-        Ok(None)
-    );
-    assert!(shown(&guarded, Route::Call, Some("Bearer x")).is_err());
-    assert_eq!(shown(&guarded, Route::State, Some("Bearer x")), Ok(None));
+async fn where_executors_are_not_asked_nobody_looks_at_tokens() {
+    let own = bearer(b"secret");
+    let named = Ok(Entered::Named(Some("ops".to_owned())));
+    assert_eq!(shown(&guarded(), &executors(false), &[OPS]), named);
+    let basic = Err((401, "Basic realm=\"tatooine\"".to_owned()));
+    assert_eq!(shown(&guarded(), &executors(false), &[&own]), basic);
+    let open = Realm::open("tatooine");
+    for given in [&[][..], &[own.as_str()], &["Bearer x"]] {
+        let entered = shown(&open, &executors(true), given);
+        assert_eq!(entered, Ok(Entered::Named(None)), "{given:?}");
+    }
 }
 
 #[test]

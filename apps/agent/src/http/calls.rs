@@ -246,13 +246,14 @@ async fn of_agent(
         }
         call::Type::ListFiles => {
             let path = call.list_files.unwrap_or_default().path;
-            let file_infos = api.files.list_call(path).await?;
+            let file_infos = api.files.files_with(node).list_call(path).await?;
             answer.list_files = Some(response::ListFiles { file_infos });
             response::Type::ListFiles
         }
         call::Type::ReadFile => {
             let asked = call.read_file.unwrap_or_default();
-            let part = api.files.read_call(asked.path, asked.offset, asked.length);
+            let files = api.files.files_with(node);
+            let part = files.read_call(asked.path, asked.offset, asked.length);
             let part = part.await?;
             answer.read_file = Some(response::ReadFile {
                 size: part.file_size,

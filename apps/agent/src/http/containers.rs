@@ -1,6 +1,8 @@
 //! Calls about single containers: LAUNCH, WAIT, KILL and REMOVE, in the forms for nested ones and for all
 //! (OPERATOR_API C). What they ask, the node answers.
 
+use std::collections::BTreeMap;
+
 use tepui_http::{MediaType, Reply};
 use tepui_messages::agent::{
     Answer, ContainerEnd, LaunchGuest, RemoveGuest, SignalContainer, WaitGuest,
@@ -21,14 +23,7 @@ const SIGKILL: i32 = 9;
 pub(super) async fn call(api: &Api, call: Call, media: MediaType) -> Result<Reply, Reply> {
     match call.r#type() {
         call::Type::LaunchContainer => {
-            let asked = call.launch_container.unwrap_or_default();
-            let message = LaunchGuest {
-                container_id: dotted(&asked.container_id),
-                command: asked.command,
-                container: asked.container,
-                resources: asked.resources,
-                is_session: false,
-            };
+            let message = ordered(call.launch_container.unwrap_or_default());
             Ok(plain(api.ask(message).await?))
         }
         call::Type::LaunchNestedContainer => {
@@ -38,6 +33,7 @@ pub(super) async fn call(api: &Api, call: Call, media: MediaType) -> Result<Repl
                 command: asked.command,
                 container: asked.container,
                 resources: Vec::new(),
+                limits: BTreeMap::new(),
                 is_session: false,
             };
             Ok(plain(api.ask(message).await?))
@@ -90,6 +86,17 @@ pub(super) async fn call(api: &Api, call: Call, media: MediaType) -> Result<Repl
     }
 }
 
+fn ordered(asked: call::LaunchContainer) -> LaunchGuest {
+    LaunchGuest {
+        container_id: dotted(&asked.container_id),
+        command: asked.command,
+        container: asked.container,
+        resources: asked.resources,
+        limits: asked.limits,
+        is_session: false,
+    }
+}
+
 async fn kill(api: &Api, id: &ContainerId, signal: Option<i32>) -> Result<Reply, Reply> {
     let message = SignalContainer {
         container_id: dotted(id),
@@ -130,3 +137,7 @@ fn limitation(end: &ContainerEnd) -> Option<TaskResourceLimitation> {
         resources: end.resources.clone(),
     })
 }
+
+#[cfg(test)]
+#[path = "containers_tests.rs"]
+mod tests;

@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use tepui_containers::limits::Controller;
-use tepui_node::config::DomainSocket;
+use tepui_node::config::{DomainSocket, Enforced};
 use tepui_protocol::{codec::json, durations::duration_text};
 
 use crate::{
@@ -18,12 +17,12 @@ const FIXED: [(&str, &str); 4] = [
     ("version", "false"),
 ];
 
-/// `cgroups` and `root` are what the agent found at its start.
+/// `enforced` and `root` are what the agent found at its start.
 pub(crate) fn flags(
     settings: &AgentSettings,
     socket: Option<&DomainSocket>,
     runtime_dir: &std::path::Path,
-    cgroups: bool,
+    enforced: Enforced,
     root: bool,
 ) -> BTreeMap<String, String> {
     let fixed = FIXED.iter();
@@ -31,13 +30,11 @@ pub(crate) fn flags(
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
         .collect();
     let mut set = |name: &str, value: String| flags.insert(name.to_owned(), value);
-    let without = &settings.isolation.without;
-    let by_cgroups = |controller| cgroups && !without.contains(&controller);
-    let cpu = match by_cgroups(Controller::Cpu) {
+    let cpu = match enforced.cpus {
         true => "cgroups/cpu",
         false => "posix/cpu",
     };
-    let memory = match by_cgroups(Controller::Memory) {
+    let memory = match enforced.memory {
         true => "cgroups/mem",
         false => "posix/mem",
     };

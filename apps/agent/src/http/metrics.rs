@@ -12,12 +12,9 @@ use tepui_protocol::{resources::Resources, v1::TaskState};
 use super::{Api, values::parsed};
 
 /// Things of Mesos' agent that this one has none of: their counts are zero by nature.
-const NONE_OF: [&str; 9] = [
+const NONE_OF: [&str; 6] = [
     "containerizer/mesos/provisioner/bind/remove_rootfs_errors",
     "containerizer/mesos/provisioner/remove_container_errors",
-    "gc/path_removals_failed",
-    "gc/path_removals_pending",
-    "gc/path_removals_succeeded",
     "resource_provider_manager/events/disconnect",
     "resource_provider_manager/events/subscribe",
     "resource_provider_manager/subscribed",
@@ -60,6 +57,14 @@ pub(super) async fn all(api: &Api) -> Result<Map<String, Value>, Reply> {
         "slave/executor_directory_max_allowed_age_secs".into(),
         api.facts.allowed_age.get().as_secs_f64(),
     );
+    let removals = &api.facts.removals;
+    for (name, number) in [
+        ("pending", &removals.pending),
+        ("succeeded", &removals.succeeded),
+        ("failed", &removals.failed),
+    ] {
+        own.insert(format!("gc/path_removals_{name}"), count(number));
+    }
     if let Some(gids) = &api.facts.volume_gids {
         let names = [("total", gids.total()), ("free", gids.free())];
         for (name, number) in names {

@@ -195,11 +195,13 @@ fn allotted(node: &NodeState, id: &ContainerId) -> Option<Resources> {
     reason = "an amount of memory"
 )]
 fn fill_limits(statistics: &mut ResourceStatistics, resources: &Resources) {
-    let cpus = resources.cpus().to_f64();
-    statistics.cpus_soft_limit.get_or_insert(cpus);
-    let bytes = (resources.mem().to_f64() * MEGABYTE) as u64;
-    statistics.mem_soft_limit_bytes.get_or_insert(bytes);
-    statistics.mem_limit_bytes.get_or_insert(bytes);
+    // What nobody asked for has no limit to be shown.
+    let cpus = Some(resources.cpus().to_f64()).filter(|cpus| *cpus > 0.0);
+    let memory = Some(resources.mem().to_f64()).filter(|megabytes| *megabytes > 0.0);
+    let bytes = memory.map(|megabytes| (megabytes * MEGABYTE) as u64);
+    statistics.cpus_soft_limit = statistics.cpus_soft_limit.or(cpus);
+    statistics.mem_soft_limit_bytes = statistics.mem_soft_limit_bytes.or(bytes);
+    statistics.mem_limit_bytes = statistics.mem_limit_bytes.or(bytes);
 }
 
 /// `/containers`.

@@ -3,8 +3,8 @@ use std::{path::PathBuf, sync::Arc};
 use actix_web::{App, dev::Service, http::Method, test};
 use tepui_messages::agent::NodePhase;
 use tepui_protocol::v1::{
-    DiscoveryInfo, ExecutorId, FrameworkId, FrameworkInfo, Label, Labels, Port, Ports, Task,
-    TaskId, TaskState, TaskStatus,
+    DiscoveryInfo, ExecutorId, FrameworkId, FrameworkInfo, Label, Labels, Port, Ports, Resource,
+    Task, TaskId, TaskState, TaskStatus, value,
 };
 
 use super::*;
@@ -221,5 +221,65 @@ async fn containers_are_chosen_by_their_ids() {
         ("container_id=c1&framework_id=f", Err(400)),
     ] {
         assert_eq!(shown(query), expected, "{query}");
+    }
+}
+
+#[test]
+async fn only_limits_that_somebody_asked_for_are_shown() {
+    let scalar = |name: &str, value: f64| Resource {
+        name: name.to_owned(),
+        r#type: value::Type::Scalar as i32,
+        scalar: Some(value::Scalar { value }),
+        ..Resource::default()
+    };
+    let shown = |resources: Vec<Resource>, known: ResourceStatistics| {
+        let mut it = executor("e", ExecutorPhase::Running, Some(7));
+        let record = ContainerUsageRecord {
+            framework_id: framework_id(),
+            info: Arc::clone(&it.info),
+            container_id: it.container_id.clone(),
+            pid: it.pid,
+            networks: Vec::new(),
+            statistics: Some(known),
+        };
+        Arc::make_mut(&mut it.info).resources = resources;
+        let all = measured(vec![record], &node(vec![it]));
+        statistics(&all)[0]["statistics"].clone()
+    };
+    let told = ResourceStatistics {
+        cpus_limit: Some(2.0),
+        mem_limit_bytes: Some(7 << 20),
+        ..ResourceStatistics::default()
+    };
+    let asked = || vec![scalar("cpus", 0.5), scalar("mem", 2.0)];
+    for (resources, known, expected) in [
+        (
+            Vec::new(),
+            ResourceStatistics::default(),
+            json!({"timestamp": 0.0}),
+        ),
+        (
+            asked(),
+            ResourceStatistics::default(),
+            json!({
+                "timestamp": 0.0,
+                "cpus_soft_limit": 0.5,
+                "mem_soft_limit_bytes": 2 << 20,
+                "mem_limit_bytes": 2 << 20,
+            }),
+        ),
+        (
+            asked(),
+            told,
+            json!({
+                "timestamp": 0.0,
+                "cpus_soft_limit": 0.5,
+                "cpus_limit": 2.0,
+                "mem_soft_limit_bytes": 2 << 20,
+                "mem_limit_bytes": 7 << 20,
+            }),
+        ),
+    ] {
+        assert_eq!(shown(resources, known), expected);
     }
 }

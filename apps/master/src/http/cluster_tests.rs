@@ -89,8 +89,8 @@ async fn help_names_all_endpoints_and_which_of_them_are_guarded() {
     let told: serde_json::Value = serde_json::from_slice(&got.body).unwrap();
     let text = |id: &str, name: &str| {
         let named = |list: &serde_json::Value, key: &str, value: &str| {
-            let list = list.as_array().unwrap().iter();
-            list.cloned().find(|it| it[key] == value).unwrap()
+            let mut list = list.as_array().unwrap().iter();
+            list.find(|it| it[key] == value).cloned().unwrap()
         };
         let endpoints = named(&told["processes"], "id", id)["endpoints"].clone();
         named(&endpoints, "name", name)["text"].to_string()
