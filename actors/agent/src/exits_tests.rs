@@ -7,6 +7,18 @@ use crate::testing::{
     *,
 };
 
+/// What a new master is told.
+fn registers_again(node: &mut Node) -> Box<tepui_protocol::node::RegisterAgent> {
+    node.on(Input::MasterLost { connection: 1 });
+    node.said.clear();
+    node.on(Input::MasterConnected { connection: 2 });
+    let request = node.said.iter().find_map(|it| match it {
+        Effect::Register { request, .. } => Some(request.clone()),
+        _ => None,
+    });
+    request.expect("a registration")
+}
+
 #[test]
 fn an_executor_that_ends_before_it_subscribes_is_forgotten_and_told_of() {
     let mut node = Node::running();
@@ -80,14 +92,7 @@ fn what_an_executor_told_last_is_what_is_told_to_a_new_master() {
     node.executor_says(1, TaskRunning);
     node.executor_says(2, TaskFinished);
     // Neither is acknowledged: the first is what the master was told.
-    node.on(Input::MasterLost { connection: 1 });
-    node.said.clear();
-    node.on(Input::MasterConnected { connection: 2 });
-    let request = node.said.iter().find_map(|it| match it {
-        Effect::Register { request, .. } => Some(request.clone()),
-        _ => None,
-    });
-    let request = request.expect("a registration");
+    let request = registers_again(&mut node);
     assert_eq!(request.tasks[0].state(), TaskFinished);
     assert_eq!(request.tasks[0].status_update_state(), TaskRunning);
 }
@@ -175,15 +180,9 @@ fn an_end_that_no_framework_acknowledges_any_more_is_told_to_a_new_master() {
     shut_down_framework(&mut node);
     node.exit(&container_id, 0);
     node.exit(&second, 9);
-    node.on(Input::MasterLost { connection: 1 });
-    node.said.clear();
-    node.on(Input::MasterConnected { connection: 2 });
-    let request = node.said.iter().find_map(|it| match it {
-        Effect::Register { request, .. } => Some(request.clone()),
-        _ => None,
-    });
+    let request = registers_again(&mut node);
     // Of the other one nobody knows how it ended.
-    let told = request.expect("a registration").completed;
+    let told = request.completed;
     let tasks: Vec<_> = told.iter().flat_map(|it| &it.tasks).collect();
     assert_eq!(tasks.len(), 1);
     assert_eq!(tasks[0].state(), TaskFinished);

@@ -29,24 +29,6 @@ use crate::{
     timers::Timer,
 };
 
-/// What was thought of an agent before it came.
-#[derive(Debug, Clone, Copy)]
-struct Back {
-    /// Of the registry, awaited since the election.
-    recovered: bool,
-    unreachable: bool,
-}
-
-impl Back {
-    fn comes(&self) -> Comes {
-        match (self.recovered, self.unreachable) {
-            (_, true) => Comes::Unreachable,
-            (true, false) => Comes::Awaited,
-            (false, false) => Comes::Unknown,
-        }
-    }
-}
-
 /// An agent that waits for the registry.
 #[derive(Debug)]
 pub(crate) struct Admission {
@@ -272,9 +254,10 @@ impl MasterCore {
         });
         let recovered = self.recovered_agents.remove(&id);
         self.notice_attributes(&request.agent_info, recovered.as_ref(), turn);
-        let back = Back {
-            recovered: recovered.is_some(),
-            unreachable: self.unreachable_agents.remove(&id).is_some(),
+        let comes = match (self.unreachable_agents.remove(&id), recovered) {
+            (Some(_), _) => Comes::Unreachable,
+            (None, Some(_)) => Comes::Awaited,
+            (None, None) => Comes::Unknown,
         };
         for framework in &request.frameworks {
             self.know_framework(framework, turn);
@@ -282,7 +265,7 @@ impl MasterCore {
         if self.agents.contains_key(&id) {
             self.reconnect_agent(&id, peer, &request, turn);
         } else {
-            self.add_agent(&id, peer, &request, back, turn);
+            self.add_agent(&id, peer, &request, comes, turn);
         }
         let reconcile = self.missing_tasks(&id, &request);
         let registration = node::AgentRegistration {
@@ -311,7 +294,7 @@ impl MasterCore {
         id: &str,
         peer: PeerId,
         request: &node::RegisterAgent,
-        back: Back,
+        comes: Comes,
         turn: &mut Turn<'_>,
     ) {
         let total = total_of(
@@ -329,7 +312,7 @@ impl MasterCore {
             active: !self.deactivated.contains(id),
             deactivated: self.deactivated.contains(id),
             registered_at: turn.now,
-            reregistered_at: (back.recovered || back.unreachable).then_some(turn.now),
+            reregistered_at: (comes != Comes::Unknown).then_some(turn.now),
             total,
             drain_info: self.draining.get(id).copied(),
             drain_started_at: self.draining.contains_key(id).then_some(turn.now),
@@ -352,12 +335,12 @@ impl MasterCore {
         self.agents.insert(id.to_string(), agent);
         self.look_up_schedule(id, turn);
         self.peers.insert(peer, id.to_string());
-        if back.recovered {
+        if comes == Comes::Awaited {
             self.recall_tasks(request, turn);
         }
         // Before its tasks: operators hear of these by its id.
         self.change(turn, Change::AgentAdded(Arc::new(record.clone())));
-        let used = self.take_over(id, request, back.comes(), turn);
+        let used = self.take_over(id, request, comes, turn);
         self.take_over_operations(id, peer, request, turn);
         let told_at = turn.allocator(WorldChange::AgentAdded {
             info: Arc::new(record.info),
@@ -368,7 +351,7 @@ impl MasterCore {
         if let Some(agent) = self.agents.get_mut(id) {
             agent.told_at = told_at;
         }
-        if back.recovered {
+        if comes == Comes::Awaited {
             self.restore_refusals_on(id, turn);
         }
         self.look_at_hold(turn);

@@ -21,6 +21,7 @@ use tepui_protocol::{
 use crate::{
     conversions::MAX_OPERATIONS,
     core::{MasterCore, Order, Turn},
+    losses::MARKED_GONE,
     tables::Agent,
 };
 
@@ -286,10 +287,7 @@ impl MasterCore {
                 OperationState::OperationUnreachable,
                 "Agent was marked unreachable",
             ),
-            AgentEnd::Gone => (
-                OperationState::OperationGoneByOperator,
-                "Agent has been marked gone",
-            ),
+            AgentEnd::Gone => (OperationState::OperationGoneByOperator, MARKED_GONE),
             // Nobody hears of it in Mesos, and who asks is told that it is unknown.
             AgentEnd::Removed => {
                 for key in operations.into_keys() {

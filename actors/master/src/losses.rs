@@ -45,7 +45,7 @@ impl Leaving {
     }
 }
 
-const MARKED_GONE: &str = "Agent has been marked gone";
+pub(crate) const MARKED_GONE: &str = "Agent has been marked gone";
 
 /// How an agent is lost, for those who had something on it.
 #[derive(Debug)]

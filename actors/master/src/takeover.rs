@@ -19,10 +19,10 @@ use crate::{
     tables::{allocation_role, is_terminal, without_allocation},
 };
 
-/// From where an agent comes back.
+/// What was thought of an agent before it came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Comes {
-    /// It was never given up.
+    /// It was never given up, though perhaps awaited since the election.
     Awaited,
     Unreachable,
     /// It is new, or was removed.

@@ -81,44 +81,12 @@ const MASTER_TWINS: &[&str] = &[
     "http_framework_authenticators",
     "acls",
 ];
-const MASTER_KEYS: &[&str] = &[
-    "work_dir",
-    "ip",
-    "port",
+/// Those that it has not.
+const MASTER_OWN: &[&str] = &[
     "bridge_port",
     "zk_port",
     "zk_path",
-    "hostname",
-    "hostname_lookup",
-    "cluster",
-    "agent_removal_rate_limit",
-    "roles",
-    "root_submissions",
-    "offer_timeout",
-    "domain",
-    "require_agent_domain",
-    "whitelist",
-    "allocator",
     "shadow_allocator",
-    "allocation_interval",
-    "min_allocatable_resources",
-    "fair_sharing_excluded_resource_names",
-    "registry_gc_interval",
-    "registry_max_agent_age",
-    "registry_max_agent_count",
-    "agent_reregister_timeout",
-    "agent_ping_timeout",
-    "max_agent_ping_timeouts",
-    "max_completed_frameworks",
-    "max_completed_tasks_per_framework",
-    "max_unreachable_tasks_per_framework",
-    "rate_limits",
-    "credentials",
-    "authenticate_http_readonly",
-    "authenticate_http_readwrite",
-    "authenticate_http_frameworks",
-    "http_framework_authenticators",
-    "acls",
     "name",
     "peers",
     "election_timeout_ms",
@@ -180,8 +148,8 @@ struct MasterFile {
 fn load<T: DeserializeOwned>(
     file: Option<&PathBuf>,
     flags: &impl Serialize,
-    keys: &'static [&str],
     twins: &'static [&str],
+    own: &'static [&str],
 ) -> anyhow::Result<T> {
     let mut figment = Figment::new();
     if let Some(path) = file {
@@ -192,7 +160,8 @@ fn load<T: DeserializeOwned>(
     }
     let figment = figment
         .merge(Env::prefixed("MESOS_").only(twins))
-        .merge(Env::prefixed("TEPUI_").only(keys))
+        .merge(Env::prefixed("TEPUI_").only(twins))
+        .merge(Env::prefixed("TEPUI_").only(own))
         .merge(Serialized::defaults(flags));
     figment.extract().map_err(|error| {
         // One line: the first problem, with where it came from.
@@ -205,7 +174,7 @@ fn load<T: DeserializeOwned>(
 }
 
 pub(crate) fn master(args: &MasterArgs) -> anyhow::Result<tepui_master::MasterSettings> {
-    let file: MasterFile = load(args.config.as_ref(), args, MASTER_KEYS, MASTER_TWINS)?;
+    let file: MasterFile = load(args.config.as_ref(), args, MASTER_TWINS, MASTER_OWN)?;
     let forgetting = forgetting(&file)?;
     let (patience, kept) = (patience::patience(&file)?, patience::kept(&file));
     let domain = domain::parse(file.domain.as_deref())?;

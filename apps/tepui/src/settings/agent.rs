@@ -206,7 +206,7 @@ pub(super) struct AgentFile {
 }
 
 pub(crate) fn agent(args: &AgentArgs) -> anyhow::Result<tepui_agent::AgentSettings> {
-    let file: AgentFile = load(args.config.as_ref(), args, AGENT_TWINS, AGENT_TWINS)?;
+    let file: AgentFile = load(args.config.as_ref(), args, AGENT_TWINS, &[])?;
     let security = security::of_agent(&file)?;
     let machine = machine::parse(&file)?;
     let ip = machine::ip(&file)?;
