@@ -13,6 +13,7 @@ mod follow;
 mod frames;
 mod inspect;
 mod parts;
+mod position;
 mod pull;
 mod session;
 mod sink;
@@ -23,8 +24,9 @@ pub use error::EngineError;
 pub use exec::{Exec, Life};
 pub use follow::Follower;
 pub use inspect::{Inspection, State};
+pub use position::{Mark, Position};
 pub use session::{Session, SessionEnd, SessionOrder};
-pub use sink::{Position, Sink};
+pub use sink::Sink;
 pub use statistics::Statistics;
 
 use http::Method;

@@ -1,6 +1,6 @@
 use super::follow::Fresh;
-use super::frames::{Frame, Frames, since};
-use super::sink::{Position, Sink};
+use super::frames::{Frame, Frames, since, unix_ns};
+use super::sink::Sink;
 use super::*;
 use crate::images::access::Logins;
 use crate::rotation::{Bound, Rotation};
@@ -216,8 +216,9 @@ fn where_a_container_is_in_its_life() {
     assert_eq!((ended.state, ended.finished_unix_s), (exited, Some(100)));
 }
 
-fn frame(is_error: bool, nanos: u32, text: &str) -> Vec<u8> {
-    let body = format!("2026-11-26T11:18:15.{nanos:09}Z {text}");
+fn frame(is_error: bool, millis: u32, text: &str) -> Vec<u8> {
+    let (seconds, millis) = (millis / 1_000, millis % 1_000);
+    let body = format!("2026-11-26T11:18:{seconds:02}.{millis:03}000000Z {text}");
     let length = u32::try_from(body.len()).expect("it is short");
     let mut bytes = vec![1 + u8::from(is_error), 0, 0, 0];
     bytes.extend(length.to_be_bytes());
@@ -270,12 +271,15 @@ fn a_time_is_asked_for_by_its_nanoseconds() {
             "2026-11-26T11:18:15.579268680Z",
             Some("1795691895.579268680"),
         ),
+        ("2026-11-26T12:18:15+01:00", Some("1795691895.000000000")),
         ("2000-02-29T23:59:59.5Z", Some("951868799.500000000")),
+        ("0001-01-01T00:00:00Z", None),
         ("", None),
         ("2026-11-26", None),
         ("2026-11-26T11:18:15.xZ", None),
     ] {
-        assert_eq!(since(at).as_deref(), expected, "{at}");
+        let asked = unix_ns(at).map(since);
+        assert_eq!(asked.as_deref(), expected, "{at}");
     }
 }
 
@@ -308,24 +312,30 @@ impl Box {
     }
 }
 
-/// The engine's whole output, from the position on; frames of its time come again.
-fn brought(sink: &mut Sink, all: &[(u32, &str)]) {
-    let position = sink.position().clone();
-    let mut fresh = Fresh::after(&position);
-    let from = position.at;
-    for (nanos, text) in all {
-        let bytes = frame(false, *nanos, text);
-        let at = format!("2026-11-26T11:18:15.{nanos:09}Z");
-        if at >= from {
+/// A line of output, or of errors, with a time in milliseconds.
+type Line = (bool, u32, &'static str);
+
+const fn out(millis: u32, text: &'static str) -> Line {
+    (false, millis, text)
+}
+
+/// The engine's whole output, from the position on; frames since its time come again.
+fn brought(sink: &mut Sink, all: &[Line]) {
+    let position = *sink.position();
+    let mut fresh = Fresh::after(position);
+    for (is_error, millis, text) in all {
+        let bytes = frame(*is_error, *millis, text);
+        let mut frames = Frames::default();
+        frames.feed(&bytes);
+        let one = frames.next().expect("a frame").expect("a whole one");
+        if one.at_ns >= position.from.at_ns {
             sink.write(&fresh.feed(&bytes).expect("frames"))
                 .expect("room");
         }
     }
 }
 
-#[test]
-fn output_is_written_once_whenever_the_agent_is_killed() {
-    let all = [(1, "a\n"), (2, "b\n"), (2, "c\n"), (2, "d\n"), (3, "e\n")];
+fn assert_written_once(all: &[Line], expected: [&str; 2]) {
     for seen in 0..=all.len() {
         let place = Box::new();
         brought(&mut place.sink(None), &all[..seen]);
@@ -336,8 +346,63 @@ fn output_is_written_once_whenever_the_agent_is_killed() {
         if seen > 0 {
             std::fs::write(&path, torn).expect("room");
         }
-        brought(&mut place.sink(None), &all);
-        assert_eq!(place.read("stdout"), "a\nb\nc\nd\ne\n", "{seen}");
+        brought(&mut place.sink(None), all);
+        let found = ["stdout", "stderr"].map(|it| place.read(it));
+        assert_eq!(found, expected, "{seen}");
+    }
+}
+
+#[test]
+fn output_is_written_once_whenever_the_agent_is_killed() {
+    let lines = [
+        out(1, "a\n"),
+        out(2, "b\n"),
+        out(2, "c\n"),
+        out(2, "d\n"),
+        out(3, "e\n"),
+    ];
+    assert_written_once(&lines, ["a\nb\nc\nd\ne\n", ""]);
+}
+
+/// Their times are of before they are put in order.
+#[test]
+fn lines_that_come_late_are_written_once_too() {
+    let lines = [
+        out(1, "a\n"),
+        out(700, "b\n"),
+        (true, 650, "w\n"),
+        out(1_900, "c\n"),
+        (true, 1_100, "x\n"),
+        out(3_500, "d\n"),
+        out(3_500, "e\n"),
+        (true, 3_400, "y\n"),
+        out(9_000, "f\n"),
+        (true, 8_999, "z\n"),
+    ];
+    assert_written_once(&lines, ["a\nb\nc\nd\ne\nf\n", "w\nx\ny\nz\n"]);
+}
+
+/// A pass that is dropped while it writes is ahead of the next.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn output_is_written_once_where_the_end_cuts_a_pass_short() {
+    let place = Box::new();
+    let fake = Fake::new(|_| {
+        let body: Vec<u8> = (0..50)
+            .flat_map(|it| frame(false, it, "a line\n"))
+            .collect();
+        let head = format!("HTTP/1.1 200 x\r\nContent-Length: {}\r\n\r\n", body.len());
+        Some([head.into_bytes(), body].concat())
+    });
+    for round in 0..300_u64 {
+        let _ = std::fs::remove_file(place.sandbox().join("stdout"));
+        let _ = std::fs::remove_file(place.record());
+        let (end, ended) = tokio::sync::watch::channel(false);
+        let follower = Follower::new(fake.engine(), "c".to_owned(), place.sink(None), ended);
+        let follower = tokio::spawn(follower.run());
+        tokio::time::sleep(std::time::Duration::from_micros(round * 10)).await;
+        end.send_replace(true);
+        follower.await.expect("no panic").expect("its output");
+        assert_eq!(place.read("stdout").lines().count(), 50, "{round}");
     }
 }
 
@@ -349,7 +414,7 @@ fn a_link_in_the_sandbox_is_not_written_through() {
     std::fs::write(&outside, "of the host").expect("room");
     std::os::unix::fs::symlink(&outside, place.sandbox().join("stdout")).expect("a link");
     std::fs::hard_link(&outside, place.sandbox().join("stderr")).expect("a link");
-    brought(&mut place.sink(None), &[(1, "a\n")]);
+    brought(&mut place.sink(None), &[out(1, "a\n")]);
     assert_eq!(place.read("stdout"), "a\n");
     let host = std::fs::read_to_string(&outside).expect("a file");
     assert_eq!(host, "of the host");
@@ -363,7 +428,12 @@ fn output_is_bounded_where_the_agent_bounds_it() {
         stdout: bound(4, 2),
         stderr: bound(4, 0),
     };
-    let all = [(1, "ab\n"), (2, "cd\n"), (3, "ef\n"), (4, "gh\n")];
+    let all = [
+        out(1, "ab\n"),
+        out(2, "cd\n"),
+        out(3, "ef\n"),
+        out(4, "gh\n"),
+    ];
     brought(&mut place.sink(Some(rotation)), &all);
     let files = ["stdout", "stdout.1", "stdout.2"].map(|name| place.read(name));
     assert_eq!(files, ["gh\n", "ef\n", "cd\n"]);

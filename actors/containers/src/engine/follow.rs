@@ -3,12 +3,13 @@
 use super::api::Engine;
 use super::error::EngineError;
 use super::frames::{Frame, Frames, since};
-use super::sink::{Position, Sink};
+use super::position::Position;
+use super::sink::Sink;
 use http::Method;
 use http_body_util::BodyExt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 use tokio::time::{sleep, timeout};
 
 /// Between two tries while the engine is not there.
@@ -22,7 +23,8 @@ const LAST_TIMEOUT: Duration = Duration::from_secs(30);
 pub struct Follower {
     engine: Engine,
     name: String,
-    /// Written to on other threads, by one pass at a time.
+    /// Written to on other threads. Whoever has its lock has it until it is written: a pass may be dropped meanwhile, and the
+    /// next must not begin before what that one writes.
     sink: Arc<Mutex<Sink>>,
     ended: watch::Receiver<bool>,
 }
@@ -81,8 +83,8 @@ impl Follower {
 
     /// Reads from where the files end: with `follow` until the container has ended.
     async fn pass(&self, follow: bool) -> Result<(), EngineError> {
-        let position = self.with_sink(|sink| Ok(sink.position().clone())).await?;
-        let from = since(&position.at).unwrap_or_else(|| "0".to_owned());
+        let position = *self.sink.lock().await.position();
+        let from = since(position.from.at_ns);
         let path = format!(
             "/containers/{}/logs?stdout=1&stderr=1&timestamps=1&follow={}&since={from}",
             self.name,
@@ -90,45 +92,41 @@ impl Follower {
         );
         let opened = self.engine.open(Method::GET, &path, None).await?;
         let mut body = opened.into_body();
-        let mut fresh = Fresh::after(&position);
+        let mut fresh = Fresh::after(position);
         while let Some(data) = body.frame().await {
             let data = data.map_err(|error| EngineError::Broken(error.to_string()))?;
             let data = data.into_data().unwrap_or_default();
             let frames = fresh.feed(&data)?;
             if !frames.is_empty() {
-                self.with_sink(move |sink| sink.write(&frames)).await?;
+                self.write(frames).await?;
             }
         }
         Ok(())
     }
 
-    async fn with_sink<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&mut Sink) -> Result<T, EngineError> + Send + 'static,
-    ) -> Result<T, EngineError> {
-        let sink = Arc::clone(&self.sink);
-        let done = tokio::task::spawn_blocking(move || {
-            work(&mut sink.lock().unwrap_or_else(PoisonError::into_inner))
-        });
-        done.await
+    async fn write(&self, frames: Vec<Frame>) -> Result<(), EngineError> {
+        let mut sink = Arc::clone(&self.sink).lock_owned().await;
+        let written = tokio::task::spawn_blocking(move || sink.write(&frames));
+        written
+            .await
             .unwrap_or_else(|error| Err(EngineError::Broken(error.to_string())))
     }
 }
 
-/// Frames that are not written yet: an engine tells again those of the time it is asked to begin at.
+/// Frames that are not written yet: an engine tells again those since the time it is asked to begin at.
 #[derive(Debug)]
 pub(super) struct Fresh {
     frames: Frames,
-    at: String,
-    again: u64,
+    position: Position,
+    seen: u64,
 }
 
 impl Fresh {
-    pub(super) fn after(position: &Position) -> Self {
+    pub(super) fn after(position: Position) -> Self {
         Self {
             frames: Frames::default(),
-            at: position.at.clone(),
-            again: position.same,
+            position,
+            seen: 0,
         }
     }
 
@@ -136,9 +134,8 @@ impl Fresh {
         self.frames.feed(data);
         let mut new = Vec::new();
         while let Some(frame) = self.frames.next()? {
-            match frame.at == self.at && self.again > 0 {
-                true => self.again -= 1,
-                false => new.push(frame),
+            if !self.position.has(frame.at_ns, &mut self.seen) {
+                new.push(frame);
             }
         }
         Ok(new)

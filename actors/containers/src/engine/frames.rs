@@ -1,10 +1,12 @@
 //! Owns the form of a container's output as an engine sends it: frames, each with a time. Pure.
 //!
 //! A frame is a byte for the stream (1 output, 2 errors), three of nothing, the length, big-endian; then the time, as
-//! `2026-11-26T11:18:15.579268680Z`, a space, and a line, or a part of one. The output of a terminal has no frames.
+//! `2026-11-26T11:18:15.579268680Z` (Podman's have their zone's offset and no parts of seconds), a space, and a line, or a part of one. The output of a terminal has no frames.
 
 use super::error::EngineError;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
+const NANOS: u64 = 1_000_000_000;
 const HEAD_BYTES: usize = 8;
 /// Engines cut lines at 16 KiB.
 const MAX_FRAME_BYTES: usize = 1 << 20;
@@ -15,7 +17,7 @@ const MAX_TIME_BYTES: usize = 40;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Frame {
     pub(super) is_error: bool,
-    pub(super) at: String,
+    pub(super) at_ns: u64,
     pub(super) text: Vec<u8>,
 }
 
@@ -50,10 +52,10 @@ impl Frames {
         };
         let space = body.iter().take(MAX_TIME_BYTES).position(|it| *it == b' ');
         let space = space.ok_or_else(|| broken("no time"))?;
-        let at = std::str::from_utf8(&body[..space]).map_err(|_| broken("no time"))?;
+        let at = std::str::from_utf8(&body[..space]).ok().and_then(unix_ns);
         let frame = Frame {
             is_error: stream == 2,
-            at: at.to_owned(),
+            at_ns: at.ok_or_else(|| broken("no time"))?,
             text: body[space + 1..].to_owned(),
         };
         self.buffer.drain(..HEAD_BYTES + length);
@@ -61,22 +63,13 @@ impl Frames {
     }
 }
 
-/// The query parameter `since` for a time: seconds since the epoch, with nanoseconds. `None`: it is no such time.
-pub(super) fn since(at: &str) -> Option<String> {
-    let (day, time) = at.strip_suffix('Z')?.split_once('T')?;
-    let mut day = day.splitn(3, '-').map(|it| it.parse::<i64>().ok());
-    let (year, month, day) = (day.next()??, day.next()??, day.next()??);
-    let (time, nanos) = time.split_once('.').unwrap_or((time, "0"));
-    let mut time = time.splitn(3, ':').map(|it| it.parse::<i64>().ok());
-    let seconds = time.next()?? * 3600 + time.next()?? * 60 + time.next()??;
-    if nanos.len() > 9 || !nanos.bytes().all(|it| it.is_ascii_digit()) {
-        return None;
-    }
-    // Days since the epoch in the proleptic Gregorian calendar, counted in years that begin in March.
-    let year = year - i64::from(month <= 2);
-    let era = year.div_euclid(400);
-    let of_era = year.rem_euclid(400);
-    let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    let days = era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468;
-    Some(format!("{}.{nanos:0<9}", days * 86_400 + seconds))
+/// Nanoseconds since the epoch of a time as engines write it. `None`: it is no such time, or before that.
+pub(super) fn unix_ns(at: &str) -> Option<u64> {
+    let at = OffsetDateTime::parse(at, &Rfc3339).ok()?;
+    u64::try_from(at.unix_timestamp_nanos()).ok()
+}
+
+/// The query parameter `since` for a time.
+pub(super) fn since(at_ns: u64) -> String {
+    format!("{}.{:09}", at_ns / NANOS, at_ns % NANOS)
 }

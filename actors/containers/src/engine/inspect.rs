@@ -6,6 +6,7 @@ use super::error::EngineError;
 use super::frames;
 use bytes::Bytes;
 use serde_json::Value;
+use std::time::Duration;
 
 /// A description.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,8 +43,7 @@ pub enum State {
 pub(super) fn parse(body: &[u8]) -> Result<Inspection, EngineError> {
     let value = api::parse(body)?;
     let state = &value["State"];
-    let finished = state["FinishedAt"].as_str().and_then(frames::since);
-    let finished = finished.and_then(|it| it.split('.').next()?.parse().ok());
+    let finished = state["FinishedAt"].as_str().and_then(frames::unix_ns);
     let Some(running) = state["Running"].as_bool() else {
         return Err(EngineError::Broken(
             "a container without State.Running".to_owned(),
@@ -80,7 +80,7 @@ pub(super) fn parse(body: &[u8]) -> Result<Inspection, EngineError> {
         state: state_of,
         pid: pid.filter(|pid| *pid != 0),
         stop_signal: text(&value["Config"]["StopSignal"]),
-        finished_unix_s: finished,
+        finished_unix_s: finished.map(|ns| Duration::from_nanos(ns).as_secs()),
         memory_limit_bytes: value["HostConfig"]["Memory"].as_u64().filter(|it| *it > 0),
         ip: text(&network["IPAddress"]).or_else(|| text(&settings["IPAddress"])),
         ip6: text(&network["GlobalIPv6Address"]),

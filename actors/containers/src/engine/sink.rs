@@ -5,6 +5,7 @@
 
 use super::error::EngineError;
 use super::frames::Frame;
+use super::position::Position;
 use crate::rotation::{Bound, Rotation, earlier};
 use crate::spec::Credentials;
 use rustix::fs::{AtFlags, Mode, OFlags};
@@ -18,39 +19,7 @@ use std::path::{Path, PathBuf};
 const NAMES: [&str; 2] = ["stdout", "stderr"];
 const FILE_MODE: u32 = 0o644;
 /// A record of the position, blanks at its end: it is replaced by one write.
-const RECORD_BYTES: usize = 128;
-
-/// How far output was written.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Position {
-    /// The time of the last frame; empty before the first.
-    pub at: String,
-    /// How many frames of that time were written.
-    pub same: u64,
-    /// Bytes in the files: of output, of errors.
-    pub lengths: [u64; 2],
-}
-
-impl Position {
-    fn read(text: &str) -> Option<Self> {
-        let mut words = text.split_whitespace();
-        let at = words.next()?;
-        let mut number = || words.next()?.parse().ok();
-        let (same, lengths) = (number()?, [number()?, number()?]);
-        Some(Self {
-            at: at.trim_start_matches('-').to_owned(),
-            same,
-            lengths,
-        })
-    }
-
-    fn record(&self) -> Vec<u8> {
-        let at = if self.at.is_empty() { "-" } else { &self.at };
-        let [out, errors] = self.lengths;
-        let text = format!("{at} {} {out} {errors}", self.same);
-        format!("{text:<width$}\n", width = RECORD_BYTES - 1).into_bytes()
-    }
-}
+const RECORD_BYTES: usize = 192;
 
 /// The open files.
 #[derive(Debug)]
@@ -92,7 +61,7 @@ impl Sink {
         let opened = rustix::fs::open(sandbox, directory, Mode::empty());
         let directory =
             opened.map_err(|errno| failed("open the sandbox", sandbox)(errno.into()))?;
-        let position = known.clone().unwrap_or_default();
+        let mut position = known.unwrap_or_default();
         let open = |number: usize| {
             let file = open_file(&directory, NAMES[number], owner.as_ref())?;
             // What an agent wrote and did not note it will write again.
@@ -105,8 +74,7 @@ impl Sink {
             .into_iter()
             .collect::<io::Result<Vec<_>>>();
         let files = files.map_err(failed("open the output in", sandbox))?;
-        let mut lengths = [0; 2];
-        for (length, file) in lengths.iter_mut().zip(&files) {
+        for (length, file) in position.lengths.iter_mut().zip(&files) {
             let metadata = file.metadata();
             *length = metadata
                 .map_err(failed("look at the output in", sandbox))?
@@ -128,10 +96,7 @@ impl Sink {
             owner,
             bounds: [rotation.map(|it| it.stdout), rotation.map(|it| it.stderr)],
             record,
-            position: Position {
-                lengths,
-                ..position
-            },
+            position,
         })
     }
 
@@ -142,12 +107,23 @@ impl Sink {
     /// Appends frames, and notes it. Blocks.
     pub(super) fn write(&mut self, frames: &[Frame]) -> Result<(), EngineError> {
         let written = frames.iter().try_for_each(|frame| self.append(frame));
-        let noted = written.and_then(|()| self.record.write_all_at(&self.position.record(), 0));
+        let noted = written.and_then(|()| {
+            self.record
+                .write_all_at(self.record_of_position().as_bytes(), 0)
+        });
         noted.map_err(|source| EngineError::File {
             action: "write the output in",
             path: self.shown.clone(),
             source,
         })
+    }
+
+    fn record_of_position(&self) -> String {
+        format!(
+            "{:<width$}\n",
+            self.position.record(),
+            width = RECORD_BYTES - 1
+        )
     }
 
     fn append(&mut self, frame: &Frame) -> io::Result<()> {
@@ -165,13 +141,7 @@ impl Sink {
             return Err(error);
         }
         self.position.lengths[number] += length;
-        match frame.at == self.position.at {
-            true => self.position.same += 1,
-            false => {
-                self.position.at.clone_from(&frame.at);
-                self.position.same = 1;
-            }
-        }
+        self.position.count(frame.at_ns);
         Ok(())
     }
 

@@ -1,0 +1,78 @@
+//! Owns how far a container's output was written, so that a frame which comes again is known. Pure.
+//!
+//! An engine takes the time of a line before it puts it in order with those of the other stream, so lines come up to a
+//! moment late. What lasts is their order and how many there are since a time: that is what is counted here.
+
+/// How late a line may come, in nanoseconds.
+const DISORDER_NS: u64 = 1_000_000_000;
+
+/// How many frames of a time and later were written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Mark {
+    /// In nanoseconds since the epoch.
+    pub at_ns: u64,
+    pub frames: u64,
+}
+
+/// How far output was written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Position {
+    /// Where the next pass begins: no frame before it is still to come.
+    pub from: Mark,
+    /// Takes the place of `from` in time.
+    next: Mark,
+    newest_ns: u64,
+    /// Bytes in the files: of output, of errors.
+    pub lengths: [u64; 2],
+}
+
+impl Position {
+    /// `None`: it is no record.
+    pub(super) fn read(text: &str) -> Option<Self> {
+        let words = text.split_whitespace().map(|it| it.parse().ok());
+        let words: Vec<u64> = words.collect::<Option<_>>()?;
+        let [at_ns, frames, out, errors, next_ns, next, newest_ns] = *words.as_slice() else {
+            return None;
+        };
+        Some(Self {
+            from: Mark { at_ns, frames },
+            next: Mark {
+                at_ns: next_ns,
+                frames: next,
+            },
+            newest_ns,
+            lengths: [out, errors],
+        })
+    }
+
+    pub(super) fn record(&self) -> String {
+        let Self { from, next, .. } = self;
+        let [out, errors] = self.lengths;
+        format!(
+            "{} {} {out} {errors} {} {} {}",
+            from.at_ns, from.frames, next.at_ns, next.frames, self.newest_ns
+        )
+    }
+
+    /// Counts a frame that was written.
+    pub(super) fn count(&mut self, at_ns: u64) {
+        self.newest_ns = self.newest_ns.max(at_ns);
+        for mark in [&mut self.from, &mut self.next] {
+            mark.frames += u64::from(at_ns >= mark.at_ns);
+        }
+        if at_ns >= self.next.at_ns.saturating_add(DISORDER_NS) {
+            self.from = self.next;
+            self.next = Mark { at_ns, frames: 1 };
+        }
+    }
+
+    /// Whether a frame that an engine sends is one of those written; `seen` counts them since the pass began.
+    pub(super) fn has(&self, at_ns: u64, seen: &mut u64) -> bool {
+        if at_ns < self.from.at_ns {
+            return true;
+        }
+        let has = *seen < self.from.frames && at_ns <= self.newest_ns;
+        *seen += u64::from(has);
+        has
+    }
+}
