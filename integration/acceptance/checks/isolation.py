@@ -182,7 +182,7 @@ class Checks:
             status = self.start(name, f"echo there > /dev/shm/mine; {WAIT_FOR_GO}", container)
             outer = status["container_status"]["container_id"]
             seen = namespaces(self.pid_of(status))
-            command = {"shell": True, "value": "cat /dev/shm/mine; for n in pid ipc uts; do readlink /proc/self/ns/$n; done; ls -d /proc/[0-9]* | grep -c ."}
+            command = {"shell": True, "value": "while ! test -s /dev/shm/mine; do sleep 0.05; done; cat /dev/shm/mine; for n in pid ipc uts; do readlink /proc/self/ns/$n; done; ls -d /proc/[0-9]* | grep -c ."}
             with Output(self.house.agents[0].port, "LAUNCH_NESTED_CONTAINER_SESSION", STREAM, container_id={"value": "s", "parent": outer}, command=command) as output:
                 out = output.read_all()[0].decode().split()
             report.equal(f"session {name}: it sees what the task sees", out[:4], ["there", seen["pid"], seen["ipc"], seen["uts"]])
