@@ -1,6 +1,10 @@
-//! Command lines written for Mesos' daemons: its spelling of flags, and flags of its agent that have no meaning here. A flag
-//! that asks for what this agent does anyway is taken; one that asks for nothing that matters is overlooked, with a word;
+//! Command lines written for Mesos' daemons: its spelling of flags, and flags of theirs that have no meaning here. A flag
+//! that asks for what ours do anyway is taken; one that asks for nothing that matters is overlooked, with a word;
 //! one whose absence would let an operator believe in what is not there is refused.
+
+mod agent;
+mod logging;
+mod master;
 
 use std::{
     ffi::{OsStr, OsString},
@@ -20,226 +24,45 @@ enum Fate {
 
 use Fate::{Only, Overlooked, Refused};
 
-const MODULES: &str = "this agent loads no modules; estimators, controllers, loggers and policies have flags of their own";
-const PORT_MAPPING: &str = "there is no port mapping by traffic control; expected CNI networks, whose bandwidth plug-in bounds rates (docs/networks.md)";
-const PROVIDERS: &str = "there are no resource providers and no CSI plug-ins; disks are told with --resources, as PATH and MOUNT";
-const ALWAYS_HTTP: &str = "this agent asks its master for nothing but to be let in by address; put both on a network of their own";
+/// What a daemon of Mesos has and ours has not.
+struct Daemon {
+    /// Other names of flags that it has.
+    aliases: &'static [(&'static str, &'static str)],
+    flags: &'static [(&'static str, Fate)],
+}
 
-/// Flags of Mesos 1.11's agent (`src/slave/flags.cpp`, `src/logging/flags.cpp`) that this one has not.
-const AGENT: &[(&str, Fate)] = &[
-    (
-        "agent_features",
-        Overlooked("every capability is always on"),
-    ),
-    (
-        "agent_subsystems",
-        Overlooked(
-            "the agent stays in the cgroup it is started in; expected the service manager to bound it",
-        ),
-    ),
-    (
-        "slave_subsystems",
-        Overlooked(
-            "the agent stays in the cgroup it is started in; expected the service manager to bound it",
-        ),
-    ),
-    (
-        "appc_simple_discovery_uri_prefix",
-        Overlooked("there are no images of type APPC"),
-    ),
-    (
-        "appc_store_dir",
-        Overlooked("there are no images of type APPC"),
-    ),
-    ("authenticatee", Only(&["crammd5"], MODULES)),
-    ("authentication_backoff_factor", Overlooked(ALWAYS_HTTP)),
-    ("authentication_timeout_max", Overlooked(ALWAYS_HTTP)),
-    ("authentication_timeout_min", Overlooked(ALWAYS_HTTP)),
-    ("credential", Overlooked(ALWAYS_HTTP)),
-    ("authorizer", Only(&["local"], MODULES)),
-    ("http_authenticators", Only(&["basic"], MODULES)),
-    (
-        "cgroups_cpu_enable_pids_and_tids_count",
-        Overlooked("--container-pids-limit bounds processes and threads"),
-    ),
-    (
-        "cgroups_hierarchy",
-        Overlooked("the agent finds where cgroups are mounted"),
-    ),
-    ("cgroups_net_cls_primary_handle", Refused(PORT_MAPPING)),
-    ("cgroups_net_cls_secondary_handles", Refused(PORT_MAPPING)),
-    ("csi_plugin_config_dir", Refused(PROVIDERS)),
-    ("disk_profile_adaptor", Refused(PROVIDERS)),
-    ("resource_provider_config_dir", Refused(PROVIDERS)),
-    (
-        "default_container_info",
-        Refused(
-            "containers have what their tasks ask for; expected the framework to set ContainerInfo, or --isolation for all",
-        ),
-    ),
-    (
-        "docker",
-        Overlooked("no program is called; the engine answers at --docker-socket"),
-    ),
-    (
-        "docker_mesos_image",
-        Refused(
-            "containers outlive the agent by themselves where it runs in a container with the machine's pid namespace",
-        ),
-    ),
-    (
-        "docker_volume_checkpoint_dir",
-        Refused(
-            "there are no volume drivers of dvdcli; expected volumes of the host or persistent ones",
-        ),
-    ),
-    (
-        "docker_volume_chown",
-        Refused(
-            "there are no volume drivers of dvdcli; expected volumes of the host or persistent ones",
-        ),
-    ),
-    ("egress_burst", Refused(PORT_MAPPING)),
-    ("egress_ceil_limit", Refused(PORT_MAPPING)),
-    ("egress_flow_classifier_parent", Refused(PORT_MAPPING)),
-    ("egress_rate_limit_per_container", Refused(PORT_MAPPING)),
-    ("egress_rate_per_cpu", Refused(PORT_MAPPING)),
-    ("egress_unique_flow_per_container", Refused(PORT_MAPPING)),
-    ("ephemeral_ports_per_container", Refused(PORT_MAPPING)),
-    ("eth0_name", Refused(PORT_MAPPING)),
-    ("ingress_burst", Refused(PORT_MAPPING)),
-    ("ingress_ceil_limit", Refused(PORT_MAPPING)),
-    ("ingress_isolate_existing_containers", Refused(PORT_MAPPING)),
-    ("ingress_rate_limit_per_container", Refused(PORT_MAPPING)),
-    ("ingress_rate_per_cpu", Refused(PORT_MAPPING)),
-    ("lo_name", Refused(PORT_MAPPING)),
-    ("maximum_egress_rate_limit", Refused(PORT_MAPPING)),
-    ("maximum_ingress_rate_limit", Refused(PORT_MAPPING)),
-    ("minimum_egress_rate_limit", Refused(PORT_MAPPING)),
-    ("minimum_ingress_rate_limit", Refused(PORT_MAPPING)),
-    ("network_enable_rate_statistics", Refused(PORT_MAPPING)),
-    ("network_enable_snmp_statistics", Refused(PORT_MAPPING)),
-    (
-        "network_enable_socket_statistics_details",
-        Refused(PORT_MAPPING),
-    ),
-    (
-        "network_enable_socket_statistics_summary",
-        Refused(PORT_MAPPING),
-    ),
-    ("network_link_speed", Refused(PORT_MAPPING)),
-    ("network_rate_statistics_interval", Refused(PORT_MAPPING)),
-    ("network_rate_statistics_window", Refused(PORT_MAPPING)),
-    (
-        "executor_reregistration_retry_interval",
-        Overlooked("executors that speak HTTP subscribe again by themselves"),
-    ),
-    (
-        "hadoop_home",
-        Overlooked("files are fetched over http, https and from the machine"),
-    ),
-    ("hooks", Refused(MODULES)),
-    (
-        "hostname_lookup",
-        Only(
-            &["false"],
-            "names are not looked up; expected --hostname NAME, without it the address is told",
-        ),
-    ),
-    (
-        "http_command_executor",
-        Overlooked("command tasks have no executor process"),
-    ),
-    (
-        "http_heartbeat_interval",
-        Only(&["30secs"], "heartbeats come every 30secs"),
-    ),
-    (
-        "image_providers",
-        Only(
-            &["docker", "DOCKER"],
-            "this agent has images of type DOCKER only",
-        ),
-    ),
-    (
-        "ip6_discovery_command",
-        Overlooked("expected --ip6 with the address"),
-    ),
-    (
-        "launcher",
-        Only(
-            &["linux"],
-            "the agent uses cgroups and namespaces where it is root, and process groups where it is not; run it as another user",
-        ),
-    ),
-    (
-        "launcher_dir",
-        Overlooked("its one helper, tepui-shim, lies beside it, or where TEPUI_SHIM says"),
-    ),
-    (
-        "master_detector",
-        Refused("this agent loads no modules; expected --master with the addresses of the masters"),
-    ),
-    ("memory_profiling", Overlooked("there is no jemalloc in it")),
-    ("modules", Refused(MODULES)),
-    ("modules_dir", Refused(MODULES)),
-    ("perf_duration", Refused("perf events are not sampled")),
-    ("perf_events", Refused("perf events are not sampled")),
-    ("perf_interval", Refused("perf events are not sampled")),
-    (
-        "secret_resolver",
-        Refused("this agent loads no modules; secrets have values, references are refused"),
-    ),
-    (
-        "strict",
-        Overlooked("a damaged record is left aside with its container, and the agent goes on"),
-    ),
-    (
-        "systemd_enable_support",
-        Overlooked("containers outlive the agent if its unit says KillMode=process"),
-    ),
-    (
-        "systemd_runtime_directory",
-        Overlooked("containers outlive the agent if its unit says KillMode=process"),
-    ),
-    (
-        "xfs_kill_containers",
-        Refused("there are no quotas of XFS; expected --enforce-container-disk-quota"),
-    ),
-    (
-        "xfs_project_range",
-        Refused("there are no quotas of XFS; expected --enforce-container-disk-quota"),
-    ),
-    (
-        "xfs_quota_headroom",
-        Refused("there are no quotas of XFS; expected --enforce-container-disk-quota"),
-    ),
-    (
-        "zk_session_timeout",
-        Overlooked("masters are found by their HTTP addresses"),
-    ),
-    (
-        "log_dir",
-        Overlooked("the log lies in log/ of the work directory"),
-    ),
-    (
-        "logging_level",
-        Overlooked("RUST_LOG chooses what is logged, such as RUST_LOG=warn"),
-    ),
-    ("logbufsecs", Overlooked("lines are written at once")),
-    (
-        "quiet",
-        Overlooked("send standard error elsewhere; the log is in the work directory too"),
-    ),
-    (
-        "external_log_file",
-        Overlooked("the log lies in log/ of the work directory"),
-    ),
-    (
-        "initialize_driver_logging",
-        Overlooked("there is no driver"),
-    ),
-];
+const AGENT: Daemon = Daemon {
+    aliases: agent::ALIASES,
+    flags: agent::FLAGS,
+};
+const MASTER: Daemon = Daemon {
+    aliases: master::ALIASES,
+    flags: master::FLAGS,
+};
+
+impl Daemon {
+    fn of(name: &str) -> Option<&'static Self> {
+        match name {
+            "agent" => Some(&AGENT),
+            "master" => Some(&MASTER),
+            _ => None,
+        }
+    }
+
+    fn fate(&self, name: &str) -> Option<Fate> {
+        let mut known = self.flags.iter().chain(logging::FLAGS);
+        known
+            .find(|(known, _)| *known == name)
+            .map(|(_, fate)| *fate)
+    }
+
+    fn ours<'a>(&self, name: &'a str) -> &'a str {
+        let mut aliases = self.aliases.iter();
+        aliases
+            .find(|(theirs, _)| *theirs == name)
+            .map_or(name, |(_, ours)| ours)
+    }
+}
 
 /// A command line as ours are written.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -257,37 +80,37 @@ pub(crate) fn translate(
     given: Vec<OsString>,
     variables: impl Iterator<Item = (OsString, OsString)>,
 ) -> Result<Translated, String> {
-    let daemon = given.get(1).and_then(|it| it.to_str()).unwrap_or_default();
-    let (is_agent, is_master) = (daemon == "agent", daemon == "master");
-    if !is_agent && !is_master {
+    let daemon = given.get(1).and_then(|it| it.to_str());
+    let Some(daemon) = daemon.and_then(Daemon::of) else {
         return Ok(Translated {
             arguments: given,
             notes: Vec::new(),
         });
-    }
+    };
     let mut found = Translated::default();
     for argument in given {
         let Some((name, value)) = flag(&argument) else {
             found.arguments.push(argument);
             continue;
         };
-        if is_agent && let Some(fate) = fate(&name) {
+        if let Some(fate) = daemon.fate(&name) {
             found
                 .notes
                 .extend(judge(&format!("--{name}"), fate, &value)?);
             continue;
         }
-        let mut ours = OsString::from(format!("--{}", name.replace('_', "-")));
+        let ours = daemon.ours(&name).replace('_', "-");
+        let mut ours = OsString::from(format!("--{ours}"));
         if let Some(value) = value {
             ours.push("=");
             ours.push(value);
         }
         found.arguments.push(ours);
     }
-    for (name, value) in variables.filter(|_| is_agent) {
+    for (name, value) in variables {
         let name = name.to_str().and_then(|it| it.strip_prefix("MESOS_"));
-        let Some((name, fate)) = name.and_then(|name| Some((name, fate(&name.to_lowercase())?)))
-        else {
+        let fate = |name: &str| daemon.fate(&name.to_lowercase());
+        let Some((name, fate)) = name.and_then(|name| Some((name, fate(name)?))) else {
             continue;
         };
         let noted = judge(&format!("MESOS_{name}"), fate, &Some(value))?;
@@ -308,13 +131,6 @@ fn flag(argument: &OsStr) -> Option<(String, Option<OsString>)> {
         Some(name) if value.is_none() => Some((name.to_owned(), Some("false".into()))),
         _ => Some((name, value)),
     }
-}
-
-fn fate(name: &str) -> Option<Fate> {
-    let mut known = AGENT.iter();
-    known
-        .find(|(known, _)| *known == name)
-        .map(|(_, fate)| *fate)
 }
 
 fn judge(name: &str, fate: Fate, value: &Option<OsString>) -> Result<Option<String>, String> {
