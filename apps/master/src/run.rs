@@ -110,7 +110,9 @@ async fn serve(
     let _for_detectors = for_detectors
         .map(|listener| {
             let door = Arc::clone(&door);
-            zookeeper::serve(listener, &zk_path, door, &parts.ground.leadership)
+            let ground = &parts.ground;
+            let group = Arc::clone(&ground.group);
+            zookeeper::serve(listener, &zk_path, door, &ground.leadership, group)
         })
         .transpose()?;
     let server = server::serve(listener, HTTP_WORKERS, move |config| {

@@ -1,6 +1,6 @@
-//! `--zk-port`: tells clients of ZooKeeper who leads.
+//! `--zk-port`: tells clients of ZooKeeper who leads, and which other masters there are.
 //!
-//! Owns what they read: the leader's `MasterInfo` as Mesos' contender writes it. Never the protocol (`net/zookeeper`).
+//! Owns what they read: `MasterInfo` as Mesos' contender writes it. Never the protocol (`net/zookeeper`).
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener},
@@ -9,6 +9,7 @@ use std::{
 };
 
 use anyhow::Context;
+use futures_util::future::{join, join_all};
 use tepui_protocol::v1::MasterInfo;
 use tepui_zookeeper::{Master, Members, Settings, ZooKeeperEndpoint};
 use tokio::{
@@ -19,6 +20,7 @@ use tokio::{
 };
 
 use crate::{
+    group::Group,
     http::Door,
     leadership::{Leadership, Standing},
     unversioned,
@@ -44,7 +46,7 @@ impl Drop for ForDetectors {
 }
 
 /// Serves on `listener`, with the masters below `path`, for as long as the result lives; the door knows this master,
-/// who is another one in each of its terms.
+/// who is another one in each of its terms, and the group the others.
 ///
 /// # Errors
 /// `path` is none, or the listener is of no use.
@@ -53,6 +55,7 @@ pub(crate) fn serve(
     path: &str,
     door: Arc<Door>,
     leadership: &Leadership,
+    group: Arc<Group>,
 ) -> anyhow::Result<ForDetectors> {
     listener.set_nonblocking(true).context("--zk-port")?;
     let listener = tokio::net::TcpListener::from_std(listener).context("--zk-port")?;
@@ -64,16 +67,26 @@ pub(crate) fn serve(
     let endpoint = ZooKeeperEndpoint::serve(listener, shown, settings).context("--zk-path")?;
     tracing::info!(zookeeper = %endpoint.address(), "clients of ZooKeeper are told who leads");
     let own = move || door.current().facts.master.clone();
-    let following = tokio::spawn(follow(leadership.clone(), own, members));
+    let others = move || others(&group);
+    let following = tokio::spawn(follow(leadership.clone(), own, others, members));
     Ok(ForDetectors {
         _endpoint: endpoint,
         following,
     })
 }
 
+/// The APIs of the other masters that can be reached.
+fn others(group: &Group) -> Vec<String> {
+    let places = group.reachable().into_iter();
+    places
+        .filter_map(|id| Some(group.place(id)?.http))
+        .collect()
+}
+
 async fn follow(
     leadership: Leadership,
     own: impl Fn() -> MasterInfo + Send,
+    others: impl Fn() -> Vec<String> + Send,
     members: watch::Sender<Members>,
 ) {
     let mut looks = interval(LOOK_INTERVAL);
@@ -82,34 +95,58 @@ async fn follow(
     let mut again_at: Option<Instant> = None;
     loop {
         looks.tick().await;
-        let standing = leadership.settled().await;
+        let seen = (leadership.settled().await, others());
         let is_again = again_at.is_some_and(|at| Instant::now() >= at);
-        if last.as_ref() != Some(&standing) || is_again {
-            last = Some(standing.clone());
+        if last.as_ref() != Some(&seen) || is_again {
+            last = Some(seen.clone());
+            let (standing, others) = seen;
             let term = members.borrow().term;
             let own = own();
-            let (showing, is_whole) = shown(standing, &own, term).await;
+            let (showing, is_whole) = shown(standing, &own, &others, term).await;
             members.send_replace(showing);
             again_at = (!is_whole).then(|| Instant::now() + LOOKUP_PAUSE);
         }
     }
 }
 
-/// What is shown in a standing, and whether that is all: `term` is the last one known.
-async fn shown(standing: Standing, own: &MasterInfo, term: u64) -> (Members, bool) {
-    let (term, leader, is_whole) = match standing {
-        Standing::Leading { term } => (term, Some(own.clone()), true),
-        Standing::Following(leader) => {
-            let (info, is_whole) = at(own, &leader.http).await;
-            (leader.term, Some(info), is_whole)
-        }
-        Standing::Recovering | Standing::NoLeader => (term, None, true),
+/// What is shown in a standing, and whether that is all: `others` are the APIs of masters that can be reached, `term` is the
+/// last one known.
+async fn shown(
+    standing: Standing,
+    own: &MasterInfo,
+    others: &[String],
+    term: u64,
+) -> (Members, bool) {
+    let json = |info: &MasterInfo| Master::new(unversioned::master_info(info).to_string());
+    let find = async |address: &String| {
+        let (info, is_whole) = at(own, address).await;
+        (json(&info), is_whole)
     };
-    let json = |info| Master::new(unversioned::master_info(&info).to_string());
+    let (term, leader, own_as_follower) = match &standing {
+        Standing::Leading { term } => (*term, None, None),
+        Standing::Following(leader) => (leader.term, Some(&leader.http), Some(json(own))),
+        Standing::Recovering | Standing::NoLeader => {
+            let nobody = Members {
+                term,
+                ..Members::default()
+            };
+            return (nobody, true);
+        }
+    };
+    let found_leader = async {
+        match leader {
+            Some(address) => find(address).await,
+            None => (json(own), true),
+        }
+    };
+    let followers = others.iter().filter(|it| Some(*it) != leader).map(find);
+    let (found_leader, followers) = join(found_leader, join_all(followers)).await;
+    let is_whole = found_leader.1 && followers.iter().all(|it| it.1);
+    let followers = followers.into_iter().map(|(master, _)| master);
     let members = Members {
         term,
-        leader: leader.map(json),
-        followers: Vec::new(),
+        leader: Some(found_leader.0),
+        followers: followers.chain(own_as_follower).collect(),
     };
     (members, is_whole)
 }
@@ -124,7 +161,7 @@ async fn at(own: &MasterInfo, address: &str) -> (MasterInfo, bool) {
     if ip.is_none() {
         tracing::warn!(
             address,
-            "no IPv4 address was found for the leader's name; ZooKeeper's clients are told the name alone"
+            "no IPv4 address was found for a master's name; ZooKeeper's clients are told the name alone"
         );
     }
     (named(own, address, ip), is_whole)

@@ -27,13 +27,17 @@ fn own() -> MasterInfo {
 }
 
 fn info(members: &Members) -> Value {
-    serde_json::from_slice(members.leader.as_ref().unwrap().info()).unwrap()
+    value(members.leader.as_ref().unwrap())
+}
+
+fn value(master: &Master) -> Value {
+    serde_json::from_slice(master.info()).unwrap()
 }
 
 #[tokio::test]
 async fn the_leaders_node_is_what_mesos_writes() {
     let standing = Standing::Leading { term: 7 };
-    let (members, _) = shown(standing, &own(), 3).await;
+    let (members, _) = shown(standing, &own(), &[], 3).await;
     assert_eq!((members.term, members.followers.len()), (7, 0));
     let text = String::from_utf8(members.leader.unwrap().info().to_vec()).unwrap();
     let expected = r#"{"address":{"hostname":"m1","ip":"127.0.0.1","port":5050},"capabilities":[{"type":"AGENT_UPDATE"},{"type":"AGENT_DRAINING"},{"type":"QUOTA_V2"}],"hostname":"m1","id":"own","ip":16777343,"pid":"master@127.0.0.1:5050","port":5050,"version":"1.11.0"}"#;
@@ -43,7 +47,7 @@ async fn the_leaders_node_is_what_mesos_writes() {
 #[tokio::test]
 async fn without_a_leader_there_is_no_node() {
     for standing in [Standing::Recovering, Standing::NoLeader] {
-        let (members, _) = shown(standing, &own(), 3).await;
+        let (members, _) = shown(standing, &own(), &[], 3).await;
         assert_eq!((members.term, members.leader), (3, None));
     }
 }
@@ -55,7 +59,7 @@ async fn another_leader_is_shown_by_its_address() {
         bridge: "127.0.0.2:6010".to_owned(),
         term: 4,
     };
-    let (members, _) = shown(Standing::Following(leader), &own(), 3).await;
+    let (members, _) = shown(Standing::Following(leader), &own(), &[], 3).await;
     assert_eq!(members.term, 4);
     let found = info(&members);
     assert_eq!(
@@ -72,13 +76,39 @@ async fn another_leader_is_shown_by_its_address() {
     assert_eq!(unknown.address.unwrap().hostname(), "m2.example");
 }
 
+/// Some tools list all masters of a cluster.
+#[tokio::test]
+async fn the_others_are_shown_behind_the_leader() {
+    let others = ["127.0.0.2:6000", "127.0.0.3:7000"].map(str::to_owned);
+    let ids = |members: &Members| -> Vec<String> {
+        let masters = members.leader.iter().chain(&members.followers);
+        let ids = masters.map(|it| value(it)["id"].as_str().unwrap().to_owned());
+        ids.collect()
+    };
+    let (members, _) = shown(Standing::Leading { term: 7 }, &own(), &others, 3).await;
+    assert_eq!(ids(&members), ["own", "127.0.0.2:6000", "127.0.0.3:7000"]);
+    let leader = Leader {
+        http: others[0].clone(),
+        bridge: "127.0.0.2:6010".to_owned(),
+        term: 4,
+    };
+    let (members, _) = shown(Standing::Following(leader), &own(), &others, 3).await;
+    assert_eq!(ids(&members), ["127.0.0.2:6000", "127.0.0.3:7000", "own"]);
+}
+
 #[tokio::test]
 async fn the_endpoint_follows_the_standing() {
     let leadership = Leadership::new(Standing::Recovering, Arc::new(|| Some(1)));
     let (members, mut told) = watch::channel(Members::default());
-    let following = tokio::spawn(follow(leadership.clone(), own, members));
+    let (reached, others) = watch::channel(Vec::new());
+    let others = move || others.borrow().clone();
+    let following = tokio::spawn(follow(leadership.clone(), own, others, members));
     leadership.set(Standing::Leading { term: 1 });
     told.wait_for(|members| members.leader.is_some())
+        .await
+        .unwrap();
+    reached.send_replace(vec!["127.0.0.2:6000".to_owned()]);
+    told.wait_for(|members| members.followers.len() == 1)
         .await
         .unwrap();
     leadership.set(Standing::NoLeader);
