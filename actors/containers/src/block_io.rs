@@ -67,10 +67,24 @@ fn add(
     Some(())
 }
 
-/// From the text of `io.stat`: `8:0 rbytes=1 wbytes=2 rios=3 wios=4 dbytes=5 dios=6`.
+/// From the text of `io.stat`: `8:0 rbytes=1 wbytes=2 rios=3 wios=4 dbytes=5 dios=6`. With the sums, which version 1 tells
+/// itself.
 pub(crate) fn v2(stat: &str) -> Vec<BlockIo> {
-    let lines = stat.lines();
-    lines.filter_map(of_line).collect()
+    let devices: Vec<_> = stat.lines().filter_map(of_line).collect();
+    let all = |counts: fn(&BlockIo) -> &Operations| Operations {
+        total: devices
+            .iter()
+            .filter_map(|it| counts(it).total)
+            .reduce(u64::saturating_add),
+        ..Operations::default()
+    };
+    let together = BlockIo {
+        device: None,
+        serviced: all(|it| &it.serviced),
+        bytes: all(|it| &it.bytes),
+    };
+    let together = (!devices.is_empty()).then_some(together);
+    together.into_iter().chain(devices).collect()
 }
 
 fn of_line(line: &str) -> Option<BlockIo> {
@@ -79,11 +93,16 @@ fn of_line(line: &str) -> Option<BlockIo> {
         let mut counts = counts.split(' ');
         counts.find_map(|it| it.strip_prefix(name)?.strip_prefix('=')?.parse().ok())
     };
-    let operations = |kind: &str| Operations {
-        read: count(&format!("r{kind}")),
-        write: count(&format!("w{kind}")),
-        discard: count(&format!("d{kind}")),
-        ..Operations::default()
+    let operations = |kind: &str| {
+        let [read, write, discard] = ["r", "w", "d"].map(|it| count(&format!("{it}{kind}")));
+        let counted = [read, write, discard].into_iter().flatten();
+        Operations {
+            read,
+            write,
+            discard,
+            total: counted.reduce(u64::saturating_add),
+            ..Operations::default()
+        }
     };
     Some(BlockIo {
         device: Some(numbers(device)?),

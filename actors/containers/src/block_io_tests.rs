@@ -26,16 +26,27 @@ fn v1_tells_operations_and_bytes_of_each_disk_and_of_all() {
 }
 
 #[test]
-fn v2_tells_it_in_one_line_a_disk() {
-    let found = v2("254:0 rbytes=4096 wbytes=8192 rios=1 wios=2 dbytes=0 dios=0\nbroken\n");
-    assert_eq!(found.len(), 1);
-    assert_eq!(found[0].device, Some((254, 0)));
+fn v2_tells_it_in_one_line_a_disk_and_the_sums_are_ours() {
+    let found = v2(
+        "254:0 rbytes=4096 wbytes=8192 rios=1 wios=2 dbytes=0 dios=0\nbroken\n8:0 rbytes=512 rios=1\n",
+    );
+    let [all, disk, other] = &found[..] else {
+        panic!("{found:?}")
+    };
+    assert_eq!((disk.device, other.device), (Some((254, 0)), Some((8, 0))));
     assert_eq!(
-        (found[0].serviced.read, found[0].serviced.write),
-        (Some(1), Some(2))
+        (disk.serviced.read, disk.serviced.write, disk.serviced.total),
+        (Some(1), Some(2), Some(3))
     );
     assert_eq!(
-        (found[0].bytes.read, found[0].bytes.discard),
-        (Some(4096), Some(0))
+        (disk.bytes.read, disk.bytes.discard, disk.bytes.total),
+        (Some(4096), Some(0), Some(12_288))
     );
+    let sums = |total| Operations {
+        total: Some(total),
+        ..Operations::default()
+    };
+    assert_eq!(all.device, None);
+    assert_eq!((all.serviced, all.bytes), (sums(4), sums(12_800)));
+    assert!(v2("").is_empty());
 }

@@ -36,13 +36,14 @@ impl MasterStatus {
         self
     }
 
-    /// What was last heard of the container.
+    /// What was last heard of the container. An end that its executor did not tell says nothing of it.
     pub(crate) fn with_container(mut self, task: &Task) -> MasterStatus {
         if let Some(last) = task.statuses.last() {
             self.0.healthy = last.healthy;
             self.0.check_status = last.check_status;
-            self.0.container_status = last.container_status.clone();
         }
+        let mut newest = task.statuses.iter().rev();
+        self.0.container_status = newest.find_map(|it| it.container_status.clone());
         self
     }
 

@@ -200,7 +200,9 @@ fn fill_limits(statistics: &mut ResourceStatistics, resources: &Resources) {
     let memory = Some(resources.mem().to_f64()).filter(|megabytes| *megabytes > 0.0);
     let bytes = memory.map(|megabytes| (megabytes * MEGABYTE) as u64);
     statistics.cpus_soft_limit = statistics.cpus_soft_limit.or(cpus);
-    statistics.mem_soft_limit_bytes = statistics.mem_soft_limit_bytes.or(bytes);
+    // The kernel's default, in a cgroup of its own within its executor's.
+    let measured = statistics.mem_soft_limit_bytes.filter(|bytes| *bytes > 0);
+    statistics.mem_soft_limit_bytes = measured.or(bytes);
     statistics.mem_limit_bytes = statistics.mem_limit_bytes.or(bytes);
 }
 
