@@ -124,7 +124,7 @@ impl NodeActor {
         self.waiting.extend(effects);
         // Some ends are told to those who wait now, and to nobody else.
         self.answer_waiters();
-        self.core.ends_are_told();
+        self.core.ends_are_told(now);
         self.carry_on(ctx);
     }
 

@@ -162,6 +162,15 @@ pub(crate) fn shared_with_parent(volume: &Volume) -> Option<&str> {
     shared.then_some(sandbox_path.path.as_str())
 }
 
+/// What the volume of an executor that runs nothing shows to its tasks, as they see the files around them: a directory of
+/// the host, at a path of the machine. `None`: it is another kind of volume.
+pub(crate) fn shown_within(volume: &Volume) -> Option<MountOrder> {
+    let mount = mount(volume).ok()?;
+    let is_shown =
+        matches!(mount.source, MountSource::Host(_)) && mount.container_path.is_absolute();
+    is_shown.then_some(mount)
+}
+
 fn mount(volume: &Volume) -> Result<MountOrder, String> {
     Ok(MountOrder {
         source: source(volume)?,

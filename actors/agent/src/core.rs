@@ -181,7 +181,7 @@ impl NodeCore {
         if self.ended {
             return;
         }
-        self.ends_are_told();
+        self.ends_are_told(now);
         let first = effects.len();
         let mut turn = Turn {
             now,

@@ -5,11 +5,11 @@ use std::{collections::BTreeMap, ffi::OsStr, os::unix::ffi::OsStrExt, path::Path
 use bytes::Bytes;
 use prost::Message;
 use tepui_checkpoint::{
-    AgentRecord, Change, Checkpoint, CheckpointError, ContainerRecord, FrameworkRecord, Recovered,
-    ShimRecord, StreamKey, TaskRecord,
+    AgentRecord, Change, Checkpoint, CheckpointError, ContainerRecord, Ended, FrameworkRecord,
+    PastRecord, Recovered, ShimRecord, StreamKey, TaskRecord,
 };
 use tepui_engine::{Durability, SharedEngine};
-use tepui_messages::containers::ProcessMark;
+use tepui_messages::{UnixNanos, containers::ProcessMark};
 use tepui_protocol::{
     node::CheckpointedResources,
     v1::{AgentInfo, Operation, Resource, TaskState, TaskStatus},
@@ -17,7 +17,7 @@ use tepui_protocol::{
 
 use crate::{
     actor::Memory,
-    effect::{Keep, KeptContainer, KeptGuest, KeptTask, Remembered, TaskKey},
+    effect::{Keep, KeptContainer, KeptGuest, KeptTask, Past, Remembered, TaskKey},
     updates::{MAX_REMEMBERED_UUIDS, uuid_of},
 };
 
@@ -143,13 +143,20 @@ impl DurableMemory {
                 uuid: uuid_of(status).expect("a stream takes only updates with a uuid"),
                 update: encode(&**status),
             },
-            Keep::Acknowledged { key, uuid } => Change::AcknowledgeUpdate {
+            Keep::Acknowledged {
+                key,
+                uuid,
+                replaces,
+            } => Change::AcknowledgeUpdate {
                 stream: stream_key(key),
                 uuid: *uuid,
+                replaces: *replaces,
             },
             Keep::ForgetStream(key) => Change::RemoveStream {
                 stream: stream_key(key),
             },
+            Keep::Past(at, past) => Change::PutPast(past_record(*at, past)),
+            Keep::ForgetPast(path) => Change::RemovePast { path: path.clone() },
             Keep::Guest {
                 container_id,
                 guest,
@@ -177,6 +184,52 @@ fn container_record(kept: &KeptContainer) -> ContainerRecord {
         sandbox: kept.sandbox.display().to_string(),
         resources: Bytes::new(),
         served: Some(kept.served),
+    }
+}
+
+fn past_record(at: UnixNanos, past: &Past) -> PastRecord {
+    let (info, sandbox) = match past {
+        Past::Framework(info) => (encode(&**info), None),
+        Past::Executor(kept) => (
+            encode(&*kept.info),
+            Some(kept.sandbox.display().to_string()),
+        ),
+        Past::Task { task, .. } => (encode(&**task), None),
+    };
+    PastRecord {
+        path: past.path(),
+        ended: Ended {
+            unix_nanos: at,
+            info,
+            sandbox,
+        },
+    }
+}
+
+fn past_of(record: PastRecord) -> Option<Past> {
+    let Ended { info, sandbox, .. } = record.ended;
+    let info = &info;
+    match record.path.len() {
+        1 => Some(Past::Framework(Arc::new(decode("ended framework", info)?))),
+        2 => {
+            let [framework_id, container_id] = record.path.try_into().ok()?;
+            Some(Past::Executor(KeptContainer {
+                framework_id,
+                container_id,
+                info: Arc::new(decode("ended executor", info)?),
+                sandbox: sandbox.map(PathBuf::from).unwrap_or_default(),
+                shim: None,
+                served: true,
+            }))
+        }
+        _ => {
+            let [framework_id, container_id, _] = record.path.try_into().ok()?;
+            Some(Past::Task {
+                framework_id,
+                container_id,
+                task: Arc::new(decode("ended task", info)?),
+            })
+        }
     }
 }
 
@@ -235,6 +288,7 @@ fn remembered(recovered: Recovered) -> Remembered {
         tasks: tasks.collect(),
         streams,
         acknowledged: acknowledged.collect(),
+        past: recovered.past.into_iter().filter_map(past_of).collect(),
         guests: guests(&recovered.documents),
     }
 }

@@ -17,6 +17,40 @@ fn status(number: u8, state: TaskState) -> TaskStatus {
     }
 }
 
+/// A framework that has ended with an executor and its task.
+fn past() -> [Past; 3] {
+    let framework = FrameworkInfo {
+        id: Some(FrameworkId {
+            value: "f2".to_owned(),
+        }),
+        ..FrameworkInfo::default()
+    };
+    let executor = ExecutorInfo {
+        name: Some("e".to_owned()),
+        ..ExecutorInfo::default()
+    };
+    let task = tepui_protocol::v1::Task {
+        name: "t".to_owned(),
+        ..Default::default()
+    };
+    [
+        Past::Framework(Arc::new(framework)),
+        Past::Executor(KeptContainer {
+            framework_id: "f2".to_owned(),
+            container_id: "c2".to_owned(),
+            info: Arc::new(executor),
+            sandbox: PathBuf::from("/w/c2"),
+            shim: None,
+            served: true,
+        }),
+        Past::Task {
+            framework_id: "f2".to_owned(),
+            container_id: "c2".to_owned(),
+            task: Arc::new(task),
+        },
+    ]
+}
+
 #[test]
 fn what_is_kept_is_remembered_and_what_is_forgotten_is_gone() {
     let engine: SharedEngine = Arc::new(MemoryEngine::new(&tepui_engine::keys::AGENT_FAMILIES));
@@ -88,6 +122,7 @@ fn what_is_kept_is_remembered_and_what_is_forgotten_is_gone() {
         sandbox: PathBuf::from("/w/c/containers/g"),
         user: Some("nobody".to_owned()),
     };
+    let past = past();
     let changes = [
         Keep::Agent(Arc::new(info.clone())),
         Keep::Term(7),
@@ -111,8 +146,14 @@ fn what_is_kept_is_remembered_and_what_is_forgotten_is_gone() {
         },
         Keep::Acknowledged {
             key: key.clone(),
+            replaces: false,
             uuid: [1; 16],
         },
+        Keep::Past(3, past[2].clone()),
+        Keep::Past(2, past[1].clone()),
+        Keep::Past(1, past[0].clone()),
+        Keep::Past(0, Past::Framework(Arc::new(framework.clone()))),
+        Keep::ForgetPast(vec!["f".to_owned()]),
     ];
     memory.commit(&changes, true).expect("kept");
     let (memory, found) = open(Arc::clone(&engine), "boot").expect("opens");
@@ -127,6 +168,7 @@ fn what_is_kept_is_remembered_and_what_is_forgotten_is_gone() {
         tasks: vec![task],
         streams: [(key.clone(), vec![(starting, true), (running, false)])].into(),
         acknowledged: BTreeMap::new(),
+        past: past.into(),
     };
     assert_eq!(found, expected);
 

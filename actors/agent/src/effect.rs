@@ -25,7 +25,8 @@ use tepui_protocol::{
     node,
     v1::{
         AgentInfo, ExecutorId, ExecutorInfo, FrameworkId, FrameworkInfo, NetworkInfo, Operation,
-        Resource, ResourceStatistics, TaskInfo, TaskState, TaskStatus, command_info, executor,
+        Resource, ResourceStatistics, Task, TaskInfo, TaskState, TaskStatus, command_info,
+        executor,
     },
 };
 
@@ -361,7 +362,7 @@ pub enum Ending {
 pub enum Keep {
     /// With its id.
     Agent(Arc<AgentInfo>),
-    /// Id, frameworks and all of theirs are forgotten; term, reservations and volumes are not.
+    /// Id, frameworks, all of theirs and what has ended are forgotten; term, reservations and volumes are not.
     ForgetAgent,
     /// The highest term of a leader seen.
     Term(u64),
@@ -371,7 +372,7 @@ pub enum Keep {
     Operation(Arc<Operation>),
     ForgetOperation([u8; 16]),
     Framework(Arc<FrameworkInfo>),
-    /// With its containers, tasks and streams.
+    /// With its containers, tasks and streams; what has ended of it stays.
     ForgetFramework {
         framework_id: String,
     },
@@ -386,11 +387,17 @@ pub enum Keep {
         framework_id: String,
         status: Arc<TaskStatus>,
     },
+    /// With `replaces` the one acknowledged before is not shown any more.
     Acknowledged {
         key: TaskKey,
         uuid: [u8; 16],
+        replaces: bool,
     },
     ForgetStream(TaskKey),
+    /// Something ended at that time.
+    Past(UnixNanos, Past),
+    /// By [`Past::path`], with all that is below it.
+    ForgetPast(Vec<String>),
     /// A container that a client of the API asked for. Without a sandbox (an empty path) it is a session.
     Guest {
         container_id: String,
@@ -420,6 +427,41 @@ pub struct KeptContainer {
     pub shim: Option<ProcessMark>,
     /// Whether it has told of a task: one that never had any, and has none, is of no use.
     pub served: bool,
+}
+
+/// Something that has ended, for those who look later.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Past {
+    Framework(Arc<FrameworkInfo>),
+    /// Without its secrets.
+    Executor(KeptContainer),
+    /// Ended, and acknowledged where somebody was to do so.
+    Task {
+        framework_id: String,
+        container_id: String,
+        task: Arc<Task>,
+    },
+}
+
+impl Past {
+    /// The framework's id, then the container's, then the task's.
+    pub fn path(&self) -> Vec<String> {
+        match self {
+            Self::Framework(info) => {
+                let id = info.id.as_ref().map(|id| id.value.clone());
+                vec![id.unwrap_or_default()]
+            }
+            Self::Executor(kept) => vec![kept.framework_id.clone(), kept.container_id.clone()],
+            Self::Task {
+                framework_id,
+                container_id,
+                task,
+            } => {
+                let task_id = &task.task_id.value;
+                vec![framework_id.clone(), container_id.clone(), task_id.clone()]
+            }
+        }
+    }
 }
 
 /// A task and its latest state.
@@ -463,6 +505,8 @@ pub struct Remembered {
     pub streams: BTreeMap<TaskKey, Vec<(TaskStatus, bool)>>,
     /// The uuids of earlier updates of these tasks, all acknowledged, oldest first.
     pub acknowledged: BTreeMap<TaskKey, Vec<[u8; 16]>>,
+    /// What has ended, the oldest first.
+    pub past: Vec<Past>,
     /// Containers that clients of the API asked for, by id.
     pub guests: BTreeMap<String, KeptGuest>,
 }

@@ -1,18 +1,25 @@
 //! How containers ended, for whoever waits for one: those of executors, those of tasks within them, and those that
 //! clients asked for. Owns how long an end is known; Mesos' rule: one within another for as long as the outermost lives.
+//! Mesos finds the end of the outermost by a look every second, so whoever saw the output end has time to ask how; so they
+//! have here.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
 
 use tepui_messages::agent::ContainerEnd;
 
 use crate::{
     core::{NodeCore, Turn},
-    effect::Effect,
+    effect::{Effect, Now},
     guests::GuestState,
 };
 
 /// An executor may run tasks for years: the ends of so many are known, the last ones.
 pub const MAX_ENDS: usize = 10_000;
+/// How much longer those of containers within another one are known when that has ended.
+const LINGER: Duration = Duration::from_secs(2);
 
 /// Ends of what is no guest any more, or never was.
 #[derive(Debug, Default)]
@@ -23,6 +30,8 @@ pub(crate) struct Ends {
     order: VecDeque<String>,
     /// Told to those who wait now, and to nobody else.
     passing: BTreeMap<String, ContainerEnd>,
+    /// Known until then, the earliest first.
+    lingering: VecDeque<(Duration, String, ContainerEnd)>,
 }
 
 impl Ends {
@@ -35,12 +44,22 @@ impl Ends {
         }
     }
 
-    pub(crate) fn pass(&mut self, container_id: &str, end: ContainerEnd) {
-        self.passing.insert(container_id.to_owned(), end);
+    pub(crate) fn pass(&mut self, now: Duration, container_id: &str, end: ContainerEnd) {
+        match container_id.contains('.') {
+            true => self.linger(now, container_id.to_owned(), end),
+            false => drop(self.passing.insert(container_id.to_owned(), end)),
+        }
+    }
+
+    fn linger(&mut self, now: Duration, container_id: String, end: ContainerEnd) {
+        self.lingering.push_back((now + LINGER, container_id, end));
+        if self.lingering.len() > MAX_ENDS {
+            self.lingering.pop_front();
+        }
     }
 
     /// The outermost container has ended.
-    pub(crate) fn pass_within(&mut self, outermost: &str) {
+    pub(crate) fn pass_within(&mut self, now: Duration, outermost: &str) {
         let first = format!("{outermost}.");
         let within = self.kept.range(first.clone()..);
         let within = within.take_while(|(id, _)| id.starts_with(&first));
@@ -48,14 +67,19 @@ impl Ends {
         if ids.is_empty() {
             return;
         }
-        let ended = ids.into_iter().filter_map(|id| self.kept.remove_entry(&id));
-        self.passing.extend(ended);
+        for id in ids {
+            if let Some(end) = self.kept.remove(&id) {
+                self.linger(now, id, end);
+            }
+        }
         self.order.retain(|id| self.kept.contains_key(id));
     }
 
     /// Those who waited have been told.
-    pub(crate) fn forget_passing(&mut self) {
+    pub(crate) fn forget_passing(&mut self, now: Duration) {
         self.passing.clear();
+        let over = self.lingering.partition_point(|(until, ..)| *until <= now);
+        self.lingering.drain(..over);
     }
 
     fn forget(&mut self, container_id: &str) {
@@ -66,7 +90,12 @@ impl Ends {
 
     fn get(&self, container_id: &str) -> Option<&ContainerEnd> {
         let kept = self.kept.get(container_id);
-        kept.or_else(|| self.passing.get(container_id))
+        let known = kept.or_else(|| self.passing.get(container_id));
+        known.or_else(|| {
+            let mut lingering = self.lingering.iter();
+            let found = lingering.find(|(_, id, _)| id == container_id);
+            found.map(|(.., end)| end)
+        })
     }
 }
 
@@ -82,8 +111,8 @@ pub enum Removal {
 
 impl NodeCore {
     /// Whoever waited has been answered; the next input means the same.
-    pub fn ends_are_told(&mut self) {
-        self.ends.forget_passing();
+    pub fn ends_are_told(&mut self, now: Now) {
+        self.ends.forget_passing(now.monotonic);
     }
 
     /// What is known of a container, whoever launched it.

@@ -1,6 +1,6 @@
 //! Who is told of which ends, and what can be removed.
 
-use super::{Ends, MAX_ENDS, Removal};
+use super::{Ends, LINGER, MAX_ENDS, Removal};
 use crate::{guests::GuestState, testing::*};
 use tepui_messages::agent::{ContainerEnd, LaunchGuest};
 
@@ -49,7 +49,7 @@ fn the_end_of_a_tasks_own_container_is_told_to_those_who_wait_for_it() {
 }
 
 #[test]
-fn the_end_of_one_within_another_is_known_until_the_outermost_ends() {
+fn the_end_of_one_within_another_is_known_until_just_after_that_of_the_outermost() {
     let (mut node, [pod_id, first, second]) = pair();
     node.exit(&first, 0);
     node.on(Input::Woke);
@@ -61,7 +61,12 @@ fn the_end_of_one_within_another_is_known_until_the_outermost_ends() {
     node.exit(&second, 9);
     assert_eq!(node.core.container_state(&second), ended(9));
     assert_eq!(node.core.container_state(&pod_id), ended(0));
-    node.on(Input::Woke);
+    // Whoever saw their output end is about to ask how.
+    node.sleep(LINGER - Duration::from_millis(1));
+    assert_eq!(node.core.container_state(&first), ended(0));
+    assert_eq!(node.core.container_state(&second), ended(9));
+    assert_eq!(node.core.container_state(&pod_id), GuestState::Unknown);
+    node.sleep(Duration::from_millis(1));
     for id in [&pod_id, &first, &second] {
         assert_eq!(node.core.container_state(id), GuestState::Unknown);
     }
@@ -87,7 +92,7 @@ fn the_end_of_a_guest_is_told_also_where_it_follows_what_was_around_it() {
     assert_eq!(node.core.removal(&inner), Removal::Running);
     node.exit(&inner, 9);
     assert_eq!(node.core.container_state(&inner), ended(9));
-    node.on(Input::Woke);
+    node.sleep(LINGER);
     assert_eq!(node.core.container_state(&inner), GuestState::Unknown);
 }
 
@@ -126,9 +131,13 @@ fn the_ends_of_many_tasks_are_bounded() {
     }
     assert_eq!(ends.get("e.0"), None);
     assert_eq!(ends.get("e.1"), Some(&end(0)));
-    ends.pass_within("e");
+    ends.pass_within(Duration::ZERO, "e");
     assert_eq!((ends.kept.len(), ends.order.len()), (0, 0));
     assert_eq!(ends.get("e.1"), Some(&end(0)));
-    ends.forget_passing();
-    assert_eq!(ends.get("e.1"), None);
+    for number in 0..=MAX_ENDS {
+        ends.pass(Duration::ZERO, &format!("f.{number}"), end(0));
+    }
+    assert_eq!(ends.lingering.len(), MAX_ENDS);
+    ends.forget_passing(LINGER);
+    assert!(ends.lingering.is_empty());
 }

@@ -21,7 +21,7 @@ use crate::{
     effect::{Effect, ExecutorKey, Keep},
     engine, guests,
     status::{self, Verdict},
-    tables::{executor_id, framework_id, push_bounded},
+    tables::{executor_id, framework_id},
 };
 
 impl NodeCore {
@@ -86,8 +86,9 @@ impl NodeCore {
         }
         self.outer_ended(turn, container_id);
         self.containers.remove(container_id);
-        self.ends.pass(container_id, guests::end_of(exit));
-        self.ends.pass_within(container_id);
+        let now = turn.now.monotonic;
+        self.ends.pass(now, container_id, guests::end_of(exit));
+        self.ends.pass_within(now, container_id);
         self.bury(turn, &key);
         if !command_task {
             let status = exit.and_then(|exit| exit.status).unwrap_or(-1);
@@ -211,7 +212,7 @@ impl NodeCore {
                 key: key.clone(),
                 container_id: executor.container_id.clone(),
             });
-            push_bounded(&mut framework.completed, executor, bound);
+            framework.complete(turn, &key.framework_id, executor, bound);
         }
         self.remove_framework_if_idle(turn, &key.framework_id);
     }
@@ -229,8 +230,7 @@ impl NodeCore {
             turn.keep(Keep::ForgetFramework {
                 framework_id: framework_id.to_owned(),
             });
-            let bound = self.config.max_completed_frameworks;
-            push_bounded(&mut self.completed_frameworks, framework, bound);
+            self.complete_framework(turn, framework);
             self.reconcile_ended(turn, framework_id);
         }
         self.exit_if_empty(turn);

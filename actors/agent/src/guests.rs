@@ -266,7 +266,8 @@ impl NodeCore {
         guest.end = Some(end_of(exit));
         let (orphan, is_session) = (guest.orphan, guest.is_session());
         if orphan {
-            self.ends.pass(container_id, end_of(exit));
+            self.ends
+                .pass(turn.now.monotonic, container_id, end_of(exit));
             self.forget_guest(turn, container_id);
         } else if is_session {
             self.session_ended(turn, container_id);

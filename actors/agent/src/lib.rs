@@ -54,6 +54,7 @@ mod kills;
 mod launches;
 mod operations;
 pub mod oversubscription;
+mod past;
 mod pods;
 pub mod ports;
 mod recovery;

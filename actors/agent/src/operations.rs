@@ -17,7 +17,7 @@ use tepui_protocol::{
 use crate::{
     core::{NodeCore, Timer, Turn},
     effect::{Effect, Ending, Keep},
-    tables::push_bounded,
+    tables::beyond,
     volumes,
 };
 
@@ -214,7 +214,8 @@ impl NodeCore {
         if let Some(entry) = self.operations.open.remove(&key) {
             self.clear_timer(entry.again_at, Timer::Operation(key));
         }
-        push_bounded(&mut self.operations.acknowledged, key, MAX_REMEMBERED);
+        self.operations.acknowledged.push_back(key);
+        beyond(&mut self.operations.acknowledged, MAX_REMEMBERED);
         turn.keep(Keep::ForgetOperation(key));
     }
 

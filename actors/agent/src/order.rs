@@ -140,6 +140,10 @@ pub(crate) fn child_launch(
     let shares = shares_cgroups(container);
     let volumes = container.map_or(&[][..], |it| &it.volumes);
     let mut confinement = confinement_of(container);
+    if image.is_none() {
+        let own = std::mem::take(&mut confinement.mounts);
+        confinement.mounts = mounts_around(executor, own);
+    }
     let shared = volumes.iter().filter_map(shared_directory);
     let of_executor = volumes::links(&config.work_dir, executor.info.resources.iter());
     let of_task = volumes::links(&config.work_dir, task.resources.iter());
@@ -238,6 +242,17 @@ pub(crate) fn beside(
         view_of,
         ..LaunchOrder::default()
     }
+}
+
+/// What a task without an image sees of its executor's volumes, and then of its own.
+fn mounts_around(executor: &Executor, own: Vec<MountOrder>) -> Vec<MountOrder> {
+    let container = executor.info.container.as_ref();
+    let volumes = container.map_or(&[][..], |it| &it.volumes);
+    let around = volumes.iter().filter_map(confinement::shown_within);
+    let is_own = |path: &Path| own.iter().any(|it| it.container_path == path);
+    let mut mounts: Vec<_> = around.filter(|it| !is_own(&it.container_path)).collect();
+    mounts.extend(own);
+    mounts
 }
 
 /// Whether a container within another one is bound by what that may use, and by nothing else.

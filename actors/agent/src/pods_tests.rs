@@ -3,7 +3,7 @@
 use crate::testing::*;
 use tepui_messages::containers::{MountOrder, MountSource};
 use tepui_protocol::v1::{
-    RLimitInfo, Volume,
+    CapabilityInfo, Image, LinuxInfo, RLimitInfo, SeccompInfo, Volume,
     r_limit_info::{RLimit, r_limit},
     volume,
 };
@@ -231,6 +231,95 @@ fn tasks_share_a_directory_of_the_executors_sandbox() {
         propagates: false,
     }];
     assert_eq!(launch.order.confinement.mounts, expected);
+}
+
+fn of_host(path: &str) -> Volume {
+    Volume {
+        mode: volume::Mode::Rw as i32,
+        container_path: path.to_owned(),
+        host_path: Some("/srv".to_owned()),
+        ..Volume::default()
+    }
+}
+
+fn container(volumes: Vec<Volume>, linux_info: Option<LinuxInfo>) -> ContainerInfo {
+    ContainerInfo {
+        r#type: container_info::Type::Mesos as i32,
+        volumes,
+        linux_info,
+        ..ContainerInfo::default()
+    }
+}
+
+/// A group whose executor and task have these containers.
+fn group_of(outer: ContainerInfo, own: Option<ContainerInfo>) -> Order {
+    let executor = ExecutorInfo {
+        container: Some(outer),
+        ..pod()
+    };
+    let task = TaskInfo {
+        container: own,
+        ..task("g1")
+    };
+    group_order(executor, vec![task], true)
+}
+
+/// As dcos-commons and Marathon describe their executors.
+#[test]
+fn settings_that_bind_nothing_do_not_keep_an_executor_from_running() {
+    let linux = LinuxInfo {
+        share_cgroups: Some(false),
+        effective_capabilities: Some(CapabilityInfo::default()),
+        seccomp: Some(SeccompInfo {
+            unconfined: Some(true),
+            ..SeccompInfo::default()
+        }),
+        ..LinuxInfo::default()
+    };
+    let mut node = Node::running();
+    node.order(group_of(container(Vec::new(), Some(linux)), None));
+    assert_eq!(launches(&mut node).len(), 1);
+    let shares = LinuxInfo {
+        share_cgroups: Some(true),
+        ..LinuxInfo::default()
+    };
+    node.run(TaskInfo {
+        container: Some(container(Vec::new(), Some(shares))),
+        ..task("alone")
+    });
+    assert_eq!(launches(&mut node).len(), 1);
+}
+
+#[test]
+fn tasks_see_what_their_executor_has_of_the_host() {
+    let mounts = |outer: Vec<Volume>, own: Vec<Volume>| {
+        let mut node = Node::running();
+        let own = Some(container(own, None));
+        node.order(group_of(container(outer, None), own));
+        let pod_id = launches(&mut node).first()?.order.container_id.clone();
+        node.on(started(&pod_id, 42));
+        let mounts = launches(&mut node)[0].order.confinement.mounts.clone();
+        let paths = mounts
+            .iter()
+            .map(|it| it.container_path.display().to_string());
+        Some(paths.collect::<Vec<_>>())
+    };
+    let shown = |outer: &[&str], own: &[&str]| {
+        let volumes = |paths: &[&str]| paths.iter().map(|it| of_host(it)).collect();
+        mounts(volumes(outer), volumes(own))
+    };
+    let some = |paths: &[&str]| Some(paths.iter().map(|it| (*it).to_owned()).collect());
+    assert_eq!(shown(&["/a"], &[]), some(&["/a"]));
+    assert_eq!(shown(&["/a", "/b"], &["/a"]), some(&["/b", "/a"]));
+    // Below its own sandbox a task has only what it asks for itself.
+    assert_eq!(shown(&["a"], &["a"]), some(&["a"]));
+    assert_eq!(shown(&["a"], &[]), None);
+    let image = Volume {
+        host_path: None,
+        image: Some(Image::default()),
+        ..of_host("/a")
+    };
+    assert_eq!(mounts(vec![image], Vec::new()), None);
 }
 
 #[test]

@@ -76,6 +76,7 @@ impl NodeCore {
         for kept in remembered.containers {
             self.restore_container(kept);
         }
+        self.restore_past(turn, remembered.past);
         let mut orphans = Vec::new();
         for kept in remembered.tasks {
             orphans.extend(self.restore_task(kept));
@@ -406,7 +407,7 @@ impl NodeCore {
 }
 
 /// Whether the agent made this executor for a task with a command.
-fn is_generated(info: &ExecutorInfo) -> bool {
+pub(crate) fn is_generated(info: &ExecutorInfo) -> bool {
     let named = info.name.as_deref().unwrap_or_default();
     let arguments = info
         .command

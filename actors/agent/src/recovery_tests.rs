@@ -490,3 +490,29 @@ fn a_group_of_a_framework_that_keeps_nothing_is_ended_too() {
     again.connect();
     assert!(again.drain().is_empty() && again.kept.frameworks.is_empty());
 }
+
+/// What repeats a state, as a health check does, does not take the place of how the task began.
+#[test]
+fn a_task_has_the_statuses_it_had() {
+    let mut node = Node::running();
+    node.run(executor_task("t"));
+    let container_id = node.start();
+    node.subscribe(1, Vec::new());
+    for (number, state) in [(1, TaskStarting), (2, TaskRunning), (3, TaskRunning)] {
+        node.executor_says(number, state);
+        node.drain();
+        node.sleep(Duration::from_secs(10));
+    }
+    let statuses = |node: &Node| {
+        let state = node.core.state();
+        let executor = &state.frameworks[0].executors[0];
+        let statuses = executor.launched_tasks[0].statuses.iter();
+        let statuses = statuses.map(|it| (it.state(), it.uuid.clone()));
+        statuses.collect::<Vec<_>>()
+    };
+    let before = statuses(&node);
+    assert_eq!(before.len(), 2);
+    let mut node = node.restart("boot");
+    node.found_running(&container_id);
+    assert_eq!(statuses(&node), before);
+}

@@ -9,7 +9,7 @@ use crate::{
     core::{NodeCore, Timer, Turn, task_key},
     effect::{Effect, ExecutorKey, Keep, TaskKey},
     status,
-    tables::{framework_id, push_bounded},
+    tables::framework_id,
     updates::{self, Acknowledged, Appended},
 };
 
@@ -124,7 +124,12 @@ impl NodeCore {
         let Ok(uuid) = <[u8; 16]>::try_from(order.uuid.as_ref()) else {
             return;
         };
-        let Acknowledged::Head { ended, again_at } = self.streams.acknowledge(&key, uuid) else {
+        let Acknowledged::Head {
+            ended,
+            replaces,
+            again_at,
+        } = self.streams.acknowledge(&key, uuid)
+        else {
             return;
         };
         self.clear_timer(again_at, Timer::Update(key.clone()));
@@ -132,6 +137,7 @@ impl NodeCore {
             turn.keep(Keep::Acknowledged {
                 key: key.clone(),
                 uuid,
+                replaces,
             });
             self.forward(turn, &key);
             return;
@@ -155,8 +161,8 @@ impl NodeCore {
         if let Some(executor) = executor
             && let Some(entry) = executor.tasks.remove(&key.task_id)
         {
-            push_bounded(&mut executor.completed, entry.task, bound);
             turn.keep(Keep::ForgetTask(key.clone()));
+            executor.complete(turn, &key.framework_id, entry.task, bound);
         }
         let executor = ExecutorKey {
             framework_id: key.framework_id.clone(),

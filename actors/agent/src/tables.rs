@@ -372,10 +372,8 @@ pub(crate) fn executor_id(value: &str) -> ExecutorId {
     }
 }
 
-/// Keeps the newest `bound` items.
-pub(crate) fn push_bounded<T>(items: &mut VecDeque<T>, item: T, bound: usize) {
-    items.push_back(item);
-    while items.len() > bound {
-        items.pop_front();
-    }
+/// Takes out all but the newest `bound` items.
+pub(crate) fn beyond<T>(items: &mut VecDeque<T>, bound: usize) -> Vec<T> {
+    let beyond = items.len().saturating_sub(bound);
+    items.drain(..beyond).collect()
 }

@@ -2,7 +2,10 @@
 
 pub(crate) use std::{collections::BTreeMap, time::Duration};
 
-pub(crate) use tepui_messages::containers::{ContainerExit, ProcessMark};
+pub(crate) use tepui_messages::{
+    UnixNanos,
+    containers::{ContainerExit, ProcessMark},
+};
 pub(crate) use tepui_protocol::{
     node,
     v1::{
@@ -19,7 +22,7 @@ pub(crate) use crate::{
     core::{NodeCore, task_key},
     effect::{
         Effect, Ending, Fate, Input, Keep, KeptContainer, KeptGuest, KeptTask, Launch, Now, Order,
-        Remembered, TaskKey,
+        Past, Remembered, TaskKey,
     },
     status,
     tables::framework_id,
@@ -49,6 +52,8 @@ pub(crate) struct Kept {
     pub(crate) containers: BTreeMap<String, KeptContainer>,
     pub(crate) tasks: BTreeMap<TaskKey, KeptTask>,
     pub(crate) streams: BTreeMap<TaskKey, Vec<(TaskStatus, bool)>>,
+    /// Each with its path.
+    pub(crate) past: BTreeMap<Vec<String>, (UnixNanos, Past)>,
     pub(crate) guests: BTreeMap<String, KeptGuest>,
 }
 
@@ -73,6 +78,7 @@ impl Kept {
             Keep::ForgetOperation(uuid) => drop(self.operations.remove(uuid.as_slice())),
             Keep::Framework(info) => {
                 let id = info.id.clone().expect("an id").value;
+                self.past.remove([id.clone()].as_slice());
                 self.frameworks.insert(id, (*info).clone());
             }
             Keep::ForgetFramework { framework_id: id } => {
@@ -100,14 +106,24 @@ impl Kept {
                     .or_default()
                     .push(((*status).clone(), false));
             }
-            Keep::Acknowledged { key, uuid } => {
+            Keep::Acknowledged {
+                key,
+                uuid,
+                replaces,
+            } => {
                 let stream = self.streams.get_mut(&key).expect("a stream");
+                let before = stream.iter().rposition(|(_, acknowledged)| *acknowledged);
+                if let Some(before) = before.filter(|_| replaces) {
+                    stream.remove(before);
+                }
                 let update = stream
                     .iter_mut()
                     .find(|(it, _)| updates::uuid_of(it) == Some(uuid));
                 update.expect("an update").1 = true;
             }
             Keep::ForgetStream(key) => drop(self.streams.remove(&key)),
+            Keep::Past(at, past) => drop(self.past.insert(past.path(), (at, past))),
+            Keep::ForgetPast(path) => self.past.retain(|it, _| !it.starts_with(&path)),
             Keep::Guest {
                 container_id,
                 guest,
@@ -218,6 +234,7 @@ impl Node {
 
     pub(crate) fn sleep(&mut self, time: Duration) {
         self.now.monotonic += time;
+        self.now.unix_nanos += i64::try_from(time.as_nanos()).expect("less than a century");
         self.on(Input::Woke);
     }
 
@@ -323,6 +340,8 @@ impl Node {
         node.now.unix_nanos = self.now.unix_nanos;
         node.kept = self.kept.clone();
         let kept = self.kept.clone();
+        let mut past: Vec<_> = kept.past.into_values().collect();
+        past.sort_by_key(|(at, _)| *at);
         node.on(Input::Recovered(Box::new(Remembered {
             agent: kept.agent.map(|info| (info, "boot".to_owned())),
             term: kept.term,
@@ -333,6 +352,7 @@ impl Node {
             tasks: kept.tasks.into_values().collect(),
             streams: kept.streams,
             acknowledged: BTreeMap::new(),
+            past: past.into_iter().map(|(_, past)| past).collect(),
             guests: kept.guests,
         })));
         node

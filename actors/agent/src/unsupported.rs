@@ -1,7 +1,7 @@
 //! What this agent cannot do for a task or a container, in words for whoever asked. Pure.
 
 use tepui_protocol::v1::{
-    CommandInfo, ContainerInfo, LinuxInfo, TaskInfo,
+    CommandInfo, ContainerInfo, TaskInfo, Volume,
     container_info::{self, DockerInfo},
     executor_info,
 };
@@ -11,6 +11,8 @@ use crate::{
     config::{Enforced, NodeConfig},
     confinement, engine, images, networks,
 };
+
+const VOLUMES: &str = "volumes of this kind";
 
 /// Whether an id can name a directory, and only one. The master checks ids too; paths are made here.
 pub(crate) fn names_directory(id: &str) -> bool {
@@ -57,7 +59,11 @@ pub(crate) fn of_task(config: &NodeConfig, task: &TaskInfo) -> Option<String> {
     let resources: Vec<_> = task.resources.iter().chain(of_executor).collect();
     let mut dockers = own.clone().chain(outer).filter_map(docker);
     let own = own.filter_map(|it| of_container(it, own_part));
-    own.chain(outer.and_then(|it| of_container(it, outer_part)))
+    let problems = own.chain(outer.and_then(|it| of_container(it, outer_part)));
+    let of_volumes = outer.filter(|_| is_pod);
+    let of_volumes = of_volumes.and_then(|it| of_outer_volumes(it, task));
+    problems
+        .chain(of_volumes)
         .next()
         .or_else(|| dockers.find_map(|it| networks::check_ports(it, &resources).err()))
 }
@@ -126,27 +132,18 @@ fn of_container(container: &ContainerInfo, part: Part) -> Option<String> {
     if let Err(problem) = networks::of(container) {
         return Some(problem);
     }
-    let linux = container.linux_info.as_ref();
     let unknown = [
         (
             "images to the default executor",
             has_image && part == Part::Outer,
         ),
         (
-            "volumes of this kind",
-            match part {
-                Part::Whole => container.volumes.len() > confinement.mounts.len(),
-                Part::Within => false,
-                Part::Outer => !container.volumes.is_empty(),
-            },
+            VOLUMES,
+            part == Part::Whole && container.volumes.len() > confinement.mounts.len(),
         ),
         (
             "a network of its own",
             part == Part::Within && networks::order(Some(container)).is_some(),
-        ),
-        (
-            "these Linux settings",
-            linux.is_some_and(|it| !part.can_have(it)),
         ),
         (
             "a terminal",
@@ -154,7 +151,19 @@ fn of_container(container: &ContainerInfo, part: Part) -> Option<String> {
         ),
     ];
     let (what, _) = unknown.into_iter().find(|(_, wanted)| *wanted)?;
-    Some(format!("This agent does not give containers {what} yet"))
+    Some(not_given(what))
+}
+
+fn not_given(what: &str) -> String {
+    format!("This agent does not give containers {what} yet")
+}
+
+/// Volumes of an executor that runs nothing are for its tasks: why this one would not see one of them.
+fn of_outer_volumes(outer: &ContainerInfo, task: &TaskInfo) -> Option<String> {
+    let own = task.container.as_ref();
+    let own = own.map_or(&[][..], |it| &it.volumes);
+    let is_seen = |it: &Volume| own.contains(it) || confinement::shown_within(it).is_some();
+    (!outer.volumes.iter().all(is_seen)).then(|| not_given(VOLUMES))
 }
 
 /// The part that a container plays.
@@ -166,23 +175,6 @@ enum Part {
     Within,
     /// Others are launched within it, and nothing else runs in it.
     Outer,
-}
-
-impl Part {
-    fn can_have(self, linux: &LinuxInfo) -> bool {
-        let runs = self != Part::Outer;
-        let known = LinuxInfo {
-            share_cgroups: linux.share_cgroups.filter(|_| self == Part::Within),
-            share_pid_namespace: linux.share_pid_namespace,
-            ipc_mode: linux.ipc_mode,
-            shm_size: linux.shm_size,
-            seccomp: linux.seccomp.clone().filter(|_| runs),
-            capability_info: linux.capability_info.clone().filter(|_| runs),
-            effective_capabilities: linux.effective_capabilities.clone().filter(|_| runs),
-            bounding_capabilities: linux.bounding_capabilities.clone().filter(|_| runs),
-        };
-        *linux == known
-    }
 }
 
 /// Why a container that a client of the API asks for cannot be as it describes it.

@@ -34,6 +34,8 @@ struct Stream {
     acknowledged_order: VecDeque<[u8; 16]>,
     /// A terminal update was taken: none follows it.
     closed: bool,
+    /// What was acknowledged last.
+    told: Option<TaskState>,
     retry: Option<Retry>,
 }
 
@@ -58,10 +60,12 @@ pub enum Appended {
 /// What became of an acknowledgement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Acknowledged {
-    /// It was the head; with `ended` it was the last, and the stream is gone. `again_at` is the time of the
-    /// repetition that is not needed any more.
+    /// It was the head; with `ended` it was the last, and the stream is gone. With `replaces` it tells the same state as the
+    /// one acknowledged before, of which nothing is shown any more. `again_at` is the time of the repetition that is not
+    /// needed any more.
     Head {
         ended: bool,
+        replaces: bool,
         again_at: Option<Duration>,
     },
     /// Not of the update in flight, or of none.
@@ -131,6 +135,7 @@ impl Streams {
             stream.closed |= is_terminal(status.state());
             if acknowledged {
                 stream.remember(uuid);
+                stream.told = Some(status.state());
             } else {
                 stream.pending.push_back(Arc::new(status));
             }
@@ -170,14 +175,20 @@ impl Streams {
         if uuid_of(head) != Some(uuid) {
             return Acknowledged::Ignored;
         }
-        let ended = is_terminal(head.state());
+        let state = head.state();
+        let ended = is_terminal(state);
+        let replaces = stream.told.replace(state) == Some(state);
         stream.pending.pop_front();
         stream.remember(uuid);
         let again_at = stream.retry.take().map(|retry| retry.at);
         if ended {
             self.streams.remove(key);
         }
-        Acknowledged::Head { ended, again_at }
+        Acknowledged::Head {
+            ended,
+            replaces,
+            again_at,
+        }
     }
 
     /// Nothing is due until [`Self::resume`]: there is no master.

@@ -52,6 +52,7 @@ fn a_new_head_starts_over_and_a_foreign_acknowledgement_is_ignored() {
     assert_eq!(streams.acknowledge(&key(), [2; 16]), Acknowledged::Ignored);
     let head = Acknowledged::Head {
         ended: false,
+        replaces: false,
         again_at: Some(first.again_at),
     };
     assert_eq!(streams.acknowledge(&key(), [1; 16]), head);

@@ -2,11 +2,11 @@
 
 use bytes::Bytes;
 use tepui_engine::keys::CHECKPOINT;
-use tepui_engine::{Batch, Durability, record};
+use tepui_engine::{Batch, Durability, Key, record};
 
 use crate::keys;
 use crate::records::{
-    AgentRecord, ContainerRecord, FrameworkRecord, StreamKey, TaskRecord, Uuid, VERSION,
+    AgentRecord, ContainerRecord, FrameworkRecord, PastRecord, StreamKey, TaskRecord, Uuid, VERSION,
 };
 use crate::streams::Streams;
 
@@ -14,7 +14,7 @@ use crate::streams::Streams;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
     PutAgent(AgentRecord),
-    /// Forgets the agent's id: the next registration is a new one.
+    /// Forgets the agent's id, and all that has ended: the next registration is a new one.
     RemoveAgent,
     /// A value of its own name, such as checkpointed resources or drain configuration.
     PutDocument {
@@ -24,8 +24,9 @@ pub enum Change {
     RemoveDocument {
         name: String,
     },
+    /// It has not ended, or not for good.
     PutFramework(FrameworkRecord),
-    /// Forgets the framework and all its containers, tasks and streams.
+    /// Forgets the framework and all its containers, tasks and streams, but not what has ended of it.
     RemoveFramework {
         framework_id: String,
     },
@@ -40,17 +41,24 @@ pub enum Change {
         framework_id: String,
         task_id: String,
     },
+    PutPast(PastRecord),
+    /// With all that is below it.
+    RemovePast {
+        path: Vec<String>,
+    },
     /// Adds an update behind those of its stream, unless the stream has its UUID.
     AppendUpdate {
         stream: StreamKey,
         uuid: Uuid,
         update: Bytes,
     },
-    /// Marks an update as acknowledged by the scheduler. Of what was acknowledged before it only the UUIDs stay, as
-    /// many as [`Checkpoint::open`](crate::Checkpoint::open) was told.
+    /// Marks an update as acknowledged by the scheduler. The first acknowledged one stays and the latest few; but if it
+    /// `replaces` the one before, that goes. Of those that go the UUIDs stay, as many as
+    /// [`Checkpoint::open`](crate::Checkpoint::open) was told.
     AcknowledgeUpdate {
         stream: StreamKey,
         uuid: Uuid,
+        replaces: bool,
     },
     /// Forgets a stream, its acknowledgements too.
     RemoveStream {
@@ -74,6 +82,8 @@ impl Change {
             | Self::RemoveContainer { .. }
             | Self::PutTask(_)
             | Self::RemoveTask { .. }
+            | Self::PutPast(_)
+            | Self::RemovePast { .. }
             | Self::AcknowledgeUpdate { .. }
             | Self::RemoveStream { .. } => Durability::Buffered,
         }
@@ -91,6 +101,7 @@ impl Change {
                 for prefix in [keys::AGENT, keys::AGENT_COPY] {
                     batch.delete(CHECKPOINT, keys::agent(prefix));
                 }
+                batch.delete_range(CHECKPOINT, Key::new(keys::PAST).range());
             }
             Self::PutDocument { name, value } => {
                 let value = record::seal(VERSION, value);
@@ -102,6 +113,8 @@ impl Change {
                     let key = keys::framework(prefix, &framework.framework_id);
                     put(batch, key, framework);
                 }
+                let ended = keys::framework(keys::PAST, &framework.framework_id);
+                batch.delete(CHECKPOINT, ended);
             }
             Self::RemoveFramework { framework_id } => {
                 streams.remove_framework(framework_id);
@@ -121,6 +134,10 @@ impl Change {
                 framework_id,
                 task_id,
             } => batch.delete(CHECKPOINT, keys::task(framework_id, task_id)),
+            Self::PutPast(past) => put(batch, keys::past(&past.path), &past.ended),
+            Self::RemovePast { path } => {
+                batch.delete_range(CHECKPOINT, keys::past(path).range());
+            }
             Self::AppendUpdate {
                 stream,
                 uuid,
@@ -131,8 +148,12 @@ impl Change {
                     batch.put(CHECKPOINT, keys::update(stream, sequence), value);
                 }
             }
-            Self::AcknowledgeUpdate { stream, uuid } => {
-                let sequence = streams.acknowledge(batch, stream, *uuid);
+            Self::AcknowledgeUpdate {
+                stream,
+                uuid,
+                replaces,
+            } => {
+                let sequence = streams.acknowledge(batch, stream, *uuid, *replaces);
                 let value = record::seal(VERSION, &sequence.to_be_bytes());
                 batch.put(CHECKPOINT, keys::acknowledged(stream, uuid), value);
             }
@@ -146,11 +167,11 @@ impl Change {
     }
 }
 
-fn put<T: serde::Serialize>(batch: &mut Batch, key: tepui_engine::Key, value: &T) {
+fn put<T: serde::Serialize>(batch: &mut Batch, key: Key, value: &T) {
     batch.put(CHECKPOINT, key, record::encode(VERSION, value));
 }
 
-fn container_key(container: &ContainerRecord) -> tepui_engine::Key {
+fn container_key(container: &ContainerRecord) -> Key {
     keys::container(
         &container.framework_id,
         &container.executor_id,

@@ -9,10 +9,11 @@
 //! | `t`    | framework, task                  | task                         |
 //! | `u`    | framework, task, sequence        | update: UUID, then its bytes |
 //! | `k`    | framework, task, UUID            | acknowledged: its sequence   |
+//! | `e`    | framework, container, task: the first, two or all | what has ended |
 //! | `y`    | framework                        | framework, a second time     |
 //! | `z`    |                                  | agent, a second time         |
 //!
-//! Of acknowledged updates only the newest has a `u` still, and the oldest `k` go. Earlier versions wrote no sequence into `k`.
+//! Of acknowledged updates the first and the newest have a `u` still, and the oldest other `k` go. Earlier versions wrote no sequence into `k`.
 //!
 //! What containers of more than one task depend on is kept twice, far apart: a damaged record costs one container.
 
@@ -27,6 +28,7 @@ pub(crate) const CONTAINER: u8 = b'c';
 pub(crate) const TASK: u8 = b't';
 pub(crate) const UPDATE: u8 = b'u';
 pub(crate) const ACKNOWLEDGED: u8 = b'k';
+pub(crate) const PAST: u8 = b'e';
 pub(crate) const FRAMEWORK_COPY: u8 = b'y';
 pub(crate) const AGENT_COPY: u8 = b'z';
 
@@ -48,6 +50,12 @@ pub(crate) fn container(framework_id: &str, executor_id: &str, container_id: &st
     framework(CONTAINER, framework_id)
         .text(executor_id)
         .text(container_id)
+}
+
+/// See [`PastRecord::path`](crate::PastRecord::path): what all keys below begin with, too.
+pub(crate) fn past(path: &[String]) -> Key {
+    let key = Key::new(PAST);
+    path.iter().fold(key, |key, name| key.text(name))
 }
 
 pub(crate) fn task(framework_id: &str, task_id: &str) -> Key {

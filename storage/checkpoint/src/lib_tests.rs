@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use tepui_engine::keys::{AGENT_FAMILIES, CHECKPOINT};
 use tepui_engine::{Damage, DamagedLog, KeyRange, MemoryEngine, Options, RocksEngine, collect};
 
+use super::streams::MAX_TOLD;
 use super::*;
 
 const MAX_ACKNOWLEDGED: usize = 40;
@@ -69,6 +70,17 @@ fn container(framework: &str, id: &str) -> ContainerRecord {
     }
 }
 
+fn past(path: &[&str], unix_nanos: i64) -> PastRecord {
+    PastRecord {
+        path: path.iter().map(|it| (*it).to_owned()).collect(),
+        ended: Ended {
+            unix_nanos,
+            info: Bytes::from_static(b"info"),
+            sandbox: None,
+        },
+    }
+}
+
 fn uuids(recovered: &Recovered, task: &str) -> Vec<(u8, bool)> {
     let updates = recovered.streams.get(&stream(task));
     updates
@@ -106,6 +118,7 @@ fn updates_keep_their_order_over_restarts_and_duplicates_are_dropped() {
     checkpoint.commit(&first, Durability::Synced).unwrap();
     let (checkpoint, _) = open(&engine);
     let acknowledge = Change::AcknowledgeUpdate {
+        replaces: false,
         stream: stream("t"),
         uuid: [9; 16],
     };
@@ -135,7 +148,13 @@ fn a_task_that_tells_of_itself_for_weeks_leaves_a_bounded_number_of_records() {
             uuid,
             update: Bytes::from_static(b"running"),
         };
-        let changes = [update, Change::AcknowledgeUpdate { stream, uuid }];
+        let replaces = true;
+        let acknowledge = Change::AcknowledgeUpdate {
+            stream,
+            uuid,
+            replaces,
+        };
+        let changes = [update, acknowledge];
         checkpoint.commit(&changes, Durability::Buffered).unwrap();
         if number == count / 2 {
             checkpoint = open(&engine).0;
@@ -153,6 +172,30 @@ fn a_task_that_tells_of_itself_for_weeks_leaves_a_bounded_number_of_records() {
     assert!(earlier.iter().copied().eq(latest.map(u128::to_be_bytes)));
     let records = collect(&engine, CHECKPOINT, &KeyRange::all()).unwrap();
     assert_eq!(records.len(), MAX_ACKNOWLEDGED + 1);
+}
+
+#[test]
+fn a_task_whose_state_changes_for_weeks_leaves_its_first_update_and_the_last_ones() {
+    let engine = engine();
+    let (checkpoint, _) = open(&engine);
+    for uuid in 0..MAX_ACKNOWLEDGED as u8 {
+        let acknowledge = Change::AcknowledgeUpdate {
+            stream: stream("t"),
+            uuid: [uuid; 16],
+            replaces: false,
+        };
+        let changes = [append("t", uuid), acknowledge];
+        checkpoint.commit_as_needed(&changes).unwrap();
+    }
+    let recovered = checkpoint.load().unwrap();
+    let left: Vec<_> = uuids(&recovered, "t").into_iter().map(|it| it.0).collect();
+    let last = MAX_ACKNOWLEDGED as u8;
+    let last = last - (MAX_TOLD as u8 - 1)..last;
+    assert_eq!(left, [0].into_iter().chain(last).collect::<Vec<_>>());
+    assert_eq!(
+        recovered.acknowledged[&stream("t")].len() + left.len(),
+        MAX_ACKNOWLEDGED
+    );
 }
 
 #[test]
@@ -179,6 +222,40 @@ fn removing_a_framework_removes_all_of_it_and_nothing_else() {
     assert_eq!(recovered.tasks, [task("f2", "t", 1)]);
     assert_eq!(recovered.containers, [container("f2", "c")]);
     assert!(recovered.streams.is_empty());
+}
+
+#[test]
+fn what_has_ended_outlives_its_framework_until_that_lives_again_or_is_forgotten() {
+    let engine = engine();
+    let (checkpoint, _) = open(&engine);
+    let all = [
+        past(&["f", "c2", "t"], 1),
+        past(&["f", "c"], 2),
+        past(&["f", "c2"], 3),
+        past(&["f"], 4),
+        past(&["f2"], 5),
+    ];
+    let put = all.iter().rev().cloned().map(Change::PutPast);
+    let mut changes: Vec<_> = put.collect();
+    changes.push(Change::RemoveFramework {
+        framework_id: "f".to_owned(),
+    });
+    checkpoint.commit_as_needed(&changes).unwrap();
+    let kept = |changes: &[Change]| {
+        checkpoint.commit_as_needed(changes).unwrap();
+        checkpoint.load().unwrap().past
+    };
+    assert_eq!(kept(&[]), all);
+    let path = past(&["f", "c2"], 0).path;
+    let fewer = [1, 3, 4].map(|at: usize| all[at].clone());
+    assert_eq!(kept(&[Change::RemovePast { path }]), fewer);
+    let framework = FrameworkRecord {
+        framework_id: "f".to_owned(),
+        info: Bytes::new(),
+    };
+    let lives = Change::PutFramework(framework);
+    assert_eq!(kept(&[lives]), [all[1].clone(), all[4].clone()]);
+    assert_eq!(kept(&[Change::RemoveAgent]), []);
 }
 
 #[test]
@@ -209,10 +286,12 @@ fn everything() -> Vec<Change> {
         Change::PutContainer(container("f", "c2")),
         Change::PutTask(task("f", "t1", 1)),
         Change::PutTask(task("f", "t2", 2)),
+        Change::PutPast(past(&["f", "c0"], 1)),
         append("t1", 1),
         append("t1", 2),
         append("t2", 3),
         Change::AcknowledgeUpdate {
+            replaces: false,
             stream: stream("t1"),
             uuid: [1; 16],
         },
@@ -356,7 +435,8 @@ proptest! {
             + recovered.documents.len()
             + recovered.frameworks.len()
             + recovered.containers.len()
-            + recovered.tasks.len();
+            + recovered.tasks.len()
+            + recovered.past.len();
         let updates: Vec<&RecoveredUpdate> = recovered.streams.values().flatten().collect();
         let acknowledged = updates.iter().filter(|update| update.acknowledged).count()
             + recovered.acknowledged.values().map(Vec::len).sum::<usize>();
@@ -366,7 +446,7 @@ proptest! {
     }
 
     #[test]
-    fn recovery_equals_a_plain_model(steps in prop::collection::vec((0..4u8, 0..3u8, 0..6u8), 0..40)) {
+    fn recovery_equals_a_plain_model(steps in prop::collection::vec((0..5u8, 0..3u8, 0..6u8), 0..40)) {
         let engine = engine();
         let (mut checkpoint, _) = open(&engine);
         let mut model: BTreeMap<String, Vec<(u8, bool)>> = BTreeMap::new();
@@ -384,14 +464,17 @@ proptest! {
                         continue;
                     }
                 }
-                2 => {
-                    if !updates.contains(&(uuid, false)) {
+                2 | 3 => {
+                    let Some(head) = updates.iter().position(|it| !it.1) else {
                         continue;
+                    };
+                    updates[head].1 = true;
+                    let uuid = [updates[head].0; 16];
+                    let replaces = action == 2;
+                    if replaces && head > 0 {
+                        earlier.insert(updates.remove(head - 1).0);
                     }
-                    earlier.extend(updates.iter().filter(|it| it.1).map(|it| it.0));
-                    updates.retain(|(_, acknowledged)| !acknowledged);
-                    updates.iter_mut().filter(|it| it.0 == uuid).for_each(|it| it.1 = true);
-                    Change::AcknowledgeUpdate { stream: stream(&name), uuid: [uuid; 16] }
+                    Change::AcknowledgeUpdate { stream: stream(&name), uuid, replaces }
                 }
                 _ => {
                     updates.clear();

@@ -73,6 +73,25 @@ pub struct TaskRecord {
     pub group: Option<u64>,
 }
 
+/// Something that has ended, for those who look later: a framework, a container or a task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PastRecord {
+    /// The framework's id, then the container's, then the task's: as many as it takes to name it.
+    pub path: Vec<String>,
+    pub ended: Ended,
+}
+
+/// What is kept of something that has ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ended {
+    /// When, in nanoseconds since the epoch.
+    pub unix_nanos: i64,
+    /// `mesos.v1.FrameworkInfo`, `ExecutorInfo` or `Task` as protobuf.
+    pub info: Bytes,
+    /// The sandbox directory of a container.
+    pub sandbox: Option<String>,
+}
+
 /// Which task a stream of status updates belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct StreamKey {

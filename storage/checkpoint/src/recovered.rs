@@ -11,7 +11,7 @@ use tepui_engine::{Engine, EngineError, Key, KeyReader};
 
 use crate::keys;
 use crate::records::{
-    AgentRecord, ContainerRecord, FrameworkRecord, StreamKey, TaskRecord, Uuid, VERSION,
+    AgentRecord, ContainerRecord, FrameworkRecord, PastRecord, StreamKey, TaskRecord, Uuid, VERSION,
 };
 
 /// Which kind of record was damaged.
@@ -22,6 +22,7 @@ pub enum Kind {
     Framework,
     Container,
     Task,
+    Past,
     Update,
     Acknowledgement,
 }
@@ -59,10 +60,13 @@ pub struct Recovered {
     pub containers: Vec<ContainerRecord>,
     /// Sorted by framework, task.
     pub tasks: Vec<TaskRecord>,
-    /// The updates of each task, oldest first: those that wait for an acknowledgement, and the last that has one.
+    /// The updates of each task, oldest first: the first and the last of those that have an acknowledgement, and those that
+    /// wait for one.
     pub streams: BTreeMap<StreamKey, Vec<RecoveredUpdate>>,
     /// What is left of earlier updates, all acknowledged: their UUIDs, oldest first.
     pub acknowledged: BTreeMap<StreamKey, Vec<Uuid>>,
+    /// What has ended, the oldest first.
+    pub past: Vec<PastRecord>,
     /// What could not be read. Its parts are missing above.
     pub damaged: Vec<Damaged>,
 }
@@ -94,6 +98,7 @@ pub(crate) fn load(engine: &dyn Engine) -> Result<(Recovered, Sequences), Engine
         recovered.documents.insert(name, value);
         Ok(())
     })?;
+    recovered.past = past(&mut reader)?;
     let sequences = load_streams(&mut reader, &mut recovered)?;
     recovered.damaged = reader.damaged;
     Ok((recovered, sequences))
@@ -103,6 +108,18 @@ fn agent(reader: &mut Reader<'_>) -> Result<Option<AgentRecord>, EngineError> {
     let mut records = reader.values(Kind::Agent, keys::AGENT)?;
     records.extend(reader.values(Kind::Agent, keys::AGENT_COPY)?);
     Ok(records.into_iter().next())
+}
+
+fn past(reader: &mut Reader<'_>) -> Result<Vec<PastRecord>, EngineError> {
+    let mut past = Vec::new();
+    reader.each_sealed(Kind::Past, keys::PAST, |mut key, sealed| {
+        let path = std::iter::from_fn(|| key.text()).collect();
+        let ended = record::decode(VERSION, sealed).map_err(text)?;
+        past.push(PastRecord { path, ended });
+        Ok(())
+    })?;
+    past.sort_by_key(|it| it.ended.unix_nanos);
+    Ok(past)
 }
 
 fn load_streams(

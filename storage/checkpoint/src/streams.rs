@@ -23,11 +23,14 @@ pub(crate) struct Streams {
 struct Stream {
     /// The update records, by uuid.
     sequences: BTreeMap<Uuid, u64>,
-    /// The acknowledgement records, oldest first.
+    /// The acknowledgement records of updates that are gone, oldest first.
     acknowledged: VecDeque<Uuid>,
-    /// Those among them whose update record is still there: only the newest is needed, since it tells the task's state.
-    told: Vec<Uuid>,
+    /// What was acknowledged and is still there, oldest first: by it the task's history is shown.
+    told: VecDeque<Uuid>,
 }
+
+/// Acknowledged updates that a stream keeps: the first, which tells when the task began, and the latest.
+pub(crate) const MAX_TOLD: usize = 32;
 
 impl Streams {
     /// `sequences`: of all update records found.
@@ -52,10 +55,7 @@ impl Streams {
         for (key, updates) in &recovered.streams {
             let stream = streams.streams.entry(key.clone()).or_default();
             let acknowledged = updates.iter().filter(|update| update.acknowledged);
-            for update in acknowledged {
-                stream.acknowledged.push_back(update.uuid);
-                stream.told.push(update.uuid);
-            }
+            stream.told.extend(acknowledged.map(|update| update.uuid));
         }
         streams
     }
@@ -73,23 +73,33 @@ impl Streams {
     }
 
     /// The number of the update that was acknowledged. Deletes what is not needed any more.
-    pub(crate) fn acknowledge(&mut self, batch: &mut Batch, key: &StreamKey, uuid: Uuid) -> u64 {
+    pub(crate) fn acknowledge(
+        &mut self,
+        batch: &mut Batch,
+        key: &StreamKey,
+        uuid: Uuid,
+        replaces: bool,
+    ) -> u64 {
         let stream = self.streams.entry(key.clone()).or_default();
         let sequence = stream.sequences.get(&uuid).copied().unwrap_or_default();
         if stream.told.contains(&uuid) {
             return sequence;
         }
-        for told in stream.told.drain(..) {
-            if let Some(sequence) = stream.sequences.remove(&told) {
+        let before = stream.told.len().checked_sub(1);
+        let replaced = before.filter(|_| replaces);
+        stream.told.push_back(uuid);
+        let beyond = (stream.told.len() > MAX_TOLD).then_some(1);
+        if let Some(gone) = replaced.or(beyond)
+            && let Some(gone) = stream.told.remove(gone)
+        {
+            if let Some(sequence) = stream.sequences.remove(&gone) {
                 batch.delete(CHECKPOINT, keys::update(key, sequence));
             }
+            stream.acknowledged.push_back(gone);
         }
-        stream.told.push(uuid);
-        stream.acknowledged.push_back(uuid);
-        let surplus = stream
-            .acknowledged
-            .len()
-            .saturating_sub(self.max_acknowledged);
+        let kept = stream.acknowledged.len() + stream.told.len();
+        let surplus = kept.saturating_sub(self.max_acknowledged);
+        let surplus = surplus.min(stream.acknowledged.len());
         for old in stream.acknowledged.drain(..surplus) {
             batch.delete(CHECKPOINT, keys::acknowledged(key, &old));
         }
