@@ -183,10 +183,38 @@ class Checks:
         report.equal("an end that fell between: told with its status", status.get("message"), "Command exited with status 0")
         report.check("the same process runs on", all(alive(pid) for pid in pids) and self.read("lives.pids") == pids, (pids, self.read("lives.pids")))
         report.equal("reconciled as running", self.framework.reconcile(["lives"]), {"lives": "TASK_RUNNING"})
+        known = get(self.agent.port, "/state")["frameworks"][0]
+        lives = next(it for e in known["executors"] for it in e["tasks"] if it["id"] == "lives")
+        report.equal("how it began is known", [it["state"] for it in lives["statuses"]], ["TASK_STARTING", "TASK_RUNNING"])
+        earlier = next((e for e in known["completed_executors"] if e["id"] == "e1"), {"completed_tasks": [], "directory": ""})
+        report.equal("so is what ended before", sorted(it["id"] for it in earlier["completed_tasks"]), ["a", "b", "c"])
+        report.equal("with its sandbox", self.file(f"{earlier['directory']}/tasks/a/stdout"), "out-a\n")
         self.framework.kill("lives")
         self.framework.wait_state("lives", "TASK_KILLED")
         report.equal("states of it, none twice", self.framework.told("lives"), ["TASK_STARTING", "TASK_RUNNING", "TASK_KILLING", "TASK_KILLED"])
         self.executor_ended("e5")
+
+    def described_by_others(self):
+        """As dcos-commons describes the executor of a pod."""
+        if os.geteuid() != 0:
+            return
+        offer = self.offer()
+        host, shown = self.house.path("host"), self.house.path("shown")
+        for path in (host, shown):
+            os.makedirs(path)
+        with open(os.path.join(host, "file"), "w", encoding="ascii") as file:
+            file.write("of the host\n")
+        volume = {"mode": "RO", "host_path": host, "container_path": shown}
+        bare = {"type": "MESOS", "linux_info": {"share_cgroups": False}}
+        container = dict(bare, volumes=[volume])
+        launch(self.framework, offer, executor("e8", self.framework, container=container), [
+            dict(task("same", offer, f"cat {shown}/file"), container=container), dict(task("none", offer, f"cat {shown}/file"), container=bare)])
+        for name in ("same", "none"):
+            self.framework.wait_state(name, "TASK_FINISHED")
+        sandbox = next(e for f in get(self.agent.port, "/state")["frameworks"] for e in f["executors"] + f["completed_executors"] if e["id"] == "e8")["directory"]
+        report.equal("a volume of the host: seen by who asks for it", self.file(f"{sandbox}/tasks/same/stdout"), "of the host\n")
+        report.equal("and by who has it of its executor", self.file(f"{sandbox}/tasks/none/stdout"), "of the host\n")
+        self.executor_ended("e8")
 
     def executor_killed(self):
         offer = self.offer()
@@ -219,7 +247,7 @@ def main():
         framework = Scheduler(house.address, "groups", failover_timeout=60, capabilities=("TASK_KILLING_STATE", "PARTITION_AWARE")).subscribe()
         checks = Checks(house, framework)
         report.run(checks.runs_and_is_shown, checks.failure_takes_its_group, checks.kill_within_grace, checks.all_or_none,
-                   checks.executor_killed, checks.out_of_memory, checks.agent_killed)
+                   checks.described_by_others, checks.executor_killed, checks.out_of_memory, checks.agent_killed)
         framework.close()
     sys.exit(report.end())
 
