@@ -13,6 +13,7 @@ from scheduler import Scheduler  # noqa: E402
 
 ROLE, PRINCIPAL = "store", "keeper"
 LIMIT_S = 30
+RESERVED_MEM = 256
 report = Report()
 
 
@@ -77,7 +78,7 @@ class Checks:
                  "consecutive_failures": 1000}
         stays = "echo {} > data/file; while ! test -e data/end; do sleep 0.2; done"
         user = "nobody" if os.geteuid() == 0 else None
-        self.accept(offer, {"type": "RESERVE", "reserve": {"resources": [reserved("cpus", 1), reserved("mem", 256), reserved("disk", 200)]}},
+        self.accept(offer, {"type": "RESERVE", "reserve": {"resources": [reserved("cpus", 1), reserved("mem", RESERVED_MEM), reserved("disk", 200)]}},
                     {"type": "CREATE", "create": {"volumes": [volume("executors"), volume("own"), volume("others"), volume("all", shared=True)]}},
                     self.group("first",
                                self.task("writes", offer, stays.format("by-root"), volume("own"), health_check=check),
@@ -103,7 +104,7 @@ class Checks:
     def read_again(self):
         wanted = {"executors", "own", "all"}
         offer = self.offer(lambda o: wanted <= {r.get("disk", {}).get("persistence", {}).get("id") for r in o["resources"]}
-                           and any(r["name"] == "mem" and r.get("reservations") for r in o["resources"]))
+                           and any(r["name"] == "mem" and r.get("reservations") and r["scalar"]["value"] == RESERVED_MEM for r in o["resources"]))
         copy = f"{self.house.folder}/copy"
         user = "nobody" if os.geteuid() == 0 else None
         open(copy, "w", encoding="ascii").close()
