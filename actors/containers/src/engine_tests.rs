@@ -342,10 +342,7 @@ fn assert_written_once(all: &[Line], expected: [&str; 2]) {
         // Written, and the agent was killed before it noted that.
         let path = place.sandbox().join("stdout");
         let torn = std::fs::read_to_string(&path).expect("a file") + "torn";
-        // Where nothing was noted at all nothing is cut: the task may have written there itself.
-        if seen > 0 {
-            std::fs::write(&path, torn).expect("room");
-        }
+        std::fs::write(&path, torn).expect("room");
         brought(&mut place.sink(None), all);
         let found = ["stdout", "stderr"].map(|it| place.read(it));
         assert_eq!(found, expected, "{seen}");
@@ -380,6 +377,43 @@ fn lines_that_come_late_are_written_once_too() {
         (true, 8_999, "z\n"),
     ];
     assert_written_once(&lines, ["a\nb\nc\nd\ne\nf\n", "w\nx\ny\nz\n"]);
+}
+
+/// Lines of after that are not those of the same time before.
+#[test]
+fn no_line_is_lost_where_the_clock_is_set_back() {
+    let place = Box::new();
+    let before = [out(30_000, "a\n"), out(40_000, "b\n")];
+    brought(&mut place.sink(None), &before);
+    let mut sink = place.sink(None);
+    let mut fresh = Fresh::after(*sink.position());
+    let lines = [before[0], before[1], out(1_000, "c\n"), out(1_500, "d\n")];
+    for (is_error, millis, text) in lines {
+        let frames = fresh.feed(&frame(is_error, millis, text)).expect("frames");
+        sink.write(&frames).expect("room");
+    }
+    assert_eq!(place.read("stdout"), "a\nb\nc\nd\n");
+    drop(sink);
+    // From there it goes on.
+    let lines = [out(1_000, "c\n"), out(1_500, "d\n"), out(1_600, "e\n")];
+    brought(&mut place.sink(None), &lines);
+    assert_eq!(place.read("stdout"), "a\nb\nc\nd\ne\n");
+}
+
+#[test]
+fn a_position_of_an_earlier_version_goes_on() {
+    let place = Box::new();
+    std::fs::write(place.sandbox().join("stdout"), "a\nb\nc\n").expect("room");
+    let noted = "2026-11-26T11:18:02.000000000Z 2 6 0";
+    std::fs::write(place.record(), noted).expect("room");
+    let lines = [
+        out(2_000, "b\n"),
+        out(2_000, "c\n"),
+        out(2_000, "d\n"),
+        out(3_000, "e\n"),
+    ];
+    brought(&mut place.sink(None), &lines);
+    assert_eq!(place.read("stdout"), "a\nb\nc\nd\ne\n");
 }
 
 /// A pass that is dropped while it writes is ahead of the next.

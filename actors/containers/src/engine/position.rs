@@ -3,8 +3,12 @@
 //! An engine takes the time of a line before it puts it in order with those of the other stream, so lines come up to a
 //! moment late. What lasts is their order and how many there are since a time: that is what is counted here.
 
+use super::frames;
+
 /// How late a line may come, in nanoseconds.
 const DISORDER_NS: u64 = 1_000_000_000;
+/// What comes later than this comes from a clock that was set back.
+const SET_BACK_NS: u64 = 10 * DISORDER_NS;
 
 /// How many frames of a time and later were written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,6 +33,29 @@ pub struct Position {
 impl Position {
     /// `None`: it is no record.
     pub(super) fn read(text: &str) -> Option<Self> {
+        Self::read_earlier(text).or_else(|| Self::read_own(text))
+    }
+
+    /// Of versions that knew the newest time alone, and how many frames had it.
+    fn read_earlier(text: &str) -> Option<Self> {
+        let words: Vec<_> = text.split_whitespace().collect();
+        let [at, frames, out, errors] = *words.as_slice() else {
+            return None;
+        };
+        let at_ns = if at == "-" { 0 } else { frames::unix_ns(at)? };
+        let from = Mark {
+            at_ns,
+            frames: frames.parse().ok()?,
+        };
+        Some(Self {
+            from,
+            next: from,
+            newest_ns: at_ns,
+            lengths: [out.parse().ok()?, errors.parse().ok()?],
+        })
+    }
+
+    fn read_own(text: &str) -> Option<Self> {
         let words = text.split_whitespace().map(|it| it.parse().ok());
         let words: Vec<u64> = words.collect::<Option<_>>()?;
         let [at_ns, frames, out, errors, next_ns, next, newest_ns] = *words.as_slice() else {
@@ -56,6 +83,14 @@ impl Position {
 
     /// Counts a frame that was written.
     pub(super) fn count(&mut self, at_ns: u64) {
+        if self.newest_ns > at_ns.saturating_add(SET_BACK_NS) {
+            // An engine that is asked for what came since a time would leave out all until the clock is there again: rather
+            // some lines come twice, if it is asked.
+            self.from = Mark { at_ns, frames: 1 };
+            self.next = self.from;
+            self.newest_ns = at_ns;
+            return;
+        }
         self.newest_ns = self.newest_ns.max(at_ns);
         for mark in [&mut self.from, &mut self.next] {
             mark.frames += u64::from(at_ns >= mark.at_ns);
@@ -68,8 +103,9 @@ impl Position {
 
     /// Whether a frame that an engine sends is one of those written; `seen` counts them since the pass began.
     pub(super) fn has(&self, at_ns: u64, seen: &mut u64) -> bool {
+        // An engine may begin earlier than it was asked; once all were seen those that follow are new.
         if at_ns < self.from.at_ns {
-            return true;
+            return *seen < self.from.frames;
         }
         let has = *seen < self.from.frames && at_ns <= self.newest_ns;
         *seen += u64::from(has);

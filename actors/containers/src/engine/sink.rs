@@ -89,7 +89,7 @@ impl Sink {
         let record = record_file.map_err(failed("open", record))?;
         let [out, errors] = <[File; 2]>::try_from(files)
             .map_err(|_| EngineError::Broken("there are two files of output".to_owned()))?;
-        Ok(Self {
+        let sink = Self {
             sandbox: directory,
             shown: sandbox.to_owned(),
             files: [out, errors],
@@ -97,7 +97,17 @@ impl Sink {
             bounds: [rotation.map(|it| it.stdout), rotation.map(|it| it.stderr)],
             record,
             position,
-        })
+        };
+        // What is written from here on and not noted is cut off by the next.
+        let noted = sink.note();
+        noted.map_err(failed("note the output in", &sink.shown))?;
+        Ok(sink)
+    }
+
+    fn note(&self) -> io::Result<()> {
+        let record = self.position.record();
+        let record = format!("{record:<width$}\n", width = RECORD_BYTES - 1);
+        self.record.write_all_at(record.as_bytes(), 0)
     }
 
     pub fn position(&self) -> &Position {
@@ -107,23 +117,12 @@ impl Sink {
     /// Appends frames, and notes it. Blocks.
     pub(super) fn write(&mut self, frames: &[Frame]) -> Result<(), EngineError> {
         let written = frames.iter().try_for_each(|frame| self.append(frame));
-        let noted = written.and_then(|()| {
-            self.record
-                .write_all_at(self.record_of_position().as_bytes(), 0)
-        });
+        let noted = written.and_then(|()| self.note());
         noted.map_err(|source| EngineError::File {
             action: "write the output in",
             path: self.shown.clone(),
             source,
         })
-    }
-
-    fn record_of_position(&self) -> String {
-        format!(
-            "{:<width$}\n",
-            self.position.record(),
-            width = RECORD_BYTES - 1
-        )
     }
 
     fn append(&mut self, frame: &Frame) -> io::Result<()> {
