@@ -3,13 +3,14 @@
 //! Owns what they read: `MasterInfo` as Mesos' contender writes it. Never the protocol (`net/zookeeper`).
 
 use std::{
+    collections::BTreeMap,
     net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener},
     sync::Arc,
     time::Duration,
 };
 
 use anyhow::Context;
-use futures_util::future::{join, join_all};
+use futures_util::future::join_all;
 use tepui_protocol::v1::MasterInfo;
 use tepui_zookeeper::{Master, Members, Settings, ZooKeeperEndpoint};
 use tokio::{
@@ -91,80 +92,108 @@ async fn follow(
 ) {
     let mut looks = interval(LOOK_INTERVAL);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut last = None;
+    let mut last: Option<(Standing, Vec<String>)> = None;
+    let mut found = Found::default();
     let mut again_at: Option<Instant> = None;
     loop {
         looks.tick().await;
         let seen = (leadership.settled().await, others());
         let is_again = again_at.is_some_and(|at| Instant::now() >= at);
-        if last.as_ref() != Some(&seen) || is_again {
-            last = Some(seen.clone());
-            let (standing, others) = seen;
-            let term = members.borrow().term;
-            let own = own();
-            let (showing, is_whole) = shown(standing, &own, &others, term).await;
-            members.send_replace(showing);
-            again_at = (!is_whole).then(|| Instant::now() + LOOKUP_PAUSE);
+        if last.as_ref() == Some(&seen) && !is_again {
+            continue;
         }
+        let (standing, others) = &seen;
+        // While nothing else changes nobody is another one: a leader that was would look like the next.
+        if last.as_ref().is_none_or(|(before, _)| before != standing) {
+            found = Found::default();
+        }
+        let own = own();
+        let term = members.borrow().term;
+        let mut is_whole = true;
+        for addresses in looked_up(standing, others) {
+            is_whole &= found.look_up(&own, addresses).await;
+            members.send_replace(shown(standing, &own, others, &found, term));
+        }
+        again_at = (!is_whole).then(|| Instant::now() + LOOKUP_PAUSE);
+        last = Some(seen);
     }
 }
 
-/// What is shown in a standing, and whether that is all: `others` are the APIs of masters that can be reached, `term` is the
-/// last one known.
-async fn shown(
-    standing: Standing,
+/// The leader first: the names of others may take their time. Nobody is shown where there is none.
+fn looked_up<'a>(standing: &'a Standing, others: &'a [String]) -> [&'a [String]; 2] {
+    match standing {
+        Standing::Leading { .. } | Standing::Following(_) => [leader_of(standing), others],
+        Standing::Recovering | Standing::NoLeader => [&[], &[]],
+    }
+}
+
+fn leader_of(standing: &Standing) -> &[String] {
+    match standing {
+        Standing::Following(leader) => std::slice::from_ref(&leader.http),
+        _ => &[],
+    }
+}
+
+/// Masters that were found, by the `host:port` of their API.
+#[derive(Default)]
+struct Found(BTreeMap<String, MasterInfo>);
+
+impl Found {
+    /// Of masters of the group besides `own` only addresses are known; the rest is equal in a group. False where one is
+    /// still to be found.
+    async fn look_up(&mut self, own: &MasterInfo, addresses: &[String]) -> bool {
+        let new = addresses.iter().filter(|it| !self.0.contains_key(*it));
+        let lookups = new.map(async |address| (address, in_time(lookup_host(address)).await));
+        let looked_up = join_all(lookups).await;
+        let mut is_whole = true;
+        for (address, found) in looked_up {
+            // Detectors on libprocess want an IPv4 address and look nothing up.
+            let ip = found.map(|found| found.ok().and_then(first_v4));
+            if ip.flatten().is_none() {
+                tracing::warn!(
+                    address,
+                    "no IPv4 address was found for a master's name; ZooKeeper's clients are told the name alone"
+                );
+            }
+            if let Some(ip) = ip {
+                self.0.insert(address.clone(), named(own, address, ip));
+            }
+            is_whole &= ip.is_some();
+        }
+        is_whole
+    }
+}
+
+/// What is shown in a standing: `others` are the APIs of masters that can be reached, `term` is the last one known.
+fn shown(
+    standing: &Standing,
     own: &MasterInfo,
     others: &[String],
+    found: &Found,
     term: u64,
-) -> (Members, bool) {
+) -> Members {
     let json = |info: &MasterInfo| Master::new(unversioned::master_info(info).to_string());
-    let find = async |address: &String| {
-        let (info, is_whole) = at(own, address).await;
-        (json(&info), is_whole)
-    };
-    let (term, leader, own_as_follower) = match &standing {
-        Standing::Leading { term } => (*term, None, None),
-        Standing::Following(leader) => (leader.term, Some(&leader.http), Some(json(own))),
+    let known = |address: &String| found.0.get(address).map(json);
+    let (term, leader, own_as_follower) = match standing {
+        Standing::Leading { term } => (*term, json(own), None),
+        Standing::Following(leader) => {
+            let of_name = || json(&named(own, &leader.http, None));
+            let shown = known(&leader.http).unwrap_or_else(of_name);
+            (leader.term, shown, Some(json(own)))
+        }
         Standing::Recovering | Standing::NoLeader => {
-            let nobody = Members {
+            return Members {
                 term,
                 ..Members::default()
             };
-            return (nobody, true);
         }
     };
-    let found_leader = async {
-        match leader {
-            Some(address) => find(address).await,
-            None => (json(own), true),
-        }
-    };
-    let followers = others.iter().filter(|it| Some(*it) != leader).map(find);
-    let (found_leader, followers) = join(found_leader, join_all(followers)).await;
-    let is_whole = found_leader.1 && followers.iter().all(|it| it.1);
-    let followers = followers.into_iter().map(|(master, _)| master);
-    let members = Members {
+    let others = others.iter().filter(|it| !leader_of(standing).contains(it));
+    Members {
         term,
-        leader: Some(found_leader.0),
-        followers: followers.chain(own_as_follower).collect(),
-    };
-    (members, is_whole)
-}
-
-/// Another master of the group, of whom only the `host:port` of its API is known; the rest is equal in a group. False
-/// where its address is still to be found.
-async fn at(own: &MasterInfo, address: &str) -> (MasterInfo, bool) {
-    // Detectors on libprocess want an IPv4 address and look nothing up.
-    let found = in_time(lookup_host(address)).await;
-    let is_whole = found.is_some();
-    let ip = found.and_then(Result::ok).and_then(first_v4);
-    if ip.is_none() {
-        tracing::warn!(
-            address,
-            "no IPv4 address was found for a master's name; ZooKeeper's clients are told the name alone"
-        );
+        leader: Some(leader),
+        followers: others.filter_map(known).chain(own_as_follower).collect(),
     }
-    (named(own, address, ip), is_whole)
 }
 
 /// What a lookup gives; none where it takes too long.

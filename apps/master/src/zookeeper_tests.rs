@@ -30,6 +30,15 @@ fn info(members: &Members) -> Value {
     value(members.leader.as_ref().unwrap())
 }
 
+/// With the names of all looked up.
+async fn seen(standing: Standing, others: &[String]) -> Members {
+    let mut found = Found::default();
+    for addresses in looked_up(&standing, others) {
+        found.look_up(&own(), addresses).await;
+    }
+    shown(&standing, &own(), others, &found, 3)
+}
+
 fn value(master: &Master) -> Value {
     serde_json::from_slice(master.info()).unwrap()
 }
@@ -37,7 +46,7 @@ fn value(master: &Master) -> Value {
 #[tokio::test]
 async fn the_leaders_node_is_what_mesos_writes() {
     let standing = Standing::Leading { term: 7 };
-    let (members, _) = shown(standing, &own(), &[], 3).await;
+    let members = seen(standing, &[]).await;
     assert_eq!((members.term, members.followers.len()), (7, 0));
     let text = String::from_utf8(members.leader.unwrap().info().to_vec()).unwrap();
     let expected = r#"{"address":{"hostname":"m1","ip":"127.0.0.1","port":5050},"capabilities":[{"type":"AGENT_UPDATE"},{"type":"AGENT_DRAINING"},{"type":"QUOTA_V2"}],"hostname":"m1","id":"own","ip":16777343,"pid":"master@127.0.0.1:5050","port":5050,"version":"1.11.0"}"#;
@@ -47,7 +56,7 @@ async fn the_leaders_node_is_what_mesos_writes() {
 #[tokio::test]
 async fn without_a_leader_there_is_no_node() {
     for standing in [Standing::Recovering, Standing::NoLeader] {
-        let (members, _) = shown(standing, &own(), &[], 3).await;
+        let members = seen(standing, &[]).await;
         assert_eq!((members.term, members.leader), (3, None));
     }
 }
@@ -59,7 +68,7 @@ async fn another_leader_is_shown_by_its_address() {
         bridge: "127.0.0.2:6010".to_owned(),
         term: 4,
     };
-    let (members, _) = shown(Standing::Following(leader), &own(), &[], 3).await;
+    let members = seen(Standing::Following(leader), &[]).await;
     assert_eq!(members.term, 4);
     let found = info(&members);
     assert_eq!(
@@ -85,15 +94,40 @@ async fn the_others_are_shown_behind_the_leader() {
         let ids = masters.map(|it| value(it)["id"].as_str().unwrap().to_owned());
         ids.collect()
     };
-    let (members, _) = shown(Standing::Leading { term: 7 }, &own(), &others, 3).await;
+    let members = seen(Standing::Leading { term: 7 }, &others).await;
     assert_eq!(ids(&members), ["own", "127.0.0.2:6000", "127.0.0.3:7000"]);
     let leader = Leader {
         http: others[0].clone(),
         bridge: "127.0.0.2:6010".to_owned(),
         term: 4,
     };
-    let (members, _) = shown(Standing::Following(leader), &own(), &others, 3).await;
+    let members = seen(Standing::Following(leader), &others).await;
     assert_eq!(ids(&members), ["127.0.0.2:6000", "127.0.0.3:7000", "own"]);
+}
+
+/// Where a name is not found in time the others and the leader are shown, and nobody is shown as another one later.
+#[tokio::test]
+async fn a_follower_that_is_not_found_hides_nobody() {
+    let leader = Leader {
+        http: "m1.example:6000".to_owned(),
+        bridge: "m1.example:6010".to_owned(),
+        term: 4,
+    };
+    let standing = Standing::Following(leader);
+    let others = ["127.0.0.3:7000", "m2.example:6000"].map(str::to_owned);
+    let mut found = Found::default();
+    found.look_up(&own(), &others[..1]).await;
+    let members = shown(&standing, &own(), &others, &found, 3);
+    assert_eq!(info(&members)["id"], "m1.example:6000");
+    let ids: Vec<_> = members
+        .followers
+        .iter()
+        .map(|it| value(it)["id"].clone())
+        .collect();
+    assert_eq!(ids, ["127.0.0.3:7000", "own"]);
+    let before = found.0.clone();
+    found.look_up(&own(), &others[..1]).await;
+    assert_eq!(found.0, before);
 }
 
 #[tokio::test]
