@@ -7,6 +7,7 @@ mod logging;
 mod master;
 
 use std::{
+    collections::BTreeMap,
     ffi::{OsStr, OsString},
     os::unix::ffi::{OsStrExt, OsStringExt},
 };
@@ -107,16 +108,34 @@ pub(crate) fn translate(
         }
         found.arguments.push(ours);
     }
-    for (name, value) in variables {
-        let name = name.to_str().and_then(|it| it.strip_prefix("MESOS_"));
-        let fate = |name: &str| daemon.fate(&name.to_lowercase());
-        let Some((name, fate)) = name.and_then(|name| Some((name, fate(name)?))) else {
+    let variables: BTreeMap<OsString, OsString> = variables.collect();
+    for (name, value) in &variables {
+        let theirs = name.to_str().and_then(|it| it.strip_prefix("MESOS_"));
+        let Some(theirs) = theirs.map(str::to_lowercase) else {
             continue;
         };
-        let noted = judge(&format!("MESOS_{name}"), fate, &Some(value))?;
-        found.notes.extend(noted);
+        if let Some(fate) = daemon.fate(&theirs) {
+            let shown = name.to_string_lossy();
+            let noted = judge(&shown, fate, &Some(value.clone()))?;
+            found.notes.extend(noted);
+        }
+        let ours = daemon.ours(&theirs);
+        if ours != theirs && !is_given(&found.arguments, &variables, ours) {
+            let mut argument = OsString::from(format!("--{}=", ours.replace('_', "-")));
+            argument.push(value);
+            found.arguments.push(argument);
+        }
     }
     Ok(found)
+}
+
+/// Whether a flag of ours is there by its own name: that goes before an older one.
+fn is_given(arguments: &[OsString], variables: &BTreeMap<OsString, OsString>, name: &str) -> bool {
+    let mut flags = arguments.iter().filter_map(|it| flag(it));
+    let name_in = |prefix: &str| OsString::from(prefix.to_owned() + &name.to_uppercase());
+    flags.any(|(given, _)| given == name)
+        || variables.contains_key(&name_in("TEPUI_"))
+        || variables.contains_key(&name_in("MESOS_"))
 }
 
 /// The name of a flag with underscores, and its value: `--no-strict` is false.

@@ -104,6 +104,18 @@ fn flags_are_spelt_as_mesos_spells_them_too() {
     assert_eq!(with(&other, &[("MESOS_MODULES", "x")]).unwrap().0, other);
     let master = ["tepui", "master", "--root_submissions=false"];
     assert_eq!(with(&master, &[]).unwrap().0[2], "--root-submissions=false");
+    let of_environment = |given: &[&str], more| {
+        let variables = [("MESOS_AUTHENTICATE_HTTP", "true"), more];
+        with(given, &variables).unwrap().0.split_off(2)
+    };
+    let (master, none) = (["tepui", "master"], ("HOME", "/"));
+    let ours = "--authenticate-http-readwrite=true";
+    assert_eq!(of_environment(&master, none), [ours]);
+    let newer = ("MESOS_AUTHENTICATE_HTTP_READWRITE", "false");
+    assert!(of_environment(&master, newer).is_empty());
+    let given = ["tepui", "master", "--authenticate_http_readwrite=false"];
+    let expected = ["--authenticate-http-readwrite=false"];
+    assert_eq!(of_environment(&given, none), expected);
     let older = with(&["tepui", "master", "--slave_ping_timeout=5secs"], &[]);
     assert_eq!(older.unwrap().0[2], "--agent-ping-timeout=5secs");
 }
