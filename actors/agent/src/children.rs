@@ -12,7 +12,7 @@ use crate::{
     core::{NodeCore, Timer, Turn},
     effect::{Effect, ExecutorKey, Fate, Keep},
     exits, guests,
-    kills::{DEFAULT_KILL_GRACE, SIGTERM},
+    kills::{DEFAULT_KILL_GRACE, SHUTDOWN_RESERVE, SIGTERM},
     networks,
     status::{self, Verdict},
     tables::{Child, Ended, Executor, Kill, Stage, TaskEntry},
@@ -84,7 +84,7 @@ impl NodeCore {
         let Some(entry) = self.entry_mut(key, task_id) else {
             return;
         };
-        let limit = entry.info.max_completion_time.map(status::duration);
+        let limit = status::completion_limit(&entry.info);
         let Some(child) = &mut entry.child else {
             return;
         };
@@ -203,9 +203,8 @@ impl NodeCore {
         let Some(entry) = self.entry_mut(key, task_id) else {
             return;
         };
-        let grace = |policy: &KillPolicy| policy.grace_period.map(status::duration);
-        let own = entry.info.kill_policy.as_ref().and_then(grace);
-        let grace = policy.and_then(grace).or(own);
+        let asked = policy.and_then(|policy| policy.grace_period);
+        let grace = asked.map(status::duration).or_else(|| own_grace(entry));
         self.kill_child_within(turn, key, task_id, grace.unwrap_or(DEFAULT_KILL_GRACE));
     }
 
@@ -233,7 +232,7 @@ impl NodeCore {
         if !self.children.contains_key(&container_id) {
             return;
         }
-        self.announce_child_kill(turn, key, task_id);
+        self.announce_child_kill(turn, key, task_id, grace);
         if grace.is_zero() || !started {
             turn.out.push(Effect::Destroy { container_id });
             return;
@@ -245,18 +244,28 @@ impl NodeCore {
         self.set_timer(deadline, Timer::Kill(container_id));
     }
 
-    /// Remembers the kill, and tells the framework if it knows the state.
-    fn announce_child_kill(&mut self, turn: &mut Turn<'_>, key: &ExecutorKey, task_id: &str) {
+    /// Remembers the kill, and tells the framework if it knows the state. That its time is over is told by its end alone.
+    fn announce_child_kill(
+        &mut self,
+        turn: &mut Turn<'_>,
+        key: &ExecutorKey,
+        task_id: &str,
+        grace: Duration,
+    ) {
         let Some(framework) = self.frameworks.get(&key.framework_id) else {
             return;
         };
         let told = status::has_capability(&framework.info, capability::Type::TaskKillingState);
         let killing = TaskState::TaskKilling;
-        if let Some(entry) = self.executor(key).and_then(|it| it.tasks.get(task_id)) {
-            let kept = entry.kept(&key.framework_id, &key.executor_id, killing);
-            turn.keep(Keep::Task(kept));
-        }
-        if told {
+        let Some(entry) = self.executor(key).and_then(|it| it.tasks.get(task_id)) else {
+            return;
+        };
+        let child = entry.child.as_ref();
+        let is_overdue = status::is_overdue(child.and_then(|it| it.verdict.as_ref()));
+        let is_known = is_overdue || entry.task.state() == killing;
+        let kept = entry.kept(&key.framework_id, &key.executor_id, killing);
+        turn.keep(Keep::Task(kept.with_kill(grace, is_overdue)));
+        if told && !is_known {
             let status = Verdict::executor(killing, None).status(task_id);
             self.child_update(turn, key, status);
         }
@@ -288,10 +297,7 @@ impl NodeCore {
         if child.completion_deadline != Some(at) || child.kill.is_some() {
             return;
         }
-        child.verdict = Some(Verdict {
-            reason: Some(Reason::MaxCompletionTimeReached),
-            ..Verdict::executor(TaskState::TaskFailed, None)
-        });
+        child.verdict = Some(status::overdue());
         self.kill_child_within(turn, &key, &task_id, Duration::ZERO);
     }
 
@@ -313,11 +319,18 @@ impl NodeCore {
             return self.end_pod(turn, key);
         }
         let grace = executor.info.shutdown_grace_period.map(status::duration);
-        let deadline = now + grace.unwrap_or(default_grace);
+        let grace = grace.unwrap_or(default_grace);
+        let deadline = now + grace;
         executor.deadline = Some(deadline);
         self.set_timer(deadline, Timer::Executor(container_id));
+        // They end as killed before their executor is ended with whatever is left.
+        let most = grace.saturating_sub(SHUTDOWN_RESERVE);
         for task_id in live {
-            self.kill_child(turn, key, &task_id, None);
+            let Some(entry) = self.entry_mut(key, &task_id) else {
+                continue;
+            };
+            let own = own_grace(entry).unwrap_or(DEFAULT_KILL_GRACE);
+            self.kill_child_within(turn, key, &task_id, own.min(most));
         }
     }
 
@@ -418,7 +431,7 @@ impl NodeCore {
         };
         child.started = true;
         child.pid = Some(pid);
-        let killed = child.kill.take().is_some();
+        let killed = child.kill.take();
         if given_up {
             let container_id = container_id.to_owned();
             turn.out.push(Effect::Destroy { container_id });
@@ -434,8 +447,8 @@ impl NodeCore {
             }
             self.begin_checks(now.monotonic, &key, &task_id);
         }
-        if killed {
-            self.kill_child(turn, &key, &task_id, None);
+        if let Some(kill) = killed {
+            self.kill_child_within(turn, &key, &task_id, kill.grace());
         }
     }
 
@@ -457,6 +470,12 @@ impl NodeCore {
         let framework = key.framework_id.clone();
         self.update(turn, &framework, Some(&key.executor_id), status);
     }
+}
+
+/// What the task's own policy says.
+fn own_grace(entry: &TaskEntry) -> Option<Duration> {
+    let policy = entry.info.kill_policy.as_ref()?;
+    policy.grace_period.map(status::duration)
 }
 
 /// Nothing but its start was told of it.

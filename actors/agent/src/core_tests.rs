@@ -130,8 +130,11 @@ fn a_kill_has_its_grace_and_a_repeated_one_only_shortens_it() {
         (None, None, None, 3),
         (None, Some(8), None, 8),
         (Some(5), Some(8), None, 5),
-        (Some(10), None, Some(6), 6),
-        (Some(4), None, Some(20), 4),
+        (Some(10), None, Some(Some(6)), 6),
+        (Some(4), None, Some(Some(20)), 4),
+        // What a repeated one does not say is as usual.
+        (Some(10), None, Some(None), 3),
+        (Some(10), Some(8), Some(None), 8),
     ];
     for (asked, own, again, seconds) in table {
         let mut node = Node::running();
@@ -148,7 +151,7 @@ fn a_kill_has_its_grace_and_a_repeated_one_only_shortens_it() {
         };
         assert!(node.said.contains(&term));
         assert_eq!(node.states(), [TaskKilling]);
-        if again.is_some() {
+        if let Some(again) = again {
             node.kill("t", again);
         }
         let destroy = Effect::Destroy {

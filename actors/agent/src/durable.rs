@@ -6,7 +6,7 @@ use bytes::Bytes;
 use prost::Message;
 use tepui_checkpoint::{
     AgentRecord, Change, Checkpoint, CheckpointError, ContainerRecord, Ended, FrameworkRecord,
-    PastRecord, Recovered, ShimRecord, StreamKey, TaskRecord,
+    KillRecord, PastRecord, Recovered, ShimRecord, StreamKey, TaskRecord,
 };
 use tepui_engine::{Durability, SharedEngine};
 use tepui_messages::{UnixNanos, containers::ProcessMark};
@@ -17,7 +17,8 @@ use tepui_protocol::{
 
 use crate::{
     actor::Memory,
-    effect::{Keep, KeptContainer, KeptGuest, KeptTask, Past, Remembered, TaskKey},
+    effect::{Keep, KeptContainer, KeptGuest, KeptKill, KeptTask, Past, Remembered, TaskKey},
+    kills::DEFAULT_KILL_GRACE,
     updates::{MAX_REMEMBERED_UUIDS, uuid_of},
 };
 
@@ -127,6 +128,7 @@ impl DurableMemory {
                 state: kept.state as i32,
                 container_id: kept.container_id.clone(),
                 group: kept.group,
+                kill: kept.kill.as_ref().map(kill_record),
             }),
             Keep::ForgetTask(key) => Change::RemoveTask {
                 framework_id: key.framework_id.clone(),
@@ -185,6 +187,33 @@ fn container_record(kept: &KeptContainer) -> ContainerRecord {
         resources: Bytes::new(),
         served: Some(kept.served),
     }
+}
+
+fn kill_record(kill: &KeptKill) -> KillRecord {
+    KillRecord {
+        grace: kill.grace,
+        is_overdue: kill.is_overdue,
+        is_unhealthy: kill.is_unhealthy,
+    }
+}
+
+/// Earlier versions did not tell of a kill but by the state.
+fn kill_of(record: &TaskRecord) -> Option<KeptKill> {
+    if record.state != TaskState::TaskKilling as i32 {
+        return None;
+    }
+    let known = record.kill.as_ref();
+    Some(known.map_or_else(
+        || KeptKill {
+            grace: DEFAULT_KILL_GRACE,
+            ..KeptKill::default()
+        },
+        |kill| KeptKill {
+            grace: kill.grace,
+            is_overdue: kill.is_overdue,
+            is_unhealthy: kill.is_unhealthy,
+        },
+    ))
 }
 
 fn past_record(at: UnixNanos, past: &Past) -> PastRecord {
@@ -256,6 +285,7 @@ fn remembered(recovered: Recovered) -> Remembered {
     });
     let tasks = recovered.tasks.into_iter().filter_map(|record| {
         Some(KeptTask {
+            kill: kill_of(&record),
             framework_id: record.framework_id,
             executor_id: record.executor_id,
             info: Arc::new(decode("task", &record.info)?),

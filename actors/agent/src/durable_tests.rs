@@ -88,6 +88,11 @@ fn what_is_kept_is_remembered_and_what_is_forgotten_is_gone() {
     let task = KeptTask {
         container_id: Some("c1.n1".to_owned()),
         group: Some(3),
+        kill: Some(KeptKill {
+            grace: std::time::Duration::from_secs(3_600),
+            is_overdue: true,
+            is_unhealthy: true,
+        }),
         framework_id: "f".to_owned(),
         executor_id: "t".to_owned(),
         info: Arc::new(TaskInfo {

@@ -476,6 +476,26 @@ pub struct KeptTask {
     pub container_id: Option<String>,
     /// The group it was launched in.
     pub group: Option<u64>,
+    /// While it is being killed.
+    pub kill: Option<KeptKill>,
+}
+
+impl KeptTask {
+    pub(crate) fn with_kill(mut self, grace: Duration, is_overdue: bool) -> Self {
+        let kill = self.kill.get_or_insert_default();
+        (kill.grace, kill.is_overdue) = (grace, is_overdue);
+        self
+    }
+}
+
+/// How a task is being killed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct KeptKill {
+    pub grace: Duration,
+    /// Since its time was over.
+    pub is_overdue: bool,
+    /// Since its health check gave it up.
+    pub is_unhealthy: bool,
 }
 
 impl Remembered {

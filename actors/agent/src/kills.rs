@@ -23,7 +23,7 @@ pub(crate) const SIGTERM: i32 = 15;
 /// The built-in executors' grace where neither the kill nor the task names one.
 pub(crate) const DEFAULT_KILL_GRACE: Duration = Duration::from_secs(3);
 /// What Mesos' command executor keeps of its shutdown grace for reaping and for the last update.
-const SHUTDOWN_RESERVE: Duration = Duration::from_secs(2);
+pub(crate) const SHUTDOWN_RESERVE: Duration = Duration::from_secs(2);
 
 impl NodeCore {
     /// Kills an executor with its tasks, which end with `verdict`. Says whether there was something to kill.
@@ -100,11 +100,12 @@ impl NodeCore {
     /// A task that its executor never saw. It is told of as killed at once, except where its command may start yet or
     /// has just started: whoever hears of its end gives its resources away.
     fn kill_queued(&mut self, turn: &mut Turn<'_>, key: &ExecutorKey, task_id: &str) {
-        let verdict = Verdict::agent(
-            TaskState::TaskKilled,
-            Reason::TaskKilledDuringLaunch,
-            "Killed before delivery to the executor",
-        );
+        let text = match self.is_of_new_group(key, task_id) {
+            true => "A task within the task group was killed before delivery to the executor",
+            false => "Killed before delivery to the executor",
+        };
+        let reason = Reason::TaskKilledDuringLaunch;
+        let verdict = Verdict::agent(TaskState::TaskKilled, reason, text);
         if self.is_starting(key, task_id) {
             return self.kill_starting(turn, key, task_id, verdict);
         }
@@ -129,6 +130,14 @@ impl NodeCore {
                 self.shutdown_executor(turn, key);
             }
         }
+    }
+
+    /// Whether the task is one of a group whose executor has not come yet.
+    fn is_of_new_group(&self, key: &ExecutorKey, task_id: &str) -> bool {
+        self.executor(key).is_some_and(|executor| {
+            let entry = executor.tasks.get(task_id);
+            executor.phase == ExecutorPhase::Registering && entry.is_some_and(|it| it.group.is_some())
+        })
     }
 
     /// A queued task and the rest of its group, in order of launch.
@@ -204,17 +213,16 @@ impl NodeCore {
             Some(_) => self.config.executor_shutdown_grace,
             None => DEFAULT_KILL_GRACE,
         };
-        let first = asked.or(own).unwrap_or(usual);
-        self.kill_command_within(turn, key, first, asked);
+        let grace = asked.or(own).unwrap_or(usual);
+        self.kill_command_within(turn, key, grace);
     }
 
-    /// `grace` if this is the first kill; `shorter` if it is a repeated one.
-    fn kill_command_within(
+    /// SIGKILL follows so long after the first kill, or earlier if that one said so.
+    pub(crate) fn kill_command_within(
         &mut self,
         turn: &mut Turn<'_>,
         key: &ExecutorKey,
         grace: Duration,
-        shorter: Option<Duration>,
     ) {
         let now = turn.now.monotonic;
         let Some(executor) = self.executor_mut(key) else {
@@ -222,9 +230,7 @@ impl NodeCore {
         };
         let container_id = executor.container_id.clone();
         if let Some(kill) = executor.kill {
-            let Some(deadline) = shorter.map(|grace| kill.started + grace) else {
-                return;
-            };
+            let deadline = kill.started + grace;
             if deadline >= kill.deadline {
                 return;
             }
@@ -244,7 +250,7 @@ impl NodeCore {
         if let Some(task_id) = task_id {
             self.end_checks(turn, key, &task_id);
         }
-        self.announce_kill(turn, key);
+        self.announce_kill(turn, key, grace);
         if grace.is_zero() {
             turn.out.push(Effect::Destroy { container_id });
             return;
@@ -256,26 +262,26 @@ impl NodeCore {
         self.set_timer(deadline, Timer::Kill(container_id));
     }
 
-    /// Remembers the kill, and tells the framework if it knows the state.
-    fn announce_kill(&mut self, turn: &mut Turn<'_>, key: &ExecutorKey) {
+    /// Remembers the kill, and tells the framework if it knows the state. That its time is over is told by its end alone.
+    fn announce_kill(&mut self, turn: &mut Turn<'_>, key: &ExecutorKey, grace: Duration) {
         let Some(framework) = self.frameworks.get(&key.framework_id) else {
             return;
         };
         let told = status::has_capability(&framework.info, capability::Type::TaskKillingState);
-        let entry = self
-            .executor(key)
-            .and_then(|executor| executor.command_task());
-        let Some((task_id, entry)) = entry else {
+        let Some(executor) = self.executor(key) else {
+            return;
+        };
+        let Some((task_id, entry)) = executor.command_task() else {
             return;
         };
         let task_id = task_id.clone();
+        let is_overdue = status::is_overdue(executor.verdict.as_ref());
         let killing = TaskState::TaskKilling;
-        turn.keep(Keep::Task(entry.kept(
-            &key.framework_id,
-            &key.executor_id,
-            killing,
-        )));
-        if told {
+        let is_known = is_overdue || entry.task.state() == killing;
+        let kept = entry.kept(&key.framework_id, &key.executor_id, killing);
+        let kept = kept.with_kill(grace, is_overdue);
+        turn.keep(Keep::Task(kept));
+        if told && !is_known {
             let status = Verdict::executor(killing, None).status(&task_id);
             self.command_update(turn, key, status);
         }
@@ -309,11 +315,8 @@ impl NodeCore {
         if executor.completion_deadline != Some(at) || executor.kill.is_some() {
             return;
         }
-        executor.verdict = Some(Verdict {
-            reason: Some(Reason::MaxCompletionTimeReached),
-            ..Verdict::executor(TaskState::TaskFailed, None)
-        });
-        self.kill_command_within(turn, &key, Duration::ZERO, None);
+        executor.verdict = Some(status::overdue());
+        self.kill_command_within(turn, &key, Duration::ZERO);
     }
 
     /// Asks an executor to end, and destroys it after its grace.
@@ -374,7 +377,7 @@ impl NodeCore {
             .executor_shutdown_grace
             .saturating_sub(SHUTDOWN_RESERVE);
         let grace = own.map_or(spared, status::duration);
-        self.kill_command_within(turn, key, grace, None);
+        self.kill_command_within(turn, key, grace);
     }
 
     /// Ends all of a framework; nobody is told of its tasks any more.

@@ -233,3 +233,92 @@ fn an_executor_that_is_away_for_a_moment_has_its_grace_and_is_told_when_it_is_ba
     node.sleep(Duration::from_secs(1));
     assert!(destroyed(&node, &container_id));
 }
+
+#[test]
+fn a_time_of_none_is_no_bound_and_one_that_is_over_is_told_by_the_end_alone() {
+    for (seconds, states) in [
+        (0, vec![]),
+        (2, vec![TaskState::TaskFailed]),
+    ] {
+        let mut node = Node::running();
+        node.run(TaskInfo {
+            max_completion_time: Some(DurationInfo {
+                nanoseconds: seconds * 1_000_000_000,
+            }),
+            ..task("t")
+        });
+        let container_id = node.start();
+        node.drain();
+        node.sleep(Duration::from_secs(2));
+        let destroy = Effect::Destroy {
+            container_id: container_id.clone(),
+        };
+        assert_eq!(node.said.contains(&destroy), seconds > 0);
+        if seconds > 0 {
+            node.exit(&container_id, 9);
+        }
+        assert_eq!(node.states(), states);
+    }
+}
+
+#[test]
+fn an_executor_that_is_shut_down_does_not_wait_for_a_kill_of_an_hour() {
+    let mut node = Node::running();
+    node.run(task("t"));
+    let container_id = node.start();
+    node.drain();
+    node.kill("t", Some(3_600));
+    node.order(Order::ShutdownFramework(node::ShutdownFramework {
+        framework_id: framework_id("f"),
+        term: 3,
+    }));
+    node.said.clear();
+    node.sleep(Duration::from_secs(3));
+    assert!(node.said.contains(&Effect::Destroy { container_id }));
+}
+
+#[test]
+fn a_kill_goes_on_over_a_restart_as_it_was() {
+    let mut node = Node::running();
+    node.run(task("t"));
+    let container_id = node.start();
+    node.drain();
+    node.kill("t", Some(3_600));
+    assert_eq!(node.states(), [TaskState::TaskKilling]);
+    let mut node = node.restart("boot");
+    node.found_running(&container_id);
+    node.connect();
+    assert_eq!(node.states(), [], "it was told");
+    let destroy = Effect::Destroy {
+        container_id: container_id.clone(),
+    };
+    node.sleep(Duration::from_secs(3_599));
+    assert!(!node.said.contains(&destroy));
+    node.sleep(Duration::from_secs(1));
+    assert!(node.said.contains(&destroy));
+}
+
+#[test]
+fn a_task_whose_time_was_over_before_a_restart_has_failed() {
+    let mut node = Node::running();
+    node.run(TaskInfo {
+        max_completion_time: Some(DurationInfo {
+            nanoseconds: 2_000_000_000,
+        }),
+        ..task("t")
+    });
+    let container_id = node.start();
+    node.drain();
+    node.sleep(Duration::from_secs(2));
+    let mut node = node.restart("boot");
+    node.on(Input::ContainerRecovered {
+        container_id,
+        fate: Fate::Exited(ContainerExit {
+            status: Some(9),
+            limitation: None,
+        }),
+    });
+    node.connect();
+    let last = node.drain().pop().expect("its end");
+    assert_eq!(last.reason(), Reason::MaxCompletionTimeReached);
+}

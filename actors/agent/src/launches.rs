@@ -149,7 +149,7 @@ impl NodeCore {
             }
             None => None,
             Some(_) if launch_executor => {
-                Some("A new executor is expected to launch and there is one running already")
+                Some("Master wants to launch executor, but one already exists")
             }
             Some(ExecutorPhase::Terminating) => Some("Executor terminating"),
             Some(ExecutorPhase::Terminated) => Some("Executor terminated"),
@@ -207,10 +207,10 @@ impl NodeCore {
         executor_expected: bool,
     ) {
         let mut status = verdict.status(&task.task_id.value);
-        status.executor_id = task
-            .executor
-            .as_ref()
-            .map(|executor| executor.executor_id.clone());
+        let executor = task.executor.as_ref();
+        // That of a command task has its id.
+        let id = executor.map_or(&task.task_id.value, |it| &it.executor_id.value);
+        status.executor_id = Some(tables::executor_id(id));
         self.update(turn, framework_id, None, status);
         if let Some(executor) = task.executor.as_ref().filter(|_| executor_expected) {
             self.send_exited(turn, framework_id, &executor.executor_id.value, -1);
@@ -384,7 +384,7 @@ impl NodeCore {
             return;
         };
         entry.stage = Stage::Launched;
-        let limit = entry.info.max_completion_time.map(status::duration);
+        let limit = status::completion_limit(&entry.info);
         let deadline = limit.map(|limit| turn.now.monotonic + limit);
         executor.completion_deadline = deadline;
         if let Some(deadline) = deadline {

@@ -13,17 +13,20 @@ use crate::{
     compatibility::{self, Recovery},
     core::{NodeCore, Timer, Turn},
     effect::{
-        Effect, Ending, ExecutorKey, Fate, Keep, KeptContainer, KeptTask, Remembered, TaskKey,
+        Effect, Ending, ExecutorKey, Fate, Keep, KeptContainer, KeptKill, KeptTask, Remembered,
+        TaskKey,
     },
     status::{self, Verdict},
     tables::{Child, Executor, Framework, Kill, Stage, TaskEntry},
 };
 
 /// A kill of an earlier life, before its grace begins again.
-const UNDATED_KILL: Kill = Kill {
-    started: Duration::ZERO,
-    deadline: Duration::ZERO,
-};
+fn undated(kept: &KeptKill) -> Kill {
+    Kill {
+        started: Duration::ZERO,
+        deadline: kept.grace,
+    }
+}
 
 impl NodeCore {
     pub(crate) fn recover(&mut self, turn: &mut Turn<'_>, remembered: Remembered) {
@@ -37,6 +40,10 @@ impl NodeCore {
         }
         let Some((info, boot_id)) = remembered.agent else {
             self.give_up_guests(turn, remembered.guests);
+            if !remembered.frameworks.is_empty() || !remembered.past.is_empty() {
+                // The record of whose they were is damaged: a new agent has no part in them.
+                turn.keep_synced(Keep::ForgetAgent);
+            }
             return self.finish_recovery(turn);
         };
         let rebooted = boot_id != self.config.boot_id;
@@ -171,20 +178,19 @@ impl NodeCore {
             sequence,
         );
         entry.group = kept.group;
+        entry.unhealthy = kept.kill.as_ref().is_some_and(|kill| kill.is_unhealthy);
         entry.child = kept.container_id.map(Child::new);
         // The grace begins again when the container is found alive.
-        if let Some(child) = entry
-            .child
-            .as_mut()
-            .filter(|_| kept.state == TaskState::TaskKilling)
-        {
-            child.kill = Some(UNDATED_KILL);
+        let kill = kept.kill.as_ref();
+        let verdict = kill.filter(|it| it.is_overdue).map(|_| status::overdue());
+        let kill = kill.map(undated);
+        if let Some(child) = &mut entry.child {
+            (child.kill, child.verdict) = (kill, verdict);
+        } else if executor.command_task {
+            (executor.kill, executor.verdict) = (kill, verdict);
         }
         let id = kept.info.task_id.value.clone();
         executor.tasks.insert(id, entry);
-        if executor.command_task && kept.state == TaskState::TaskKilling {
-            executor.kill = Some(UNDATED_KILL);
-        }
         // Numbers of groups go on behind those of the earlier life.
         self.sequence = self.sequence.max(kept.group.unwrap_or(0));
         None
@@ -312,7 +318,7 @@ impl NodeCore {
         if !executor.command_task {
             return;
         }
-        let killed = executor.kill.take().is_some();
+        let killed = executor.kill.take();
         let Some((_, entry)) = executor.command_task() else {
             return;
         };
@@ -324,8 +330,8 @@ impl NodeCore {
                 self.begin_checks(turn.now.monotonic, key, &task_id);
             }
         }
-        if killed {
-            self.kill_command(turn, key, None);
+        if let Some(kill) = killed {
+            self.kill_command_within(turn, key, kill.grace());
         }
     }
 

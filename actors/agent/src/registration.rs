@@ -155,7 +155,9 @@ impl NodeCore {
         for framework in self.frameworks.values().chain(completed) {
             let executors = framework.executors.values();
             let tasks = executors.flat_map(|executor| executor.completed.iter().rev());
-            let tasks = tasks.chain(framework.completed.iter().rev().flat_map(ended_tasks));
+            let tasks = tasks.chain(framework.completed.iter().rev().flat_map(last_tasks));
+            // Of a framework that was shut down some are as they were.
+            let tasks = tasks.filter(|task| is_terminal(task.state()));
             let mut left = bytes.checked_sub(protobuf::size(&*framework.info));
             let tasks = tasks.take(room).map_while(|task| {
                 left = left?.checked_sub(protobuf::size(&**task));
@@ -303,12 +305,11 @@ impl NodeCore {
     }
 }
 
-/// The tasks of a completed executor that are known to have ended, the newest first.
-fn ended_tasks(executor: &Executor) -> impl Iterator<Item = &Arc<Task>> {
+/// The tasks of a completed executor, the newest first.
+fn last_tasks(executor: &Executor) -> impl Iterator<Item = &Arc<Task>> {
     let left = executor.at(Stage::Terminated).into_iter().rev();
     let left = left.map(|entry| &entry.task);
-    let ended = left.filter(|task| is_terminal(task.state()));
-    ended.chain(executor.completed.iter().rev())
+    left.chain(executor.completed.iter().rev())
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use tepui_messages::engine::Inspected;
 use tepui_protocol::v1::{
     CheckInfo, CheckStatusInfo, ContainerId, ContainerInfo, ContainerStatus, DurationInfo,
-    FrameworkInfo, NetworkInfo, TaskId, TaskResourceLimitation, TaskState, TaskStatus,
+    FrameworkInfo, NetworkInfo, TaskId, TaskInfo, TaskResourceLimitation, TaskState, TaskStatus,
     check_status_info,
     framework_info::capability,
     network_info,
@@ -234,9 +234,27 @@ pub(crate) fn duration(info: DurationInfo) -> Duration {
     Duration::from_nanos(u64::try_from(info.nanoseconds).unwrap_or(0))
 }
 
+/// What a task ends with whose time is over.
+pub(crate) fn overdue() -> Verdict {
+    Verdict {
+        reason: Some(Reason::MaxCompletionTimeReached),
+        ..Verdict::executor(TaskState::TaskFailed, None)
+    }
+}
+
+pub(crate) fn is_overdue(verdict: Option<&Verdict>) -> bool {
+    verdict.is_some_and(|it| it.reason == Some(Reason::MaxCompletionTimeReached))
+}
+
+/// The time that a task may take, from when it runs. None of it is no bound, as in Mesos.
+pub(crate) fn completion_limit(info: &TaskInfo) -> Option<Duration> {
+    let limit = info.max_completion_time.map(duration);
+    limit.filter(|limit| !limit.is_zero())
+}
+
 /// What is left of the time that a task may take, which goes on from its first update; `None` if it has no bound.
 pub(crate) fn completion_left(entry: &TaskEntry, unix_nanos: i64) -> Option<Duration> {
-    let limit = entry.info.max_completion_time.map(duration)?;
+    let limit = completion_limit(&entry.info)?;
     let first = entry.task.statuses.first().and_then(|it| it.timestamp);
     let since = timestamp(unix_nanos) - first.unwrap_or(0.0);
     Some(limit.saturating_sub(Duration::try_from_secs_f64(since).unwrap_or_default()))

@@ -20,7 +20,7 @@ use tepui_protocol::v1::{
 
 use crate::{
     checks::Checks,
-    effect::{KeptContainer, KeptTask},
+    effect::{KeptContainer, KeptKill, KeptTask},
     status::Verdict,
     updates::is_terminal,
 };
@@ -99,6 +99,13 @@ pub(crate) struct Kill {
     pub(crate) started: Duration,
     /// When SIGKILL follows.
     pub(crate) deadline: Duration,
+}
+
+impl Kill {
+    /// How long it was to take.
+    pub(crate) fn grace(&self) -> Duration {
+        self.deadline.saturating_sub(self.started)
+    }
 }
 
 /// A task that is not completed.
@@ -335,6 +342,10 @@ impl TaskEntry {
             state,
             container_id: self.child.as_ref().map(|it| it.container_id.clone()),
             group: self.group,
+            kill: (state == TaskState::TaskKilling).then(|| KeptKill {
+                is_unhealthy: self.unhealthy,
+                ..KeptKill::default()
+            }),
         }
     }
 }

@@ -128,7 +128,11 @@ impl Streams {
         acknowledged
             .into_iter()
             .for_each(|uuid| stream.remember(uuid));
-        for (status, acknowledged) in updates {
+        // One after the other is acknowledged: where the record of that is damaged a later one tells it.
+        let told = updates.iter().rposition(|(_, acknowledged)| *acknowledged);
+        let told = told.map_or(0, |last| last + 1);
+        for (at, (status, _)) in updates.into_iter().enumerate() {
+            let acknowledged = at < told;
             let Some(uuid) = uuid_of(&status) else {
                 continue;
             };

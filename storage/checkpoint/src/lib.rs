@@ -17,8 +17,8 @@ use tepui_engine::{Batch, Durability, EngineError, SharedEngine};
 
 pub use change::Change;
 pub use records::{
-    AgentRecord, ContainerRecord, Ended, FrameworkRecord, PastRecord, ShimRecord, StreamKey,
-    TaskRecord, Uuid,
+    AgentRecord, ContainerRecord, Ended, FrameworkRecord, KillRecord, PastRecord, ShimRecord,
+    StreamKey, TaskRecord, Uuid,
 };
 pub use recovered::{Damaged, Kind, Recovered, RecoveredUpdate};
 use streams::Streams;

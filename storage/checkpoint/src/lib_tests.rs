@@ -51,6 +51,7 @@ fn task(framework: &str, id: &str, state: i32) -> TaskRecord {
         state,
         container_id: None,
         group: None,
+        kill: None,
     }
 }
 

@@ -1,5 +1,7 @@
 //! The records themselves. Adding a field needs `#[serde(default)]`; any other change needs a new version.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
@@ -71,6 +73,20 @@ pub struct TaskRecord {
     /// Tasks of one executor with the same number were launched as one group.
     #[serde(default)]
     pub group: Option<u64>,
+    /// While it is being killed.
+    #[serde(default)]
+    pub kill: Option<KillRecord>,
+}
+
+/// How a task is being killed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KillRecord {
+    /// Between SIGTERM and SIGKILL.
+    pub grace: Duration,
+    /// Since its time was over.
+    pub is_overdue: bool,
+    /// Since its health check gave it up.
+    pub is_unhealthy: bool,
 }
 
 /// Something that has ended, for those who look later: a framework, a container or a task.

@@ -85,13 +85,15 @@ impl Streams {
         if stream.told.contains(&uuid) {
             return sequence;
         }
-        let before = stream.told.len().checked_sub(1);
-        let replaced = before.filter(|_| replaces);
+        let replaced = if replaces {
+            stream.told.pop_back()
+        } else {
+            None
+        };
         stream.told.push_back(uuid);
-        let beyond = (stream.told.len() > MAX_TOLD).then_some(1);
-        if let Some(gone) = replaced.or(beyond)
-            && let Some(gone) = stream.told.remove(gone)
-        {
+        let beyond = stream.told.len().saturating_sub(MAX_TOLD);
+        let beyond: Vec<Uuid> = stream.told.drain(1..=beyond).collect();
+        for gone in replaced.into_iter().chain(beyond) {
             if let Some(sequence) = stream.sequences.remove(&gone) {
                 batch.delete(CHECKPOINT, keys::update(key, sequence));
             }
