@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """zookeeper.py: clients that others wrote find the leader by `zk://` and follow it: kazoo, pymesos and, where Debian's package is
-installed, zkCli.sh. First the master is killed and started again; then it is killed for good and its clients' other address serves.
+installed, zkCli.sh. First the master is killed and started again; then it is killed for good and its clients' other address serves. Of a group all masters are listed, behind the one that leads.
 
 Wants TEPUI_BIN, and the clients that clients.sh installs. Ends with 0 or 1.
 """
@@ -30,7 +30,7 @@ except ImportError:
         sys.exit(f"FAIL no kazoo and pymesos in {CLIENTS}: run integration/acceptance/clients.sh, which installs them")
     os.execv(PYTHON, [PYTHON, *sys.argv])
 
-from daemons import Daemon, get  # noqa: E402
+from daemons import Daemon, House, get  # noqa: E402
 from free_port import free_ranges  # noqa: E402
 from report import Report, wait  # noqa: E402
 
@@ -267,6 +267,31 @@ class Checks:
             master.daemon.stop()
 
 
+def of_a_group():
+    """Some tools name or count all masters."""
+    with House(agents=0, masters=3, zookeeper=True) as house:
+        leader = house.leader(house.masters)
+        followers = [master for master in house.masters if master is not leader]
+        for master, zk_port in zip(house.masters, house.zk_ports):
+            if master is followers[1]:
+                continue
+            follower = Follower(f"127.0.0.1:{zk_port}")
+            who = "the leader" if master is leader else "a follower"
+            report.check(f"a group: all its masters are listed by {who}", wait(lambda: len(follower.children) == 3, LIMIT_S), follower.children)  # noqa: B023
+            infos = [json.loads(follower.zk.get(f"/{name}")[0]) for name in follower.children]
+            report.equal("first the one that leads", infos[0]["port"], leader.port)
+            report.equal("and then the others", sorted(it["port"] for it in infos[1:]), sorted(it.port for it in followers))
+            report.equal("each with an id of its own", len({it["id"] for it in infos}), 3)
+            follower.close()
+        follower = Follower(f"127.0.0.1:{house.zk_ports[house.masters.index(leader)]}")
+        wait(lambda: len(follower.children) == 3, LIMIT_S)
+        first = follower.children[0]
+        followers[1].kill()
+        report.check("a group: one that is gone is not listed", wait(lambda: len(follower.children) == 2, LIMIT_S), follower.children)
+        report.equal("and the leader is no other one for that", follower.children[0], first)
+        follower.close()
+
+
 def main():
     # They tell at length of connections that are lost on purpose.
     logging.disable(logging.CRITICAL)
@@ -275,7 +300,7 @@ def main():
     try:
         report.run(checks.kazoo_reads)
         if not report.failed:
-            report.run(checks.zkcli_reads, checks.pymesos_registers, checks.through_a_restart, checks.to_another_endpoint)
+            report.run(checks.zkcli_reads, checks.pymesos_registers, checks.through_a_restart, checks.to_another_endpoint, of_a_group)
     finally:
         checks.end()
         shutil.rmtree(folder, ignore_errors=True)
