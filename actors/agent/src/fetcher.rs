@@ -2,7 +2,8 @@
 //! cache of those that are wanted again.
 //!
 //! Owns the limits on size and time and where a file may land: only inside the sandbox. Files are read and written with
-//! the rights of the task's user, never more. URIs may carry secrets: their user part and query are never shown.
+//! the rights of the task's user, never more. URIs may carry secrets: their user part and query are never shown, although
+//! a file can be called by its query, as in Mesos.
 
 mod cache;
 mod errand;
@@ -27,7 +28,7 @@ use std::{
 };
 
 use rustix::fs::{Mode, OFlags};
-use tepui_archives::{Bounds, Kind};
+use tepui_archives::{ArchiveError, Bounds, Kind};
 use tepui_client::{Client, Options};
 use tepui_kit::blocking;
 use tepui_protocol::v1::command_info;
@@ -248,7 +249,7 @@ impl Fetcher {
         let mut opened = None;
         if let Some(cache) = self.cache.as_ref().filter(|_| is_cached) {
             let key = (order.user.map(str::to_owned), uri.value.trim().to_owned());
-            let found = match cache.ask(&key, asked.name).await? {
+            let found = match cache.ask(&key, &source::shown_name(asked.name)).await? {
                 Asked::Held(held) => Some(held),
                 Asked::Wanted(filling) => match self.fill(filling, &asked, order).await? {
                     Filled::Held(held) => Some(held),
@@ -260,7 +261,7 @@ impl Fetcher {
                 Asked::Failed => None,
             };
             match found {
-                Some(held) => return self.take(held, uri, &asked, name, order).await,
+                Some(held) => return self.take(held, uri, &asked, order).await,
                 None => {
                     let shown = shown(&uri.value);
                     let line = format!("Doing without the cache for '{shown}'");
@@ -281,8 +282,9 @@ impl Fetcher {
         source
             .write_to(file, self.max_bytes, asked.checksum, part)
             .await?;
-        self.finish(place, uri, order).await?;
-        Ok(order.sandbox.join(name))
+        let kind = unpacks(uri, &place.name());
+        self.finish(place, uri, kind, order).await?;
+        Ok(order.sandbox.join(shown_output(uri, &asked)))
     }
 
     async fn place(&self, name: &str, order: &Order<'_>) -> Result<Place, String> {
@@ -334,13 +336,13 @@ impl Fetcher {
         Ok(Filled::Held(filling.complete().await?))
     }
 
-    /// Gives the sandbox what the cache has.
+    /// Gives the sandbox what the cache has. As in Mesos, what is done with it then depends on the URI's name, whatever the
+    /// `output_file` is called.
     async fn take(
         &self,
         held: Held,
         uri: &command_info::Uri,
         asked: &source::Asked<'_>,
-        name: &str,
         order: &Order<'_>,
     ) -> Result<PathBuf, String> {
         let shown = shown(&uri.value);
@@ -353,23 +355,28 @@ impl Fetcher {
                 blocking(move || intake::check(&mut file, checksum, &part).map(|()| file));
             file = checked.await.inspect_err(|_| holding.forget())?;
         }
-        let file_name = Path::new(name).file_name().unwrap_or_default();
-        let file_name = file_name.to_string_lossy().into_owned();
+        let kind = unpacks(uri, asked.name);
         // Mesos would not unpack it: whoever does it himself must find it.
-        if let Some(kind) =
-            unpacks(uri, &file_name).filter(|_| !tepui_archives::is_zstd(&file_name))
-        {
-            self.unpack(file, kind, file_name, order).await?;
+        let is_mesos_kind = !tepui_archives::is_zstd(asked.name);
+        if let Some(kind) = kind.filter(|_| is_mesos_kind) {
+            if let Some(name) = uri.output_file.clone() {
+                let sandbox = order.sandbox.to_owned();
+                let made = order.acting(move |_| Place::above(&sandbox, Path::new(&name)));
+                made.await?;
+            }
+            self.unpack(file, kind, asked.name.to_owned(), order)
+                .await?;
             return Ok(order.sandbox.to_owned());
         }
+        let name = uri.output_file.as_deref().unwrap_or(asked.name);
         let place = self.place(name, order).await?;
         let (to, place) = order.acting(|_| Ok((place.create()?, place))).await?;
         Opened::File(file)
             .write_to(to, self.max_bytes, None, order.errand.part())
             .await?;
         drop(holding);
-        self.finish(place, uri, order).await?;
-        Ok(order.sandbox.join(name))
+        self.finish(place, uri, kind, order).await?;
+        Ok(order.sandbox.join(shown_output(uri, asked)))
     }
 
     /// What is done with a file that is in the sandbox.
@@ -377,11 +384,11 @@ impl Fetcher {
         &self,
         place: Place,
         uri: &command_info::Uri,
+        kind: Option<Kind>,
         order: &Order<'_>,
     ) -> Result<(), String> {
         let is_executable = uri.executable.unwrap_or(false);
         let name = place.name();
-        let kind = unpacks(uri, &name);
         if !is_executable && kind.is_none() {
             return Ok(());
         }
@@ -407,12 +414,13 @@ impl Fetcher {
         name: String,
         order: &Order<'_>,
     ) -> Result<(), String> {
-        let (sandbox, bounds, said) = (order.sandbox.to_owned(), self.bounds, name.clone());
+        let (sandbox, bounds) = (order.sandbox.to_owned(), self.bounds);
+        let said = source::shown_name(&name);
         let unpacked = order.acting(move |part| {
             let is_wanted = || part.is_wanted();
             let directory = place::open(rustix::fs::CWD, &sandbox).map_err(place::text)?;
             let done = tepui_archives::unpack(kind, archive, &name, directory, bounds, &is_wanted);
-            done.map_err(|error| error.to_string())
+            done.map_err(|error| shown_error(&error, &name))
         });
         unpacked.await?;
         let line = format!("Extracted '{said}' into '{}'", order.sandbox.display());
@@ -431,6 +439,19 @@ enum Filled {
 fn unpacks(uri: &command_info::Uri, name: &str) -> Option<Kind> {
     let wanted = uri.extract.unwrap_or(true) && !uri.executable.unwrap_or(false);
     Kind::of(name).filter(|_| wanted)
+}
+
+/// What a file is called in the sandbox, for people.
+fn shown_output(uri: &command_info::Uri, asked: &source::Asked<'_>) -> String {
+    let output = uri.output_file.clone();
+    output.unwrap_or_else(|| source::shown_name(asked.name))
+}
+
+/// What is unpacked of a single file has its name.
+fn shown_error(error: &ArchiveError, name: &str) -> String {
+    let unpacked = name.strip_suffix(".gz").unwrap_or(name);
+    let shown = source::shown_name(unpacked);
+    error.to_string().replace(unpacked, &shown)
 }
 
 /// Nothing that a reader would have to wait for.

@@ -120,8 +120,13 @@ async fn http_is_followed_and_bounded_and_its_secrets_are_not_shown() {
     let found = [uri(format!("http://{address}/old?token=1"))];
     fetcher.fetch(&found, sandbox.path(), None).await.unwrap();
     assert_eq!(
-        fs::read_to_string(sandbox.path().join("old")).unwrap(),
+        fs::read_to_string(sandbox.path().join("old?token=1")).unwrap(),
         "hello"
+    );
+    let said = fs::read_to_string(sandbox.path().join("stderr")).unwrap();
+    assert!(
+        said.contains("/old?...'") && !said.contains("token"),
+        "{said}"
     );
     let missing = [uri(format!("http://user:secret@{address}/none?token=1"))];
     let error = fetcher
@@ -386,6 +391,39 @@ async fn what_is_neither_executable_nor_to_be_unpacked_stays_as_it_is() {
     fetcher.fetch(&asked, sandbox.path(), None).await.unwrap();
     assert_eq!(fs::read_to_string(at("inner")).unwrap(), "hello\n");
     assert!(at("named.tar.gz").exists());
+}
+
+#[tokio::test]
+async fn the_name_at_the_end_of_the_whole_uri_says_whether_it_is_unpacked() {
+    let (outside, sandbox) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    made(
+        outside.path(),
+        "echo hello > inner && tar -cf 'a.tar?x' inner && cp 'a.tar?x' 'b?x=.tar' \
+         && gzip -c inner > 'c?token=1.gz' && cp 'c?token=1.gz' 'd?token=2.gz' && rm inner",
+    );
+    let of = |name: &str| [uri(outside.path().join(name).display().to_string())];
+    let fetcher = Fetcher::default();
+    let at = |name: &str| sandbox.path().join(name);
+    let asked = of("a.tar?x");
+    fetcher.fetch(&asked, sandbox.path(), None).await.unwrap();
+    assert!(at("a.tar?x").exists() && !at("inner").exists());
+    let asked = of("b?x=.tar");
+    fetcher.fetch(&asked, sandbox.path(), None).await.unwrap();
+    assert!(at("b?x=.tar").exists() && at("inner").exists());
+    let asked = of("c?token=1.gz");
+    fetcher.fetch(&asked, sandbox.path(), None).await.unwrap();
+    assert_eq!(fs::read_to_string(at("c?token=1")).unwrap(), "hello\n");
+    // A directory is in the way of what is unpacked.
+    fs::create_dir(at("d?token=2")).unwrap();
+    let asked = of("d?token=2.gz");
+    let refused = fetcher.fetch(&asked, sandbox.path(), None);
+    let error = refused.await.unwrap_err();
+    assert!(error.contains("entry 'd?...'"), "{error}");
+    let said = fs::read_to_string(at("stderr")).unwrap();
+    assert!(
+        said.contains("Extracted 'c?...'") && !said.contains("token"),
+        "{said}"
+    );
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
-//! TLS for health checks by HTTPS. Whoever answers is the task on this machine: as in Mesos (`curl -k`) its certificate is not
-//! asked whom it was made for, nor who made it. Nothing secret is sent.
+//! TLS for checks by HTTPS. Whoever answers is the task, or whom the task trusts to answer for it: as in Mesos (`curl -k`) the
+//! certificate is not asked whom it was made for, nor who made it. Nothing secret is sent.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc};
 
 use tokio::net::TcpStream;
 use tokio_rustls::{
@@ -14,9 +14,10 @@ use tokio_rustls::{
         pki_types::{CertificateDer, ServerName, UnixTime},
     },
 };
+use url::Host;
 
-/// The stream within `stream`; `None` where no TLS is spoken.
-pub(crate) async fn within(stream: TcpStream, address: SocketAddr) -> Option<TlsStream<TcpStream>> {
+/// The stream within `stream`, asked for as `host`, a name or an address; `None` where no TLS is spoken.
+pub(crate) async fn within(stream: TcpStream, host: &Host<String>) -> Option<TlsStream<TcpStream>> {
     let provider = Arc::new(ring::default_provider());
     let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
@@ -24,7 +25,11 @@ pub(crate) async fn within(stream: TcpStream, address: SocketAddr) -> Option<Tls
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)))
         .with_no_client_auth();
-    let name = ServerName::from(address.ip());
+    let name = match host {
+        Host::Domain(name) => ServerName::try_from(name.clone()).ok()?,
+        Host::Ipv4(ip) => ServerName::from(IpAddr::from(*ip)),
+        Host::Ipv6(ip) => ServerName::from(IpAddr::from(*ip)),
+    };
     let connector = TlsConnector::from(Arc::new(config));
     connector.connect(name, stream).await.ok()
 }

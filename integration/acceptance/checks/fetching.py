@@ -133,7 +133,7 @@ class Checks:
         with open(self.house.path("home/bin/tool"), "w", encoding="utf-8") as file:
             file.write("#!/bin/sh\necho tool\n")
         uris = [{"value": "bin/tool", "executable": True, "output_file": "sub/tool"}, self.server.uri("/data?token=secret", b"data\n")]
-        report.equal("plain: by a path below --frameworks-home, and by HTTP", self.run("./sub/tool; cat data", uris), "tool\ndata\n")
+        report.equal("plain: by a path below --frameworks-home, and by HTTP", self.run("./sub/tool; cat 'data?token=secret'", uris), "tool\ndata\n")
         said = self.file("t1", "stderr")
         report.check("plain: stderr tells what was done", "directly into the sandbox directory" in said and "Successfully fetched all URIs into" in said, said)
         report.check("plain: and no secret", "secret" not in said, said)

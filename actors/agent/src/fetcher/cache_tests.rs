@@ -161,6 +161,61 @@ async fn an_archive_is_unpacked_from_where_it_is_kept() {
 }
 
 #[tokio::test]
+async fn of_a_kept_file_the_uris_name_says_whether_it_is_unpacked() {
+    let scene = Scene::new(1 << 20);
+    let made = std::process::Command::new("sh")
+        .current_dir(scene.root.path())
+        .args([
+            "-c",
+            "echo hello > inner && tar -cf a.tar inner && cp a.tar plain && cp a.tar b.tar.zst && gzip inner",
+        ])
+        .status();
+    assert!(made.unwrap().success());
+    let named = |name: &str, output: &str| Uri {
+        output_file: Some(output.to_owned()),
+        ..cached(&scene.root.path().join(name).display().to_string())
+    };
+    let has = |sandbox: &tempfile::TempDir, name: &str| sandbox.path().join(name).exists();
+    for _ in 0..2 {
+        let sandbox = scene.fetch(&[named("a.tar", "sub/x")]).await.unwrap();
+        assert!(has(&sandbox, "inner") && has(&sandbox, "sub") && !has(&sandbox, "sub/x"));
+        let sandbox = scene.fetch(&[named("plain", "x.tar")]).await.unwrap();
+        assert!(!has(&sandbox, "inner") && has(&sandbox, "x.tar"));
+        let sandbox = scene.fetch(&[named("inner.gz", "x.gz")]).await.unwrap();
+        assert_eq!(read(&sandbox, "inner"), "hello\n");
+        assert!(!has(&sandbox, "x.gz") && !has(&sandbox, "x"));
+        let sandbox = scene.fetch(&[named("b.tar.zst", "x")]).await.unwrap();
+        assert!(has(&sandbox, "inner") && has(&sandbox, "x"));
+    }
+    // Without the cache it is the name in the sandbox.
+    let uncached = |name: &str, output: &str| Uri {
+        cache: None,
+        ..named(name, output)
+    };
+    let sandbox = scene.fetch(&[uncached("a.tar", "x")]).await.unwrap();
+    assert!(!has(&sandbox, "inner") && has(&sandbox, "x"));
+    let sandbox = scene.fetch(&[uncached("plain", "x.tar")]).await.unwrap();
+    assert!(has(&sandbox, "inner") && has(&sandbox, "x.tar"));
+}
+
+#[tokio::test]
+async fn what_is_kept_is_not_named_by_what_may_be_secret() {
+    let scene = Scene::new(100);
+    let source = scene.source("a?token=1", "one");
+    let sandbox = scene.fetch(&[cached(&source)]).await.unwrap();
+    assert_eq!(read(&sandbox, "a?token=1"), "one");
+    let names: Vec<_> = scene
+        .files()
+        .iter()
+        .map(|it| it.display().to_string())
+        .collect();
+    assert!(
+        names.len() == 1 && names[0].ends_with("/c1-a?..."),
+        "{names:?}"
+    );
+}
+
+#[tokio::test]
 async fn old_ones_make_way_and_what_does_not_fit_comes_without_the_cache() {
     let scene = Scene::new(10);
     for name in ["a", "b", "c"] {

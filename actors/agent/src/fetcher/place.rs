@@ -23,6 +23,17 @@ pub(super) struct Place {
 impl Place {
     /// Makes the directories above `name`, and makes way for it.
     pub(super) fn find(sandbox: &Path, name: &Path) -> Result<Self, String> {
+        let Self { directory, name } = Self::above(sandbox, name)?;
+        match rustix::fs::unlinkat(&directory, &name, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(Errno::ISDIR) => return Err("the output file is a directory".to_owned()),
+            Err(errno) => return Err(text(errno)),
+        }
+        Ok(Self { directory, name })
+    }
+
+    /// As [`Self::find`], and leaves what has that name.
+    pub(super) fn above(sandbox: &Path, name: &Path) -> Result<Self, String> {
         let plain = name
             .components()
             .all(|part| matches!(part, Component::Normal(_)));
@@ -42,11 +53,6 @@ impl Place {
                 }
                 errno => text(errno),
             })?;
-        }
-        match rustix::fs::unlinkat(&directory, last, AtFlags::empty()) {
-            Ok(()) | Err(Errno::NOENT) => {}
-            Err(Errno::ISDIR) => return Err("the output file is a directory".to_owned()),
-            Err(errno) => return Err(text(errno)),
         }
         Ok(Self {
             directory,

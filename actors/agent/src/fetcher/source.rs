@@ -13,7 +13,7 @@ pub(super) enum Source<'a> {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Asked<'a> {
     pub(super) source: Source<'a>,
-    /// The last part of its path.
+    /// What it is called where nothing else is asked for.
     pub(super) name: &'a str,
     /// What SHA-256 must say of the file.
     pub(super) checksum: Option<[u8; 32]>,
@@ -21,6 +21,8 @@ pub(super) struct Asked<'a> {
 
 /// Ours, not Mesos': a file is refused unless it has this sum.
 const CHECKSUM: &str = "#sha256=";
+/// No file system has longer names.
+const MAX_NAME_BYTES: usize = 255;
 
 /// Reads a URI; relative paths begin at `home`.
 ///
@@ -81,24 +83,46 @@ fn source<'a>(uri: &'a str, home: Option<&Path>) -> Result<Source<'a>, String> {
     }
 }
 
-/// The file name at the end of a path or URL, without query and fragment.
+/// What follows the last slash of the whole URI, as in Mesos, where a file can be called so. Else the last part of its path,
+/// as of a signed URL whose query is longer than any name.
 fn base_name(uri: &str) -> Result<&str, String> {
-    let is_url = uri.contains("://");
-    let path = uri
-        .split(['?', '#'])
-        .next()
-        .filter(|_| is_url)
-        .unwrap_or(uri);
-    let name = path.trim_end_matches('/').rsplit('/').next();
-    let name = name.filter(|name| !name.is_empty() && *name != "." && *name != "..");
+    let name = uri.rsplit('/').next().filter(|it| is_name(it));
+    let name = name.or_else(|| path_of(uri).trim_end_matches('/').rsplit('/').next());
+    let name = name.filter(|it| is_name(it));
     name.ok_or_else(|| "it names no file".to_owned())
+}
+
+fn is_name(text: &str) -> bool {
+    (1..=MAX_NAME_BYTES).contains(&text.len()) && !matches!(text, "." | "..")
+}
+
+/// What stands behind the host, without query and fragment.
+fn path_of(uri: &str) -> &str {
+    let Some((_, rest)) = uri.split_once("://") else {
+        return uri;
+    };
+    let path = rest.split_once('/').map_or("", |(_, path)| path);
+    plain(path)
+}
+
+fn plain(text: &str) -> &str {
+    text.split(['?', '#']).next().unwrap_or(text)
+}
+
+/// The name of a file without what may be secret.
+pub(super) fn shown_name(name: &str) -> String {
+    let plain = plain(name);
+    let mut shown: String = plain.chars().filter(|it| !it.is_control()).collect();
+    if plain.len() < name.len() {
+        shown.push_str("?...");
+    }
+    shown
 }
 
 /// A URI without what may be secret.
 pub(super) fn shown(uri: &str) -> String {
     let uri = uri.trim_start();
-    let plain = uri.split(['?', '#']).next().unwrap_or(uri);
-    let plain: String = plain.chars().filter(|it| !it.is_control()).collect();
+    let plain: String = plain(uri).chars().filter(|it| !it.is_control()).collect();
     match plain.split_once("://") {
         Some((scheme, rest)) => {
             let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
