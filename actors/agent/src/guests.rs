@@ -8,7 +8,7 @@ use std::{
 
 use tepui_messages::{
     agent::{ContainerEnd, LaunchGuest},
-    containers::{ContainerExit, NestedSandbox},
+    containers::{ContainerExit, NestedSandbox, VolumeLink},
 };
 use tepui_protocol::{
     acls::is_user_name,
@@ -20,7 +20,7 @@ use crate::{
     effect::{Effect, ExecutorKey, Fate, Keep, KeptGuest, Launch},
     exits, order,
     probes::CHECK,
-    unsupported,
+    unsupported, volumes,
 };
 
 /// Standing alone they lie there, below the work directory (Mesos' layout).
@@ -73,6 +73,8 @@ pub enum GuestState {
 pub(crate) struct Outer {
     pub(crate) sandbox: PathBuf,
     pub(crate) user: Option<String>,
+    /// The persistent volumes that its sandbox shows.
+    pub(crate) volumes: Vec<VolumeLink>,
 }
 
 impl NodeCore {
@@ -114,7 +116,7 @@ impl NodeCore {
         if let Some(problem) = unsupported::of_secrets(command) {
             return Some(problem);
         }
-        let problem = container.and_then(unsupported::of_guest);
+        let problem = container.and_then(|it| unsupported::of_guest(it, outer.is_some()));
         problem.map(|_| "The provided ContainerInfo is not supported".to_owned())
     }
 
@@ -148,6 +150,7 @@ impl NodeCore {
                 // Nothing is launched within a session.
                 sandbox: guest.sandbox.clone()?,
                 user: (guest.user.clone()).or_else(|| self.user_around(container_id)),
+                volumes: Vec::new(),
             });
         }
         let of_child = self.children.get(container_id);
@@ -165,17 +168,26 @@ impl NodeCore {
             None => executor.info.command.as_ref(),
         };
         let user = order::user_of(&self.config, framework, command.unwrap_or(&empty));
-        let sandbox = match entry.and_then(|it| it.child.as_ref()) {
-            Some(child) => {
+        let work_dir = &self.config.work_dir;
+        let child = entry.and_then(|it| Some((it.child.as_ref()?, it)));
+        let (sandbox, volumes) = match child {
+            Some((child, entry)) => {
                 child.pid?;
-                executor.sandbox.join(ALONE).join(child.name())
+                let sandbox = executor.sandbox.join(ALONE).join(child.name());
+                let own = volumes::links(work_dir, entry.info.resources.iter());
+                (sandbox, own)
             }
             None => {
                 executor.running()?;
-                executor.sandbox.clone()
+                let all = volumes::of_sandbox(work_dir, executor);
+                (executor.sandbox.clone(), all)
             }
         };
-        Some(Outer { sandbox, user })
+        Some(Outer {
+            sandbox,
+            user,
+            volumes,
+        })
     }
 
     /// [`Self::guest_refusal`] had nothing against it, and it is not known.
@@ -191,29 +203,15 @@ impl NodeCore {
         let command = command.unwrap_or_default();
         let parts = container_id.rsplit_once('.');
         let outer = parts.and_then(|(outer, name)| Some((self.outer(outer)?, name)));
-        let (sandbox, user, nested) = match outer {
+        let user = command.user.clone().filter(|_| self.config.switch_user);
+        let (sandbox, user) = match &outer {
             Some((outer, name)) => {
-                let own = command.user.clone().filter(|_| self.config.switch_user);
-                let user = own.or(outer.user);
-                let nested = NestedSandbox {
-                    root: outer.sandbox.clone(),
-                    name: name.to_owned(),
-                    task: None,
-                    user: user.clone(),
-                    shared: Vec::new(),
-                };
-                (outer.sandbox.join(ALONE).join(name), user, Some(nested))
+                let sandbox = outer.sandbox.join(ALONE).join(name);
+                (sandbox, user.or_else(|| outer.user.clone()))
             }
-            None => {
-                let user = command.user.clone().filter(|_| self.config.switch_user);
-                (
-                    self.config.work_dir.join(ALONE).join(&container_id),
-                    user,
-                    None,
-                )
-            }
+            None => (self.config.work_dir.join(ALONE).join(&container_id), user),
         };
-        let order = order::guest_order(
+        let mut order = order::guest_order(
             &self.config,
             &container_id,
             &sandbox,
@@ -221,6 +219,13 @@ impl NodeCore {
             (&command, container.as_ref()),
             (&resources, &limits),
         );
+        let nested = outer.map(|(outer, name)| NestedSandbox {
+            shared: order::show_around(&self.config, &mut order, &outer, container.as_ref()),
+            root: outer.sandbox,
+            name: name.to_owned(),
+            task: None,
+            user: user.clone(),
+        });
         turn.keep(Keep::Guest {
             container_id: container_id.clone(),
             guest: KeptGuest {

@@ -2,8 +2,18 @@
 
 use super::GuestState;
 use crate::testing::*;
-use tepui_messages::agent::{ContainerEnd, LaunchGuest};
-use tepui_protocol::v1::{Environment, LinuxInfo, environment};
+use tepui_messages::{
+    agent::{ContainerEnd, LaunchGuest},
+    containers::{MountOrder, MountSource},
+};
+use tepui_protocol::{
+    resources::Resources,
+    v1::{
+        Environment, LinuxInfo, Volume, environment,
+        resource::{self, disk_info::Persistence},
+        volume::{self, source::sandbox_path},
+    },
+};
 
 fn asked(container_id: &str) -> LaunchGuest {
     LaunchGuest {
@@ -319,4 +329,117 @@ fn one_within_another_runs_as_the_one_around_it_also_after_a_restart() {
     node.found_running(&inner);
     ask(&mut node, &format!("{inner}.i"));
     assert_eq!(node.launched().order.user.as_deref(), Some("other"));
+}
+
+/// Asks for a container that shows `path` of the sandbox around it.
+fn showing(container_id: &str, path: &str, mode: volume::Mode) -> LaunchGuest {
+    let shown = Volume {
+        mode: mode as i32,
+        container_path: "here".to_owned(),
+        source: Some(volume::Source {
+            r#type: Some(volume::source::Type::SandboxPath as i32),
+            sandbox_path: Some(volume::source::SandboxPath {
+                r#type: Some(sandbox_path::Type::Parent as i32),
+                path: path.to_owned(),
+            }),
+            ..volume::Source::default()
+        }),
+        ..Volume::default()
+    };
+    LaunchGuest {
+        container: Some(ContainerInfo {
+            r#type: container_info::Type::Mesos as i32,
+            volumes: vec![shown],
+            ..ContainerInfo::default()
+        }),
+        ..asked(container_id)
+    }
+}
+
+fn launched(node: &mut Node, asked: LaunchGuest) -> Launch {
+    assert_eq!(node.core.guest_refusal(&asked), None);
+    node.on(Input::LaunchGuest(Box::new(asked)));
+    node.launched()
+}
+
+fn shown_here(sandbox: &std::path::Path, path: &str, read_only: bool) -> MountOrder {
+    MountOrder {
+        source: MountSource::Outer {
+            sandbox: sandbox.to_owned(),
+            path: path.into(),
+        },
+        container_path: "here".into(),
+        read_only,
+        propagates: false,
+    }
+}
+
+#[test]
+fn one_within_another_shows_a_directory_of_the_sandbox_around_it() {
+    let (mut node, _, inner) = hosted();
+    let common = |name: &str, mode| showing(&format!("{inner}.{name}"), "common", mode);
+    let launch = launched(&mut node, common("h", volume::Mode::Rw));
+    let nested = launch.nested.expect("a sandbox within the other's");
+    let around = nested.root;
+    assert!(around.ends_with("containers/g"));
+    let [shared] = &nested.shared[..] else {
+        panic!("{:?}", nested.shared);
+    };
+    assert_eq!((&*shared.path, &*shared.container_path), ("common", "here"));
+    assert!(launch.order.confinement.mounts.is_empty());
+    // A link could be written through, and another user could not follow it.
+    let launch = launched(&mut node, common("i", volume::Mode::Ro));
+    let expected = [shown_here(&around, "common", true)];
+    assert_eq!(launch.order.confinement.mounts, expected);
+    assert!(launch.nested.is_some_and(|it| it.shared.is_empty()));
+    let mut other = common("j", volume::Mode::Rw);
+    other.command.as_mut().expect("as asked").user = Some("other".to_owned());
+    let launch = launched(&mut node, other);
+    let expected = [shown_here(&around, "common", false)];
+    assert_eq!(launch.order.confinement.mounts, expected);
+}
+
+#[test]
+fn one_within_a_task_shows_its_volume() {
+    let volume = Resource {
+        reservations: vec![resource::ReservationInfo {
+            r#type: Some(resource::reservation_info::Type::Dynamic as i32),
+            role: Some("r".to_owned()),
+            ..resource::ReservationInfo::default()
+        }],
+        disk: Some(resource::DiskInfo {
+            persistence: Some(Persistence {
+                id: "v".to_owned(),
+                ..Persistence::default()
+            }),
+            volume: Some(Volume {
+                container_path: "data".to_owned(),
+                ..Volume::default()
+            }),
+            ..resource::DiskInfo::default()
+        }),
+        ..scalar("disk", 1.0)
+    };
+    let mut node = Node::running();
+    node.core.total = Resources::from_proto_unchecked(std::slice::from_ref(&volume));
+    node.run(TaskInfo {
+        resources: vec![volume],
+        ..task("t")
+    });
+    let outer = node.start();
+    let asked = showing(&format!("{outer}.g"), "data", volume::Mode::Rw);
+    let launch = launched(&mut node, asked);
+    let expected = [shown_here("/w/volumes/roles/r".as_ref(), "v", false)];
+    assert_eq!(launch.order.confinement.mounts, expected);
+    assert!(launch.nested.is_some_and(|it| it.shared.is_empty()));
+}
+
+#[test]
+fn one_alone_has_no_sandbox_around_it_to_show() {
+    let node = Node::running();
+    let refusal = (node.core).guest_refusal(&showing("alone", "common", volume::Mode::Rw));
+    assert_eq!(
+        refusal.as_deref(),
+        Some("The provided ContainerInfo is not supported")
+    );
 }

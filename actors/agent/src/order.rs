@@ -4,10 +4,10 @@
 use std::{collections::BTreeMap, path::Path};
 
 use tepui_messages::containers::{
-    Amounts, Confinement, LaunchOrder, MountOrder, MountSource, NestedSandbox, SharedDirectory,
-    Switchboard, Terminal,
+    Amounts, Confinement, LaunchOrder, MountOrder, MountSource, NestedSandbox, Switchboard,
+    Terminal,
 };
-use tepui_protocol::v1::{CommandInfo, ContainerInfo, Resource, TaskInfo, Volume, value, volume};
+use tepui_protocol::v1::{CommandInfo, ContainerInfo, Resource, TaskInfo, value};
 
 use crate::{
     amounts::{self, gpus, sum_of_all},
@@ -22,26 +22,15 @@ use crate::{
     volumes,
 };
 
+mod around;
+
+pub(crate) use around::show_around;
+
 /// Where an executor finds the path of the agent's socket.
 const SOCKET_VARIABLE: &str = "MESOS_DOMAIN_SOCKET";
+const ROLE_VARIABLE: &str = "MESOS_ALLOCATION_ROLE";
 /// Where an executor with files of an image sees the directory of that socket.
 const IMAGE_SOCKET_DIRECTORY: &str = "/run/mesos";
-
-/// A directory of an executor's sandbox, as one of its tasks sees it.
-struct Shared {
-    directory: SharedDirectory,
-    read_only: bool,
-}
-
-fn shared_directory(volume: &Volume) -> Option<Shared> {
-    Some(Shared {
-        directory: SharedDirectory {
-            path: confinement::shared_with_parent(volume)?.to_owned(),
-            container_path: volume.container_path.clone(),
-        },
-        read_only: volume.mode() == volume::Mode::Ro,
-    })
-}
 
 /// What was found to be possible, so it is no error now.
 fn image_of(container: Option<&ContainerInfo>) -> Option<Asked> {
@@ -52,6 +41,13 @@ fn image_of(container: Option<&ContainerInfo>) -> Option<Asked> {
 fn base_environment(config: &NodeConfig, sees_machine: bool) -> BTreeMap<String, String> {
     let own = config.environment.iter().filter(|_| sees_machine);
     own.cloned().collect()
+}
+
+/// The same of one within another one, which has as in Mesos nothing of the agent's but where programs are.
+fn environment_within(config: &NodeConfig, sees_machine: bool) -> BTreeMap<String, String> {
+    let mut env = base_environment(config, sees_machine);
+    env.retain(|name, _| name == "PATH");
+    env
 }
 
 /// Where a command sees its sandbox.
@@ -123,57 +119,28 @@ pub(crate) fn child_launch(
     let container = task.container.as_ref();
     let image = image_of(container);
     let shown = shown_sandbox(config, image.is_none(), &sandbox);
-    let role = role_of(&task.resources);
-    let variables = [
-        (
-            "MESOS_CONTAINER_IP",
-            Some(networks::address(&executor.networks, &config.ip).to_owned()),
-        ),
-        ("MESOS_SANDBOX", Some(shown)),
-        ("MESOS_ALLOCATION_ROLE", role),
-    ];
-    let mut env = base_environment(config, image.is_none());
-    let known = variables.into_iter();
-    env.extend(known.filter_map(|(name, value)| Some((name.to_owned(), value?))));
+    let mut env = environment_within(config, image.is_none());
+    env.insert("MESOS_SANDBOX".to_owned(), shown);
     env.extend(command_environment(&command));
+    // Unlike others these are not the task's to change.
+    let address = networks::address(&executor.networks, &config.ip).to_owned();
+    env.insert("MESOS_CONTAINER_IP".to_owned(), address);
+    env.extend(role_variable(&task.resources));
     let user = user_of(config, framework, &command);
     let shares = shares_cgroups(container);
-    let volumes = container.map_or(&[][..], |it| &it.volumes);
     let mut confinement = confinement_of(container);
     if image.is_none() {
         let own = std::mem::take(&mut confinement.mounts);
         confinement.mounts = mounts_around(executor, own);
     }
-    let shared = volumes.iter().filter_map(shared_directory);
-    let of_executor = volumes::links(&config.work_dir, executor.info.resources.iter());
-    let of_task = volumes::links(&config.work_dir, task.resources.iter());
-    let (shown_volumes, shared) = volumes::shared(
-        &of_executor,
-        shared.map(|it| (it.directory.clone(), it.read_only, it)),
-    );
-    let shared = shared.into_iter();
-    // Links to the outer sandbox lead nowhere in an image, can be written through, and other users than the executor's
-    // cannot follow them.
-    let around = executor.info.command.clone().unwrap_or_default();
-    let can_link = image.is_none() && user == user_of(config, framework, &around);
-    let (shared, mounted): (Vec<_>, Vec<_>) = shared.partition(|it| can_link && !it.read_only);
-    let shared = shared.into_iter().map(|it| it.directory).collect();
-    let mounted = mounted.into_iter();
-    confinement.mounts.extend(mounted.map(|it| MountOrder {
-        source: MountSource::Outer {
-            sandbox: executor.sandbox.clone(),
-            path: it.directory.path.into(),
-        },
-        container_path: it.directory.container_path.into(),
-        read_only: it.read_only,
-        propagates: false,
-    }));
+    let seen = around::of_child(config, framework, executor, task, user.as_ref());
+    confinement.mounts.extend(seen.mounts);
     let nested = NestedSandbox {
         root: executor.sandbox.clone(),
         name: child.name().to_owned(),
         task: Some(task.task_id.value.clone()),
         user: user.clone(),
-        shared,
+        shared: seen.links,
     };
     let order = LaunchOrder {
         container_id: child.container_id.clone(),
@@ -190,7 +157,7 @@ pub(crate) fn child_launch(
                 false => sum_of_all(config, &[], [task].into_iter()),
             }
         },
-        volumes: of_task.into_iter().chain(shown_volumes).collect(),
+        volumes: seen.volumes,
         confinement,
         switchboard: switchboard_of(container),
         ..LaunchOrder::default()
@@ -200,6 +167,10 @@ pub(crate) fn child_launch(
         uris: command.uris,
         nested: Some(nested),
     }
+}
+
+fn role_variable(resources: &[Resource]) -> Option<(String, String)> {
+    Some((ROLE_VARIABLE.to_owned(), role_of(resources)?))
 }
 
 /// What starts a command beside a task, for a check or a session, or beside an executor's program: with its user, its
@@ -229,6 +200,8 @@ pub(crate) fn beside(
     let view_of = has_files.then_some(of_task.container_id);
     // Whom a task with an image runs as is known where its image was looked into.
     let of_task_user = of_task.user.filter(|_| view_of.is_none());
+    let mut confinement = of_task.confinement;
+    volumes::keep_owners(&mut confinement.mounts);
     LaunchOrder {
         container_id,
         sandbox: of_task.sandbox,
@@ -238,7 +211,7 @@ pub(crate) fn beside(
         env: env.into_iter().collect(),
         user: user.or(of_task_user),
         amounts: Amounts::default(),
-        confinement: of_task.confinement,
+        confinement,
         view_of,
         ..LaunchOrder::default()
     }
@@ -272,9 +245,7 @@ pub(crate) fn guest_order(
 ) -> LaunchOrder {
     let (program, argv) = command_line(command);
     let image = image_of(container);
-    // As in Mesos nothing of the agent's but where programs are.
-    let mut env = base_environment(config, image.is_none());
-    env.retain(|name, _| name == "PATH");
+    let mut env = environment_within(config, image.is_none());
     let shown = shown_sandbox(config, image.is_none(), sandbox);
     env.insert("MESOS_SANDBOX".to_owned(), shown);
     env.extend(command_environment(command));
@@ -349,6 +320,8 @@ pub(crate) fn launch_order(
     let shown = shown_sandbox(config, sees_machine, &executor.sandbox);
     env.insert("MESOS_SANDBOX".to_owned(), shown);
     env.extend(command_environment(command));
+    // A task's command cannot change it; a program that is an executor can.
+    env.extend(task.and_then(|it| role_variable(&it.resources)));
     let resources = || {
         let own = executor.info.resources.iter();
         own.chain(task.iter().flat_map(|task| &task.resources))
@@ -356,6 +329,17 @@ pub(crate) fn launch_order(
     let mut confinement = match &executor.info.container {
         Some(outer) if executor.is_pod() => confinement::of_holder(outer),
         _ => confinement_of(container),
+    };
+    let own = volumes::Own::of(config, framework, executor.sequence, resources());
+    let volumes = if engine.is_some() {
+        // It mounts them all by itself.
+        volumes::links(&config.work_dir, resources())
+    } else if executor.is_pod() {
+        own.unmounted()
+    } else {
+        let (volumes, mounted) = own.mounted();
+        confinement.mounts.extend(mounted);
+        volumes
     };
     let socket = socket.filter(|_| !sees_machine);
     // The directory, not the socket: an agent that starts again makes a new one.
@@ -374,7 +358,7 @@ pub(crate) fn launch_order(
         env: env.into_iter().collect(),
         user: user_of(config, framework, command),
         amounts: amounts::at_launch(config, executor, task, engine.is_some()),
-        volumes: volumes::links(&config.work_dir, resources()),
+        volumes,
         confinement,
         switchboard: switchboard_of(container),
         // What holds the containers of a group holds their network too.

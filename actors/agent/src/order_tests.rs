@@ -1,7 +1,10 @@
 use std::collections::BTreeMap;
 
 use tepui_messages::containers::{LaunchOrder, MountSource};
-use tepui_protocol::v1::{ContainerInfo, Image, NetworkInfo, TaskInfo, container_info, image};
+use tepui_protocol::v1::{
+    ContainerInfo, Environment, Image, NetworkInfo, Resource, TaskInfo, container_info,
+    environment, image, resource,
+};
 
 use crate::{config::DomainSocket, testing::*};
 
@@ -101,4 +104,66 @@ fn executors_on_the_machines_network_are_told_the_agents_address() {
         given,
         "the operator's"
     );
+}
+
+fn variables(of: &[(&str, &str)]) -> Environment {
+    let variables = of.iter().map(|(name, value)| environment::Variable {
+        name: (*name).to_owned(),
+        value: Some((*value).to_owned()),
+        ..environment::Variable::default()
+    });
+    Environment {
+        variables: variables.collect(),
+    }
+}
+
+/// A task with variables of its own, allocated to the role `web`.
+fn with_own_variables(mut task: TaskInfo) -> TaskInfo {
+    let executor = task.executor.as_mut().and_then(|it| it.command.as_mut());
+    let own = variables(&[
+        ("MESOS_ALLOCATION_ROLE", "own"),
+        ("MESOS_CONTAINER_IP", "own"),
+        ("MESOS_SANDBOX", "own"),
+    ]);
+    let command = executor.or(task.command.as_mut()).expect("a command");
+    command.environment = Some(own);
+    task.resources = vec![Resource {
+        allocation_info: Some(resource::AllocationInfo {
+            role: Some("web".to_owned()),
+        }),
+        ..scalar("cpus", 0.1)
+    }];
+    task
+}
+
+#[test]
+fn no_task_chooses_its_role_and_none_of_a_group_its_address() {
+    let (_, env) = ordered(with_own_variables(task("command")));
+    assert_eq!(env["MESOS_ALLOCATION_ROLE"], "web");
+    assert_eq!(env["MESOS_CONTAINER_IP"], "own", "nobody else gives it one");
+    let (_, env) = ordered(with_own_variables(executor_task("program")));
+    assert_eq!(env["MESOS_ALLOCATION_ROLE"], "own");
+    let env = in_group(&mut Node::running(), with_own_variables(task("t")));
+    assert_eq!(env["MESOS_ALLOCATION_ROLE"], "web");
+    assert_eq!(env["MESOS_CONTAINER_IP"], config().ip);
+    assert_eq!(env["MESOS_SANDBOX"], "own");
+}
+
+/// The environment of a task of a group.
+fn in_group(node: &mut Node, task: TaskInfo) -> BTreeMap<String, String> {
+    node.order(group_order(pod(), vec![task], true));
+    let outer = node.launched().order.container_id;
+    node.on(started(&outer, 42));
+    node.launched().order.env.into_iter().collect()
+}
+
+#[test]
+fn variables_of_executors_are_not_those_of_tasks_within_them() {
+    let mut node = Node::running();
+    let given = [("PATH", "/agents"), ("LANG", "C")];
+    let given = given.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    node.core.config.environment = given.to_vec();
+    let env = in_group(&mut node, task("t"));
+    assert_eq!(env["PATH"], "/agents");
+    assert!(!env.contains_key("LANG"));
 }

@@ -175,9 +175,15 @@ enum Part {
     Within,
     /// Others are launched within it, and nothing else runs in it.
     Outer,
+    /// A client asks for it within another one, of which it may show directories.
+    Guest,
 }
 
-/// Why a container that a client of the API asks for cannot be as it describes it.
-pub(crate) fn of_guest(container: &ContainerInfo) -> Option<String> {
-    of_container(container, Part::Whole)
+/// Why a container that a client of the API asks for, by itself or within another one, cannot be as it describes it.
+pub(crate) fn of_guest(container: &ContainerInfo, is_within: bool) -> Option<String> {
+    let part = match is_within {
+        true => Part::Guest,
+        false => Part::Whole,
+    };
+    of_container(container, part)
 }

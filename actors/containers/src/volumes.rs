@@ -134,12 +134,12 @@ pub fn link(
     beneath::link(&directory, source, last).map_err(|errno| failed("make the link", &shown, errno))
 }
 
-/// Gives a volume to the task's user.
+/// Gives a volume to the task's user. Root can use it whoever's it is.
 pub fn give(source: &Path, owner: Option<&Credentials>) -> Result<(), Error> {
     // One that is missing was removed by hand: its data would silently be others.
     let volume =
         beneath::open(CWD, source).map_err(|errno| failed("open the volume", source, errno))?;
-    if let Some(owner) = owner {
+    if let Some(owner) = owner.filter(|it| it.uid != 0) {
         rustix::fs::fchown(&volume, uid(owner), gid(owner))
             .map_err(|errno| failed("give away the volume", source, errno))?;
     }

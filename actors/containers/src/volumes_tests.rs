@@ -1,7 +1,10 @@
-use super::{clear_removed, empty, link, make, move_over, removed_beside, removed_of, take_away};
+use super::{
+    clear_removed, empty, give, link, make, move_over, removed_beside, removed_of, take_away,
+};
+use crate::spec::Credentials;
 use rustix::io::Errno;
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{MetadataExt, symlink};
 
 #[test]
 fn data_of_a_volume_outlives_the_sandboxes_that_show_it() {
@@ -100,4 +103,25 @@ fn a_volume_is_taken_away_where_the_file_system_renames_in_one_way_only() {
     let next = root.path().join("1");
     assert_eq!(move_over(&volume, &next), Err(Errno::NOENT));
     assert!(!next.exists());
+}
+
+#[test]
+fn a_volume_that_root_uses_stays_whose_it_was() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let root = tempfile::tempdir().unwrap();
+    let owner_after = |uid| {
+        let owner = Credentials {
+            uid,
+            gid: uid,
+            groups: Vec::new(),
+        };
+        give(root.path(), Some(&owner)).unwrap();
+        let found = fs::metadata(root.path()).unwrap();
+        (found.uid(), found.gid())
+    };
+    assert_eq!(owner_after(1234), (1234, 1234));
+    assert_eq!(owner_after(0), (1234, 1234));
+    assert_eq!(owner_after(1235), (1235, 1235));
 }

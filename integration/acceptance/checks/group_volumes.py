@@ -117,6 +117,16 @@ class Checks:
         self.framework.wait_state("joins", "TASK_FINISHED", limit_s=LIMIT_S)
         report.check("also one that is not root, where all share", any(name.startswith("joined") for name in os.listdir(self.on_disk("all"))))
 
+    def seen_by_another(self):
+        offer = self.offer(lambda o: {"executors", "own"} <= {r.get("disk", {}).get("persistence", {}).get("id") for r in o["resources"]}
+                           and any(r["name"] == "mem" and r.get("reservations") and r["scalar"]["value"] == RESERVED_MEM for r in o["resources"]))
+        of_other = {"type": "MESOS", "volumes": [{"mode": "RW", "container_path": "theirs", "source": {"type": "SANDBOX_PATH", "sandbox_path": {"type": "PARENT", "path": "kept"}}}]}
+        self.accept(offer, self.group("third", self.task("has", offer, "while ! test -e kept/seen; do sleep 0.2; done", volume("own", path="kept")),
+                                      self.task("sees", offer, "cat theirs/file > theirs/seen", container=of_other)))
+        for name in ("has", "sees"):
+            self.framework.wait_state(name, "TASK_FINISHED", limit_s=LIMIT_S)
+        report.equal("a task of a group sees the volume of another one of its group", self.read("own", "seen"), "by-root\n")
+
 
 def main():
     with House() as house:
@@ -126,6 +136,8 @@ def main():
         report.run(checks.written)
         if not report.failed:
             report.run(checks.read_again)
+        if not report.failed:
+            report.run(checks.seen_by_another)
         checks.framework.close()
     sys.exit(report.end())
 

@@ -70,6 +70,7 @@ fn end(volume: &VolumeDirectory, gids: Option<&VolumeGids>) -> Result<(), Error>
     gids.map_or(Ok(()), |gids| gids.destroyed(&volume.path))
 }
 
+/// Errors: which of them cannot be shown, and why; the others are.
 pub(super) async fn link_volumes(
     users: Arc<Users>,
     gids: Option<Arc<VolumeGids>>,
@@ -78,24 +79,22 @@ pub(super) async fn link_volumes(
     links: Vec<VolumeLink>,
 ) -> Result<(), String> {
     let owner = users.credentials(user.as_deref())?;
-    for VolumeLink {
-        source,
-        container_path,
-        ..
-    } in links
-    {
+    let linked = links.iter().map(|link| {
+        let VolumeLink {
+            source,
+            container_path,
+            ..
+        } = link;
         // One that has a group is shared, and nobody's own.
-        let is_shared = gids.as_ref().is_some_and(|gids| gids.holds(&source));
-        let linked = volumes::link(
-            &sandbox,
-            owner.as_ref(),
-            &source,
-            &container_path,
-            !is_shared,
-        );
-        linked.map_err(|error| told(&error))?;
+        let is_shared = gids.as_ref().is_some_and(|gids| gids.holds(source));
+        volumes::link(&sandbox, owner.as_ref(), source, container_path, !is_shared)
+    });
+    let problems = linked.filter_map(|it| Some(told(&it.err()?)));
+    let problems: Vec<String> = problems.collect();
+    match problems.is_empty() {
+        true => Ok(()),
+        false => Err(problems.join("; ")),
     }
-    Ok(())
 }
 
 #[cfg(test)]

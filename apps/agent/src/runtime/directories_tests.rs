@@ -22,3 +22,22 @@ async fn a_volume_that_cannot_be_removed_does_not_stop_the_agent() {
     assert_eq!(changed, Ok(()));
     assert!(!volume("a").path.exists() && !volume("b").path.exists());
 }
+
+#[tokio::test]
+async fn a_volume_that_cannot_be_shown_hinders_no_other_and_each_is_told() {
+    let root = tempfile::tempdir().unwrap();
+    let (sandbox, volume) = (root.path().join("sandbox"), root.path().join("v"));
+    for directory in [&sandbox, &volume] {
+        std::fs::create_dir(directory).unwrap();
+    }
+    let link = |source: &str, container_path: &str| VolumeLink {
+        source: root.path().join(source),
+        container_path: container_path.to_owned(),
+        read_only: false,
+    };
+    let links = vec![link("gone", "a"), link("lost", "b"), link("v", "c")];
+    let linked = link_volumes(Arc::default(), None, sandbox.clone(), None, links).await;
+    let told = linked.unwrap_err();
+    assert!(told.contains("gone") && told.contains("lost"), "{told}");
+    assert_eq!(std::fs::read_link(sandbox.join("c")).unwrap(), volume);
+}

@@ -29,11 +29,11 @@ pub(crate) fn admit(
     };
     let admitted = match source {
         MountSource::Persistent(path) => gids.admit(user, path),
-        MountSource::Outer { sandbox, path } => {
-            let container = spec.container_id.rsplit_once('.');
-            let container = container.map_or("", |(outer, _)| outer);
-            gids.admit_within(user, sandbox, path, container)
-        }
+        MountSource::Outer { sandbox, path } => match spec.container_id.rsplit_once('.') {
+            Some((outer, _)) => gids.admit_within(user, sandbox, path, outer),
+            // A persistent volume that is another container's too: nothing else is around this one.
+            None => gids.admit(user, &sandbox.join(path)),
+        },
         _ => Ok(None),
     };
     if let Some(gid) = admitted.map_err(|error| told(&error))?
@@ -103,3 +103,7 @@ fn say_untaken(errors: &[Error]) {
         );
     }
 }
+
+#[cfg(test)]
+#[path = "volume_groups_tests.rs"]
+mod tests;
