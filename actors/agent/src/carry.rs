@@ -11,7 +11,7 @@ use std::{
 use tepui_kit::{Context, crash_point};
 use tepui_messages::{
     agent::{DeliverExecutorEvent, EndExecutorStream},
-    containers::{Forked, RecoveredContainer, RunningContainer, VolumeDirectory, VolumeLink},
+    containers::{Forked, RecoveredContainer, RunningContainer, VolumeDirectory},
     engine::Inspected,
 };
 use tepui_protocol::{
@@ -46,10 +46,11 @@ impl NodeActor {
                 Effect::Keep { changes, synced } => self.keep(changes, synced, ctx),
                 Effect::ChangeVolumes { make, remove } => self.change_volumes(make, remove, ctx),
                 Effect::LinkVolumes {
+                    container_id,
                     sandbox,
                     user,
                     volumes,
-                } => self.link_volumes(sandbox, user, volumes, ctx),
+                } => self.link_volumes(container_id, sandbox, user, volumes, ctx),
                 Effect::UpdateLimits {
                     container_id,
                     amounts,
@@ -103,26 +104,6 @@ impl NodeActor {
                 );
                 actor.waiting.clear();
                 actor.carry(Effect::Exit(Ending::DiskFailed(text)), ctx);
-            }
-            actor.carry_on(ctx);
-        });
-    }
-
-    fn link_volumes(
-        &mut self,
-        sandbox: PathBuf,
-        user: Option<String>,
-        volumes: Vec<VolumeLink>,
-        ctx: &mut Context<Self>,
-    ) {
-        self.committing = true;
-        let shown = sandbox.display().to_string();
-        let linked = self.runtime.link_volumes(sandbox, user, volumes);
-        ctx.then(linked, move |actor, linked, ctx| {
-            actor.committing = false;
-            if let Err(error) = linked {
-                // The executor runs; it finds out when it looks for the volume.
-                tracing::warn!(sandbox = shown, error, "a volume is not shown in a sandbox");
             }
             actor.carry_on(ctx);
         });

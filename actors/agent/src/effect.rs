@@ -109,7 +109,7 @@ pub enum Input {
         container_id: String,
         message: String,
     },
-    /// What [`Effect::UpdateLimits`] asked for is not in force.
+    /// What [`Effect::UpdateLimits`] asked for is not in force, or [`Effect::LinkVolumes`] could not be done.
     LimitsNotSet {
         container_id: String,
         message: String,
@@ -280,6 +280,7 @@ pub enum Effect {
     },
     /// Shows volumes of a task in the sandbox of its executor, which runs already; before any later effect.
     LinkVolumes {
+        container_id: String,
         sandbox: PathBuf,
         user: Option<String>,
         volumes: Vec<VolumeLink>,

@@ -208,6 +208,7 @@ impl NodeCore {
         let links = queued.filter_map(|entry| {
             let volumes = volumes::links(&self.config.work_dir, entry.info.resources.iter());
             (!volumes.is_empty()).then(|| Effect::LinkVolumes {
+                container_id: executor.container_id.clone(),
                 sandbox: executor.sandbox.clone(),
                 user: order::user_of(&self.config, framework, &command),
                 volumes,

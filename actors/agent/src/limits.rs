@@ -1,9 +1,9 @@
-//! Sets what a container may use, before its executor is handed what is to use it.
+//! What an executor needs that runs, before it is handed the tasks that need it: what its container may use, and their volumes.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, path::PathBuf};
 
 use tepui_kit::Context;
-use tepui_messages::containers::Amounts;
+use tepui_messages::containers::{Amounts, VolumeLink};
 
 use crate::{
     actor::NodeActor,
@@ -26,24 +26,55 @@ impl NodeActor {
                 actor.waiting.push_front(effect);
             }
             if let Err(message) = updated {
-                tracing::error!(
-                    container_id,
-                    message,
-                    "the limits of a container cannot be changed: it is destroyed"
-                );
-                // It may have subscribed anew meanwhile.
-                let now = actor.core.stream_of(&container_id);
-                for stream_id in [asked, now].into_iter().flatten() {
-                    actor.keep_tasks_from(stream_id);
-                }
-                let input = Input::LimitsNotSet {
-                    container_id,
-                    message,
-                };
-                actor.input(input, ctx);
+                actor.not_given(container_id, asked, message, ctx);
             }
             actor.carry_on(ctx);
         });
+    }
+
+    pub(crate) fn link_volumes(
+        &mut self,
+        container_id: String,
+        sandbox: PathBuf,
+        user: Option<String>,
+        volumes: Vec<VolumeLink>,
+        ctx: &mut Context<Self>,
+    ) {
+        self.committing = true;
+        let asked = self.core.stream_of(&container_id);
+        let linked = self.runtime.link_volumes(sandbox, user, volumes);
+        ctx.then(linked, move |actor, linked, ctx| {
+            actor.committing = false;
+            if let Err(message) = linked {
+                actor.not_given(container_id, asked, message, ctx);
+            }
+            actor.carry_on(ctx);
+        });
+    }
+
+    /// `asked` is the stream of the executor when it was begun.
+    fn not_given(
+        &mut self,
+        container_id: String,
+        asked: Option<u64>,
+        message: String,
+        ctx: &mut Context<Self>,
+    ) {
+        tracing::error!(
+            container_id,
+            message,
+            "a container cannot be given what its tasks need: it is destroyed"
+        );
+        // It may have subscribed anew meanwhile.
+        let now = self.core.stream_of(&container_id);
+        for stream_id in [asked, now].into_iter().flatten() {
+            self.keep_tasks_from(stream_id);
+        }
+        let input = Input::LimitsNotSet {
+            container_id,
+            message,
+        };
+        self.input(input, ctx);
     }
 
     /// Keeps back what the executor of a container is told, and what is told of its tasks, while its limits are changed:
