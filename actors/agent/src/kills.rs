@@ -136,7 +136,8 @@ impl NodeCore {
     fn is_of_new_group(&self, key: &ExecutorKey, task_id: &str) -> bool {
         self.executor(key).is_some_and(|executor| {
             let entry = executor.tasks.get(task_id);
-            executor.phase == ExecutorPhase::Registering && entry.is_some_and(|it| it.group.is_some())
+            executor.phase == ExecutorPhase::Registering
+                && entry.is_some_and(|it| it.group.is_some())
         })
     }
 

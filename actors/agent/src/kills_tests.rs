@@ -236,10 +236,7 @@ fn an_executor_that_is_away_for_a_moment_has_its_grace_and_is_told_when_it_is_ba
 
 #[test]
 fn a_time_of_none_is_no_bound_and_one_that_is_over_is_told_by_the_end_alone() {
-    for (seconds, states) in [
-        (0, vec![]),
-        (2, vec![TaskState::TaskFailed]),
-    ] {
+    for (seconds, states) in [(0, vec![]), (2, vec![TaskState::TaskFailed])] {
         let mut node = Node::running();
         node.run(TaskInfo {
             max_completion_time: Some(DurationInfo {

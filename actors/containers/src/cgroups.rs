@@ -218,12 +218,14 @@ pub struct ContainerCgroup {
 /// containers within it can have no processes itself. No container is called so.
 const OWN: &str = "own:";
 const LOCAL_EVENTS: &str = "memory.events.local";
+const GROUP_KILL: &str = "memory.oom.group";
 
 impl ContainerCgroup {
     /// Makes the directories and writes the limits. `devices`: which it may open where that controller is joined; `None`:
     /// those of the container around it. On an error what was made is removed again.
     pub fn create(&self, limits: &Limits, devices: Option<&[DeviceRule]>) -> Result<(), Error> {
         let created = self.make().and_then(|()| {
+            self.end_together();
             limits::initial(limits, self.version)
                 .iter()
                 .try_for_each(|setting| self.apply(setting))?;
@@ -251,6 +253,22 @@ impl ContainerCgroup {
                 make_dir(&self.base)?;
                 make_dir(&self.base.join(OWN))
             }
+        }
+    }
+
+    /// The kernel kills for memory all processes of the container or none. Those of containers within are not its own:
+    /// as soon as there are such, its leaf has that property instead. Linux before 4.19 has none, and kills one process.
+    fn end_together(&self) {
+        if self.version != Version::V2 || !self.has(Controller::Memory) {
+            return;
+        }
+        let set = |dir: &Path, value: &str| {
+            let _ = write(&dir.join(GROUP_KILL), value);
+        };
+        set(&self.base, "1");
+        if let Some(outer) = self.base.parent().filter(|_| self.is_inner) {
+            set(outer, "0");
+            set(&outer.join(OWN), "1");
         }
     }
 
@@ -333,6 +351,16 @@ impl ContainerCgroup {
             },
         };
         kills.is_some_and(|kills| kills > 0)
+    }
+
+    /// Where the shim is told that memory is short, which v2 leaves to the kernel.
+    pub(crate) fn watched_memory(&self) -> Option<PathBuf> {
+        let dir = self.dirs.get(&Controller::Memory);
+        dir.filter(|_| self.version == Version::V1).cloned()
+    }
+
+    pub(crate) fn has(&self, controller: Controller) -> bool {
+        self.dirs.contains_key(&controller)
     }
 
     /// The hard limit of memory that a process of the container meets: its own, or that of the container around it.

@@ -45,6 +45,9 @@ fn v1_makes_a_directory_a_mount_and_joins_by_tasks() {
         "67108864"
     );
 
+    assert_eq!(container.watched_memory(), Some(at("memory/tepui/c1")));
+    assert!(!at("memory/tepui/c1/memory.oom.group").exists());
+
     let lower = Limits {
         memory_limit_bytes: Some(40 << 20),
         ..Limits::default()
@@ -150,6 +153,24 @@ fn v2_hands_controllers_down_to_containers_within() {
     assert!(!cgroups.container("c1").unwrap().out_of_memory());
     std::fs::write(&leaf, "oom_kill 1\n").unwrap();
     assert!(cgroups.container("c1").unwrap().out_of_memory());
+}
+
+#[test]
+fn v2_kills_for_memory_all_of_a_container_and_nothing_of_others() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("cgroup.controllers"), "memory\n").unwrap();
+    let cgroups = Cgroups::v2(dir.path(), "tepui").unwrap();
+    let create = |id| cgroups.container(id).unwrap().create(&limits(), None);
+    let outer = dir.path().join("tepui/c1");
+    let group = |place: &str| text(outer.join(place).join("memory.oom.group"));
+    create("c1").unwrap();
+    assert_eq!(group(""), "1");
+    create("c1.i1").unwrap();
+    assert_eq!(
+        (group(""), group("own:"), group("i1")),
+        ("0".into(), "1".into(), "1".into())
+    );
+    assert_eq!(cgroups.container("c1").unwrap().watched_memory(), None);
 }
 
 #[test]

@@ -7,7 +7,8 @@ use crate::namespaces::{Namespaces, UserRange};
 use crate::process::ProcessId;
 use crate::rotation::Rotation;
 use crate::spec::{
-    Capabilities, Credentials, Mount, Rlimit, Root, SecretFile, ShimSpec, View, is_plain_name,
+    Capabilities, Credentials, HOLDER, Mount, Rlimit, Root, SecretFile, ShimSpec, View,
+    is_plain_name,
 };
 use crate::switchboard::Switchboard;
 use std::collections::BTreeMap;
@@ -183,6 +184,15 @@ impl LaunchSpec {
         }
     }
 
+    /// Whether it is the process that stands for a container without a command.
+    pub(crate) fn is_holder(&self) -> bool {
+        let argv0 = match &self.command {
+            Command::Shell(_) => None,
+            Command::Program { argv, .. } => argv.first(),
+        };
+        argv0.is_some_and(|name| name == HOLDER)
+    }
+
     /// The orders of the shim.
     pub(crate) fn plan(&self, boot_id: &str, cgroup: Option<&ContainerCgroup>) -> ShimSpec {
         let (program, argv) = self.program();
@@ -201,6 +211,8 @@ impl LaunchSpec {
             credentials: self.credentials.clone(),
             cgroup_join: cgroup.map(ContainerCgroup::join_files).unwrap_or_default(),
             cgroup_kill: cgroup.map(|cgroup| cgroup.base().to_owned()),
+            cgroup_memory: cgroup.and_then(ContainerCgroup::watched_memory),
+            oom_score_adj: None,
             rlimits: self.rlimits.clone(),
             stdout: self.stdout.clone(),
             stderr: self.stderr.clone(),

@@ -4,13 +4,14 @@
 use crate::cgroups::{Cgroups, ContainerCgroup};
 use crate::error::Error;
 use crate::launch::{LaunchSpec, check_id};
-use crate::process::{ProcessId, is_ended};
+use crate::limits::{self, Controller};
+use crate::process::{ProcessId, is_ended, open_pidfd};
 use crate::record::{self, CANCELLED, LaunchFailure, RECORD_FILE, Stage};
 use crate::running::{Recovered, Running, exit_of, kill_all, read_fate, read_record, tree};
 use crate::sealed::Sealed;
 use crate::spares::{self, Spare};
 use crate::spec::{self, MAX_SPEC_BYTES};
-use crate::start::{LAUNCH_DEADLINE, Shim, open_pidfd, start};
+use crate::start::{LAUNCH_DEADLINE, Shim, start};
 use crate::stock::{REFILL_PAUSE, Stock};
 use std::fs::{DirBuilder, File};
 use std::io::{self, Write};
@@ -202,6 +203,7 @@ impl Inner {
         if spec.root.is_some() {
             plan.cgroups_shown = self.cgroups.shown(&spec.container_id, &spec.limits);
         }
+        plan.oom_score_adj = oom_score_adj(spec, cgroup.as_ref());
         let orders = spec::encode(&plan);
         if orders.len() > MAX_SPEC_BYTES {
             return Err(refuse(format!(
@@ -315,6 +317,16 @@ impl Inner {
             std::thread::sleep(RECOVER_PAUSE);
         }
     }
+}
+
+/// A holder has no memory of its own to speak of, and its end would be that of all within it.
+fn oom_score_adj(spec: &LaunchSpec, cgroup: Option<&ContainerCgroup>) -> Option<u16> {
+    if spec.is_holder() || !cgroup?.has(Controller::Memory) {
+        return None;
+    }
+    let machine = rustix::system::sysinfo();
+    let machine_bytes = machine.totalram.saturating_mul(machine.mem_unit.into());
+    limits::oom_score_adj(&spec.limits, machine_bytes)
 }
 
 fn checked(container_id: &str) -> Result<String, Error> {

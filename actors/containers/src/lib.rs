@@ -67,6 +67,7 @@ pub mod nested;
 pub mod networks;
 #[cfg(feature = "launcher")]
 pub mod ports;
+#[cfg(feature = "launcher")]
 mod pressure;
 #[cfg(feature = "launcher")]
 pub mod removal;

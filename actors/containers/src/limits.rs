@@ -14,6 +14,8 @@ const MIN_CFS_QUOTA_US: u64 = 1_000;
 /// One CPU is the kernel's default weight, so that a container of one CPU weighs as much as a plain process group.
 const WEIGHT_PER_CPU: u64 = 100;
 const MAX_WEIGHT: u64 = 10_000;
+/// Of a process that is killed before all others.
+const MAX_OOM_SCORE: u64 = 1_000;
 
 /// What a container may use. `None` leaves a thing unlimited.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -122,6 +124,21 @@ pub fn update(limits: &Limits, version: Version) -> Vec<Setting> {
     settings.extend(memory_soft(limits, version));
     settings.extend(processes(limits));
     settings
+}
+
+/// How much sooner than others the processes of a container are killed when the memory of the machine is short: one that
+/// may have more than it requested goes the sooner the less that was, as if it had all of the machine's already
+/// (Mesos: `calculateOOMScoreAdj`). `None`: as all others.
+pub fn oom_score_adj(limits: &Limits, machine_bytes: u64) -> Option<u16> {
+    let request = limits.memory_request_bytes.map(memory_bytes)?;
+    let limit = limits.memory_limit_bytes.map(memory_bytes)?;
+    if request >= limit {
+        return None;
+    }
+    let part = request
+        .saturating_mul(MAX_OOM_SCORE)
+        .checked_div(machine_bytes)?;
+    u16::try_from(MAX_OOM_SCORE.saturating_sub(part)).ok()
 }
 
 fn cpu(limits: &Limits, version: Version) -> Vec<Setting> {

@@ -102,3 +102,25 @@ fn a_limit_of_cpu_can_be_taken_away() {
     assert_eq!(shown(&update(&free, Version::V1)), v1);
     assert_eq!(shown(&update(&free, Version::V2)), ["cpu.max=max 100000"]);
 }
+
+#[test]
+fn who_may_have_more_memory_than_requested_is_killed_the_sooner_the_less_it_requested() {
+    let score = |request: Option<u64>, limit: Option<u64>, machine: u64| {
+        let limits = Limits {
+            memory_request_bytes: request.map(|it| it << 20),
+            memory_limit_bytes: limit.map(|it| it << 20),
+            ..Limits::default()
+        };
+        oom_score_adj(&limits, machine << 20)
+    };
+    assert_eq!(score(Some(512), Some(1024), 2048), Some(750));
+    assert_eq!(score(Some(1024), Some(1 << 40), 2048), Some(500));
+    // Both are 32 MB.
+    assert_eq!(score(Some(1), Some(8), 2048), None);
+    assert_eq!(score(Some(1), Some(64), 3200), Some(990));
+    for (request, limit) in [(Some(64), Some(64)), (Some(64), None), (None, Some(64))] {
+        assert_eq!(score(request, limit, 2048), None);
+    }
+    assert_eq!(score(Some(4096), Some(8192), 2048), Some(0));
+    assert_eq!(score(Some(64), Some(128), 0), None);
+}

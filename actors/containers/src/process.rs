@@ -1,9 +1,11 @@
 //! Owns what `/proc` tells of processes: identity that survives the reuse of ids, parents, sessions, CPU time. It
 //! never signals anybody.
 
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
+use std::os::fd::OwnedFd;
 
 /// A process that cannot be mistaken for another: ids are reused, the pair of id and start time is not (in one boot).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,6 +25,15 @@ impl ProcessId {
     pub fn exists(self) -> bool {
         Self::of(self.pid).is_ok_and(|now| now == self)
     }
+}
+
+/// A descriptor that stands for one process. Errors: it does not exist, or the id is none.
+pub(crate) fn open_pidfd(pid: u32) -> io::Result<OwnedFd> {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    Ok(pidfd_open(
+        pid.ok_or(io::ErrorKind::InvalidInput)?,
+        PidfdFlags::empty(),
+    )?)
 }
 
 /// What `/proc/<pid>/stat` tells.

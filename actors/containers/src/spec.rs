@@ -183,6 +183,10 @@ pub struct ShimSpec {
     pub cgroup_join: Vec<PathBuf>,
     /// The cgroup whose processes are what is left of the container when the command ended.
     pub cgroup_kill: Option<PathBuf>,
+    /// The v1 directory of the container's memory: when the kernel kills one of its processes for want of it, all end.
+    pub cgroup_memory: Option<PathBuf>,
+    /// How much sooner than others its processes are killed when the machine's memory is short: at most 1000.
+    pub oom_score_adj: Option<u16>,
     pub rlimits: Vec<Rlimit>,
     /// File name within the sandbox, no path.
     pub stdout: OsString,

@@ -22,6 +22,8 @@ fn sample() -> ShimSpec {
         }),
         cgroup_join: vec!["/cg/cpu/tasks".into(), "/cg/memory/tasks".into()],
         cgroup_kill: Some("/cg/pids".into()),
+        cgroup_memory: Some("/cg/memory/c1".into()),
+        oom_score_adj: Some(997),
         rlimits: vec![Rlimit {
             kind: RlimitKind::OpenFiles,
             soft: Some(64),

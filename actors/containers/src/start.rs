@@ -7,11 +7,10 @@
 use crate::cgroups::ContainerCgroup;
 use crate::error::Error;
 use crate::launch::LaunchSpec;
-use crate::process::ProcessId;
+use crate::process::{ProcessId, open_pidfd};
 use crate::record::{self, Fate, LaunchFailure, MAX_RECORD_BYTES, Stage};
 use crate::running::{Running, tree};
 use rustix::fs::MemfdFlags;
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::fs::File;
 use std::io::{self, PipeReader, Seek, Write};
 use std::os::fd::OwnedFd;
@@ -95,15 +94,6 @@ pub(crate) async fn start(
             Err(error)
         }
     }
-}
-
-/// A descriptor that stands for one process. Errors: it does not exist, or the id is none.
-pub(crate) fn open_pidfd(pid: u32) -> io::Result<OwnedFd> {
-    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
-    Ok(pidfd_open(
-        pid.ok_or(io::ErrorKind::InvalidInput)?,
-        PidfdFlags::empty(),
-    )?)
 }
 
 /// The shim, the command and the shim's pidfd, once the command runs.

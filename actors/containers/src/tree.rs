@@ -5,8 +5,7 @@
 //! shim, to which orphans return because it is a subreaper, and the session of the command, which is all that can
 //! still be told after the death of the shim: a process that made itself a daemon is lost then, and only then.
 
-use crate::process::{self, ProcessId};
-use crate::start::open_pidfd;
+use crate::process::{self, ProcessId, open_pidfd};
 use rustix::process::{Pid, Signal, kill_process, pidfd_send_signal};
 use std::collections::BTreeSet;
 use std::io;

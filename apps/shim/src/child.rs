@@ -74,6 +74,10 @@ fn prepare(
         let written = written.and_then(|mut file| std::io::Write::write_all(&mut file, b"0"));
         written.map_err(|error| failure(Stage::Cgroup, error.raw_os_error()))?;
     }
+    if let Some(score) = spec.oom_score_adj {
+        // An agent that is to go sooner still, and may not change that, gives its command the same.
+        let _ = std::fs::write("/proc/self/oom_score_adj", score.to_string());
+    }
     for rlimit in &spec.rlimits {
         let limit = rustix::process::Rlimit {
             current: rlimit.soft,

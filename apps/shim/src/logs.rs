@@ -2,6 +2,7 @@
 //! it would with files of its own; nothing is held here but one chunk.
 
 use crate::log_file::LogFile;
+use crate::shortage::Also;
 use crate::sys;
 use crate::terminal::CommandEnds;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -65,30 +66,30 @@ fn at(stage: Stage) -> impl Fn(Errno) -> LaunchFailure {
 
 impl Logs {
     /// Moves what there is, and waits until there is something or a child has ended.
-    pub(crate) fn turn(&mut self) {
-        self.pass(None);
+    pub(crate) fn turn(&mut self, also: Also<'_>) {
+        self.pass(also);
     }
 
     /// After the command's end: until all it said is written, or for [`FAREWELL`].
     pub(crate) fn finish(mut self) {
         let deadline = Instant::now() + FAREWELL;
         while !self.sources.is_empty() {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
+            if Instant::now() >= deadline {
                 return;
             }
-            self.pass(Some(left));
+            self.pass(Also {
+                at: Some(deadline),
+                ..Also::default()
+            });
         }
     }
 
-    fn pass(&mut self, left: Option<Duration>) {
-        let left = left.map(|left| Timespec {
-            tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
-            tv_nsec: left.subsec_nanos().into(),
-        });
+    fn pass(&mut self, also: Also<'_>) {
+        let left = also.at.map(time_until);
         let watched = std::iter::once(self.children.as_fd());
         let watched = watched.chain(self.sources.iter().map(|source| source.pipe.as_fd()));
         let mut polled: Vec<PollFd<'_>> = watched
+            .chain(also.readable)
             .map(|descriptor| PollFd::from_borrowed_fd(descriptor, PollFlags::IN))
             .collect();
         if poll(&mut polled, left.as_ref()).is_err() {
@@ -102,6 +103,28 @@ impl Logs {
         let chunk = &mut self.chunk;
         self.sources
             .retain_mut(|source| ready.next() != Some(true) || source.take(chunk));
+    }
+}
+
+/// Waits for the end of a child alone.
+pub(crate) fn wait_for_child(children: &OwnedFd, also: Also<'_>) {
+    let left = also.at.map(time_until);
+    let watched = std::iter::once(children.as_fd()).chain(also.readable);
+    let mut polled: Vec<PollFd<'_>> = watched
+        .map(|descriptor| PollFd::from_borrowed_fd(descriptor, PollFlags::IN))
+        .collect();
+    if poll(&mut polled, left.as_ref()).is_ok() {
+        // Not there, if something else has come.
+        sys::take_child_signal(children);
+    }
+}
+
+/// Nothing, if it is past.
+pub(crate) fn time_until(at: Instant) -> Timespec {
+    let left = at.saturating_duration_since(Instant::now());
+    Timespec {
+        tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: left.subsec_nanos().into(),
     }
 }
 

@@ -1,9 +1,10 @@
 //! `tepui-shim`: the supervisor of one container. It outlives the agent, and it is all of Tepui that has to.
 //!
 //! It owns starting one command, reaping everything that descends from it, and writing down how it ended. It makes no
-//! cgroup, and never decides to kill a running command: the agent does all that from outside. Only where clients attach
+//! cgroup, and seldom decides to kill a running command: the agent does all that from outside. Only where clients attach
 //! to the command's standard streams it listens to somebody, and ends a session whose client has gone (`switchboard`);
-//! only where its output is bounded it writes the files of it (`logs`).
+//! only where its output is bounded it writes the files of it (`logs`); and it ends what the kernel took a part of
+//! (`shortage`).
 //! `tepui_containers` describes the orders it reads on standard input and the record it writes.
 //!
 //! There is one process a container, so every page counts: no runtime, no threads, no allocation that stays.
@@ -16,6 +17,7 @@ mod namespaces;
 mod privileges;
 mod rootfs;
 mod secrets;
+mod shortage;
 mod supervise;
 mod switchboard;
 mod sys;

@@ -1,6 +1,7 @@
 //! Owns the shim's life after its orders: the record, the fork, the answer to the agent, waiting and sweeping up.
 
 use crate::logs::Logs;
+use crate::shortage::{Also, Shortage};
 use crate::switchboard::Board;
 use crate::sys::{self, Fork};
 use crate::terminal::CommandEnds;
@@ -33,13 +34,17 @@ pub(crate) struct Container {
     shim: ProcessId,
     command: ProcessId,
     cgroup: Option<PathBuf>,
+    /// Whose memory is watched, where that is done here.
+    memory_cgroup: Option<PathBuf>,
     /// It has the process ids of another container: orphans go to the first process there, and not to this one.
     is_guest: bool,
     streams: Option<Streams>,
 }
 
-/// What the shim does for the standard streams of its command, where they are not files.
+/// What the shim does while its command runs.
 enum Streams {
+    /// The command writes files of its own: nothing, until a child has ended.
+    Files { children: OwnedFd },
     /// Clients attach to them.
     Board(Board),
     /// They become bounded files.
@@ -48,20 +53,20 @@ enum Streams {
 
 impl Streams {
     /// Waits for something to do and does it. Says whether the container is to be killed.
-    fn turn(&mut self) -> bool {
+    fn turn(&mut self, also: Also<'_>) -> bool {
         match self {
-            Self::Board(board) => board.turn(),
-            Self::Logs(logs) => {
-                logs.turn();
-                false
-            }
+            Self::Board(board) => return board.turn(also),
+            Self::Logs(logs) => logs.turn(also),
+            Self::Files { children } => logs::wait_for_child(children, also),
         }
+        false
     }
 
     fn finish(self) {
         match self {
             Self::Board(board) => board.finish(),
             Self::Logs(logs) => logs.finish(),
+            Self::Files { .. } => {}
         }
     }
 }
@@ -119,6 +124,7 @@ pub(crate) fn start(spec: &ShimSpec, answer: &OwnedFd) -> Result<Container, Laun
         shim,
         command,
         cgroup: spec.cgroup_kill.clone(),
+        memory_cgroup: spec.cgroup_memory.clone(),
         is_guest: namespaces::whose_pids(spec).is_some(),
         streams,
     })
@@ -162,20 +168,36 @@ pub(crate) fn write_line(file: impl AsFd, line: &str) {
 pub(crate) fn until_the_end(mut container: Container) -> bool {
     // Fails only for a session leader, which is detached already.
     let _ = rustix::process::setsid();
+    let mut shortage = watch(&container);
     sys::release_code();
-    let mut streams = container.streams.take();
+    let mut streams = container.streams.take().or_else(|| {
+        let children = shortage.as_ref().and_then(|_| sys::child_signals().ok());
+        children.map(|children| Streams::Files { children })
+    });
     let ended = match &mut streams {
         None => wait_for(&container),
-        Some(streams) => serve_until(&container, streams),
+        Some(streams) => serve_until(&container, streams, shortage.as_mut()),
     };
     // Without a child there is nothing to tell; the agent finds a record without an end.
-    let Some(status) = ended else { return false };
+    let Some(mut status) = ended else {
+        return false;
+    };
+    // It was faster than this process, but no other than a command that was killed in time.
+    if status == 0 && shortage.is_some_and(|mut it| it.has_struck()) {
+        status = libc::SIGKILL;
+    }
     write_line(&container.record, &Line::Exited(status).to_string());
     let is_swept = sweep(&container);
     if let Some(streams) = streams {
         streams.finish();
     }
     is_swept
+}
+
+/// A kernel that does not tell leaves the container as it was before such watches.
+fn watch(container: &Container) -> Option<Shortage> {
+    let dir = container.memory_cgroup.as_ref()?;
+    Shortage::watch(dir).ok()
 }
 
 /// Reaps until the command has ended: its raw status.
@@ -190,15 +212,22 @@ fn wait_for(container: &Container) -> Option<i32> {
     }
 }
 
-/// As [`wait_for`], and serves the standard streams meanwhile.
-fn serve_until(container: &Container, streams: &mut Streams) -> Option<i32> {
+/// As [`wait_for`]; meanwhile it serves the standard streams and heeds a shortage of memory.
+fn serve_until(
+    container: &Container,
+    streams: &mut Streams,
+    mut shortage: Option<&mut Shortage>,
+) -> Option<i32> {
     let command = container.command_pid();
     loop {
         match rustix::process::wait(WaitOptions::NOHANG) {
             Ok(Some((pid, status))) if Some(pid) == command => return Some(status.as_raw()),
             Ok(Some(_)) | Err(Errno::INTR) => {}
             Ok(None) => {
-                if streams.turn() {
+                let also = shortage.as_ref().map(|it| it.wakes()).unwrap_or_default();
+                let is_forsaken = streams.turn(also);
+                let has_struck = shortage.as_mut().is_some_and(|it| it.has_struck());
+                if is_forsaken || has_struck {
                     let _ = container.tree().kill_pass();
                 }
             }

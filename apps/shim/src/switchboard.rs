@@ -4,9 +4,11 @@
 //! Output is read only when every client has taken the last of it. So a client that reads loses nothing, one that is
 //! slow makes the command wait as a full pipe would, and one that holds it up for longer than its patience is cut.
 
+use crate::logs::time_until;
+use crate::shortage::Also;
 use crate::sys;
 use crate::terminal::{self, ShimEnds, Source};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -79,6 +81,8 @@ enum Place {
     Newcomer(usize),
     Output(usize),
     Input,
+    /// The caller's.
+    Other,
 }
 
 impl Board {
@@ -101,11 +105,15 @@ impl Board {
 
     /// Moves what can be moved, waiting for a change or a deadline of its own. Says whether the container is to be
     /// killed because the client it was for is gone.
-    pub(crate) fn turn(&mut self) -> bool {
+    pub(crate) fn turn(&mut self, also: Also<'_>) -> bool {
         let now = Instant::now();
         let is_forsaken = self.is_forsaken(now);
         let wake = is_forsaken.then(|| now + KILL_PAUSE);
-        self.pass(wake.or_else(|| self.next_deadline()));
+        let wake = wake.or_else(|| self.next_deadline());
+        self.pass(Also {
+            at: wake.into_iter().chain(also.at).min(),
+            ..also
+        });
         is_forsaken
     }
 
@@ -113,7 +121,10 @@ impl Board {
     pub(crate) fn finish(mut self) {
         let deadline = Instant::now() + FAREWELL;
         while Instant::now() < deadline && !self.is_finished() {
-            self.pass(Some(deadline));
+            self.pass(Also {
+                at: Some(deadline),
+                ..Also::default()
+            });
         }
         if let Some(writer) = self.input.take() {
             writer.answer(&frame(Kind::Done, &[]));
@@ -159,14 +170,16 @@ impl Board {
     }
 
     /// One poll, and all it found.
-    fn pass(&mut self, deadline: Option<Instant>) {
+    fn pass(&mut self, also: Also<'_>) {
         let (places, ready) = {
-            let watched = self.watched();
+            let mut watched = self.watched();
+            let more = also.readable.into_iter();
+            watched.extend(more.map(|it| (Place::Other, it, PollFlags::IN)));
             let mut polled: Vec<PollFd<'_>> = watched
                 .iter()
                 .map(|(_, descriptor, flags)| PollFd::from_borrowed_fd(*descriptor, *flags))
                 .collect();
-            let left = deadline.map(|at| timespec(at.saturating_duration_since(Instant::now())));
+            let left = also.at.map(time_until);
             if poll(&mut polled, left.as_ref()).is_err() {
                 return;
             }
@@ -228,6 +241,7 @@ impl Board {
             Place::Newcomer(at) => self.greeted(at),
             Place::Output(at) => self.serve_output(at, flags),
             Place::Input => self.read_input(flags),
+            Place::Other => {}
         }
     }
 
@@ -444,11 +458,4 @@ fn write_some(stream: &mut UnixStream, bytes: &[u8]) -> std::io::Result<usize> {
 fn is_later(error: &std::io::Error) -> bool {
     use std::io::ErrorKind::{Interrupted, WouldBlock};
     matches!(error.kind(), Interrupted | WouldBlock)
-}
-
-fn timespec(left: Duration) -> Timespec {
-    Timespec {
-        tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
-        tv_nsec: left.subsec_nanos().into(),
-    }
 }

@@ -178,18 +178,35 @@ class OperatorsChoice(Checks):
         found = [self.cgroup("cpu", status, "cpu.shares"), self.cgroup("cpu", status, "cpu.cfs_quota_us"), self.cgroup("memory", status, "memory.soft_limit_in_bytes"),
                  self.cgroup("memory", status, "memory.limit_in_bytes")]
         report.equal("limits: none asked for: the request is the limit", found, ["204", "20000", str(64 << 20), str(64 << 20)])
+        with open("/proc/self/oom_score_adj", encoding="ascii") as own:
+            report.equal("limits: then it is ended no sooner than others", self.oom_score(status), int(own.read()))
         self.go("no-limits")
         limits = {"cpus": {"value": 0.5}, "mem": {"value": 128}}
         status = self.start("bursting", WAIT_FOR_GO, limits=limits)
         found = [self.cgroup("cpu", status, "cpu.shares"), self.cgroup("cpu", status, "cpu.cfs_quota_us"), self.cgroup("memory", status, "memory.soft_limit_in_bytes"),
                  self.cgroup("memory", status, "memory.limit_in_bytes")]
         report.equal("limits: above the request", found, ["204", "60000", str(64 << 20), str(160 << 20)])
+        with open("/proc/meminfo", encoding="ascii") as machine:
+            total = int(machine.readline().split()[1]) << 10
+        report.equal("limits: who may have more memory is ended sooner when the machine's is short", self.oom_score(status), 1000 - 1000 * (64 << 20) // total)
         self.go("bursting")
         endless = {"cpus": {"value": "Infinity"}, "mem": {"value": "Infinity"}}
         status = self.start("endless", WAIT_FOR_GO, limits=endless)
         found = self.cgroup("cpu", status, "cpu.cfs_quota_us"), int(self.cgroup("memory", status, "memory.limit_in_bytes")) > 1 << 60
         report.equal("limits: infinite ones are none", found, ("-1", True))
         self.go("endless")
+
+    def oom_score(self, status):
+        with open(f"/proc/{status['container_status']['executor_pid']}/oom_score_adj", encoding="ascii") as score:
+            return int(score.read())
+
+    def short_of_memory(self):
+        """What the kernel took a part of ends whole."""
+        greedy = "head -c 300m /dev/zero | tail > /dev/null"
+        for name, script in (("greedy", f"{greedy} & wait; exec sleep 1000"), ("greedy-and-well", f"{greedy}; exit 0")):
+            failed = self.run(name, script, state="TASK_FAILED")
+            report.equal(f"memory: {name}: reason", failed.get("reason"), "REASON_CONTAINER_LIMITATION_MEMORY")
+            report.equal(f"memory: {name}: message", failed.get("message"), "Memory limit exceeded: Requested: 64MB")
 
     def limits_of_a_group(self):
         alone = {"type": "MESOS", "linux_info": {"share_cgroups": False}}
@@ -472,7 +489,7 @@ def main():
         flags = ["--isolation", "cgroups/all,linux/devices,linux/seccomp", "--seccomp-config-dir", "HOUSE/profiles", "--seccomp-profile-name", "no-uname",
                  "--allowed-devices", json.dumps(allowed), "--gpu-devices", ",".join(GPUS), "--cgroups-enable-cfs",
                  "--resource-estimator", "fixed=cpus:1", "--oversubscribed-resources-interval", "1secs"]
-        with_house(flags, OperatorsChoice, "profiles", "devices", "gpus", "limits", "limits_of_a_group", "lent_cpus", "statistics", "flags", files=files,
+        with_house(flags, OperatorsChoice, "profiles", "devices", "gpus", "limits", "short_of_memory", "limits_of_a_group", "lent_cpus", "statistics", "flags", files=files,
                    capabilities=["GPU_RESOURCES", "REVOCABLE_RESOURCES"])
     finally:
         for path in GPUS:

@@ -91,6 +91,8 @@ fn long(key: &str) -> &str {
         "c" => "cpu-shares",
         "p" => "publish",
         "P" => "publish-all",
+        "i" => "interactive",
+        "t" => "tty",
         other => other,
     }
 }
@@ -147,40 +149,27 @@ fn special(create: &mut Value, key: &str, value: &str) -> Result<(), Wrong> {
             let (name, value) = value.split_once('=').unwrap_or((value, ""));
             create["Labels"][name] = value.into();
         }
-        "env" => {
-            pair(value)?;
-            // What the framework's command and the agent say comes later, and before it.
-            let env = create["Env"].as_array_mut();
-            let name = value.split('=').next().unwrap_or_default();
-            let known = |it: &Value| {
-                let it = it.as_str().and_then(|it| it.strip_prefix(name));
-                it.is_some_and(|rest| rest.starts_with('='))
-            };
-            if let Some(env) = env.filter(|env| !env.iter().any(known)) {
-                env.push(value.into());
+        "env" => variable(create, value)?,
+        "rm" | "interactive" => {
+            // The agent removes what has ended, and there is no input: with Mesos it is /dev/null.
+            flag(value)?;
+        }
+        "tty" => {
+            // What a terminal says has no frames, by which output is told apart.
+            if flag(value)? {
+                return Err(Some("false: such a container has no terminal"));
             }
+        }
+        "mount" => push(&mut create["HostConfig"]["Mounts"], mount(value)?),
+        "gpus" => {
+            let request = gpus(value)?;
+            push(&mut create["HostConfig"]["DeviceRequests"], request);
         }
         "entrypoint" => create["Entrypoint"] = json!([value]),
         "expose" => create["ExposedPorts"][port(value)] = json!({}),
         "publish" => publish(create, value)?,
         "stop-timeout" => create["StopTimeout"] = number(value)?.into(),
-        "cpus" => {
-            let cpus: f64 = value.parse().map_err(|_| Some("a number of CPUs"))?;
-            if !(cpus > 0.0 && cpus < 1e6) {
-                return Err(Some("a number of CPUs"));
-            }
-            #[expect(
-                clippy::cast_possible_truncation,
-                reason = "below the bound looked at above"
-            )]
-            let nanos = (cpus * 1e9) as i64;
-            create["HostConfig"]["NanoCpus"] = nanos.into();
-            // The engine takes one of the two.
-            if let Some(host) = create["HostConfig"].as_object_mut() {
-                host.remove("CpuPeriod");
-                host.remove("CpuQuota");
-            }
-        }
+        "cpus" => cpus(&mut create["HostConfig"], value)?,
         "ulimit" => {
             let expected = Some("NAME=SOFT[:HARD]");
             let (name, limits) = value.split_once('=').ok_or(expected)?;
@@ -218,11 +207,94 @@ fn special(create: &mut Value, key: &str, value: &str) -> Result<(), Wrong> {
     Ok(())
 }
 
+fn cpus(host: &mut Value, value: &str) -> Result<(), Wrong> {
+    let expected = Some("a number of CPUs");
+    let cpus: f64 = value.parse().map_err(|_| expected)?;
+    if !(cpus > 0.0 && cpus < 1e6) {
+        return Err(expected);
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "below the bound looked at above"
+    )]
+    let nanos = (cpus * 1e9) as i64;
+    host["NanoCpus"] = nanos.into();
+    // The engine takes one of the two.
+    if let Some(host) = host.as_object_mut() {
+        host.remove("CpuPeriod");
+        host.remove("CpuQuota");
+    }
+    Ok(())
+}
+
+/// It stands behind all others, as with Mesos, and replaces the one of its name.
+fn variable(create: &mut Value, value: &str) -> Result<(), Wrong> {
+    let (name, _) = pair(value)?;
+    if let Some(env) = create["Env"].as_array_mut() {
+        let name_of = |it: &Value| Some(it.as_str()?.split('=').next()?.to_owned());
+        env.retain(|it| name_of(it).as_deref() != Some(name));
+    }
+    push(&mut create["Env"], value.into());
+    Ok(())
+}
+
 /// How the container is attached to its network. The network must be named before.
 fn endpoint(create: &mut Value) -> &mut Value {
     let network = create["HostConfig"]["NetworkMode"].as_str();
     let network = network.unwrap_or_default().to_owned();
     &mut create["NetworkingConfig"]["EndpointsConfig"][network]
+}
+
+/// `type=bind,src=/on/the/machine,dst=/inside,readonly`: an item of the engine's `Mounts`.
+fn mount(value: &str) -> Result<Value, Wrong> {
+    let expected = Some(
+        "type=bind, volume or tmpfs, src=WHAT, dst=WHERE, readonly, bind-propagation=…, volume-nocopy, tmpfs-size=… or \
+         tmpfs-mode=…, with commas between",
+    );
+    let mut mount = json!({"Type": "volume"});
+    for option in value.split(',') {
+        let (key, value) = option.split_once('=').unwrap_or((option, ""));
+        match key {
+            "type" if matches!(value, "bind" | "volume" | "tmpfs") => mount["Type"] = value.into(),
+            "src" | "source" => mount["Source"] = value.into(),
+            "dst" | "destination" | "target" => mount["Target"] = value.into(),
+            "readonly" | "ro" => mount["ReadOnly"] = flag(value).map_err(|_| expected)?.into(),
+            "bind-propagation" => mount["BindOptions"]["Propagation"] = value.into(),
+            "volume-nocopy" => {
+                mount["VolumeOptions"]["NoCopy"] = flag(value).map_err(|_| expected)?.into();
+            }
+            "tmpfs-size" => {
+                mount["TmpfsOptions"]["SizeBytes"] = bytes(value).map_err(|_| expected)?.into();
+            }
+            "tmpfs-mode" => {
+                let mode = u32::from_str_radix(value, 8).map_err(|_| expected)?;
+                mount["TmpfsOptions"]["Mode"] = mode.into();
+            }
+            _ => return Err(expected),
+        }
+    }
+    let is_path = |it: &Value| it.as_str().is_some_and(|it| it.starts_with('/'));
+    let is_whole =
+        is_path(&mount["Target"]) && (mount["Type"] != "bind" || is_path(&mount["Source"]));
+    is_whole.then_some(mount).ok_or(expected)
+}
+
+/// `all`, a count, or `device=ID[,ID…]`: an item of the engine's `DeviceRequests`.
+fn gpus(value: &str) -> Result<Value, Wrong> {
+    let expected = Some("all, a count, or device=ID[,ID…]");
+    let mut request = json!({"Capabilities": [["gpu"]]});
+    // On a command line the quotes keep the ids of several together.
+    let devices = value.trim_matches('"').strip_prefix("device=");
+    match (value, devices) {
+        ("all", _) => request["Count"] = (-1).into(),
+        (_, Some("")) => return Err(expected),
+        (_, Some(ids)) => request["DeviceIDs"] = ids.split(',').collect(),
+        (count, None) => {
+            let count: u32 = count.parse().map_err(|_| expected)?;
+            request["Count"] = count.into();
+        }
+    }
+    Ok(request)
 }
 
 /// `[[IP:]HOST:]CONTAINER[/PROTOCOL]`.

@@ -78,14 +78,72 @@ fn options_of_docker_run_as_its_api_takes_them() {
 }
 
 #[test]
-fn what_the_command_s_environment_says_comes_before_a_parameter() {
-    let made = applied(&[("env", "A=parameter")]).expect("it is known");
-    assert_eq!(made["Env"], json!(["A=task"]));
+fn a_parameter_replaces_the_variable_of_its_name() {
+    let made = applied(&[("env", "AA=other"), ("e", "A=parameter")]).expect("it is known");
+    assert_eq!(made["Env"], json!(["AA=other", "A=parameter"]));
+    let made = applied(&[("env", "A=first"), ("env", "A=last")]).expect("it is known");
+    assert_eq!(made["Env"], json!(["A=last"]));
+}
+
+#[test]
+fn mounts_are_asked_for_as_the_api_has_them() {
+    let made = applied(&[
+        ("mount", "type=bind,src=/data,dst=/inside,readonly"),
+        (
+            "mount",
+            "type=bind,source=/data,target=/two,ro=false,bind-propagation=rslave",
+        ),
+        ("mount", "source=named,destination=/named,volume-nocopy"),
+        (
+            "mount",
+            "type=tmpfs,dst=/run,tmpfs-size=64m,tmpfs-mode=1777",
+        ),
+    ])
+    .expect("all are known");
+    assert_eq!(
+        made["HostConfig"]["Mounts"],
+        json!([
+            {"Type": "bind", "Source": "/data", "Target": "/inside", "ReadOnly": true},
+            {"Type": "bind", "Source": "/data", "Target": "/two", "ReadOnly": false, "BindOptions": {"Propagation": "rslave"}},
+            {"Type": "volume", "Source": "named", "Target": "/named", "VolumeOptions": {"NoCopy": true}},
+            {"Type": "tmpfs", "Target": "/run", "TmpfsOptions": {"SizeBytes": 64 << 20, "Mode": 0o1777}},
+        ])
+    );
+}
+
+#[test]
+fn gpus_are_requests_for_devices() {
+    let request =
+        |value| applied(&[("gpus", value)]).map(|it| it["HostConfig"]["DeviceRequests"].clone());
+    for (value, expected) in [
+        ("all", json!({"Capabilities": [["gpu"]], "Count": -1})),
+        ("2", json!({"Capabilities": [["gpu"]], "Count": 2})),
+        (
+            "\"device=0,GPU-1\"",
+            json!({"Capabilities": [["gpu"]], "DeviceIDs": ["0", "GPU-1"]}),
+        ),
+    ] {
+        assert_eq!(request(value), Ok(json!([expected])));
+    }
+}
+
+#[test]
+fn what_is_so_in_any_case_is_taken_and_changes_nothing() {
+    let plain = applied(&[]);
+    for (key, value) in [
+        ("rm", "true"),
+        ("rm", "false"),
+        ("interactive", "true"),
+        ("i", ""),
+        ("tty", "false"),
+    ] {
+        assert_eq!(applied(&[(key, value)]), plain, "{key}={value}");
+    }
 }
 
 #[test]
 fn what_is_not_known_is_refused_by_its_name_and_nonsense_by_its_value() {
-    for key in ["restart", "rm", "name", "detach", "cidfile", "mount", "x"] {
+    for key in ["restart", "name", "detach", "cidfile", "x"] {
         let error = applied(&[(key, "1")]).expect_err("it is not known");
         assert!(error.contains(&format!("parameter '{key}'")), "{error}");
     }
@@ -99,6 +157,14 @@ fn what_is_not_known_is_refused_by_its_name_and_nonsense_by_its_value() {
         ("read-only", "yes"),
         ("device", "null"),
         ("pids-limit", "1.5"),
+        ("rm", "perhaps"),
+        ("tty", "true"),
+        ("mount", "type=bind,dst=/inside"),
+        ("mount", "type=npipe,dst=/inside"),
+        ("mount", "src=named"),
+        ("mount", "src=named,dst=/a,unknown=1"),
+        ("gpus", "some"),
+        ("gpus", "device="),
     ] {
         let error = applied(&[(key, value)]).expect_err("it makes no sense");
         assert!(

@@ -44,6 +44,8 @@ pub(super) mod tag {
     pub(in crate::spec) const SECRET: u8 = 42;
     pub(in crate::spec) const CGROUP_SHOWN: u8 = 50;
     pub(in crate::spec) const OUTER: u8 = 51;
+    pub(in crate::spec) const CGROUP_MEMORY: u8 = 52;
+    pub(in crate::spec) const OOM_SCORE_ADJ: u8 = 53;
 }
 
 /// The spec as bytes for the shim's standard input.
@@ -78,6 +80,12 @@ pub fn encode(spec: &ShimSpec) -> Vec<u8> {
     }
     if let Some(path) = &spec.cgroup_kill {
         field(&mut out, tag::CGROUP_KILL, path_bytes(path));
+    }
+    if let Some(path) = &spec.cgroup_memory {
+        field(&mut out, tag::CGROUP_MEMORY, path_bytes(path));
+    }
+    if let Some(score) = spec.oom_score_adj {
+        field(&mut out, tag::OOM_SCORE_ADJ, &score.to_le_bytes());
     }
     for rlimit in &spec.rlimits {
         let mut bytes = vec![rlimit.kind as u8];
@@ -231,6 +239,11 @@ fn set_field(spec: &mut ShimSpec, tag: u8, value: &[u8]) -> Result<(), SpecError
         }
         tag::CGROUP_JOIN => spec.cgroup_join.push(path(value)),
         tag::CGROUP_KILL => spec.cgroup_kill = Some(path(value)),
+        tag::CGROUP_MEMORY => spec.cgroup_memory = Some(path(value)),
+        tag::OOM_SCORE_ADJ => {
+            let bytes = value.try_into().map_err(|_| SpecError::BadField(tag))?;
+            spec.oom_score_adj = Some(u16::from_le_bytes(bytes));
+        }
         tag::RLIMIT => spec
             .rlimits
             .push(rlimit(value).ok_or(SpecError::BadField(tag))?),
