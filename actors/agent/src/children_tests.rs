@@ -196,13 +196,8 @@ fn a_kill_reaches_a_task_that_is_about_to_start() {
 
 #[test]
 fn a_task_may_take_so_long() {
-    let bounded = TaskInfo {
-        max_completion_time: Some(DurationInfo {
-            nanoseconds: 2_000_000_000,
-        }),
-        ..task("g1")
-    };
-    let (mut node, [_, first, second]) = running_pair(bounded, task("g2"));
+    let first = bounded(2, task("g1"));
+    let (mut node, [_, first, second]) = running_pair(first, task("g2"));
     node.sleep(Duration::from_secs(2));
     assert!(says(&node, &destroy(&first)));
     node.exit(&first, 9);

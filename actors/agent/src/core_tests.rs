@@ -254,12 +254,7 @@ fn a_task_killed_while_its_command_starts_is_told_of_when_nothing_of_it_runs() {
 #[test]
 fn ends_have_their_reasons() {
     let mut node = Node::running();
-    node.run(TaskInfo {
-        max_completion_time: Some(DurationInfo {
-            nanoseconds: 2_000_000_000,
-        }),
-        ..task("t")
-    });
+    node.run(bounded(2, task("t")));
     let container_id = node.start();
     node.sleep(Duration::from_secs(2));
     assert!(node.said.contains(&Effect::Destroy {

@@ -238,12 +238,7 @@ fn an_executor_that_is_away_for_a_moment_has_its_grace_and_is_told_when_it_is_ba
 fn a_time_of_none_is_no_bound_and_one_that_is_over_is_told_by_the_end_alone() {
     for (seconds, states) in [(0, vec![]), (2, vec![TaskState::TaskFailed])] {
         let mut node = Node::running();
-        node.run(TaskInfo {
-            max_completion_time: Some(DurationInfo {
-                nanoseconds: seconds * 1_000_000_000,
-            }),
-            ..task("t")
-        });
+        node.run(bounded(seconds, task("t")));
         let container_id = node.start();
         node.drain();
         node.sleep(Duration::from_secs(2));
@@ -298,12 +293,7 @@ fn a_kill_goes_on_over_a_restart_as_it_was() {
 #[test]
 fn a_task_whose_time_was_over_before_a_restart_has_failed() {
     let mut node = Node::running();
-    node.run(TaskInfo {
-        max_completion_time: Some(DurationInfo {
-            nanoseconds: 2_000_000_000,
-        }),
-        ..task("t")
-    });
+    node.run(bounded(2, task("t")));
     let container_id = node.start();
     node.drain();
     node.sleep(Duration::from_secs(2));

@@ -286,12 +286,7 @@ fn a_command_check_runs_as_the_user_of_its_task_and_not_of_the_executor() {
 #[test]
 fn the_time_of_a_task_runs_on_over_a_restart_whatever_its_checks_have_told() {
     let mut node = Node::running();
-    node.run(TaskInfo {
-        max_completion_time: Some(DurationInfo {
-            nanoseconds: 60_000_000_000,
-        }),
-        ..with_health("t", 3)
-    });
+    node.run(bounded(60, with_health("t", 3)));
     let id = node.start();
     node.drain();
     node.sleep(second(50));

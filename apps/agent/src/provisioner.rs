@@ -9,7 +9,7 @@ use std::{
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, anyhow};
@@ -58,8 +58,22 @@ struct Inner {
     /// Has a directory for each container.
     runtime_dir: PathBuf,
     /// Those being fetched: who comes second waits for the first.
-    fetching: Mutex<BTreeMap<String, Arc<AsyncMutex<()>>>>,
+    fetching: Mutex<BTreeMap<String, Arc<Fetching>>>,
     pulls: Arc<Semaphore>,
+}
+
+/// An image that is wanted.
+#[derive(Debug, Default)]
+struct Fetching {
+    turn: Arc<AsyncMutex<()>>,
+    last: AsyncMutex<Option<Ended>>,
+}
+
+/// How the last fetch went: whoever asked while it was under way has the same answer, as in Mesos, and no other one after it.
+#[derive(Debug)]
+struct Ended {
+    at: Instant,
+    outcome: Result<(), String>,
 }
 
 /// The right to fetch an image; and to fetch at all. They belong to the work, which may go on for a moment when nobody
@@ -199,14 +213,25 @@ impl Provisioner {
         reference: &Reference,
         cached: bool,
     ) -> Result<(StoredImage, Taking), String> {
-        let turn = {
+        let asked = Instant::now();
+        let fetching = {
             let mut fetching = self.fetching();
             // Those whom nobody waits for any more.
-            fetching.retain(|_, turn| Arc::strong_count(turn) > 1);
+            fetching.retain(|_, it| Arc::strong_count(it) > 1 || Arc::strong_count(&it.turn) > 1);
             Arc::clone(fetching.entry(reference.to_string()).or_default())
         };
-        let turn = turn.lock_owned().await;
-        self.fetch(reference.clone(), cached, turn).await
+        let mut last = fetching.last.lock().await;
+        let shared = last.as_ref().filter(|it| it.at > asked);
+        if let Some(Err(error)) = shared.map(|it| &it.outcome) {
+            return Err(error.clone());
+        }
+        let cached = cached || shared.is_some();
+        let turn = Arc::clone(&fetching.turn).lock_owned().await;
+        let fetched = self.fetch(reference.clone(), cached, turn).await;
+        let outcome = fetched.as_ref().map(|_| ()).map_err(String::clone);
+        let at = Instant::now();
+        *last = Some(Ended { at, outcome });
+        fetched
     }
 
     async fn fetch(
@@ -344,7 +369,7 @@ impl Provisioner {
         counted as u64
     }
 
-    fn fetching(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Arc<AsyncMutex<()>>>> {
+    fn fetching(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Arc<Fetching>>> {
         let fetching = self.0.fetching.lock();
         fetching.unwrap_or_else(PoisonError::into_inner)
     }

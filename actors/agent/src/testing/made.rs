@@ -65,6 +65,17 @@ pub(crate) fn task(id: &str) -> TaskInfo {
     }
 }
 
+/// A task that may take so many seconds.
+pub(crate) fn bounded(seconds: i64, task: TaskInfo) -> TaskInfo {
+    let limit = DurationInfo {
+        nanoseconds: seconds * 1_000_000_000,
+    };
+    TaskInfo {
+        max_completion_time: Some(limit),
+        ..task
+    }
+}
+
 pub(crate) fn executor_task(id: &str) -> TaskInfo {
     TaskInfo {
         executor: Some(ExecutorInfo {

@@ -73,3 +73,21 @@ fn names_stay_in_the_archive() {
         assert_eq!(plain_name("", name), None);
     }
 }
+
+/// As Mesos looks for it.
+#[test]
+fn an_image_named_without_a_tag_may_be_an_archive_without_one() {
+    let all = TempDir::new().expect("a directory");
+    save(
+        &all.path().join("box.tar"),
+        "box:latest",
+        &[layer(&[("a", "1")])],
+    );
+    let store = opened(&all);
+    let taken = |name: &str| {
+        let reference: Reference = name.parse().expect("a name");
+        crate::images::folder::take(all.path(), &reference, &store, &mut Taking::forever())
+    };
+    assert_eq!(taken("box").expect("taken").layers.len(), 1);
+    taken("box:latest").expect_err("another name");
+}

@@ -96,12 +96,15 @@ impl Store {
         Some(self.layers().join(digest.hex())).filter(|path| path.is_dir())
     }
 
-    /// The layers of an image, from the bottom; `None` if one is missing.
+    /// The layers of an image, from the bottom; `None` if one is missing. Of one that is there several times, as builders make
+    /// empty ones, only the uppermost counts: whatever is of it lies above all else, and no overlay has it twice.
     pub fn layers_of(&self, image: &StoredImage) -> Option<Vec<PathBuf>> {
-        let digests = image.layers.iter();
-        digests
-            .map(|digest| self.layer(&digest.parse().ok()?))
-            .collect()
+        let mut seen = BTreeSet::new();
+        let from_top = image.layers.iter().rev().filter(|it| seen.insert(*it));
+        let layers = from_top.map(|digest| self.layer(&digest.parse().ok()?));
+        let mut layers = layers.collect::<Option<Vec<_>>>()?;
+        layers.reverse();
+        Some(layers)
     }
 
     /// What is known of the image of that name, if all of it is there. It stays there while `taking` lives.

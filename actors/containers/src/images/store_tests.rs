@@ -136,6 +136,23 @@ fn an_image_is_there_while_all_its_layers_are() {
 
 /// Mesos' `MetadataManagerRecoveryWithEmptyImagesFile`.
 #[test]
+fn a_layer_that_an_image_has_several_times_counts_once() {
+    let fixture = Fixture::new();
+    let store = fixture.store();
+    let [first, second] = [layer(&[("a", "1")]), layer(&[("b", "2")])];
+    let mut taking = Taking::forever();
+    for data in [&first, &second] {
+        let added = store.add_layer(&digest(data), data.as_slice(), None, &mut taking);
+        added.expect("added");
+    }
+    let [first, second] = [digest(&first), digest(&second)];
+    let of = |digests: &[&Digest]| store.layers_of(&image("i", digests)).expect("there");
+    let expected = [&second, &first].map(|it| store.layer(it).expect("there"));
+    assert_eq!(of(&[&first, &second, &first]), expected);
+    assert_eq!(of(&[&first, &second, &second, &first, &first]), expected);
+}
+
+#[test]
 fn an_empty_record_is_no_image() {
     let fixture = Fixture::new();
     let store = fixture.store();
