@@ -123,7 +123,8 @@ impl MasterCore {
         let converted = &pool.remaining - &offered;
         let declined = &pool.remaining - &converted;
         let converted = converted + &pool.resized;
-        for (left, refused_for) in [(converted, None), (declined, Some(refusal(refuse)))] {
+        // In this order: a run in between offers what was reserved with the rest, or nothing of it.
+        for (left, refused_for) in [(declined, Some(refusal(refuse))), (converted, None)] {
             if !left.is_empty() {
                 turn.allocator(WorldChange::Recovered {
                     agent_id: pool.agent_id.clone(),

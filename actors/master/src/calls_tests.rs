@@ -256,6 +256,15 @@ fn suppression_and_the_end_of_a_stream_are_known_to_the_view_without_an_event() 
         stage.call(&fw, revive());
     };
     assert_eq!(marked(&mut revive), [(Vec::new(), true)]);
+    // Nor of an update that asks for nothing else.
+    let mut update = |stage: &mut Stage| {
+        let info = stage.core.frameworks[&fw.id].info().clone();
+        let call = json!({"type": "UPDATE_FRAMEWORK", "update_framework": {
+            "framework_info": info, "suppressed_roles": ["*"]}});
+        assert_eq!(stage.call(&fw, call), Answer::OK);
+    };
+    assert_eq!(marked(&mut update), [(vec!["*".to_string()], true)]);
+    assert_eq!(marked(&mut revive), [(Vec::new(), true)]);
     let mut lose = |stage: &mut Stage| stage.lose_stream(&fw.stream);
     assert_eq!(marked(&mut lose), [(Vec::new(), false)]);
 }

@@ -234,6 +234,7 @@ impl MasterCore {
             active: true,
         });
         self.restore_refusals_of(id, turn);
+        self.ask_again(id);
         self.ask_returned_framework();
         self.tell_agents_of_update(id, turn);
     }
@@ -277,13 +278,18 @@ impl MasterCore {
 
     /// Tells view and allocator what the framework is now.
     fn publish_framework(&mut self, id: &str, turn: &mut Turn<'_>) {
+        let record = self.tell_allocator_of_framework(id, turn);
+        self.change(turn, Change::FrameworkUpdated(record));
+    }
+
+    fn tell_allocator_of_framework(&self, id: &str, turn: &mut Turn<'_>) -> Arc<FrameworkRecord> {
         let record = self.frameworks[id].record.clone();
         turn.allocator(WorldChange::FrameworkUpdated {
             info: Arc::new(record.info.clone()),
             suppressed_roles: record.suppressed_roles.clone(),
             offer_constraints: record.offer_constraints.clone().map(Arc::new),
         });
-        self.change(turn, Change::FrameworkUpdated(Arc::new(record)));
+        Arc::new(record)
     }
 
     fn tell_agents_of_update(&mut self, id: &str, turn: &mut Turn<'_>) {
@@ -365,8 +371,10 @@ impl MasterCore {
         if !self.frameworks.contains_key(id) {
             return;
         }
+        self.ask_again(id);
         let record = &self.frameworks[id].record;
-        if record.info == request.info
+        let is_same = record.info == request.info;
+        if is_same
             && record.suppressed_roles == request.suppressed_roles
             && record.offer_constraints == request.offer_constraints
         {
@@ -379,8 +387,13 @@ impl MasterCore {
         framework.record.suppressed_roles = request.suppressed_roles;
         framework.record.offer_constraints = request.offer_constraints;
         let roles = framework.roles();
-        self.publish_framework(id, turn);
+        let record = self.tell_allocator_of_framework(id, turn);
         self.rescind_offers_outside(id, &roles, turn);
+        // Of what it wants to be offered only the allocator needs to hear.
+        if is_same {
+            return self.change(turn, Change::FrameworkMarked(record));
+        }
+        self.change(turn, Change::FrameworkUpdated(record));
         self.tell_agents_of_update(id, turn);
     }
 

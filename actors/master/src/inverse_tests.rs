@@ -279,6 +279,31 @@ fn inverse_offers_time_out_as_offers_do_and_are_made_again() {
     assert_eq!(then[1].1, node.id);
 }
 
+/// As in Mesos, whose allocator revives a framework that is updated.
+#[test]
+fn who_is_updated_or_subscribes_again_is_asked_again() {
+    let (mut stage, node, mut fw) = running();
+    stage.operator(schedule_of(&[&node], 60));
+    for subscribes in [false, true] {
+        let first = asked(&mut stage, &fw);
+        assert_eq!(agents(&first), [&node.id]);
+        answer(&mut stage, &fw, false, &[&first[0].0], 3_600.0);
+        stage.pass(INTERVAL);
+        assert!(asked(&mut stage, &fw).is_empty());
+        if subscribes {
+            fw = stage.resubscribe(&fw.id, json!({"failover_timeout": 600.0}));
+        } else {
+            let info = stage.core.frameworks[&fw.id].info().clone();
+            let update = json!({"framework_info": info});
+            let update = json!({"type": "UPDATE_FRAMEWORK", "update_framework": update});
+            assert_eq!(stage.call(&fw, update), Answer::OK);
+        }
+        stage.pass(INTERVAL);
+    }
+    // Asked with the subscription.
+    assert_eq!(stage.core.inverse.offers.len(), 1);
+}
+
 #[test]
 fn a_refusal_to_be_asked_falls_with_the_attributes_of_the_agent() {
     let (mut stage, mut node, fw) = running();

@@ -29,7 +29,9 @@ const DEFAULT_REFUSE_SECONDS: f64 = 5.0;
 const MAX_REFUSE_SECONDS: f64 = 365.0 * 24.0 * 3600.0;
 
 impl MasterCore {
+    /// A framework hears of all offers of a run together, whatever its roles.
     pub(crate) fn propose_offers(&mut self, run: Proposals, turn: &mut Turn<'_>) {
+        let mut all: BTreeMap<String, Vec<Offer>> = BTreeMap::new();
         for proposal in run.proposals {
             let framework = self.frameworks.get(&proposal.framework_id.value);
             if framework.is_some_and(|framework| framework.told_at > run.seen) {
@@ -60,7 +62,13 @@ impl MasterCore {
                     }
                 }
             }
-            self.send_offers(&proposal.framework_id.value, offers, turn);
+            if !offers.is_empty() {
+                let of_framework = all.entry(proposal.framework_id.value.clone());
+                of_framework.or_default().append(&mut offers);
+            }
+        }
+        for (framework, offers) in all {
+            self.send_offers(&framework, offers, turn);
         }
     }
 

@@ -1,11 +1,13 @@
 use std::time::Duration;
 
 use serde_json::json;
-use tepui_messages::allocator::WorldChange;
+use tepui_messages::allocator::{Proposal, Proposals, WorldChange};
 
 use super::refusal;
 use crate::{
-    stage::{Stage, parse},
+    core::Input,
+    frameworks::framework_id,
+    stage::{Stage, agent_id, parse},
     stage_operations::{able, create, volume},
 };
 
@@ -51,6 +53,31 @@ fn an_offer_shows_the_agent_and_the_role_to_frameworks_with_roles() {
     assert_eq!(hidden["resources"][0].get("allocation_info"), None);
     assert_eq!(shown["allocation_info"]["role"], "dev");
     assert_eq!(shown["resources"][0]["allocation_info"]["role"], "dev");
+}
+
+#[test]
+fn a_framework_hears_of_all_offers_of_a_run_at_once() {
+    let mut stage = Stage::new();
+    let node = stage.agent("cpus:4;mem:4096");
+    let fw =
+        stage.subscribe(json!({"roles": ["a", "b"], "capabilities": [{"type": "MULTI_ROLE"}]}));
+    stage.told(&fw);
+    let of_role = |role: &str| Proposal {
+        framework_id: framework_id(&fw.id),
+        role: role.to_string(),
+        agents: vec![(agent_id(&node.id).into(), parse("cpus:1").into())],
+    };
+    let run = Proposals {
+        proposals: vec![of_role("a"), of_role("b")],
+        seen: stage.core.told,
+    };
+    for role in ["a", "b"] {
+        stage.ledger.hold(&node.id, &fw.id, role, &parse("cpus:1"));
+    }
+    stage.input(Input::Proposals(run));
+    let events = stage.events_of(&fw.stream);
+    assert_eq!(events.len(), 1);
+    assert_eq!(events[0]["offers"]["offers"].as_array().unwrap().len(), 2);
 }
 
 #[test]
