@@ -114,10 +114,7 @@ impl NodeActor {
 
     /// Gives the core one input and carries out what follows.
     pub(crate) fn input(&mut self, input: Input, ctx: &mut Context<Self>) {
-        let now = Now {
-            monotonic: ctx.now().saturating_duration_since(self.started_at),
-            unix_nanos: i64::try_from(ctx.clock().unix_nanos()).unwrap_or(i64::MAX),
-        };
+        let now = self.now(ctx);
         crash_point("input", || &input);
         let mut effects = Vec::new();
         self.core.on(now, input, &mut effects);
@@ -126,6 +123,13 @@ impl NodeActor {
         self.answer_waiters();
         self.core.ends_are_told(now);
         self.carry_on(ctx);
+    }
+
+    pub(crate) fn now(&self, ctx: &Context<Self>) -> Now {
+        Now {
+            monotonic: ctx.now().saturating_duration_since(self.started_at),
+            unix_nanos: i64::try_from(ctx.clock().unix_nanos()).unwrap_or(i64::MAX),
+        }
     }
 
     pub(crate) fn instant(&self, since_start: Duration) -> Instant {

@@ -97,8 +97,10 @@ impl Receive<WaitGuest> for NodeActor {
         &mut self,
         message: WaitGuest,
         answer: Answer<Option<ContainerEnd>>,
-        _: &mut Context<Self>,
+        ctx: &mut Context<Self>,
     ) {
+        // Nothing else may have come since one was to be forgotten.
+        self.core.ends_are_told(self.now(ctx));
         // Those who have gone away make room.
         self.answer_waiters();
         if self.waiters.len() < MAX_WAITERS {
