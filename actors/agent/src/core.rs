@@ -274,10 +274,10 @@ impl NodeCore {
                 container_id,
                 message,
             } => self.sandbox_failed(turn, &container_id, &message),
-            Input::LimitsNotSet {
+            Input::NotGiven {
                 container_id,
                 message,
-            } => self.limits_not_set(turn, &container_id, &message),
+            } => self.means_not_given(turn, &container_id, &message),
             Input::ContainerExited { container_id, exit }
                 if self.children.contains_key(&container_id) =>
             {

@@ -324,10 +324,7 @@ fn a_framework_that_ends_takes_its_tasks_along_in_silence() {
     node.run(task("t"));
     let container_id = node.start();
     node.said.clear();
-    node.order(Order::ShutdownFramework(node::ShutdownFramework {
-        framework_id: framework_id("f"),
-        term: 3,
-    }));
+    node.shut_down_framework();
     assert!(node.said.contains(&Effect::Signal {
         container_id: container_id.clone(),
         signal: 15

@@ -136,10 +136,7 @@ fn the_end_of_a_framework_shuts_its_executors_down() {
     let container_id = node.start();
     node.subscribe(1, Vec::new());
     node.events();
-    node.order(Order::ShutdownFramework(node::ShutdownFramework {
-        framework_id: framework_id("f"),
-        term: 3,
-    }));
+    node.shut_down_framework();
     assert_eq!(node.events(), [Type::Shutdown]);
     node.sleep(Duration::from_secs(5));
     assert!(node.said.contains(&Effect::Destroy { container_id }));

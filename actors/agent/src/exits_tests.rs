@@ -126,13 +126,6 @@ fn a_past_want_of_memory_decides_no_later_end() {
     }
 }
 
-fn shut_down_framework(node: &mut Node) {
-    node.order(Order::ShutdownFramework(node::ShutdownFramework {
-        framework_id: framework_id("f"),
-        term: 3,
-    }));
-}
-
 #[test]
 fn a_task_of_a_framework_that_is_shut_down_keeps_its_last_state() {
     for says_so in [false, true] {
@@ -142,7 +135,7 @@ fn a_task_of_a_framework_that_is_shut_down_keeps_its_last_state() {
         node.subscribe(1, Vec::new());
         node.executor_says(1, TaskRunning);
         node.drain();
-        shut_down_framework(&mut node);
+        node.shut_down_framework();
         if says_so {
             node.executor_says(2, TaskFinished);
         }
@@ -177,7 +170,7 @@ fn an_end_that_no_framework_acknowledges_any_more_is_told_to_a_new_master() {
     other.executor.as_mut().expect("one").executor_id = executor_id("other");
     node.run(other);
     let second = node.launched().order.container_id;
-    shut_down_framework(&mut node);
+    node.shut_down_framework();
     node.exit(&container_id, 0);
     node.exit(&second, 9);
     let request = registers_again(&mut node);
@@ -205,7 +198,7 @@ fn a_command_or_a_group_of_a_framework_that_is_shut_down_keeps_its_last_state_to
         let mut node = Node::running();
         let containers = start(&mut node);
         node.drain();
-        shut_down_framework(&mut node);
+        node.shut_down_framework();
         for container_id in containers {
             node.exit(&container_id, 15);
         }
@@ -225,7 +218,7 @@ fn so_many_tasks_of_an_executor_that_was_shut_down_are_remembered() {
     let tasks = ["c", "b", "a"].map(task).to_vec();
     node.order(group_order(pod(), tasks, true));
     let outer = node.start();
-    shut_down_framework(&mut node);
+    node.shut_down_framework();
     node.exit(&outer, 9);
     let containers: Vec<_> = node.core.children.keys().cloned().collect();
     for container_id in containers {

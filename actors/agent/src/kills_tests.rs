@@ -260,10 +260,7 @@ fn an_executor_that_is_shut_down_does_not_wait_for_a_kill_of_an_hour() {
     let container_id = node.start();
     node.drain();
     node.kill("t", Some(3_600));
-    node.order(Order::ShutdownFramework(node::ShutdownFramework {
-        framework_id: framework_id("f"),
-        term: 3,
-    }));
+    node.shut_down_framework();
     node.said.clear();
     node.sleep(Duration::from_secs(3));
     assert!(node.said.contains(&Effect::Destroy { container_id }));

@@ -462,7 +462,7 @@ impl NodeCore {
     }
 
     /// A container that may use more or less than was agreed is ended (Mesos: `Slave::___run`).
-    pub(crate) fn limits_not_set(
+    pub(crate) fn means_not_given(
         &mut self,
         turn: &mut Turn<'_>,
         container_id: &str,

@@ -202,7 +202,7 @@ fn where_limits_cannot_be_changed_the_container_is_ended_and_its_tasks_are_gone(
             |it: &Effect| matches!(it, Effect::ToExecutor { event, .. } if event.launch.is_some());
         assert!(limits < place(launch).unwrap());
         node.drain();
-        node.on(Input::LimitsNotSet {
+        node.on(Input::NotGiven {
             container_id: container_id.clone(),
             message: "no such cgroup".to_owned(),
         });

@@ -70,7 +70,7 @@ impl NodeActor {
         for stream_id in [asked, now].into_iter().flatten() {
             self.keep_tasks_from(stream_id);
         }
-        let input = Input::LimitsNotSet {
+        let input = Input::NotGiven {
             container_id,
             message,
         };

@@ -144,10 +144,7 @@ fn a_task_that_nobody_acknowledged_is_part_of_it_as_it_ended() {
     node.run(task("t"));
     let container_id = node.start();
     node.drain();
-    node.order(Order::ShutdownFramework(node::ShutdownFramework {
-        framework_id: framework_id("f"),
-        term: 3,
-    }));
+    node.shut_down_framework();
     node.exit(&container_id, 9);
     let node = node.restart("boot");
     let known = completed(&node);

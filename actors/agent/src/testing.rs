@@ -223,6 +223,13 @@ impl Node {
         self.order(Order::RunTask(Box::new(order)));
     }
 
+    pub(crate) fn shut_down_framework(&mut self) {
+        self.order(Order::ShutdownFramework(node::ShutdownFramework {
+            framework_id: framework_id("f"),
+            term: 3,
+        }));
+    }
+
     pub(crate) fn kill(&mut self, task: &str, grace: Option<u64>) {
         self.order(Order::KillTask(node::KillTask {
             framework_id: framework_id("f"),
