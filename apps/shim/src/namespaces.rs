@@ -96,7 +96,7 @@ pub(crate) fn shared_memory(spec: &ShimSpec) -> Result<OwnedFd, Errno> {
     let size = spec.namespaces.shm_bytes.map(|bytes| bytes.to_string());
     let size = size.as_deref().map(|size| ("size", size));
     let options: Vec<_> = [("mode", "1777")].into_iter().chain(size).collect();
-    kernel("tmpfs", QUIET, &options)
+    kernel("tmpfs", OF_PROGRAMS, &options)
 }
 
 /// The `/dev/shm` that a process sees. A mount can only be copied by who is where it is, so this process goes there and
@@ -116,6 +116,11 @@ fn outer_memory(process: ProcessId) -> Result<OwnedFd, Errno> {
     move_into_link_name_space(own.as_fd(), kind)?;
     copied
 }
+
+/// As Mesos' `namespaces/ipc`: programs map what they compile while they run from there.
+const OF_PROGRAMS: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_NOSUID
+    .union(MountAttrFlags::MOUNT_ATTR_NODEV)
+    .union(MountAttrFlags::MOUNT_ATTR_STRICTATIME);
 
 /// Nothing in it is a program or a device.
 pub(crate) const QUIET: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_NOSUID
