@@ -12,7 +12,10 @@ use tepui_protocol::{
     v1::{
         AgentInfo, FrameworkInfo, Resource, TaskInfo,
         master::{Call, call::Type},
-        offer::{Operation, operation},
+        offer::{
+            Operation,
+            operation::{self, LaunchGroup},
+        },
         resource::{ReservationInfo, disk_info::source::Type as Source},
     },
     validate,
@@ -41,30 +44,46 @@ impl MasterCore {
 
     /// Whether the framework may run the task as the user it names, or else as its own.
     pub(crate) fn authorize_task(&self, id: &str, task: &TaskInfo) -> Result<(), String> {
+        let principal = self.frameworks[id].info().principal.as_deref();
+        self.may_launch(id, task)
+            .map_err(|what| format!("{} no authorized to {what}", named(principal)))
+    }
+
+    /// The same of the tasks of a group, and of its executor. The last one that may not run is told.
+    pub(crate) fn authorize_group(&self, id: &str, group: &LaunchGroup) -> Result<(), String> {
         let info = self.frameworks[id].info();
-        self.authorize_user(id, task, user_of_task(task, info))?;
-        let executor = task.executor.as_ref().filter(|it| it.command.is_some());
-        executor.map_or(Ok(()), |executor| {
-            self.authorize_user(id, task, user_of_executor(executor, info))
+        // The default executor runs nothing of its own.
+        let executor = group.executor.command.as_ref();
+        let executor = executor.map(|_| user_of_executor(&group.executor, info));
+        let refused = group.task_group.tasks.iter().rev().find_map(|task| {
+            let of_executor = || executor.map_or(Ok(()), |it| self.may_launch_as(id, task, it));
+            let what = self.may_launch(id, task).and_then(|()| of_executor());
+            Some((task, what.err()?))
+        });
+        // Without the space, as Mesos has it.
+        refused.map_or(Ok(()), |(task, what)| {
+            let task = &task.task_id.value;
+            Err(format!("Task '{task}' is not authorized to{what}"))
         })
     }
 
-    /// Whether the framework may run something of the task, or its executor, as this user.
-    pub(crate) fn authorize_user(
-        &self,
-        id: &str,
-        task: &TaskInfo,
-        user: &str,
-    ) -> Result<(), String> {
+    fn may_launch(&self, id: &str, task: &TaskInfo) -> Result<(), String> {
         let info = self.frameworks[id].info();
-        if self.may(info, Action::RunTasks, Some(user)) {
+        self.may_launch_as(id, task, user_of_task(task, info))?;
+        let executor = task.executor.as_ref().filter(|it| it.command.is_some());
+        executor.map_or(Ok(()), |executor| {
+            self.may_launch_as(id, task, user_of_executor(executor, info))
+        })
+    }
+
+    /// Whether the framework may run something of the task, or its executor, as this user; else what it may not.
+    fn may_launch_as(&self, id: &str, task: &TaskInfo, user: &str) -> Result<(), String> {
+        if self.may(self.frameworks[id].info(), Action::RunTasks, Some(user)) {
             return Ok(());
         }
-        // The words are Mesos'.
+        let task = &task.task_id.value;
         Err(format!(
-            "{} no authorized to launch task {} of framework {id} under user '{user}'",
-            named(info.principal.as_deref()),
-            task.task_id.value,
+            "launch task {task} of framework {id} under user '{user}'"
         ))
     }
 

@@ -188,7 +188,8 @@ fn one_task_that_may_not_run_ends_its_group() {
     assert_eq!(told.len(), 2, "{told:?}");
     for (id, update) in ["1", "2"].iter().zip(&told) {
         let expected = format!(
-            "{id} TASK_ERROR REASON_TASK_GROUP_UNAUTHORIZED Principal 'p' no authorized to launch task 2"
+            "{id} TASK_ERROR REASON_TASK_GROUP_UNAUTHORIZED Task '2' is not authorized tolaunch task 2 of framework {}",
+            fw.id
         );
         assert!(update.starts_with(&expected), "{update}");
     }

@@ -5,7 +5,6 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use tepui_protocol::{
-    acls::user_of_executor,
     node,
     resources::{self, Conversion, Resources},
     v1::{
@@ -65,19 +64,10 @@ impl MasterCore {
             }
             return;
         }
-        let tasks = &group.task_group.tasks;
-        let info = self.frameworks[id].info();
-        // The default executor runs nothing of its own.
-        let executor = group.executor.command.as_ref();
-        let executor = executor.map(|_| user_of_executor(&group.executor, info));
-        let authorized = tasks.iter().try_for_each(|task| {
-            self.authorize_task(id, task)?;
-            executor.map_or(Ok(()), |user| self.authorize_user(id, task, user))
-        });
-        if let Err(message) = authorized {
+        if let Err(message) = self.authorize_group(id, &group) {
             return self.refuse_group(id, &group, Reason::TaskGroupUnauthorized, &message, turn);
         }
-        let users = tasks.len() + 1;
+        let users = group.task_group.tasks.len() + 1;
         match self.check_group(id, &group, &pool.agent_id, &pool.on_hand(users)) {
             Ok(needed) => {
                 self.take_from(pool, id, &needed, turn);
