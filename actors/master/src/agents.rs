@@ -280,6 +280,7 @@ impl MasterCore {
             token,
             registration: Box::new(registration),
         });
+        self.tell_of_frameworks(peer, &request, turn);
         self.repeat_operations(&id, peer, turn);
         self.repeat_kills(&id, turn);
         self.go_on_draining(&id, turn);

@@ -56,6 +56,25 @@ fn agents_are_numbered_and_believed_once_they_are_written() {
 }
 
 #[test]
+fn an_agent_that_was_away_hears_what_became_of_a_framework() {
+    let (mut stage, node, fw, plain) = partitioned();
+    let info = |stage: &Stage, fw: &Scheduler| stage.core.frameworks[&fw.id].info().clone();
+    let known = vec![info(&stage, &fw), info(&stage, &plain)];
+    let tasks = [&fw, &plain].map(|it| stage.task(it, "t")).to_vec();
+    stage.lose(&node);
+    let mut changed = aware();
+    changed["capabilities"] = json!([{"type": "PARTITION_AWARE"}, {"type": "TASK_KILLING_STATE"}]);
+    stage.resubscribe(&fw.id, changed);
+    let mut away = node;
+    away.request.frameworks = known;
+    let (back, _) = stage.back(&away, tasks.clone());
+    assert_eq!(stage.ordered(&back), ["update framework"]);
+    away.request.frameworks = vec![info(&stage, &fw), info(&stage, &plain)];
+    let (back, _) = stage.back(&away, tasks);
+    assert!(stage.ordered(&back).is_empty());
+}
+
+#[test]
 fn what_makes_no_sense_is_refused() {
     let mut stage = Stage::new();
     let good = stage.agent("cpus:1").request;

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use tepui_messages::{
     allocator::WorldChange,
     change::{Change, FrameworkRecord},
-    master::Answer,
+    master::{Answer, PeerId},
     traffic::Count,
 };
 use tepui_protocol::{
@@ -311,6 +311,26 @@ impl MasterCore {
         {
             if let Some(peer) = self.agents.get(agent_id).and_then(|agent| agent.peer) {
                 turn.order(peer, Order::UpdateFramework(Box::new(update.clone())));
+            }
+        }
+    }
+
+    /// What frameworks have become while the agent was away (Mesos: `Master::updateSlaveFrameworks`).
+    pub(crate) fn tell_of_frameworks(
+        &self,
+        peer: PeerId,
+        request: &node::RegisterAgent,
+        turn: &mut Turn<'_>,
+    ) {
+        for known in &request.frameworks {
+            let id = known.id.as_ref().map_or("", |id| &id.value);
+            let info = self.frameworks.get(id).map(Framework::info);
+            if let Some(info) = info.filter(|info| *info != known) {
+                let update = node::UpdateFramework {
+                    framework_info: info.clone(),
+                    term: self.term,
+                };
+                turn.order(peer, Order::UpdateFramework(Box::new(update)));
             }
         }
     }
