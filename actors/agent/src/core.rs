@@ -362,14 +362,20 @@ impl NodeCore {
         }
     }
 
+    /// It comes also where the scheduler is back, who hears at once of what it missed (Mesos: `Slave::updateFramework`).
     fn update_framework(&mut self, turn: &mut Turn<'_>, info: tepui_protocol::v1::FrameworkInfo) {
-        let id = info.id.as_ref().map(|id| id.value.clone());
-        let known = id.and_then(|id| self.frameworks.get_mut(&id));
-        if let Some(framework) = known
-            && *framework.info != info
-        {
+        let Some(id) = info.id.as_ref().map(|id| id.value.clone()) else {
+            return;
+        };
+        let Some(framework) = self.frameworks.get_mut(&id) else {
+            return;
+        };
+        if *framework.info != info {
             framework.info = Arc::new(info);
             turn.keep(Keep::Framework(Arc::clone(&framework.info)));
+        }
+        for key in self.streams.resume_framework(&id) {
+            self.forward(turn, &key);
         }
     }
 

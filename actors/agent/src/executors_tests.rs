@@ -89,6 +89,8 @@ fn executors_that_stay_away_are_destroyed() {
     assert!(node.said.contains(&Effect::Destroy {
         container_id: container_id.clone()
     }));
+    // That it ends is decided, and why.
+    node.kill("t", None);
     node.exit(&container_id, 9);
     let last = node.drain().pop().expect("an update");
     assert_eq!(last.message(), "Executor did not register within 1mins");

@@ -255,15 +255,15 @@ pub(crate) fn command_verdict(
     killed: bool,
     exit: Option<&ContainerExit>,
 ) -> Verdict {
-    let Some(exit) = exit else {
-        return decided.cloned().unwrap_or_else(terminated);
+    let Some(ended) = exit else {
+        return decided.cloned().unwrap_or_else(|| terminated(exit));
     };
-    let is_killed = killed && exit.status.is_some();
-    if let Some(verdict) = limitation_verdict(exit).filter(|_| decided.is_none() && !is_killed) {
+    let is_killed = killed && ended.status.is_some();
+    if let Some(verdict) = limitation_verdict(ended).filter(|_| decided.is_none() && !is_killed) {
         return verdict;
     }
-    let Some(wait_status) = exit.status else {
-        return decided.cloned().unwrap_or_else(terminated);
+    let Some(wait_status) = ended.status else {
+        return decided.cloned().unwrap_or_else(|| terminated(exit));
     };
     let message = Some(status::exit_text(wait_status));
     match decided {
@@ -283,7 +283,7 @@ pub(crate) fn command_verdict(
 fn executor_verdict(decided: Option<&Verdict>, exit: Option<&ContainerExit>) -> Verdict {
     let limitation = || exit.and_then(limitation_verdict);
     let verdict = decided.cloned().or_else(limitation);
-    verdict.unwrap_or_else(terminated)
+    verdict.unwrap_or_else(|| terminated(exit))
 }
 
 /// The limit by which a container ended. Where the kernel killed some process of it for memory, and the command went on and
@@ -303,9 +303,13 @@ fn limitation_verdict(exit: &ContainerExit) -> Option<Verdict> {
     })
 }
 
-fn terminated() -> Verdict {
-    let reason = Reason::ExecutorTerminated;
-    Verdict::agent(TaskState::TaskFailed, reason, "Executor terminated")
+fn terminated(exit: Option<&ContainerExit>) -> Verdict {
+    let text = match exit {
+        Some(_) => "Executor terminated",
+        // After a reboot, too.
+        None => "Abnormal executor termination: unknown container",
+    };
+    Verdict::agent(TaskState::TaskFailed, Reason::ExecutorTerminated, text)
 }
 
 #[cfg(test)]

@@ -80,6 +80,8 @@ impl NodeCore {
             executor_id: executor_id.clone(),
         };
         match executor.tasks.get(task_id).map(|entry| entry.stage) {
+            // It ends as its executor does, which is decided.
+            Some(Stage::Queued) if executor.phase == ExecutorPhase::Terminating => {}
             Some(Stage::Queued) => self.kill_queued(turn, &key, task_id),
             Some(Stage::Launched) if executor.command_task => {
                 self.kill_command(turn, &key, order.kill_policy.as_ref());

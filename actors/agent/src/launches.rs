@@ -48,8 +48,8 @@ impl NodeCore {
         if let Some(verdict) = self.draining_verdict(&framework_id) {
             return self.refuse(turn, &framework_id, &task, verdict, launch_executor);
         }
-        if self.lacks_resources_of(&task) {
-            let verdict = self.resources_unknown(&framework_id);
+        if let Some(who) = self.lacks_resources_of(&task) {
+            let verdict = self.resources_unknown(&framework_id, who);
             return self.refuse(turn, &framework_id, &task, verdict, launch_executor);
         }
         if task.executor.is_none() {
@@ -73,13 +73,13 @@ impl NodeCore {
         Some(Verdict::agent(state, Reason::GcError, problem))
     }
 
-    pub(crate) fn resources_unknown(&self, framework_id: &str) -> Verdict {
+    pub(crate) fn resources_unknown(&self, framework_id: &str, who: &str) -> Verdict {
         let state = self.frameworks.get(framework_id);
         let state = state.map_or(TaskState::TaskLost, |known| status::dropped(&known.info));
         Verdict::agent(
             state,
             Reason::ResourcesUnknown,
-            "The checkpointed resources being used by the task are unknown to the agent",
+            format!("The checkpointed resources being used by the {who} are unknown to the agent"),
         )
     }
 

@@ -219,12 +219,20 @@ impl NodeCore {
         turn.keep(Keep::ForgetOperation(key));
     }
 
-    /// Whether a task was promised what this node does not have: reservations and volumes it knows nothing of.
-    pub(crate) fn lacks_resources_of(&self, task: &TaskInfo) -> bool {
-        let executor = task.executor.iter().flat_map(|it| &it.resources);
-        let used: Vec<Resource> = task.resources.iter().chain(executor).cloned().collect();
-        let used = Resources::from_proto_unchecked(&used).unallocated();
-        !self.total.contains(&used.to_checkpoint())
+    /// Who was promised what this node does not have, reservations and volumes it knows nothing of: the task or its
+    /// executor. Both may use one shared volume.
+    pub(crate) fn lacks_resources_of(&self, task: &TaskInfo) -> Option<&'static str> {
+        let is_lacking = |used: &[Resource]| {
+            let used = Resources::from_proto_unchecked(used).unallocated();
+            !self.total.contains(&used.to_checkpoint())
+        };
+        if is_lacking(&task.resources) {
+            return Some("task or task group");
+        }
+        let executor = task.executor.as_ref();
+        executor
+            .is_some_and(|it| is_lacking(&it.resources))
+            .then_some("executor")
     }
 }
 

@@ -351,7 +351,7 @@ fn a_task_sees_its_volume_and_one_without_it_is_refused() {
     };
     assert_eq!(
         status.message(),
-        "The checkpointed resources being used by the task are unknown to the agent"
+        "The checkpointed resources being used by the task or task group are unknown to the agent"
     );
     apply(&mut node, &reserve(1, 1.0));
     apply(&mut node, &create(2));
@@ -384,6 +384,41 @@ fn a_task_sees_its_volume_and_one_without_it_is_refused() {
         })
         .collect();
     assert_eq!(said, [true, false]);
+}
+
+#[test]
+fn a_task_and_its_executor_use_one_shared_volume() {
+    let mut node = node();
+    let mut shared = volume(64.0);
+    shared["shared"] = json!({});
+    apply(&mut node, &reserve(1, 1.0));
+    let created = json!({"type": "CREATE", "create": {"volumes": [shared]}});
+    apply(&mut node, &order(2, created));
+    let shared: Resource =
+        codec::decode(shared.to_string().as_bytes(), &Limits::HTTP).expect("a resource");
+    let mut both = executor_task("t");
+    both.resources.push(shared.clone());
+    if let Some(executor) = &mut both.executor {
+        executor.resources.push(shared.clone());
+    }
+    node.run(both);
+    node.launched();
+    // Of an executor that uses what is not there, it is told.
+    let mut unknown = executor_task("u");
+    if let Some(executor) = &mut unknown.executor {
+        "other".clone_into(&mut executor.executor_id.value);
+        let disk = shared.disk.clone().map(|mut disk| {
+            disk.persistence.as_mut().expect("a volume").id = "unknown".to_owned();
+            disk
+        });
+        executor.resources.push(Resource { disk, ..shared });
+    }
+    node.run(unknown);
+    let refused = node.drain().pop();
+    assert_eq!(
+        refused.expect("an update").message(),
+        "The checkpointed resources being used by the executor are unknown to the agent"
+    );
 }
 
 #[test]

@@ -80,8 +80,9 @@ impl NodeCore {
             let (state, reason) = (TaskState::TaskFailed, Reason::ContainerLaunchFailed);
             return Some(Verdict::agent(state, reason, problem));
         }
-        let unknown = tasks.iter().any(|task| self.lacks_resources_of(task));
-        unknown.then(|| self.resources_unknown(framework_id))
+        let mut unknown = tasks.iter();
+        let unknown = unknown.find_map(|task| self.lacks_resources_of(task));
+        unknown.map(|who| self.resources_unknown(framework_id, who))
     }
 
     fn refuse_group(

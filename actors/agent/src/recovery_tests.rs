@@ -68,7 +68,11 @@ fn a_restarted_agent_finds_the_same_processes_and_the_exits_between() {
         .collect();
     let expected = [
         ("ended", TaskFailed, "Command exited with status 3"),
-        ("lost", TaskFailed, "Executor terminated"),
+        (
+            "lost",
+            TaskFailed,
+            "Abnormal executor termination: unknown container",
+        ),
         ("new", TaskStarting, ""),
         ("new", TaskRunning, ""),
     ];

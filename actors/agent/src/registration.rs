@@ -281,7 +281,7 @@ impl NodeCore {
         let verdict = Verdict::agent(
             state,
             Reason::Reconciliation,
-            "Task is unknown to the agent",
+            "Reconciliation: task unknown to the agent",
         );
         self.update(turn, &key.framework_id, None, verdict.status(&key.task_id));
     }

@@ -29,6 +29,31 @@ fn updates_wait_for_the_master_and_go_on_at_once_when_it_is_back() {
 }
 
 #[test]
+fn a_scheduler_that_is_back_hears_at_once_of_what_it_missed() {
+    let mut node = Node::running();
+    node.run(task("t"));
+    node.start();
+    // Nobody acknowledges.
+    let is_update = |it: &Effect| matches!(it, Effect::SendUpdate(_));
+    for _ in 0..5 {
+        node.sleep(Duration::from_mins(3));
+    }
+    node.said.clear();
+    node.sleep(Duration::from_secs(1));
+    assert!(!node.said.iter().any(is_update), "{:?}", node.said);
+    node.order(Order::UpdateFramework(Box::new(node::UpdateFramework {
+        framework_info: framework(),
+        term: 3,
+    })));
+    assert_eq!(node.said.iter().filter(|it| is_update(it)).count(), 1);
+    // And as often from then on as at first.
+    node.said.clear();
+    node.sleep(node.core.config.update_retry_min);
+    assert_eq!(node.said.iter().filter(|it| is_update(it)).count(), 1);
+    assert_eq!(node.states(), [TaskStarting, TaskRunning]);
+}
+
+#[test]
 fn orders_of_a_lower_term_are_refused_and_early_ones_wait() {
     let mut node = Node::blank();
     node.on(Input::Recovered(Box::default()));

@@ -213,6 +213,19 @@ impl Streams {
         keys
     }
 
+    /// The same of one framework's: it listens again.
+    pub fn resume_framework(&mut self, framework_id: &str) -> Vec<TaskKey> {
+        let waiting = self.of_framework(framework_id);
+        let waiting = waiting.filter(|(_, stream)| !stream.pending.is_empty());
+        let keys: Vec<TaskKey> = waiting.map(|(key, _)| key.clone()).collect();
+        for key in &keys {
+            if let Some(stream) = self.streams.get_mut(key) {
+                stream.retry = None;
+            }
+        }
+        keys
+    }
+
     /// The oldest update of the task that is not acknowledged: what its scheduler was told last.
     pub fn head(&self, key: &TaskKey) -> Option<&TaskStatus> {
         let head = self.streams.get(key)?.pending.front();
