@@ -77,7 +77,8 @@ class Checks:
 
     def sandbox(self, name):
         state = json.loads(request(self.agent.port, "GET", "/state")[2])
-        executors = [e for f in state["frameworks"] for e in f["executors"] + f["completed_executors"]]
+        frameworks = state["frameworks"] + state["completed_frameworks"]
+        executors = [e for f in frameworks for e in f["executors"] + f["completed_executors"]]
         return next(e["directory"] for e in executors if e["id"] == name)
 
     def session(self, outer, command, accept=STREAM, **more):

@@ -121,7 +121,8 @@ class Checks:
                          volumes=[of_secret("/etc/keys/one", mode="RW"), of_secret("two")], image="box:1")
         self.start("rooted", "exec sleep 1000", image="box:1", state="TASK_RUNNING")
         name = "containerizer/mesos/filesystem/containers_new_rootfs"
-        report.equal("metrics: containers with a root of their own", get(self.agent.port, "/metrics/snapshot")[name], 1.0)
+        # The one before may not have gone yet.
+        report.check("metrics: containers with a root of their own", wait(lambda: get(self.agent.port, "/metrics/snapshot")[name] == 1, LIMIT_S))
         self.framework.kill("rooted")
         report.check("metrics: which goes with them", wait(lambda: get(self.agent.port, "/metrics/snapshot")[name] == 0, LIMIT_S))
         report.equal("secrets: and in an image", found, f"{CANARY}{CANARY}writes\n1\n")
