@@ -102,11 +102,11 @@ fn agents(world: &World, put: &mut impl FnMut(&str, f64)) {
         agent_registrations,
         agent_reregistrations,
         agents_unreachable,
-        agents_gone,
         agents_removed,
         ..
     } = world.counters;
-    let removals = agents_unreachable + agents_gone + agents_removed;
+    // Those that an operator marks gone are not among them (Mesos: `Master::markGone`).
+    let removals = agents_unreachable + agents_removed;
     put("slave_registrations", agent_registrations as f64);
     put("slave_reregistrations", agent_reregistrations as f64);
     put("slave_removals", removals as f64);

@@ -460,3 +460,56 @@ fn state_says_since_when_and_since_when_again_a_framework_is_registered() {
         assert_eq!(told.and_then(Value::as_f64), shown);
     }
 }
+
+#[test]
+fn agents_and_tasks_that_leave_are_counted_as_mesos_counts_them() {
+    let mut world = World::default();
+    let removed = |number, end| Change::AgentRemoved {
+        agent_id: agent_id(number),
+        end,
+        at: 7,
+    };
+    let again = |number| {
+        let mut record = (*agent(number, 1, true)).clone();
+        record.reregistered_at = Some(2);
+        Arc::new(record)
+    };
+    let lost = task(0, 0, 1, TaskState::TaskUnreachable as i32, 0);
+    let gone = task(0, 0, 1, TaskState::TaskGoneByOperator as i32, 0);
+    for change in [
+        Change::FrameworkAdded(scene::framework("framework-0", &ROLES)),
+        Change::AgentAdded(agent(0, 1, true)),
+        // Back after a moment.
+        Change::AgentUpdated(again(0)),
+        Change::TaskAdded(task(0, 0, 1, TaskState::TaskRunning as i32, 0)),
+        Change::TaskUpdated {
+            task: lost,
+            status: Arc::new(TaskStatus::default()),
+            is_news: true,
+        },
+        Change::TaskRemoved {
+            framework_id: framework_id(0),
+            task_id: task_id(1),
+            kept: TaskKept::Unreachable,
+        },
+        removed(0, AgentEnd::Unreachable),
+        Change::TaskEndedAway {
+            task: gone,
+            status: Arc::new(TaskStatus::default()),
+        },
+        removed(0, AgentEnd::Gone),
+        Change::AgentAdded(again(1)),
+        removed(1, AgentEnd::Removed),
+    ] {
+        world.apply(&change);
+    }
+    let metrics = ask(&world, Question::Metrics);
+    for (name, expected) in [
+        ("slave_registrations", 1.0),
+        ("slave_reregistrations", 1.0),
+        ("slave_removals", 2.0),
+        ("tasks_gone_by_operator", 0.0),
+    ] {
+        assert_eq!(metrics[format!("master/{name}")], expected, "{name}");
+    }
+}

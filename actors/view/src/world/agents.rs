@@ -71,12 +71,10 @@ impl World {
 
     pub(super) fn update_agent(&mut self, record: &Arc<AgentRecord>) -> bool {
         let id = agent_id(record);
-        let Some(before) = self.agents.get(&id) else {
+        if !self.agents.contains_key(&id) {
             return false;
-        };
-        if before.record.reregistered_at != record.reregistered_at {
-            self.counters.agent_reregistrations += 1;
         }
+        // One that was only away is not counted as registered again (Mesos: `Master::___reregisterSlave`).
         self.put_agent(id, record);
         true
     }
@@ -104,7 +102,7 @@ impl World {
                     self.unreachable.insert(id.to_owned());
                 }
             }
-            AgentEnd::Gone => self.counters.agents_gone += 1,
+            AgentEnd::Gone => {}
             AgentEnd::Removed => self.counters.agents_removed += 1,
         }
         agent.is_some()

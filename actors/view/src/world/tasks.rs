@@ -148,9 +148,9 @@ impl World {
         let Some(entry) = self.frameworks.get_mut(framework) else {
             return false;
         };
+        // Among all it was counted when it became unreachable (Mesos: `Master::updateTask`).
         if !is_terminal(before.state()) {
             entry.ended.add(task.state());
-            self.counters.ended.add(task.state());
         }
         if let Some(task) = entry.complete(task, most) {
             self.discount(framework, &task.agent_id.value, task.state());

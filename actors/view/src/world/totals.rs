@@ -224,7 +224,6 @@ pub struct Counters {
     pub agent_registrations: u64,
     pub agent_reregistrations: u64,
     pub agents_unreachable: u64,
-    pub agents_gone: u64,
     pub agents_removed: u64,
     pub operations: OperationCounts,
 }
