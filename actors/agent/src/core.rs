@@ -83,7 +83,7 @@ pub struct NodeCore {
     pub(crate) sequence: u64,
     /// Set while the agent shuts down: how it ends once nothing is left.
     pub(crate) ending: Option<Ending>,
-    timers: BTreeSet<(Duration, Timer)>,
+    pub(crate) timers: BTreeSet<(Duration, Timer)>,
     armed: Option<Duration>,
     ended: bool,
 }
@@ -374,9 +374,8 @@ impl NodeCore {
             framework.info = Arc::new(info);
             turn.keep(Keep::Framework(Arc::clone(&framework.info)));
         }
-        for key in self.streams.resume_framework(&id) {
-            self.forward(turn, &key);
-        }
+        let waiting = self.streams.resume_framework(&id);
+        self.forward_at_once(turn, waiting);
     }
 
     fn woke(&mut self, turn: &mut Turn<'_>) {

@@ -227,9 +227,8 @@ impl NodeCore {
         for framework in &answer.shutdown_frameworks {
             self.shutdown_framework(turn, &framework.value);
         }
-        for key in self.streams.resume() {
-            self.forward(turn, &key);
-        }
+        let waiting = self.streams.resume();
+        self.forward_at_once(turn, waiting);
         let exits = std::mem::take(&mut self.registration.untold_exits);
         turn.out.extend(exits.into_iter().map(Effect::SendExited));
         self.forward_all_operations(turn);

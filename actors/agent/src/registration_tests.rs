@@ -46,7 +46,9 @@ fn a_scheduler_that_is_back_hears_at_once_of_what_it_missed() {
         term: 3,
     })));
     assert_eq!(node.said.iter().filter(|it| is_update(it)).count(), 1);
-    // And as often from then on as at first.
+    // And as often from then on as at first. The time it waited for is nobody's any more.
+    let of_updates = |it: &&(Duration, Timer)| matches!(it.1, Timer::Update(_));
+    assert_eq!(node.core.timers.iter().filter(of_updates).count(), 1);
     node.said.clear();
     node.sleep(node.core.config.update_retry_min);
     assert_eq!(node.said.iter().filter(|it| is_update(it)).count(), 1);

@@ -1,7 +1,7 @@
 //! Telling the master: an update's way into its stream, its task's record and the checkpoint, and what its
 //! acknowledgement sets free.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tepui_protocol::{node, v1::TaskStatus};
 
@@ -117,6 +117,18 @@ impl NodeCore {
                 status: (*due.status).clone(),
                 latest_state,
             })));
+    }
+
+    /// Heads that need not wait any longer, each with the time that it waited for.
+    pub(crate) fn forward_at_once(
+        &mut self,
+        turn: &mut Turn<'_>,
+        heads: Vec<(TaskKey, Option<Duration>)>,
+    ) {
+        for (key, again_at) in heads {
+            self.clear_timer(again_at, Timer::Update(key.clone()));
+            self.forward(turn, &key);
+        }
     }
 
     pub(crate) fn acknowledge(&mut self, turn: &mut Turn<'_>, order: &node::AcknowledgeUpdate) {

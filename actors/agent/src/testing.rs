@@ -19,7 +19,7 @@ pub(crate) use tepui_protocol::{
 
 pub(crate) use crate::{
     config::NodeConfig,
-    core::{NodeCore, task_key},
+    core::{NodeCore, Timer, task_key},
     effect::{
         Effect, Ending, Fate, Input, Keep, KeptContainer, KeptGuest, KeptTask, Launch, Now, Order,
         Past, Remembered, TaskKey,

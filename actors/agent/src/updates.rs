@@ -200,30 +200,16 @@ impl Streams {
         self.paused = true;
     }
 
-    /// Makes every head due at once and names their tasks.
-    pub fn resume(&mut self) -> Vec<TaskKey> {
+    /// Makes every head due at once and names their tasks, each with the time that it waited for.
+    pub fn resume(&mut self) -> Vec<(TaskKey, Option<Duration>)> {
         self.paused = false;
-        let mut keys = Vec::new();
-        for (key, stream) in &mut self.streams {
-            stream.retry = None;
-            if !stream.pending.is_empty() {
-                keys.push(key.clone());
-            }
-        }
-        keys
+        due_at_once(self.streams.iter_mut())
     }
 
     /// The same of one framework's: it listens again.
-    pub fn resume_framework(&mut self, framework_id: &str) -> Vec<TaskKey> {
-        let waiting = self.of_framework(framework_id);
-        let waiting = waiting.filter(|(_, stream)| !stream.pending.is_empty());
-        let keys: Vec<TaskKey> = waiting.map(|(key, _)| key.clone()).collect();
-        for key in &keys {
-            if let Some(stream) = self.streams.get_mut(key) {
-                stream.retry = None;
-            }
-        }
-        keys
+    pub fn resume_framework(&mut self, framework_id: &str) -> Vec<(TaskKey, Option<Duration>)> {
+        let streams = self.streams.range_mut(first_of(framework_id)..);
+        due_at_once(streams.take_while(|(key, _)| key.framework_id == framework_id))
     }
 
     /// The oldest update of the task that is not acknowledged: what its scheduler was told last.
@@ -255,15 +241,30 @@ impl Streams {
     }
 
     fn of_framework(&self, framework_id: &str) -> impl Iterator<Item = (&TaskKey, &Stream)> {
-        let first = TaskKey {
-            framework_id: framework_id.to_owned(),
-            task_id: String::new(),
-        };
+        let first = first_of(framework_id);
         let id = first.framework_id.clone();
         self.streams
             .range(first..)
             .take_while(move |(key, _)| key.framework_id == id)
     }
+}
+
+fn first_of(framework_id: &str) -> TaskKey {
+    TaskKey {
+        framework_id: framework_id.to_owned(),
+        task_id: String::new(),
+    }
+}
+
+fn due_at_once<'a>(
+    streams: impl Iterator<Item = (&'a TaskKey, &'a mut Stream)>,
+) -> Vec<(TaskKey, Option<Duration>)> {
+    let waiting = streams.filter(|(_, stream)| !stream.pending.is_empty());
+    let at_once = |(key, stream): (&TaskKey, &mut Stream)| {
+        let again_at = stream.retry.take().map(|retry| retry.at);
+        (key.clone(), again_at)
+    };
+    waiting.map(at_once).collect()
 }
 
 impl Stream {

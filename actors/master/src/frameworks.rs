@@ -292,12 +292,8 @@ impl MasterCore {
         Arc::new(record)
     }
 
-    fn tell_agents_of_update(&mut self, id: &str, turn: &mut Turn<'_>) {
+    fn tell_agents_of_update(&self, id: &str, turn: &mut Turn<'_>) {
         let framework = &self.frameworks[id];
-        let update = node::UpdateFramework {
-            framework_info: framework.info().clone(),
-            term: self.term,
-        };
         let agents: BTreeSet<&String> =
             framework.executors.keys().map(|(agent, _)| agent).collect();
         let holders = framework
@@ -310,7 +306,7 @@ impl MasterCore {
             .collect::<std::collections::BTreeSet<_>>()
         {
             if let Some(peer) = self.agents.get(agent_id).and_then(|agent| agent.peer) {
-                turn.order(peer, Order::UpdateFramework(Box::new(update.clone())));
+                turn.order(peer, self.update_order(framework.info()));
             }
         }
     }
@@ -326,13 +322,16 @@ impl MasterCore {
             let id = known.id.as_ref().map_or("", |id| &id.value);
             let info = self.frameworks.get(id).map(Framework::info);
             if let Some(info) = info.filter(|info| *info != known) {
-                let update = node::UpdateFramework {
-                    framework_info: info.clone(),
-                    term: self.term,
-                };
-                turn.order(peer, Order::UpdateFramework(Box::new(update)));
+                turn.order(peer, self.update_order(info));
             }
         }
+    }
+
+    fn update_order(&self, info: &FrameworkInfo) -> Order {
+        Order::UpdateFramework(Box::new(node::UpdateFramework {
+            framework_info: info.clone(),
+            term: self.term,
+        }))
     }
 
     /// UPDATE_FRAMEWORK: unlike a resubscription, what may not change is an error.
