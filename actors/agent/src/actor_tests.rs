@@ -46,6 +46,7 @@ impl World {
             let _ = exit.send(ContainerExit {
                 status,
                 limitation: None,
+                is_forsaken: false,
             });
         }
     }

@@ -289,6 +289,7 @@ fn an_end_that_fell_into_the_restart_is_told_with_its_status() {
     let exit = ContainerExit {
         status: Some(3 << 8),
         limitation: None,
+        is_forsaken: false,
     };
     found(&mut node, &first, Fate::Exited(exit));
     found(&mut node, &second, alive(44));
@@ -352,6 +353,7 @@ fn what_nobody_wants_any_more_is_ended_after_a_restart() {
     let exit = ContainerExit {
         status: Some(9),
         limitation: None,
+        is_forsaken: false,
     };
     found(&mut node, &pod_id, Fate::Exited(exit));
     assert!(says(&node, &destroy(&first)) && says(&node, &destroy(&second)));

@@ -21,11 +21,7 @@ pub(crate) fn mesos_environment(
     framework: &Framework,
     executor: &Executor,
 ) -> Vec<(String, String)> {
-    let grace = executor
-        .info
-        .shutdown_grace_period
-        .map(crate::status::duration);
-    let grace = grace.unwrap_or(config.executor_shutdown_grace);
+    let grace = executor.shutdown_grace(config.executor_shutdown_grace);
     let sandbox = executor.sandbox.display().to_string();
     let checkpoint = framework.checkpoints();
     let framework_id = framework.info.id.as_ref().map_or("", |id| &id.value);

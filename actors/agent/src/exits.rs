@@ -267,6 +267,7 @@ pub(crate) fn command_verdict(
     };
     let message = Some(status::exit_text(wait_status));
     match decided {
+        None if ended.is_forsaken && !killed => terminated(exit),
         Some(decided) => Verdict {
             message: decided.message.clone().or(message),
             ..decided.clone()
@@ -305,6 +306,9 @@ fn limitation_verdict(exit: &ContainerExit) -> Option<Verdict> {
 
 fn terminated(exit: Option<&ContainerExit>) -> Verdict {
     let text = match exit {
+        Some(exit) if exit.is_forsaken => {
+            "Executor terminated: its agent was away for longer than the recovery timeout"
+        }
         Some(_) => "Executor terminated",
         // After a reboot, too.
         None => "Abnormal executor termination: unknown container",

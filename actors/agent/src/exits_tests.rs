@@ -1,6 +1,6 @@
 use tepui_messages::containers::Limitation;
 
-use super::command_verdict;
+use super::{command_verdict, executor_verdict};
 use crate::status::Verdict;
 use crate::testing::{
     TaskState::{TaskFailed, TaskFinished, TaskRunning},
@@ -107,6 +107,7 @@ fn a_past_want_of_memory_decides_no_later_end() {
             message: "Memory limit exceeded".to_owned(),
             resources: Vec::new(),
         }),
+        is_forsaken: false,
     };
     let memory = Some(Reason::ContainerLimitationMemory);
     for (decided, killed, status, state, reason) in [
@@ -124,6 +125,28 @@ fn a_past_want_of_memory_decides_no_later_end() {
             "{status:?}"
         );
     }
+}
+
+#[test]
+fn what_was_ended_for_want_of_an_agent_says_so() {
+    let forsaken = |status| ContainerExit {
+        status,
+        is_forsaken: true,
+        ..ContainerExit::default()
+    };
+    let text = "Executor terminated: its agent was away for longer than the recovery timeout";
+    for status in [Some(0), Some(15), Some(9), None] {
+        for verdict in [
+            command_verdict(None, false, Some(&forsaken(status))),
+            executor_verdict(None, Some(&forsaken(status))),
+        ] {
+            assert_eq!(verdict.state, TaskFailed);
+            assert_eq!(verdict.reason, Some(Reason::ExecutorTerminated));
+            assert_eq!(verdict.message.as_deref(), Some(text));
+        }
+    }
+    let killed = command_verdict(None, true, Some(&forsaken(Some(15))));
+    assert_eq!(killed.state, TaskState::TaskKilled);
 }
 
 #[test]

@@ -273,6 +273,7 @@ fn after_a_restart_they_run_on_and_their_ends_are_known() {
     let exit = ContainerExit {
         status: Some(256),
         limitation: None,
+        is_forsaken: false,
     };
     found(&mut node, "alone", Fate::Exited(exit));
     let alive = |pid| Fate::Running { shim: mark(), pid };

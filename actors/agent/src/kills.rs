@@ -15,6 +15,7 @@ use crate::{
     core::{NodeCore, Timer, Turn},
     effect::{Effect, Ending, ExecutorKey, Keep},
     engine,
+    patience::{self, kill_grace},
     status::{self, Verdict},
     tables::{Kill, Stage, TaskEntry},
 };
@@ -206,10 +207,7 @@ impl NodeCore {
         let entry = self
             .executor(key)
             .and_then(|executor| executor.command_task());
-        let own = entry.and_then(|(_, entry)| entry.info.kill_policy);
-        let own = own
-            .and_then(|policy| policy.grace_period)
-            .map(status::duration);
+        let own = entry.and_then(|(_, entry)| kill_grace(&entry.info));
         let container = self.executor(key).and_then(|it| it.info.container.as_ref());
         let usual = match engine::of(&self.config, container) {
             // As Mesos' docker executor.
@@ -344,7 +342,7 @@ impl NodeCore {
         let has_come = executor.phase == ExecutorPhase::Running;
         executor.phase = ExecutorPhase::Terminating;
         let container_id = executor.container_id.clone();
-        let grace = executor.info.shutdown_grace_period.map(status::duration);
+        let grace = executor.shutdown_grace(default_grace);
         match executor.stream_id {
             Some(stream_id) => turn.deliver(stream_id, shutdown_event()),
             // One that comes back is told then.
@@ -355,7 +353,7 @@ impl NodeCore {
                 return;
             }
         }
-        let deadline = now + grace.unwrap_or(default_grace);
+        let deadline = now + grace;
         executor.deadline = Some(deadline);
         self.set_timer(deadline, Timer::Executor(container_id));
     }
@@ -371,15 +369,7 @@ impl NodeCore {
         if entry.stage == Stage::Queued {
             return self.kill_queued(turn, key, &task_id);
         }
-        let own = entry
-            .info
-            .kill_policy
-            .and_then(|policy| policy.grace_period);
-        let spared = self
-            .config
-            .executor_shutdown_grace
-            .saturating_sub(SHUTDOWN_RESERVE);
-        let grace = own.map_or(spared, status::duration);
+        let grace = patience::shutdown_grace(&self.config, &entry.info);
         self.kill_command_within(turn, key, grace);
     }
 

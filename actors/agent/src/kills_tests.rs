@@ -300,6 +300,7 @@ fn a_task_whose_time_was_over_before_a_restart_has_failed() {
         fate: Fate::Exited(ContainerExit {
             status: Some(9),
             limitation: None,
+            is_forsaken: false,
         }),
     });
     node.connect();

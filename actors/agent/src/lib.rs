@@ -55,6 +55,7 @@ mod launches;
 mod operations;
 pub mod oversubscription;
 mod past;
+mod patience;
 mod pods;
 pub mod ports;
 mod recovery;

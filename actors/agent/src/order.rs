@@ -17,7 +17,7 @@ use crate::{
     engine,
     environment::{TOKEN_VARIABLE, command_environment, mesos_environment, role_of},
     images::{self, Asked},
-    networks,
+    networks, patience,
     tables::{Child, Executor, Framework, TaskEntry},
     volumes,
 };
@@ -160,6 +160,7 @@ pub(crate) fn child_launch(
         volumes: seen.volumes,
         confinement,
         switchboard: switchboard_of(container),
+        patience: Some(patience::of_child(config, framework, executor, task)),
         ..LaunchOrder::default()
     };
     Launch {
@@ -213,6 +214,7 @@ pub(crate) fn beside(
         amounts: Amounts::default(),
         confinement,
         view_of,
+        patience: of_task.patience,
         ..LaunchOrder::default()
     }
 }
@@ -363,6 +365,7 @@ pub(crate) fn launch_order(
         switchboard: switchboard_of(container),
         // What holds the containers of a group holds their network too.
         network,
+        patience: patience::of(config, framework, executor, task),
         ..LaunchOrder::default()
     };
     match (engine, container) {

@@ -46,6 +46,7 @@ fn a_restarted_agent_finds_the_same_processes_and_the_exits_between() {
     let exited = Fate::Exited(ContainerExit {
         status: Some(3 << 8),
         limitation: None,
+        is_forsaken: false,
     });
     for (id, fate) in [
         ("alive", running.clone()),
@@ -282,6 +283,7 @@ fn executors_that_ended_meanwhile_or_never_came_leave_their_tasks_failed_or_gone
         Fate::Exited(ContainerExit {
             status,
             limitation: None,
+            is_forsaken: false,
         })
     };
     for fate in [fate(Some(9)), Fate::Gone] {

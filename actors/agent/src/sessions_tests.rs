@@ -176,6 +176,7 @@ fn one_is_known_as_a_session_after_a_restart() {
             Fate::Exited(ContainerExit {
                 status: Some(9),
                 limitation: None,
+                is_forsaken: false,
             }),
         ),
     ] {

@@ -21,7 +21,7 @@ use tepui_protocol::v1::{
 use crate::{
     checks::Checks,
     effect::{KeptContainer, KeptKill, KeptTask},
-    status::Verdict,
+    status::{self, Verdict},
     updates::is_terminal,
 };
 
@@ -207,6 +207,12 @@ impl Executor {
     /// Whether a program of the framework's plays its part.
     pub(crate) fn is_custom(&self) -> bool {
         !self.command_task && !self.is_pod()
+    }
+
+    /// What it is given to end by itself; `usual`: where it does not say.
+    pub(crate) fn shutdown_grace(&self, usual: Duration) -> Duration {
+        let own = self.info.shutdown_grace_period.map(status::duration);
+        own.unwrap_or(usual)
     }
 
     /// Marks what an update says about one of its tasks.

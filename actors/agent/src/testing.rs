@@ -287,6 +287,7 @@ impl Node {
             exit: ContainerExit {
                 status: Some(status),
                 limitation: None,
+                is_forsaken: false,
             },
         });
     }

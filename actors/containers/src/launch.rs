@@ -4,6 +4,7 @@ use crate::cgroups::ContainerCgroup;
 use crate::devices::{DeviceNode, DeviceRule};
 use crate::limits::Limits;
 use crate::namespaces::{Namespaces, UserRange};
+use crate::patience::Patience;
 use crate::process::ProcessId;
 use crate::rotation::Rotation;
 use crate::spec::{
@@ -87,6 +88,8 @@ pub struct LaunchSpec {
     /// The file on which the command's network namespace is mounted. It needs root. With `enter` or `view` the command has
     /// that of that process.
     pub network: Option<PathBuf>,
+    /// `None`: it outlives its agent for as long as it likes.
+    pub patience: Option<Patience>,
 }
 
 impl LaunchSpec {
@@ -126,6 +129,7 @@ impl LaunchSpec {
             users: None,
             seccomp: Vec::new(),
             network: None,
+            patience: None,
         }
     }
 
@@ -233,6 +237,7 @@ impl LaunchSpec {
             network: self.network.clone(),
             device_nodes: self.device_nodes.clone(),
             users: self.users,
+            patience: self.patience.clone(),
         }
     }
 

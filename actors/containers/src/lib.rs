@@ -21,6 +21,8 @@
 //! outlives the agent; so are those of one whose output is bounded (`rotation`). All others write to files, and their shims
 //! see none of it.
 //!
+//! A container whose command nobody but the agent looks after outlives it for a time only (`patience`): its shim ends it.
+//!
 //! A few shims are brought up ahead of their orders; one that gets none ends with the agent.
 //!
 //! Without the feature `launcher` only what the shim needs is compiled: formats, cgroup and process helpers.
@@ -28,6 +30,7 @@
 pub mod devices;
 pub mod limits;
 pub mod namespaces;
+pub mod patience;
 pub mod process;
 pub mod record;
 pub mod rotation;
@@ -108,6 +111,7 @@ pub use launch::{Command, LaunchSpec};
 pub use launcher::Launcher;
 pub use limits::Limits;
 pub use namespaces::{Namespaces, UserRange};
+pub use patience::Patience;
 #[cfg(feature = "launcher")]
 pub use pressure::Pressure;
 pub use process::ProcessId;

@@ -5,6 +5,7 @@
 //! shim 1 <boot id> <pid> <start>     the shim has claimed the container (or: "cancelled", the agent was faster)
 //! started <pid> <start>              the command has its process
 //! failed <stage> <errno>             but that process never became the command; then "exited" means nothing
+//! forsaken                           its agent was away for too long: the shim ends it
 //! exited <raw wait status>           how it ended
 //! ```
 //!
@@ -129,6 +130,8 @@ pub enum Line {
     Cancelled,
     Started(ProcessId),
     Failed(LaunchFailure),
+    /// The shim ends it, because its agent was away for too long.
+    Forsaken,
     /// The status as `waitpid` gave it.
     Exited(i32),
 }
@@ -148,6 +151,7 @@ impl fmt::Display for Line {
             Self::Failed(failure) => {
                 writeln!(f, "failed {} {}", failure.stage as u8, failure.errno)
             }
+            Self::Forsaken => f.write_str("forsaken\n"),
             Self::Exited(status) => writeln!(f, "exited {status}"),
         }
     }
@@ -163,6 +167,8 @@ pub struct Fate {
     /// The command's process: leader of its own session and process group.
     pub started: Option<ProcessId>,
     pub failed: Option<LaunchFailure>,
+    /// Its agent was away for too long.
+    pub forsaken: bool,
     /// The raw wait status.
     pub exited: Option<i32>,
 }
@@ -208,6 +214,7 @@ impl Fate {
             Line::Cancelled => self.cancelled = true,
             Line::Started(child) => self.started = Some(child),
             Line::Failed(failure) => self.failed = Some(failure),
+            Line::Forsaken => self.forsaken = true,
             Line::Exited(status) => self.exited = Some(status),
         }
     }
@@ -233,6 +240,7 @@ fn parse_line(text: &str) -> Option<Line> {
                 errno: number(&mut words)?,
             })
         }
+        "forsaken" => Line::Forsaken,
         "exited" => Line::Exited(number(&mut words)?),
         _ => return None,
     };

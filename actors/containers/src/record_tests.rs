@@ -21,6 +21,7 @@ fn lines() -> Vec<Line> {
             stage: Stage::Exec,
             errno: 2,
         }),
+        Line::Forsaken,
         Line::Exited(9),
         Line::Cancelled,
     ]
@@ -31,7 +32,7 @@ fn every_line_is_read_back() {
     let text: String = lines().iter().map(ToString::to_string).collect();
     assert_eq!(
         text,
-        "shim 1 b00t 10 100\nstarted 11 101\nfailed 12 2\nexited 9\ncancelled\n"
+        "shim 1 b00t 10 100\nstarted 11 101\nfailed 12 2\nforsaken\nexited 9\ncancelled\n"
     );
     let fate = parse(text.as_bytes()).unwrap();
     assert_eq!(fate.shim, Some(("b00t".to_owned(), SHIM)));
@@ -44,7 +45,7 @@ fn every_line_is_read_back() {
         })
     );
     assert_eq!(fate.exited, Some(9));
-    assert!(fate.cancelled);
+    assert!(fate.forsaken && fate.cancelled);
 }
 
 #[test]

@@ -39,6 +39,8 @@ pub struct Exit {
     pub out_of_memory: bool,
     /// The shim has seen that nothing is left of it. Only the agent that launched it can be told.
     pub is_swept: bool,
+    /// Its shim ended it, because no agent was there for too long.
+    pub is_forsaken: bool,
 }
 
 impl Exit {
@@ -293,6 +295,7 @@ pub(crate) fn exit_of(fate: &Fate, cgroup: Option<&ContainerCgroup>) -> Exit {
         raw_status: fate.exited,
         out_of_memory: cgroup.is_some_and(ContainerCgroup::out_of_memory),
         is_swept: false,
+        is_forsaken: fate.forsaken,
     }
 }
 

@@ -6,6 +6,7 @@
 
 use crate::devices::DeviceNode;
 use crate::namespaces::{Namespaces, UserRange};
+use crate::patience::Patience;
 use crate::process::ProcessId;
 use std::ffi::OsString;
 use std::fmt;
@@ -18,6 +19,7 @@ mod values;
 mod wire;
 
 pub use wire::{decode, encode, is_plain_name};
+pub(crate) use wire::{path, path_bytes};
 
 /// The most bytes an encoded spec may have. The kernel takes 2 MiB of arguments and environment with the default
 /// stack limit, so a bigger spec could not be executed anyway.
@@ -226,6 +228,8 @@ pub struct ShimSpec {
     /// Whose users the command's are, where it has a root of its own; `None`: the machine's. With `view` they are those
     /// of that process instead.
     pub users: Option<UserRange>,
+    /// `None`: it outlives its agent for as long as it likes.
+    pub patience: Option<Patience>,
 }
 
 impl ShimSpec {

@@ -5,6 +5,7 @@ use crate::rotation::Bound;
 use crate::switchboard::{Terminal, WindowSize};
 use proptest::prelude::*;
 use std::os::unix::ffi::OsStringExt;
+use std::time::Duration;
 
 fn sample() -> ShimSpec {
     ShimSpec {
@@ -114,6 +115,11 @@ fn sample() -> ShimSpec {
             minor: 200,
             mode: 0o666,
         }],
+        patience: Some(Patience {
+            presence: "/run/tepui/1/@agent".into(),
+            timeout: Duration::from_mins(15),
+            grace: Duration::from_secs(3),
+        }),
     }
 }
 

@@ -7,6 +7,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     os::fd::OwnedFd,
     path::PathBuf,
+    time::Duration,
 };
 
 use futures_util::future::BoxFuture;
@@ -56,6 +57,16 @@ pub struct LaunchOrder {
     pub engine: Option<Box<EngineOrder>>,
     /// `None`: the network of the container around it, or of the machine.
     pub network: Option<NetworkOrder>,
+    /// `None`: it outlives the agent for as long as it likes.
+    pub patience: Option<Patience>,
+}
+
+/// How long a container outlives its agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    pub timeout: Duration,
+    /// Between SIGTERM and SIGKILL then; where containers are within it, what those have of it.
+    pub grace: Duration,
 }
 
 /// A network that only one container and those within it have.
@@ -273,6 +284,8 @@ pub struct ContainerExit {
     pub status: Option<i32>,
     /// A limit that ended it.
     pub limitation: Option<Limitation>,
+    /// It was ended because the agent was away for too long.
+    pub is_forsaken: bool,
 }
 
 /// The limit a container ran into.

@@ -14,7 +14,7 @@ use anyhow::{anyhow, bail};
 use rustix::fs::{Mode, OFlags};
 use tepui_node::config::{DomainSocket, SOCKET_NAME};
 
-use crate::start::RUNTIME_ROOT;
+use crate::runtime_dir::RUNTIME_ROOT;
 
 /// What the kernel takes, and Mesos' bound.
 const MAX_PATH_BYTES: usize = 108;

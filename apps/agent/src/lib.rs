@@ -23,6 +23,7 @@ mod numbers;
 mod provisioner;
 mod registering;
 mod runtime;
+mod runtime_dir;
 mod sandboxes;
 mod security;
 mod start;

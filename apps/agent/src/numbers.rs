@@ -44,6 +44,7 @@ pub(crate) fn verdict(exit: Exit, limit_bytes: impl FnOnce() -> Option<u64>) -> 
     ContainerExit {
         status: exit.raw_status,
         limitation,
+        is_forsaken: exit.is_forsaken,
     }
 }
 

@@ -28,7 +28,7 @@ use std::{
 
 use futures_util::future::{BoxFuture, FutureExt};
 use rustix::process::Signal;
-use tepui_containers::{Launcher, Running, disk, sandboxes::Sandboxes};
+use tepui_containers::{Launcher, Running, disk, patience::Presence, sandboxes::Sandboxes};
 use tepui_kit::{blocking, crash_point};
 use tepui_messages::containers::{
     Amounts, ContainerExit, ContainerRuntime, Forked, ImageOrder, LaunchOrder, NestedSandbox,
@@ -61,8 +61,8 @@ pub(crate) struct Containers(Arc<Inner>);
 struct Inner {
     launcher: Launcher,
     sandboxes: Sandboxes,
-    /// Holds one directory a container.
-    runtime_dir: PathBuf,
+    /// Its directory holds one a container.
+    presence: Presence,
     /// Handles only: they can be made again from the records.
     running: Mutex<BTreeMap<String, Running>>,
     nesting: Mutex<Nesting>,
@@ -81,18 +81,18 @@ pub(crate) struct Errors {
 }
 
 impl Containers {
-    /// `runtime_dir`: best on a tmpfs, the same after a restart of the agent.
+    /// The directory of `presence` is best on a tmpfs, and the same after a restart of the agent.
     pub(crate) fn new(
         launcher: Launcher,
         sandboxes: Sandboxes,
-        runtime_dir: PathBuf,
+        presence: Presence,
         errors: Arc<Errors>,
         equipment: Equipment,
     ) -> Self {
         Self(Arc::new(Inner {
             launcher,
             sandboxes,
-            runtime_dir,
+            presence,
             running: Mutex::new(BTreeMap::new()),
             nesting: Mutex::default(),
             clearing: Arc::default(),
@@ -106,7 +106,7 @@ impl Containers {
 
 impl Inner {
     fn dir(&self, container_id: &str) -> PathBuf {
-        self.runtime_dir.join(container_id)
+        self.presence.dir().join(container_id)
     }
 
     fn running(&self) -> MutexGuard<'_, BTreeMap<String, Running>> {

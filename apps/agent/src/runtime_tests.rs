@@ -15,10 +15,12 @@ pub(super) fn containers_within(
     cgroups: Cgroups,
     destroy_deadline: std::time::Duration,
 ) -> Containers {
+    let runtime_dir = root.join("run");
+    std::fs::create_dir_all(&runtime_dir).unwrap();
     Containers::new(
         Launcher::new(root.join("shim"), cgroups, 0).unwrap(),
         Sandboxes::new(root.join("spare"), 0).unwrap(),
-        root.join("run"),
+        Presence::announce(&runtime_dir).unwrap(),
         Arc::default(),
         Equipment {
             logger: ContainerLogger::default(),

@@ -11,9 +11,8 @@ use std::{
 };
 
 use anyhow::{Context, anyhow, bail};
-use sha2::{Digest, Sha256};
 use tepui_containers::{
-    Cgroups, Launcher, images::Backend, limits::Controller, networks::Networks,
+    Cgroups, Launcher, images::Backend, limits::Controller, networks::Networks, patience::Presence,
     sandboxes::Sandboxes, volume_gids::VolumeGids,
 };
 use tepui_engine::{
@@ -41,10 +40,9 @@ use crate::{
     lacks,
     provisioner::{self, Provisioner},
     runtime::engine::EngineContainers,
+    runtime_dir,
 };
 
-/// Where runtime directories lie if it can be written: a tmpfs on most machines.
-pub(crate) const RUNTIME_ROOT: &str = "/run/tepui";
 /// The agent's memory, below the work directory.
 const CHECKPOINT: &str = "checkpoint";
 /// Which volumes have which groups, below the work directory.
@@ -72,7 +70,7 @@ pub(crate) struct Prepared {
     pub(crate) listener: TcpListener,
     pub(crate) launcher: Launcher,
     pub(crate) sandboxes: Sandboxes,
-    pub(crate) runtime_dir: PathBuf,
+    pub(crate) presence: Presence,
     pub(crate) is_root: bool,
     pub(crate) engine_containers: Option<EngineContainers>,
     /// Or why there are no images.
@@ -168,7 +166,9 @@ impl Prepared {
         let sandboxes = Sandboxes::new(settings.work_dir.join(SPARE_SANDBOXES), SPARE_SHIMS)
             .with_context(|| format!("--work-dir {}", settings.work_dir.display()))?;
         config.sandbox_directory = settings.images.sandbox_directory.clone();
-        let runtime_dir = runtime_dir(&settings.work_dir, settings.machine.runtime_dir.as_deref())?;
+        let runtime_dir =
+            runtime_dir::find(&settings.work_dir, settings.machine.runtime_dir.as_deref())?;
+        let presence = runtime_dir::announce(&runtime_dir)?;
         let opened = engine::open(
             settings.engine.as_ref(),
             &settings.images,
@@ -210,7 +210,7 @@ impl Prepared {
             fetcher,
             volume_gids,
             unix_listeners,
-            runtime_dir,
+            presence,
             configured_work_dir: configured_work_dir.unwrap_or_else(|_| settings.work_dir.clone()),
             settings,
             config,
@@ -450,43 +450,6 @@ fn shim() -> anyhow::Result<PathBuf> {
         "{} is missing: expected it beside {}, or its path in {SHIM_VARIABLE}",
         path.display(),
         program.display()
-    )
-}
-
-/// A directory that is the same after a restart and, where possible, gone after a reboot.
-fn runtime_dir(work_dir: &Path, chosen: Option<&Path>) -> anyhow::Result<PathBuf> {
-    if let Some(chosen) = chosen {
-        let shown = chosen.display();
-        let mut builder = fs::DirBuilder::new();
-        let made = builder.recursive(true).mode(0o700).create(chosen);
-        made.map_err(|error| {
-            anyhow!("--runtime-dir {shown}: {error}; expected a directory of this agent's alone that it can make")
-        })?;
-        return Ok(chosen.to_owned());
-    }
-    let fallback = work_dir.join("run");
-    let used = fs::read_dir(&fallback).is_ok_and(|mut entries| entries.next().is_some());
-    let digest = Sha256::digest(work_dir.as_os_str().as_encoded_bytes());
-    let name: String = digest
-        .iter()
-        .take(8)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    let preferred = Path::new(RUNTIME_ROOT).join(name);
-    for directory in [(!used).then_some(preferred), Some(fallback)]
-        .into_iter()
-        .flatten()
-    {
-        let mut builder = fs::DirBuilder::new();
-        let made = builder.recursive(true).mode(0o700).create(&directory);
-        let access = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
-        if made.is_ok() && rustix::fs::access(&directory, access).is_ok() {
-            return Ok(directory);
-        }
-    }
-    bail!(
-        "--work-dir {}: no directory can be made in it",
-        work_dir.display()
     )
 }
 

@@ -46,5 +46,6 @@ pub(crate) fn lost() -> ContainerExit {
     ContainerExit {
         status: None,
         limitation: Some(limitation),
+        is_forsaken: false,
     }
 }

@@ -31,7 +31,8 @@ use crate::{
     notice::Notices,
     provisioner,
     runtime::{Containers, Equipment, Errors, volume_groups},
-    start::{self, Prepared},
+    runtime_dir,
+    start::Prepared,
     sweeping::{self, AllowedAge, Removals},
 };
 
@@ -57,7 +58,7 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
         listener,
         launcher,
         sandboxes,
-        runtime_dir,
+        presence,
         is_root,
         images,
         engine_containers,
@@ -77,7 +78,7 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
     let mut flags = http::flags(
         &settings,
         config.domain_socket.as_ref(),
-        &runtime_dir,
+        presence.dir(),
         config.enforced,
         is_root,
     );
@@ -109,16 +110,16 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
             settings.work_dir.clone(),
             provisioner::store_dir(&settings.images, &settings.work_dir),
             settings.fetching.cache_dir(&settings.work_dir),
-            start::RUNTIME_ROOT.into(),
-            runtime_dir.clone(),
+            runtime_dir::RUNTIME_ROOT.into(),
+            presence.dir().to_owned(),
         ],
     );
-    let sockets = http::Sockets::new(runtime_dir.clone());
+    let sockets = http::Sockets::new(presence.dir().to_owned());
     let provisioner = images.as_ref().ok().cloned();
     let containers = Containers::new(
         launcher,
         sandboxes,
-        runtime_dir,
+        presence,
         errors,
         Equipment {
             logger: settings.sandboxes.logger,

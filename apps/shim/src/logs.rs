@@ -2,10 +2,10 @@
 //! it would with files of its own; nothing is held here but one chunk.
 
 use crate::log_file::LogFile;
-use crate::shortage::Also;
 use crate::sys;
 use crate::terminal::CommandEnds;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use crate::waking::{Also, time_until};
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, OwnedFd};
@@ -77,10 +77,7 @@ impl Logs {
             if Instant::now() >= deadline {
                 return;
             }
-            self.pass(Also {
-                at: Some(deadline),
-                ..Also::default()
-            });
+            self.pass(Also::at(deadline));
         }
     }
 
@@ -89,7 +86,7 @@ impl Logs {
         let watched = std::iter::once(self.children.as_fd());
         let watched = watched.chain(self.sources.iter().map(|source| source.pipe.as_fd()));
         let mut polled: Vec<PollFd<'_>> = watched
-            .chain(also.readable)
+            .chain(also.descriptors())
             .map(|descriptor| PollFd::from_borrowed_fd(descriptor, PollFlags::IN))
             .collect();
         if poll(&mut polled, left.as_ref()).is_err() {
@@ -109,22 +106,13 @@ impl Logs {
 /// Waits for the end of a child alone.
 pub(crate) fn wait_for_child(children: &OwnedFd, also: Also<'_>) {
     let left = also.at.map(time_until);
-    let watched = std::iter::once(children.as_fd()).chain(also.readable);
+    let watched = std::iter::once(children.as_fd()).chain(also.descriptors());
     let mut polled: Vec<PollFd<'_>> = watched
         .map(|descriptor| PollFd::from_borrowed_fd(descriptor, PollFlags::IN))
         .collect();
     if poll(&mut polled, left.as_ref()).is_ok() {
         // Not there, if something else has come.
         sys::take_child_signal(children);
-    }
-}
-
-/// Nothing, if it is past.
-pub(crate) fn time_until(at: Instant) -> Timespec {
-    let left = at.saturating_duration_since(Instant::now());
-    Timespec {
-        tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
-        tv_nsec: left.subsec_nanos().into(),
     }
 }
 

@@ -4,11 +4,12 @@
 //! cgroup, and seldom decides to kill a running command: the agent does all that from outside. Only where clients attach
 //! to the command's standard streams it listens to somebody, and ends a session whose client has gone (`switchboard`);
 //! only where its output is bounded it writes the files of it (`logs`); and it ends what the kernel took a part of
-//! (`shortage`).
+//! (`shortage`), and what no agent comes back to (`absence`).
 //! `tepui_containers` describes the orders it reads on standard input and the record it writes.
 //!
 //! There is one process a container, so every page counts: no runtime, no threads, no allocation that stays.
 
+mod absence;
 mod child;
 mod hold;
 mod log_file;
@@ -24,6 +25,7 @@ mod sys;
 mod terminal;
 mod users;
 mod volumes;
+mod waking;
 
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;

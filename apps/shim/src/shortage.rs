@@ -1,11 +1,12 @@
 //! Owns noticing that the kernel killed a process of the container for want of memory: what is left of it is not what was
 //! ordered, and ends (Mesos: `MemorySubsystemProcess::oomListen`). Only with cgroups v1; with v2 the kernel kills all.
 
+use crate::waking::Also;
 use rustix::event::EventfdFlags;
 use rustix::io::Errno;
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -31,13 +32,6 @@ enum State {
         since: Instant,
     },
     Struck,
-}
-
-/// What ends a wait besides what it is for.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Also<'a> {
-    pub(crate) readable: Option<BorrowedFd<'a>>,
-    pub(crate) at: Option<Instant>,
 }
 
 impl Shortage {
@@ -83,10 +77,8 @@ impl Shortage {
             State::Suspected { since } => Some(Duration::from_millis(1) + since.elapsed() / 2),
             State::Struck => Some(KILL_PAUSE),
         };
-        Also {
-            readable: Some(self.events.as_fd()),
-            at: pause.map(|pause| Instant::now() + pause),
-        }
+        let at = pause.map(|pause| Instant::now() + pause);
+        Also::readable(self.events.as_fd()).by(at)
     }
 
     fn take_event(&self) -> bool {

@@ -1,23 +1,25 @@
 //! Owns the shim's life after its orders: the record, the fork, the answer to the agent, waiting and sweeping up.
 
+use crate::absence::{Absence, Order};
 use crate::logs::Logs;
-use crate::shortage::{Also, Shortage};
+use crate::shortage::Shortage;
 use crate::switchboard::Board;
 use crate::sys::{self, Fork};
 use crate::terminal::CommandEnds;
+use crate::waking::Also;
 use crate::{child, logs, namespaces, terminal, users};
 use rustix::io::Errno;
-use rustix::process::{Pid, WaitOptions};
+use rustix::process::{Pid, Signal, WaitOptions};
 use std::fs::File;
 use std::io::{self, PipeReader, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
-use tepui_containers::ProcessId;
 use tepui_containers::record::{LaunchFailure, Line, RECORD_FILE, Stage};
-use tepui_containers::spec::ShimSpec;
+use tepui_containers::spec::{HOLDER, ShimSpec};
 use tepui_containers::tree::Tree;
+use tepui_containers::{Patience, ProcessId};
 
 /// How long the shim tries to kill what its command left behind. After that the agent does, when it cleans up.
 const SWEEP_DEADLINE: Duration = Duration::from_secs(5);
@@ -38,6 +40,9 @@ pub(crate) struct Container {
     memory_cgroup: Option<PathBuf>,
     /// It has the process ids of another container: orphans go to the first process there, and not to this one.
     is_guest: bool,
+    /// Other containers are within it, which it must not end before.
+    is_holder: bool,
+    patience: Option<Patience>,
     streams: Option<Streams>,
 }
 
@@ -126,6 +131,8 @@ pub(crate) fn start(spec: &ShimSpec, answer: &OwnedFd) -> Result<Container, Laun
         cgroup: spec.cgroup_kill.clone(),
         memory_cgroup: spec.cgroup_memory.clone(),
         is_guest: namespaces::whose_pids(spec).is_some(),
+        is_holder: spec.argv.first().is_some_and(|name| name == HOLDER),
+        patience: spec.patience.clone(),
         streams,
     })
 }
@@ -168,22 +175,23 @@ pub(crate) fn write_line(file: impl AsFd, line: &str) {
 pub(crate) fn until_the_end(mut container: Container) -> bool {
     // Fails only for a session leader, which is detached already.
     let _ = rustix::process::setsid();
-    let mut shortage = watch(&container);
+    let mut watches = Watches::begin(&mut container);
     sys::release_code();
     let mut streams = container.streams.take().or_else(|| {
-        let children = shortage.as_ref().and_then(|_| sys::child_signals().ok());
+        let children = watches.any().then(sys::child_signals);
+        let children = children.and_then(Result::ok);
         children.map(|children| Streams::Files { children })
     });
     let ended = match &mut streams {
         None => wait_for(&container),
-        Some(streams) => serve_until(&container, streams, shortage.as_mut()),
+        Some(streams) => serve_until(&container, streams, &mut watches),
     };
     // Without a child there is nothing to tell; the agent finds a record without an end.
     let Some(mut status) = ended else {
         return false;
     };
     // It was faster than this process, but no other than a command that was killed in time.
-    if status == 0 && shortage.is_some_and(|mut it| it.has_struck()) {
+    if status == 0 && watches.has_struck() {
         status = libc::SIGKILL;
     }
     write_line(&container.record, &Line::Exited(status).to_string());
@@ -194,10 +202,42 @@ pub(crate) fn until_the_end(mut container: Container) -> bool {
     is_swept
 }
 
-/// A kernel that does not tell leaves the container as it was before such watches.
-fn watch(container: &Container) -> Option<Shortage> {
-    let dir = container.memory_cgroup.as_ref()?;
-    Shortage::watch(dir).ok()
+/// What can end a container besides its command.
+struct Watches {
+    shortage: Option<Shortage>,
+    absence: Option<Absence>,
+}
+
+impl Watches {
+    fn begin(container: &mut Container) -> Self {
+        let dir = container.memory_cgroup.as_ref();
+        let patience = container.patience.take();
+        Self {
+            // A kernel that does not tell leaves the container as it was before such watches.
+            shortage: dir.and_then(|dir| Shortage::watch(dir).ok()),
+            absence: patience.map(|it| Absence::watch(it, container.is_holder)),
+        }
+    }
+
+    fn any(&self) -> bool {
+        self.shortage.is_some() || self.absence.is_some()
+    }
+
+    fn wakes(&self) -> Also<'_> {
+        let shortage = self.shortage.as_ref().map(Shortage::wakes);
+        let absence = self.absence.as_ref().map(Absence::wakes);
+        shortage
+            .unwrap_or_default()
+            .and(absence.unwrap_or_default())
+    }
+
+    fn has_struck(&mut self) -> bool {
+        self.shortage.as_mut().is_some_and(Shortage::has_struck)
+    }
+
+    fn of_absence(&mut self) -> Order {
+        self.absence.as_mut().map_or(Order::Nothing, Absence::order)
+    }
 }
 
 /// Reaps until the command has ended: its raw status.
@@ -212,22 +252,21 @@ fn wait_for(container: &Container) -> Option<i32> {
     }
 }
 
-/// As [`wait_for`]; meanwhile it serves the standard streams and heeds a shortage of memory.
-fn serve_until(
-    container: &Container,
-    streams: &mut Streams,
-    mut shortage: Option<&mut Shortage>,
-) -> Option<i32> {
+/// As [`wait_for`]; meanwhile it serves the standard streams and heeds what else can end the container.
+fn serve_until(container: &Container, streams: &mut Streams, watches: &mut Watches) -> Option<i32> {
     let command = container.command_pid();
     loop {
         match rustix::process::wait(WaitOptions::NOHANG) {
             Ok(Some((pid, status))) if Some(pid) == command => return Some(status.as_raw()),
             Ok(Some(_)) | Err(Errno::INTR) => {}
             Ok(None) => {
-                let also = shortage.as_ref().map(|it| it.wakes()).unwrap_or_default();
-                let is_forsaken = streams.turn(also);
-                let has_struck = shortage.as_mut().is_some_and(|it| it.has_struck());
-                if is_forsaken || has_struck {
+                let is_left = streams.turn(watches.wakes());
+                let order = watches.of_absence();
+                if order == Order::Ask {
+                    write_line(&container.record, &Line::Forsaken.to_string());
+                    container.ask_to_end();
+                }
+                if is_left || watches.has_struck() || order == Order::Kill {
                     let _ = container.tree().kill_pass();
                 }
             }
@@ -240,6 +279,16 @@ impl Container {
     fn command_pid(&self) -> Option<Pid> {
         let pid = i32::try_from(self.command.pid).ok();
         pid.and_then(Pid::from_raw)
+    }
+
+    /// What takes no notice is killed later.
+    fn ask_to_end(&self) {
+        let _ = match self.command_pid().filter(|_| self.is_holder) {
+            Some(holder) => {
+                rustix::process::kill_process(holder, Signal::TERM).map_err(io::Error::from)
+            }
+            None => self.tree().signal(Signal::TERM).map(drop),
+        };
     }
 
     fn tree(&self) -> Tree {

@@ -4,10 +4,9 @@
 //! Output is read only when every client has taken the last of it. So a client that reads loses nothing, one that is
 //! slow makes the command wait as a full pipe would, and one that holds it up for longer than its patience is cut.
 
-use crate::logs::time_until;
-use crate::shortage::Also;
 use crate::sys;
 use crate::terminal::{self, ShimEnds, Source};
+use crate::waking::{Also, time_until};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use std::io::{Read, Write};
@@ -110,10 +109,7 @@ impl Board {
         let is_forsaken = self.is_forsaken(now);
         let wake = is_forsaken.then(|| now + KILL_PAUSE);
         let wake = wake.or_else(|| self.next_deadline());
-        self.pass(Also {
-            at: wake.into_iter().chain(also.at).min(),
-            ..also
-        });
+        self.pass(also.by(wake));
         is_forsaken
     }
 
@@ -121,10 +117,7 @@ impl Board {
     pub(crate) fn finish(mut self) {
         let deadline = Instant::now() + FAREWELL;
         while Instant::now() < deadline && !self.is_finished() {
-            self.pass(Also {
-                at: Some(deadline),
-                ..Also::default()
-            });
+            self.pass(Also::at(deadline));
         }
         if let Some(writer) = self.input.take() {
             writer.answer(&frame(Kind::Done, &[]));
@@ -173,7 +166,7 @@ impl Board {
     fn pass(&mut self, also: Also<'_>) {
         let (places, ready) = {
             let mut watched = self.watched();
-            let more = also.readable.into_iter();
+            let more = also.descriptors();
             watched.extend(more.map(|it| (Place::Other, it, PollFlags::IN)));
             let mut polled: Vec<PollFd<'_>> = watched
                 .iter()

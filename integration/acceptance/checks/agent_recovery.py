@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""agent_recovery.py: two agents and two frameworks over kill -9, changed isolation, a framework that keeps nothing, and an end in order, on real processes.
+"""agent_recovery.py: two agents and two frameworks over kill -9, changed isolation, a framework that keeps nothing, an agent that stays away, and an end in order, on real processes.
 
 Wants TEPUI_BIN. Ends with 0 or 1.
 """
@@ -113,6 +113,30 @@ class Checks:
         report.check("its sandbox is still there to look at", left, left)
         framework.teardown()
 
+    def forsaken(self):
+        """Nobody starts the agent again."""
+        self.house.agents[1].kill()
+        self.restart("--recovery-timeout", "4secs")
+        kept, careless = self.scheduler("kept", failover_timeout=60), self.scheduler("careless", checkpoint=False)
+        self.launch(kept, "waits", f"trap 'echo asked; exit 0' TERM; echo $$ > {self.house.folder}/waits.pid; while :; do sleep 0.1; done")
+        for offer in list(kept.offers):
+            kept.decline(offer, 0)
+        self.launch(careless, "does-not")
+        waits, does_not = self.pid("waits"), self.pid("does-not")
+        self.house.agents[0].kill()
+        report.check("what keeps nothing ends with its agent", wait(lambda: not alive(does_not), LIMIT_S), does_not)
+        report.check("what waits for another agent ends when none comes", wait(lambda: not alive(waits), LIMIT_S), waits)
+        self.restart()
+        status = kept.wait_state("waits", "TASK_FAILED", limit_s=LIMIT_S)
+        report.equal("and its framework hears of it", (status["reason"], status["message"]), (
+            "REASON_EXECUTOR_TERMINATED", "Executor terminated: its agent was away for longer than the recovery timeout"))
+        careless.wait_state("does-not", "TASK_LOST", limit_s=LIMIT_S)
+        latest = glob.glob(f"{self.house.path('agent0')}/slaves/*/frameworks/*/executors/waits/runs/latest/stdout")
+        with open(latest[0], encoding="utf-8") as stdout:
+            report.equal("it was asked first", stdout.read(), "asked\n")
+        kept.teardown()
+        careless.teardown()
+
     def ended_in_order(self):
         """An agent without tasks ends as a service manager ends it, and is started again."""
         self.house.agents[1].kill()
@@ -155,7 +179,7 @@ class Checks:
 def main():
     with House(agents=2) as house:
         checks = Checks(house)
-        report.run(checks.several, checks.isolation_changes, checks.careless, checks.ended_in_order, checks.dangling)
+        report.run(checks.several, checks.isolation_changes, checks.careless, checks.forsaken, checks.ended_in_order, checks.dangling)
     sys.exit(report.end())
 
 

@@ -181,6 +181,7 @@ fn running(container: &Container) -> RunningContainer {
             ContainerExit {
                 status,
                 limitation: None,
+                is_forsaken: false,
             }
         }),
     }
@@ -244,6 +245,7 @@ impl ContainerRuntime for Machine {
                 status => RecoveredContainer::Exited(ContainerExit {
                     status,
                     limitation: None,
+                    is_forsaken: false,
                 }),
             }
         })

@@ -9,8 +9,9 @@ use crate::{
     core::{NodeCore, Timer, Turn},
     effect::{Effect, ExecutorKey, Keep},
     kills::{DEFAULT_KILL_GRACE, SHUTDOWN_RESERVE, SIGTERM},
+    patience::kill_grace,
     status::{self, Verdict},
-    tables::{Kill, Stage, TaskEntry},
+    tables::{Kill, Stage},
 };
 
 impl NodeCore {
@@ -40,7 +41,9 @@ impl NodeCore {
             return;
         };
         let asked = policy.and_then(|policy| policy.grace_period);
-        let grace = asked.map(status::duration).or_else(|| own_grace(entry));
+        let grace = asked
+            .map(status::duration)
+            .or_else(|| kill_grace(&entry.info));
         self.kill_child_within(turn, key, task_id, grace.unwrap_or(DEFAULT_KILL_GRACE));
     }
 
@@ -154,8 +157,7 @@ impl NodeCore {
         if live.is_empty() {
             return self.end_pod(turn, key);
         }
-        let grace = executor.info.shutdown_grace_period.map(status::duration);
-        let grace = grace.unwrap_or(default_grace);
+        let grace = executor.shutdown_grace(default_grace);
         let deadline = now + grace;
         executor.deadline = Some(deadline);
         self.set_timer(deadline, Timer::Executor(container_id));
@@ -165,14 +167,8 @@ impl NodeCore {
             let Some(entry) = self.entry_mut(key, &task_id) else {
                 continue;
             };
-            let own = own_grace(entry).unwrap_or(DEFAULT_KILL_GRACE);
+            let own = kill_grace(&entry.info).unwrap_or(DEFAULT_KILL_GRACE);
             self.kill_child_within(turn, key, &task_id, own.min(most));
         }
     }
-}
-
-/// What the task's own policy says.
-fn own_grace(entry: &TaskEntry) -> Option<Duration> {
-    let policy = entry.info.kill_policy.as_ref()?;
-    policy.grace_period.map(status::duration)
 }

@@ -6,6 +6,7 @@ use super::values::{
 use super::{MAGIC, ShimSpec, SpecError};
 use crate::devices::DeviceNode;
 use crate::namespaces::{Namespaces, UserRange};
+use crate::patience::Patience;
 use crate::rotation::Rotation;
 use crate::switchboard::Switchboard;
 use std::ffi::{OsStr, OsString};
@@ -46,6 +47,7 @@ pub(super) mod tag {
     pub(in crate::spec) const OUTER: u8 = 51;
     pub(in crate::spec) const CGROUP_MEMORY: u8 = 52;
     pub(in crate::spec) const OOM_SCORE_ADJ: u8 = 53;
+    pub(in crate::spec) const PATIENCE: u8 = 54;
 }
 
 /// The spec as bytes for the shim's standard input.
@@ -166,6 +168,9 @@ pub fn encode(spec: &ShimSpec) -> Vec<u8> {
     }
     if let Some(users) = spec.users {
         field(&mut out, tag::USERS, &users.to_bytes());
+    }
+    if let Some(patience) = &spec.patience {
+        field(&mut out, tag::PATIENCE, &patience.to_bytes());
     }
     out
 }
@@ -306,6 +311,10 @@ fn set_field(spec: &mut ShimSpec, tag: u8, value: &[u8]) -> Result<(), SpecError
             spec.device_nodes
                 .push(node.ok_or(SpecError::BadField(tag))?);
         }
+        tag::PATIENCE => {
+            let patience = Patience::from_bytes(value);
+            spec.patience = Some(patience.ok_or(SpecError::BadField(tag))?);
+        }
         unknown => return Err(SpecError::UnknownField(unknown)),
     }
     Ok(())
@@ -318,11 +327,11 @@ pub(super) fn field(out: &mut Vec<u8>, tag: u8, value: &[u8]) {
     out.extend_from_slice(value);
 }
 
-fn path_bytes(path: &Path) -> &[u8] {
+pub(crate) fn path_bytes(path: &Path) -> &[u8] {
     path.as_os_str().as_bytes()
 }
 
-pub(super) fn path(bytes: &[u8]) -> PathBuf {
+pub(crate) fn path(bytes: &[u8]) -> PathBuf {
     PathBuf::from(os(bytes))
 }
 

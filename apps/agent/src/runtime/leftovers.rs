@@ -49,7 +49,7 @@ impl Containers {
     pub(crate) async fn end_strays(&self, known: &BTreeSet<String>) {
         let inner = &self.0;
         // Without the directory there was no agent before.
-        let entries = std::fs::read_dir(&inner.runtime_dir);
+        let entries = std::fs::read_dir(inner.presence.dir());
         let names = entries.into_iter().flatten().flatten();
         let names = names.filter_map(|entry| entry.file_name().into_string().ok());
         let (kept, others): (Vec<String>, Vec<_>) =

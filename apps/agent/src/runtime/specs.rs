@@ -3,10 +3,10 @@
 use std::ffi::OsString;
 
 use tepui_containers::{
-    Command, LaunchSpec, Namespaces, Rlimit, RlimitKind, networks::Joined, spec::HOLDER,
+    Command, LaunchSpec, Namespaces, Patience, Rlimit, RlimitKind, networks::Joined, spec::HOLDER,
 };
 use tepui_kit::descriptors;
-use tepui_messages::containers::{LaunchOrder, MountSource};
+use tepui_messages::containers::{self, LaunchOrder, MountSource};
 
 use super::{Inner, apart, volume_groups};
 use crate::{confinement, numbers::limits, provisioner, streams};
@@ -57,6 +57,7 @@ impl Inner {
         spec.root = root;
         spec.view = view;
         spec.working_dir = order.working_dir;
+        spec.patience = order.patience.map(|it| self.until_forsaken(it));
         confinement::apply(
             &order.confinement,
             &self.host_files,
@@ -94,6 +95,14 @@ impl Inner {
             spec.network = None;
         }
         Ok(spec)
+    }
+
+    fn until_forsaken(&self, ordered: containers::Patience) -> Patience {
+        Patience {
+            presence: self.presence.path().to_owned(),
+            timeout: ordered.timeout,
+            grace: ordered.grace,
+        }
     }
 
     /// Whether the container sees the files of an image.

@@ -33,6 +33,7 @@ pub(super) fn exit(state: State, memory_limit_bytes: Option<u64>) -> ContainerEx
         raw_status: Some(code << 8),
         out_of_memory,
         is_swept: true,
+        is_forsaken: false,
     };
     verdict(exit, || memory_limit_bytes)
 }

@@ -287,6 +287,7 @@ async fn exit_of(id: &str, exec: Exec) -> ContainerExit {
         Ok(code) => ContainerExit {
             status: Some(code << 8),
             limitation: None,
+            is_forsaken: false,
         },
         Err(error) => {
             tracing::warn!(container_id = id, %error, "the end of a command is not known");

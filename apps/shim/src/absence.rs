@@ -1,0 +1,137 @@
+//! Owns noticing that no agent is there, and what follows when none comes in time: the container is asked to end, and then
+//! killed (Mesos: the built-in executors' `--recovery_timeout`). While an agent lives this costs one descriptor and no
+//! turn.
+
+use crate::waking::Also;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant, SystemTime};
+use tepui_containers::patience::{Patience, Seen, look};
+
+/// Between two looks for an agent.
+const LOOKS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+/// Of the time an agent has to come back, what passes between two looks.
+const LOOK_SHARE: u32 = 16;
+/// The pause between two passes of killing.
+const KILL_PAUSE: Duration = Duration::from_millis(50);
+
+/// The watch over an agent.
+pub(crate) struct Absence {
+    patience: Patience,
+    /// It ends by the one signal, and others depend on it until then.
+    is_holder: bool,
+    state: State,
+}
+
+enum State {
+    /// Its end is told by the descriptor.
+    Here(OwnedFd),
+    /// It cannot be watched, or not even be looked for: that is done now and then.
+    Unwatched,
+    Away {
+        since: Instant,
+        started: SystemTime,
+    },
+    Asked {
+        at: Instant,
+    },
+}
+
+/// What is to happen to the container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Order {
+    Nothing,
+    /// Once.
+    Ask,
+    Kill,
+}
+
+impl Absence {
+    pub(crate) fn watch(patience: Patience, is_holder: bool) -> Self {
+        let mut absence = Self {
+            patience,
+            is_holder,
+            state: State::Unwatched,
+        };
+        absence.look(Instant::now());
+        absence
+    }
+
+    /// To be asked after each wait.
+    pub(crate) fn order(&mut self) -> Order {
+        let now = Instant::now();
+        match &self.state {
+            State::Here(agent) if !has_ended(agent) => return Order::Nothing,
+            State::Asked { at } if now < *at + self.patience.grace => return Order::Nothing,
+            State::Asked { .. } => return Order::Kill,
+            _ => self.look(now),
+        }
+        let State::Away { since, .. } = self.state else {
+            return Order::Nothing;
+        };
+        if now < since + self.timeout() {
+            return Order::Nothing;
+        }
+        self.state = State::Asked { at: now };
+        Order::Ask
+    }
+
+    /// When it is to be asked again.
+    pub(crate) fn wakes(&self) -> Also<'_> {
+        let now = Instant::now();
+        let at = match &self.state {
+            State::Here(agent) => return Also::readable(agent.as_fd()),
+            State::Unwatched => now + self.pause(),
+            State::Away { since, .. } => (now + self.pause()).min(*since + self.timeout()),
+            State::Asked { at } => (*at + self.patience.grace).max(now + KILL_PAUSE),
+        };
+        Also::at(at)
+    }
+
+    fn look(&mut self, now: Instant) {
+        let seen = look(&self.patience.presence);
+        self.state = match seen {
+            Ok(Seen::Here(agent)) => {
+                let watched = agent.and_then(|agent| watch(agent).ok());
+                watched.map_or(State::Unwatched, State::Here)
+            }
+            Ok(Seen::Away(started)) => {
+                let since = self.away_since(started).unwrap_or(now);
+                State::Away { since, started }
+            }
+            Err(_) => State::Unwatched,
+        };
+    }
+
+    /// Since when the agent is away that was started then, if it was away already.
+    fn away_since(&self, agent: SystemTime) -> Option<Instant> {
+        match self.state {
+            State::Away { since, started } if started == agent => Some(since),
+            _ => None,
+        }
+    }
+
+    fn timeout(&self) -> Duration {
+        let Patience { timeout, grace, .. } = self.patience;
+        if self.is_holder {
+            timeout.saturating_add(grace)
+        } else {
+            timeout
+        }
+    }
+
+    fn pause(&self) -> Duration {
+        let (least, most) = LOOKS;
+        (self.patience.timeout / LOOK_SHARE).clamp(least, most)
+    }
+}
+
+fn watch(agent: Pid) -> rustix::io::Result<OwnedFd> {
+    pidfd_open(agent, PidfdFlags::empty())
+}
+
+fn has_ended(agent: &OwnedFd) -> bool {
+    let mut polled = [PollFd::new(agent, PollFlags::IN)];
+    poll(&mut polled, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
+}
