@@ -190,7 +190,7 @@ impl NodeCore {
             synced: false,
         };
         self.handle(&mut turn, input);
-        self.end_drain();
+        self.end_drain(&mut turn);
         let Turn { keep, synced, .. } = turn;
         if !keep.is_empty() {
             let changes = keep;

@@ -1,5 +1,6 @@
-//! Draining: the master has taken this agent out of its offers and wants its tasks to end (OPERATOR_API B.5). Not
-//! kept: the master tells each agent that returns while it drains again.
+//! Draining: the master has taken this agent out of its offers and wants its tasks to end (OPERATOR_API B.5). Kept over
+//! restarts, so that what ends before a master is reached is told as drained too; the master tells each agent that returns
+//! while it drains again.
 
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use tepui_protocol::{
 
 use crate::{
     core::{NodeCore, Turn},
+    effect::Keep,
     status::{self, Verdict, duration},
     tables::{Stage, TaskEntry},
 };
@@ -27,7 +29,22 @@ impl NodeCore {
             .drain
             .as_ref()
             .map_or(turn.now.unix_nanos, |drain| drain.since);
-        let longest = order.config.max_grace_period.map(duration);
+        let drain = Draining {
+            config: order.config,
+            since,
+        };
+        if self.drain.replace(drain) != Some(drain) {
+            turn.keep_synced(Keep::Drain(Some(drain)));
+        }
+        self.kill_drained(turn);
+    }
+
+    /// Kills what runs on an agent that drains.
+    pub(crate) fn kill_drained(&mut self, turn: &mut Turn<'_>) {
+        let Some(drain) = &self.drain else {
+            return;
+        };
+        let (longest, term) = (drain.config.max_grace_period.map(duration), self.term);
         let kills: Vec<node::KillTask> = self
             .frameworks
             .iter()
@@ -35,13 +52,9 @@ impl NodeCore {
                 let executors = framework.executors.values();
                 let entries = executors.flat_map(|executor| executor.tasks.values());
                 let live = entries.filter(|entry| entry.stage != Stage::Terminated);
-                live.map(move |entry| kill(framework_id, entry, longest, order.term))
+                live.map(move |entry| kill(framework_id, entry, longest, term))
             })
             .collect();
-        self.drain = Some(Draining {
-            config: order.config,
-            since,
-        });
         for order in kills {
             self.kill_task(turn, &order);
         }
@@ -52,9 +65,10 @@ impl NodeCore {
     }
 
     /// What is drained may run tasks again, once the master offers it.
-    pub(crate) fn end_drain(&mut self) {
-        if self.drain.is_some() && self.is_idle() {
+    pub(crate) fn end_drain(&mut self, turn: &mut Turn<'_>) {
+        if self.drain.is_some() && self.is_idle() && self.remembered {
             self.drain = None;
+            turn.keep(Keep::Drain(None));
         }
     }
 

@@ -6,7 +6,7 @@ use tepui_protocol::{
 use crate::{
     effect::{Effect, Order},
     kills::SIGTERM,
-    testing::{Node, policy, task},
+    testing::{Node, executor, executor_task, policy, task},
 };
 
 fn drain(grace_s: Option<i64>, mark_gone: bool) -> Order {
@@ -150,4 +150,45 @@ fn what_drained_before_a_restart_is_killed_after_it() {
         (last.state(), last.reason()),
         (TaskState::TaskKilled, Reason::AgentDraining)
     );
+}
+
+#[test]
+fn what_ends_between_a_restart_and_a_master_is_told_as_drained() {
+    for (is_gone, ended) in [
+        (false, TaskState::TaskKilled),
+        (true, TaskState::TaskGoneByOperator),
+    ] {
+        let mut node = Node::running();
+        node.run(task("t"));
+        let container = node.start();
+        node.order(drain(None, is_gone));
+        node.drain();
+        let mut again = node.restart("boot");
+        assert_eq!(again.core.state().draining, node.core.state().draining);
+        again.found_running(&container);
+        again.exit(&container, SIGTERM);
+        again.connect();
+        let last = again.drain().pop().unwrap();
+        assert_eq!(
+            (last.state(), last.reason()),
+            (ended, Reason::AgentDraining)
+        );
+        assert_eq!(again.kept.drain, None);
+        assert_eq!(again.restart("boot").core.state().draining, None);
+    }
+}
+
+#[test]
+fn an_executor_that_comes_back_is_told_to_kill_before_any_master_is_there() {
+    let mut node = Node::running();
+    node.run(executor_task("t"));
+    let container = node.start();
+    node.subscribe(1, Vec::new());
+    node.executor_says(1, TaskState::TaskRunning);
+    node.drain();
+    node.order(drain(None, false));
+    let mut again = node.restart("boot");
+    again.found_running(&container);
+    again.subscribe(2, Vec::new());
+    assert!(again.events().contains(&executor::event::Type::Kill));
 }

@@ -9,7 +9,7 @@ use tepui_checkpoint::{
     KillRecord, PastRecord, Recovered, ShimRecord, StreamKey, TaskRecord,
 };
 use tepui_engine::{Durability, SharedEngine};
-use tepui_messages::{UnixNanos, containers::ProcessMark};
+use tepui_messages::{UnixNanos, agent::Draining, containers::ProcessMark};
 use tepui_protocol::{
     node::CheckpointedResources,
     v1::{AgentInfo, Operation, Resource, TaskState, TaskStatus},
@@ -24,6 +24,8 @@ use crate::{
 
 /// The document that holds the highest term: eight bytes, big-endian.
 const TERM: &str = "term";
+/// The document that holds since when the agent drains, eight bytes, big-endian, and then how.
+const DRAIN: &str = "drain";
 /// The document that holds reservations and volumes.
 const RESOURCES: &str = "resources";
 /// The documents that hold containers that clients of the API asked for: then the id.
@@ -65,6 +67,7 @@ impl Memory for DurableMemory {
                 let known = self.checkpoint.load().map_err(text)?.frameworks;
                 let forget = |framework_id| Change::RemoveFramework { framework_id };
                 written.extend(known.into_keys().map(forget));
+                written.push(self.written(&Keep::Drain(None)));
             }
             written.push(self.written(change));
         }
@@ -89,6 +92,13 @@ impl DurableMemory {
             Keep::Term(term) => Change::PutDocument {
                 name: TERM.to_owned(),
                 value: Bytes::copy_from_slice(&term.to_be_bytes()),
+            },
+            Keep::Drain(None) => Change::RemoveDocument {
+                name: DRAIN.to_owned(),
+            },
+            Keep::Drain(Some(Draining { config, since })) => Change::PutDocument {
+                name: DRAIN.to_owned(),
+                value: [&since.to_be_bytes()[..], &encode(config)].concat().into(),
             },
             Keep::Resources(resources) => Change::PutDocument {
                 name: RESOURCES.to_owned(),
@@ -308,6 +318,7 @@ fn remembered(recovered: Recovered) -> Remembered {
     Remembered {
         agent,
         term: recovered.documents.get(TERM).map_or(0, term),
+        drain: recovered.documents.get(DRAIN).and_then(drain),
         resources: recovered
             .documents
             .get(RESOURCES)
@@ -378,6 +389,13 @@ fn term(document: &Bytes) -> u64 {
         );
         0
     })
+}
+
+fn drain(document: &Bytes) -> Option<Draining> {
+    let (since, _) = document.split_first_chunk()?;
+    let since = UnixNanos::from_be_bytes(*since);
+    let config = decode("draining", &document.slice(size_of_val(&since)..))?;
+    Some(Draining { config, since })
 }
 
 fn stream_key(key: &TaskKey) -> StreamKey {

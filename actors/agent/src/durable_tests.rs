@@ -1,6 +1,6 @@
 use tepui_engine::MemoryEngine;
 use tepui_protocol::v1::{
-    AgentId, ExecutorId, ExecutorInfo, FrameworkId, FrameworkInfo, TaskId, TaskInfo,
+    AgentId, DrainConfig, ExecutorId, ExecutorInfo, FrameworkId, FrameworkInfo, TaskId, TaskInfo,
 };
 
 use super::*;
@@ -128,9 +128,17 @@ fn what_is_kept_is_remembered_and_what_is_forgotten_is_gone() {
         user: Some("nobody".to_owned()),
     };
     let past = past();
+    let drain = Some(Draining {
+        config: DrainConfig {
+            mark_gone: Some(true),
+            ..DrainConfig::default()
+        },
+        since: 1_700_000_000_000_000_000,
+    });
     let changes = [
         Keep::Agent(Arc::new(info.clone())),
         Keep::Term(7),
+        Keep::Drain(drain),
         Keep::Resources(vec![reserved.clone()]),
         Keep::Operation(Arc::new(operation.clone())),
         Keep::Framework(Arc::new(framework.clone())),
@@ -166,6 +174,7 @@ fn what_is_kept_is_remembered_and_what_is_forgotten_is_gone() {
         guests: [("c.g".to_owned(), guest)].into(),
         agent: Some((info, "boot".to_owned())),
         term: 7,
+        drain,
         resources: vec![reserved.clone()],
         operations: vec![operation],
         frameworks: vec![framework],
@@ -182,6 +191,7 @@ fn what_is_kept_is_remembered_and_what_is_forgotten_is_gone() {
         executor_id: "t".to_owned(),
     };
     let forget = [
+        Keep::Drain(None),
         Keep::ForgetOperation([5; 16]),
         Keep::ForgetStream(key.clone()),
         Keep::ForgetTask(key),
@@ -192,7 +202,9 @@ fn what_is_kept_is_remembered_and_what_is_forgotten_is_gone() {
     ];
     memory.commit(&forget, false).expect("kept");
     let (memory, found) = open(Arc::clone(&engine), "boot").expect("opens");
+    assert_eq!(found.drain, None);
     assert!(found.streams.is_empty() && found.tasks.is_empty() && found.containers.is_empty());
+    memory.commit(&[Keep::Drain(drain)], true).expect("kept");
     memory.commit(&[Keep::ForgetAgent], true).expect("kept");
     let (_, found) = open(engine, "boot").expect("opens");
     let expected = Remembered {

@@ -35,6 +35,7 @@ impl NodeCore {
         }
         self.remembered = true;
         self.term = self.term.max(remembered.term);
+        self.drain = remembered.drain;
         if !self.restore_resources(turn, &remembered.resources) {
             return;
         }
@@ -406,6 +407,8 @@ impl NodeCore {
         self.counts.recovery = Some(turn.now.monotonic);
         self.phase = NodePhase::Disconnected;
         self.begin_oversubscription(turn);
+        // Also those whose executors came back only now.
+        self.kill_drained(turn);
         self.watch_disks(turn);
         self.watch_ports(turn);
         self.register(turn);

@@ -4,6 +4,7 @@ pub(crate) use std::{collections::BTreeMap, time::Duration};
 
 pub(crate) use tepui_messages::{
     UnixNanos,
+    agent::Draining,
     containers::{ContainerExit, ProcessMark},
 };
 pub(crate) use tepui_protocol::{
@@ -46,6 +47,7 @@ pub(crate) struct Node {
 pub(crate) struct Kept {
     pub(crate) agent: Option<AgentInfo>,
     pub(crate) term: u64,
+    pub(crate) drain: Option<Draining>,
     pub(crate) resources: Vec<Resource>,
     pub(crate) operations: BTreeMap<Vec<u8>, Operation>,
     pub(crate) frameworks: BTreeMap<String, FrameworkInfo>,
@@ -70,6 +72,7 @@ impl Kept {
                 };
             }
             Keep::Term(term) => self.term = term,
+            Keep::Drain(drain) => self.drain = drain,
             Keep::Resources(resources) => self.resources = resources,
             Keep::Operation(operation) => {
                 let uuid = operation.uuid.value.to_vec();
@@ -353,6 +356,7 @@ impl Node {
         node.on(Input::Recovered(Box::new(Remembered {
             agent: kept.agent.map(|info| (info, "boot".to_owned())),
             term: kept.term,
+            drain: kept.drain,
             resources: kept.resources,
             operations: kept.operations.into_values().collect(),
             frameworks: kept.frameworks.into_values().collect(),

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use tepui_messages::{UnixNanos, containers::ProcessMark};
+use tepui_messages::{UnixNanos, agent::Draining, containers::ProcessMark};
 use tepui_protocol::v1::{
     AgentInfo, ExecutorInfo, FrameworkInfo, Operation, Resource, Task, TaskInfo, TaskState,
     TaskStatus,
@@ -20,10 +20,12 @@ use super::{ExecutorKey, TaskKey};
 pub enum Keep {
     /// With its id.
     Agent(Arc<AgentInfo>),
-    /// Id, frameworks, all of theirs and what has ended are forgotten; term, reservations and volumes are not.
+    /// Id, draining, frameworks, all of theirs and what has ended are forgotten; term, reservations and volumes are not.
     ForgetAgent,
     /// The highest term of a leader seen.
     Term(u64),
+    /// What it is to end all its tasks for; `None`: no more.
+    Drain(Option<Draining>),
     /// All that was reserved and created at run time.
     Resources(Vec<Resource>),
     /// Applied, not acknowledged.
@@ -163,6 +165,7 @@ pub struct Remembered {
     pub agent: Option<(AgentInfo, String)>,
     /// The highest term of a leader seen; 0 where none was.
     pub term: u64,
+    pub drain: Option<Draining>,
     /// Reservations and volumes made at run time.
     pub resources: Vec<Resource>,
     pub operations: Vec<Operation>,
