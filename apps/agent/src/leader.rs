@@ -24,6 +24,8 @@ const DEADLINE: Duration = Duration::from_secs(3);
 const WAIT_MS: u64 = 2_000;
 /// Who waited for a new leader comes to it within this time after its election, not all at once.
 const SPREAD_MS: u64 = 100;
+/// A second opinion is not waited for longer: the silent master itself gives none.
+const OPINION_DEADLINE: Duration = Duration::from_secs(1);
 /// Of an answer that is no leader, so much is shown.
 const MAX_SHOWN_CHARS: usize = 80;
 
@@ -32,6 +34,15 @@ const MAX_SHOWN_CHARS: usize = 80;
 struct Leader {
     /// `ip:port` or `host:port` of the leader's bridge.
     bridge: String,
+    #[serde(default)]
+    term: u64,
+}
+
+/// A leader as a master named it.
+struct Named {
+    bridge: String,
+    term: u64,
+    addresses: Vec<SocketAddr>,
 }
 
 /// Asks; cheap to clone.
@@ -40,8 +51,8 @@ pub(crate) struct LeaderFinder {
     client: Client,
     masters: Arc<[String]>,
     notices: Arc<Notices>,
-    /// The bridge that was named last. Who asks again has lost it, or not reached it.
-    named: Arc<Mutex<Option<String>>>,
+    /// The bridge that was named last, and its term. Who asks again has lost it, or not reached it.
+    named: Arc<Mutex<Option<(String, u64)>>>,
 }
 
 impl LeaderFinder {
@@ -60,7 +71,7 @@ impl LeaderFinder {
     pub(crate) async fn find(&self) -> Vec<SocketAddr> {
         let began = Instant::now();
         let lost = self.named().take();
-        let lost = lost.map_or_else(String::new, |bridge| format!("&not={bridge}"));
+        let lost = lost.map_or_else(String::new, |(bridge, _)| format!("&not={bridge}"));
         let path = format!("{PATH}?wait_ms={WAIT_MS}{lost}");
         let path = path.as_str();
         let mut asked: FuturesUnordered<_> = self
@@ -71,13 +82,13 @@ impl LeaderFinder {
         let mut troubles = Vec::new();
         while let Some(answer) = asked.next().await {
             match answer {
-                Ok((bridge, addresses)) => {
-                    *self.named() = Some(bridge);
+                Ok(found) => {
+                    *self.named() = Some((found.bridge, found.term));
                     if began.elapsed() > Duration::from_millis(SPREAD_MS) {
                         let spread = uuid::Uuid::new_v4().as_u64_pair().0 % SPREAD_MS;
                         sleep(Duration::from_millis(spread)).await;
                     }
-                    return addresses;
+                    return found.addresses;
                 }
                 Err(trouble) => troubles.push(trouble),
             }
@@ -90,12 +101,30 @@ impl LeaderFinder {
         Vec::new()
     }
 
-    fn named(&self) -> std::sync::MutexGuard<'_, Option<String>> {
+    /// Whether a master knows that another leads, of a later term, than the one at `connected`, which is silent. A slow
+    /// master still leads by what the others know, and one that has not heard of it yet names an earlier leader.
+    pub(crate) async fn leads_elsewhere(&self, connected: SocketAddr) -> bool {
+        let known_term = self.named().as_ref().map_or(0, |(_, term)| *term);
+        let masters = self.masters.iter();
+        let asked = masters.map(|master| timeout(OPINION_DEADLINE, self.ask(master, PATH)));
+        let mut asked: FuturesUnordered<_> = asked.collect();
+        while let Some(answer) = asked.next().await {
+            if let Ok(Ok(found)) = answer
+                && found.term > known_term
+                && !found.addresses.contains(&connected)
+            {
+                return true;
+            }
+        }
+        false
+    }
+
+    fn named(&self) -> std::sync::MutexGuard<'_, Option<(String, u64)>> {
         self.named.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The leader's bridge as the master names it, and where that is.
-    async fn ask(&self, master: &str, path: &str) -> Result<(String, Vec<SocketAddr>), String> {
+    async fn ask(&self, master: &str, path: &str) -> Result<Named, String> {
         let body = timeout(DEADLINE, self.client.get(master, path)).await;
         let body = match body {
             Ok(Ok(body)) => body,
@@ -114,15 +143,19 @@ impl LeaderFinder {
             let shown: String = text.chars().take(MAX_SHOWN_CHARS).collect();
             not_a_master(master, &format!("'{shown}'"))
         })?;
-        let found = lookup_host(&leader.bridge).await;
-        let found: Vec<_> = found.map(Iterator::collect).unwrap_or_default();
-        if found.is_empty() {
-            let bridge = &leader.bridge;
+        let Leader { bridge, term } = leader;
+        let found = lookup_host(&bridge).await;
+        let addresses: Vec<_> = found.map(Iterator::collect).unwrap_or_default();
+        if addresses.is_empty() {
             return Err(format!(
                 "{master} names the bridge '{bridge}', which is no address"
             ));
         }
-        Ok((leader.bridge, found))
+        Ok(Named {
+            bridge,
+            term,
+            addresses,
+        })
     }
 }
 
@@ -132,3 +165,7 @@ fn not_a_master(master: &str, answer: &str) -> String {
          is it the HTTP address of a Tepui master (as in --master 127.0.0.1:5050)?"
     )
 }
+
+#[cfg(test)]
+#[path = "leader_tests.rs"]
+mod tests;

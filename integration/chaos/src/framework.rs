@@ -141,8 +141,6 @@ impl Running {
         mut orders: mpsc::Receiver<Order>,
     ) -> anyhow::Result<()> {
         loop {
-            let lead = self.lead.clone();
-            let leader = self.leader.clone();
             tokio::select! {
                 order = orders.recv() => match order {
                     Some(order) => self.obey(order).await?,
@@ -150,14 +148,10 @@ impl Running {
                 },
                 event = events.next() => match event {
                     Ok(Some(event)) => self.hear(event).await?,
+                    // One that is stopped does not end its streams: the client finds out.
                     Ok(None) | Err(Error::Unreachable { .. }) => events = self.resubscribe().await?,
                     Err(error) => return Err(error.into()),
                 },
-                // A leader that is stopped does not end its streams.
-                moved = lead.moved(&leader) => {
-                    moved?;
-                    events = self.resubscribe().await?;
-                }
             }
         }
     }

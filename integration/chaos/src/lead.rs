@@ -86,14 +86,6 @@ impl Lead {
             () = sleep(ANSWER_LIMIT) => None,
         }
     }
-
-    /// Ends when somebody else leads than `leader`.
-    pub(crate) async fn moved(&self, leader: &str) -> anyhow::Result<()> {
-        let mut looks = self.0.clone();
-        let moved = looks.wait_for(|look| look.leader.as_deref().is_some_and(|it| it != leader));
-        moved.await.context("nobody looks who leads any more")?;
-        Ok(())
-    }
 }
 
 /// What a master answers, whoever leads; nothing if it takes too long.

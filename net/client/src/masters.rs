@@ -2,29 +2,48 @@
 
 use std::{
     collections::hash_map::RandomState,
+    fmt,
+    future::Future,
     hash::{BuildHasher, Hasher},
     sync::Arc,
     time::Duration,
 };
 
-use futures_util::{StreamExt, stream::FuturesUnordered};
+use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use serde::Deserialize;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::{Client, Error};
 
 const PATH: &str = "/tepui/v1/leader";
 /// A master that does not answer must not hide the others.
 const LOOK_DEADLINE: Duration = Duration::from_secs(3);
+/// A leader that says nothing for so long is asked of at the others: it may be stopped, or cut off, and keep its
+/// connections.
+const DOUBT_AFTER: Duration = Duration::from_millis(2_500);
+const OPINION_DEADLINE: Duration = Duration::from_secs(1);
 /// The first pause; each is drawn between its half and its whole, and doubles up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// What a master of ours answers.
-#[derive(Debug, Deserialize)]
-struct Leader {
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Leader {
     /// `host:port` of its HTTP API.
-    leader: String,
+    #[serde(rename = "leader")]
+    pub(crate) address: String,
+    /// 0: nothing is known of terms.
+    #[serde(default)]
+    term: u64,
+}
+
+impl Leader {
+    fn of_unknown_term(address: &str) -> Self {
+        Leader {
+            address: address.to_string(),
+            term: 0,
+        }
+    }
 }
 
 /// Some masters' HTTP addresses, `host:port`. Cheap to clone.
@@ -68,14 +87,24 @@ impl Masters {
         insist: bool,
         call: impl AsyncFn(&str) -> Result<T, Error>,
     ) -> Result<T, Error> {
+        let call = async |leader: &Leader| call(&leader.address).await;
+        self.call_leader(insist, call).await
+    }
+
+    /// The same, and says who it is.
+    pub(crate) async fn call_leader<T>(
+        &self,
+        insist: bool,
+        call: impl AsyncFn(&Leader) -> Result<T, Error>,
+    ) -> Result<T, Error> {
         let deadline = Instant::now() + self.patience;
         let mut pause = FIRST_PAUSE;
         loop {
             let (error, hopeless) = match self.leader().await {
-                Ok(leader) => match call(&leader).await {
+                Ok(leader) => match self.unless_another_leads(&leader, call(&leader)).await {
                     Err(error) if error.is_change_of_leader() => {
                         let is_only = self.addresses.len() == 1;
-                        let hopeless = is_only && error.is_nobody_at(&leader);
+                        let hopeless = is_only && error.is_nobody_at(&leader.address);
                         (error, hopeless)
                     }
                     answer => return answer,
@@ -98,9 +127,9 @@ impl Masters {
     ///
     /// # Errors
     /// [`Error::NoLeader`] where a master answered that there is none, else why none could be reached.
-    async fn leader(&self) -> Result<String, Error> {
+    async fn leader(&self) -> Result<Leader, Error> {
         if let [only] = &*self.addresses {
-            return Ok(only.clone());
+            return Ok(Leader::of_unknown_term(only));
         }
         let mut asked: FuturesUnordered<_> =
             self.addresses.iter().map(|it| self.look(it)).collect();
@@ -119,11 +148,13 @@ impl Masters {
         }
     }
 
-    async fn look(&self, master: &str) -> Result<String, Error> {
+    async fn look(&self, master: &str) -> Result<Leader, Error> {
         let answer = timeout(LOOK_DEADLINE, self.client.get(master, PATH)).await;
         let body = match answer {
             // A master of Mesos knows no such path, and redirects.
-            Ok(Err(Error::Refused { status: 404, .. })) => return Ok(master.to_string()),
+            Ok(Err(Error::Refused { status: 404, .. })) => {
+                return Ok(Leader::of_unknown_term(master));
+            }
             Ok(answer) => answer?,
             Err(_) => {
                 return Err(Error::Unreachable {
@@ -132,9 +163,90 @@ impl Masters {
                 });
             }
         };
-        let leader: Leader =
-            serde_json::from_slice(&body).map_err(|error| Error::Malformed(error.to_string()))?;
-        Ok(leader.leader)
+        serde_json::from_slice(&body).map_err(|error| Error::Malformed(error.to_string()))
+    }
+
+    /// What the leader answers, unless another one leads before it does.
+    pub(crate) async fn unless_another_leads<T>(
+        &self,
+        leader: &Leader,
+        answer: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let mut doubt = Doubt::new(self.clone(), leader.clone());
+        tokio::select! {
+            biased;
+            answer = answer => answer,
+            error = doubt.confirmed() => Err(error),
+        }
+    }
+
+    /// Whether another master knows that somebody else leads, of a later term: one that has not heard of it yet names
+    /// an earlier leader.
+    async fn leads_elsewhere(&self, leader: &Leader) -> bool {
+        let others = self.addresses.iter().filter(|it| **it != leader.address);
+        let asked = others.map(|master| timeout(OPINION_DEADLINE, self.look(master)));
+        let mut asked: FuturesUnordered<_> = asked.collect();
+        while let Some(answer) = asked.next().await {
+            if let Ok(Ok(found)) = answer
+                && found.term > leader.term
+                && found.address != leader.address
+            {
+                return true;
+            }
+        }
+        false
+    }
+}
+
+/// Asks the other masters while a leader says nothing.
+pub(crate) struct Doubt {
+    masters: Masters,
+    leader: Leader,
+    /// When they are asked next.
+    at: Instant,
+    asking: Option<BoxFuture<'static, bool>>,
+}
+
+impl Doubt {
+    pub(crate) fn new(masters: Masters, leader: Leader) -> Self {
+        Doubt {
+            masters,
+            leader,
+            at: Instant::now() + DOUBT_AFTER,
+            asking: None,
+        }
+    }
+
+    /// The leader has said something.
+    pub(crate) fn heard(&mut self) {
+        self.at = Instant::now() + DOUBT_AFTER;
+        self.asking = None;
+    }
+
+    /// Ends when another master leads. Whoever stops waiting for it can go on later.
+    pub(crate) async fn confirmed(&mut self) -> Error {
+        loop {
+            if let Some(asking) = &mut self.asking {
+                let leads_elsewhere = asking.await;
+                self.heard();
+                if leads_elsewhere {
+                    return Error::Unreachable {
+                        address: self.leader.address.clone(),
+                        reason: "it says nothing, and another master leads".to_string(),
+                    };
+                }
+            }
+            sleep_until(self.at).await;
+            let (masters, leader) = (self.masters.clone(), self.leader.clone());
+            let asking = async move { masters.leads_elsewhere(&leader).await };
+            self.asking = Some(Box::pin(asking));
+        }
+    }
+}
+
+impl fmt::Debug for Doubt {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Doubt({:?})", self.leader)
     }
 }
 
@@ -163,4 +275,4 @@ fn draw() -> f64 {
 
 #[cfg(test)]
 #[path = "masters_tests.rs"]
-mod tests;
+pub(crate) mod tests;

@@ -11,7 +11,7 @@ use tokio::{
 use super::*;
 
 /// A master that gives its answers in turn, the last one again and again: status and body.
-async fn master(answers: Vec<(u16, String)>) -> String {
+pub(crate) async fn master(answers: Vec<(u16, String)>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     tokio::spawn(async move {
@@ -39,11 +39,26 @@ async fn nobody() -> String {
     listener.local_addr().unwrap().to_string()
 }
 
+/// An address where connections are taken and nothing is said, as by a process that is stopped.
+pub(crate) async fn silent() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    tokio::spawn(async move {
+        let mut held = Vec::new();
+        loop {
+            held.push(listener.accept().await.unwrap());
+        }
+    });
+    address
+}
+
 fn names(leader: &str) -> (u16, String) {
-    (
-        200,
-        format!("{{\"leader\":\"{leader}\",\"bridge\":\"b:1\"}}"),
-    )
+    names_of(leader, 0)
+}
+
+pub(crate) fn names_of(leader: &str, term: u64) -> (u16, String) {
+    let body = format!("{{\"leader\":\"{leader}\",\"bridge\":\"b:1\",\"term\":{term}}}");
+    (200, body)
 }
 
 fn no_leader() -> (u16, String) {
@@ -139,4 +154,40 @@ async fn masters_of_mesos_are_taken_as_they_are() {
     let masters = Masters::new(Client::default(), &[mesos.clone(), mesos.clone()]);
     let asked = masters.call(false, async |it| Ok(it.to_string())).await;
     assert_eq!(asked.unwrap(), mesos);
+}
+
+#[tokio::test]
+async fn a_leader_that_says_nothing_is_left_when_another_leads() {
+    let stopped = silent().await;
+    let next = master(vec![(200, "next".to_string())]).await;
+    let knows = master(vec![names_of(&stopped, 5), names_of(&next, 6)]).await;
+    let client = Client::default();
+    let masters = Masters::new(client.clone(), &[stopped, knows]);
+    let answer = masters.call(false, async |leader| client.get(leader, "/").await);
+    assert_eq!(&answer.await.unwrap()[..], b"next");
+}
+
+#[tokio::test]
+async fn a_slow_leader_is_left_only_for_a_later_term_of_another() {
+    let leader = Leader {
+        address: "first:1".to_string(),
+        term: 5,
+    };
+    for (others, expected) in [
+        ([("first:1", 5), ("first:1", 5)], false),
+        // Led before, and whoever names it has not heard since.
+        ([("next:1", 4), ("first:1", 5)], false),
+        ([("next:1", 5), ("first:1", 5)], false),
+        ([("first:1", 6), ("first:1", 6)], false),
+        ([("first:1", 5), ("next:1", 6)], true),
+    ] {
+        let [one, other] = others.map(|(leader, term)| vec![names_of(leader, term)]);
+        let addresses = [silent().await, master(one).await, master(other).await];
+        let masters = Masters::new(Client::default(), &addresses);
+        assert_eq!(
+            masters.leads_elsewhere(&leader).await,
+            expected,
+            "{others:?}"
+        );
+    }
 }

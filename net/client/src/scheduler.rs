@@ -9,7 +9,10 @@ use tepui_protocol::{
     },
 };
 
-use crate::{Client, Error, Events, Masters, http};
+use crate::{
+    Client, Error, Events, Masters, http,
+    masters::{Doubt, Leader},
+};
 
 const PATH: &str = "/api/v1/scheduler";
 const JSON: &str = "application/json";
@@ -19,8 +22,8 @@ const JSON: &str = "application/json";
 pub struct Scheduler {
     masters: Masters,
     info: FrameworkInfo,
-    /// The leader it is subscribed at.
-    master: String,
+    /// Where it is subscribed.
+    leader: Leader,
     stream_id: String,
     pub framework_id: FrameworkId,
 }
@@ -43,11 +46,11 @@ impl Scheduler {
         info: FrameworkInfo,
     ) -> Result<(Scheduler, Events<Event>), Error> {
         let masters = Masters::new(client.clone(), masters);
-        let (master, subscribed) = Self::subscribe_anywhere(&masters, false, &info).await?;
+        let (leader, subscribed) = Self::subscribe_anywhere(&masters, false, &info).await?;
         let scheduler = Scheduler {
             masters,
             info,
-            master,
+            leader,
             stream_id: subscribed.stream_id,
             framework_id: subscribed.framework_id,
         };
@@ -61,9 +64,9 @@ impl Scheduler {
     /// As [`Scheduler::subscribe`].
     pub async fn resubscribe(&mut self) -> Result<Events<Event>, Error> {
         self.info.id = Some(self.framework_id.clone());
-        let (master, subscribed) =
+        let (leader, subscribed) =
             Self::subscribe_anywhere(&self.masters, true, &self.info).await?;
-        self.master = master;
+        self.leader = leader;
         self.stream_id = subscribed.stream_id;
         Ok(subscribed.events)
     }
@@ -72,12 +75,16 @@ impl Scheduler {
         masters: &Masters,
         insist: bool,
         info: &FrameworkInfo,
-    ) -> Result<(String, Subscribed), Error> {
-        let subscribe = async |master: &str| {
-            let subscribed = Self::subscribe_at(masters.client(), master, info.clone()).await?;
-            Ok((master.to_string(), subscribed))
+    ) -> Result<(Leader, Subscribed), Error> {
+        let subscribe = async |leader: &Leader| {
+            let address = &leader.address;
+            let mut subscribed =
+                Self::subscribe_at(masters.client(), address, info.clone()).await?;
+            let doubt = Doubt::new(masters.clone(), leader.clone());
+            subscribed.events = subscribed.events.with_doubt(doubt);
+            Ok((leader.clone(), subscribed))
         };
-        masters.call(insist, subscribe).await
+        masters.call_leader(insist, subscribe).await
     }
 
     async fn subscribe_at(
@@ -145,15 +152,20 @@ impl Scheduler {
         ];
         let body = Some(encode(&call)?);
         let client = self.masters.client();
-        let response = client
-            .send(http::Call {
-                address: &self.master,
+        let answer = async {
+            let call = http::Call {
+                address: &self.leader.address,
                 path: PATH,
                 body,
                 headers: &headers,
-            })
-            .await?;
-        http::read(response).await.map(drop)
+            };
+            http::read(client.send(call).await?).await.map(drop)
+        };
+        let masters = &self.masters;
+        // Boxed: callers hold several of these.
+        masters
+            .unless_another_leads(&self.leader, Box::pin(answer))
+            .await
     }
 
     /// Launches tasks on an offer; an empty list declines it.
@@ -286,3 +298,7 @@ fn encode(call: &Call) -> Result<bytes::Bytes, Error> {
         .map(Into::into)
         .map_err(|error| Error::Malformed(error.to_string()))
 }
+
+#[cfg(test)]
+#[path = "scheduler_tests.rs"]
+mod tests;

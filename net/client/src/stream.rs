@@ -12,7 +12,7 @@ use tepui_protocol::{
     recordio,
 };
 
-use crate::Error;
+use crate::{Error, masters::Doubt};
 
 /// Events as they arrive. Dropping it closes the connection.
 #[derive(Debug)]
@@ -21,6 +21,8 @@ pub struct Events<T> {
     decoder: recordio::Decoder,
     /// Decoded and not yet asked for.
     records: VecDeque<Bytes>,
+    /// Ends it when another master leads and the one it is from says nothing.
+    doubt: Option<Doubt>,
     event: PhantomData<fn() -> T>,
 }
 
@@ -30,14 +32,22 @@ impl<T: DeserializeOwned + Described> Events<T> {
             body: response.into_body(),
             decoder: recordio::Decoder::new(Limits::HTTP.bytes),
             records: VecDeque::new(),
+            doubt: None,
             event: PhantomData,
+        }
+    }
+
+    pub(crate) fn with_doubt(self, doubt: Doubt) -> Self {
+        Events {
+            doubt: Some(doubt),
+            ..self
         }
     }
 
     /// The next event; `None` once the other side has ended the stream.
     ///
     /// # Errors
-    /// [`Error::Unreachable`] where the connection broke, [`Error::Malformed`] for what is no event.
+    /// [`Error::Unreachable`] where the connection broke, or another master leads; [`Error::Malformed`] for what is no event.
     pub async fn next(&mut self) -> Result<Option<T>, Error> {
         loop {
             if let Some(record) = self.records.pop_front() {
@@ -45,7 +55,18 @@ impl<T: DeserializeOwned + Described> Events<T> {
                     .map_err(|error| Error::Malformed(error.to_string()))?;
                 return Ok(Some(event));
             }
-            match self.body.frame().await {
+            let frame = match &mut self.doubt {
+                None => self.body.frame().await,
+                Some(doubt) => tokio::select! {
+                    biased;
+                    frame = self.body.frame() => {
+                        doubt.heard();
+                        frame
+                    }
+                    error = doubt.confirmed() => return Err(error),
+                },
+            };
+            match frame {
                 None => return Ok(None),
                 Some(Err(error)) => {
                     return Err(Error::Unreachable {
