@@ -180,12 +180,12 @@ impl Asked {
             mounts,
         } = self.parameters;
         let mut all: BTreeMap<String, String> = env.into_iter().collect();
+        // What was ordered comes before what the container is described by.
+        all.extend(std::mem::take(&mut order.env));
         if self.is_docker {
             let name = format!("mesos-{}", order.container_id);
             all.insert("MESOS_CONTAINER_NAME".to_owned(), name);
         }
-        // What was ordered comes before what the container is described by.
-        all.extend(std::mem::take(&mut order.env));
         order.env = all.into_iter().collect();
         order.confinement.mounts.extend(mounts);
         // Links to the machine's directories lead nowhere in an image.

@@ -7,7 +7,7 @@ use tepui_messages::containers::{
     Amounts, Confinement, LaunchOrder, MountOrder, MountSource, NestedSandbox, Switchboard,
     Terminal,
 };
-use tepui_protocol::v1::{CommandInfo, ContainerInfo, Resource, TaskInfo, value};
+use tepui_protocol::v1::{CommandInfo, ContainerInfo, Resource, TaskInfo, container_info, value};
 
 use crate::{
     amounts::{self, gpus, sum_of_all},
@@ -309,7 +309,11 @@ pub(crate) fn launch_order(
     let address = address.filter(|_| network.is_none() && engine.is_none());
     env.extend(address.map(|ip| ("LIBPROCESS_IP".to_owned(), ip.clone())));
     env.extend(base_environment(config, sees_machine));
-    env.extend(mesos_environment(config, agent_id, framework, executor));
+    let is_docker = container.is_some_and(|it| it.r#type() == container_info::Type::Docker);
+    // In Mesos the executor of such a task is a program outside of its container.
+    if !(is_docker && executor.command_task) {
+        env.extend(mesos_environment(config, agent_id, framework, executor));
+    }
     let socket = config.domain_socket.as_ref();
     let socket = socket.filter(|_| sees_machine || (executor.is_custom() && engine.is_none()));
     if let Some(socket) = socket {
@@ -320,8 +324,18 @@ pub(crate) fn launch_order(
         env.insert(SOCKET_VARIABLE.to_owned(), shown.display().to_string());
     }
     let shown = shown_sandbox(config, sees_machine, &executor.sandbox);
-    env.insert("MESOS_SANDBOX".to_owned(), shown);
-    env.extend(command_environment(command));
+    let shown = ("MESOS_SANDBOX".to_owned(), shown);
+    let own = command_environment(command);
+    if is_docker {
+        // What was said first holds (Mesos: `Docker::RunOptions::create`).
+        for (name, value) in own {
+            env.entry(name).or_insert(value);
+        }
+        env.extend([shown]);
+    } else {
+        env.extend([shown]);
+        env.extend(own);
+    }
     // A task's command cannot change it; a program that is an executor can.
     env.extend(task.and_then(|it| role_variable(&it.resources)));
     let resources = || {

@@ -149,6 +149,49 @@ fn no_task_chooses_its_role_and_none_of_a_group_its_address() {
     assert_eq!(env["MESOS_SANDBOX"], "own");
 }
 
+/// As [`in_image`], as Docker has it.
+fn in_docker() -> ContainerInfo {
+    ContainerInfo {
+        r#type: container_info::Type::Docker as i32,
+        docker: Some(container_info::DockerInfo {
+            image: "box".to_owned(),
+            ..container_info::DockerInfo::default()
+        }),
+        ..ContainerInfo::default()
+    }
+}
+
+#[test]
+fn a_command_in_a_container_of_docker_has_nothing_of_an_executors() {
+    let mut given = with_own_variables(task("command"));
+    given.container = Some(in_docker());
+    let (order, env) = ordered(given);
+    let names: Vec<_> = env.keys().map(String::as_str).collect();
+    let own = ["MESOS_ALLOCATION_ROLE", "MESOS_CONTAINER_IP"];
+    let docker = ["MESOS_CONTAINER_NAME", "MESOS_SANDBOX"];
+    assert_eq!(names, [own, docker].concat());
+    let name = format!("mesos-{}", order.container_id);
+    assert_eq!(env["MESOS_CONTAINER_NAME"], name);
+    assert_eq!(env["MESOS_SANDBOX"], "/mnt/mesos/sandbox");
+    assert_eq!(env["MESOS_ALLOCATION_ROLE"], "web");
+}
+
+#[test]
+fn an_executor_in_a_container_of_docker_cannot_say_otherwise_what_the_agent_tells_it() {
+    let mut given = executor_task("program");
+    let executor = given.executor.as_mut().expect("an executor");
+    executor.container = Some(in_docker());
+    let command = executor.command.get_or_insert_default();
+    let own = ["MESOS_EXECUTOR_ID", "MESOS_SANDBOX", "OWN"];
+    command.environment = Some(variables(&own.map(|name| (name, "own"))));
+    let id = executor.executor_id.value.clone();
+    let (_, env) = ordered(given);
+    assert_eq!(env["MESOS_EXECUTOR_ID"], id);
+    assert_eq!(env["MESOS_SANDBOX"], "/mnt/mesos/sandbox");
+    assert_eq!(env["OWN"], "own");
+    assert!(env.contains_key("MESOS_FRAMEWORK_ID"));
+}
+
 /// The environment of a task of a group.
 fn in_group(node: &mut Node, task: TaskInfo) -> BTreeMap<String, String> {
     node.order(group_order(pod(), vec![task], true));
