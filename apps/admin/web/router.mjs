@@ -4,7 +4,16 @@ import { signal } from "@preact/signals";
 
 function read() {
   const [path, query] = location.hash.replace(/^#\/?/, "").split("?", 2);
-  return { parts: path.split("/").filter(Boolean).map(decode), query: new URLSearchParams(query) };
+  return { parts: ours(path.split("/").filter(Boolean).map(decode)), query: new URLSearchParams(query) };
+}
+
+const mesosPages = ["agents", "slaves", "frameworks", "offers", "roles", "maintenance"];
+
+/** Other tools link to pages of Mesos' web interface: a task's executor and its sandbox are on the task's page, all else on the overview. */
+function ours(parts) {
+  if (!mesosPages.includes(parts[0])) return parts;
+  const [, , , framework, , executor, , task] = parts;
+  return executor ? ["task", framework, task ?? executor] : [];
 }
 
 function decode(part) {

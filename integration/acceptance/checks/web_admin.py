@@ -112,6 +112,16 @@ class Checks:
         self.page.wait("document.querySelector('pre[aria-label=stderr]')?.innerText.includes('a warning')")
         picture(self.page, "task")
 
+    def links_of_mesos(self):
+        """Marathon, Spark and others link to Mesos' own pages."""
+        agent, framework, task = (urllib.parse.quote(self.task[key], safe="") for key in ("slave_id", "framework_id", "id"))
+        executor = f"frameworks/{framework}/executors/{task}"
+        for link in (f"slaves/{agent}/{executor}", f"agents/{agent}/{executor}/browse", f"agents/{agent}/{executor}/tasks/{task}/browse"):
+            self.page.open(f"{self.base}#/frameworks/{framework}")
+            self.page.wait("document.querySelectorAll('.resources .bar').length === 3")
+            self.page.open(f"{self.base}#/{link}")
+            self.page.wait("document.querySelector('pre[aria-label=stdout]')?.innerText.includes('first words')")
+
     def task_ends(self):
         framework, task = (urllib.parse.quote(self.task[key], safe="") for key in ("framework_id", "id"))
         agent = self.dev.get(f"/admin/task/{framework}/{task}")["agent"]
@@ -187,6 +197,7 @@ def main():
                 check("a started task appears by itself and leads to its page", checks.task_appears)
                 check("the task's life is shown with milliseconds", checks.task_life)
                 check("the task's stdout and stderr are shown", checks.task_output)
+                check("links to Mesos' pages lead to the task, or to the overview", checks.links_of_mesos)
                 check("the task's end and its last words arrive by themselves", checks.task_ends)
                 check("the mailboxes of the master and all agents are shown with rates", checks.mailboxes)
                 check("mailboxes are sorted by a click", checks.sorting)
