@@ -18,7 +18,7 @@ const DOWNLOAD_STEP: u64 = 64 << 10;
 impl Files {
     /// `/files/browse`: a listing as JSON, keys in alphabetical order.
     pub async fn browse(&self, request: &Incoming) -> Reply {
-        match self.listing(request.parameter("path")).await {
+        match self.listing(path_of(request)).await {
             Err(refused) => refused,
             Ok(entries) => {
                 let entries: Vec<_> = entries.iter().map(entry_json).collect();
@@ -30,7 +30,7 @@ impl Files {
 
     /// `/files/read`: a part as text.
     pub async fn read_text(&self, request: &Incoming) -> Reply {
-        let Some(path) = request.parameter("path") else {
+        let Some(path) = path_of(request) else {
             return no_path();
         };
         let asked = bound(request.parameter("offset"), "offset")
@@ -51,7 +51,7 @@ impl Files {
 
     /// `/files/download`: the bytes.
     pub async fn download(&self, request: &Incoming) -> Reply {
-        let Some(path) = request.parameter("path").map(str::to_string) else {
+        let Some(path) = path_of(request).map(str::to_string) else {
             return no_path();
         };
         let name = path
@@ -167,6 +167,11 @@ fn failed(error: &dyn std::error::Error) -> Reply {
 /// A 400 that ends its line, as those of this actor do.
 fn line(text: &str) -> Reply {
     Reply::bad_request(format!("{text}\n"))
+}
+
+/// An empty one is none, as in Mesos.
+fn path_of(request: &Incoming) -> Option<&str> {
+    request.parameter("path").filter(|path| !path.is_empty())
 }
 
 fn no_path() -> Reply {

@@ -48,6 +48,7 @@ async fn a_file_is_read_as_asked_or_it_is_said_what_is_wrong() {
     let bad = |text: &str| (400, format!("{text}\n"));
     for (query, expected) in [
         ("", bad("Expecting 'path=value' in query.")),
+        ("path=&offset=0", bad("Expecting 'path=value' in query.")),
         (
             "path=none&offset=hello",
             bad("Failed to parse offset: Failed to convert 'hello' to number."),
