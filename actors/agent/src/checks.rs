@@ -12,6 +12,8 @@ use crate::status::empty_check_status;
 
 /// Tries that follow each other faster would keep the agent busy with one task.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(100);
+/// The raw wait status of a command that was killed.
+const SIGKILL: i32 = 9;
 /// More than a century: what is longer is for ever, and sums of such times are still times.
 const LONGEST: Duration = Duration::from_secs(u32::MAX as u64);
 
@@ -52,8 +54,18 @@ pub enum Outcome {
     /// The status code of an HTTP answer.
     Answered(u16),
     Connected(bool),
-    /// No outcome within the time, or the try could not be made.
+    /// No outcome within the time.
     Nothing,
+    /// The try could not be made.
+    NotTried,
+}
+
+impl Outcome {
+    /// Whether it says nothing of a task in a container of its own within an executor's: what is tried there comes and goes
+    /// with that (Mesos: `CheckerProcess::___nestedCommandCheck`).
+    pub(crate) fn is_passing(&self) -> bool {
+        matches!(self, Self::NotTried | Self::Exited(SIGKILL))
+    }
 }
 
 /// When tries come.
@@ -212,7 +224,7 @@ impl Check {
                     succeeded: Some(*succeeded),
                 });
             }
-            Outcome::Nothing => {}
+            Outcome::Nothing | Outcome::NotTried => {}
         }
         let is_news = result != self.last;
         self.last = result;
@@ -246,7 +258,7 @@ impl Health {
             Outcome::Exited(status) => *status == 0,
             Outcome::Answered(code) => (200..400).contains(code),
             Outcome::Connected(succeeded) => *succeeded,
-            Outcome::Nothing => false,
+            Outcome::Nothing | Outcome::NotTried => false,
         };
         if healthy {
             let is_news = self.begun.take().is_some() || self.failures > 0;

@@ -147,7 +147,7 @@ impl NodeCore {
         child.pid = None;
         let kill = child.kill.map(|kill| kill.deadline);
         let completion = child.completion_deadline.take();
-        let verdict = exits::command_verdict(child.verdict.as_ref(), kill.is_some(), exit);
+        let verdict = exits::child_verdict(child.verdict.as_ref(), kill.is_some(), exit);
         let ran = std::mem::replace(&mut child.started, false);
         self.end_checks(turn, &key, &task_id);
         self.clear_timer(kill, Timer::Kill(container_id.to_owned()));

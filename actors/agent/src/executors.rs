@@ -13,7 +13,7 @@ use crate::{
     networks, order,
     pods::group_event,
     status::{self, Verdict},
-    tables::{Executor, Stage},
+    tables::{Executor, Framework, Stage},
     updates, volumes,
 };
 
@@ -222,15 +222,19 @@ impl NodeCore {
         if let Some(update) = call.update {
             let ends = updates::is_terminal(update.status.state());
             let told = turn.out.len();
-            self.executor_update(turn, &key, update.status);
+            let owner = self.executor_update(turn, &key, update.status);
             // What the task had is others' now.
-            let executor = self.executor(&key);
-            if ends && executor.is_some_and(|it| it.phase == ExecutorPhase::Running) {
-                self.update_limits_before(turn, &key, told);
+            if let Some(owner) = owner.filter(|_| ends)
+                && let Some(executor) = self.executor(&owner)
+                && executor.phase == ExecutorPhase::Running
+            {
+                self.update_limits_before(turn, &owner, told);
             }
         }
+        let is_heard = |known: &Framework| !known.terminating;
         if let Some(message) = call.message
             && self.phase == NodePhase::Running
+            && self.frameworks.get(&key.framework_id).is_some_and(is_heard)
         {
             turn.out.push(Effect::SendToFramework(node::ToFramework {
                 framework_id: call.framework_id,
@@ -240,27 +244,36 @@ impl NodeCore {
         }
     }
 
-    /// An executor's update: acknowledged as soon as it is kept, whatever the scheduler does.
-    fn executor_update(&mut self, turn: &mut Turn<'_>, key: &ExecutorKey, mut status: TaskStatus) {
-        let framework = self.frameworks.get(&key.framework_id);
-        if framework.is_none_or(|framework| framework.terminating) {
+    /// An executor's update: acknowledged to it as soon as it is kept, whatever the scheduler does. Gives back whose the
+    /// task is.
+    fn executor_update(
+        &mut self,
+        turn: &mut Turn<'_>,
+        teller: &ExecutorKey,
+        mut status: TaskStatus,
+    ) -> Option<ExecutorKey> {
+        let framework = self.frameworks.get(&teller.framework_id);
+        let Some(framework) = framework.filter(|framework| !framework.terminating) else {
             self.counts.updates.count(false);
-            return;
-        }
-        let Some(uuid) = status.uuid.clone() else {
-            return;
+            return None;
         };
+        let uuid = status.uuid.clone()?;
         let task_id = status.task_id.clone();
-        let owner = framework.and_then(|framework| framework.executor_of(&task_id.value));
-        let owner = owner.map(|(id, _)| id);
-        if owner.is_some_and(|id| *id != key.executor_id) {
-            let (executor, task) = (&key.executor_id, &task_id.value);
-            let text = format!("executor '{executor}' tells of task '{task}', which is another's");
-            turn.out.push(Effect::Note(text));
-            return;
-        }
-        let stream = task_key(&key.framework_id, &task_id);
+        let owner = framework.executor_of(&task_id.value);
+        let stream = task_key(&teller.framework_id, &task_id);
         let is_unknown = owner.is_none() && !self.streams.contains(&stream);
+        let mut key = teller.clone();
+        if let Some((id, owner)) = owner.filter(|(id, _)| **id != teller.executor_id) {
+            if !may_be_told_by_others(owner, &task_id.value) {
+                let (executor, task) = (&teller.executor_id, &task_id.value);
+                let text =
+                    format!("executor '{executor}' tells of task '{task}', which is another's");
+                turn.out.push(Effect::Note(text));
+                return None;
+            }
+            key.executor_id.clone_from(id);
+        }
+        let key = &key;
         let addresses = self.config.addresses();
         if let Some(executor) = self.executor(key) {
             let own = status::container_status(
@@ -283,15 +296,16 @@ impl NodeCore {
             self.update(turn, &framework, Some(&key.executor_id), status)
         };
         if is_taken {
-            if let Some(executor) = self.executor_mut(key).filter(|it| !it.served) {
+            if let Some(executor) = self.executor_mut(teller).filter(|it| !it.served) {
                 executor.served = true;
-                turn.keep(Keep::Container(executor.kept(&key.framework_id)));
+                turn.keep(Keep::Container(executor.kept(&teller.framework_id)));
             }
-            let stream_id = self.executor(key).and_then(|executor| executor.stream_id);
-            if let Some(stream_id) = stream_id {
+            let executor = self.executor(teller);
+            if let Some(stream_id) = executor.and_then(|executor| executor.stream_id) {
                 turn.deliver(stream_id, acknowledged_event(task_id, uuid));
             }
         }
+        Some(key.clone())
     }
 
     /// The stream of the executor whose container this is.
@@ -316,6 +330,13 @@ impl NodeCore {
             executor.stream_id = None;
         }
     }
+}
+
+/// Executors of a framework tell of each other's tasks if they like (Mesos: `Slave::statusUpdate`). What the agent itself
+/// runs ends when its process does, and what nobody has yet seen does not run.
+fn may_be_told_by_others(owner: &Executor, task_id: &str) -> bool {
+    let entry = owner.tasks.get(task_id);
+    owner.is_custom() && entry.is_some_and(|entry| entry.stage != Stage::Queued)
 }
 
 fn acknowledged_event(task_id: TaskId, uuid: bytes::Bytes) -> executor::Event {

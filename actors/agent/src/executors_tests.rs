@@ -220,18 +220,35 @@ fn a_second_end_that_comes_after_the_first_was_acknowledged_is_passed_on() {
 }
 
 #[test]
-fn an_executor_ends_no_task_of_another() {
+fn an_executor_may_tell_of_another_ones_task_and_is_the_one_who_is_answered() {
     let mut node = Node::running();
     node.run(executor_task("t"));
     node.start();
     node.subscribe(1, Vec::new());
     node.executor_says(1, TaskRunning);
     node.drain();
+    node.said.clear();
+    // It has no stream: nobody else hears the answer in its place.
     node.executor_says_of("other", "t", 2, TaskState::TaskFinished);
-    assert!(node.states().is_empty());
+    assert_eq!(node.events(), []);
+    let told = node.drain();
+    assert_eq!(told[0].state(), TaskState::TaskFinished);
     let state = node.core.state();
-    let task = &state.frameworks[0].executors[0].launched_tasks[0];
-    assert_eq!(task.state(), TaskRunning);
+    assert!(state.frameworks[0].executors[0].launched_tasks.is_empty());
+}
+
+#[test]
+fn no_executor_ends_what_the_agent_runs_or_has_not_handed_over() {
+    let mut node = Node::running();
+    node.run(task("command"));
+    node.start();
+    node.run(executor_task("queued"));
+    node.start();
+    node.drain();
+    for task in ["command", "queued"] {
+        node.executor_says_of("other", task, 2, TaskState::TaskFinished);
+        assert!(node.states().is_empty(), "{task}");
+    }
 }
 
 #[test]

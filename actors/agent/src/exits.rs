@@ -280,6 +280,41 @@ pub(crate) fn command_verdict(
     }
 }
 
+/// How a task within a default executor's container ended, in the words of Mesos' default executor.
+pub(crate) fn child_verdict(
+    decided: Option<&Verdict>,
+    killed: bool,
+    exit: Option<&ContainerExit>,
+) -> Verdict {
+    let failed = |text: &str| Verdict::executor(TaskState::TaskFailed, Some(text.to_owned()));
+    let Some(ended) = exit else {
+        return match decided {
+            Some(decided) => decided.clone(),
+            None if killed => Verdict::executor(TaskState::TaskKilled, None),
+            None => failed("Unable to retrieve command's termination information"),
+        };
+    };
+    let of_command = ContainerExit {
+        limitation: None,
+        ..ended.clone()
+    };
+    let mut verdict = match (decided, ended.status) {
+        (None, None) if !ended.is_forsaken => failed("Command terminated with unknown status"),
+        _ => command_verdict(decided, killed, Some(&of_command)),
+    };
+    // It says more of why the container ended than its status does.
+    if let Some(limit) = limitation(ended).filter(|_| decided.is_none()) {
+        verdict.state = TaskState::TaskFailed;
+        verdict.reason = Some(limit.reason);
+        let words = verdict.message.into_iter().chain([limit.message.clone()]);
+        verdict.message = Some(words.collect::<Vec<_>>().join(": "));
+        verdict.limitation = Some(TaskResourceLimitation {
+            resources: limit.resources.clone(),
+        });
+    }
+    verdict
+}
+
 /// How the tasks of an executor ended that did not tell it.
 fn executor_verdict(decided: Option<&Verdict>, exit: Option<&ContainerExit>) -> Verdict {
     let limitation = || exit.and_then(limitation_verdict);

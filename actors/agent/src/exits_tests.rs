@@ -1,6 +1,6 @@
 use tepui_messages::containers::Limitation;
 
-use super::{command_verdict, executor_verdict};
+use super::{child_verdict, command_verdict, executor_verdict};
 use crate::status::Verdict;
 use crate::testing::{
     TaskState::{TaskFailed, TaskFinished, TaskRunning},
@@ -124,6 +124,49 @@ fn a_past_want_of_memory_decides_no_later_end() {
             (state, reason),
             "{status:?}"
         );
+    }
+}
+
+#[test]
+fn a_task_of_a_group_ends_in_the_words_of_the_default_executor() {
+    let exit = |status, is_limited: bool| ContainerExit {
+        status,
+        limitation: is_limited.then(|| Limitation {
+            reason: Reason::ContainerLimitationMemory,
+            message: "Memory limit exceeded".to_owned(),
+            resources: Vec::new(),
+        }),
+        is_forsaken: false,
+    };
+    let (killed, finished) = (TaskState::TaskKilled, TaskFinished);
+    let signal = "Command terminated with signal Killed";
+    let limited = "Command terminated with signal Killed: Memory limit exceeded";
+    let unknown = "Command terminated with unknown status";
+    let lost = "Unable to retrieve command's termination information";
+    for (is_killed, exit, state, message) in [
+        (false, Some(exit(Some(9), false)), TaskFailed, Some(signal)),
+        (true, Some(exit(Some(9), false)), killed, Some(signal)),
+        (false, Some(exit(Some(9), true)), TaskFailed, Some(limited)),
+        (true, Some(exit(Some(9), true)), TaskFailed, Some(limited)),
+        (
+            false,
+            Some(exit(Some(0), true)),
+            finished,
+            Some("Command exited with status 0"),
+        ),
+        (false, Some(exit(None, false)), TaskFailed, Some(unknown)),
+        (false, None, TaskFailed, Some(lost)),
+        (true, None, killed, None),
+    ] {
+        let verdict = child_verdict(None, is_killed, exit.as_ref());
+        assert_eq!(verdict.source, Source::Executor);
+        assert_eq!(
+            (verdict.state, verdict.message.as_deref()),
+            (state, message)
+        );
+        let is_limited = message == Some(limited);
+        assert_eq!(verdict.reason.is_some(), is_limited);
+        assert_eq!(verdict.limitation.is_some(), is_limited);
     }
 }
 

@@ -155,7 +155,7 @@ async fn command(
         Err(error) => {
             tracing::warn!(container_id = id, error, "a check could not be started");
             runtime.forget(id).await;
-            return Outcome::Nothing;
+            return Outcome::NotTried;
         }
     };
     let mut exited = running.exited;

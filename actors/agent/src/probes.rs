@@ -11,6 +11,7 @@ use crate::{
     effect::{Effect, ExecutorKey, Probe, Try},
     order,
     status::Verdict,
+    tables::Executor,
 };
 
 impl NodeCore {
@@ -120,6 +121,7 @@ impl NodeCore {
         let Some((key, task_id)) = self.checked(container_id) else {
             return;
         };
+        let is_within = self.executor(&key).is_some_and(Executor::is_pod);
         let Some(checks) = self.checks_mut(&key, &task_id) else {
             return;
         };
@@ -129,6 +131,7 @@ impl NodeCore {
         cycle.running = None;
         let at = cycle.again(now);
         let (is_news, meaning) = match kind {
+            _ if is_within && outcome.is_passing() => (false, Meaning::Known),
             ProbeKind::Check => {
                 let check = checks.check.as_mut();
                 (check.is_some_and(|it| it.take(outcome)), Meaning::Known)
@@ -188,9 +191,11 @@ impl NodeCore {
             return;
         };
         let command_task = executor.command_task;
-        if let Some(entry) = executor.tasks.get_mut(task_id) {
-            entry.unhealthy = true;
-        }
+        // The others of its group end with it, and say why (Mesos: of all of the executor's tasks).
+        let group = executor.tasks.get(task_id).map(|entry| entry.group);
+        let entries = executor.tasks.values_mut();
+        let entries = entries.filter(|entry| Some(entry.group) == group);
+        entries.for_each(|entry| entry.unhealthy = true);
         if command_task {
             self.kill_command(turn, key, None);
         } else {

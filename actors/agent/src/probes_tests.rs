@@ -300,3 +300,46 @@ fn the_time_of_a_task_runs_on_over_a_restart_whatever_its_checks_have_told() {
     node.sleep(second(1));
     assert!(node.said.contains(&ends));
 }
+
+#[test]
+fn what_could_not_be_tried_within_a_group_says_nothing_of_the_task() {
+    let failed = Outcome::Exited(1 << 8);
+    let killed = Outcome::Exited(9);
+    for (outcome, alone, in_group) in [
+        (Outcome::NotTried, Some(false), None),
+        (killed, Some(false), None),
+        (Outcome::Nothing, Some(false), Some(false)),
+        (failed, Some(false), Some(false)),
+    ] {
+        for (is_group, expected) in [(false, alone), (true, in_group)] {
+            let mut node = Node::running();
+            let id = match is_group {
+                false => {
+                    node.run(with_health("t", 3));
+                    node.start()
+                }
+                true => {
+                    node.order(group_order(pod(), vec![with_health("t", 3)], true));
+                    let outer = node.launched().order.container_id;
+                    node.on(started(&outer, 42));
+                    let inner = node.launched().order.container_id;
+                    node.on(started(&inner, 43));
+                    inner
+                }
+            };
+            node.sleep(second(1));
+            node.drain();
+            node.on(Input::Probed {
+                container_id: id,
+                kind: ProbeKind::Health,
+                outcome: outcome.clone(),
+            });
+            let told = node.drain();
+            let healthy = told.first().and_then(|it| it.healthy);
+            assert_eq!(healthy, expected, "{outcome:?}, in a group: {is_group}");
+            node.said.clear();
+            node.sleep(second(2));
+            assert_eq!(probes(&mut node).len(), 1, "the next is tried all the same");
+        }
+    }
+}

@@ -13,7 +13,8 @@ use tepui_protocol::v1::{TaskState, TaskStatus};
 
 use crate::effect::TaskKey;
 
-/// Updates one task may have waiting. More are refused, so that an executor cannot fill the memory.
+/// Updates one task may have waiting. More are refused, so that an executor cannot fill the memory; but its end is always
+/// taken.
 pub const MAX_PENDING_UPDATES: usize = 4096;
 /// Acknowledged uuids a stream remembers, also on the disk, to tell a repeated update from a new one.
 pub(crate) const MAX_REMEMBERED_UUIDS: usize = 4096;
@@ -109,10 +110,11 @@ impl Streams {
         if stream.closed {
             return Appended::Closed;
         }
-        if stream.pending.len() >= MAX_PENDING_UPDATES {
+        let ends = is_terminal(status.state());
+        if stream.pending.len() >= MAX_PENDING_UPDATES && !ends {
             return Appended::Refused;
         }
-        stream.closed = is_terminal(status.state());
+        stream.closed = ends;
         stream.pending.push_back(status);
         Appended::Taken
     }

@@ -194,3 +194,20 @@ fn an_update_acknowledged_in_an_earlier_life_is_no_new_one() {
         assert_eq!(streams.append(&key(), Arc::new(running(uuid))), expected);
     }
 }
+
+#[test]
+fn the_end_of_a_task_is_taken_however_many_updates_wait() {
+    let mut streams = streams();
+    let numbered = |number: usize, state| TaskStatus {
+        uuid: Some(Bytes::copy_from_slice(&(number as u128).to_be_bytes())),
+        ..update(0, state)
+    };
+    let mut append = |number, state| streams.append(&key(), Arc::new(numbered(number, state)));
+    for number in 0..MAX_PENDING_UPDATES {
+        assert_eq!(append(number, TaskState::TaskRunning), Appended::Taken);
+    }
+    let next = MAX_PENDING_UPDATES;
+    assert_eq!(append(next, TaskState::TaskRunning), Appended::Refused);
+    assert_eq!(append(next + 1, TaskState::TaskFinished), Appended::Taken);
+    assert_eq!(append(next + 2, TaskState::TaskRunning), Appended::Closed);
+}

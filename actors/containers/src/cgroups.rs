@@ -200,6 +200,17 @@ impl Cgroups {
     }
 }
 
+/// What the kernel says of the memory of a container; `None`: it does not.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MemoryReport {
+    /// The hard limit that a process of the container meets.
+    pub limit_bytes: Option<u64>,
+    /// The most it ever had.
+    pub peak_bytes: Option<u64>,
+    /// A line for each figure: `name number`.
+    pub statistics: Option<String>,
+}
+
 /// The cgroup directories of one container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ContainerCgroup {
@@ -364,7 +375,7 @@ impl ContainerCgroup {
     }
 
     /// The hard limit of memory that a process of the container meets: its own, or that of the container around it.
-    pub fn memory_limit_bytes(&self) -> Option<u64> {
+    fn memory_limit_bytes(&self) -> Option<u64> {
         let file = match self.version {
             Version::V1 => "memory.limit_in_bytes",
             Version::V2 => "memory.max",
@@ -377,6 +388,21 @@ impl ContainerCgroup {
         });
         // v1 tells "unlimited" as the greatest number of pages, v2 as the word "max".
         limits.filter(|&bytes: &u64| bytes < 1 << 62).min()
+    }
+
+    /// What the kernel says of the memory of a container that ran out of it.
+    pub fn memory_report(&self) -> MemoryReport {
+        let peak = match self.version {
+            Version::V1 => "memory.max_usage_in_bytes",
+            // Since Linux 5.19.
+            Version::V2 => "memory.peak",
+        };
+        let read = |file| self.read(Controller::Memory, file).ok();
+        MemoryReport {
+            limit_bytes: self.memory_limit_bytes(),
+            peak_bytes: read(peak).and_then(|text| text.trim().parse().ok()),
+            statistics: read("memory.stat"),
+        }
     }
 
     /// Removes the directories, also those that the container made within. Errors: processes are left.

@@ -1,7 +1,7 @@
 //! Owns a handle to a container that runs: waiting for its end, signals, limits and usage. The handle holds no truth:
 //! dropping it changes nothing, and `Launcher::recover` makes it again.
 
-use crate::cgroups::ContainerCgroup;
+use crate::cgroups::{ContainerCgroup, MemoryReport};
 use crate::devices::DeviceRule;
 use crate::error::Error;
 use crate::limits::Limits;
@@ -202,9 +202,10 @@ impl Running {
         counters.map(Counters::read)
     }
 
-    /// The hard limit of memory it runs into, where there is one.
-    pub fn memory_limit_bytes(&self) -> Option<u64> {
-        self.cgroup.as_ref()?.memory_limit_bytes()
+    /// What the kernel says of its memory.
+    pub fn memory_report(&self) -> MemoryReport {
+        let report = self.cgroup.as_ref().map(ContainerCgroup::memory_report);
+        report.unwrap_or_default()
     }
 
     /// Whether the kernel has killed one of its processes for memory.

@@ -90,7 +90,7 @@ async fn what_overflows_the_outer_limit_is_told_of_the_inner_one_that_did() {
     let greedy = bench.launch(greedy).await.unwrap();
     let exit = bounded(greedy.wait()).await.unwrap();
     assert!(exit.out_of_memory);
-    assert_eq!(greedy.memory_limit_bytes(), Some(64 << 20));
+    assert_eq!(greedy.memory_report().limit_bytes, Some(64 << 20));
     assert!(!modest.out_of_memory());
     bounded(outer.destroy(DEADLINE)).await.unwrap();
     assert!(!bounded(modest.wait()).await.unwrap().out_of_memory);

@@ -5,6 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tepui_containers::{
     Exit, Limits, ProcessId, Usage,
     block_io::{BlockIo, Operations},
+    cgroups::MemoryReport,
 };
 use tepui_messages::containers::{Amounts, ContainerExit, Limitation, ProcessMark};
 use tepui_protocol::v1::{
@@ -31,16 +32,8 @@ pub(crate) fn mark(process: ProcessId) -> ProcessMark {
     }
 }
 
-pub(crate) fn verdict(exit: Exit, limit_bytes: impl FnOnce() -> Option<u64>) -> ContainerExit {
-    let limitation = exit.out_of_memory.then(|| {
-        let limit_mb = limit_bytes().map(|bytes| bytes / MEGABYTE);
-        let limit = limit_mb.map_or_else(String::new, |mb| format!(": Requested: {mb}MB"));
-        Limitation {
-            reason: Reason::ContainerLimitationMemory,
-            message: format!("Memory limit exceeded{limit}"),
-            resources: limit_mb.map(memory).into_iter().collect(),
-        }
-    });
+pub(crate) fn verdict(exit: Exit, report: impl FnOnce() -> MemoryReport) -> ContainerExit {
+    let limitation = exit.out_of_memory.then(|| out_of_memory(&report()));
     ContainerExit {
         status: exit.raw_status,
         limitation,
@@ -48,13 +41,44 @@ pub(crate) fn verdict(exit: Exit, limit_bytes: impl FnOnce() -> Option<u64>) -> 
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "megabytes of one machine")]
-fn memory(megabytes: u64) -> Resource {
+/// In Mesos' words (`MemorySubsystemProcess::oom`).
+fn out_of_memory(report: &MemoryReport) -> Limitation {
+    let mut message = "Memory limit exceeded".to_owned();
+    if let Some(limit) = report.limit_bytes {
+        message += &format!(": Requested: {}", bytes_text(limit));
+    }
+    if let Some(peak) = report.peak_bytes {
+        message += &format!(" Maximum Used: {}\n", bytes_text(peak));
+    }
+    if let Some(statistics) = &report.statistics {
+        message += &format!("\nMEMORY STATISTICS: \n{statistics}\n");
+    }
+    let used = report.peak_bytes.or(report.limit_bytes);
+    Limitation {
+        reason: Reason::ContainerLimitationMemory,
+        message,
+        resources: used.map(memory).into_iter().collect(),
+    }
+}
+
+/// As Mesos spells sizes: in the largest unit that takes them whole.
+pub(crate) fn bytes_text(bytes: u64) -> String {
+    let units = [(40, "TB"), (30, "GB"), (20, "MB"), (10, "KB")];
+    let mut units = units.into_iter();
+    let unit = units.find(|(shift, _)| bytes > 0 && bytes.trailing_zeros() >= *shift);
+    match unit {
+        Some((shift, name)) => format!("{}{name}", bytes >> shift),
+        None => format!("{bytes}B"),
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "the memory of one machine")]
+fn memory(bytes: u64) -> Resource {
     Resource {
         name: "mem".to_owned(),
         r#type: value::Type::Scalar as i32,
         scalar: Some(value::Scalar {
-            value: megabytes as f64,
+            value: bytes as f64 / MEGABYTE as f64,
         }),
         ..Resource::default()
     }
@@ -125,5 +149,42 @@ pub(crate) fn statistics(usage: &Usage) -> ResourceStatistics {
         mem_total_bytes: usage.memory_total_bytes,
         mem_limit_bytes: usage.memory_limit_bytes,
         ..ResourceStatistics::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_want_of_memory_is_told_in_mesos_words() {
+        let report = MemoryReport {
+            limit_bytes: Some(64 << 20),
+            peak_bytes: Some((64 << 20) - 4096),
+            statistics: Some("cache 0\nrss 7\n".to_owned()),
+        };
+        let told = out_of_memory(&report);
+        assert_eq!(
+            told.message,
+            "Memory limit exceeded: Requested: 64MB Maximum Used: 65532KB\n\nMEMORY STATISTICS: \ncache 0\nrss 7\n\n"
+        );
+        let used = told.resources[0].scalar.map(|it| it.value);
+        assert_eq!(used, Some(63.996_093_75));
+        let nothing = out_of_memory(&MemoryReport::default());
+        assert_eq!(nothing.message, "Memory limit exceeded");
+        assert_eq!(nothing.resources, []);
+    }
+
+    #[test]
+    fn sizes_have_the_largest_unit_that_takes_them_whole() {
+        for (bytes, text) in [
+            (0, "0B"),
+            (1025, "1025B"),
+            (2 << 20, "2MB"),
+            (1 << 40, "1TB"),
+            (1536 << 10, "1536KB"),
+        ] {
+            assert_eq!(bytes_text(bytes), text);
+        }
     }
 }

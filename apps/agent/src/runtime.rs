@@ -135,7 +135,7 @@ impl Inner {
                     streams::lost()
                 }
                 // The cgroup stays until the container is forgotten.
-                Ok(exit) => verdict(exit, || running.memory_limit_bytes()),
+                Ok(exit) => verdict(exit, || running.memory_report()),
                 Err(error) => {
                     tracing::error!(container_id, "its exit is not known: {}", told(&error));
                     ContainerExit::default()

@@ -7,6 +7,7 @@ Wants TEPUI_BIN, root and Debian's busybox-static. Ends with 0 or 1. Figures of 
 import base64
 import json
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -207,7 +208,10 @@ class OperatorsChoice(Checks):
         for name, script in (("greedy", f"{greedy} & wait; exec sleep 1000"), ("greedy-and-well", f"{greedy}; exit 0")):
             failed = self.run(name, script, state="TASK_FAILED")
             report.equal(f"memory: {name}: reason", failed.get("reason"), "REASON_CONTAINER_LIMITATION_MEMORY")
-            report.equal(f"memory: {name}: message", failed.get("message"), "Memory limit exceeded: Requested: 64MB")
+            message = failed.get("message", "")
+            told = re.fullmatch(r"Memory limit exceeded: Requested: 64MB Maximum Used: 64MB\n\nMEMORY STATISTICS: \n(\w+ \d+\n)+\n", message)
+            report.check(f"memory: {name}: message", told, message)
+            report.equal(f"memory: {name}: what it used", failed["limitation"]["resources"][0]["scalar"]["value"], 64)
 
     def limits_of_a_group(self):
         alone = {"type": "MESOS", "linux_info": {"share_cgroups": False}}

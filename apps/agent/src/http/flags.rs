@@ -7,6 +7,7 @@ use tepui_protocol::{codec::json, durations::duration_text};
 
 use crate::{
     AgentSettings, DiskWatch, EngineSettings, IsolatedPorts, PortsWatch, Reconfiguration, Recovery,
+    numbers::bytes_text,
 };
 
 /// What is the same for every agent.
@@ -291,16 +292,5 @@ fn of_networks(settings: &AgentSettings, flags: &mut BTreeMap<String, String>) {
     set("check_agent_port_range_only", only_offered.to_string());
     if let Some(IsolatedPorts::Within(ranges)) = isolated {
         set("container_ports_isolated_range", ranges.to_string());
-    }
-}
-
-/// As Mesos spells sizes: in the largest unit that takes them whole.
-fn bytes_text(bytes: u64) -> String {
-    let units = [(40, "TB"), (30, "GB"), (20, "MB"), (10, "KB")];
-    let mut units = units.into_iter();
-    let unit = units.find(|(shift, _)| bytes > 0 && bytes.trailing_zeros() >= *shift);
-    match unit {
-        Some((shift, name)) => format!("{}{name}", bytes >> shift),
-        None => format!("{bytes}B"),
     }
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use futures_util::future::FutureExt;
-use tepui_containers::{Exit, Recovered};
+use tepui_containers::{Exit, Recovered, cgroups::MemoryReport};
 use tepui_messages::containers::{
     ContainerExit, ProcessMark, RecoveredContainer, RunningContainer,
 };
@@ -87,6 +87,10 @@ impl Inner {
         if let Some(engine) = self.engine_of(container_id) {
             return engine.recover(container_id).await;
         }
+        let memory = || {
+            let cgroup = self.launcher.cgroups().container(container_id);
+            cgroup.map_or_else(MemoryReport::default, |it| it.memory_report())
+        };
         match found(&self.launcher, container_id, &dir).await {
             Ok(Recovered::Running(running)) => {
                 self.deny_gpus(&running, &others);
@@ -95,11 +99,11 @@ impl Inner {
             }
             Ok(Recovered::Exited(exit)) if self.is_around(container_id) => {
                 self.nesting().unswept.insert(container_id.to_owned());
-                RecoveredContainer::Exited(verdict(exit, || None))
+                RecoveredContainer::Exited(verdict(exit, memory))
             }
             // Its shim may be sweeping still, or have been killed before it did.
             Ok(Recovered::Exited(exit)) => {
-                self.ended(container_id, Some(verdict(exit, || None))).await
+                self.ended(container_id, Some(verdict(exit, memory))).await
             }
             Ok(Recovered::Failed(failure)) => RecoveredContainer::Failed(failure.to_string()),
             Ok(Recovered::Lost) => self.ended(container_id, None).await,

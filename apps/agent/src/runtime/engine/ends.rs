@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tepui_containers::{
     Exit, ProcessId,
+    cgroups::MemoryReport,
     engine::{Done, State},
 };
 use tepui_messages::containers::ContainerExit;
@@ -35,7 +36,10 @@ pub(super) fn exit(state: State, memory_limit_bytes: Option<u64>) -> ContainerEx
         is_swept: true,
         is_forsaken: false,
     };
-    verdict(exit, || memory_limit_bytes)
+    verdict(exit, || MemoryReport {
+        limit_bytes: memory_limit_bytes,
+        ..MemoryReport::default()
+    })
 }
 
 impl EngineContainers {
