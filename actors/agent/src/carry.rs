@@ -147,6 +147,7 @@ impl NodeActor {
             Effect::WeighDisks { directories } => self.weigh_disks(directories, ctx),
             Effect::LookAtPorts { containers } => self.look_at_ports(containers, ctx),
             Effect::Note(text) => tracing::info!("{text}"),
+            Effect::RecoveryEnded => self.runtime.recovery_ended(),
             Effect::Recover { container_id } => self.recover(container_id, ctx),
             Effect::Signal {
                 container_id,

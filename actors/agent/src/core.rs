@@ -85,7 +85,7 @@ pub struct NodeCore {
     pub(crate) ending: Option<Ending>,
     pub(crate) timers: BTreeSet<(Duration, Timer)>,
     armed: Option<Duration>,
-    ended: bool,
+    pub(crate) ended: bool,
 }
 
 /// What a deadline is for. A timer whose reason has passed fires without effect.

@@ -192,3 +192,16 @@ fn an_executor_that_comes_back_is_told_to_kill_before_any_master_is_there() {
     again.subscribe(2, Vec::new());
     assert!(again.events().contains(&executor::event::Type::Kill));
 }
+
+#[test]
+fn a_start_that_is_refused_forgets_no_drain() {
+    let mut node = Node::running();
+    node.run(task("t"));
+    node.start();
+    node.order(drain(None, true));
+    let refused = node.restart_with(|config| config.info.hostname = "another".to_owned());
+    let last = refused.said.last();
+    assert!(matches!(last, Some(Effect::Exit(_))), "{last:?}");
+    assert_eq!(refused.kept.drain, node.kept.drain);
+    assert!(refused.kept.drain.is_some());
+}

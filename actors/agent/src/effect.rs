@@ -315,6 +315,8 @@ pub enum Effect {
     },
     /// For the log: something that nobody else is told.
     Note(String),
+    /// What an earlier life left is known, and looked after again.
+    RecoveryEnded,
     /// To every process of it.
     Signal {
         container_id: String,

@@ -306,12 +306,13 @@ pub(crate) fn launch_order(
     let mut env = BTreeMap::new();
     // An engine's container has an address of its own on most networks.
     let address = config.libprocess_ip.as_ref();
-    let address = address.filter(|_| network.is_none() && engine.is_none());
-    env.extend(address.map(|ip| ("LIBPROCESS_IP".to_owned(), ip.clone())));
-    env.extend(base_environment(config, sees_machine));
     let is_docker = container.is_some_and(|it| it.r#type() == container_info::Type::Docker);
     // In Mesos the executor of such a task is a program outside of its container.
-    if !(is_docker && executor.command_task) {
+    let is_told = !(is_docker && executor.command_task);
+    let address = address.filter(|_| network.is_none() && engine.is_none() && is_told);
+    env.extend(address.map(|ip| ("LIBPROCESS_IP".to_owned(), ip.clone())));
+    env.extend(base_environment(config, sees_machine));
+    if is_told {
         env.extend(mesos_environment(config, agent_id, framework, executor));
     }
     let socket = config.domain_socket.as_ref();

@@ -163,9 +163,13 @@ fn in_docker() -> ContainerInfo {
 
 #[test]
 fn a_command_in_a_container_of_docker_has_nothing_of_an_executors() {
+    let mut node = Node::running();
+    node.core.config.libprocess_ip = Some("192.0.2.7".to_owned());
     let mut given = with_own_variables(task("command"));
     given.container = Some(in_docker());
-    let (order, env) = ordered(given);
+    node.run(given);
+    let order = node.launched().order;
+    let env: BTreeMap<_, _> = order.env.iter().cloned().collect();
     let names: Vec<_> = env.keys().map(String::as_str).collect();
     let own = ["MESOS_ALLOCATION_ROLE", "MESOS_CONTAINER_IP"];
     let docker = ["MESOS_CONTAINER_NAME", "MESOS_SANDBOX"];

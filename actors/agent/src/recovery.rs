@@ -406,6 +406,7 @@ impl NodeCore {
         self.window_open = false;
         self.counts.recovery = Some(turn.now.monotonic);
         self.phase = NodePhase::Disconnected;
+        turn.out.push(Effect::RecoveryEnded);
         self.begin_oversubscription(turn);
         // Also those whose executors came back only now.
         self.kill_drained(turn);

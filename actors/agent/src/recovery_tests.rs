@@ -250,7 +250,13 @@ fn an_agent_that_has_more_than_before_stays_the_same_where_that_is_permitted() {
             .any(|it| matches!(it, Effect::Exit(Ending::Refused(text))
         if text.starts_with("the agent's resources changed since it was registered")))
     );
+    let is_looked_after = |node: &Node| {
+        let mut said = node.said.iter();
+        said.any(|it| matches!(it, Effect::RecoveryEnded))
+    };
+    assert!(!is_looked_after(&refused), "containers wait on");
     let taken = more(Reconfiguration::Additive);
+    assert!(is_looked_after(&taken));
     assert_eq!(taken.core.phase, NodePhase::Disconnected);
     let kept = taken.kept.agent.expect("kept");
     assert_eq!((kept.id, kept.resources), (id, vec![scalar("cpus", 8.0)]));

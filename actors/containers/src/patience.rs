@@ -2,19 +2,27 @@
 //! holds a lock on one file beside its containers' records; the kernel lets go of it when that process ends, however it
 //! does. A later agent takes the same lock, so a shim needs to know nothing of it beforehand.
 
-use rustix::fs::{FlockOperation, fcntl_lock};
+use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
-use rustix::process::{Flock, FlockType, Pid, fcntl_getlk};
+use rustix::process::Pid;
 use std::fs::File;
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::spec;
 
 /// The name of that file in the agent's runtime directory. No container can be called that.
-const FILE: &str = "@agent";
+pub const PRESENCE_FILE: &str = "@agent";
+
+/// The file holds two numbers: the agent's process, and a mark.
+const PID_AT: u64 = 0;
+const MARK_AT: u64 = 8;
+const CONTENT_BYTES: u64 = 16;
+
+const LOCK_DEADLINE: Duration = Duration::from_secs(1);
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 /// How long a container outlives its agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,32 +58,35 @@ impl Patience {
     }
 }
 
-/// What an agent that lives holds.
+/// What an agent that lives holds. Not a lock of its process: that would go with any descriptor of the file that the agent
+/// closes, also one that it opened for a task.
 #[derive(Debug)]
 pub struct Presence {
-    /// The lock goes with the first descriptor of the file that this process closes, so nobody else opens it here.
-    _file: File,
+    file: File,
     path: PathBuf,
 }
 
 impl Presence {
-    /// Takes the lock. Errors: another process has it ([`io::ErrorKind::WouldBlock`]), or the file cannot be made or
+    /// Takes the lock. Errors: another agent has it ([`io::ErrorKind::WouldBlock`]), or the file cannot be made or
     /// locked.
-    pub fn announce(runtime_dir: &Path) -> io::Result<Self> {
-        let path = runtime_dir.join(FILE);
+    pub fn begin(runtime_dir: &Path) -> io::Result<Self> {
+        let path = runtime_dir.join(PRESENCE_FILE);
         let mut options = File::options();
-        let options = options.write(true).create(true).truncate(false).mode(0o600);
-        let mut file = options.open(&path)?;
-        fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive).map_err(
-            |errno| match errno {
-                Errno::ACCESS | Errno::AGAIN => io::ErrorKind::WouldBlock.into(),
-                errno => io::Error::from(errno),
-            },
-        )?;
-        // Whoever looked away sees by its time that an agent was here.
-        file.set_len(0)?;
-        writeln!(file, "{}", std::process::id())?;
-        Ok(Self { _file: file, path })
+        let options = options.read(true).write(true).create(true);
+        let file = options.truncate(false).mode(0o600).open(&path)?;
+        lock(&file)?;
+        if file.metadata()?.len() < CONTENT_BYTES {
+            file.write_all_at(&0_u64.to_le_bytes(), MARK_AT)?;
+        }
+        file.write_all_at(&u64::from(std::process::id()).to_le_bytes(), PID_AT)?;
+        Ok(Self { file, path })
+    }
+
+    /// Says that the agent has recovered: whoever waited for one has it now. Errors: they go on waiting.
+    pub fn announce(&self) -> io::Result<()> {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        let nanos = now.unwrap_or_default().as_nanos() as u64;
+        self.file.write_all_at(&nanos.to_le_bytes(), MARK_AT)
     }
 
     pub fn path(&self) -> &Path {
@@ -88,23 +99,45 @@ impl Presence {
     }
 }
 
+/// A shim that looks holds a lock of its own for a moment.
+fn lock(file: &File) -> io::Result<()> {
+    let begun = Instant::now();
+    loop {
+        match flock(file, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK) if begun.elapsed() < LOCK_DEADLINE => {
+                std::thread::sleep(LOCK_PAUSE);
+            }
+            locked => return Ok(locked?),
+        }
+    }
+}
+
 /// What is seen of the agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Seen {
+pub struct Seen {
     /// It lives; with its process, unless that has no number here.
-    Here(Option<Pid>),
-    /// The time changes whenever one starts.
-    Away(SystemTime),
+    pub agent: Option<Option<Pid>>,
+    /// Changes whenever one has recovered.
+    pub mark: u64,
 }
 
 /// Whether an agent is there. Errors: it cannot be seen.
 pub fn look(presence: &Path) -> io::Result<Seen> {
     let file = File::open(presence)?;
-    // One for reading, which a file that is open for reading can ask for: an agent's excludes it.
-    let held = fcntl_getlk(&file, &Flock::from(FlockType::ReadLock))?;
-    Ok(match held {
-        Some(lock) => Seen::Here(lock.pid),
-        None => Seen::Away(file.metadata()?.modified()?),
+    let is_here = match flock(&file, FlockOperation::NonBlockingLockShared) {
+        Ok(()) => false,
+        Err(Errno::WOULDBLOCK) => true,
+        Err(errno) => return Err(errno.into()),
+    };
+    let number = |at| {
+        let mut bytes = [0; size_of::<u64>()];
+        file.read_exact_at(&mut bytes, at)?;
+        io::Result::Ok(u64::from_le_bytes(bytes))
+    };
+    let pid = i32::try_from(number(PID_AT)?).ok();
+    Ok(Seen {
+        agent: is_here.then(|| pid.and_then(Pid::from_raw)),
+        mark: number(MARK_AT)?,
     })
 }
 

@@ -1,5 +1,5 @@
 //! What becomes of a container whose agent is away, with the real shim (see `launcher.rs`). The agent is this program
-//! again, since a process does not see locks of its own.
+//! again, so that it can be killed.
 
 #![allow(
     clippy::unwrap_used,
@@ -16,11 +16,12 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use support::{Bench, bounded};
 use tepui_containers::launch;
-use tepui_containers::patience::{Patience, Presence, Seen, look};
+use tepui_containers::patience::{PRESENCE_FILE, Patience, Presence, look};
 use tepui_containers::spec::HOLDER;
 use tepui_containers::{LaunchSpec, Recovered, Running};
 
 const DIR: &str = "TEPUI_TEST_PRESENCE";
+const RECOVERS: &str = "TEPUI_TEST_RECOVERS";
 const HERE: &str = "an agent is here";
 const GENEROUS: Duration = Duration::from_secs(600);
 
@@ -30,7 +31,10 @@ fn agent() {
     let Some(dir) = std::env::var_os(DIR) else {
         return;
     };
-    let _presence = Presence::announce(Path::new(&dir)).unwrap();
+    let presence = Presence::begin(Path::new(&dir)).unwrap();
+    if std::env::var_os(RECOVERS).is_some() {
+        presence.announce().unwrap();
+    }
     println!("\n{HERE}");
     let _ = std::io::stdin().read(&mut [0]);
 }
@@ -39,11 +43,26 @@ struct Agent(Child);
 
 impl Agent {
     fn start(dir: &Path) -> Self {
+        let mut command = Self::command(dir);
+        command.env(RECOVERS, "");
+        Self::run(command)
+    }
+
+    /// It comes no further than its start.
+    fn stumble(dir: &Path) {
+        Self::run(Self::command(dir)).kill();
+    }
+
+    fn command(dir: &Path) -> Command {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command
             .args(["--exact", "agent", "--nocapture"])
             .env(DIR, dir);
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        command
+    }
+
+    fn run(mut command: Command) -> Self {
         let mut child = command.spawn().unwrap();
         let told = BufReader::new(child.stdout.take().unwrap());
         assert!(told.lines().any(|line| line.unwrap() == HERE));
@@ -57,7 +76,7 @@ impl Agent {
 }
 
 fn patience(dir: &Path, timeout: Duration, grace: Duration) -> Option<Patience> {
-    let presence = dir.join("@agent");
+    let presence = dir.join(PRESENCE_FILE);
     Some(Patience {
         presence,
         timeout,
@@ -87,24 +106,34 @@ async fn launch_ready(bench: &Bench, spec: LaunchSpec) -> Running {
 }
 
 #[test]
-fn an_agent_is_seen_until_it_ends() {
+fn an_agent_is_seen_until_it_ends_and_leaves_a_mark_if_it_recovered() {
     let dir = directory();
-    let presence = dir.path().join("@agent");
+    let presence = dir.path().join(PRESENCE_FILE);
     assert!(look(&presence).is_err());
     let agent = Agent::start(dir.path());
-    let Ok(Seen::Here(Some(pid))) = look(&presence) else {
-        panic!("not seen");
-    };
+    let seen = look(&presence).unwrap();
+    let pid = seen.agent.unwrap().unwrap();
     assert_eq!(pid.as_raw_pid().cast_unsigned(), agent.0.id());
-    let second = Presence::announce(dir.path()).unwrap_err();
+    let second = Presence::begin(dir.path()).unwrap_err();
     assert_eq!(second.kind(), std::io::ErrorKind::WouldBlock);
     agent.kill();
-    let Ok(Seen::Away(first)) = look(&presence) else {
-        panic!("still seen");
-    };
-    std::thread::sleep(Duration::from_millis(20));
+    let left = look(&presence).unwrap();
+    assert_eq!((left.agent, left.mark), (None, seen.mark));
+    Agent::stumble(dir.path());
+    assert_eq!(look(&presence).unwrap(), left);
     Agent::start(dir.path()).kill();
-    assert!(matches!(look(&presence), Ok(Seen::Away(second)) if second > first));
+    assert_ne!(look(&presence).unwrap().mark, left.mark);
+}
+
+/// As a task that has it fetched would.
+#[test]
+fn whoever_opens_the_file_takes_nothing_from_the_agent() {
+    let dir = directory();
+    let held = Presence::begin(dir.path()).unwrap();
+    drop(std::fs::File::open(held.path()).unwrap());
+    assert!(look(held.path()).unwrap().agent.is_some());
+    drop(held);
+    assert_eq!(look(&dir.path().join(PRESENCE_FILE)).unwrap().agent, None);
 }
 
 #[tokio::test]
@@ -139,6 +168,28 @@ async fn one_that_takes_no_notice_is_killed() {
         assert!(exit.is_forsaken, "{}", bench.name);
         assert_eq!(exit.raw_status, Some(9), "{}", bench.name);
     }
+}
+
+#[tokio::test]
+async fn an_agent_that_does_not_recover_ends_no_wait() {
+    const TIMEOUT: Duration = Duration::from_secs(3);
+    let (bench, dir) = (Bench::with_cgroups(), directory());
+    let agent = Agent::start(dir.path());
+    let mut spec = stubborn(&bench);
+    spec.patience = patience(dir.path(), TIMEOUT, Duration::ZERO);
+    let container = bench.launch(spec).await.unwrap();
+    agent.kill();
+    let path = dir.path().to_owned();
+    let stumbling = tokio::task::spawn_blocking(move || {
+        // More often than it would be waited for.
+        for _ in 0..40 {
+            Agent::stumble(&path);
+            std::thread::sleep(TIMEOUT / 10);
+        }
+    });
+    assert!(bounded(container.wait()).await.unwrap().is_forsaken);
+    assert!(!stumbling.is_finished());
+    stumbling.abort();
 }
 
 #[tokio::test]

@@ -309,6 +309,9 @@ pub enum RecoveredContainer {
 
 /// Runs containers. Implementations are cheap to call from an actor's thread.
 pub trait ContainerRuntime: Send + Sync {
+    /// What was there at the start of the agent is looked after again: containers that waited for that have it.
+    fn recovery_ended(&self) {}
+
     /// Makes the sandbox and gives it to `user`: comes before the launch, and before files are fetched into it.
     fn prepare(
         &self,

@@ -104,7 +104,9 @@ impl LeaderFinder {
     /// Whether a master knows that another leads, of a later term, than the one at `connected`, which is silent. A slow
     /// master still leads by what the others know, and one that has not heard of it yet names an earlier leader.
     pub(crate) async fn leads_elsewhere(&self, connected: SocketAddr) -> bool {
-        let known_term = self.named().as_ref().map_or(0, |(_, term)| *term);
+        let Some(known_term) = self.named().as_ref().map(|(_, term)| *term) else {
+            return false;
+        };
         let masters = self.masters.iter();
         let asked = masters.map(|master| timeout(OPINION_DEADLINE, self.ask(master, PATH)));
         let mut asked: FuturesUnordered<_> = asked.collect();

@@ -204,6 +204,12 @@ impl Inner {
 }
 
 impl ContainerRuntime for Containers {
+    fn recovery_ended(&self) {
+        if let Err(error) = self.0.presence.announce() {
+            tracing::warn!(%error, "containers will take this agent for the one before, should it end soon");
+        }
+    }
+
     fn prepare(
         &self,
         sandbox: PathBuf,

@@ -2,22 +2,22 @@
 
 use std::{
     fs,
-    io::ErrorKind,
+    io::{self, ErrorKind},
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
 };
 
 use anyhow::{anyhow, bail};
 use sha2::{Digest, Sha256};
-use tepui_containers::patience::Presence;
+use tepui_containers::patience::{PRESENCE_FILE, Presence};
 
 /// Where runtime directories lie if it can be written: a tmpfs on most machines.
 pub(crate) const RUNTIME_ROOT: &str = "/run/tepui";
 
-/// From here on containers' shims see that an agent lives.
-pub(crate) fn announce(runtime_dir: &Path) -> anyhow::Result<Presence> {
+/// From here on no other agent can have it, and containers' shims see that one lives.
+pub(crate) fn take(runtime_dir: &Path) -> anyhow::Result<Presence> {
     let shown = runtime_dir.display();
-    Presence::announce(runtime_dir).map_err(|error| match error.kind() {
+    Presence::begin(runtime_dir).map_err(|error| match error.kind() {
         ErrorKind::WouldBlock => anyhow!(
             "--runtime-dir {shown}: another agent uses it; expected a directory of this agent's alone"
         ),
@@ -37,7 +37,10 @@ pub(crate) fn find(work_dir: &Path, chosen: Option<&Path>) -> anyhow::Result<Pat
         return Ok(chosen.to_owned());
     }
     let fallback = work_dir.join("run");
-    let used = fs::read_dir(&fallback).is_ok_and(|mut entries| entries.next().is_some());
+    let is_container = |entry: io::Result<fs::DirEntry>| {
+        entry.is_ok_and(|entry| entry.file_name() != PRESENCE_FILE)
+    };
+    let used = fs::read_dir(&fallback).is_ok_and(|mut entries| entries.any(is_container));
     let digest = Sha256::digest(work_dir.as_os_str().as_encoded_bytes());
     let name: String = digest
         .iter()

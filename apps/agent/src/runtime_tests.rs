@@ -20,7 +20,7 @@ pub(super) fn containers_within(
     Containers::new(
         Launcher::new(root.join("shim"), cgroups, 0).unwrap(),
         Sandboxes::new(root.join("spare"), 0).unwrap(),
-        Presence::announce(&runtime_dir).unwrap(),
+        Presence::begin(&runtime_dir).unwrap(),
         Arc::default(),
         Equipment {
             logger: ContainerLogger::default(),

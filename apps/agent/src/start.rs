@@ -168,7 +168,7 @@ impl Prepared {
         config.sandbox_directory = settings.images.sandbox_directory.clone();
         let runtime_dir =
             runtime_dir::find(&settings.work_dir, settings.machine.runtime_dir.as_deref())?;
-        let presence = runtime_dir::announce(&runtime_dir)?;
+        let presence = runtime_dir::take(&runtime_dir)?;
         let opened = engine::open(
             settings.engine.as_ref(),
             &settings.images,

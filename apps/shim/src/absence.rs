@@ -6,7 +6,7 @@ use crate::waking::Also;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::os::fd::{AsFd, OwnedFd};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 use tepui_containers::patience::{Patience, Seen, look};
 
 /// Between two looks for an agent.
@@ -25,17 +25,26 @@ pub(crate) struct Absence {
 }
 
 enum State {
-    /// Its end is told by the descriptor.
-    Here(OwnedFd),
-    /// It cannot be watched, or not even be looked for: that is done now and then.
-    Unwatched,
-    Away {
-        since: Instant,
-        started: SystemTime,
+    /// Its end is told by the descriptor. `None`: it cannot be watched, so it is looked for now and then.
+    Here {
+        watch: Option<OwnedFd>,
+        /// Not recovered yet, so the time before it still counts.
+        after: Option<Lack>,
     },
+    Away(Lack),
+    /// Nothing can be seen.
+    Blind,
     Asked {
         at: Instant,
     },
+}
+
+/// A time without an agent that had recovered.
+#[derive(Clone, Copy)]
+struct Lack {
+    since: Instant,
+    /// What the last one that had recovered left.
+    mark: u64,
 }
 
 /// What is to happen to the container.
@@ -52,7 +61,7 @@ impl Absence {
         let mut absence = Self {
             patience,
             is_holder,
-            state: State::Unwatched,
+            state: State::Blind,
         };
         absence.look(Instant::now());
         absence
@@ -62,12 +71,14 @@ impl Absence {
     pub(crate) fn order(&mut self) -> Order {
         let now = Instant::now();
         match &self.state {
-            State::Here(agent) if !has_ended(agent) => return Order::Nothing,
+            State::Here {
+                watch: Some(agent), ..
+            } if !has_ended(agent) => return Order::Nothing,
             State::Asked { at } if now < *at + self.patience.grace => return Order::Nothing,
             State::Asked { .. } => return Order::Kill,
             _ => self.look(now),
         }
-        let State::Away { since, .. } = self.state else {
+        let State::Away(Lack { since, .. }) = self.state else {
             return Order::Nothing;
         };
         if now < since + self.timeout() {
@@ -81,43 +92,43 @@ impl Absence {
     pub(crate) fn wakes(&self) -> Also<'_> {
         let now = Instant::now();
         let at = match &self.state {
-            State::Here(agent) => return Also::readable(agent.as_fd()),
-            State::Unwatched => now + self.pause(),
-            State::Away { since, .. } => (now + self.pause()).min(*since + self.timeout()),
+            State::Here {
+                watch: Some(agent), ..
+            } => return Also::readable(agent.as_fd()),
+            State::Here { watch: None, .. } | State::Blind => now + self.pause(),
+            State::Away(Lack { since, .. }) => (now + self.pause()).min(*since + self.timeout()),
             State::Asked { at } => (*at + self.patience.grace).max(now + KILL_PAUSE),
         };
         Also::at(at)
     }
 
     fn look(&mut self, now: Instant) {
-        let seen = look(&self.patience.presence);
-        self.state = match seen {
-            Ok(Seen::Here(agent)) => {
-                let watched = agent.and_then(|agent| watch(agent).ok());
-                watched.map_or(State::Unwatched, State::Here)
+        let lack = match self.state {
+            State::Here { after, .. } => after,
+            State::Away(lack) => Some(lack),
+            State::Blind | State::Asked { .. } => None,
+        };
+        self.state = match look(&self.patience.presence) {
+            Ok(Seen { agent, mark }) => {
+                let lack = lack.filter(|lack| lack.mark == mark);
+                match agent {
+                    Some(agent) => State::Here {
+                        watch: agent.and_then(|agent| watch(agent).ok()),
+                        after: lack,
+                    },
+                    None => State::Away(lack.unwrap_or(Lack { since: now, mark })),
+                }
             }
-            Ok(Seen::Away(started)) => {
-                let since = self.away_since(started).unwrap_or(now);
-                State::Away { since, started }
-            }
-            Err(_) => State::Unwatched,
+            Err(_) => State::Blind,
         };
     }
 
-    /// Since when the agent is away that was started then, if it was away already.
-    fn away_since(&self, agent: SystemTime) -> Option<Instant> {
-        match self.state {
-            State::Away { since, started } if started == agent => Some(since),
-            _ => None,
-        }
-    }
-
+    /// A holder waits for those within it, who may look a little later than it does.
     fn timeout(&self) -> Duration {
         let Patience { timeout, grace, .. } = self.patience;
-        if self.is_holder {
-            timeout.saturating_add(grace)
-        } else {
-            timeout
+        match self.is_holder {
+            true => timeout.saturating_add(grace).saturating_add(self.pause()),
+            false => timeout,
         }
     }
 
