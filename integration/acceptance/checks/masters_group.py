@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""masters_group.py: three masters, two agents, ten running tasks. The leader is killed three times, then stopped and continued:
+"""masters_group.py: three masters, two agents, ten running tasks. The leader is killed three times, then stopped and continued, and then alone:
 another one leads within seconds, nothing acknowledged is lost, no task is lost or doubled, and the old leader has no effect.
 
 Wants TEPUI_BIN. Ends with 0 or 1.
@@ -198,6 +198,26 @@ class Checks:
         self.write("after-the-stop")
         watcher.close()
 
+    def majority_lost(self):
+        """One of three is left: it decides nothing, and what runs runs on."""
+        when = "majority lost"
+        left, gone = self.leader, self.others()
+        for master in gone:
+            master.kill()
+        since = time.monotonic()
+        silent = wait(lambda: request(left.port, "GET", "/tepui/v1/leader")[0] == 503, LEADER_LIMIT_S)
+        report.check(f"{when}: the master that is left leads no more", silent, left.log_tail())
+        status, _, body = request(left.port, "POST", "/api/v1", json.dumps(set_weight("minority", 7.0)), {"Content-Type": "application/json"})
+        report.equal(f"{when}: it takes no write", (status, body), (503, b"No leader elected"))
+        report.equal(f"{when}: the same ten processes live", {n: p for n, p in self.all_pids().items() if alive(p[0])}, self.started)
+        for master in gone:
+            master.start()
+        self.leader = wait(lambda: self.house.leader(self.house.masters), HEAL_LIMIT_S)
+        report.need(f"{when}: with the others back one leads", self.leader, left.log_tail())
+        self.healed(when, since)
+        report.check(f"{when}: what was refused had no effect", "minority" not in weights(self.leader), weights(self.leader))
+        self.write("after-the-majority")
+
     def strangers(self):
         """A master with another disk under a known name, and one of another group, are refused with a text."""
         follower = self.others()[0]
@@ -231,7 +251,7 @@ def main():
         checks = Checks(house)
         report.run(checks.ten_run)
         if not report.failed:
-            report.run(checks.three_rounds, checks.stopped_and_continued, checks.strangers, checks.handed_over)
+            report.run(checks.three_rounds, checks.stopped_and_continued, checks.majority_lost, checks.strangers, checks.handed_over)
         checks.framework.close()
     sys.exit(report.end())
 
