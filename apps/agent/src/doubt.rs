@@ -23,11 +23,11 @@ pub(crate) async fn watch<N: Orders + Clone>(
             continue;
         };
         let is_silent = || peer.stats().heard_ago_ms >= DOUBT_AFTER_MS;
-        let Some(connected) = peer.address().filter(|_| is_silent()) else {
+        if !is_silent() {
             continue;
-        };
+        }
         // It may have spoken meanwhile: then it says itself what it is.
-        if finder.leads_elsewhere(connected).await && is_silent() {
+        if finder.leads_elsewhere().await && is_silent() {
             tracing::info!("the master is silent and another one leads");
             peer.close("another master leads");
         }

@@ -21,5 +21,5 @@ mod unix;
 
 pub use credential::{Credential, CredentialError};
 pub use http::{Client, Error, Options};
-pub use masters::Masters;
+pub use masters::{Leader, Masters};
 pub use stream::Events;

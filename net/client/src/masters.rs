@@ -26,21 +26,32 @@ const OPINION_DEADLINE: Duration = Duration::from_secs(1);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-/// What a master of ours answers.
-#[derive(Debug, Clone, Deserialize)]
-pub(crate) struct Leader {
+/// Who leads, as a master of ours answers to `GET /tepui/v1/leader`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Leader {
     /// `host:port` of its HTTP API.
     #[serde(rename = "leader")]
-    pub(crate) address: String,
+    pub address: String,
+    /// `host:port` of its bridge.
+    #[serde(default)]
+    pub bridge: String,
     /// 0: nothing is known of terms.
     #[serde(default)]
-    term: u64,
+    pub term: u64,
 }
 
 impl Leader {
+    fn is_silent(&self) -> Error {
+        Error::Unreachable {
+            address: self.address.clone(),
+            reason: "it says nothing, and another master leads".to_string(),
+        }
+    }
+
     fn of_unknown_term(address: &str) -> Self {
         Leader {
             address: address.to_string(),
+            bridge: String::new(),
             term: 0,
         }
     }
@@ -73,6 +84,10 @@ impl Masters {
 
     pub fn client(&self) -> &Client {
         &self.client
+    }
+
+    pub fn addresses(&self) -> &[String] {
+        &self.addresses
     }
 
     /// Calls the leader; where there is none, or the one that was called is just gone, again after a while. What
@@ -172,17 +187,24 @@ impl Masters {
         leader: &Leader,
         answer: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
-        let mut doubt = Doubt::new(self.clone(), leader.clone());
+        let doubted = async {
+            loop {
+                sleep(DOUBT_AFTER).await;
+                if self.leads_elsewhere(leader).await {
+                    return leader.is_silent();
+                }
+            }
+        };
         tokio::select! {
             biased;
             answer = answer => answer,
-            error = doubt.confirmed() => Err(error),
+            error = doubted => Err(error),
         }
     }
 
-    /// Whether another master knows that somebody else leads, of a later term: one that has not heard of it yet names
-    /// an earlier leader.
-    async fn leads_elsewhere(&self, leader: &Leader) -> bool {
+    /// Whether another master knows that somebody else leads, of a later term, than one that is silent. A slow master
+    /// still leads by what the others know, and one that has not heard of it yet names an earlier leader.
+    pub async fn leads_elsewhere(&self, leader: &Leader) -> bool {
         let others = self.addresses.iter().filter(|it| **it != leader.address);
         let asked = others.map(|master| timeout(OPINION_DEADLINE, self.look(master)));
         let mut asked: FuturesUnordered<_> = asked.collect();
@@ -198,7 +220,7 @@ impl Masters {
     }
 }
 
-/// Asks the other masters while a leader says nothing.
+/// Asks the other masters while a stream of a leader says nothing.
 pub(crate) struct Doubt {
     masters: Masters,
     leader: Leader,
@@ -230,10 +252,7 @@ impl Doubt {
                 let leads_elsewhere = asking.await;
                 self.heard();
                 if leads_elsewhere {
-                    return Error::Unreachable {
-                        address: self.leader.address.clone(),
-                        reason: "it says nothing, and another master leads".to_string(),
-                    };
+                    return self.leader.is_silent();
                 }
             }
             sleep_until(self.at).await;

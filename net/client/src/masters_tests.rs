@@ -171,6 +171,7 @@ async fn a_leader_that_says_nothing_is_left_when_another_leads() {
 async fn a_slow_leader_is_left_only_for_a_later_term_of_another() {
     let leader = Leader {
         address: "first:1".to_string(),
+        bridge: String::new(),
         term: 5,
     };
     for (others, expected) in [
