@@ -67,7 +67,7 @@ impl NodeCore {
     /// What is drained may run tasks again, once the master offers it.
     pub(crate) fn end_drain(&mut self, turn: &mut Turn<'_>) {
         // One whose start was refused knows only what it has restored.
-        if self.drain.is_some() && self.is_idle() && self.remembered && !self.ended {
+        if self.drain.is_some() && self.is_idle() && !self.ended {
             self.drain = None;
             turn.keep(Keep::Drain(None));
         }

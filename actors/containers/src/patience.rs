@@ -115,8 +115,10 @@ fn lock(file: &File) -> io::Result<()> {
 /// What is seen of the agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seen {
-    /// It lives; with its process, unless that has no number here.
-    pub agent: Option<Option<Pid>>,
+    /// It lives.
+    pub is_here: bool,
+    /// Its process, or that of the last one; `None`: it has no number here.
+    pub pid: Option<Pid>,
     /// Changes whenever one has recovered.
     pub mark: u64,
 }
@@ -136,7 +138,8 @@ pub fn look(presence: &Path) -> io::Result<Seen> {
     };
     let pid = i32::try_from(number(PID_AT)?).ok();
     Ok(Seen {
-        agent: is_here.then(|| pid.and_then(Pid::from_raw)),
+        is_here,
+        pid: pid.and_then(Pid::from_raw),
         mark: number(MARK_AT)?,
     })
 }

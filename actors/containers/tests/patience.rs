@@ -112,15 +112,17 @@ fn an_agent_is_seen_until_it_ends_and_leaves_a_mark_if_it_recovered() {
     assert!(look(&presence).is_err());
     let agent = Agent::start(dir.path());
     let seen = look(&presence).unwrap();
-    let pid = seen.agent.unwrap().unwrap();
+    let pid = seen.pid.unwrap();
+    assert!(seen.is_here);
     assert_eq!(pid.as_raw_pid().cast_unsigned(), agent.0.id());
     let second = Presence::begin(dir.path()).unwrap_err();
     assert_eq!(second.kind(), std::io::ErrorKind::WouldBlock);
     agent.kill();
     let left = look(&presence).unwrap();
-    assert_eq!((left.agent, left.mark), (None, seen.mark));
+    assert_eq!((left.is_here, left.mark), (false, seen.mark));
     Agent::stumble(dir.path());
-    assert_eq!(look(&presence).unwrap(), left);
+    let stumbled = look(&presence).unwrap();
+    assert_eq!((stumbled.is_here, stumbled.mark), (false, left.mark));
     Agent::start(dir.path()).kill();
     assert_ne!(look(&presence).unwrap().mark, left.mark);
 }
@@ -131,9 +133,9 @@ fn whoever_opens_the_file_takes_nothing_from_the_agent() {
     let dir = directory();
     let held = Presence::begin(dir.path()).unwrap();
     drop(std::fs::File::open(held.path()).unwrap());
-    assert!(look(held.path()).unwrap().agent.is_some());
+    assert!(look(held.path()).unwrap().is_here);
     drop(held);
-    assert_eq!(look(&dir.path().join(PRESENCE_FILE)).unwrap().agent, None);
+    assert!(!look(&dir.path().join(PRESENCE_FILE)).unwrap().is_here);
 }
 
 #[tokio::test]

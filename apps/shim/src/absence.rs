@@ -109,14 +109,14 @@ impl Absence {
             State::Blind | State::Asked { .. } => None,
         };
         self.state = match look(&self.patience.presence) {
-            Ok(Seen { agent, mark }) => {
+            Ok(Seen { is_here, pid, mark }) => {
                 let lack = lack.filter(|lack| lack.mark == mark);
-                match agent {
-                    Some(agent) => State::Here {
-                        watch: agent.and_then(|agent| watch(agent).ok()),
+                match is_here {
+                    true => State::Here {
+                        watch: pid.and_then(|agent| watch(agent).ok()),
                         after: lack,
                     },
-                    None => State::Away(lack.unwrap_or(Lack { since: now, mark })),
+                    false => State::Away(lack.unwrap_or(Lack { since: now, mark })),
                 }
             }
             Err(_) => State::Blind,

@@ -8,7 +8,7 @@ use std::{
 };
 
 use futures_util::future::FutureExt;
-use tepui_containers::{Exit, Recovered, cgroups::MemoryReport};
+use tepui_containers::{Exit, Recovered};
 use tepui_messages::containers::{
     ContainerExit, ProcessMark, RecoveredContainer, RunningContainer,
 };
@@ -89,7 +89,7 @@ impl Inner {
         }
         let memory = || {
             let cgroup = self.launcher.cgroups().container(container_id);
-            cgroup.map_or_else(MemoryReport::default, |it| it.memory_report())
+            cgroup.map(|it| it.memory_report()).unwrap_or_default()
         };
         match found(&self.launcher, container_id, &dir).await {
             Ok(Recovered::Running(running)) => {
