@@ -80,7 +80,7 @@ pub fn all(own: &[u8], more: impl IntoIterator<Item = (String, f64)>) -> Map<Str
         .collect()
 }
 
-/// The same numbers, and the depth of every mailbox, as Prometheus reads them (text format 0.0.4).
+/// The same numbers, and those of every living actor's mailbox, as Prometheus reads them (text format 0.0.4).
 pub fn prometheus(metrics: &Map<String, Value>, directory: &Directory) -> Reply {
     let mut text = String::with_capacity(metrics.len() * 64);
     for (name, value) in metrics {
@@ -90,20 +90,16 @@ pub fn prometheus(metrics: &Map<String, Value>, directory: &Directory) -> Reply 
             .collect();
         text.push_str(&format!("mesos_{name} {value}\n"));
     }
-    for mailbox in directory.snapshot() {
-        let Value::Object(numbers) = serde_json::to_value(&mailbox).unwrap_or_default() else {
+    // Of one name several have lived, one after another; a series must be there once.
+    for mailbox in directory.snapshot().iter().filter(|it| !it.state.is_over()) {
+        let Value::Object(numbers) = serde_json::to_value(mailbox).unwrap_or_default() else {
             continue;
         };
-        let actor = numbers
-            .get("actor")
-            .and_then(Value::as_str)
-            .unwrap_or_default();
-        for (name, value) in &numbers {
+        let actor = mailbox.actor.replace(['\\', '"', '\n'], "_");
+        let labels = format!("{{actor=\"{actor}\",id=\"{}\"}}", mailbox.id);
+        for (name, value) in numbers.iter().filter(|(name, _)| *name != "id") {
             if let Some(number) = value.as_f64() {
-                let actor = actor.replace(['\\', '"', '\n'], "_");
-                text.push_str(&format!(
-                    "tepui_mailbox_{name}{{actor=\"{actor}\"}} {number}\n"
-                ));
+                text.push_str(&format!("tepui_mailbox_{name}{labels} {number}\n"));
             }
         }
     }

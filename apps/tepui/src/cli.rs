@@ -250,7 +250,7 @@ pub(crate) struct MasterArgs {
     #[arg(long, value_name = "NAME=HOST:PORT,…")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) peers: Option<String>,
-    /// How long others wait at least before they replace a leader [default: 500; at least 300]
+    /// How long others wait at least before they replace a leader [default: 350; at least 300]
     #[arg(long, value_name = "MS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) election_timeout_ms: Option<u64>,
@@ -258,6 +258,7 @@ pub(crate) struct MasterArgs {
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct RunArgs {
+    /// Processors, or parts of one
     #[arg(long, env = "TEPUI_CPUS", default_value_t = 0.1)]
     pub(crate) cpus: f64,
     /// Memory in megabytes

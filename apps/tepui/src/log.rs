@@ -38,7 +38,7 @@ pub(crate) fn start(work_dir: &Path, name: &str) -> anyhow::Result<Log> {
     let to_people = fmt::layer()
         .with_writer(io::stderr)
         .with_target(false)
-        .with_ansi(io::stderr().is_terminal());
+        .with_ansi(io::stderr().is_terminal() && !is_plain_wanted());
     let to_file = fmt::layer()
         .with_writer(file)
         .with_target(false)
@@ -57,6 +57,11 @@ pub(crate) fn start(work_dir: &Path, name: &str) -> anyhow::Result<Log> {
         file: path,
         verbosity: Verbosity(Arc::new(set)),
     })
+}
+
+/// Whether the user wants no colours (<https://no-color.org>).
+fn is_plain_wanted() -> bool {
+    std::env::var_os("NO_COLOR").is_some_and(|it| !it.is_empty())
 }
 
 /// What a level of glog's lets through: 0 what `RUST_LOG` or the default says, 1 DEBUG too, more everything.

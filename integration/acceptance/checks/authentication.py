@@ -127,7 +127,7 @@ class Framework:
     def __init__(self, cluster, who, role, info=None):
         self.cluster, self.who = cluster, who
         info = {"user": ME, "name": f"of {who}", "roles": [role], "capabilities": [{"type": "MULTI_ROLE"}, {"type": "RESERVATION_REFINEMENT"}],
-                "failover_timeout": 60.0, **(info or {})}
+                "failover_timeout": 600.0, **(info or {})}
         body = {"type": "SUBSCRIBE", "subscribe": {"framework_info": info}}
         if "id" in info:
             body["framework_id"] = info["id"]
@@ -335,6 +335,11 @@ def command_line(cluster):
     report.check("a file that everybody reads does not", code == 2 and "chmod 600" in error, (code, error))
     code, out, error = tepui("run", env={"TEPUI_PRINCIPAL": "ops", "TEPUI_SECRET": SECRETS["ops"]}, command=["--", "echo", "hello"])
     report.check("tepui run shows its output with them", code == 0 and "hello" in out, (code, out, error))
+    os.chmod(one, 0o600)
+    code, out, error = tepui("exec", "good", "--credential", one, command=["--", "sh", "-c", "echo inside; exit 3"])
+    report.check("tepui exec asks the agent with them", (code, out) == (3, "inside\n"), (code, out, error))
+    code, out, error = tepui("logs", "good", "--credential", one)
+    report.check("and so does tepui logs", code == 0 and "of-web" in out, (code, out, error))
 
 
 def secrets_stay(cluster):

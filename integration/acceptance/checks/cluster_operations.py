@@ -189,6 +189,10 @@ class Checks:
             out = self.done(f"{to} is asked to lead", ["transfer-leader", to])
             report.check("and the answer says so", out.startswith(f"{to} leads in term "), out)
             report.check("as status does", wait(lambda name=to: self.masters.leader() == name, LIMIT_S), self.masters.status())
+        _, _, text = request(self.masters.http["m1"], "GET", "/metrics")
+        series = [line.rsplit(" ", 1)[0] for line in text.decode().splitlines()]
+        report.check("m1 has led before, and its metrics name each series once", len(series) > 100 and len(set(series)) == len(series),
+                     sorted({it for it in series if series.count(it) > 1})[:3])
         self.done("who leads already", ["transfer-leader", "m1"])
         self.refused("a stranger", ["transfer-leader", "m2"], "m2 is no master of this group")
 
@@ -267,6 +271,7 @@ class Checks:
         writer.finish()
         report.check("it is one file, without leftovers", [n for n in os.listdir(self.masters.folder) if n.startswith("backup")] == ["backup"])
         _, shown = self.masters.status()
+        report.equal("for its owner alone", os.stat(file).st_mode & 0o777, 0o600)
         report.check("its text names the cluster", shown["cluster_id"] in out, out)
         verified = self.done("it is verified without a master", ["verify", file], target=False)
         report.equal("with the same text", verified, out)

@@ -40,6 +40,7 @@ pub(crate) struct AddArgs {
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct NameArgs {
+    /// The master, as `tepui cluster status` names it
     pub(crate) name: String,
     #[command(flatten)]
     pub(crate) patience: Patience,
@@ -56,6 +57,7 @@ pub(crate) struct Patience {
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct BackupArgs {
+    /// Where it is written; one that is there is replaced
     pub(crate) file: PathBuf,
     #[command(flatten)]
     pub(crate) target: Target,
@@ -63,6 +65,7 @@ pub(crate) struct BackupArgs {
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct RestoreArgs {
+    /// The backup
     pub(crate) file: PathBuf,
     /// Work directory of the new master: empty or missing
     #[arg(long, env = "TEPUI_WORK_DIR", value_name = "DIR")]
@@ -74,6 +77,7 @@ pub(crate) struct RestoreArgs {
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct VerifyArgs {
+    /// The backup
     pub(crate) file: PathBuf,
     /// Print JSON
     #[arg(long, env = "TEPUI_JSON")]

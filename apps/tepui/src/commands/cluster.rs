@@ -3,6 +3,7 @@
 use std::{
     fs,
     io::Write,
+    os::unix::fs::OpenOptionsExt,
     path::Path,
     process::ExitCode,
     time::{Duration, Instant},
@@ -250,7 +251,10 @@ fn write_whole(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let mut unfinished = file.as_os_str().to_owned();
     unfinished.push(format!(".{}.unfinished", std::process::id()));
     let written = (|| {
-        let mut out = fs::File::create_new(&unfinished)?;
+        let mut options = fs::File::options();
+        // The registry holds what its users alone should see.
+        let options = options.write(true).create_new(true).mode(0o600);
+        let mut out = options.open(&unfinished)?;
         out.write_all(bytes)?;
         out.sync_all()?;
         fs::rename(&unfinished, file)?;

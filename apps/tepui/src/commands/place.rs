@@ -3,7 +3,7 @@
 use anyhow::{Context, bail};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
-use tepui_client::{Client, agent::Agent};
+use tepui_client::agent::Agent;
 use tepui_protocol::v1::ContainerId;
 
 use super::lists::{list, state, text};
@@ -51,7 +51,7 @@ pub(super) async fn find(args: &TaskArgs) -> anyhow::Result<Place> {
     })?;
     let executor_id = text(&task, "executor_id");
     Ok(Place {
-        agent: Agent::new(Client::default(), address),
+        agent: Agent::new(super::client(&args.target)?, address),
         container_id,
         framework_id,
         executor_id: if executor_id.is_empty() {
