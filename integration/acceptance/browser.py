@@ -30,7 +30,9 @@ class PageError(Exception):
 class Browser:
     """One browser with one page. `errors` gathers what the page got wrong: exceptions, refused files, policy violations."""
 
-    def __init__(self, width=1280, height=900):
+    def __init__(self, width=1280, height=900, hosts=()):
+        """Names in `hosts` lead to this machine."""
+        self.flags = [f"--host-resolver-rules={','.join(f'MAP {host} 127.0.0.1' for host in hosts)}"] if hosts else []
         self.size, self.errors, self.last_id, self.session, self.buffer = (width, height), [], 0, None, b""
 
     def __enter__(self):
@@ -39,7 +41,7 @@ class Browser:
         self.profile = tempfile.mkdtemp(prefix="tepui-browser.")
         to_child, self.to_browser = os.pipe()
         self.from_browser, from_child = os.pipe()
-        command = [CHROMIUM, *FLAGS, f"--user-data-dir={self.profile}", "--window-size=%d,%d" % self.size, "--remote-debugging-pipe", "about:blank"]
+        command = [CHROMIUM, *FLAGS, *self.flags, f"--user-data-dir={self.profile}", "--window-size=%d,%d" % self.size, "--remote-debugging-pipe", "about:blank"]
 
         # The descriptors are first moved out of the way of 3 and 4, then put there.
         shell = ["sh", "-c", 'exec 3<"/dev/fd/$1" 4>"/dev/fd/$2"; shift 2; exec "$@"', "sh", str(to_child), str(from_child)]

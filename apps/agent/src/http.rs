@@ -24,7 +24,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Value, json};
 use tepui_containers::volume_gids::VolumeGids;
 use tepui_http::{
-    Files, Found, Incoming, Logging, Reply, Table, deadline, help, incoming::read_body,
+    Files, Found, Incoming, Logging, Reply, Table, audit, deadline, help, incoming::read_body,
     metrics as common, processes, system, version,
 };
 use tepui_kit::{Ask, AskError, Asker, Directory, Message, within};
@@ -251,7 +251,11 @@ impl Api {
             }
             Route::FilesDebug => self.known_files().await.debug_many(&request).await,
             Route::SystemStats => system::stats(&request),
-            Route::LoggingToggle => self.logging.toggle(&request),
+            Route::LoggingToggle => {
+                let answer = Ok(self.logging.toggle(&request));
+                audit::change(&request, "logging", &request.target, &answer);
+                return answer;
+            }
             Route::Help => {
                 let is_guarded = |route: Route| route.access().0 != access::Entrance::Open;
                 help::help(&TABLE, is_guarded, found.rest, &request)
@@ -371,6 +375,7 @@ async fn reply(request: &HttpRequest, payload: web::Payload, api: &Api) -> Resul
         });
     };
     let caller = access::enter(api, found.route, &incoming)?;
+    incoming.principal = caller.subject.principal.clone();
     if matches!(found.route, Route::Executor | Route::Call) {
         incoming.expect_method(&["POST"])?;
         if matches!(found.route, Route::Call) && negotiation::is_stream(&incoming.headers) {

@@ -32,6 +32,8 @@ pub struct Security {
     /// Entered only where executors are asked.
     pub executor: Realm,
     pub acls: Arc<Acls>,
+    /// Names that browsers may have this agent by, besides its own.
+    pub http_hosts: Vec<String>,
     pub executors: ExecutorSecurity,
     /// The path of the credentials, as `/flags` shows it.
     pub shown_credentials: Option<String>,
@@ -62,6 +64,7 @@ impl Security {
             readwrite: realm(READWRITE, readwrite),
             executor: realm(EXECUTOR, true),
             acls,
+            http_hosts: Vec::new(),
             executors: ExecutorSecurity::default(),
             shown_credentials: None,
             shown_acls: None,

@@ -7,7 +7,7 @@ use anyhow::{Context, anyhow};
 use futures_util::{FutureExt, future::abortable};
 use tepui_bridge::{Bridge, Connector};
 use tepui_engine::DiskFailed;
-use tepui_http::{Logging, metrics::Limiter, server, version};
+use tepui_http::{Logging, Names, metrics::Limiter, server, version};
 use tepui_kit::{Arbiter, Clock, Directory, Link, OnPanic, Spawn, System, Tell};
 use tepui_messages::agent::EndNode;
 use tepui_node::{
@@ -183,7 +183,17 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
     };
     let unix_handle = unix.as_ref().map(|it| it.handle());
     let unix = unix.map(tokio::task::spawn_local);
-    let http = server::serve(listener, HTTP_WORKERS, api.configure()).context("HTTP")?;
+    let address = listener.local_addr().context("the HTTP listener")?;
+    let security = &settings.security;
+    let names = Names::new(address, &settings.hostname, &security.http_hosts);
+    if !address.ip().is_loopback() && !security.readwrite.is_guarded() {
+        tracing::warn!(
+            %address,
+            "whoever reaches this agent may run programs in its containers: expected --http-credentials with \
+             --authenticate-http-readwrite, or --ip 127.0.0.1"
+        );
+    }
+    let http = server::serve(listener, names, HTTP_WORKERS, api.configure()).context("HTTP")?;
     let http_handle = http.handle();
     let http = tokio::task::spawn_local(http);
 

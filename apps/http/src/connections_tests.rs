@@ -38,6 +38,7 @@ impl Stage {
         let server = serve_allowing(
             allowed,
             listener,
+            crate::Names::default(),
             1,
             move |config: &mut web::ServiceConfig| {
                 config

@@ -111,15 +111,11 @@ impl Credentials {
     /// Whom the value of an `Authorization` header proves. The word before the blank is `Basic`, as Mesos has it in
     /// this spelling only. How long it takes does not tell how much of a secret was right, or who is known.
     pub fn principal(&self, authorization: &[u8]) -> Option<String> {
-        let encoded = authorization.strip_prefix(b"Basic ")?;
-        let decoded = STANDARD.decode(encoded).ok()?;
-        let colon = decoded.iter().position(|byte| *byte == b':')?;
-        let (principal, secret) = (&decoded[..colon], &decoded[colon + 1..]);
-        let principal = std::str::from_utf8(principal).ok()?;
-        let known = self.0.get(principal);
+        let (principal, secret) = given(authorization)?;
+        let known = self.0.get(&principal);
         let expected = known.copied().unwrap_or_default();
-        let equal = bool::from(digest(secret).ct_eq(&expected));
-        (equal && known.is_some()).then(|| principal.to_string())
+        let equal = bool::from(digest(&secret).ct_eq(&expected));
+        (equal && known.is_some()).then_some(principal)
     }
 }
 
@@ -127,6 +123,16 @@ impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Credentials").field(&self.0.len()).finish()
     }
+}
+
+/// The principal and the secret that the value of an `Authorization` header gives, whoever they are.
+pub(crate) fn given(authorization: &[u8]) -> Option<(String, Vec<u8>)> {
+    let encoded = authorization.strip_prefix(b"Basic ")?;
+    let mut decoded = STANDARD.decode(encoded).ok()?;
+    let colon = decoded.iter().position(|byte| *byte == b':')?;
+    let secret = decoded.split_off(colon + 1);
+    decoded.truncate(colon);
+    Some((String::from_utf8(decoded).ok()?, secret))
 }
 
 /// A file with secrets, of which others than its owner and group must not know.

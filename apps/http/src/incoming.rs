@@ -1,6 +1,6 @@
 //! One request, read: decoded path and query, and the body within its bounds.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use actix_web::{
     HttpRequest,
@@ -36,6 +36,8 @@ pub struct Incoming {
     pub body: Bytes,
     /// Who asks, once the realm of the path let them in and has names.
     pub principal: Option<String>,
+    /// Where they ask from; `None` on a socket in the file system.
+    pub peer: Option<SocketAddr>,
 }
 
 impl Incoming {
@@ -63,6 +65,7 @@ impl Incoming {
             headers: request.headers().clone(),
             body: Bytes::new(),
             principal: None,
+            peer: request.peer_addr(),
         })
     }
 

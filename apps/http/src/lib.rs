@@ -1,9 +1,11 @@
 //! What the HTTP sides of master and agent have in common: Mesos' manners on the wire.
 //!
 //! Owns credentials and realms, content negotiation, replies and their texts, gzip, JSONP, the rule that finds a route, limits of
-//! connections and bodies, and the endpoints both daemons have (`/files/*`, `/metrics`, `/logging/toggle`,
+//! connections and bodies, what keeps pages of others out, the lines of who changed what, and the endpoints both daemons have (`/files/*`, `/metrics`, `/logging/toggle`,
 //! `/version`, `/system/stats.json`, `/help`, `/__processes__`). Knows no framework and no agent, and decides nothing.
 
+pub mod audit;
+mod browsers;
 mod connections;
 mod credentials;
 pub mod deadline;
@@ -26,6 +28,7 @@ pub mod server;
 pub mod system;
 pub mod version;
 
+pub use browsers::Names;
 pub use credentials::{Credentials, CredentialsError, read_private, read_private_bytes};
 pub use deadline::ask;
 pub use files::{Attached, Files, Located, VirtualPaths};

@@ -1,6 +1,6 @@
 //! The server around the routes: listeners, workers and every limit of a connection.
 
-use std::{io, net::TcpListener, os::unix::net::UnixListener, time::Duration};
+use std::{io, net::TcpListener, os::unix::net::UnixListener, sync::Arc, time::Duration};
 
 use actix_web::{
     App, Error, HttpServer,
@@ -10,7 +10,14 @@ use actix_web::{
     web::ServiceConfig,
 };
 
-use crate::connections::{Allowed, Connections, UnderWay};
+use futures_util::future::{Either, TryFutureExt, ready};
+
+use crate::{
+    Reply,
+    audit::Refusals,
+    browsers::Names,
+    connections::{Allowed, Connections, UnderWay},
+};
 
 /// Connections of one daemon at a time, over all workers.
 pub const MAX_CONNECTIONS: usize = 10_000;
@@ -33,8 +40,16 @@ const ALLOWED: Allowed = Allowed {
     open: SILENT_CONNECTIONS,
 };
 
-/// Notes that a request is under way until its answer is sent.
-fn tracked<S, B>(
+/// What stands before all routes. Clones share it.
+#[derive(Clone, Default)]
+struct Gate {
+    names: Arc<Names>,
+    refusals: Arc<Refusals>,
+}
+
+/// Refuses the pages of others, tells of refusals, and notes that a request is under way until its answer is sent.
+fn gated<S, B>(
+    gate: &Gate,
     request: ServiceRequest,
     service: &S,
 ) -> impl Future<Output = Result<ServiceResponse<BoxBody>, Error>> + use<S, B>
@@ -43,9 +58,17 @@ where
     B: MessageBody + 'static,
 {
     let under_way = UnderWay::begin(request.request());
-    let answered = service.call(request);
+    let answered = match gate.names.refusal(request.request()) {
+        Some(text) => Either::Left(ready(Ok(refused(request, text)))),
+        None => Either::Right(service.call(request).map_ok(|it| it.map_into_boxed_body())),
+    };
+    let refusals = Arc::clone(&gate.refusals);
     async move {
-        let answer = answered.await?.map_into_boxed_body();
+        let answer = answered.await?;
+        let status = answer.status().as_u16();
+        if matches!(status, 401 | 403) {
+            refusals.note(answer.request(), status);
+        }
         Ok(match under_way {
             Some(under_way) => answer.map_body(|_, body| under_way.with(body)),
             None => answer,
@@ -53,12 +76,26 @@ where
     }
 }
 
+fn refused(request: ServiceRequest, text: String) -> ServiceResponse<BoxBody> {
+    let response = Reply::text(403, text).into_response(request.headers());
+    request.into_response(response)
+}
+
 /// A server with every limit. A macro, since its type has no name.
 macro_rules! bounded {
-    ($workers:expr, $allowed:expr, $configure:expr) => {{
+    ($workers:expr, $allowed:expr, $names:expr, $configure:expr) => {{
         let (workers, configure) = ($workers.max(1), $configure);
         let connections = Connections::watched($allowed);
-        HttpServer::new(move || App::new().wrap_fn(tracked).configure(configure.clone()))
+        let gate = Gate {
+            names: Arc::new($names),
+            refusals: Arc::default(),
+        };
+        let app = move || {
+            let gate = gate.clone();
+            let app = App::new().wrap_fn(move |request, service| gated(&gate, request, service));
+            app.configure(configure.clone())
+        };
+        HttpServer::new(app)
             .on_connect(move |io, extensions| connections.take_in(io, extensions))
             .workers(workers)
             .max_connections(MAX_CONNECTIONS / workers)
@@ -73,7 +110,7 @@ macro_rules! bounded {
     }};
 }
 
-/// Serves on `listener` with `workers` threads. `configure` runs once on each worker.
+/// Serves on `listener`, by these names, with `workers` threads. `configure` runs once on each worker.
 ///
 /// A client that closes its side is gone: a subscription must not outlive its reader.
 ///
@@ -81,19 +118,21 @@ macro_rules! bounded {
 /// If the listener cannot be watched.
 pub fn serve(
     listener: TcpListener,
+    names: Names,
     workers: usize,
     configure: impl Fn(&mut ServiceConfig) + Clone + Send + 'static,
 ) -> io::Result<Server> {
-    serve_allowing(ALLOWED, listener, workers, configure)
+    serve_allowing(ALLOWED, listener, names, workers, configure)
 }
 
 pub(crate) fn serve_allowing(
     allowed: Allowed,
     listener: TcpListener,
+    names: Names,
     workers: usize,
     configure: impl Fn(&mut ServiceConfig) + Clone + Send + 'static,
 ) -> io::Result<Server> {
-    let server = bounded!(workers, allowed, configure);
+    let server = bounded!(workers, allowed, names, configure);
     Ok(server.listen(listener)?.run())
 }
 
@@ -106,7 +145,7 @@ pub fn serve_unix(
     workers: usize,
     configure: impl Fn(&mut ServiceConfig) + Clone + Send + 'static,
 ) -> io::Result<Server> {
-    let mut server = bounded!(workers, ALLOWED, configure);
+    let mut server = bounded!(workers, ALLOWED, Names::default(), configure);
     for listener in listeners {
         server = server.listen_uds(listener)?;
     }

@@ -2,13 +2,13 @@
 
 use std::{
     io::ErrorKind,
-    net::{IpAddr, TcpListener},
+    net::{IpAddr, SocketAddr, TcpListener},
     path::Path,
     sync::Arc,
 };
 
 use anyhow::{Context, anyhow};
-use tepui_http::{server, version};
+use tepui_http::{Names, server, version};
 use tepui_kit::System;
 use tepui_view::ViewConfig;
 use tokio::signal::unix::{SignalKind, signal};
@@ -102,7 +102,15 @@ async fn serve(
         external_log_file: None,
         flags: flags.table(),
     };
-    let address = format!("{}:{}", settings.ip, settings.port);
+    let address = SocketAddr::new(settings.ip, settings.port);
+    let names = Names::new(address, &settings.hostname, &settings.security.http_hosts);
+    if !settings.ip.is_loopback() && !settings.security.is_guarded() {
+        tracing::warn!(
+            %address,
+            "whoever reaches this master may change the cluster and run programs on it: expected --credentials with \
+             --authenticate-http-readwrite and --authenticate-http-frameworks, or --ip 127.0.0.1"
+        );
+    }
     let zk_path = settings.zk_path.clone();
     let mut parts = assemble(settings, view_config, version).await?;
     let mount = pages(parts.readable());
@@ -115,12 +123,12 @@ async fn serve(
             zookeeper::serve(listener, &zk_path, door, &ground.leadership, group)
         })
         .transpose()?;
-    let server = server::serve(listener, HTTP_WORKERS, move |config| {
+    let server = server::serve(listener, names, HTTP_WORKERS, move |config| {
         http::configure(config, &door, Some(&mount))
     })
     .context("HTTP")?;
     tracing::info!(
-        http = address,
+        http = %address,
         bridge = %parts.listener.address(),
         "the master serves"
     );

@@ -19,6 +19,8 @@ pub struct Security {
     pub readwrite: Realm,
     pub scheduler: Realm,
     pub acls: Arc<Acls>,
+    /// Names that browsers may have this master by, besides its own.
+    pub http_hosts: Vec<String>,
     /// What `/flags` shows.
     pub shown: ShownSecurity,
 }
@@ -47,6 +49,11 @@ impl Default for Security {
 }
 
 impl Security {
+    /// Whether nobody changes anything or runs a program without a secret.
+    pub(crate) fn is_guarded(&self) -> bool {
+        self.readwrite.is_guarded() && self.scheduler.is_guarded()
+    }
+
     pub fn new(guarded: Guarded, credentials: &Arc<Credentials>, acls: Arc<Acls>) -> Self {
         let realm = |name, is_guarded| match is_guarded {
             true => Realm::guarded(name, Arc::clone(credentials)),
@@ -57,6 +64,7 @@ impl Security {
             readwrite: realm(READWRITE, guarded.readwrite),
             scheduler: realm(SCHEDULER, guarded.scheduler),
             acls,
+            http_hosts: Vec::new(),
             shown: ShownSecurity::default(),
         }
     }

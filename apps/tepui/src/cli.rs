@@ -216,6 +216,11 @@ pub(crate) struct MasterArgs {
     #[arg(long, value_name = "JSON|PATH")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) rate_limits: Option<String>,
+    /// Names that people's browsers have this master by, besides addresses, names without dots and its own: those of a proxy before it,
+    /// separated by commas; by others none is let in [default: on loopback none, elsewhere any]
+    #[arg(long, value_name = "NAME,…")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) http_hosts: Option<String>,
     /// File of the principals that may call and their secrets, as JSON or a line each; only its owner may read it
     /// [default: none]
     #[arg(long, value_name = "PATH")]

@@ -342,6 +342,24 @@ def command_line(cluster):
     report.check("and so does tepui logs", code == 0 and "of-web" in out, (code, out, error))
 
 
+def log_tells(cluster):
+    """Who changed what, and who was refused."""
+    cluster.ask("eve", "GET", "/flags")
+    cluster.ask({}, "GET", "/flags")
+    with open(cluster.path("master.log"), encoding="utf-8", errors="replace") as log:
+        lines = log.read().splitlines()
+
+    def told(*words):
+        return any(all(word in line for word in words) for line in lines)
+
+    report.check("the log tells who changed what", told("an operator called", 'kind="UPDATE_WEIGHTS"', 'principal="ops"', "peer=127.0.0.1:", "status=200", "db"))
+    report.check("and who tried to", told("an operator called", 'kind="UPDATE_WEIGHTS"', 'principal="eve"', "status=403"))
+    report.check("and who was refused", told("a request was refused", 'path="/flags"', 'principal="eve"', "status=403"))
+    report.check("or had no name", told("a request was refused", 'path="/flags"', "status=401"))
+    with open(cluster.path("agent0.log"), encoding="utf-8", errors="replace") as log:
+        report.check("an agent's tells who entered a task", 'kind="LAUNCH_NESTED_CONTAINER_SESSION" principal="ops"' in log.read())
+
+
 def secrets_stay(cluster):
     shown = cluster.ask("ops", "GET", "/flags")[1] + cluster.ask("ops", "GET", "/state")[1]
     shown += cluster.ask("ops", "GET", "/flags", port=cluster.agent_port)[1]
@@ -372,7 +390,7 @@ def bad_settings(cluster):
 
 def main():
     with Cluster() as cluster:
-        parts = [curl_like, frameworks, operators, changes_of_leader, command_line, secrets_stay, bad_settings]
+        parts = [curl_like, frameworks, operators, changes_of_leader, command_line, log_tells, secrets_stay, bad_settings]
 
         def named(part):
             def run_part():

@@ -245,7 +245,7 @@ fn may_about_container(subject: &Subject, call: &Call, node: &NodeState) -> bool
 }
 
 /// The container that a call is about.
-fn container_of(call: &Call) -> Option<&ContainerId> {
+pub(super) fn container_of(call: &Call) -> Option<&ContainerId> {
     macro_rules! first {
         ($($body:ident),*) => {
             None$(.or_else(|| call.$body.as_ref().map(|body| &body.container_id)))*

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use tepui_containers::images::Reference;
-use tepui_http::{Incoming, Reply};
+use tepui_http::{Incoming, Reply, audit};
 use tepui_messages::agent::{ExecutorState, NodeState};
 use tepui_protocol::{
     acls::Subject,
@@ -37,8 +37,42 @@ pub(super) async fn call(api: &Api, request: Incoming, caller: &Caller) -> Resul
     })?;
     let kind = call.r#type();
     negotiation::check(kind, form, answer)?;
-    let media = answer.message;
     caller.authorize(&call, &node)?;
+    // What an executor does with its own containers is no operator's.
+    let about = caller.claims.is_none().then(|| about(&call)).flatten();
+    let answer = answered(api, call, (subject, node), answer).await;
+    if let Some(about) = about {
+        audit::change(&request, kind.as_str_name(), &about, &answer);
+    }
+    answer
+}
+
+/// What a call is about that changes something; without its command, whose environment may hold secrets.
+fn about(call: &Call) -> Option<String> {
+    match call.r#type() {
+        call::Type::SetLoggingLevel => {
+            let set = call.set_logging_level.as_ref();
+            set.map(|it| it.level.to_string())
+        }
+        call::Type::PruneImages => Some(String::new()),
+        call::Type::LaunchContainer
+        | call::Type::LaunchNestedContainer
+        | call::Type::LaunchNestedContainerSession
+        | call::Type::KillContainer
+        | call::Type::KillNestedContainer
+        | call::Type::RemoveContainer
+        | call::Type::RemoveNestedContainer => access::container_of(call).map(dotted),
+        _ => None,
+    }
+}
+
+async fn answered(
+    api: &Api,
+    call: Call,
+    (subject, node): (&Subject, Arc<NodeState>),
+    answer: negotiation::Form,
+) -> Result<Reply, Reply> {
+    let (kind, media) = (call.r#type(), answer.message);
     if let Some(response) = of_node(kind, &access::seen(subject, Arc::clone(&node))) {
         return Ok(media.reply(&response));
     }

@@ -7,7 +7,7 @@ use actix_web::web::Payload;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use tepui_containers::switchboard::{Decoder, Greeting, Kind, MAX_FRAME_BYTES, WindowSize, frame};
-use tepui_http::{Incoming, MediaType, Reply, incoming::BODY_TIMEOUT};
+use tepui_http::{Incoming, MediaType, Reply, audit, incoming::BODY_TIMEOUT};
 use tepui_messages::agent::NodeState;
 use tepui_protocol::{
     codec::Limits,
@@ -61,6 +61,10 @@ pub(super) async fn call(
     let id = attach.container_id.unwrap_or_default();
     attach::check_known(&id, &node)?;
     let connected = api.sockets.connect(&dotted(&id), Greeting::Input).await?;
+    if caller.claims.is_none() {
+        let begun = Ok(Reply::empty(200));
+        audit::change(request, "ATTACH_CONTAINER_INPUT", &dotted(&id), &begun);
+    }
     let (reader, writer) = connected.into_split();
     let mut verdict = std::pin::pin!(verdict(reader));
     let given = std::pin::pin!(give(&mut calls, writer));

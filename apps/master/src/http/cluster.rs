@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use serde::Deserialize;
-use tepui_http::{Incoming, Reply, ask};
+use tepui_http::{Incoming, Reply, ask, audit};
 use tepui_kit::Message;
 
 use super::MasterHttp;
@@ -59,7 +59,11 @@ impl MasterHttp {
                  REMOVE or TRANSFER_LEADER with a name"
             ))
         })?;
-        Ok(Reply::json(self.of_cluster(call).await?, None))
+        let about = format!("{call:?}");
+        let answer = self.of_cluster(call).await;
+        let answer = answer.map(|body| Reply::json(body, None));
+        audit::change(request, "cluster", &about, &answer);
+        answer
     }
 
     pub(super) async fn cluster_backup(&self, request: &Incoming) -> Result<Reply, Reply> {

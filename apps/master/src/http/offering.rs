@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value, json};
-use tepui_http::{Incoming, Reply, ask};
+use tepui_http::{Incoming, Reply, ask, audit};
 use tepui_messages::{
     allocator::{Policies, PolicyStatus},
     registrar::{Commit, Committed},
@@ -66,6 +66,15 @@ impl MasterHttp {
     /// `POST` changes the policies of this leader and of those that follow it.
     pub(super) async fn allocator(&self, request: &Incoming) -> Result<Reply, Reply> {
         request.expect_method(&["GET", "POST"])?;
+        let answer = self.chosen(request).await;
+        if request.method == "POST" {
+            let about = String::from_utf8_lossy(&request.body);
+            audit::change(request, "allocator", &about, &answer);
+        }
+        answer
+    }
+
+    async fn chosen(&self, request: &Incoming) -> Result<Reply, Reply> {
         let mut change = Policies::default();
         if request.method == "POST" {
             let wanted: Wanted = serde_json::from_slice(&request.body).map_err(|error| {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::stream;
-use tepui_http::{Incoming, MediaType, Reply, ask};
+use tepui_http::{Incoming, MediaType, Reply, ask, audit};
 use tepui_messages::{
     master::OperatorCall,
     view::{Question, Watch},
@@ -45,7 +45,15 @@ impl MasterHttp {
                 let set = call.set_logging_level.unwrap_or_default();
                 let nanos = u64::try_from(set.duration.nanoseconds).unwrap_or(0);
                 self.logging.set(set.level, Duration::from_nanos(nanos));
-                Ok(Reply::empty(200))
+                let answer = Ok(Reply::empty(200));
+                let about = set.level.to_string();
+                audit::change(
+                    request,
+                    Type::SetLoggingLevel.as_str_name(),
+                    &about,
+                    &answer,
+                );
+                answer
             }
             kind @ (Type::GetState
             | Type::GetAgents
@@ -136,11 +144,15 @@ impl MasterHttp {
 
     /// A call that changes something, to the master and back.
     pub(super) async fn change(&self, request: &Incoming, call: Call) -> Result<Reply, Reply> {
+        let (kind, about) = (call.r#type(), serde_json::to_string(&call));
         let call = OperatorCall {
             principal: request.principal.clone(),
             call,
         };
-        ask(&self.operator, call).await.map(said)
+        let answer = ask(&self.operator, call).await.map(said);
+        let about = about.unwrap_or_default();
+        audit::change(request, kind.as_str_name(), &about, &answer);
+        answer
     }
 
     fn watch(&self, request: &Incoming, media: MediaType) -> Result<Reply, Reply> {

@@ -1,6 +1,6 @@
 //! The table of routes (SCHEDULER_API 1.1, 1.6; LEGACY 5).
 
-use tepui_http::{Found, Incoming, Reply, Table, processes, system, version};
+use tepui_http::{Found, Incoming, Reply, Table, audit, processes, system, version};
 use tepui_messages::view::Question;
 
 use super::{MasterHttp, pages};
@@ -162,7 +162,11 @@ impl MasterHttp {
             Route::Health => Ok(Reply::empty(200)),
             Route::Version => Ok(version::version(&self.facts.version, request)),
             Route::Stats => Ok(system::stats(request)),
-            Route::Logging => Ok(self.logging.toggle(request)),
+            Route::Logging => {
+                let answer = Ok(self.logging.toggle(request));
+                audit::change(request, "logging", &request.target, &answer);
+                answer
+            }
             Route::Help => Ok(pages::help(found.rest, request)),
             Route::Processes => Ok(processes::processes(&self.directory, request)),
             Route::Leader => self.leader(request).await,

@@ -73,6 +73,11 @@ pub(crate) struct AgentArgs {
     #[arg(long, value_name = "DURATION")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) qos_correction_interval_min: Option<String>,
+    /// Names that people's browsers have this agent by, besides addresses, names without dots and its own: those of a proxy before it,
+    /// separated by commas; by others none is let in [default: on loopback none, elsewhere any]
+    #[arg(long, value_name = "NAME,…")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) http_hosts: Option<String>,
     /// File of the principals that may call and their secrets, as JSON or a line each; only its owner may read it
     /// [default: none]
     #[arg(long, value_name = "PATH")]

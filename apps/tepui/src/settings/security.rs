@@ -27,6 +27,7 @@ pub(super) fn of_master(file: &MasterFile) -> anyhow::Result<Security> {
     let asks = guarded != Guarded::default();
     let credentials = credentials("--credentials", file.credentials.as_deref(), asks)?;
     let mut security = Security::new(guarded, &credentials, acls(file.acls.as_deref())?);
+    security.http_hosts = hosts(file.http_hosts.as_deref())?;
     security.shown = ShownSecurity {
         credentials: file.credentials.clone(),
         acls: file.acls.clone(),
@@ -43,8 +44,21 @@ pub(super) fn of_agent(file: &AgentFile) -> anyhow::Result<tepui_agent::Security
     let mut security = tepui_agent::Security::new(readonly, readwrite, &credentials, acls);
     security.shown_credentials = file.http_credentials.clone();
     security.shown_acls = file.acls.clone();
+    security.http_hosts = hosts(file.http_hosts.as_deref())?;
     security.executors = super::executors::security(file)?;
     Ok(security)
+}
+
+/// `name[,name…]`, without schemes and ports.
+fn hosts(given: Option<&str>) -> anyhow::Result<Vec<String>> {
+    let names = given.into_iter().flat_map(|given| given.split(','));
+    let names = names.map(str::trim).filter(|name| !name.is_empty());
+    names
+        .map(|name| match name.contains(['/', ':', '*', ' ']) {
+            true => bail!("--http-hosts {name}: expected names without schemes and ports, such as tepui.example.com"),
+            false => Ok(name.to_string()),
+        })
+        .collect()
 }
 
 /// Read even where nobody asks for them, so that a mistake shows before it matters.

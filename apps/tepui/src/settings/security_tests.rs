@@ -112,6 +112,13 @@ fn a_mistake_is_told_before_anything_starts() {
         ..master()
     });
     assert!(text.contains("jwt: expected basic"), "{text}");
+    for name in ["https://tepui.example", "tepui.example:80", "*.example"] {
+        let text = refused(&MasterArgs {
+            http_hosts: Some(format!("ok.example, {name}")),
+            ..master()
+        });
+        assert!(text.contains(&format!("{name}: expected names")), "{text}");
+    }
     for (acls, expected) in [
         (
             r#"{"run_task": []}"#,
