@@ -6,6 +6,7 @@ pub(crate) mod demo;
 pub(crate) mod demo_executor;
 pub(crate) mod dev;
 pub(crate) mod exec;
+mod growing;
 pub(crate) mod lists;
 pub(crate) mod logs;
 mod place;
@@ -57,7 +58,24 @@ async fn of_leader<T>(
     let ask = async |leader: &str| ask(Operator::new(client.clone(), leader)).await;
     let answer = masters.call(false, ask).await;
     answer.map_err(|error| match error {
-        Error::Refused { status, text } if status < 500 => anyhow!("{text}"),
-        error => anyhow!("--master {}: {error}", target.master.join(",")),
+        Error::Refused { status, .. } if status < 500 => in_words(error),
+        error => anyhow::Error::new(error).context(format!("--master {}", target.master.join(","))),
     })
+}
+
+/// What a daemon said no to, in its own words.
+#[derive(Debug, thiserror::Error)]
+#[error("{text}")]
+pub(crate) struct Refusal {
+    /// Of HTTP.
+    pub(crate) status: u16,
+    text: String,
+}
+
+/// A refusal without its number, which is the program's exit status to say.
+pub(crate) fn in_words(error: Error) -> anyhow::Error {
+    match error {
+        Error::Refused { status, text } => Refusal { status, text }.into(),
+        error => error.into(),
+    }
 }

@@ -40,7 +40,7 @@ fn main() -> ExitCode {
     match perform(cli.command) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("tepui: {error:#}");
+            output::note(&format!("{error:#}"));
             ExitCode::from(exit::status(&error))
         }
     }

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """command_line.py: what a user of the command line meets: `tepui run` and its exit status, the lists, settings from flags, environment and
-file, and one clear line on stderr with exit status 2 for each wrong value.
+file, and one clear line on stderr with an exit status for each wrong value.
 
 Wants TEPUI_BIN. Ends with 0 or 1.
 """
@@ -13,7 +13,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-from daemons import Daemon, House, alive, get  # noqa: E402
+from daemons import Daemon, House, alive, get, request  # noqa: E402
 from free_port import free_ranges  # noqa: E402
 from report import Report, wait  # noqa: E402
 from scheduler import Scheduler, task  # noqa: E402
@@ -80,7 +80,7 @@ class Checks:
         framework.launch(offer := framework.wait_offer(cpus=1), [task("listed-task", offer, "exec sleep 600", 0.5, 64)])
         framework.wait_state("listed-task", "TASK_RUNNING")
         agent, outstanding = offer["agent_id"]["value"], framework.wait_offer()
-        cases = [("ps", "listed-task", ["TASK", "NAME", "STATE"], "id"), ("agents", agent, ["AGENT", "HOST", "ACTIVE"], "id"),
+        cases = [("ps", "listed-task", ["TASK", "NAME", "STATE"], "id"), ("agents", agent, ["AGENT", "HOST", "STATE"], "id"),
                  ("frameworks", framework.id, ["FRAMEWORK", "NAME"], "id"), ("offers", outstanding["id"]["value"], ["OFFER"], "id")]
         for word, found, header, key in cases:
             status, out, err = self.tepui(word, "--master", self.house.address)
@@ -96,11 +96,63 @@ class Checks:
         framework.teardown()
         framework.close()
 
-    def wrong(self, name, words, *wanted, env=None, user=None):
-        """Exactly one line on stderr that holds the words, nothing on stdout, exit status 2."""
+    def hostile_names(self):
+        """What others chose must not command the terminal of who looks."""
+        name = "\x1b]0;owned\x07 \x9b2J gpj.\u202eexe\rline"
+        framework = Scheduler(self.house.address, name).subscribe()
+        offer = framework.wait_offer(cpus=1)
+        framework.launch(offer, [dict(task("hostile", offer, "exec sleep 600", 0.1, 32), name=name)])
+        framework.wait_state("hostile", "TASK_RUNNING")
+        for word in ("ps", "frameworks"):
+            for flags in ([], ["--json"]):
+                status, out, err = self.tepui(word, *flags, "--master", self.house.address)
+                good = status == 0 and "gpj." in out and not any(c in out + err for c in "\x1b\x07\x9b\u202e\r")
+                report.check(f"{word} {' '.join(flags)}: no name commands the terminal", good, (status, out, err))
+        names = [json.loads(line)["name"] for line in self.tepui("ps", "--json", "--master", self.house.address)[1].splitlines()]
+        report.check("ps --json: the name is still the name", name in names, names)
+        framework.teardown()
+        framework.close()
+
+    def states_of_agents(self):
+        agent_id = get(self.house.port, "/slaves")["slaves"][0]["id"]
+
+        def state():
+            lines = self.tepui("agents", "--master", self.house.address)[1].splitlines()
+            return next((line.split()[2] for line in lines if line.startswith(agent_id)), None)
+
+        def called(kind):
+            body = json.dumps({"type": kind, kind.lower(): {"agent_id": {"value": agent_id}}})
+            status, _, answer = request(self.house.port, "POST", "/api/v1", body, {"Content-Type": "application/json"})
+            report.equal(f"{kind}", (status, answer), (200, b""))
+
+        found = [state()]
+        for kind in ("DEACTIVATE_AGENT", "REACTIVATE_AGENT", "DRAIN_AGENT"):
+            called(kind)
+            found.append(state())
+        report.check("agents: the state of each is told", found[:3] == ["active", "deactivated", "active"] and found[3] in ("draining", "drained"), found)
+        called("REACTIVATE_AGENT")
+
+    def patience(self):
+        """Who waits is told what for; what can be had later is waited for."""
+        words = [self.bin, "run", "--master", self.house.address, "--cpus", "1000", "--", "true"]
+        process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=self.clean)
+        try:
+            line = process.stderr.readline()
+            report.check("run: who waits is told why, and how to learn more", "waiting for cpus:1000;mem:32; the largest offer has cpus:" in line
+                         and "--need 'cpus:1000;mem:32'" in line, line)
+            framework_id = line.partition("tepui why ")[2].split(" ")[0]
+            found = self.tepui("why", framework_id, "--need", "cpus:1000;mem:32", "--master", self.house.address)
+            report.check("run: and the command it names says it", found[0] == 0 and "lacks cpus" in found[1], found)
+        finally:
+            process.terminate()
+            process.wait(10)
+            process.stderr.close()
+
+    def wrong(self, name, words, *wanted, env=None, user=None, expected=2):
+        """Exactly one line on stderr that holds the words, nothing on stdout, and this exit status."""
         status, out, err = self.tepui(*words, env=env, user=user)
-        good = status == 2 and not out and err.endswith("\n") and err.count("\n") == 1 and all(word in err for word in wanted)
-        report.check(f"wrong: {name}: one clear line and status 2", good, f"status {status}, stdout {out!r}, stderr {err!r}")
+        good = status == expected and not out and err.endswith("\n") and err.count("\n") == 1 and all(word in err for word in wanted)
+        report.check(f"wrong: {name}: one clear line and status {expected}", good, f"status {status}, stdout {out!r}, stderr {err!r}")
 
     def master(self, *more, work_dir=None):
         return ["master", "--work-dir", work_dir or self.house.path("m2"), "--bridge-port", "0", *more]
@@ -140,10 +192,10 @@ class Checks:
         self.wrong("an unknown command", ["mastre"], "mastre")
         self.wrong("no command for run", ["run", "--master", self.house.address], "CMD")
         for word in ("ps", "agents", "frameworks", "offers"):
-            self.wrong(f"{word} where no master is", [word, "--master", f"127.0.0.1:{free}"], "--master", free)
-            self.wrong(f"{word} with an address that is none", [word, "--master", "nonsense"], "--master", "nonsense")
-        self.wrong("run where no master is", ["run", "--master", f"127.0.0.1:{free}", "--", "true"], "--master", free)
-        self.wrong("run with an address that is none", ["run", "--master", "nonsense", "--", "true"], "--master", "nonsense")
+            self.wrong(f"{word} where no master is", [word, "--master", f"127.0.0.1:{free}"], "--master", free, expected=69)
+            self.wrong(f"{word} with an address that is none", [word, "--master", "nonsense"], "--master", "nonsense", expected=69)
+        self.wrong("run where no master is", ["run", "--master", f"127.0.0.1:{free}", "--", "true"], "--master", free, expected=69)
+        self.wrong("run with an address that is none", ["run", "--master", "nonsense", "--", "true"], "--master", "nonsense", expected=69)
 
     def as_nobody(self):
         """Root may write anywhere, so these two are started as somebody else, who may not be able to reach the program where it is."""
@@ -196,7 +248,7 @@ class Checks:
 def main():
     with House() as house:
         checks = Checks(house)
-        report.run(checks.run_streams_and_exits, checks.run_interrupted, checks.lists, checks.wrong_values, checks.wrong_files, checks.precedence)
+        report.run(checks.run_streams_and_exits, checks.run_interrupted, checks.lists, checks.hostile_names, checks.states_of_agents, checks.patience, checks.wrong_values, checks.wrong_files, checks.precedence)
     sys.exit(report.end())
 
 

@@ -8,6 +8,7 @@ import glob
 import json
 import os
 import re
+import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
@@ -84,6 +85,17 @@ class Checks:
         said = "".join(f"{number}\n" for number in range(1, 1000001))
         kept = "".join(open(os.path.join(sandbox, name), encoding="ascii").read() for name in ("stdout.1", "stdout"))
         report.check("what is kept is the end of what it said, without a gap", said.endswith(kept) and len(kept) > BOUND)
+
+    def run_follows(self):
+        """`tepui run` shows all of an output that outgrows its bound, as long as it reads faster than that is written."""
+        script = 'for burst in 1 2 3; do seq "${burst}00000" "${burst}99999"; sleep 2; done'
+        self.framework.decline(self.framework.wait_offer(limit_s=LIMIT_S))
+        words = [os.environ["TEPUI_BIN"], "run", "--master", self.house.address, "--", "sh", "-c", script]
+        done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+        said = "".join(f"{number}\n" for burst in (1, 2, 3) for number in range(burst * 100000, (burst + 1) * 100000))
+        self.framework.call("REVIVE")
+        report.check("run: nothing is lost where the file begins anew", done.returncode == 0 and done.stdout == said and not done.stderr,
+                     (done.returncode, len(done.stdout), len(said), done.stderr[:300]))
 
     def own_bound(self):
         env = {"CONTAINER_LOGGER_MAX_STDOUT_SIZE": "8KB", "CONTAINER_LOGGER_LOGROTATE_STDOUT_OPTIONS": "rotate 3"}
@@ -215,7 +227,7 @@ def main():
         checks = Checks(house)
         report.run(checks.plain)
         if not report.failed:
-            report.run(checks.bounded, checks.own_bound, checks.flood, checks.quota, checks.old_ones_go, checks.more, checks.cleanup)
+            report.run(checks.bounded, checks.run_follows, checks.own_bound, checks.flood, checks.quota, checks.old_ones_go, checks.more, checks.cleanup)
         checks.framework.close()
     sys.exit(report.end())
 

@@ -40,7 +40,7 @@ pub(super) async fn call(api: &Api, request: Incoming, caller: &Caller) -> Resul
     caller.authorize(&call, &node)?;
     // What an executor does with its own containers is no operator's.
     let about = caller.claims.is_none().then(|| about(&call)).flatten();
-    let answer = answered(api, call, (subject, node), answer).await;
+    let answer = Box::pin(answered(api, call, (subject, node), answer)).await;
     if let Some(about) = about {
         audit::change(&request, kind.as_str_name(), &about, &answer);
     }

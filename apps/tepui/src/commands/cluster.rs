@@ -46,17 +46,20 @@ pub(crate) async fn run(command: ClusterCommand) -> anyhow::Result<ExitCode> {
 /// What the first master that answers shows.
 async fn look(target: &Target) -> anyhow::Result<Value> {
     let client = super::client(target)?;
-    let mut trouble = String::new();
+    let mut trouble = None;
     let mut leaderless = None;
     for master in &target.master {
         match Operator::new(client.clone(), master).json(PATH).await {
             // One that was cut off or removed knows less than the others.
             Ok(shown) if shown["leader"].is_null() => leaderless = Some(shown),
             Ok(shown) => return Ok(shown),
-            Err(error) => trouble = error.to_string(),
+            Err(error) => trouble = Some(error),
         }
     }
-    leaderless.ok_or_else(|| anyhow!("--master {}: {trouble}", target.master.join(",")))
+    leaderless.ok_or_else(|| {
+        let trouble = trouble.map_or_else(|| anyhow!("nobody was asked"), super::in_words);
+        trouble.context(format!("--master {}", target.master.join(",")))
+    })
 }
 
 async fn status(args: ListArgs) -> anyhow::Result<ExitCode> {
@@ -235,7 +238,7 @@ async fn back_up(args: BackupArgs) -> anyhow::Result<ExitCode> {
     let fetched = masters.call(false, async |leader: &str| client.get(leader, &path).await);
     let bytes = fetched
         .await
-        .map_err(|error| anyhow!("--master {}: {error}", args.target.master.join(",")))?;
+        .with_context(|| format!("--master {}", args.target.master.join(",")))?;
     let contents = backup::verify(&bytes).context("the backup that came")?;
     write_whole(&args.file, &bytes).with_context(|| args.file.display().to_string())?;
     output::lines(shown(&contents))?;

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use tepui_client::{Error, Events, agent::Input};
+use tepui_client::{Events, agent::Input};
 use tepui_protocol::v1::{
     CommandInfo, ContainerId, ContainerInfo, Environment, TtyInfo,
     agent::{
@@ -24,11 +24,12 @@ use tokio::{
 };
 
 use super::{
+    in_words,
     place::{self, Place},
     tasks,
     terminal::{self, Raw},
 };
-use crate::cli::ExecArgs;
+use crate::{cli::ExecArgs, output};
 
 /// Something else than the command failed, as `docker exec` has it.
 const FAILED: u8 = 125;
@@ -41,10 +42,14 @@ pub(crate) async fn exec(args: ExecArgs) -> anyhow::Result<ExitCode> {
     match attempt(&args).await {
         Ok(code) => Ok(ExitCode::from(code)),
         Err(error) => {
-            eprintln!("tepui exec: {error:#}");
+            complain(&format!("{error:#}"));
             Ok(ExitCode::from(FAILED))
         }
     }
+}
+
+fn complain(text: &str) {
+    eprintln!("tepui exec: {}", output::printable(text));
 }
 
 async fn attempt(args: &ExecArgs) -> anyhow::Result<u8> {
@@ -112,13 +117,6 @@ fn with_terminal(command: &mut CommandInfo) -> ContainerInfo {
 fn terminal_info() -> TtyInfo {
     TtyInfo {
         window_size: terminal::size().map(|(rows, columns)| WindowSize { rows, columns }),
-    }
-}
-
-fn in_words(error: Error) -> anyhow::Error {
-    match error {
-        Error::Refused { text, .. } => anyhow::anyhow!("{text}"),
-        error => error.into(),
     }
 }
 
@@ -266,7 +264,7 @@ impl Session {
             .context("the command's exit status is not known")?;
         let end = answer.wait_container.unwrap_or_default();
         if let Some(message) = &end.message {
-            eprintln!("tepui exec: {message}");
+            complain(message);
         }
         let status = end.exit_status.map(ExitStatus::from_raw);
         let signal = status.and_then(|status| status.signal());

@@ -10,6 +10,9 @@ use crate::{
     output,
 };
 
+/// How many tasks, and how many offers, are asked for.
+const LIMIT: usize = 10_000;
+
 /// A column's header, and its cell for an object.
 type Column = (&'static str, fn(&Value) -> String);
 
@@ -50,13 +53,35 @@ pub(super) fn text(object: &Value, key: &str) -> String {
     }
 }
 
+/// Says where there may be more than is shown.
+fn note_rest(answer: &Value, key: &str) {
+    if answer[key]
+        .as_array()
+        .is_some_and(|them| them.len() >= LIMIT)
+    {
+        output::note(&format!("only {LIMIT} {key} are shown; there may be more"));
+    }
+}
+
+/// What may become of an agent's resources.
+fn stance(agent: &Value) -> String {
+    let draining = agent["drain_info"]["state"].as_str();
+    match (draining, agent["active"].as_bool()) {
+        (Some(state), _) => state.to_lowercase(),
+        (None, Some(true)) => "active".to_string(),
+        (None, _) if agent["deactivated"] == true => "deactivated".to_string(),
+        (None, _) => "disconnected".to_string(),
+    }
+}
+
 fn resources(object: &Value, key: &str) -> String {
     let amount = |name: &str| object[key][name].as_f64().unwrap_or(0.0);
     format!("{} cpus, {} MB", amount("cpus"), amount("mem"))
 }
 
 pub(crate) async fn tasks(args: ListArgs) -> anyhow::Result<ExitCode> {
-    let answer = state(&args.target, "/tasks?limit=1000").await?;
+    let answer = state(&args.target, &format!("/tasks?limit={LIMIT}")).await?;
+    note_rest(&answer, "tasks");
     let columns: &[Column] = &[
         ("TASK", |task| text(task, "id")),
         ("NAME", |task| text(task, "name")),
@@ -75,7 +100,7 @@ pub(crate) async fn agents(args: ListArgs) -> anyhow::Result<ExitCode> {
         ("HOST", |agent| {
             format!("{}:{}", text(agent, "hostname"), text(agent, "port"))
         }),
-        ("ACTIVE", |agent| text(agent, "active")),
+        ("STATE", stance),
         ("TOTAL", |agent| resources(agent, "resources")),
         ("USED", |agent| resources(agent, "used_resources")),
         ("OFFERED", |agent| resources(agent, "offered_resources")),
@@ -104,7 +129,9 @@ pub(crate) async fn frameworks(args: ListArgs) -> anyhow::Result<ExitCode> {
 }
 
 pub(crate) async fn offers(args: OffersArgs) -> anyhow::Result<ExitCode> {
-    let answer = state(&args.list.target, "/tepui/v1/offers?limit=1000").await?;
+    let path = format!("/tepui/v1/offers?limit={LIMIT}");
+    let answer = state(&args.list.target, &path).await?;
+    note_rest(&answer, "offers");
     if args.history {
         return offer_history(&answer, args.list.json);
     }

@@ -1,22 +1,29 @@
 //! `tepui run`: one command as a task of its own framework; its output streams here, its exit status is ours.
 
-use std::{io::Write, process::ExitCode, time::Duration};
+use std::{process::ExitCode, time::Duration};
 
 use anyhow::{Context, bail};
-use serde_json::Value;
-use tepui_client::{Client, Error, Events, scheduler::Scheduler};
+use tepui_client::{Error, Events, agent::Agent, scheduler::Scheduler};
 use tepui_protocol::v1::{
     AgentId, Offer, TaskId, TaskState, TaskStatus,
     scheduler::{Event, event::Type},
     task_status::Reason,
 };
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    time::Instant,
+};
 
-use super::tasks;
-use crate::cli::RunArgs;
+use super::{
+    growing::{Failure, Growing},
+    tasks,
+};
+use crate::{cli::RunArgs, output};
 
 /// How often a running task's output is looked at.
 const OUTPUT_INTERVAL: Duration = Duration::from_millis(150);
+/// Who waits longer for an offer is told so.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// The task ended without an exit status of its own.
 const TASK_FAILED: u8 = 125;
 /// A command ended by signal N exits with this plus N, as shells have it.
@@ -30,7 +37,8 @@ pub(crate) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         .await
         .with_context(|| format!("--master {}", args.target.master.join(",")))?;
     let task_id = format!("run-{}", uuid::Uuid::new_v4());
-    let mut output: Option<Output> = None;
+    let mut shown: Option<Output> = None;
+    let mut waiting = Some(Waiting::new(&args, scheduler.framework_id.value.clone()));
     let mut launched: Option<AgentId> = None;
     // Made once: a Ctrl-C while a call is under way is seen at the next turn of the loop.
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -38,8 +46,11 @@ pub(crate) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         let event = tokio::select! {
             event = events.next() => event,
             () = tokio::time::sleep(OUTPUT_INTERVAL) => {
-                if let Some(output) = &mut output {
-                    output.copy_new().await;
+                if let Some(shown) = &mut shown {
+                    shown.copy_new().await;
+                }
+                if let Some(waiting) = &mut waiting {
+                    waiting.say_once();
                 }
                 continue;
             }
@@ -61,10 +72,10 @@ pub(crate) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
                 for offer in event.offers.unwrap_or_default().offers {
                     if launched.is_none() && fits(&offer, &args) {
                         launched = Some(offer.agent_id.clone());
+                        waiting = None;
                         let address = agent_address(&offer);
-                        output = Some(Output::new(
-                            client.clone(),
-                            address,
+                        shown = Some(Output::new(
+                            Agent::new(client.clone(), address),
                             &scheduler.framework_id.value,
                             &task_id,
                         ));
@@ -80,6 +91,9 @@ pub(crate) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
                         unless_lost(scheduler.launch(&offer.id, vec![task], 0.0).await)?;
                         unless_lost(scheduler.suppress().await)?;
                     } else {
+                        if let Some(waiting) = &mut waiting {
+                            waiting.saw(&offer);
+                        }
                         unless_lost(scheduler.decline(vec![offer.id], 1.0).await)?;
                     }
                 }
@@ -91,8 +105,8 @@ pub(crate) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
                     continue;
                 }
                 if let Some(code) = exit_code(&status) {
-                    if let Some(output) = &mut output {
-                        output.copy_new().await;
+                    if let Some(shown) = &mut shown {
+                        shown.copy_new().await;
                     }
                     scheduler.teardown().await?;
                     return Ok(ExitCode::from(code));
@@ -175,7 +189,11 @@ fn exit_code(status: &TaskStatus) -> Option<u8> {
             {
                 return Some(code);
             }
-            eprintln!("tepui run: {}: {message}", status.state().as_str_name());
+            let state = status.state().as_str_name();
+            eprintln!(
+                "tepui run: {}",
+                output::printable(&format!("{state}: {message}"))
+            );
             let signal = message
                 .strip_prefix("Command terminated with signal ")
                 .and_then(signal_number);
@@ -206,54 +224,83 @@ fn signal_number(description: &str) -> Option<i32> {
         .map(|(_, number)| *number)
 }
 
+/// Says why nothing happens, where nothing does.
+struct Waiting {
+    since: Instant,
+    wanted: String,
+    framework_id: String,
+    /// Of the largest offer that did not fit.
+    largest: Option<(f64, f64)>,
+    is_said: bool,
+}
+
+impl Waiting {
+    fn new(args: &RunArgs, framework_id: String) -> Self {
+        Self {
+            since: Instant::now(),
+            wanted: format!("cpus:{};mem:{}", args.cpus, args.mem),
+            framework_id,
+            largest: None,
+            is_said: false,
+        }
+    }
+
+    fn saw(&mut self, offer: &Offer) {
+        let amounts = (tasks::amount(offer, "cpus"), tasks::amount(offer, "mem"));
+        let is_larger = |largest: &(f64, f64)| amounts > *largest;
+        if self.largest.as_ref().is_none_or(is_larger) {
+            self.largest = Some(amounts);
+        }
+    }
+
+    fn say_once(&mut self) {
+        if self.is_said || self.since.elapsed() < PATIENCE {
+            return;
+        }
+        self.is_said = true;
+        let (wanted, id) = (&self.wanted, &self.framework_id);
+        let offered = match self.largest {
+            Some((cpus, mem)) => format!("the largest offer has cpus:{cpus};mem:{mem}"),
+            None => "nothing is offered".to_string(),
+        };
+        eprintln!(
+            "tepui run: waiting for {wanted}; {offered} (tepui why {id} --need '{wanted}' says why)"
+        );
+    }
+}
+
 /// Copies a task's stdout and stderr as they grow.
 struct Output {
-    client: Client,
-    agent: String,
-    directory: String,
-    offsets: [u64; 2],
+    agent: Agent,
+    files: [Growing; 2],
+    is_trouble_said: bool,
 }
 
 impl Output {
-    fn new(client: Client, agent: String, framework: &str, task: &str) -> Output {
-        let directory = format!("/frameworks/{framework}/executors/{task}/runs/latest");
+    fn new(agent: Agent, framework: &str, task: &str) -> Output {
+        let file = |name| {
+            let path = format!("/frameworks/{framework}/executors/{task}/runs/latest/{name}");
+            Growing::new(path, name == "stderr")
+        };
         Output {
-            client,
             agent,
-            directory,
-            offsets: [0, 0],
+            files: [file("stdout"), file("stderr")],
+            is_trouble_said: false,
         }
     }
 
+    /// The task goes on, whatever becomes of its output here.
     async fn copy_new(&mut self) {
-        for (index, file) in ["stdout", "stderr"].into_iter().enumerate() {
-            while let Some(data) = self.read(file, self.offsets[index]).await {
-                self.offsets[index] += data.len() as u64;
-                let written = if index == 0 {
-                    std::io::stdout()
-                        .write_all(data.as_bytes())
-                        .and_then(|()| std::io::stdout().flush())
-                } else {
-                    std::io::stderr().write_all(data.as_bytes())
-                };
-                if written.is_err() {
-                    return;
-                }
+        for file in &mut self.files {
+            let trouble = match file.copy(&self.agent).await {
+                Ok(()) | Err(Failure::NobodyReads) => continue,
+                Err(trouble) => trouble.into_error(),
+            };
+            if !self.is_trouble_said {
+                self.is_trouble_said = true;
+                let text = output::printable(&format!("{trouble:#}"));
+                eprintln!("tepui run: its output is not seen here: {text}; the task goes on");
             }
         }
-    }
-
-    /// What the file has beyond `offset`; `None` where there is nothing (yet).
-    async fn read(&self, file: &str, offset: u64) -> Option<String> {
-        let path = format!(
-            "/files/read?path={}/{file}&offset={offset}&length=65536",
-            self.directory
-        );
-        let bytes = self.client.get(&self.agent, &path).await.ok()?;
-        let answer: Value = serde_json::from_slice(&bytes).ok()?;
-        answer["data"]
-            .as_str()
-            .filter(|data| !data.is_empty())
-            .map(str::to_string)
     }
 }
