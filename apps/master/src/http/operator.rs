@@ -149,7 +149,7 @@ impl MasterHttp {
             principal: request.principal.clone(),
             call,
         };
-        let answer = ask(&self.operator, call).await.map(said);
+        let answer = Box::pin(ask(&self.operator, call)).await.map(said);
         let about = about.unwrap_or_default();
         audit::change(request, kind.as_str_name(), &about, &answer);
         answer
