@@ -2,14 +2,15 @@
 //! they may reach, Mesos' rule (`--gc_delay`, `--gc_disk_headroom`); asks nobody what is alive, it is told.
 //!
 //! The age of a sandbox is that of its directory: each sweep touches those that are in use, so a sandbox is as old as
-//! the time since its container ended, also for an agent that has just been started.
+//! the time since its container ended, also for an agent that has just been started. Ages are those of the clock on the
+//! wall: when that is set, all of them become young, since a sandbox that goes too early is lost and one that stays is not.
 
 use std::{
     collections::BTreeSet,
     fs, io,
     os::{fd::OwnedFd, unix::fs::MetadataExt},
     path::{Path, PathBuf},
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use rustix::fs::{CWD, Dir, Mode, OFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
@@ -20,6 +21,9 @@ const YOUNGEST: Duration = Duration::from_mins(2);
 const FINEST: Duration = Duration::from_secs(1);
 /// Beneath a sandbox, and beneath the work directory, those of containers that clients of the API asked for.
 const WITHIN: &str = "containers";
+/// A clock that was set by less than this part of an age, or than this, hardly changes the age.
+const SHIFTS: u32 = 16;
+const LEAST_SHIFT: Duration = Duration::from_mins(1);
 /// Names on the way from the work directory to the sandboxes of one executor.
 const BELOW: [&str; 4] = ["slaves", "frameworks", "executors", "runs"];
 
@@ -67,10 +71,37 @@ impl Policy {
     }
 }
 
+/// The clock on the wall, beside one that nobody sets.
+#[derive(Debug)]
+pub struct Clocks {
+    wall: SystemTime,
+    counted: Instant,
+}
+
+impl Clocks {
+    /// As they stand at the first look.
+    pub fn new(wall: SystemTime, counted: Instant) -> Self {
+        Self { wall, counted }
+    }
+
+    /// Whether the one on the wall was set since the last look, so far that it matters to an age.
+    pub fn look(&mut self, wall: SystemTime, counted: Instant, age: Duration) -> bool {
+        let passed = counted.saturating_duration_since(self.counted);
+        let shift = match wall.duration_since(self.wall) {
+            Ok(shown) => shown.abs_diff(passed),
+            Err(back) => back.duration().saturating_add(passed),
+        };
+        *self = Self { wall, counted };
+        shift > (age / SHIFTS).max(LEAST_SHIFT)
+    }
+}
+
 /// How old sandboxes may be, and when.
 #[derive(Debug, Clone, Copy)]
 pub struct Look {
     pub allowed: Duration,
+    /// The clock was set: nothing is known of ages, so none is removed, and all become young.
+    pub is_clock_set: bool,
     /// Not later than the moment at which it was asked what is alive: what came into being since is young.
     pub now: SystemTime,
     /// When a directory was changed last: [`last_change`].
@@ -124,6 +155,9 @@ pub fn sweep(work_dir: &Path, live: &BTreeSet<PathBuf>, look: &Look) -> Swept {
                 for run in directories(&runs) {
                     if live.contains(&run) {
                         touch(&run, now);
+                    } else if look.is_clock_set {
+                        touch(&run, now);
+                        swept.pending += 1;
                     } else if settled && look.is_older(&run, allowed) {
                         remove(&run, look, &mut swept);
                     } else {
@@ -160,8 +194,10 @@ pub fn leftovers(
         let Ok(directory) = directory_at(&containers, Path::new(name)) else {
             return false;
         };
-        if live.contains(&parent.join(name)) {
+        let is_live = live.contains(&parent.join(name));
+        if is_live || look.is_clock_set {
             make_young(&directory);
+            swept.pending += usize::from(!is_live);
             return false;
         }
         let found = fs::File::from(directory).metadata();

@@ -20,6 +20,7 @@ fn age(path: &Path, age: Duration) {
 fn look(allowed: Duration, now: SystemTime) -> Look {
     Look {
         allowed,
+        is_clock_set: false,
         now,
         changed: |found| found.modified().ok(),
         remove: |path| fs::remove_dir_all(path),
@@ -66,6 +67,60 @@ fn pending(pending: usize) -> Swept {
         pending,
         ..Swept::default()
     }
+}
+
+#[test]
+fn a_clock_that_is_set_is_told_from_one_that_goes_on() {
+    let (wall, counted) = (SystemTime::UNIX_EPOCH + HOUR * 400_000, Instant::now());
+    let year = HOUR * 24 * 365;
+    let week = HOUR * 24 * 7;
+    for (age, forward, back, expected) in [
+        (week, Duration::ZERO, Duration::ZERO, false),
+        (week, HOUR * 10, Duration::ZERO, false),
+        (week, HOUR * 11, Duration::ZERO, true),
+        (week, Duration::ZERO, HOUR * 11, true),
+        (week, year * 10, Duration::ZERO, true),
+        (week, Duration::ZERO, year * 10, true),
+        // The least that counts.
+        (YOUNGEST, Duration::from_secs(59), Duration::ZERO, false),
+        (YOUNGEST, Duration::from_secs(61), Duration::ZERO, true),
+    ] {
+        let mut clocks = Clocks::new(wall, counted);
+        // An hour passed by both.
+        let (now, later) = (wall + HOUR + forward - back, counted + HOUR);
+        let found = clocks.look(now, later, age);
+        assert_eq!(found, expected, "{age:?} {forward:?} {back:?}");
+        // It is set once.
+        assert!(!clocks.look(now + HOUR, later + HOUR, age));
+    }
+}
+
+#[test]
+fn a_clock_that_is_set_costs_no_sandbox() {
+    let work = tempfile::tempdir().unwrap();
+    let ended = run(work.path(), "e", "c1");
+    let within = work.path().join(WITHIN).join("alone");
+    fs::create_dir_all(&within).unwrap();
+    let future = SystemTime::now() + HOUR * 90_000;
+    let is_there = || ended.is_dir() && within.is_dir();
+    let swept = |now, is_clock_set| {
+        let look = Look {
+            is_clock_set,
+            ..look(HOUR, now)
+        };
+        let mut swept = sweep(work.path(), &BTreeSet::new(), &look);
+        let left = leftovers(work.path(), &BTreeSet::new(), &look, &mut swept);
+        (swept.removed, swept.pending, left.len())
+    };
+    assert_eq!(swept(future, true), (0, 2, 0));
+    // The clock of files is the machine's here: only what was touched by the time that was given is young in it.
+    assert_eq!(swept(future + HOUR / 2, false), (0, 1, 1));
+    assert!(is_there());
+    // Set back: nothing is of the future, and never old.
+    assert_eq!(swept(SystemTime::now(), true), (0, 2, 0));
+    age(&ended.parent().unwrap().to_owned(), HOUR * 2);
+    assert_eq!(swept(SystemTime::now() + HOUR * 2, false), (1, 0, 1));
+    assert!(!ended.exists());
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use tepui_containers::{dangling, nested, removal};
@@ -28,9 +28,16 @@ pub(crate) async fn sweep<N: Ask<GetNodeState>>(
     allowed: Arc<AllowedAge>,
     removals: Arc<Removals>,
 ) -> Infallible {
+    let mut clocks = gc::Clocks::new(SystemTime::now(), Instant::now());
+    // Until a sweep has made them all young.
+    let mut is_clock_set = false;
     loop {
         sleep(policy.interval).await;
         let now = SystemTime::now();
+        if clocks.look(now, Instant::now(), allowed.get()) {
+            tracing::warn!("the clock was set: sandboxes of what has ended are as if it ended now");
+            is_clock_set = true;
+        }
         // Without an answer nothing is known to be old.
         let Ok(state) = node.ask(GetNodeState).await else {
             continue;
@@ -42,11 +49,19 @@ pub(crate) async fn sweep<N: Ask<GetNodeState>>(
         let allowed = Arc::clone(&allowed);
         let swept = tokio::task::spawn_blocking(move || {
             allowed.set(policy.allowed_age(gc::used(&work_dir)?));
-            Ok(sweep_once(&work_dir, &policy, &used, allowed.get(), now))
+            let look = gc::Look {
+                allowed: allowed.get(),
+                is_clock_set,
+                now,
+                changed: gc::last_change,
+                remove: remove_sandbox,
+            };
+            Ok(sweep_once(&work_dir, &policy, &used, &look))
         });
         match swept.await {
             Err(_) => {}
             Ok(Ok(swept)) => {
+                is_clock_set = false;
                 removals.count(&swept);
                 let gc::Swept {
                     removed, failed, ..
@@ -120,20 +135,8 @@ impl InUse {
     }
 }
 
-fn sweep_once(
-    work_dir: &Path,
-    policy: &gc::Policy,
-    used: &InUse,
-    allowed: Duration,
-    now: SystemTime,
-) -> gc::Swept {
-    let look = gc::Look {
-        allowed,
-        now,
-        changed: gc::last_change,
-        remove: remove_sandbox,
-    };
-    let mut swept = gc::sweep(work_dir, &used.executors, &look);
+fn sweep_once(work_dir: &Path, policy: &gc::Policy, used: &InUse, look: &gc::Look) -> gc::Swept {
+    let mut swept = gc::sweep(work_dir, &used.executors, look);
     if policy.within {
         let standing = nested::path(work_dir, "");
         let alone = used
@@ -142,7 +145,7 @@ fn sweep_once(
             .filter(|it| it.parent() == Some(&standing));
         let roots = std::iter::once(work_dir).chain(used.executors.iter().map(PathBuf::as_path));
         for root in roots.chain(alone.map(PathBuf::as_path)) {
-            remove_within(root, &used.inner, &look, &mut swept);
+            remove_within(root, &used.inner, look, &mut swept);
         }
     }
     swept
