@@ -19,6 +19,7 @@ has_chromium() { [[ -n ${CHROMIUM:-} ]] || has chromium || has chromium-browser 
 has_venv() { has python3 && python3 -c 'import ensurepip, venv' 2>/dev/null; }
 # Containers with an image have no libraries of this machine.
 has_static_busybox() { [[ -x /bin/busybox ]] && ! ldd /bin/busybox >/dev/null 2>&1; }
+has_libfaketime() { compgen -G '/usr/lib/*/faketime/libfaketimeMT.so.1' >/dev/null; }
 is_ubuntu() { grep -qs '^ID=ubuntu' /etc/os-release; }
 
 missing=()
@@ -43,6 +44,7 @@ need_for_test() {
   need containernetworking-plugins test -x /usr/lib/cni/bridge
   need iptables has iptables
   need iproute2 has ip
+  need libfaketime has_libfaketime
   if is_ubuntu; then need chromium-browser has_chromium; else need chromium has_chromium; fi
 }
 
