@@ -118,7 +118,7 @@ fn a_clock_that_is_set_costs_no_sandbox() {
     assert!(is_there());
     // Set back: nothing is of the future, and never old.
     assert_eq!(swept(SystemTime::now(), true), (0, 2, 0));
-    age(&ended.parent().unwrap().to_owned(), HOUR * 2);
+    age(ended.parent().unwrap(), HOUR * 2);
     assert_eq!(swept(SystemTime::now() + HOUR * 2, false), (1, 0, 1));
     assert!(!ended.exists());
 }
