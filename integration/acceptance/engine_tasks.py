@@ -37,7 +37,10 @@ class Tasks:
         info["resources"] += extra
         info["command"] = {"shell": True, "value": command} if isinstance(command, str) else command
         self.framework.launch(offer, [info])
-        return self.framework.wait_state(name, state, limit_s=LIMIT_S)
+        try:
+            return self.framework.wait_state(name, state, limit_s=LIMIT_S)
+        except RuntimeError as error:
+            raise RuntimeError(f"{error}; the agent says:\n{self.agent.log_tail()}") from error
 
     def sandbox(self, name):
         for top, directories, _ in os.walk(self.house.path("agent0")):

@@ -153,11 +153,10 @@ pub fn sweep(work_dir: &Path, live: &BTreeSet<PathBuf>, look: &Look) -> Swept {
                 // A sandbox made ahead may be an old directory that has just got its name: that made this one young.
                 let settled = look.is_older(&runs, allowed.min(YOUNGEST));
                 for run in directories(&runs) {
-                    if live.contains(&run) {
+                    let is_live = live.contains(&run);
+                    if is_live || look.is_clock_set {
                         touch(&run, now);
-                    } else if look.is_clock_set {
-                        touch(&run, now);
-                        swept.pending += 1;
+                        swept.pending += usize::from(!is_live);
                     } else if settled && look.is_older(&run, allowed) {
                         remove(&run, look, &mut swept);
                     } else {

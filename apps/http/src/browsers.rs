@@ -15,7 +15,6 @@ use actix_web::{
         uri::Authority,
     },
 };
-
 use rustix::system::uname;
 
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
@@ -51,8 +50,8 @@ impl Names {
         let mut hosts = headers.get_all(HOST).map(|it| it.to_str().unwrap_or("?"));
         if let Some(host) = hosts.find(refused_host) {
             return Some(format!(
-                "The request is for the host '{}': expected an address, a name without dots or the name of this daemon; where people reach \
-                 it by another name, give that to --http-hosts",
+                "The request is for the host '{}': expected an address, a name without dots or the name of this daemon; where \
+                 people reach it by another name, give that to --http-hosts",
                 shown(host)
             ));
         }

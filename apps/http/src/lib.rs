@@ -1,8 +1,9 @@
 //! What the HTTP sides of master and agent have in common: Mesos' manners on the wire.
 //!
 //! Owns credentials and realms, content negotiation, replies and their texts, gzip, JSONP, the rule that finds a route, limits of
-//! connections and bodies, what keeps pages of others out, the lines of who changed what, and the endpoints both daemons have (`/files/*`, `/metrics`, `/logging/toggle`,
-//! `/version`, `/system/stats.json`, `/help`, `/__processes__`). Knows no framework and no agent, and decides nothing.
+//! connections and bodies, what keeps pages of others out, the lines of who changed what, and the endpoints both daemons have
+//! (`/files/*`, `/metrics`, `/logging/toggle`, `/version`, `/system/stats.json`, `/help`, `/__processes__`). Knows no
+//! framework and no agent, and decides nothing.
 
 pub mod audit;
 mod browsers;
