@@ -22,6 +22,7 @@ mod notice;
 mod numbers;
 mod provisioner;
 mod registering;
+mod reserve;
 mod runtime;
 mod runtime_dir;
 mod sandboxes;

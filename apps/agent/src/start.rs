@@ -39,6 +39,7 @@ use crate::{
     AgentSettings, ImageSettings, Isolation, LendingSettings, engine, executor_socket, exposed,
     lacks,
     provisioner::{self, Provisioner},
+    reserve::Reserve,
     runtime::engine::EngineContainers,
     runtime_dir,
 };
@@ -67,6 +68,7 @@ pub(crate) struct Prepared {
     pub(crate) configured_work_dir: PathBuf,
     pub(crate) config: NodeConfig,
     pub(crate) engine: SharedEngine,
+    pub(crate) reserve: Reserve,
     pub(crate) listener: TcpListener,
     pub(crate) launcher: Launcher,
     pub(crate) sandboxes: Sandboxes,
@@ -98,7 +100,9 @@ impl Prepared {
         let (estimator, controller) = lending(&settings.lending)?;
         let configured_work_dir = std::path::absolute(&settings.work_dir);
         settings.work_dir = work_dir(&settings.work_dir)?;
+        let mut reserve = Reserve::give_up(&settings.work_dir);
         let engine = open_engine(&settings.work_dir)?;
+        reserve.claim(engine.as_ref());
         let listener = listen(settings.ip, settings.port)?;
         settings.port = listener.local_addr().context("the HTTP listener")?.port();
         let info = AgentInfo {
@@ -203,7 +207,9 @@ impl Prepared {
         }
         let fetcher = settings.fetching.fetcher(&settings.work_dir)?;
         let volume_gids = volume_gids(isolation, &settings.work_dir, &config.boot_id, is_root)?;
+        reserve.take();
         Ok(Self {
+            reserve,
             images,
             engine_containers,
             networks,

@@ -55,6 +55,7 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
         configured_work_dir,
         config,
         engine,
+        reserve,
         listener,
         launcher,
         sandboxes,
@@ -216,6 +217,7 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
         allowed_age,
         removals,
     ));
+    let reserve = tokio::task::spawn_local(reserve.watch());
     let headroom = provisioner.map(|images| tokio::task::spawn_local(images.keep_headroom()));
     let keeper = engine_containers.map(|it| tokio::task::spawn_local(it.keep()));
     let seed = uuid::Uuid::new_v4().as_u64_pair().0;
@@ -230,6 +232,7 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
     let ending = until_end(&node, &mut end).await;
     doubt.abort();
     sweeper.abort();
+    reserve.abort();
     for task in [headroom, keeper].into_iter().flatten() {
         task.abort();
     }
