@@ -6,6 +6,7 @@ mod cluster;
 mod executors;
 mod machine;
 mod networks;
+mod operators;
 mod sandboxes;
 
 use std::{net::IpAddr, path::PathBuf};
@@ -18,6 +19,7 @@ pub(crate) use cluster::*;
 pub(crate) use executors::ExecutorArgs;
 pub(crate) use machine::MachineArgs;
 pub(crate) use networks::NetworkArgs;
+pub(crate) use operators::*;
 pub(crate) use sandboxes::SandboxArgs;
 
 /// A cluster manager that speaks Apache Mesos' API.
@@ -54,6 +56,14 @@ pub(crate) enum Command {
     Why(WhyArgs),
     /// Show or change who decides who is offered what
     Allocator(AllocatorArgs),
+    /// Let an agent's tasks end, and offer it to nobody until it is reactivated
+    Drain(DrainArgs),
+    /// Offer an agent to nobody; its tasks run on
+    Deactivate(OneAgentArgs),
+    /// Offer an agent again that was deactivated or is drained
+    Reactivate(OneAgentArgs),
+    /// Give an agent up for ever, with its tasks: it is never let in again
+    Gone(GoneArgs),
     /// See and change the group of masters
     #[command(subcommand)]
     Cluster(ClusterCommand),
@@ -282,9 +292,9 @@ pub(crate) struct RunArgs {
 /// A task, among those of all frameworks.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct TaskArgs {
-    /// The task's id
+    /// The task's id, or the beginning of it
     pub(crate) task: String,
-    /// The id of its framework, where several have a task of that id
+    /// The id of its framework, or the beginning of it, where several have a task of that id
     #[arg(long, env = "TEPUI_FRAMEWORK", value_name = "ID")]
     pub(crate) framework: Option<String>,
     #[command(flatten)]
@@ -359,7 +369,7 @@ pub(crate) struct AllocatorArgs {
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct WhyArgs {
-    /// The framework's id or name
+    /// The framework's id, the beginning of it or its end, or its name
     pub(crate) framework: String,
     /// Only under this role
     #[arg(long, env = "TEPUI_ROLE")]

@@ -1,14 +1,18 @@
 //! What the command line does.
 
+pub(crate) mod agents;
 pub(crate) mod allocator;
+mod calls;
 pub(crate) mod cluster;
 pub(crate) mod demo;
 pub(crate) mod demo_executor;
 pub(crate) mod dev;
 pub(crate) mod exec;
 mod growing;
+mod ids;
 pub(crate) mod lists;
 pub(crate) mod logs;
+mod moments;
 mod place;
 pub(crate) mod run;
 pub(crate) mod tasks;

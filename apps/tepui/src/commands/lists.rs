@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// How many tasks, and how many offers, are asked for.
-const LIMIT: usize = 10_000;
+pub(super) const LIMIT: usize = 10_000;
 
 /// A column's header, and its cell for an object.
 type Column = (&'static str, fn(&Value) -> String);

@@ -41,7 +41,7 @@ pub(crate) async fn logs(args: LogsArgs) -> anyhow::Result<ExitCode> {
         sleep(FILE_INTERVAL).await;
         if asked.elapsed() >= TASK_INTERVAL {
             asked = Instant::now();
-            has_ended = place::has_ended(&args.task).await?;
+            has_ended = place::has_ended(&args.task.target, &place).await?;
         }
     }
 }

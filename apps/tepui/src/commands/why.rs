@@ -5,14 +5,14 @@ use std::process::ExitCode;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
-use super::lists::{list, state, text};
-use crate::{
-    cli::{Target, WhyArgs},
-    output,
+use super::{
+    ids,
+    lists::{list, state, text},
 };
+use crate::{cli::WhyArgs, output};
 
 pub(crate) async fn why(args: WhyArgs) -> anyhow::Result<ExitCode> {
-    let id = framework_id(&args.list.target, &args.framework).await?;
+    let id = ids::framework(&args.list.target, &args.framework).await?.id;
     let mut path = format!("/tepui/v1/why?limit={}", args.limit);
     let parameters = [
         ("framework_id", Some(&id)),
@@ -32,29 +32,6 @@ pub(crate) async fn why(args: WhyArgs) -> anyhow::Result<ExitCode> {
         output::lines(told(&answer))?;
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// The id of a framework that is named by it or by its name.
-async fn framework_id(target: &Target, wanted: &str) -> anyhow::Result<String> {
-    let frameworks = list(&state(target, "/state-summary").await?, "frameworks");
-    let ids = |key: &str| -> Vec<String> {
-        let found = frameworks.iter().filter(|it| text(it, key) == wanted);
-        found.map(|it| text(it, "id")).collect()
-    };
-    if !ids("id").is_empty() {
-        return Ok(wanted.to_string());
-    }
-    match &ids("name")[..] {
-        [] => {
-            anyhow::bail!("no framework has the id or name {wanted}; `tepui frameworks` lists them")
-        }
-        [id] => Ok(id.clone()),
-        ids => anyhow::bail!(
-            "{} frameworks are named {wanted}; name one by its id: {}",
-            ids.len(),
-            ids.join(", ")
-        ),
-    }
 }
 
 fn told(answer: &Value) -> Vec<String> {

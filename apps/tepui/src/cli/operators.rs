@@ -1,0 +1,45 @@
+//! The words of operators: agents that leave and come back.
+
+use clap::Args;
+
+use super::Target;
+
+/// An agent, among those of the cluster.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct OneAgentArgs {
+    /// Its id, the beginning of it or its end (S3), its hostname, or HOST:PORT, as `tepui agents` shows them
+    pub(crate) agent: String,
+    #[command(flatten)]
+    pub(crate) target: Target,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct DrainArgs {
+    #[command(flatten)]
+    pub(crate) agent: OneAgentArgs,
+    /// How long its tasks may take to end at most, whatever they ask for, such as 30s or 10mins
+    #[arg(long, env = "TEPUI_MAX_GRACE", value_name = "DURATION")]
+    pub(crate) max_grace: Option<String>,
+    /// Mark it gone once it is drained: it never comes back
+    #[arg(long)]
+    pub(crate) gone: bool,
+    /// Follow until it is drained, or gone, and tell how many tasks are left
+    #[arg(long, env = "TEPUI_DRAIN_WAIT")]
+    pub(crate) wait: bool,
+}
+
+/// What cannot be undone is asked for twice; never in the environment, where it would be forgotten.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Certainty {
+    /// Do not ask; needed where there is no terminal to ask at
+    #[arg(short, long)]
+    pub(crate) yes: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct GoneArgs {
+    #[command(flatten)]
+    pub(crate) agent: OneAgentArgs,
+    #[command(flatten)]
+    pub(crate) certainty: Certainty,
+}
