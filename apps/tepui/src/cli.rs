@@ -64,6 +64,8 @@ pub(crate) enum Command {
     Reactivate(OneAgentArgs),
     /// Give an agent up for ever, with its tasks: it is never let in again
     Gone(GoneArgs),
+    /// End a framework and kill its tasks
+    Teardown(TeardownArgs),
     /// See and change the group of masters
     #[command(subcommand)]
     Cluster(ClusterCommand),

@@ -16,6 +16,7 @@ mod moments;
 mod place;
 pub(crate) mod run;
 pub(crate) mod tasks;
+pub(crate) mod teardown;
 mod terminal;
 pub(crate) mod why;
 

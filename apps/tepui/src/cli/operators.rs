@@ -1,4 +1,4 @@
-//! The words of operators: agents that leave and come back.
+//! The words of operators: agents that leave and come back, the end of a framework.
 
 use clap::Args;
 
@@ -42,4 +42,14 @@ pub(crate) struct GoneArgs {
     pub(crate) agent: OneAgentArgs,
     #[command(flatten)]
     pub(crate) certainty: Certainty,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct TeardownArgs {
+    /// The framework's id, the beginning of it or its end, or its name
+    pub(crate) framework: String,
+    #[command(flatten)]
+    pub(crate) certainty: Certainty,
+    #[command(flatten)]
+    pub(crate) target: Target,
 }
