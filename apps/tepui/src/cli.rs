@@ -64,6 +64,10 @@ pub(crate) enum Command {
     Reactivate(OneAgentArgs),
     /// Give an agent up for ever, with its tasks: it is never let in again
     Gone(GoneArgs),
+    /// Show or change what roles are guaranteed and limited to
+    Quota(QuotaArgs),
+    /// Show or change how much more than others roles get
+    Weights(WeightsArgs),
     /// End a framework and kill its tasks
     Teardown(TeardownArgs),
     /// See and change the group of masters
@@ -391,6 +395,7 @@ pub(crate) struct Target {
     /// HTTP addresses of masters
     #[arg(
         long,
+        global = true,
         env = "TEPUI_MASTER",
         value_name = "HOST:PORT,…",
         value_delimiter = ',',
@@ -399,7 +404,7 @@ pub(crate) struct Target {
     pub(crate) master: Vec<String>,
     /// File of the principal to call as and its secret, as JSON or two words; only its owner may read it. Or
     /// TEPUI_PRINCIPAL and TEPUI_SECRET in the environment
-    #[arg(long, env = "TEPUI_CREDENTIAL", value_name = "PATH")]
+    #[arg(long, global = true, env = "TEPUI_CREDENTIAL", value_name = "PATH")]
     pub(crate) credential: Option<PathBuf>,
 }
 

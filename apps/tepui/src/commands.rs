@@ -14,10 +14,12 @@ pub(crate) mod lists;
 pub(crate) mod logs;
 mod moments;
 mod place;
+pub(crate) mod quota;
 pub(crate) mod run;
 pub(crate) mod tasks;
 pub(crate) mod teardown;
 mod terminal;
+pub(crate) mod weights;
 pub(crate) mod why;
 
 use anyhow::{Context, anyhow};

@@ -113,6 +113,8 @@ fn perform(command: Command) -> anyhow::Result<ExitCode> {
         Command::Deactivate(args) => on_tokio(commands::agents::deactivate(args)),
         Command::Reactivate(args) => on_tokio(commands::agents::reactivate(args)),
         Command::Gone(args) => on_tokio(commands::agents::gone(args)),
+        Command::Quota(args) => on_tokio(commands::quota::quota(args)),
+        Command::Weights(args) => on_tokio(commands::weights::weights(args)),
         Command::Teardown(args) => on_tokio(commands::teardown::teardown(args)),
         Command::Why(args) => on_tokio(commands::why::why(args)),
         Command::Cluster(command) => on_tokio(commands::cluster::run(command)),

@@ -1,8 +1,8 @@
-//! The words of operators: agents that leave and come back, the end of a framework.
+//! The words of operators: agents that leave and come back, quota, weights, the end of a framework.
 
-use clap::Args;
+use clap::{Args, Subcommand};
 
-use super::Target;
+use super::{ListArgs, Target};
 
 /// An agent, among those of the cluster.
 #[derive(Debug, Clone, Args)]
@@ -52,4 +52,58 @@ pub(crate) struct TeardownArgs {
     pub(crate) certainty: Certainty,
     #[command(flatten)]
     pub(crate) target: Target,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct QuotaArgs {
+    /// Only of this role [default: all that have quota]
+    pub(crate) role: Option<String>,
+    #[command(flatten)]
+    pub(crate) list: ListArgs,
+    #[command(subcommand)]
+    pub(crate) command: Option<QuotaCommand>,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum QuotaCommand {
+    /// Set a role's guarantees and limits, in place of those it has
+    Set(QuotaSetArgs),
+    /// Take a role's guarantees and limits away
+    Remove {
+        /// The role
+        role: String,
+    },
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct QuotaSetArgs {
+    /// The role
+    pub(crate) role: String,
+    /// What it gets whenever it wants it, such as 'cpus:4;mem:512'
+    #[arg(long, env = "TEPUI_QUOTA_GUARANTEE", value_name = "AMOUNTS")]
+    pub(crate) guarantee: Option<String>,
+    /// The most it gets, such as 'cpus:8'; what is not named has no limit
+    #[arg(long, env = "TEPUI_QUOTA_LIMIT", value_name = "AMOUNTS")]
+    pub(crate) limit: Option<String>,
+    /// Even where guarantees are more than the cluster has, or more is in use than the limit
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct WeightsArgs {
+    #[command(flatten)]
+    pub(crate) list: ListArgs,
+    #[command(subcommand)]
+    pub(crate) command: Option<WeightsCommand>,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum WeightsCommand {
+    /// Set the weights of roles; those of others stay
+    Set {
+        /// A role and its weight, such as web=2.5
+        #[arg(required = true, value_name = "ROLE=WEIGHT")]
+        weights: Vec<String>,
+    },
 }

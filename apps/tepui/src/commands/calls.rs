@@ -3,7 +3,8 @@
 use std::io::{self, BufRead, Write};
 
 use anyhow::bail;
-use tepui_protocol::v1::master::Call;
+use tepui_client::operator::Operator;
+use tepui_protocol::v1::master::{Call, Response, call};
 
 use super::{Refusal, of_leader, terminal};
 use crate::{
@@ -30,6 +31,12 @@ pub(super) async fn change(target: &Target, doing: &str, call: &Call) -> anyhow:
             None => error,
         }
     })
+}
+
+/// What the leader answers to a question that has no parameters.
+pub(super) async fn ask(target: &Target, kind: call::Type) -> anyhow::Result<Response> {
+    let asked = async |operator: Operator| operator.get(kind).await;
+    of_leader(target, asked).await
 }
 
 /// Whether somebody is sure of what cannot be undone: `what` is a sentence that says what will be.

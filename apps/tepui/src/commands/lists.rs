@@ -14,7 +14,7 @@ use crate::{
 pub(super) const LIMIT: usize = 10_000;
 
 /// A column's header, and its cell for an object.
-type Column = (&'static str, fn(&Value) -> String);
+pub(super) type Column = (&'static str, fn(&Value) -> String);
 
 /// What the leader answers.
 pub(super) async fn state(target: &Target, path: &str) -> anyhow::Result<Value> {
@@ -22,7 +22,7 @@ pub(super) async fn state(target: &Target, path: &str) -> anyhow::Result<Value> 
 }
 
 /// Prints the objects: as JSON lines, or the named columns as a table.
-fn print(
+pub(super) fn print(
     objects: &[Value],
     json: bool,
     columns: &[Column],
