@@ -68,6 +68,8 @@ pub(crate) enum Command {
     Quota(QuotaArgs),
     /// Show or change how much more than others roles get
     Weights(WeightsArgs),
+    /// Show or change when which machines are down
+    Maintenance(MaintenanceArgs),
     /// End a framework and kill its tasks
     Teardown(TeardownArgs),
     /// See and change the group of masters

@@ -12,6 +12,7 @@ mod growing;
 mod ids;
 pub(crate) mod lists;
 pub(crate) mod logs;
+pub(crate) mod maintenance;
 mod moments;
 mod place;
 pub(crate) mod quota;

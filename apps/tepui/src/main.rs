@@ -115,6 +115,7 @@ fn perform(command: Command) -> anyhow::Result<ExitCode> {
         Command::Gone(args) => on_tokio(commands::agents::gone(args)),
         Command::Quota(args) => on_tokio(commands::quota::quota(args)),
         Command::Weights(args) => on_tokio(commands::weights::weights(args)),
+        Command::Maintenance(args) => on_tokio(commands::maintenance::maintenance(args)),
         Command::Teardown(args) => on_tokio(commands::teardown::teardown(args)),
         Command::Why(args) => on_tokio(commands::why::why(args)),
         Command::Cluster(command) => on_tokio(commands::cluster::run(command)),

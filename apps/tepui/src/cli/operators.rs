@@ -1,4 +1,4 @@
-//! The words of operators: agents that leave and come back, quota, weights, the end of a framework.
+//! The words of operators: agents that leave and come back, quota, weights, maintenance, the end of a framework.
 
 use clap::{Args, Subcommand};
 
@@ -106,4 +106,43 @@ pub(crate) enum WeightsCommand {
         #[arg(required = true, value_name = "ROLE=WEIGHT")]
         weights: Vec<String>,
     },
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct MaintenanceArgs {
+    #[command(flatten)]
+    pub(crate) list: ListArgs,
+    #[command(subcommand)]
+    pub(crate) command: Option<MaintenanceCommand>,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum MaintenanceCommand {
+    /// Schedule machines; what others are scheduled for stays
+    Schedule(ScheduleArgs),
+    /// Take machines out of the schedule
+    Cancel(HostsArgs),
+    /// Take scheduled machines down: their agents are shut down, with their tasks, and not let in
+    Down(HostsArgs),
+    /// Bring machines that are down back, and take them out of the schedule
+    Up(HostsArgs),
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct HostsArgs {
+    /// Machines, each by its hostname, its address, both as HOST/ADDRESS, or the id of an agent there
+    #[arg(required = true, value_name = "HOST")]
+    pub(crate) hosts: Vec<String>,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ScheduleArgs {
+    #[command(flatten)]
+    pub(crate) hosts: HostsArgs,
+    /// When they go: now, +2h, or 2030-01-31T02:00:00Z
+    #[arg(long, env = "TEPUI_START", value_name = "TIME")]
+    pub(crate) start: String,
+    /// For how long, such as 90mins or 2h [default: until they are brought up]
+    #[arg(long, env = "TEPUI_DURATION", value_name = "DURATION")]
+    pub(crate) duration: Option<String>,
 }
