@@ -419,3 +419,7 @@ pub(crate) struct DemoArgs {
     #[arg(long, env = "TEPUI_PORT", default_value_t = 5050)]
     pub(crate) port: u16,
 }
+
+#[cfg(test)]
+#[path = "cli_tests.rs"]
+mod tests;
