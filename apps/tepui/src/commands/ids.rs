@@ -53,8 +53,9 @@ impl Candidate {
     }
 }
 
-/// The one that is meant: by its whole id, else one of its names, else the beginning of its id or its end behind the
-/// last dash (agents of one master differ in nothing else).
+/// The one that is meant: by its whole id, else by one of its names, the beginning of its id or its end behind the last
+/// dash (agents of one master differ in nothing else). None of these goes before another: names are chosen by anybody,
+/// and one like the id of another must not be taken for it.
 ///
 /// # Errors
 /// None or several are meant; the text names those there are.
@@ -66,12 +67,9 @@ pub(super) fn choose(
     let ways = [
         |it: &Candidate, wanted: &str| it.id == wanted,
         |it: &Candidate, wanted: &str| {
-            let mut names = it.names.iter();
-            names.any(|name| name.eq_ignore_ascii_case(wanted))
-        },
-        |it: &Candidate, wanted: &str| {
             let end = it.id.rsplit_once('-').map(|(_, end)| end);
-            it.id.starts_with(wanted) || end.is_some_and(|end| end.eq_ignore_ascii_case(wanted))
+            let mut whole = it.names.iter().map(String::as_str).chain(end);
+            it.id.starts_with(wanted) || whole.any(|name| name.eq_ignore_ascii_case(wanted))
         },
     ];
     let Kind {

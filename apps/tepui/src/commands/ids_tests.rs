@@ -65,6 +65,14 @@ fn who_is_not_clear_is_told_the_choice() {
         web,
         "'web' may be any of 2 tasks; choose one of old-web, web-1"
     );
+    // A name that is the end of the id of another.
+    let hostile = json!({"id": "abe-S4", "hostname": "S1", "port": 5});
+    let among = agents().into_iter().chain([agent_candidate(&hostile)]);
+    let s1 = told("S1", among.collect());
+    assert!(
+        s1.ends_with("choose one of abc-S1 (north:1), abe-S4 (S1:5)"),
+        "{s1}"
+    );
     // Nobody means the first of many by saying nothing.
     assert!(told("", agents()).starts_with("which agent?"));
 }

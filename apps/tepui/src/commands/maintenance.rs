@@ -159,6 +159,19 @@ struct Known {
     agents: Vec<String>,
 }
 
+impl Known {
+    /// All that it is called, its agents' ids and their ends among them.
+    fn names(&self) -> Vec<String> {
+        let ends = self.agents.iter();
+        let ends = ends.filter_map(|id| id.rsplit_once('-').map(|(_, end)| end.to_string()));
+        let mut names: Vec<String> = self.agents.iter().cloned().chain(ends).collect();
+        names.extend(self.machine.hostname.clone());
+        names.extend(self.machine.ip.clone());
+        names.push(name(&self.machine));
+        names
+    }
+}
+
 /// Of an agent as `/slaves` shows it; one that is away has no address.
 fn machine_of(agent: &Value) -> Option<MachineId> {
     let (_, address) = agent["pid"].as_str()?.split_once('@')?;
@@ -182,11 +195,10 @@ fn meant(hosts: &HostsArgs, known: &[Known], may_be_new: bool) -> anyhow::Result
 }
 
 fn machine_meant(host: &str, known: &[Known], may_be_new: bool) -> anyhow::Result<MachineId> {
-    let mut by_agent = known.iter().filter(|it| {
-        let end = |id: &String| id.rsplit_once('-').is_some_and(|(_, end)| end == host);
-        it.agents.iter().any(|id| id == host || end(id))
-    });
-    if let (Some(one), None) = (by_agent.next(), by_agent.next()) {
+    let called = |it: &&Known| it.names().iter().any(|it| it.eq_ignore_ascii_case(host));
+    let mut called = known.iter().filter(called);
+    // One whose whole name it is goes before one whose name begins so.
+    if let (Some(one), None) = (called.next(), called.next()) {
         return Ok(one.machine.clone());
     }
     if may_be_new && let Some((hostname, ip)) = host.split_once('/') {
@@ -197,16 +209,13 @@ fn machine_meant(host: &str, known: &[Known], may_be_new: bool) -> anyhow::Resul
     }
     let candidates = known.iter().map(|it| ids::Candidate {
         id: name(&it.machine),
-        names: vec![
-            it.machine.hostname().to_string(),
-            it.machine.ip().to_string(),
-        ],
+        names: it.names(),
         known_as: None,
     });
     let chosen = ids::choose(MACHINE, host, candidates.collect());
-    let chosen = match may_be_new {
-        true => chosen.context("one without agents is given as HOST/ADDRESS")?,
-        false => chosen?,
+    let chosen = match chosen {
+        Err(error) if may_be_new => bail!("{error}; HOST/ADDRESS names one that has no agents"),
+        chosen => chosen?,
     };
     let machine = known.iter().find(|it| name(&it.machine) == chosen.id);
     let machine = machine.context("the machine that was chosen is one of them")?;

@@ -67,6 +67,18 @@ fn a_machine_is_meant_by_any_of_its_names() {
         let found = meant(&hosts(&[host]), &known, false).expect(host);
         assert_eq!(found, std::slice::from_ref(&north), "{host}");
     }
+    let alike = [
+        Known {
+            machine: machine("north-2", "10.0.0.3"),
+            agents: Vec::new(),
+        },
+        Known {
+            machine: north.clone(),
+            agents: Vec::new(),
+        },
+    ];
+    let found = meant(&hosts(&["north"]), &alike, false).unwrap();
+    assert_eq!(found, std::slice::from_ref(&north));
     // Two agents of one machine are one machine.
     assert_eq!(
         meant(&hosts(&["S1", "S2"]), &known, false).unwrap(),
