@@ -142,7 +142,9 @@ class Checks:
         person.type(b"yes\n")
         report.equal("gone: or yes", person.end(), 0)
         report.check("gone: then it is", wait(lambda: self.house.agent("south") is None, LIMIT_S))
-        status, out, err = self.tepui("drain", "west", "--gone", "--wait")
+        status, _, err = self.tepui("drain", "west", "--gone")
+        report.check("drain --gone: refused where nobody can be asked, without --yes", status == 2 and "add --yes" in err, (status, err))
+        status, out, err = self.tepui("drain", "west", "--gone", "--wait", "--yes")
         report.check("drain --gone --wait: follows until it is gone", status == 0 and "is gone" in out and self.house.agent("west") is None, (status, out, err))
         self.refused("an agent that is gone", ["gone", "west", "--yes"], "no agent is called 'west'")
         lost = self.house.agent("north")["id"]

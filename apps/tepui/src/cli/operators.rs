@@ -20,9 +20,11 @@ pub(crate) struct DrainArgs {
     /// How long its tasks may take to end at most, whatever they ask for, such as 30s or 10mins
     #[arg(long, env = "TEPUI_MAX_GRACE", value_name = "DURATION")]
     pub(crate) max_grace: Option<String>,
-    /// Mark it gone once it is drained: it never comes back
+    /// Mark it gone once it is drained: it never comes back; asks first, see --yes
     #[arg(long)]
     pub(crate) gone: bool,
+    #[command(flatten)]
+    pub(crate) certainty: Certainty,
     /// Follow until it is drained, or gone, and tell how many tasks are left
     #[arg(long, env = "TEPUI_DRAIN_WAIT")]
     pub(crate) wait: bool,

@@ -56,6 +56,10 @@ pub(crate) async fn drain(args: DrainArgs) -> anyhow::Result<ExitCode> {
         ..Call::default()
     };
     let shown = agent.shown();
+    let what = format!("agent {shown} will be given up for ever once it is drained");
+    if args.gone && !calls::is_sure(&args.certainty, &what)? {
+        return Ok(ExitCode::from(AMISS));
+    }
     calls::change(target, &format!("drain agent {shown}"), &call).await?;
     if args.wait {
         return follow(&args, &agent).await;
