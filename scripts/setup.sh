@@ -45,6 +45,7 @@ need_for_test() {
   need iptables has iptables
   need iproute2 has ip
   need libfaketime has_libfaketime
+  need strace has strace
   if is_ubuntu; then need chromium-browser has_chromium; else need chromium has_chromium; fi
 }
 

@@ -8,6 +8,7 @@ same run, not to it. Ends with 0 or 1.
 """
 import argparse
 import glob
+import itertools
 import os
 import shutil
 import subprocess
@@ -19,11 +20,30 @@ from apart import Apart, masters_network  # noqa: E402
 from daemons import House  # noqa: E402
 
 AGENTS, MASTERS = 2, 3
+# Of each sync of a slow disk: shorter than an election takes, longer, and much longer.
+SYNC_DELAYS_MS = (200, 1000, 4000)
 CUTS = ("isolate", "deafen", "mute", "unplug", "mend")
 RESOURCES = "cpus:16;mem:8192;disk:1000;ports:[31000-32000]"
 
 
-def obey(words, daemons, house):
+class SlowDisks:
+    """Lets each sync of a process wait before it begins, with Debian's strace, until it is told otherwise."""
+
+    def __init__(self):
+        self.delays_ms, self.tracers = itertools.cycle(SYNC_DELAYS_MS), {}
+
+    def slow(self, daemon):
+        delay = f"inject=fdatasync,fsync:delay_enter={next(self.delays_ms)}ms"
+        self.tracers[daemon.port] = subprocess.Popen(
+            ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fdatasync,fsync", "-e", delay, "-p", str(daemon.process.pid)])
+
+    def quicken(self, daemon):
+        tracer = self.tracers.pop(daemon.port)
+        tracer.terminate()
+        tracer.wait()
+
+
+def obey(words, daemons, house, disks):
     """Carries out one order, such as `kill 5050 5051`."""
     deed, named = words[0], [daemons[int(port)] for port in words[1:]]
     if deed == "kill":
@@ -34,6 +54,9 @@ def obey(words, daemons, house):
     elif deed in ("start", "pause", "resume"):
         for daemon in named:
             getattr(daemon, deed)()
+    elif deed in ("slow", "quicken"):
+        for daemon in named:
+            getattr(disks, deed)(daemon)
     elif deed in CUTS:
         for daemon in named:
             house.cut(deed, daemon.port)
@@ -43,10 +66,11 @@ def obey(words, daemons, house):
 
 def serve(command, daemons, house):
     """Runs the program and obeys it; its exit status."""
+    disks = SlowDisks()
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as program:
         try:
             for line in program.stdout:
-                obey(line.split(), daemons, house)
+                obey(line.split(), daemons, house, disks)
                 program.stdin.write("done\n")
                 program.stdin.flush()
         except BaseException:

@@ -8,6 +8,8 @@ use crate::house::Deed;
 pub(crate) enum Fault {
     LeaderKilled,
     LeaderStopped,
+    /// Its disk takes long for each sync, at most several seconds.
+    LeaderSlow,
     /// And one agent with it.
     LeaderAndAgentKilled,
     AllKilled,
@@ -29,6 +31,7 @@ impl Fault {
                 (Deed::Kill, Deed::Start)
             }
             Fault::LeaderStopped => (Deed::Pause, Deed::Resume),
+            Fault::LeaderSlow => (Deed::Slow, Deed::Quicken),
             Fault::LeaderIsolated => (Deed::Isolate, Deed::Mend),
             Fault::LeaderDeaf => (Deed::Deafen, Deed::Mend),
             Fault::LeaderMute => (Deed::Mute, Deed::Mend),
@@ -43,7 +46,8 @@ impl Fault {
             Fault::LeaderKilled | Fault::LeaderAndAgentKilled => (50, 3_000),
             Fault::LeaderStopped => (50, 6_000),
             // Long enough for another leader, and for both to be asked meanwhile.
-            Fault::LeaderIsolated
+            Fault::LeaderSlow
+            | Fault::LeaderIsolated
             | Fault::LeaderDeaf
             | Fault::LeaderMute
             | Fault::LeaderUnplugged => (2_000, 5_000),
@@ -56,6 +60,7 @@ impl fmt::Display for Fault {
         f.write_str(match self {
             Fault::LeaderKilled => "leader killed",
             Fault::LeaderStopped => "leader stopped",
+            Fault::LeaderSlow => "leader's disk slow",
             Fault::LeaderAndAgentKilled => "leader and agent killed",
             Fault::AllKilled => "all masters killed",
             Fault::LeaderIsolated => "leader cut off from the other masters",
@@ -70,11 +75,12 @@ impl fmt::Display for Fault {
 pub(crate) fn kills(kills: usize) -> Vec<Fault> {
     let after = |kill: usize| {
         let stopped = kill.is_multiple_of(4).then_some(Fault::LeaderStopped);
+        let slow = kill.is_multiple_of(6).then_some(Fault::LeaderSlow);
         let agent = kill
             .is_multiple_of(5)
             .then_some(Fault::LeaderAndAgentKilled);
         let all = kill.is_multiple_of(10).then_some(Fault::AllKilled);
-        [Some(Fault::LeaderKilled), stopped, agent, all]
+        [Some(Fault::LeaderKilled), stopped, slow, agent, all]
     };
     (1..=kills).flat_map(after).flatten().collect()
 }

@@ -15,6 +15,10 @@ pub(crate) enum Deed {
     Pause,
     /// SIGCONT.
     Resume,
+    /// Each of its syncs waits before it begins.
+    Slow,
+    /// They no longer do.
+    Quicken,
     /// No packet goes between it and any other master.
     Isolate,
     /// What other masters send it is dropped.
@@ -34,6 +38,8 @@ impl Deed {
             Deed::Start => "start",
             Deed::Pause => "pause",
             Deed::Resume => "resume",
+            Deed::Slow => "slow",
+            Deed::Quicken => "quicken",
             Deed::Isolate => "isolate",
             Deed::Deafen => "deafen",
             Deed::Mute => "mute",
