@@ -63,6 +63,11 @@ pub mod devices {
     pub use tepui_containers::devices::{Access, Device};
 }
 
+/// Who ends an engine's containers when no agent comes back: what the program does under this name.
+pub mod sentinel {
+    pub use crate::runtime::engine::sentinel::{NAME, watch};
+}
+
 /// Profiles of system calls.
 pub mod seccomp {
     pub use tepui_containers::seccomp::Profiles;

@@ -208,6 +208,9 @@ impl ContainerRuntime for Containers {
         if let Err(error) = self.0.presence.announce() {
             tracing::warn!(%error, "containers will take this agent for the one before, should it end soon");
         }
+        if let Some(engine) = &self.0.equipment.engine {
+            engine.recovery_ended();
+        }
     }
 
     fn prepare(

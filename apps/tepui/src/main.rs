@@ -16,7 +16,20 @@ use cli::{Cli, Command};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let given = arguments(std::env::args_os().collect());
+    let given: Vec<OsString> = std::env::args_os().collect();
+    if given
+        .first()
+        .is_some_and(|name| name == tepui_agent::sentinel::NAME)
+    {
+        return match tepui_agent::sentinel::watch(given.into_iter().skip(1).collect()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                output::note(&format!("{error:#}"));
+                ExitCode::from(exit::USAGE)
+            }
+        };
+    }
+    let given = arguments(given);
     let given = match settings::legacy::translate(given, std::env::vars_os()) {
         Ok(translated) => {
             for note in translated.notes {

@@ -245,6 +245,24 @@ class Checks(Tasks):
             lines = self.output(name).splitlines()
             report.check(f"restart: each line is there once ({name})", lines == [f"line {number}" for number in range(1, len(lines))] + ["last"] and len(lines) > 1, f"{lines[:3]} {lines[-3:]} {len(lines)}")
 
+    def forsaken(self):
+        """Nobody starts the agent again in time."""
+        usual = self.agent.command
+        self.agent.kill()
+        self.agent.command = [*usual, "--recovery-timeout", "4secs"]
+        self.agent.start()
+        report.need("away: the agent is back", wait(self.agent.registered, LIMIT_S), self.agent.log_tail())
+        self.start("waits", "trap 'echo asked; exit 0' TERM; while :; do sleep 0.1; done", of(), "TASK_RUNNING")
+        pid = self.inspected("waits")["State"]["Pid"]
+        self.agent.kill()
+        report.check("away: a container ends when no agent comes", wait(lambda: not alive(pid), LIMIT_S), pid)
+        self.agent.command = usual
+        self.agent.start()
+        status = self.ended("waits", "TASK_FAILED")
+        report.equal("away: and its framework hears why", (status["reason"], status["message"]), (
+            "REASON_EXECUTOR_TERMINATED", "Executor terminated: its agent was away for longer than the recovery timeout"))
+        report.equal("away: it was asked first", self.output("waits"), "asked\n")
+
     def orphans(self):
         """A container of this agent that it does not know any more, and one of somebody else."""
         body = {"Image": "box:1", "Entrypoint": ["sleep"], "Cmd": ["1000"], "Labels": {"tepui.agent": os.path.realpath(self.house.path("agent0")), "tepui.container": "unknown"}}
@@ -302,7 +320,7 @@ def main():
             framework = Scheduler(house.address, "engine", capabilities=["TASK_KILLING_STATE"]).subscribe()
             checks = Checks(house, framework, engine)
             report.run(checks.first, checks.commands, checks.limits, checks.out_of_memory, checks.volumes, checks.networks, checks.checked, checks.killed, checks.sessions, checks.a_terminal, checks.sessions_end,
-                       lambda: checks.pulled(registry), checks.survives, checks.orphans, checks.engine_dies)
+                       lambda: checks.pulled(registry), checks.survives, checks.forsaken, checks.orphans, checks.engine_dies)
             framework.close()
             engine.stop()
     finally:

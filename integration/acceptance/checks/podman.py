@@ -48,7 +48,7 @@ def main():
             checks = Checks(house, framework, podman)
             # Not that memory was exceeded: with cgroups v1 Podman does not tell.
             report.run(checks.first, checks.commands, checks.limits, checks.volumes, checks.checked, checks.killed, checks.sessions, checks.a_terminal,
-                       checks.sessions_end, checks.survives, checks.orphans, checks.service_dies)
+                       checks.sessions_end, checks.survives, checks.forsaken, checks.orphans, checks.service_dies)
             framework.close()
             podman.stop()
     finally:

@@ -5,6 +5,7 @@ mod ends;
 mod exec;
 mod keeper;
 mod record;
+pub(crate) mod sentinel;
 
 use std::{
     collections::BTreeMap,
@@ -39,6 +40,7 @@ use crate::numbers::{mark, statistics};
 use exec::Beside;
 pub(crate) use keeper::Keeping;
 use record::Record;
+use sentinel::Sentinel;
 
 /// A label of our containers: whose they are, by the work directory; and which of them.
 const AGENT_LABEL: &str = "tepui.agent";
@@ -65,6 +67,7 @@ struct Inner {
     live: Mutex<BTreeMap<String, Live>>,
     /// Commands that run beside containers' own, by our ids.
     execs: Mutex<BTreeMap<String, Beside>>,
+    sentinel: Sentinel,
 }
 
 /// A container that runs, as far as is known.
@@ -102,6 +105,7 @@ impl EngineContainers {
             keeping,
             live: Mutex::default(),
             execs: Mutex::default(),
+            sentinel: Sentinel::default(),
         }))
     }
 
@@ -128,9 +132,12 @@ impl EngineContainers {
     ) -> Result<RunningContainer, String> {
         let container_id = order.container_id;
         let dir = self.dir(&container_id);
-        let record = Record::new(order.sandbox, owner.as_ref(), rotation);
+        let record = Record::new(order.sandbox, owner.as_ref(), rotation, order.patience);
         // First of all: what the engine makes of it is looked for under this record.
         record.write(&dir)?;
+        if order.patience.is_some() {
+            self.watch_over();
+        }
         crash_point("runtime", || "BeforeLaunch");
         let name = name_of(&container_id);
         let begun = async {
@@ -202,18 +209,17 @@ impl EngineContainers {
         found: Option<Inspection>,
         sink: Sink,
     ) -> RunningContainer {
-        let name = name_of(container_id);
         let live = Live {
             process,
             stop_signal: found.as_ref().and_then(|it| it.stop_signal.clone()),
         };
         self.live().insert(container_id.to_owned(), live);
         let (end, ended) = watch::channel(false);
-        let follower = Follower::new(self.0.engine.clone(), name.clone(), sink, ended);
+        let follower = Follower::new(self.0.engine.clone(), name_of(container_id), sink, ended);
         let follower = tokio::spawn(follower.run());
         let (this, id) = (self.clone(), container_id.to_owned());
         let exited = async move {
-            let exit = this.end_of(&name, process).await;
+            let exit = this.end_of(&id, process).await;
             // Nobody reads only if reading has ended.
             let _ = end.send(true);
             if let Ok(Err(error)) = follower.await {
@@ -252,7 +258,7 @@ impl EngineContainers {
             Ok(sink) => sink,
             Err(error) => {
                 tracing::error!(container_id, error, "its output is lost");
-                return self.without_output(&name, found).await;
+                return self.without_output(container_id, found).await;
             }
         };
         match found.as_ref().map(|it| it.state) {
@@ -268,7 +274,8 @@ impl EngineContainers {
                 if let Ok(Err(error)) = timeout(LAST_OUTPUT, follower.run()).await {
                     tracing::warn!(container_id, %error, "some of its output is not in its sandbox");
                 }
-                RecoveredContainer::Exited(ends::exit(exit, limit))
+                let is_forsaken = sentinel::is_forsaken(&self.dir(container_id));
+                RecoveredContainer::Exited(ends::exit(exit, limit, is_forsaken))
             }
             Some(State::Running) | None => {
                 let process: Option<ProcessId> = record.process.into();
@@ -280,17 +287,39 @@ impl EngineContainers {
         }
     }
 
-    async fn without_output(&self, name: &str, found: Option<Inspection>) -> RecoveredContainer {
+    async fn without_output(
+        &self,
+        container_id: &str,
+        found: Option<Inspection>,
+    ) -> RecoveredContainer {
         if let Some(Inspection {
             state: exit @ State::Exited { .. },
             memory_limit_bytes,
             ..
         }) = found
         {
-            return RecoveredContainer::Exited(ends::exit(exit, memory_limit_bytes));
+            let is_forsaken = sentinel::is_forsaken(&self.dir(container_id));
+            return RecoveredContainer::Exited(ends::exit(exit, memory_limit_bytes, is_forsaken));
         }
-        let _ = self.0.engine.remove(name).await;
+        let _ = self.0.engine.remove(&name_of(container_id)).await;
         RecoveredContainer::Gone
+    }
+
+    /// The agent has recovered: who waited for one has it now.
+    pub(super) fn recovery_ended(&self) {
+        if !self.live().is_empty() {
+            self.watch_over();
+        }
+    }
+
+    fn watch_over(&self) {
+        let Inner {
+            runtime_dir,
+            engine,
+            agent,
+            ..
+        } = &*self.0;
+        self.0.sentinel.stand(runtime_dir, engine.socket(), agent);
     }
 
     /// Asks a container's first process to end, in its own image's way where that is named.

@@ -1,6 +1,6 @@
 //! How containers of an engine end, and are ended; also where the engine itself does not answer.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use tepui_containers::{
     Exit, ProcessId,
@@ -10,7 +10,7 @@ use tepui_containers::{
 use tepui_messages::containers::ContainerExit;
 use tokio::time::{sleep, timeout};
 
-use super::{EngineContainers, name_of, send, told};
+use super::{EngineContainers, name_of, send, sentinel, told};
 use crate::numbers::verdict;
 
 /// Between two looks at an engine that is not there, or at a process.
@@ -22,7 +22,11 @@ const DESTROY_DEADLINE: Duration = Duration::from_mins(1);
 const SIGKILL: i32 = 9;
 
 /// As the launcher's.
-pub(super) fn exit(state: State, memory_limit_bytes: Option<u64>) -> ContainerExit {
+pub(super) fn exit(
+    state: State,
+    memory_limit_bytes: Option<u64>,
+    is_forsaken: bool,
+) -> ContainerExit {
     let State::Exited {
         code,
         out_of_memory,
@@ -34,7 +38,7 @@ pub(super) fn exit(state: State, memory_limit_bytes: Option<u64>) -> ContainerEx
         raw_status: Some(code << 8),
         out_of_memory,
         is_swept: true,
-        is_forsaken: false,
+        is_forsaken,
     };
     verdict(exit, || MemoryReport {
         limit_bytes: memory_limit_bytes,
@@ -44,10 +48,15 @@ pub(super) fn exit(state: State, memory_limit_bytes: Option<u64>) -> ContainerEx
 
 impl EngineContainers {
     /// Waits for the end of a container. Without a status where nobody knows it.
-    pub(super) async fn end_of(&self, name: &str, process: Option<ProcessId>) -> ContainerExit {
+    pub(super) async fn end_of(
+        &self,
+        container_id: &str,
+        process: Option<ProcessId>,
+    ) -> ContainerExit {
+        let (name, dir) = (&name_of(container_id), &self.dir(container_id));
         tokio::select! {
             biased;
-            exit = self.told_end(name) => exit,
+            exit = self.told_end(name, dir) => exit,
             () = missed(process) => {
                 tracing::warn!(name, "the process of a container has ended, and its engine does not tell how");
                 ContainerExit::default()
@@ -55,14 +64,15 @@ impl EngineContainers {
         }
     }
 
-    async fn told_end(&self, name: &str) -> ContainerExit {
+    async fn told_end(&self, name: &str, dir: &Path) -> ContainerExit {
         let engine = &self.0.engine;
         loop {
             // What becomes of the wait does not matter: the container is looked at.
             let _ = engine.wait(name).await;
             match engine.inspect(name).await {
                 Ok(Some(found)) if found.state != State::Running => {
-                    return exit(found.state, found.memory_limit_bytes);
+                    let is_forsaken = sentinel::is_forsaken(dir);
+                    return exit(found.state, found.memory_limit_bytes, is_forsaken);
                 }
                 Ok(None) => return ContainerExit::default(),
                 Ok(Some(_)) | Err(_) => sleep(PAUSE).await,

@@ -6,6 +6,7 @@ use std::{
     io,
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
@@ -14,6 +15,7 @@ use tepui_containers::{
     rotation::{Bound, Rotation},
     whole,
 };
+use tepui_messages::containers::Patience;
 
 const RECORD: &str = "engine";
 /// How far the output is written.
@@ -34,6 +36,9 @@ pub(super) struct Record {
     /// The engine's id of that command.
     #[serde(default)]
     pub(super) exec: Option<String>,
+    /// How long it outlives the agent, and its grace then, in milliseconds.
+    #[serde(default)]
+    patience: Option<(u64, u64)>,
 }
 
 /// The container's first process, once it has started: its number on the host, and its start in ticks.
@@ -58,7 +63,9 @@ impl Record {
         sandbox: PathBuf,
         owner: Option<&Credentials>,
         rotation: Option<Rotation>,
+        patience: Option<Patience>,
     ) -> Self {
+        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let bounds = |it: Rotation| [it.stdout, it.stderr].map(|it| (it.max_bytes, it.kept));
         Self {
             sandbox,
@@ -67,6 +74,7 @@ impl Record {
             process: KeptProcess(None),
             is_session: false,
             exec: None,
+            patience: patience.map(|it| (millis(it.timeout), millis(it.grace))),
         }
     }
 
@@ -75,7 +83,7 @@ impl Record {
             exec: exec.map(str::to_owned),
             process: process.into(),
             is_session: true,
-            ..Self::new(PathBuf::new(), None, None)
+            ..Self::new(PathBuf::new(), None, None, None)
         }
     }
 
@@ -84,6 +92,13 @@ impl Record {
             uid,
             gid,
             groups: Vec::new(),
+        })
+    }
+
+    pub(super) fn patience(&self) -> Option<Patience> {
+        self.patience.map(|(timeout, grace)| Patience {
+            timeout: Duration::from_millis(timeout),
+            grace: Duration::from_millis(grace),
         })
     }
 
