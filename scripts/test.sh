@@ -85,6 +85,7 @@ benches() {
   for name in mailbox wire launch-latency launch-growth alloc-cycle; do
     "$bench" "$name" --json
   done
+  "$bench" reregister --json
   beside_peers "$bench" registry --rounds 2 --seconds 1 --json
   beside_peers "$bench" failover --count 3 --own-timeouts --json
 }

@@ -96,6 +96,8 @@ pub(crate) struct Ports {
 /// What every node of an ensemble is told.
 pub(crate) struct Plan {
     pub(crate) ports: [Ports; NODES],
+    /// The first so many are run.
+    pub(crate) nodes: usize,
     pub(crate) timeouts: Option<Timeouts>,
 }
 
@@ -113,11 +115,26 @@ impl Ensemble {
         timeouts: Option<Timeouts>,
         base: &Path,
     ) -> anyhow::Result<Ensemble> {
+        Self::start_of(NODES, system, timeouts, base).await
+    }
+
+    /// One master alone, as it is deployed without others.
+    pub(crate) async fn start_alone(base: &Path) -> anyhow::Result<Ensemble> {
+        Self::start_of(1, System::Tepui, None, base).await
+    }
+
+    async fn start_of(
+        nodes: usize,
+        system: System,
+        timeouts: Option<Timeouts>,
+        base: &Path,
+    ) -> anyhow::Result<Ensemble> {
         let dir = tempfile::Builder::new()
             .prefix(&format!("tepui-bench-{}-", system.name()))
             .tempdir_in(base)?;
         let plan = Plan {
             ports: free_ports()?,
+            nodes,
             timeouts,
         };
         let mut ensemble = Ensemble {
@@ -126,7 +143,7 @@ impl Ensemble {
             dir,
             nodes: Default::default(),
         };
-        for node in 0..NODES {
+        for node in 0..nodes {
             ensemble.run(node)?;
         }
         ensemble.settle().await?;
@@ -150,6 +167,19 @@ impl Ensemble {
 
     pub(crate) fn address(&self, node: usize) -> String {
         format!("127.0.0.1:{}", self.plan.ports[node].client)
+    }
+
+    /// Of all nodes, those that are down too.
+    pub(crate) fn addresses(&self) -> Vec<String> {
+        (0..self.plan.nodes)
+            .map(|node| self.address(node))
+            .collect()
+    }
+
+    /// The process of a node that runs.
+    pub(crate) fn pid(&self, node: usize) -> anyhow::Result<u32> {
+        let child = self.nodes[node].as_ref();
+        Ok(child.context("this node does not run")?.id())
     }
 
     fn home(&self, node: usize) -> PathBuf {
@@ -197,8 +227,8 @@ impl Ensemble {
     pub(crate) async fn leader(&self) -> anyhow::Result<usize> {
         for node in 0..NODES {
             // One that does not answer does not lead.
-            let place = self.place(node).await.unwrap_or(Place::Lost);
-            if self.nodes[node].is_some() && place == Place::Leads {
+            let runs = self.nodes[node].is_some();
+            if runs && self.place(node).await.unwrap_or(Place::Lost) == Place::Leads {
                 return Ok(node);
             }
         }

@@ -10,6 +10,7 @@ mod launch;
 mod locality;
 mod mailbox;
 mod registry;
+mod reregister;
 mod shims;
 mod throughput;
 mod wire;
@@ -62,6 +63,8 @@ enum Bench {
     Registry(registry::RegistryOptions),
     /// From killing the leader to the next accepted write, beside etcd and ZooKeeper
     Failover(failover::FailoverOptions),
+    /// From killing the leader until all agents and their tasks are known again, beside reading the same messages in a loop
+    Reregister(reregister::ReregisterOptions),
 }
 
 #[derive(Debug, Clone, Args)]
@@ -89,6 +92,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Bench::AllocQuota(options) => (alloc_quota::run(&options)?, options.json),
         Bench::Registry(options) => (registry::run(&options)?, options.json),
         Bench::Failover(options) => (failover::run(&options)?, options.json),
+        Bench::Reregister(options) => (reregister::run(&options)?, options.json),
     };
     if json {
         println!("{result}");

@@ -37,8 +37,11 @@ pub(super) fn command(node: usize, plan: &Plan, home: &Path) -> Command {
         .arg("--work-dir")
         .arg(home.join("data"))
         .args(["--port", &plan.ports[node].client.to_string()])
-        .args(["--name", &format!("m{node}")])
-        .args(["--peers", &peers.join(",")]);
+        .args(["--bridge-port", &plan.ports[node].peer.to_string()]);
+    if plan.nodes > 1 {
+        let name = format!("m{node}");
+        command.args(["--name", &name, "--peers", &peers.join(",")]);
+    }
     if let Some(timeouts) = plan.timeouts {
         command.args(["--election-timeout-ms", &timeouts.election_ms.to_string()]);
     }
