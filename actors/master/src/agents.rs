@@ -142,11 +142,7 @@ impl MasterCore {
 
     /// Why this connection cannot register now: it stands for one agent, and asks one thing at a time.
     fn engaged(&self, peer: PeerId, id: Option<&AgentId>) -> Option<String> {
-        let under_way = self
-            .pending
-            .values()
-            .any(|pending| matches!(pending, Pending::AgentAdmission(other) if other.peer == peer));
-        if under_way {
+        if self.admissions.contains_key(&peer) {
             return Some("a registration on this connection is under way; try again".to_string());
         }
         let known = self.peers.get(&peer)?;
@@ -180,7 +176,8 @@ impl MasterCore {
             request,
             lost: false,
         };
-        self.write(turn, command, Pending::AgentAdmission(Box::new(admission)));
+        let ticket = self.write(turn, command, Pending::AgentAdmission(Box::new(admission)));
+        self.admissions.insert(peer, ticket);
     }
 
     pub(crate) fn admission_written(
@@ -189,6 +186,7 @@ impl MasterCore {
         refused: Option<String>,
         turn: &mut Turn<'_>,
     ) {
+        self.admissions.remove(&admission.peer);
         self.agents_in_transition
             .remove(&agent_id_of(&admission.request));
         match refused {
@@ -225,6 +223,10 @@ impl MasterCore {
 
     /// A new agent where a lost one answered HTTP: the old one will not come back.
     fn replace_lost_agent_at(&mut self, pid: &str, turn: &mut Turn<'_>) {
+        if self.agents.len() == self.peers.len() {
+            // Nobody is lost. A cluster that begins has thousands to ask for, and none to find.
+            return;
+        }
         let old = self
             .agents
             .values()

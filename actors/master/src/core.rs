@@ -289,6 +289,7 @@ pub struct MasterCore {
     /// Who was asked to leave agents whose machines are in the schedule.
     pub(crate) inverse: Inverse,
     pub(crate) pending: BTreeMap<Ticket, Pending>,
+    pub(crate) admissions: BTreeMap<PeerId, Ticket>,
     pub(crate) timers: Timers,
     pub(crate) removals: Removals,
     /// Those whose time away is over, and that are to become unreachable.
@@ -347,6 +348,7 @@ impl MasterCore {
             machines: Machines::default(),
             inverse: Inverse::default(),
             pending: BTreeMap::new(),
+            admissions: BTreeMap::new(),
             timers: Timers::default(),
             next_ticket: 0,
             next_framework: 0,

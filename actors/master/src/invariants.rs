@@ -8,7 +8,7 @@ use tepui_protocol::{resources::Resources, v1::Resource};
 
 use crate::{
     conversions::MAX_OPERATIONS,
-    core::MasterCore,
+    core::{MasterCore, Pending},
     draining::is_draining,
     tables::{allocation_role, is_terminal},
 };
@@ -218,6 +218,14 @@ fn connections_are_unique(core: &MasterCore) -> Result<(), String> {
     ensure(
         peers.iter().map(|(peer, id)| (peer, *id)).eq(&core.peers),
         || "peers and agents disagree".to_string(),
+    )?;
+    let admissions = core.pending.iter().filter_map(|(ticket, it)| match it {
+        Pending::AgentAdmission(admission) => Some((admission.peer, *ticket)),
+        _ => None,
+    });
+    ensure(
+        admissions.collect::<BTreeMap<_, _>>() == core.admissions,
+        || "the index of admissions differs from what is written".to_string(),
     )
 }
 

@@ -85,12 +85,10 @@ impl Loss {
 
 impl MasterCore {
     pub(crate) fn agent_lost(&mut self, peer: PeerId, silent: bool, turn: &mut Turn<'_>) {
-        for pending in self.pending.values_mut() {
-            if let Pending::AgentAdmission(admission) = pending
-                && admission.peer == peer
-            {
-                admission.lost = true;
-            }
+        let ticket = self.admissions.get(&peer);
+        let under_way = ticket.and_then(|ticket| self.pending.get_mut(ticket));
+        if let Some(Pending::AgentAdmission(admission)) = under_way {
+            admission.lost = true;
         }
         let Some(id) = self.peers.remove(&peer) else {
             return;

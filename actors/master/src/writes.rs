@@ -7,13 +7,17 @@ use tepui_registry::Command;
 use crate::core::{Effect, MasterCore, Pending, Ticket, Turn};
 
 impl MasterCore {
-    pub(crate) fn write(&mut self, turn: &mut Turn<'_>, command: Command, pending: Pending) {
+    pub(crate) fn write(
+        &mut self,
+        turn: &mut Turn<'_>,
+        command: Command,
+        pending: Pending,
+    ) -> Ticket {
         self.next_ticket += 1;
-        self.pending.insert(self.next_ticket, pending);
-        turn.effects.push(Effect::Write {
-            ticket: self.next_ticket,
-            command,
-        });
+        let ticket = self.next_ticket;
+        self.pending.insert(ticket, pending);
+        turn.effects.push(Effect::Write { ticket, command });
+        ticket
     }
 
     pub(crate) fn written(&mut self, ticket: Ticket, refused: Option<String>, turn: &mut Turn<'_>) {
