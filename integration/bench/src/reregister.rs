@@ -178,13 +178,14 @@ struct Storm {
     before: Counts,
     /// Connections that end first.
     ends: usize,
-    /// When a killed leader was followed by this one, and the memory of the one before.
+    /// When a client that asks heard that this one follows a killed leader, and the memory of the one before.
     led_ms: Option<f64>,
     steady_mib: Option<f64>,
 }
 
 impl Storm {
     fn begin(name: &'static str, leader: usize, fleet: &Fleet, ends: usize) -> Storm {
+        fleet.begin_storm();
         Storm {
             name,
             leader,
@@ -272,14 +273,13 @@ impl Cluster {
             } else {
                 0
             };
-            if registered > 0 && course.first_ms.is_none() {
-                course.first_ms = Some(millis(storm.begin));
-            }
             if registered == self.agents && course.registered_ms.is_none() {
                 course.registered_ms = Some(millis(storm.begin));
             }
             if course.registered_ms.is_some() && self.is_full(&metrics(operator).await?) {
                 course.full_ms = millis(storm.begin);
+                let first = self.fleet.first();
+                course.first_ms = first.map(|at| (at - storm.begin).as_secs_f64() * 1_000.0);
                 return Ok(course);
             }
             ensure!(

@@ -9,7 +9,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError, RwLock,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
@@ -46,6 +46,8 @@ const BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mi
 struct Tally {
     /// Registered now.
     registered: AtomicUsize,
+    /// When the first was registered in this storm.
+    first: Mutex<Option<Instant>>,
     /// Connections that ended, whoever ended them.
     ended: AtomicUsize,
     /// Connections of which nothing was heard for too long.
@@ -106,6 +108,16 @@ impl Fleet {
     /// Agents that are registered now.
     pub(crate) fn registered(&self) -> usize {
         self.shared.tally.registered.load(Relaxed)
+    }
+
+    /// From now on `first` tells of a new storm.
+    pub(crate) fn begin_storm(&self) {
+        *self.shared.tally.first() = None;
+    }
+
+    /// When the first agent was registered in this storm.
+    pub(crate) fn first(&self) -> Option<Instant> {
+        *self.shared.tally.first()
     }
 
     pub(crate) fn counts(&self) -> Counts {
@@ -247,7 +259,9 @@ impl Agent {
         state.id = Some(id);
         let current = state.peer.as_ref().map(Peer::id);
         if current == Some(connection) && !std::mem::replace(&mut state.registered, true) {
-            self.shared.tally.registered.fetch_add(1, Relaxed);
+            let tally = &self.shared.tally;
+            tally.registered.fetch_add(1, Relaxed);
+            tally.first().get_or_insert_with(Instant::now);
         }
     }
 }
@@ -315,6 +329,10 @@ fn router(tally: &Arc<Tally>) -> Router {
 pub(crate) struct Counts(pub(crate) BTreeMap<&'static str, usize>);
 
 impl Tally {
+    fn first(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.first.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn counts(&self) -> Counts {
         let read = |count: &AtomicUsize| count.load(Relaxed);
         Counts(BTreeMap::from([
