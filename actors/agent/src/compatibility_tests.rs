@@ -102,15 +102,17 @@ fn a_disk_more_is_more_and_none_is_moved() {
             .unwrap()
             .to_proto()
             .remove(0);
-        disk.disk = root.map(|root| tepui_protocol::v1::resource::DiskInfo {
-            source: Some(tepui_protocol::v1::resource::disk_info::Source {
-                r#type: tepui_protocol::v1::resource::disk_info::source::Type::Mount as i32,
-                mount: Some(tepui_protocol::v1::resource::disk_info::source::Mount {
-                    root: Some(root.to_owned()),
+        disk.disk = root.map(|root| {
+            Box::new(tepui_protocol::v1::resource::DiskInfo {
+                source: Some(tepui_protocol::v1::resource::disk_info::Source {
+                    r#type: tepui_protocol::v1::resource::disk_info::source::Type::Mount as i32,
+                    mount: Some(tepui_protocol::v1::resource::disk_info::source::Mount {
+                        root: Some(root.to_owned()),
+                    }),
+                    ..Default::default()
                 }),
                 ..Default::default()
-            }),
-            ..Default::default()
+            })
         });
         disk
     };

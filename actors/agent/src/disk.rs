@@ -50,7 +50,7 @@ struct Quota {
 
 impl Quota {
     fn disk(&self) -> Option<&DiskInfo> {
-        self.resources.first()?.disk.as_ref()
+        self.resources.first()?.disk.as_deref()
     }
 
     /// A disk of its own is bounded by its size.

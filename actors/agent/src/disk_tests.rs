@@ -69,7 +69,7 @@ fn volume(id: &str, megabytes: f64) -> Resource {
     };
     Resource {
         reservations: vec![reservation],
-        disk: Some(DiskInfo {
+        disk: Some(Box::new(DiskInfo {
             persistence: Some(disk_info::Persistence {
                 id: id.to_owned(),
                 principal: None,
@@ -80,7 +80,7 @@ fn volume(id: &str, megabytes: f64) -> Resource {
                 ..Default::default()
             }),
             source: None,
-        }),
+        })),
         ..scalar("disk", megabytes)
     }
 }

@@ -408,7 +408,7 @@ fn one_within_a_task_shows_its_volume() {
             role: Some("r".to_owned()),
             ..resource::ReservationInfo::default()
         }],
-        disk: Some(resource::DiskInfo {
+        disk: Some(Box::new(resource::DiskInfo {
             persistence: Some(Persistence {
                 id: "v".to_owned(),
                 ..Persistence::default()
@@ -418,7 +418,7 @@ fn one_within_a_task_shows_its_volume() {
                 ..Volume::default()
             }),
             ..resource::DiskInfo::default()
-        }),
+        })),
         ..scalar("disk", 1.0)
     };
     let mut node = Node::running();

@@ -393,7 +393,7 @@ fn a_persistent_volume_of_the_executor_is_shown_to_the_tasks_that_share_it() {
         role: Some("store".to_owned()),
         ..Default::default()
     }];
-    disk.disk = Some(of_resource::DiskInfo {
+    disk.disk = Some(Box::new(of_resource::DiskInfo {
         persistence: Some(of_resource::disk_info::Persistence {
             id: "v".to_owned(),
             ..Default::default()
@@ -404,7 +404,7 @@ fn a_persistent_volume_of_the_executor_is_shown_to_the_tasks_that_share_it() {
             ..Default::default()
         }),
         ..Default::default()
-    });
+    }));
     let parents = |path: &str| Volume {
         mode: volume::Mode::Rw as i32,
         container_path: format!("of-{path}"),

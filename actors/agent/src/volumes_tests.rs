@@ -17,7 +17,7 @@ fn persistent(id: &str, container_path: &str) -> Resource {
             role: Some("r".to_owned()),
             ..ReservationInfo::default()
         }],
-        disk: Some(DiskInfo {
+        disk: Some(Box::new(DiskInfo {
             persistence: Some(Persistence {
                 id: id.to_owned(),
                 ..Persistence::default()
@@ -27,7 +27,7 @@ fn persistent(id: &str, container_path: &str) -> Resource {
                 ..Volume::default()
             }),
             ..DiskInfo::default()
-        }),
+        })),
         ..scalar("disk", 1.0)
     }
 }

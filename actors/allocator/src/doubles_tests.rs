@@ -26,10 +26,10 @@ fn shared(role: &str, megabytes: i64) -> Resource {
         ..Persistence::default()
     };
     Resource {
-        disk: Some(DiskInfo {
+        disk: Some(Box::new(DiskInfo {
             persistence: Some(persistence),
             ..DiskInfo::default()
-        }),
+        })),
         shared: Some(SharedInfo {}),
         ..parse(&format!("disk({role}):{megabytes}")).remove(0)
     }

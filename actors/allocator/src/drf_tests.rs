@@ -133,10 +133,10 @@ fn volume(megabytes: i64) -> Resource {
         ..Persistence::default()
     };
     Resource {
-        disk: Some(DiskInfo {
+        disk: Some(Box::new(DiskInfo {
             persistence: Some(persistence),
             ..DiskInfo::default()
-        }),
+        })),
         ..parse(&format!("disk(role1):{megabytes}")).remove(0)
     }
 }

@@ -85,7 +85,7 @@ fn a_volume_is_the_same_wherever_a_task_sees_it() {
     use tepui_protocol::v1::{Volume, resource};
     let volume = |path: &str, principal: &str| {
         let mut volume = parse("disk(a):32");
-        volume[0].disk = Some(resource::DiskInfo {
+        volume[0].disk = Some(Box::new(resource::DiskInfo {
             persistence: Some(resource::disk_info::Persistence {
                 id: "v".into(),
                 principal: Some(principal.into()),
@@ -95,7 +95,7 @@ fn a_volume_is_the_same_wherever_a_task_sees_it() {
                 ..Volume::default()
             }),
             ..resource::DiskInfo::default()
-        });
+        }));
         volume
     };
     let mut kinds = Kinds::default();

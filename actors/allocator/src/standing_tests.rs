@@ -21,13 +21,13 @@ use crate::{
 fn with_mount(resources: &str, mount: f64) -> Vec<Resource> {
     let mut resources = parse(resources);
     resources.push(Resource {
-        disk: Some(DiskInfo {
+        disk: Some(Box::new(DiskInfo {
             source: Some(Source {
                 r#type: source::Type::Mount.into(),
                 ..Source::default()
             }),
             ..DiskInfo::default()
-        }),
+        })),
         ..parse(&format!("disk:{mount}")).remove(0)
     });
     resources

@@ -170,7 +170,7 @@ async fn persistent_volumes_are_seen_where_sandboxes_have_them() {
             role: Some("r".to_owned()),
             ..ReservationInfo::default()
         }],
-        disk: Some(DiskInfo {
+        disk: Some(Box::new(DiskInfo {
             persistence: Some(Persistence {
                 id: "id".to_owned(),
                 ..Persistence::default()
@@ -180,7 +180,7 @@ async fn persistent_volumes_are_seen_where_sandboxes_have_them() {
                 ..Volume::default()
             }),
             ..DiskInfo::default()
-        }),
+        })),
         ..Resource::default()
     };
     let shown = Sandboxes::new(work_dir.clone(), work_dir, None);

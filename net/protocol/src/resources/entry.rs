@@ -109,7 +109,7 @@ pub struct Terms {
     pub reservations: Vec<Reservation>,
     /// The role it is offered or allocated to.
     pub allocation_role: Option<String>,
-    pub disk: Option<v1::resource::DiskInfo>,
+    pub disk: Option<Box<v1::resource::DiskInfo>>,
     pub revocable: bool,
     pub shared: bool,
     pub provider_id: Option<String>,
@@ -155,7 +155,7 @@ impl PartialEq for Terms {
             && self.allocation_role == other.allocation_role
             && self.provider_id == other.provider_id
             && self.reservations == other.reservations
-            && same_disk(self.disk.as_ref(), other.disk.as_ref())
+            && same_disk(self.disk.as_deref(), other.disk.as_deref())
     }
 }
 
@@ -251,7 +251,7 @@ impl Entry {
 
     #[must_use]
     pub fn disk(&self) -> Option<&v1::resource::DiskInfo> {
-        self.terms().disk.as_ref()
+        self.terms().disk.as_deref()
     }
 
     #[must_use]

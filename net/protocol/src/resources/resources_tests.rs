@@ -161,7 +161,7 @@ fn volume(id: &str, shared: bool) -> Entry {
         ..Default::default()
     };
     let terms = Terms {
-        disk: Some(disk),
+        disk: Some(Box::new(disk)),
         shared,
         ..Terms::default()
     };
