@@ -53,14 +53,14 @@ fn volumes_are_shown_wherever_a_sandbox_has_them() {
     let task = Arc::new(Task {
         task_id: task_id("t"),
         resources: vec![persistent("own", "mine"), persistent("deep", "./a/b")],
-        container: Some(ContainerInfo {
+        container: Some(Box::new(ContainerInfo {
             volumes: vec![
                 of_parent("common", "ours"),
                 of_parent("siblings", "theirs"),
                 of_parent("plain", "no"),
             ],
             ..ContainerInfo::default()
-        }),
+        })),
         ..Task::default()
     });
     let sibling = Arc::new(Task {

@@ -483,8 +483,14 @@ pub(crate) fn task_record(id: &str, info: &TaskInfo) -> Task {
         resources: info.resources.clone(),
         labels: info.labels.clone(),
         discovery: info.discovery.clone(),
-        container: info.container.as_ref().map(redact::container),
-        health_check: info.health_check.as_ref().map(redact::health_check),
+        container: info
+            .container
+            .as_ref()
+            .map(|it| redact::container(it).into()),
+        health_check: info
+            .health_check
+            .as_ref()
+            .map(|it| redact::health_check(it).into()),
         kill_policy: info.kill_policy,
         user: command.and_then(|command| command.user.clone()),
         limits: info.limits.clone(),

@@ -119,7 +119,7 @@ impl MasterCore {
             .filter_map(|(_, task)| known.get(task))
             .map(|entry| &*entry.task)
             .filter(|task| task.executor_id.as_ref() == Some(&executor.executor_id))
-            .map(|task| task.container.as_ref())
+            .map(|task| task.container.as_deref())
     }
 
     fn check_task_is_new(&self, framework: &str, task_id: &str) -> Result<(), String> {
