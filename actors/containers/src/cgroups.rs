@@ -405,11 +405,12 @@ impl ContainerCgroup {
         }
     }
 
-    /// Removes the directories, also those that the container made within. Errors: processes are left.
+    /// Removes the directories, also those that the container made within. Errors: processes are left, or the kernel holds
+    /// one for another reason; all others are removed.
     pub fn remove(&self) -> Result<(), Error> {
         let left = self.left.iter().map(PathBuf::as_path);
-        let mut dirs = self.directories().into_iter().chain(left);
-        dirs.try_for_each(remove_dir)
+        let dirs = self.directories().into_iter().chain(left);
+        dirs.map(remove_dir).fold(Ok(()), Result::and)
     }
 
     /// Counts from now on how often memory is short. Errors: v2, or a kernel that does not tell.

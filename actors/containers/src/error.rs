@@ -65,12 +65,14 @@ pub enum Error {
     Record(#[from] RecordError),
 
     #[error(
-        "container {container_id} still has {left} processes {waited_ms} ms after SIGKILL; they hang in the kernel"
+        "container {container_id} still has {left} processes {waited_ms} ms after SIGKILL; they hang in the kernel: {who}"
     )]
     Survivors {
         container_id: String,
         left: usize,
         waited_ms: u128,
+        /// The first of them.
+        who: String,
     },
 
     #[error("the runtime has no thread for blocking work, or is shutting down")]

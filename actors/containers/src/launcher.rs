@@ -170,15 +170,12 @@ impl Launcher {
     }
 
     /// Forgets a container that has ended: removes its cgroups and its runtime directory with the record. Errors: it
-    /// has processes still; destroy it first.
+    /// has processes still, then destroy it first, or the kernel holds a cgroup of it for another reason. Its record
+    /// stays, so that whoever comes next can try again.
     pub async fn cleanup(&self, container_id: &str, runtime_dir: &Path) -> Result<(), Error> {
         let id = checked(container_id)?;
         if let Some(cgroup) = self.inner.cgroups.container(&id) {
-            let removed = remove_cgroup(&cgroup).await;
-            // What then stays is a directory without a container.
-            if removed.is_err() && !tree(Some(&cgroup), None, None).is_spent() {
-                return removed;
-            }
+            remove_cgroup(&cgroup).await?;
         }
         match std::fs::remove_dir_all(runtime_dir) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),

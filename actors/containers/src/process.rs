@@ -82,6 +82,22 @@ pub fn stat(pid: u32) -> io::Result<Stat> {
     })
 }
 
+/// A process in words, such as `42 (cat, state D, in request_wait_answer)`: its name, which it chose itself, its state, and the
+/// kernel's function that it waits in, where that is told.
+pub fn told(pid: u32) -> String {
+    let read = |file: &str| {
+        let bytes = std::fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
+        let text = String::from_utf8_lossy(&bytes);
+        text.trim_end_matches('\n').escape_debug().to_string()
+    };
+    let state = stat(pid).map_or('?', |stat| stat.state);
+    let waits_in = match read("wchan").as_str() {
+        "" | "0" => String::new(),
+        function => format!(", in {function}"),
+    };
+    format!("{pid} ({}, state {state}{waits_in})", read("comm"))
+}
+
 /// Every process that can be seen, by id. Processes that end meanwhile are left out. Errors: it could not be looked.
 pub fn all() -> io::Result<BTreeMap<u32, Stat>> {
     let mut processes = BTreeMap::new();

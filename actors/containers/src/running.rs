@@ -19,10 +19,11 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::OnceCell;
+use tokio::time::Instant;
 
 /// The pause between two passes of killing, growing by doubling.
 const KILL_PAUSE: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(50));
@@ -264,11 +265,18 @@ pub(crate) async fn kill_all(
                 container_id: container_id.to_owned(),
                 left,
                 waited_ms: waited.as_millis(),
+                who: survivors(tree).await?,
             });
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(longest_pause);
     }
+}
+
+async fn survivors(tree: &Tree) -> Result<String, Error> {
+    let tree = tree.clone();
+    let told = tokio::task::spawn_blocking(move || tree.told());
+    told.await.map_err(|_| Error::Runtime)
 }
 
 /// Without a cgroup all processes of the machine are looked at, which is no work for the thread of an actor.

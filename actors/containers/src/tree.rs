@@ -11,6 +11,9 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
+/// So many processes are named where they cannot be ended.
+const MAX_TOLD: usize = 4;
+
 /// Cgroups within the container's own are visited this deep.
 const MAX_CGROUP_DEPTH: usize = 8;
 
@@ -62,6 +65,18 @@ impl Tree {
             |pid: &u32| process::stat(*pid).is_ok_and(|it| it.is_dead() || it.is_ending_first);
         self.members()
             .is_ok_and(|members| members.iter().all(is_spent))
+    }
+
+    /// The first few of its processes in words, as [`process::told`].
+    pub fn told(&self) -> String {
+        let members = self.members().unwrap_or_default();
+        let mut told: Vec<String> = members.iter().copied().map(process::told).collect();
+        let more = told.len().saturating_sub(MAX_TOLD);
+        told.truncate(MAX_TOLD);
+        if more > 0 {
+            told.push(format!("{more} more"));
+        }
+        told.join(", ")
     }
 
     fn members_by_descent(&self) -> io::Result<BTreeSet<u32>> {

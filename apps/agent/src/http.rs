@@ -231,8 +231,11 @@ impl Api {
                 json(state::statistics(&self.measured(subject, &state).await?))
             }
             Route::ContainerizerDebug => {
-                let node = access::seen(subject, self.node_state().await?);
-                json(json!({ "pending": state::pending(&node) }))
+                let whole = self.node_state().await?;
+                let hung = self.facts.launch_errors.unfinished.shown();
+                let hung = access::seen_hung(subject, &whole, hung);
+                let node = access::seen(subject, whole);
+                json(json!({ "pending": state::pending(&node, &hung) }))
             }
             Route::Flags => {
                 access::expect_allowed(subject, Action::ViewFlags)?;
@@ -245,7 +248,11 @@ impl Api {
                 self.limiter.turn().await?;
                 json(Value::Object(metrics::all(self).await?))
             }
-            Route::Prometheus => common::prometheus(&metrics::all(self).await?, &self.directory),
+            Route::Prometheus => {
+                let mut all = metrics::all(self).await?;
+                all.extend(metrics::stuck(self));
+                common::prometheus(&all, &self.directory)
+            }
             Route::Browse | Route::Read | Route::Download => {
                 self.file(route, &request, subject).await?
             }

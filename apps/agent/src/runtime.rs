@@ -12,6 +12,7 @@ mod leftovers;
 mod looking;
 mod network;
 mod specs;
+mod unfinished;
 mod users;
 pub(crate) mod volume_groups;
 mod words;
@@ -45,6 +46,8 @@ use engine::EngineContainers;
 pub(crate) use equipment::Equipment;
 use leftovers::empty;
 use looking::end_of;
+use unfinished::clean;
+pub(crate) use unfinished::{Hung, Step, Unfinished};
 use users::Users;
 pub(crate) use words::told;
 
@@ -73,11 +76,12 @@ struct Inner {
     equipment: Equipment,
 }
 
-/// What went wrong since the start.
+/// What went wrong since the start, and what still does.
 #[derive(Debug, Default)]
 pub(crate) struct Errors {
     pub(crate) launch: AtomicU64,
     pub(crate) destroy: AtomicU64,
+    pub(crate) unfinished: Unfinished,
 }
 
 impl Containers {
@@ -392,9 +396,7 @@ impl ContainerRuntime for Containers {
                     destroyed.await.map_err(|error| told(&error))
                 }
             };
-            if destroyed.is_err() {
-                inner.errors.destroy.fetch_add(1, Ordering::Relaxed);
-            }
+            inner.errors.destroyed(&container_id, &destroyed);
             destroyed
         }
         .boxed()
@@ -459,6 +461,7 @@ impl ContainerRuntime for Containers {
     fn forget(&self, container_id: String) -> BoxFuture<'static, ()> {
         let inner = Arc::clone(&self.0);
         async move {
+            inner.errors.unfinished.goes_on(&container_id);
             if let Some(engine) = inner.engine_of(&container_id) {
                 crash_point("runtime", || "BeforeCleanup");
                 inner.gpus().release(&container_id);
@@ -469,15 +472,8 @@ impl ContainerRuntime for Containers {
                 empty(&inner, &container_id).await;
             }
             inner.gpus().release(&container_id);
-            let dir = inner.dir(&container_id);
             crash_point("runtime", || "BeforeCleanup");
-            if let Err(error) = inner.launcher.cleanup(&container_id, &dir).await {
-                tracing::warn!(
-                    container_id,
-                    "its records are not removed: {}",
-                    told(&error)
-                );
-            }
+            clean(&inner, &container_id).await;
             inner.leave(&container_id).await;
             inner.take_volume_gids(&container_id).await;
             if let Ok(images) = &inner.images {

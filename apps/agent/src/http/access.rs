@@ -1,7 +1,7 @@
 //! Who may use which endpoint of an agent, and what of it they see (OPERATOR_API E). Every route and every call has its
 //! rule here: one without does not compile.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use tepui_http::{Incoming, Realm, Reply, files::inside};
 use tepui_messages::agent::{ExecutorClaims, ExecutorState, FrameworkState, NodeState};
@@ -18,6 +18,7 @@ use super::{
     bearer::{self, Entered},
     state::Measured,
 };
+use crate::runtime::Hung;
 
 /// Whose credentials an endpoint asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -392,6 +393,26 @@ pub(super) fn seen_containers(
     all.retain(|measured| {
         let record = &measured.record;
         match holder(node, &record.container_id) {
+            Some(user) => subject.may(Action::ViewContainers, Some(user)),
+            None => subject.may(Action::ViewStandaloneContainers, None),
+        }
+    });
+    all
+}
+
+/// Those that hang, of containers whom the caller may see.
+pub(super) fn seen_hung(
+    subject: &Subject,
+    node: &NodeState,
+    mut all: BTreeMap<String, Hung>,
+) -> BTreeMap<String, Hung> {
+    all.retain(|id, _| {
+        let outer = id.split('.').next().unwrap_or_default().to_owned();
+        let id = ContainerId {
+            value: outer,
+            parent: None,
+        };
+        match holder(node, &id) {
             Some(user) => subject.may(Action::ViewContainers, Some(user)),
             None => subject.may(Action::ViewStandaloneContainers, None),
         }

@@ -10,6 +10,7 @@ use tepui_messages::agent::{
 use tepui_protocol::{resources::Resources, v1::TaskState};
 
 use super::{Api, values::parsed};
+use crate::runtime::Step;
 
 /// Things of Mesos' agent that this one has none of: their counts are zero by nature.
 const NONE_OF: [&str; 6] = [
@@ -82,6 +83,16 @@ pub(super) async fn all(api: &Api) -> Result<Map<String, Value>, Reply> {
     let own = serde_json::to_vec(&own);
     let own = own.map_err(|error| Reply::text(500, format!("Failed to write metrics: {error}")))?;
     Ok(common::all(&own, []))
+}
+
+/// Ends that hang now: `/metrics` has them beside what Mesos has.
+pub(super) fn stuck(api: &Api) -> impl Iterator<Item = (String, Value)> {
+    let unfinished = &api.facts.launch_errors.unfinished;
+    let counted = [("kills", Step::Destroy), ("cleanups", Step::Cleanup)];
+    counted.into_iter().map(|(name, step)| {
+        let number = as_f64(unfinished.count(step));
+        (format!("containers/stuck_{name}"), number.into())
+    })
 }
 
 /// What follows from the node's state alone.

@@ -1,5 +1,7 @@
 //! The agent's v0 JSON: `/state`, `/containers`, `/monitor/statistics` (LEGACY 6).
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 use tepui_http::{Incoming, Reply};
 use tepui_messages::{
@@ -17,6 +19,7 @@ use tepui_protocol::{
 use super::values::{
     attributes, by_role, full, labels, object, optional, parsed, proto, role, sorted, summed, task,
 };
+use crate::runtime::{Hung, Step};
 
 const MEGABYTE: f64 = 1_048_576.0;
 pub(super) const NANOS_PER_SECOND: i64 = 1_000_000_000;
@@ -259,13 +262,24 @@ impl<'a> Chosen<'a> {
 }
 
 /// Containers of executors that are on their way: files are fetched, images pulled, commands started. Which step takes so
-/// long is in the log.
-pub(super) fn pending(node: &NodeState) -> Value {
+/// long is in the log. Then those whose end hangs, with what holds them and since when.
+pub(super) fn pending(node: &NodeState, hung: &BTreeMap<String, Hung>) -> Value {
     let executors = node.frameworks.iter().flat_map(|it| &it.executors);
     let begun = executors.filter(|it| it.phase == ExecutorPhase::Registering && it.pid.is_none());
     let shown = begun
         .map(|it| json!({"operation": "launch", "args": {"containerId": it.container_id.value}}));
-    shown.collect()
+    let ending = hung.iter().map(|(container_id, hung)| {
+        let operation = match hung.step {
+            Step::Destroy => "destroy",
+            Step::Cleanup => "cleanup",
+        };
+        let seconds = hung.since.elapsed().as_secs();
+        json!({
+            "operation": operation,
+            "args": {"containerId": container_id, "stuckSeconds": seconds, "reason": hung.why},
+        })
+    });
+    shown.chain(ending).collect()
 }
 
 /// `/monitor/statistics`, which has no containers without figures.

@@ -180,6 +180,25 @@ async fn what_is_on_its_way_is_pending() {
 }
 
 #[test]
+async fn whose_end_hangs_is_pending_with_what_holds_it() {
+    let api = showing(node(vec![executor("e", ExecutorPhase::Running, Some(42))]));
+    let unfinished = &api.facts.launch_errors.unfinished;
+    unfinished.hangs("container-e", Step::Destroy, "it waits");
+    unfinished.hangs("gone", Step::Cleanup, "it is busy");
+    let errors = Arc::clone(&api.facts.launch_errors);
+    let (status, body) = got(api, "GET", "/containerizer/debug").await;
+    let of = |operation: &str, id: &str, why: &str| json!({"operation": operation, "args": {"containerId": id, "stuckSeconds": 0, "reason": why}});
+    let expected = json!({"pending": [
+        of("destroy", "container-e", "it waits"),
+        of("cleanup", "gone", "it is busy"),
+    ]});
+    let shown: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!((status, shown), (200, expected));
+    let counted = [Step::Destroy, Step::Cleanup].map(|step| errors.unfinished.count(step));
+    assert_eq!(counted, [1, 1]);
+}
+
+#[test]
 async fn containers_are_chosen_by_their_ids() {
     let record = |container: &str, executor: &str| ContainerUsageRecord {
         framework_id: framework_id(),

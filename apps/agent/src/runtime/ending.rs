@@ -55,6 +55,11 @@ impl Inner {
         self.nesting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// For an attempt that an agent's start waits for.
+    pub(super) fn start_deadline(&self) -> Duration {
+        START_DEADLINE.min(self.destroy_deadline)
+    }
+
     /// Whether containers run within it, or may.
     fn is_around(&self, container_id: &str) -> bool {
         let first = || format!("{container_id}.")..;
@@ -121,8 +126,7 @@ impl Inner {
         container_id: &str,
         exit: Option<ContainerExit>,
     ) -> RecoveredContainer {
-        let deadline = START_DEADLINE.min(self.destroy_deadline);
-        if sweep(self, container_id, deadline).await {
+        if sweep(self, container_id, self.start_deadline()).await {
             return exit.map_or(RecoveredContainer::Gone, RecoveredContainer::Exited);
         }
         let (inner, container_id) = (Arc::clone(self), container_id.to_owned());

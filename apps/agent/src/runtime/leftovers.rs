@@ -62,7 +62,8 @@ impl Containers {
             if !is_check(&container_id) {
                 tracing::warn!(container_id, "ended: nobody remembers it");
             }
-            sweep(inner, &container_id, inner.destroy_deadline).await;
+            sweep(inner, &container_id, inner.start_deadline()).await;
+            // What hangs in the kernel is gone on with after the start.
             self.forget(container_id).await;
         });
         stream::iter(ended)
@@ -88,9 +89,10 @@ pub(super) async fn empty(inner: &Inner, container_id: &str) {
 pub(super) async fn sweep(inner: &Inner, container_id: &str, deadline: Duration) -> bool {
     let dir = inner.dir(container_id);
     let destroyed = inner.launcher.destroy(container_id, &dir, deadline);
-    let destroyed = destroyed.await;
+    let destroyed = destroyed.await.map_err(|error| told(&error));
     if let Err(error) = &destroyed {
-        tracing::error!(container_id, "processes may be left of it: {}", told(error));
+        tracing::error!(container_id, "processes may be left of it: {error}");
     }
+    inner.errors.destroyed(container_id, &destroyed);
     destroyed.is_ok()
 }
