@@ -21,6 +21,7 @@ mod node;
 mod notice;
 mod numbers;
 mod provisioner;
+mod reaping;
 mod registering;
 mod reserve;
 mod runtime;

@@ -29,7 +29,7 @@ use crate::{
     lacks,
     leader::LeaderFinder,
     notice::Notices,
-    provisioner,
+    provisioner, reaping,
     runtime::{Containers, Equipment, Errors, volume_groups},
     runtime_dir,
     start::Prepared,
@@ -218,6 +218,7 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
         removals,
     ));
     let reserve = tokio::task::spawn_local(reserve.watch());
+    let reaper = reaping::is_first().then(|| tokio::task::spawn_local(reaping::reap()));
     let headroom = provisioner.map(|images| tokio::task::spawn_local(images.keep_headroom()));
     let keeper = engine_containers.map(|it| tokio::task::spawn_local(it.keep()));
     let seed = uuid::Uuid::new_v4().as_u64_pair().0;
@@ -233,7 +234,7 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
     doubt.abort();
     sweeper.abort();
     reserve.abort();
-    for task in [headroom, keeper].into_iter().flatten() {
+    for task in [headroom, keeper, reaper].into_iter().flatten() {
         task.abort();
     }
     stop_connector.abort();
