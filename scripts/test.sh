@@ -78,6 +78,11 @@ kill_matrix() {
   if [[ $mode == long ]]; then integration/chaos/matrix.sh; else integration/chaos/matrix.sh --cases 8; fi
 }
 
+# As the acceptance check, with many more.
+kill_races() {
+  TEPUI_BIN=$(tepui_bin) "$root/scripts/contain.py" "$root/integration/acceptance/checks/kill_race.py" "${TEPUI_RACES:-100000}"
+}
+
 # Benches print one JSON line each; only a bench that cannot run fails here, the figures are for people.
 benches() {
   local bench name
@@ -115,6 +120,7 @@ step chaos chaos
 step kill-matrix kill_matrix
 step conformance integration/conformance/run.sh
 if [[ $mode == long ]]; then
+  step kill-races kill_races
   step conformance-2 integration/conformance/run.sh
   step conformance-3 integration/conformance/run.sh
   step benches benches
