@@ -11,7 +11,7 @@ use std::{
 use tepui_kit::{Context, crash_point};
 use tepui_messages::{
     agent::{DeliverExecutorEvent, EndExecutorStream},
-    containers::{Forked, RecoveredContainer, RunningContainer, VolumeDirectory},
+    containers::{ContainerRuntime, Forked, RecoveredContainer, RunningContainer, VolumeDirectory},
     engine::Inspected,
 };
 use tepui_protocol::{
@@ -435,13 +435,26 @@ impl NodeActor {
             call_off.send_replace(true);
             return;
         }
-        let runtime = Arc::clone(&self.runtime);
-        ctx.spawn(async move {
-            while let Err(error) = runtime.destroy(container_id.clone()).await {
-                tracing::error!(container_id, error, "a container could not be destroyed");
-                tokio::time::sleep(DESTROY_PAUSE).await;
-            }
+        let destroyed = self.runtime.destroy(container_id.clone());
+        ctx.then(destroyed, move |actor, destroyed, ctx| {
+            let Err(why) = destroyed else {
+                return;
+            };
+            tracing::error!(container_id, why, "a container could not be destroyed");
+            let runtime = Arc::clone(&actor.runtime);
+            ctx.spawn(destroy_again(runtime, container_id.clone()));
+            actor.input(Input::KillHangs { container_id, why }, ctx);
         });
+    }
+}
+
+async fn destroy_again(runtime: Arc<dyn ContainerRuntime>, container_id: String) {
+    loop {
+        tokio::time::sleep(DESTROY_PAUSE).await;
+        let Err(error) = runtime.destroy(container_id.clone()).await else {
+            return;
+        };
+        tracing::error!(container_id, error, "a container could not be destroyed");
     }
 }
 

@@ -286,6 +286,7 @@ impl NodeCore {
             Input::ContainerExited { container_id, exit } => {
                 self.container_exited(turn, &container_id, &exit);
             }
+            Input::KillHangs { container_id, why } => self.kill_hangs(turn, &container_id, &why),
             Input::Probed {
                 container_id,
                 kind,

@@ -117,6 +117,11 @@ pub enum Input {
         container_id: String,
         message: String,
     },
+    /// The first try of [`Effect::Destroy`] failed: what the container's processes hang in. It is tried again.
+    KillHangs {
+        container_id: String,
+        why: String,
+    },
     ContainerExited {
         container_id: String,
         exit: ContainerExit,

@@ -17,7 +17,7 @@ use crate::{
     engine,
     patience::{self, kill_grace},
     status::{self, Verdict},
-    tables::{Kill, Stage, TaskEntry},
+    tables::{Executor, Kill, Stage, TaskEntry},
 };
 
 pub(crate) const SIGTERM: i32 = 15;
@@ -285,6 +285,24 @@ impl NodeCore {
         if told && !is_known {
             let status = Verdict::executor(killing, None).status(&task_id);
             self.command_update(turn, key, status);
+        }
+    }
+
+    /// A kill that the kernel does not carry out. Mesos says nothing of it; here a framework that knows of tasks being
+    /// killed is told what it waits for, and so is whoever looks at the task.
+    pub(crate) fn kill_hangs(&mut self, turn: &mut Turn<'_>, container_id: &str, why: &str) {
+        let Some(key) = self.containers.get(container_id).cloned() else {
+            return;
+        };
+        let framework = self.frameworks.get(&key.framework_id);
+        let knows = framework
+            .is_some_and(|it| status::has_capability(&it.info, capability::Type::TaskKillingState));
+        let executor = self.executor(&key).filter(|it| knows && it.kill.is_some());
+        let killed = executor.filter(|it| !status::is_overdue(it.verdict.as_ref()));
+        if let Some((task_id, _)) = killed.and_then(Executor::command_task) {
+            let task_id = task_id.clone();
+            let killing = Verdict::executor(TaskState::TaskKilling, Some(why.to_owned()));
+            self.command_update(turn, &key, killing.status(&task_id));
         }
     }
 

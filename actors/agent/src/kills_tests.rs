@@ -307,3 +307,27 @@ fn a_task_whose_time_was_over_before_a_restart_has_failed() {
     let last = node.drain().pop().expect("its end");
     assert_eq!(last.reason(), Reason::MaxCompletionTimeReached);
 }
+
+#[test]
+fn a_kill_that_hangs_is_told_with_what_it_waits_for() {
+    let mut node = Node::running();
+    node.run(task("t"));
+    let container_id = node.start();
+    node.drain();
+    let hangs = || Input::KillHangs {
+        container_id: container_id.clone(),
+        why: "it waits".to_owned(),
+    };
+    // As where it ends for another reason than a kill.
+    node.on(hangs());
+    assert_eq!(node.states(), []);
+    node.kill("t", Some(0));
+    node.on(hangs());
+    let told = node.drain();
+    let told: Vec<_> = told.iter().map(|it| (it.state(), it.message())).collect();
+    let killing = TaskState::TaskKilling;
+    assert_eq!(told, [(killing, ""), (killing, "it waits")]);
+    node.exit(&container_id, 9);
+    node.on(hangs());
+    assert_eq!(node.states(), [TaskKilled]);
+}

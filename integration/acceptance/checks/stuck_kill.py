@@ -22,6 +22,7 @@ report = Report()
 LIMIT_S = 30
 HEALTH_LIMIT_S = 5
 HELD_CPUS = 1.0
+ALIVE = ("TASK_STARTING", "TASK_RUNNING", "TASK_KILLING")
 # The command itself waits; or one that it began, and it ends as it is told to.
 SCRIPTS = {"hangs": "exec cat {}/one", "leaves": "cat {}/other & wait"}
 
@@ -30,7 +31,7 @@ class Checks:
     def __init__(self, house, remains, hung):
         self.house, self.remains, self.hung = house, remains, hung
         self.agent = house.agents[0]
-        self.framework = Scheduler(house.address, "stuck", failover_timeout=60).subscribe()
+        self.framework = Scheduler(house.address, "stuck", failover_timeout=60, capabilities=["TASK_KILLING_STATE"]).subscribe()
 
     def start(self, name, command, cpus):
         offer = self.framework.wait_offer(cpus=cpus, mem=32, limit_s=LIMIT_S)
@@ -68,10 +69,19 @@ class Checks:
         report.equal("they are counted", stuck(self.agent.port), [2, 0])
         report.check("so are the tries", get(self.agent.port, "/metrics/snapshot")["containerizer/mesos/container_destroy_errors"] >= 2)
         report.check("and the log tells of them", "they hang in the kernel" in self.agent.log_tail(200))
+        for name in SCRIPTS:
+            status = wait(lambda name=name: next((s for s in list(self.framework.updates) if s["task_id"]["value"] == name and self.is_told(s)), None), LIMIT_S)
+            report.equal(f"{name}: its framework is told", status and status["state"], "TASK_KILLING")
+        tasks = {it["task_id"]["value"]: it["statuses"] for it in self.house.post({"type": "GET_TASKS"})["get_tasks"]["tasks"]}
+        report.equal("the master shows the same", [any(self.is_told(status) for status in tasks[name]) for name in SCRIPTS], [True, True])
         self.held()
 
+    @staticmethod
+    def is_told(status):
+        return "(cat, state D" in status.get("message", "")
+
     def held(self):
-        report.equal("nobody is told that they have ended", [[s for s in self.framework.told(name) if s not in ("TASK_STARTING", "TASK_RUNNING")] for name in SCRIPTS], [[], []])
+        report.equal("nobody is told that they have ended", [[s for s in self.framework.told(name) if s not in ALIVE] for name in SCRIPTS], [[], []])
         used = self.house.get("/slaves")["slaves"][0]["used_resources"]["cpus"]
         report.check("they hold what they had", used >= 2 * HELD_CPUS, used)
         self.framework.wait(lambda: self.framework.offers, LIMIT_S, "offer")
