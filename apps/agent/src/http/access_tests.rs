@@ -15,6 +15,7 @@ use crate::{
         TABLE,
         tests::{api, idle, secured},
     },
+    runtime::{Step, Unfinished},
 };
 
 /// `ops:sesame`.
@@ -334,6 +335,17 @@ fn what_may_not_be_viewed_is_left_out() {
         principal: None,
     };
     assert!(Arc::ptr_eq(&seen(&unlimited, Arc::clone(&all)), &all));
+}
+
+#[test]
+fn those_that_hang_are_seen_as_their_containers_are() {
+    let hung = Unfinished::default();
+    for id in ["container-b", "container-b.task", "container-c", "nobodys"] {
+        hung.hangs(id, Step::Destroy, "");
+    }
+    let db = subject(&["view_containers"], &["db"]);
+    let seen: Vec<_> = seen_hung(&db, &node(), hung.shown()).into_keys().collect();
+    assert_eq!(seen, ["container-b", "container-b.task", "nobodys"]);
 }
 
 #[test]
