@@ -80,7 +80,7 @@ kill_matrix() {
 
 # As the acceptance check, with many more.
 kill_races() {
-  TEPUI_BIN=$(tepui_bin) "$root/scripts/contain.py" "$root/integration/acceptance/checks/kill_race.py" "${TEPUI_RACES:-100000}"
+  TEPUI_CHAOS_SEED=${TEPUI_CHAOS_SEED:-0} TEPUI_BIN=$(tepui_bin) "$root/scripts/contain.py" "$root/integration/acceptance/checks/kill_race.py" "${TEPUI_RACES:-100000}"
 }
 
 # Benches print one JSON line each; only a bench that cannot run fails here, the figures are for people.

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""kill_race.py [N]: N launches (TEPUI_RACES, 400 by default), a KILL racing each: sent before its launch, with it, or a moment later. Each task ends
-exactly once, in a state that is true, and afterwards nothing is left of any.
+"""kill_race.py [N]: N launches (TEPUI_RACES, 400 by default) of tasks and pairs of tasks, a KILL racing each: sent before its launch, with it,
+or a moment later. Each task ends exactly once, in a state that is true, and afterwards nothing is left of any. The same draws in each run, or
+those of TEPUI_CHAOS_SEED, with 0 new ones.
 
 Wants TEPUI_BIN. Prints figures; ends with 0 or 1.
 """
@@ -38,9 +39,11 @@ class Races:
     def __init__(self, house, remains, count):
         self.house, self.remains, self.count = house, remains, count
         self.framework = Scheduler(house.address, "races", failover_timeout=600).subscribe()
-        self.seed = int(os.environ.get("TEPUI_CHAOS_SEED", "0")) or time.time_ns() // 1000 % 10**9
+        self.seed = int(os.environ.get("TEPUI_CHAOS_SEED", "20261122")) or time.time_ns() // 1000 % 10**9
         self.random = random.Random(self.seed)
         self.told, self.wrong = collections.Counter(), []
+        # The uuid of the one end of each task that is over.
+        self.over = {}
         self.pool = concurrent.futures.ThreadPoolExecutor(8)
 
     def kill(self, name, delay_s):
@@ -49,21 +52,42 @@ class Races:
         grace_ns = GRACE_NS if int(name[-1]) < 5 else 0
         self.framework.call("KILL", kill={"task_id": {"value": name}, "kill_policy": {"grace_period": {"nanoseconds": grace_ns}}})
 
+    def look_back(self):
+        """Whether tasks that are over have ended once more since."""
+        for name, statuses in self.ends().items():
+            again = [status["state"] for status in statuses if self.over.get(name, status["uuid"]) != status["uuid"]]
+            if again:
+                self.wrong.append(f"{name} ended once more, as {again}")
+
     def batch(self, first, size):
+        self.look_back()
         with self.framework.changed:
             self.framework.events.clear()
             self.framework.updates.clear()
         names = [f"{self.random.choice(list(COMMANDS))}-{number}" for number in range(first, first + size)]
         delays = {name: self.random.uniform(-0.1, 0.9) * LATEST_S for name in names}
-        offer = self.framework.take_offer(lambda it: amounts(it)[0] >= size * 0.01 and amounts(it)[1] >= size * 8, LIMIT_S)
+        offer = self.framework.take_offer(lambda it: amounts(it)[0] >= size * 0.0125 and amounts(it)[1] >= size * 14, LIMIT_S)
         infos = [task(name, offer, COMMANDS[name.split("-")[0]][0], 0.01, 8) for name in names]
+        operations = self.operations(offer, infos)
         early = [self.pool.submit(self.kill, name, 0) for name in names if delays[name] < 0]
-        launch = self.pool.submit(self.framework.launch, offer, infos)
+        launch = self.pool.submit(self.framework.call, "ACCEPT", accept={"offer_ids": [offer["id"]], "operations": operations,
+                                                                         "filters": {"refuse_seconds": 0}})
         late = [self.pool.submit(self.kill, name, delays[name]) for name in self.random.sample(names, len(names)) if delays[name] >= 0]
         for sent in [launch, *early, *late]:
             sent.result()
         self.settle(names)
         self.judge(names)
+
+    def operations(self, offer, infos):
+        """Two in three alone, the others in pairs with an executor each."""
+        grouped = len(infos) // 6 * 2
+        operations = [{"type": "LAUNCH", "launch": {"task_infos": infos[grouped:]}}]
+        for at in range(0, grouped, 2):
+            pair = infos[at:at + 2]
+            executor = {"type": "DEFAULT", "executor_id": {"value": f"pair-of-{pair[0]['name']}"}, "framework_id": {"value": self.framework.id},
+                        "resources": [*task("", offer, "", 0.01, 32)["resources"], {"name": "disk", "type": "SCALAR", "scalar": {"value": 1}}]}
+            operations.append({"type": "LAUNCH_GROUP", "launch_group": {"executor": executor, "task_group": {"tasks": pair}}})
+        return operations
 
     def ends(self):
         """The ends told of each task that want to be acknowledged, an update that came twice once."""
@@ -73,12 +97,16 @@ class Races:
                 found[status["task_id"]["value"]][status["uuid"]] = status
         return {name: list(statuses.values()) for name, statuses in found.items()}
 
+    def begin(self, name):
+        """What was told of a task first."""
+        return [(s["state"], s.get("message")) for s in self.framework.updates if s["task_id"]["value"] == name][:4]
+
     def settle(self, names):
         """A KILL that came before its launch killed nothing: those are killed again."""
         end = time.monotonic() + LIMIT_S
         while missing := set(names) - set(self.ends()):
             if time.monotonic() > end:
-                self.wrong.append(f"no end is told of {sorted(missing)[:5]}: {[self.framework.statuses(name) for name in sorted(missing)[:5]]}")
+                self.wrong.append(f"no end is told of {sorted(missing)[:5]}: {[self.begin(name) for name in sorted(missing)[:5]]}")
                 return
             time.sleep(0.2)
             for name in missing - set(self.ends()):
@@ -92,6 +120,7 @@ class Races:
             if len(statuses) != 1:
                 self.wrong.append(f"{name} ended as {[(s['state'], s.get('message')) for s in statuses]}")
             for status in statuses:
+                self.over[name] = status["uuid"]
                 self.told[status["state"]] += 1
                 words = expected.get(status["state"])
                 if words is None or words not in status.get("message", ""):
@@ -104,6 +133,7 @@ class Races:
             if len(self.wrong) > 20:
                 break
         took = time.monotonic() - begun
+        self.look_back()
         print(f"{self.count} launches and kills in {took:.1f} s, {self.count / took:.0f} a second; told: {dict(self.told)}; seed {self.seed}", flush=True)
         report.check(f"each of {self.count} tasks ends once, in a state that is true", not self.wrong, (len(self.wrong), self.wrong))
 
