@@ -13,7 +13,7 @@ from daemons import House, get, processes_of  # noqa: E402
 from health import Health  # noqa: E402
 from remains import Remains, stuck  # noqa: E402
 from report import Report, wait  # noqa: E402
-from scheduler import Scheduler, task  # noqa: E402
+from scheduler import Scheduler, amounts, task  # noqa: E402
 
 report = Report()
 LIMIT_S = 60
@@ -42,7 +42,7 @@ class Floods:
         self.number = 0
 
     def start(self, name, command, cpus=0.5, mem=64):
-        offer = self.framework.wait_offer(cpus=cpus, mem=mem, limit_s=LIMIT_S)
+        offer = self.framework.take_offer(lambda it: amounts(it)[0] >= cpus and amounts(it)[1] >= mem, LIMIT_S)
         self.framework.launch(offer, [task(name, offer, command, cpus, mem)])
 
     def small(self):

@@ -16,7 +16,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from daemons import House, get  # noqa: E402
 from remains import Remains, stuck  # noqa: E402
 from report import Report, wait  # noqa: E402
-from scheduler import Scheduler, amounts, task  # noqa: E402
+from scheduler import Scheduler, task  # noqa: E402
 
 report = Report()
 LIMIT_S = 60
@@ -33,6 +33,14 @@ COMMANDS = {
     "forks": ("sleep 600 & sleep 600 & wait", {"TASK_KILLED": ""}),
     "refuses": ("trap '' TERM; sleep 600 & wait; sleep 600", {"TASK_KILLED": ""}),
 }
+
+
+def has(offer, **least):
+    """What ended a moment ago comes back with offers of its own, which may lack the rest."""
+    found = collections.Counter()
+    for resource in offer["resources"]:
+        found[resource["name"]] += resource.get("scalar", {}).get("value", 0)
+    return all(found[name] >= amount for name, amount in least.items())
 
 
 class Races:
@@ -66,7 +74,7 @@ class Races:
             self.framework.updates.clear()
         names = [f"{self.random.choice(list(COMMANDS))}-{number}" for number in range(first, first + size)]
         delays = {name: self.random.uniform(-0.1, 0.9) * LATEST_S for name in names}
-        offer = self.framework.take_offer(lambda it: amounts(it)[0] >= size * 0.0125 and amounts(it)[1] >= size * 14, LIMIT_S)
+        offer = self.framework.take_offer(lambda it: has(it, cpus=size * 0.0125, mem=size * 14, disk=size / 6), LIMIT_S)
         infos = [task(name, offer, COMMANDS[name.split("-")[0]][0], 0.01, 8) for name in names]
         operations = self.operations(offer, infos)
         early = [self.pool.submit(self.kill, name, 0) for name in names if delays[name] < 0]

@@ -13,7 +13,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from daemons import House, alive, get  # noqa: E402
 from remains import Remains  # noqa: E402
 from report import Report, wait  # noqa: E402
-from scheduler import Scheduler, task  # noqa: E402
+from scheduler import Scheduler, amounts, task  # noqa: E402
 
 report = Report()
 LIMIT_S = 90
@@ -80,7 +80,7 @@ class Checks:
         return [pid for pid, state in self.below().items() if state == "Z"]
 
     def start(self, name, command):
-        offer = self.framework.wait_offer(cpus=1, mem=512, limit_s=LIMIT_S)
+        offer = self.framework.take_offer(lambda it: amounts(it)[0] >= 1 and amounts(it)[1] >= 512, LIMIT_S)
         self.framework.launch(offer, [task(name, offer, command, 1, 512)])
         status = self.framework.wait_state(name, "TASK_RUNNING", limit_s=LIMIT_S)
         executors = [it for framework in get(self.port, "/state")["frameworks"] for it in framework["executors"]]

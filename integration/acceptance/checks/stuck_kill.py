@@ -34,7 +34,7 @@ class Checks:
         self.framework = Scheduler(house.address, "stuck", failover_timeout=60, capabilities=["TASK_KILLING_STATE"]).subscribe()
 
     def start(self, name, command, cpus):
-        offer = self.framework.wait_offer(cpus=cpus, mem=32, limit_s=LIMIT_S)
+        offer = self.framework.take_offer(lambda it: amounts(it)[0] >= cpus and amounts(it)[1] >= 32, LIMIT_S)
         self.framework.launch(offer, [task(name, offer, command, cpus)])
 
     def hang(self):
