@@ -58,7 +58,8 @@ impl Sentinel {
 
 fn start(runtime_dir: &Path, socket: &Path, agent: &str) -> io::Result<Child> {
     let mark = look(&runtime_dir.join(PRESENCE_FILE))?.mark;
-    Command::new(std::env::current_exe()?)
+    // Also where the file was replaced since.
+    Command::new("/proc/self/exe")
         .arg0(NAME)
         .args([runtime_dir, socket])
         .arg(mark.to_string())
