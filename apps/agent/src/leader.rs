@@ -3,7 +3,10 @@
 
 use std::{
     net::SocketAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -33,15 +36,19 @@ pub(crate) struct LeaderFinder {
     notices: Arc<Notices>,
     /// Who was named last. Who asks again has lost it, or not reached it.
     named: Arc<Mutex<Option<Leader>>>,
+    /// The highest term of a leader that was named. A master of an old group, of which a backup was restored, may lead that
+    /// group still: it would not be obeyed, and must not be in the way of who is.
+    term: Arc<AtomicU64>,
 }
 
 impl LeaderFinder {
-    /// `masters` are HTTP addresses, `host:port`.
-    pub(crate) fn new(masters: &[String], notices: Arc<Notices>) -> Self {
+    /// `masters` are HTTP addresses, `host:port`; `term` is the highest that this agent has obeyed, in an earlier life too.
+    pub(crate) fn new(masters: &[String], term: u64, notices: Arc<Notices>) -> Self {
         Self {
             masters: Masters::new(Client::default(), masters),
             notices,
             named: Arc::default(),
+            term: Arc::new(AtomicU64::new(term)),
         }
     }
 
@@ -62,7 +69,13 @@ impl LeaderFinder {
         let mut troubles = Vec::new();
         while let Some(answer) = asked.next().await {
             match answer {
+                Ok((leader, _)) if self.is_deposed(&leader) => troubles.push(format!(
+                    "{} leads in term {}, below that of a leader that this agent has followed: it is of an old group, or \
+                     restored from an old backup",
+                    leader.address, leader.term
+                )),
                 Ok((leader, addresses)) => {
+                    self.term.fetch_max(leader.term, Relaxed);
                     *self.named() = Some(leader);
                     if began.elapsed() > Duration::from_millis(SPREAD_MS) {
                         let spread = uuid::Uuid::new_v4().as_u64_pair().0 % SPREAD_MS;
@@ -79,6 +92,11 @@ impl LeaderFinder {
             troubles.join("; ")
         ));
         Vec::new()
+    }
+
+    /// Masters of earlier versions tell no term.
+    fn is_deposed(&self, leader: &Leader) -> bool {
+        leader.term > 0 && leader.term < self.term.load(Relaxed)
     }
 
     /// Whether another master leads than the one that was found last, which is silent.

@@ -32,7 +32,7 @@ const NEXT: &str = "127.0.0.1:7002";
 #[tokio::test]
 async fn a_question_in_doubt_does_not_forget_who_is_followed() {
     let answers = vec![(FIRST, 5), (FIRST, 5), (NEXT, 6), (NEXT, 6)];
-    let finder = LeaderFinder::new(&[master(answers).await], Arc::default());
+    let finder = LeaderFinder::new(&[master(answers).await], 0, Arc::default());
     assert!(!finder.leads_elsewhere().await, "nobody is followed yet");
     assert_eq!(finder.find().await, [FIRST.parse().unwrap()]);
     assert!(!finder.leads_elsewhere().await);
@@ -43,4 +43,19 @@ async fn a_question_in_doubt_does_not_forget_who_is_followed() {
         "the next look for a leader is for another one"
     );
     assert_eq!(finder.find().await, [NEXT.parse().unwrap()]);
+}
+
+#[tokio::test]
+async fn a_leader_of_an_old_group_is_not_taken_for_the_one_that_is_obeyed() {
+    let old = || master(vec![(FIRST, 5), (FIRST, 5)]);
+    let both = [old().await, master(vec![(NEXT, 9), (NEXT, 9)]).await];
+    let finder = LeaderFinder::new(&both, 9, Arc::default());
+    for _ in 0..2 {
+        assert_eq!(finder.find().await, [NEXT.parse().unwrap()]);
+    }
+    // Nor is it where it answers alone, once another one was followed.
+    let alone = [master(vec![(NEXT, 9), (FIRST, 5)]).await];
+    let finder = LeaderFinder::new(&alone, 0, Arc::default());
+    assert_eq!(finder.find().await, [NEXT.parse().unwrap()]);
+    assert_eq!(finder.find().await, []);
 }

@@ -144,6 +144,7 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
     containers.sweep_roots().await;
     containers.sweep_volumes(&settings.work_dir);
     containers.sweep_networks();
+    let obeyed = remembered.term;
     let parts = NodeParts {
         config,
         memory: Arc::new(memory),
@@ -207,7 +208,7 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
     );
     let service = Arc::new(service);
     let bridge = Bridge::new(bridge::settings(), Arc::clone(&service) as Arc<_>);
-    let finder = LeaderFinder::new(&settings.masters, notices);
+    let finder = LeaderFinder::new(&settings.masters, obeyed, notices);
     let doubt = tokio::task::spawn_local(doubt::watch(Arc::clone(&service), finder.clone()));
     let work_dir = settings.work_dir.clone();
     let sweeper = tokio::task::spawn_local(sweeping::sweep(
