@@ -280,10 +280,9 @@ fn roles(info: &Value) -> Vec<&str> {
 /// Used, offered and total of one scalar resource, summed over agents.
 fn share(agents: &[Value], name: &str) -> Value {
     let sum = |of: &str| -> f64 {
-        agents
-            .iter()
-            .filter_map(|agent| agent[of][name].as_f64())
-            .sum()
+        let amounts = agents.iter().filter_map(|agent| agent[of][name].as_f64());
+        // A sum of nothing would be below zero in print.
+        amounts.fold(0.0, |sum, amount| sum + amount)
     };
     json!({ "used": sum("used_resources"), "offered": sum("offered_resources"), "total": sum("resources") })
 }
@@ -325,3 +324,7 @@ pub(crate) fn millis(seconds: &Value) -> Option<i64> {
 fn metric(metrics: &Value, name: &str) -> u64 {
     metrics[name].as_f64().unwrap_or(0.0) as u64
 }
+
+#[cfg(test)]
+#[path = "overview_tests.rs"]
+mod tests;
