@@ -1,7 +1,8 @@
 //! The web admin of a master: its pages, and what they show, live.
 //!
 //! Owns the page, its static files, two live views (overview and actors) and a task's life and output.
-//! Each view is made once a second for all who watch it, and only while somebody does. It only reads:
+//! Each view is made once a second for all who watch it, and only while somebody does. What the pages of masters, offers
+//! and `why` show, the browser asks of the API itself, `/tepui/v1/…`. It only reads:
 //! no actor is asked without a deadline, and mailboxes are read from atomics. It never changes the cluster.
 //!
 //! | address | answer |

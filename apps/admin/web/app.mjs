@@ -8,13 +8,20 @@ import { Actors } from "./actors.mjs";
 import { Banner, Empty } from "./components.mjs";
 import { brief } from "./format.mjs";
 import { connection } from "./live.mjs";
+import { Masters } from "./masters.mjs";
+import { Offers } from "./offers.mjs";
 import { Overview } from "./overview.mjs";
 import { route } from "./router.mjs";
 import { Task } from "./task.mjs";
+import { Why } from "./why.mjs";
 
+// A master that follows sends `/` to the leader; its own is `/admin/index.html`, for the pages that each master has.
 const pages = [
-  { path: "", title: "Overview", key: "o" },
-  { path: "actors", title: "Actors", key: "m" },
+  { href: "/#/", path: "", title: "Overview", key: "o" },
+  { href: "/#/offers", path: "offers", title: "Offers", key: "x" },
+  { href: "/#/why", path: "why", title: "Why", key: "w" },
+  { href: "#/masters", path: "masters", title: "Masters", key: "s" },
+  { href: "#/actors", path: "actors", title: "Actors", key: "m" },
 ];
 
 const now = signal(Date.now());
@@ -61,18 +68,21 @@ function Page() {
   const [page, ...rest] = route.value.parts;
   if (!page) return html`<${Overview} />`;
   if (page === "actors") return html`<${Actors} />`;
+  if (page === "masters") return html`<${Masters} />`;
+  if (page === "offers") return html`<${Offers} />`;
+  if (page === "why") return html`<${Why} />`;
   if (page === "task" && rest.length === 2) return html`<${Task} key=${rest.join("/")} framework=${rest[0]} id=${rest[1]} />`;
   return html`<${Empty}>There is no such page. <a href="#/">Overview</a><//>`;
 }
 
-/** `g o` and `g m` go to a page, `t` changes the theme. */
+/** `g` and a page's key go to the page, `t` changes the theme. */
 function useKeys() {
   useEffect(() => {
     let afterG = false;
     const press = (event) => {
       if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, textarea")) return;
       const page = afterG && pages.find(({ key }) => key === event.key);
-      if (page) location.hash = `#/${page.path}`;
+      if (page) location.assign(page.href);
       else if (event.key === "t") toggleTheme();
       afterG = event.key === "g";
     };
@@ -86,8 +96,8 @@ function App() {
   const current = route.value.parts[0] ?? "";
   return html`
     <header class="top">
-      <a class="brand" href="#/"><img src="/admin/icon.svg" alt="" width="22" height="22" />Tepui</a>
-      <nav aria-label="Pages">${pages.map(({ path, title, key }) => html`<a key=${path} href=${`#/${path}`} title=${`g ${key}`} aria-current=${current === path ? "page" : undefined}>${title}</a>`)}</nav>
+      <a class="brand" href="/#/"><img src="/admin/icon.svg" alt="" width="22" height="22" />Tepui</a>
+      <nav aria-label="Pages">${pages.map(({ href, path, title, key }) => html`<a key=${path} href=${href} title=${`g ${key}`} aria-current=${current === path ? "page" : undefined}>${title}</a>`)}</nav>
       <span class="right"><${Live} /><${Theme} /></span>
     </header>
     <main><${Broken} /><${Page} /></main>`;

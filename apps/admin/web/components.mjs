@@ -25,6 +25,23 @@ export const Empty = ({ children }) => html`<p class="empty">${children}</p>`;
 
 export const Banner = ({ kind = "bad", children }) => html`<p class="banner ${kind}" role=${kind === "bad" ? "alert" : "status"}>${children}</p>`;
 
+/** Why there is no answer, or none since `old` came. That nobody answers at all is told by the page's frame. */
+export function Trouble({ error, old }) {
+  if (!error || error instanceof TypeError) return null;
+  const { leader, message } = error;
+  const said = old ? `What you see may be old: ${message}` : `${message.slice(0, 1).toUpperCase()}${message.slice(1)}`;
+  return html`<${Banner}>${said}.${leader && html` <a href=${`//${leader}/${location.hash}`}>Look at ${leader}</a>`}<//>`;
+}
+
+/** A word as a shell takes it, whatever stands in it. */
+const quoted = (word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`);
+
+/** The same by the command line, and by the API. A click takes the whole command. */
+export const Also = ({ words, api }) => html`<p class="also">
+  <span>as CLI</span> <code>${["tepui", ...words, "--master", location.host].map(quoted).join(" ")}</code>
+  <a href=${api}>as API</a>
+</p>`;
+
 const percent = (part, whole) => `${whole > 0 ? Math.min(100, (100 * part) / whole) : 0}%`;
 
 /** A share as a bar: used, and what is offered at this moment behind it. */

@@ -12,7 +12,7 @@ const SILENT_MS = 5_000; // An event comes every second; silence means that the 
 const RETRY_MS = 1_000;
 const MAX_RETRY_MS = 8_000;
 
-function turn(state) {
+export function turn(state) {
   if (connection.peek().state !== state) connection.value = { state, since: Date.now() };
 }
 
@@ -60,12 +60,4 @@ export function follow(view, handlers) {
     clearTimeout(retry);
     source.close();
   };
-}
-
-/** Answers of the server as JSON; throws an Error with the server's words. */
-export async function getJson(path, abort) {
-  const answer = await fetch(path, { signal: abort });
-  const body = await answer.json().catch(() => ({}));
-  if (!answer.ok) throw new Error(body.error ?? `the master answered ${answer.status}`);
-  return body;
 }

@@ -3,8 +3,8 @@
 import { html } from "htm/preact";
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { useSignal } from "@preact/signals";
+import { getJson } from "./answers.mjs";
 import { bytes } from "./format.mjs";
-import { getJson } from "./live.mjs";
 
 const EVERY_MS = 1_000;
 const AFTER_END_MS = 5_000; // The last words may come after the last update.

@@ -7,7 +7,7 @@ import { Banner, Bar, Card, Empty, Fact, State, Table } from "./components.mjs";
 import { Chart } from "./chart.mjs";
 import { ago, clock, count, mebibytes, moment, rate, scalar, shortId, tone } from "./format.mjs";
 import { follow, serverNow } from "./live.mjs";
-import { taskHref } from "./router.mjs";
+import { taskHref, whyHref } from "./router.mjs";
 
 const MAX_POINTS = 600; // As many as the server keeps: ten minutes.
 const GAP_MS = 5_000; // Nobody watched: the line is broken there.
@@ -114,6 +114,7 @@ const frameworkColumns = [
   { key: "running", title: "Running", number: true, cell: (framework) => count(framework.running) },
   { key: "cpus", title: "CPU", number: true, cell: (framework) => scalar(framework.cpus) },
   { key: "mem", title: "Memory", number: true, cell: (framework) => mebibytes(framework.mem) },
+  { key: "why", title: "Offers", cell: (framework) => html`<a href=${whyHref(framework.id)} title="What stands between it and each agent" aria-label=${`Why ${framework.name} is not offered more`}>why?</a>` },
 ];
 
 const Frameworks = ({ rows, omitted }) => html`<${Card} title="Frameworks" note=${omitted ? `${count(omitted)} more are not shown` : ""} flush>

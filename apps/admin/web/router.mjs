@@ -7,9 +7,9 @@ function read() {
   return { parts: ours(path.split("/").filter(Boolean).map(decode)), query: new URLSearchParams(query) };
 }
 
-const mesosPages = ["agents", "slaves", "frameworks", "offers", "roles", "maintenance"];
+const mesosPages = ["agents", "slaves", "frameworks", "roles", "maintenance"];
 
-/** Other tools link to pages of Mesos' web interface: a task's executor and its sandbox are on the task's page, all else on the overview. */
+/** Other tools link to pages of Mesos' web interface: a task's executor and its sandbox are on the task's page, offers have their own, all else is on the overview. */
 function ours(parts) {
   if (!mesosPages.includes(parts[0])) return parts;
   const [, , , framework, , executor, , task] = parts;
@@ -42,3 +42,6 @@ export function setQuery(changes) {
 }
 
 export const taskHref = (framework, task) => `#/task/${encodeURIComponent(framework)}/${encodeURIComponent(task)}`;
+
+/** What stands between a framework and each agent. */
+export const whyHref = (framework) => `#/why?framework=${encodeURIComponent(framework)}`;

@@ -2,52 +2,23 @@
 
 import { html } from "htm/preact";
 import { useEffect } from "preact/hooks";
-import { useSignal } from "@preact/signals";
-import { Banner, Card, Empty, Fact, State } from "./components.mjs";
+import { useAnswer } from "./answers.mjs";
+import { Card, Empty, Fact, State, Trouble } from "./components.mjs";
 import { clock, mebibytes, millis, moment, scalar, stateName, tone } from "./format.mjs";
-import { connection, getJson } from "./live.mjs";
 import { Output } from "./output.mjs";
 
 const EVERY_MS = 1_000;
 
-/** Reads the task every second until it has ended. */
-function useTask(path) {
-  const task = useSignal(null);
-  const error = useSignal(null);
-  useEffect(() => {
-    const abort = new AbortController();
-    let timer;
-    async function look() {
-      try {
-        task.value = await getJson(path, abort.signal);
-        error.value = null;
-        connection.value = { state: "live", since: Date.now() };
-      } catch (reason) {
-        if (abort.signal.aborted) return;
-        error.value = reason.message;
-        if (reason instanceof TypeError) connection.value = { state: "broken", since: Date.now() };
-      }
-      if (!task.peek()?.ended) timer = setTimeout(look, EVERY_MS);
-    }
-    look();
-    return () => {
-      abort.abort();
-      clearTimeout(timer);
-    };
-  }, [path]);
-  return { task: task.value, error: error.value };
-}
-
 export function Task({ framework, id }) {
   const path = `/admin/task/${encodeURIComponent(framework)}/${encodeURIComponent(id)}`;
-  const { task, error } = useTask(path);
+  const { data: task, error } = useAnswer(path, { every_ms: EVERY_MS, isLast: (task) => task.ended });
   useEffect(() => {
     document.title = `${task?.name || id} · Tepui`;
   }, [task?.name, id]);
   return html`
     <nav class="crumbs" aria-label="Breadcrumb"><a href="#/">Overview</a><span aria-hidden="true">/</span><span>Task</span></nav>
     <div class="title"><h1>${task?.name || id}</h1>${task && html`<${State} state=${task.state} />`}</div>
-    ${error && html`<${Banner}>${task ? "What you see may be old: " : ""}${error}.<//>`}
+    <${Trouble} error=${error} old=${task} />
     ${task && html`
       <${Facts} task=${task} />
       <${Card} title="Life" note=${total(task)}><${Life} task=${task} /><//>

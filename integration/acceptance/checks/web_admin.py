@@ -15,10 +15,13 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from browser import Browser, PageError  # noqa: E402
 from cluster import Dev, NotReady  # noqa: E402
 from free_port import free_ranges  # noqa: E402
+from scheduler import Scheduler  # noqa: E402
 
 TASK = "web-admin-check"
 COMMAND = "echo first words; echo a warning >&2; while [ ! -e end ]; do sleep 0.1; done; echo last words"
 MAILBOXES = ("master", "allocator")
+HOSTILE = "<img src=x onerror=\"document.title='taken'\"><b>hoarder</b>"
+WHY_TOLD = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "why_told.json")
 
 passed = failed = 0
 
@@ -45,6 +48,12 @@ def picture(page, name):
     folder = os.environ.get("TEPUI_RESULTS")
     if folder and os.path.isdir(folder):
         page.screenshot(os.path.join(folder, f"web-admin-{name}.png"))
+
+
+def sentences(lines):
+    """Of what `tepui why` prints, line by line: what is said, without the agent it is said of."""
+    told = [line.strip() for line in lines if line.strip() and not line.startswith("under role")]
+    return [line.partition(": ")[2] if "): " in line else line for line in told]
 
 
 class Checks:
@@ -172,8 +181,98 @@ class Checks:
         self.page.reload()
         self.page.wait(f"document.querySelector('.top') && {ground} === {json.dumps(light)}")
 
-    def no_errors(self):
-        assert not self.page.errors, f"the browser reports {self.page.errors[:3]}"
+    def keys(self):
+        self.page.open(self.base)
+        self.page.wait(says("live"))
+        for key, title in (("x", "Offers"), ("w", "Why"), ("s", "Masters")):
+            for pressed in ("g", key):
+                self.page.value(f"document.body.dispatchEvent(new KeyboardEvent('keydown', {{ key: '{pressed}', bubbles: true }}))")
+            self.page.wait(f"document.querySelector('h1')?.innerText === '{title}' && document.querySelector('nav [aria-current]').innerText === '{title}'")
+
+    def masters(self):
+        self.page.open(f"{self.base}#/masters")
+        known = self.dev.get("/tepui/v1/cluster")
+        member = known["members"][0]
+        wanted = (member["name"], "leads", "serves this page", "leader", member["address"], member["http"], member["disk"].split("-")[0])
+        self.page.wait(f"{json.dumps(wanted)}.every((word) => document.querySelector('tbody tr')?.innerText.includes(word))")
+        self.page.wait(says(f"{known['leader']} leads in term {known['term']}; cluster {known['cluster_id']}"))
+        self.page.wait(says(f"tepui cluster status --master {self.dev.address}"))
+        picture(self.page, "masters")
+
+    def offers(self, hoarder):
+        offer = hoarder.wait_offer(0.1, 32)
+        self.page.open(f"{self.base}#/offers")
+        row = "[...document.querySelectorAll('tr')].find((row) => row.innerText.includes({}))"
+        self.page.wait(f"{row.format(json.dumps('…' + offer['id']['value'][-14:]))}?.innerText.includes({json.dumps(HOSTILE)})")
+        self.page.wait(f"document.querySelector('tbody tr').innerText.includes({json.dumps(HOSTILE)})")
+        hoarder.decline(offer)
+        self.page.wait(f"!!{row.format(json.dumps('declined'))}")
+        self.page.wait(says(f"tepui offers --history --master {self.dev.address}"))
+        picture(self.page, "offers")
+        self.nothing_taken()
+
+    def nothing_taken(self):
+        """A name is text: no element came of it, and nothing of it ran."""
+        assert self.page.value("!document.querySelector('img[src=x]') && !document.title.includes('taken')"), "a name became a part of the page"
+
+    def why(self, hoarder):
+        self.page.open(self.base)
+        self.page.wait(f"[...document.querySelectorAll('td a')].find((link) => link.href.includes({json.dumps('why?framework=' + hoarder.id)}))?.click() === undefined && location.hash.startsWith('#/why')")
+        self.page.wait(says("Under role *"))
+        self.ask(need="cpus:64000;mem:64")
+        self.page.wait(says("needs cpus:64000.0;mem:64.0"))
+        command = [self.dev.bin, "why", hoarder.id, "--need", "cpus:64000;mem:64", "--master", self.dev.address]
+        lines = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout.splitlines()
+        assert len(lines) > self.dev.agents + 3, f"`tepui why` says {lines}"
+        for sentence in sentences(lines):
+            self.page.wait(says(sentence))
+        self.page.wait(says(f"tepui why {hoarder.id} --need 'cpus:64000;mem:64' --master {self.dev.address}"))
+        picture(self.page, "why")
+        link = self.page.value("location.href")
+        self.page.open("about:blank")
+        self.page.open(link)
+        self.page.wait(says("needs cpus:64000.0;mem:64.0"))
+        assert self.page.value("document.querySelector('[name=need]').value") == "cpus:64000;mem:64", "the link does not fill the form"
+        self.nothing_taken()
+
+    def ask(self, **values):
+        for key, value in values.items():
+            self.page.wait("document.querySelector('form')")
+            self.page.value(f"{{ const box = document.querySelector('[name={key}]'); box.value = {json.dumps(value)}; box.dispatchEvent(new Event('input', {{ bubbles: true }})); }}")
+        self.page.value("document.querySelector('form').requestSubmit()")
+
+    def why_words(self):
+        """Every cause there is, answered in place of the master."""
+        with open(WHY_TOLD, encoding="utf-8") as file:
+            golden = json.load(file)
+        self.page.value(f"{{ const answer = {json.dumps(json.dumps(golden['answer']))}; window.fetch = async () => new Response(answer); }}")
+        self.ask(need="")
+        for sentence in sentences(golden["told"]):
+            self.page.wait(says(sentence))
+        picture(self.page, "why-words")
+        self.page.open("about:blank")
+        self.page.open(f"{self.base}#/why")
+        self.page.wait(says("Name a framework"))
+
+    def refusals(self):
+        """What is wrong is told, and where nothing is there, what would be."""
+        for query, words in (("framework=nobody", "No framework 'nobody' takes offers"), (f"framework={urllib.parse.quote(TASK)}&need=cpus", "cpus"), ("", "Name a framework")):
+            self.page.open(f"{self.base}#/why?{query}")
+            alert = "document.querySelector('[role=alert]')?.innerText"
+            self.page.wait(f"{alert}?.includes({json.dumps(words)})" if query else says(words))
+        for status, words in ((403, "you may not read /tepui/v1/offers"), (503, "no leader elected")):
+            self.page.open("about:blank")
+            self.page.open(f"{self.base}#/offers")
+            self.page.wait(says("Who holds offers"))
+            self.page.value(f"window.fetch = async () => new Response('No leader elected', {{ status: {status} }})")
+            self.page.wait(f"document.querySelector('[role=alert]')?.innerText.toLowerCase().includes({json.dumps(words)})")
+            assert self.page.value("document.querySelectorAll('td').length") > 0, "the last data is gone"
+        self.page.open("about:blank")
+        self.page.open(f"{self.base}#/masters")
+        self.page.wait(says("leads in term"))
+        self.page.value("{ const real = fetch; window.fetch = async (...asked) => { const shown = await (await real(...asked)).json(); return new Response(JSON.stringify({ ...shown, leader: null, healthy: false, members: shown.members.map((member) => ({ ...member, reachable: false, trouble: null })) })); }; }")
+        self.page.wait("document.querySelector('[role=alert]')?.innerText.includes('Nobody leads')")
+        self.page.wait(says("cannot be reached: it does not answer"))
 
     def broken(self):
         self.page.open(self.base)
@@ -182,6 +281,36 @@ class Checks:
         self.dev.process.wait(30)
         self.page.wait("document.querySelector('[role=alert]')?.innerText.includes('does not answer')")
         assert self.page.value("document.querySelectorAll('td').length") > 0, "the last data is gone"
+
+
+def group():
+    """Three masters, no framework: a follower's page, and pages with nothing on them."""
+    with Dev(agents=1, masters=3) as dev, Browser(1440, 1000) as page:
+        known = dev.get("/tepui/v1/cluster")
+        leader = next(member for member in known["members"] if member["name"] == known["leader"])
+        follower = next(member for member in known["members"] if member["name"] != known["leader"])
+
+        def of_follower():
+            page.open(f"http://{follower['http']}/admin/index.html#/masters")
+            row = "[...document.querySelectorAll('tbody tr')].find((row) => row.innerText.includes({})).innerText"
+            page.wait("document.querySelectorAll('tbody tr').length === 3")
+            page.wait(f"{row.format(json.dumps(follower['name']))}.includes('serves this page')")
+            page.wait(f"{row.format(json.dumps(leader['name']))}.includes('leads')")
+            picture(page, "follower")
+
+        def to_leader():
+            page.open(f"http://{follower['http']}/admin/index.html#/offers")
+            page.wait("document.querySelector('[role=alert] a')?.click() === undefined && location.host === " + json.dumps(leader["http"]))
+            page.wait(says("No framework was offered anything") + " && " + says("No offer stands"))
+            picture(page, "no-offers")
+
+        check("a master that follows shows the group, and marks itself", of_follower)
+        check("what only the leader tells is linked there; without offers their page says so", to_leader)
+        check("the browser had nothing to complain about there either", lambda: no_errors(page))
+
+
+def no_errors(page):
+    assert not page.errors, f"the browser reports {page.errors[:3]}"
 
 
 def main():
@@ -203,13 +332,25 @@ def main():
                 check("mailboxes are sorted by a click", checks.sorting)
                 check("mailboxes are filtered, and the address keeps the filter", checks.filtering)
                 check("a mailbox opens into its message types", checks.breakdown)
+                check("keys lead to the pages of offers, why and masters", checks.keys)
+                check("the masters are shown, who leads and who serves the page", checks.masters)
+                hoarder = Scheduler(dev.address, HOSTILE)
+                try:
+                    hoarder.subscribe()
+                    check("offers are shown while they stand and when they ended, a hostile name as text", lambda: checks.offers(hoarder))
+                    check("why answers as the command does, and its address can be shared", lambda: checks.why(hoarder))
+                    check("why has the command's words for every cause", checks.why_words)
+                finally:
+                    hoarder.close()
                 check("dark and light follow the system, and the button is remembered", checks.themes)
-                check("the browser had nothing to complain about", checks.no_errors)
+                check("the browser had nothing to complain about", lambda: no_errors(page))
+                check("what is refused, forbidden or missing is told in words", checks.refusals)
                 check("a broken stream is told, and the last data stays", checks.broken)
             finally:
                 if run.poll() is None:
                     run.terminate()
                 run.wait(10)
+        group()
     except (NotReady, PageError) as error:
         check("the cluster and the browser start", lambda: (_ for _ in ()).throw(PageError(str(error))))
     print(f"{passed} passed, {failed} failed")

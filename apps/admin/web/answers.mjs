@@ -1,0 +1,82 @@
+// Answers that are asked for, by pages that follow no stream.
+
+import { useEffect } from "preact/hooks";
+import { useSignal } from "@preact/signals";
+import { turn } from "./live.mjs";
+
+const RETRY_MS = 2_000;
+
+/** No answer, in words. `leader` is the `host:port` of the master that has one, where it is another. */
+class NoAnswer extends Error {
+  constructor(message, leader) {
+    super(message);
+    this.leader = leader;
+  }
+}
+
+/** An answer of the server as JSON; throws an Error with the server's words. */
+export async function getJson(path, abort) {
+  // The page may read nothing of another master, so it must not be led there.
+  const answer = await fetch(path, { signal: abort, redirect: "manual" });
+  if (answer.type === "opaqueredirect") throw await elsewhere(abort);
+  const text = await answer.text();
+  if (answer.ok) return JSON.parse(text);
+  throw new NoAnswer(refusal(answer.status, path.split("?", 1)[0], text));
+}
+
+async function elsewhere(abort) {
+  const { leader } = await getJson("/tepui/v1/leader", abort);
+  return new NoAnswer("only the leading master can tell, and this one follows", leader);
+}
+
+function refusal(status, path, text) {
+  if (status === 401 || status === 403) return `you may not read ${path}: who keeps the master's --acls can allow it by get_endpoints (${status})`;
+  const words = said(text).trim().replace(/\.$/, "");
+  return words || `the master answered ${status}`;
+}
+
+/** The web admin says why as JSON, the endpoints as text. */
+function said(text) {
+  try {
+    return JSON.parse(text).error ?? text;
+  } catch {
+    return text;
+  }
+}
+
+/**
+ * What `path` answers, as `{ data, at_ms, error }`: asked again every `every_ms` until `isLast(data)`, or only once without. Of no
+ * path nothing is asked. Data stays when a later answer fails; another path, or another `round`, begins anew.
+ */
+export function useAnswer(path, { every_ms, isLast, round } = {}) {
+  const key = `${round} ${path}`;
+  const known = useSignal({});
+  useEffect(() => {
+    if (!path) return undefined;
+    const abort = new AbortController();
+    let timer;
+    async function look() {
+      let next_ms = every_ms;
+      try {
+        const data = await getJson(path, abort.signal);
+        known.value = { key, data, at_ms: Date.now() };
+        turn("live");
+        if (isLast?.(data)) next_ms = undefined;
+      } catch (error) {
+        if (abort.signal.aborted) return;
+        const lost = error instanceof TypeError; // fetch's own: nobody answered.
+        known.value = { ...(known.peek().key === key && known.peek()), key, error };
+        turn(lost ? "broken" : "live");
+        next_ms ??= lost ? RETRY_MS : undefined;
+      }
+      if (next_ms) timer = setTimeout(look, next_ms);
+    }
+    turn("connecting");
+    look();
+    return () => {
+      abort.abort();
+      clearTimeout(timer);
+    };
+  }, [key]);
+  return known.value.key === key ? known.value : {};
+}
