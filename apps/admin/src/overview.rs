@@ -83,6 +83,7 @@ impl View for Overview {
             "version": sources.version,
             "node": sources.directory.node(),
             "change": sources.change_number(),
+            "leads": (sources.leads)(),
             "error": error.map(|error| error.to_string()),
             "point": point,
             "cluster": self.cluster.digest,

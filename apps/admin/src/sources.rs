@@ -26,6 +26,8 @@ pub struct Sources {
     /// The number of the last change; the view is asked again only after it moved.
     pub changes: Arc<dyn Fn() -> u64 + Send + Sync>,
     pub agents_mailboxes: AgentsMailboxes,
+    /// Whether this master leads; the view of one that does not is empty or old.
+    pub leads: Arc<dyn Fn() -> bool + Send + Sync>,
     /// For the agents' `/state` and `/files/read`.
     pub client: Client,
     /// The cluster's name, where it has one.

@@ -185,6 +185,7 @@ async fn a_view_is_made_once_for_all_and_only_when_something_changed() {
     let look = events(first.into_body(), "overview", 2).await;
     assert_eq!(look[0].0, "history");
     let (_, overview) = &look[1];
+    assert_eq!(overview["leads"], true);
     assert_eq!(overview["cluster"]["agents"]["total"], 3);
     assert_eq!(overview["cluster"]["agents"]["active"], 2);
     assert_eq!(overview["cluster"]["tasks"]["finished"], 1_284);

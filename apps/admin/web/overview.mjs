@@ -42,6 +42,7 @@ export function Overview() {
   const { cluster } = data;
   return html`
     <h1 class="hidden">Overview</h1>
+    ${!data.leads && html`<${Banner}>This master does not lead now: agents, frameworks and tasks are the leader's to tell. <a href="/redirect">Look there</a>, or at the <a href="#/masters">masters</a>.<//>`}
     ${data.error && html`<${Banner}>What you see may be old: ${data.error}.<//>`}
     ${cluster && html`
       <${Totals} cluster=${cluster} point=${data.point} />

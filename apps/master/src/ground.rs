@@ -218,11 +218,15 @@ fn lease(consensus: &Consensus, clock: Clock) -> Lease {
 impl Parts {
     pub(crate) fn readable(&self) -> Readable {
         let door = self.throne.door();
+        let leadership = self.ground.leadership.clone();
         Readable {
             directory: self.ground.directory.clone(),
             view: CurrentView::asker(&door),
             changes: Arc::new(move || door.change_number()),
             agents_mailboxes: gate::mailboxes(&self.gate),
+            leads: Arc::new(move || {
+                matches!(leadership.confirmed(), Some(Standing::Leading { .. }))
+            }),
             cluster: self.ground.settings.cluster.clone(),
         }
     }

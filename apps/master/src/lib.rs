@@ -127,5 +127,7 @@ pub struct Readable {
     /// The number of the last change: read before asking the view.
     pub changes: Arc<dyn Fn() -> u64 + Send + Sync>,
     pub agents_mailboxes: AgentsMailboxes,
+    /// Whether this master leads at this moment, confirmed by a majority; of one that does not, the view is empty or old.
+    pub leads: Arc<dyn Fn() -> bool + Send + Sync>,
     pub cluster: Option<String>,
 }

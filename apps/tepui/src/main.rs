@@ -144,6 +144,7 @@ fn web_admin(master: tepui_master::Readable) -> tepui_master::http::Mount {
         view: master.view,
         changes: master.changes,
         agents_mailboxes: master.agents_mailboxes,
+        leads: master.leads,
         client: tepui_client::Client::default(),
         cluster: master.cluster,
         version: env!("CARGO_PKG_VERSION").to_string(),

@@ -297,10 +297,12 @@ def group():
             page.wait(f"{row.format(json.dumps(follower['name']))}.includes('serves this page')")
             page.wait(f"{row.format(json.dumps(leader['name']))}.includes('leads')")
             picture(page, "follower")
+            page.open(f"http://{follower['http']}/admin/index.html#/")
+            page.wait("document.querySelector('[role=alert]')?.innerText.includes('does not lead')")
 
         def to_leader():
             page.open(f"http://{follower['http']}/admin/index.html#/offers")
-            page.wait("document.querySelector('[role=alert] a')?.click() === undefined && location.host === " + json.dumps(leader["http"]))
+            page.wait("document.querySelector('[role=alert] a[href$=offers]')?.click() === undefined && location.host === " + json.dumps(leader["http"]))
             page.wait(says("No framework was offered anything") + " && " + says("No offer stands"))
             picture(page, "no-offers")
 

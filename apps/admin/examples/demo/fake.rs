@@ -69,6 +69,7 @@ pub(crate) fn sources(view: Arc<View>) -> (Sources, Arc<AtomicU64>) {
         view,
         changes: Arc::new(move || number.load(Relaxed)),
         agents_mailboxes: Arc::new(|| async { agents() }.boxed()),
+        leads: Arc::new(|| true),
         client: Client::default(),
         cluster: Some("demo".to_owned()),
         version: "0.1.0".to_owned(),
