@@ -39,7 +39,7 @@ const quoted = (word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replac
 /** The same by the command line, and by the API. A click takes the whole command. */
 export const Also = ({ words, api }) => html`<p class="also">
   <span>as CLI</span> <code>${["tepui", ...words, "--master", location.host].map(quoted).join(" ")}</code>
-  <a href=${api}>as API</a>
+  ${api && html`<a href=${api}>as API</a>`}
 </p>`;
 
 const percent = (part, whole) => `${whole > 0 ? Math.min(100, (100 * part) / whole) : 0}%`;

@@ -7,7 +7,7 @@ import { useAnswer } from "./answers.mjs";
 import { Also, Banner, Card, Empty, State, Table, Trouble } from "./components.mjs";
 import { clock, count, shortId } from "./format.mjs";
 import { follow } from "./live.mjs";
-import { route, setQuery, whyHref } from "./router.mjs";
+import { route, setQuery } from "./router.mjs";
 import { heading, ofAgent, ofMachine, ofRole } from "./verdict.mjs";
 
 const MAX_AGENTS = 100; // Told one by one; all are counted.
@@ -63,16 +63,16 @@ export function Why() {
   return html`
     <div class="title"><h1>Why</h1><span class="note">what stands between a framework and each agent</span></div>
     <${Form} query=${query} frameworks=${frameworks ?? []} onAsk=${() => { round.value += 1; }} />
-    ${found.length > 1 && html`<${Choice} wanted=${wanted} found=${found} />`}
+    ${found.length > 1 && html`<${Choice} query=${query} found=${found} />`}
     <${Trouble} error=${error} />
     ${!wanted && html`<${Empty}>Name a framework: its id, the beginning or the end of it, or its name. <code>tepui frameworks</code> lists them.<//>`}
     ${wanted && !data && !error && found.length < 2 && html`<${Empty}>Asking the allocator…<//>`}
     ${data && html`<${Answer} answer=${data} at_ms=${at_ms} />`}
-    <${Also} words=${commandOf(id ?? wanted, query)} api=${path ?? "/tepui/v1/why"} />`;
+    <${Also} words=${commandOf(id ?? wanted, query)} api=${path} />`;
 }
 
-const Choice = ({ wanted, found }) => html`<${Banner} kind="wait">‘${wanted}’ may be any of ${count(found.length)} frameworks:
-  ${found.slice(0, MAX_NAMED).map(({ id, name }) => html` <a key=${id} href=${whyHref(id)}>${id} (${name})</a>`)}
+const Choice = ({ query, found }) => html`<${Banner} kind="wait">‘${query.get("framework")}’ may be any of ${count(found.length)} frameworks:
+  ${found.slice(0, MAX_NAMED).map(({ id, name }, at) => html`${at ? ", " : " "}<button key=${id} class="link" onClick=${() => setQuery({ framework: id })}>${id} (${name})</button>`)}
   ${found.length > MAX_NAMED && ` and ${count(found.length - MAX_NAMED)} more`}<//>`;
 
 const fields = [

@@ -21,6 +21,17 @@ TASK = "web-admin-check"
 COMMAND = "echo first words; echo a warning >&2; while [ ! -e end ]; do sleep 0.1; done; echo last words"
 MAILBOXES = ("master", "allocator")
 HOSTILE = "<img src=x onerror=\"document.title='taken'\"><b>hoarder</b>"
+# Texts whose contrast with what lies behind them is below 4.5, which WCAG's AA asks of small letters.
+PALE = """(() => {
+  const drawn = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+  const rgba = (colour) => { drawn.clearRect(0, 0, 1, 1); drawn.fillStyle = colour; drawn.fillRect(0, 0, 1, 1); return [...drawn.getImageData(0, 0, 1, 1).data]; };
+  const linear = (part) => (part / 255 <= 0.03928 ? part / 255 / 12.92 : ((part / 255 + 0.055) / 1.055) ** 2.4);
+  const light = ([red, green, blue]) => 0.2126 * linear(red) + 0.7152 * linear(green) + 0.0722 * linear(blue);
+  const ground = (element) => { const colour = rgba(getComputedStyle(element).backgroundColor); return colour[3] > 250 || !element.parentElement ? colour : ground(element.parentElement); };
+  const speaks = (element) => element.getClientRects().length && [...element.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim());
+  const contrast = (element) => { const both = [light(rgba(getComputedStyle(element).color)), light(ground(element))]; return (Math.max(...both) + 0.05) / (Math.min(...both) + 0.05); };
+  return [...document.querySelectorAll("body *")].filter((element) => speaks(element) && contrast(element) < 4.5).map((element) => element.textContent.slice(0, 40));
+})()"""
 WHY_TOLD = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "why_told.json")
 
 passed = failed = 0
@@ -235,6 +246,30 @@ class Checks:
         assert self.page.value("document.querySelector('[name=need]').value") == "cpus:64000;mem:64", "the link does not fill the form"
         self.nothing_taken()
 
+    def contrast(self, hoarder):
+        for scheme in ("light", "dark"):
+            self.page.prefer(scheme)
+            for path, words in (("masters", "leads in term"), ("offers", "Who holds offers"), (f"why?framework={hoarder.id}&need=cpus:64", "Under role *")):
+                self.page.open("about:blank")
+                self.page.open(f"{self.base}#/{path}")
+                self.page.wait(says(words))
+                assert self.page.value(PALE) == [], f"{path} in {scheme} colours: too pale are {self.page.value(PALE)}"
+
+    def one_name_twice(self, hoarder):
+        """Two frameworks of one name: which is meant is asked, and what else was filled in stays."""
+        with_same_name = Scheduler(self.dev.address, HOSTILE)
+        try:
+            with_same_name.subscribe()
+            self.page.open(self.base)
+            self.page.wait(f"[...document.querySelectorAll('td a')].filter((link) => link.ariaLabel?.includes({json.dumps(HOSTILE)})).length === 2")
+            self.page.open(f"{self.base}#/why?framework={urllib.parse.quote(HOSTILE)}&need=cpus:64")
+            self.page.wait(says("may be any of 2 frameworks"))
+            self.page.value(f"[...document.querySelectorAll('button.link')].find((link) => link.innerText.includes({json.dumps(hoarder.id)})).click()")
+            self.page.wait(says(f"({hoarder.id}) needs cpus:64.0"))
+            self.nothing_taken()
+        finally:
+            with_same_name.close()
+
     def ask(self, **values):
         for key, value in values.items():
             self.page.wait("document.querySelector('form')")
@@ -267,6 +302,10 @@ class Checks:
             self.page.value(f"window.fetch = async () => new Response('No leader elected', {{ status: {status} }})")
             self.page.wait(f"document.querySelector('[role=alert]')?.innerText.toLowerCase().includes({json.dumps(words)})")
             assert self.page.value("document.querySelectorAll('td').length") > 0, "the last data is gone"
+        offer = {"id": "o", "framework_id": "f", "framework": None, "role": None, "agent_id": "a", "hostname": "h", "resources": {"gpus": 2}, "age_secs": 1}
+        many = {"offers": [{**offer, "id": f"o{number}"} for number in range(100)], "ended": [], "holders": [], "standing": 12_345}
+        self.page.value(f"window.fetch = async () => new Response({json.dumps(json.dumps(many))})")
+        self.page.wait(says("12,245 more are not shown"))
         self.page.open("about:blank")
         self.page.open(f"{self.base}#/masters")
         self.page.wait(says("leads in term"))
@@ -341,12 +380,14 @@ def main():
                     hoarder.subscribe()
                     check("offers are shown while they stand and when they ended, a hostile name as text", lambda: checks.offers(hoarder))
                     check("why answers as the command does, and its address can be shared", lambda: checks.why(hoarder))
+                    check("of two frameworks of one name why asks which", lambda: checks.one_name_twice(hoarder))
+                    check("all letters of these pages stand out from their ground", lambda: checks.contrast(hoarder))
                     check("why has the command's words for every cause", checks.why_words)
                 finally:
                     hoarder.close()
                 check("dark and light follow the system, and the button is remembered", checks.themes)
                 check("the browser had nothing to complain about", lambda: no_errors(page))
-                check("what is refused, forbidden or missing is told in words", checks.refusals)
+                check("what is refused, forbidden, missing or too much is told in words", checks.refusals)
                 check("a broken stream is told, and the last data stays", checks.broken)
             finally:
                 if run.poll() is None:
