@@ -12,7 +12,7 @@ use tepui_messages::{
     containers::{Amounts, ContainerExit, ProcessMark},
     engine::Inspected,
 };
-use tepui_protocol::redact;
+use tepui_protocol::task;
 use tepui_protocol::v1::{
     AgentId, ExecutorId, ExecutorInfo, FrameworkId, FrameworkInfo, NetworkInfo, Task, TaskInfo,
     TaskState, TaskStatus, executor_info,
@@ -306,34 +306,10 @@ impl TaskEntry {
         stage: Stage,
         sequence: u64,
     ) -> Self {
-        let executor = info.executor.as_ref();
-        let command = info.command.as_ref();
-        let command = command.or_else(|| executor.and_then(|executor| executor.command.as_ref()));
-        let task = Task {
-            name: info.name.clone(),
-            task_id: info.task_id.clone(),
-            framework_id: FrameworkId {
-                value: framework_id.to_owned(),
-            },
-            executor_id: executor.map(|executor| executor.executor_id.clone()),
-            agent_id: agent_id.cloned().unwrap_or_else(|| info.agent_id.clone()),
-            state: TaskState::TaskStaging as i32,
-            resources: info.resources.clone(),
-            labels: info.labels.clone(),
-            discovery: info.discovery.clone(),
-            container: info
-                .container
-                .as_ref()
-                .map(|it| redact::container(it).into()),
-            health_check: info
-                .health_check
-                .as_ref()
-                .map(|it| redact::health_check(it).into()),
-            kill_policy: info.kill_policy,
-            user: command.and_then(|command| command.user.clone()),
-            limits: info.limits.clone(),
-            ..Task::default()
-        };
+        let mut task = task::staging(framework_id, &info);
+        if let Some(agent_id) = agent_id {
+            task.agent_id = agent_id.clone();
+        }
         Self {
             task: Arc::new(task),
             info,

@@ -9,8 +9,9 @@ use tepui_messages::{
 use tepui_protocol::{
     node, redact,
     resources::{self, Resources},
+    task,
     v1::{
-        AgentId, ExecutorInfo, OfferId, Resource, Task, TaskInfo, TaskState,
+        AgentId, ExecutorInfo, OfferId, Resource, TaskInfo, TaskState,
         offer::{Operation, operation},
         resource::AllocationInfo,
         scheduler::call,
@@ -341,7 +342,7 @@ impl MasterCore {
             .executor
             .as_ref()
             .is_none_or(|executor| self.book_executor(id, executor, agent_id, turn));
-        let task = task_record(id, &info);
+        let task = task::staging(id, &info);
         self.add_task(id, Arc::new(task), turn);
         self.count_operation(id, operation::Type::Launch);
         if let Some(peer) = self
@@ -462,40 +463,6 @@ fn tasks_of(operation: &Operation) -> Vec<&TaskInfo> {
         .iter()
         .flat_map(|group| &group.task_group.tasks);
     launched.chain(grouped).collect()
-}
-
-/// The task as the master and the view keep it (Mesos: `protobuf::createTask`).
-pub(crate) fn task_record(id: &str, info: &TaskInfo) -> Task {
-    let command = info
-        .command
-        .as_ref()
-        .or_else(|| info.executor.as_ref()?.command.as_ref());
-    Task {
-        name: info.name.clone(),
-        task_id: info.task_id.clone(),
-        framework_id: framework_id(id),
-        executor_id: info
-            .executor
-            .as_ref()
-            .map(|executor| executor.executor_id.clone()),
-        agent_id: info.agent_id.clone(),
-        state: TaskState::TaskStaging as i32,
-        resources: info.resources.clone(),
-        labels: info.labels.clone(),
-        discovery: info.discovery.clone(),
-        container: info
-            .container
-            .as_ref()
-            .map(|it| redact::container(it).into()),
-        health_check: info
-            .health_check
-            .as_ref()
-            .map(|it| redact::health_check(it).into()),
-        kill_policy: info.kill_policy,
-        user: command.and_then(|command| command.user.clone()),
-        limits: info.limits.clone(),
-        ..Default::default()
-    }
 }
 
 #[cfg(test)]

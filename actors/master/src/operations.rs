@@ -7,6 +7,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use tepui_protocol::{
     node,
     resources::{self, Conversion, Resources},
+    task,
     v1::{
         AgentId, ExecutorInfo, OperationId, OperationState, OperationStatus, Resource, TaskInfo,
         TaskState,
@@ -24,7 +25,7 @@ use tepui_protocol::{
 };
 
 use crate::{
-    accept::{Pool, allocate, complete_health_check, task_record},
+    accept::{Pool, allocate, complete_health_check},
     core::{MasterCore, Order, Turn},
     feedback::operation_event,
     tables::Agent,
@@ -87,7 +88,7 @@ impl MasterCore {
         } = group;
         let launch_executor = self.book_executor(id, &executor, agent_id, turn);
         for info in &task_group.tasks {
-            self.add_task(id, Arc::new(task_record(id, info)), turn);
+            self.add_task(id, Arc::new(task::staging(id, info)), turn);
         }
         self.count_operation(id, Type::LaunchGroup);
         let agent = self.agents.get(&agent_id.value);

@@ -19,6 +19,7 @@ pub mod same;
 pub mod schema;
 pub mod sizes;
 mod tables;
+pub mod task;
 pub mod validate;
 pub mod values;
 

@@ -24,7 +24,7 @@ pub fn executor(info: &Arc<ExecutorInfo>) -> Arc<ExecutorInfo> {
 
 /// A container as others may see it.
 #[must_use]
-pub fn container(info: &ContainerInfo) -> ContainerInfo {
+pub(crate) fn container(info: &ContainerInfo) -> ContainerInfo {
     let mut shown = info.clone();
     empty_container(&mut shown);
     shown
@@ -32,7 +32,7 @@ pub fn container(info: &ContainerInfo) -> ContainerInfo {
 
 /// A health check as others may see it.
 #[must_use]
-pub fn health_check(check: &HealthCheck) -> HealthCheck {
+pub(crate) fn health_check(check: &HealthCheck) -> HealthCheck {
     let mut shown = check.clone();
     if let Some(it) = &mut shown.command {
         empty_command(it);
