@@ -1,8 +1,7 @@
 """What containers of an agent have left on its machine. Standard library only.
 
-    remains = Remains(house)                    # before it starts: its agents get a cgroup of their own name
-    with house: ...; remains.of(0)              # [] where nothing of any container is left
-    remains.remove()                            # the cgroups of the agents themselves
+    with Remains(house) as remains, house:      # before it starts: its agents get a cgroup of their own name, which is removed after them
+        remains.of(0)                           # [] where nothing of any container is left
 """
 import glob
 import hashlib
@@ -55,7 +54,10 @@ class Remains:
     def of(self, index=0):
         return [*self.cgroups(index), *self.records(index), *self.mounts(index), *self.processes()]
 
-    def remove(self):
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
         for root in self.roots:
             for path in [f"/sys/fs/cgroup/{root}", *glob.glob(f"/sys/fs/cgroup/*/{root}")]:
                 try:

@@ -159,14 +159,10 @@ def main():
     house = House(resources="cpus:4;mem:4096;disk:1000")
     house.agents[0].command += ["--container-pids-limit", str(PIDS_LIMIT),
                                 "--container-logger", f"logrotate=max_stdout_size:{LOG_BYTES}B;max_stderr_size:{LOG_BYTES}B"]
-    remains = Remains(house)
-    try:
-        with house:
-            checks = Floods(house, remains)
-            report.run(checks.nothing, checks.bomb, checks.output, checks.memory, checks.rest)
-            checks.framework.close()
-    finally:
-        remains.remove()
+    with Remains(house) as remains, house:
+        checks = Floods(house, remains)
+        report.run(checks.nothing, checks.bomb, checks.output, checks.memory, checks.rest)
+        checks.framework.close()
     sys.exit(report.end())
 
 

@@ -52,7 +52,8 @@ class Races:
         self.told, self.wrong = collections.Counter(), []
         # The uuid of the one end of each task that is over.
         self.over = {}
-        self.pool = concurrent.futures.ThreadPoolExecutor(8)
+        # One for each of a batch, or a kill would wait for others.
+        self.pool = concurrent.futures.ThreadPoolExecutor(BATCH)
 
     def kill(self, name, delay_s):
         time.sleep(max(0, delay_s))
@@ -164,14 +165,10 @@ class Races:
 def main():
     count = int(sys.argv[1] if len(sys.argv) > 1 else os.environ.get("TEPUI_RACES", "400"))
     house = House(resources="cpus:4;mem:4096;disk:1000")
-    remains = Remains(house)
-    try:
-        with house:
-            races = Races(house, remains, count)
-            report.run(races.race, races.rest)
-            races.framework.close()
-    finally:
-        remains.remove()
+    with Remains(house) as remains, house:
+        races = Races(house, remains, count)
+        report.run(races.race, races.rest)
+        races.framework.close()
     sys.exit(report.end())
 
 

@@ -150,14 +150,10 @@ def main():
     house = House(resources="cpus:4;mem:4096;disk:1000")
     agent = house.agents[0]
     agent.command = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child", *agent.command, "--container-pids-limit", "0"]
-    remains = Remains(house)
-    try:
-        with house:
-            checks = Checks(house, remains)
-            report.run(checks.is_first, checks.ends, checks.killed, checks.without_shim, checks.rest)
-            checks.framework.close()
-    finally:
-        remains.remove()
+    with Remains(house) as remains, house:
+        checks = Checks(house, remains)
+        report.run(checks.is_first, checks.ends, checks.killed, checks.without_shim, checks.rest)
+        checks.framework.close()
     sys.exit(report.end())
 
 

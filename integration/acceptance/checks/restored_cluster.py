@@ -50,7 +50,7 @@ class Restored(House):
         report.need(f"{words[0]} is done", done.returncode == 0, done.stdout + done.stderr)
 
     def ids(self):
-        """Agents by hostname and port, as the master has them."""
+        """Of the agents that are there, by their ports."""
         return {agent["port"]: agent["id"] for agent in self.get("/slaves")["slaves"] if agent["active"]}
 
 

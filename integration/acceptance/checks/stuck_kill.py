@@ -116,16 +116,14 @@ def main():
     alone()
     house = House(resources="cpus:4;mem:1024;disk:1000")
     house.agents[0].command += ["--cgroups-destroy-timeout", "2secs"]
-    remains = Remains(house)
     # Not in the house: whoever looked around there would hang.
     folder = tempfile.mkdtemp(prefix="tepui-hung.")
     try:
-        with house, HungFiles(os.path.join(folder, "files")) as hung:
+        with Remains(house) as remains, house, HungFiles(os.path.join(folder, "files")) as hung:
             checks = Checks(house, remains, hung)
             report.run(checks.hang, checks.restart, checks.release)
             checks.framework.close()
     finally:
-        remains.remove()
         shutil.rmtree(folder, ignore_errors=True)
     sys.exit(report.end())
 
