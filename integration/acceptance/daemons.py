@@ -103,7 +103,9 @@ class Daemon:
                 self.kill()
 
     def pause(self):
+        """Returns when its last thread stands still: on a busy machine they go on for a while after the signal."""
         self.process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self.process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def resume(self):
         self.process.send_signal(signal.SIGCONT)
