@@ -1,6 +1,6 @@
 //! The actor: follows the change stream, answers when it has seen enough of it, keeps watchers informed.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -11,12 +11,12 @@ use tepui_messages::{
 };
 use tepui_protocol::acls::Subject;
 
-use crate::{Readers, ViewConfig, Watchers, World, answer};
+use crate::{Readers, ViewConfig, Watchers, World, answer, kept::Kept};
 
 /// Questions that may wait for a change that has not arrived; one more is refused.
 const MAX_WAITING: usize = 1024;
-/// Answers kept until the next change, for many who ask the same at once.
-const MAX_KEPT_ANSWERS: usize = 16;
+/// How long an answer is kept if nothing changes.
+const KEPT_FOR: Duration = Duration::from_secs(2);
 
 /// Answers every question about the world.
 ///
@@ -31,7 +31,10 @@ pub struct View {
     watchers: Watchers,
     waiting: BTreeMap<u64, Vec<(Asked, Answer<Bytes>)>>,
     waiting_count: usize,
-    kept: Vec<(Asked, Bytes)>,
+    /// Until the next change, or for a moment.
+    kept: Kept<Asked>,
+    /// Something is planned that drops them.
+    drops_kept: bool,
     /// How often a kept answer was given.
     repeated: u64,
 }
@@ -47,6 +50,14 @@ impl Message for Beat {
     type Reply = ();
 }
 
+/// What is kept has been for long enough.
+#[derive(Debug, Default)]
+struct DropKept;
+
+impl Message for DropKept {
+    type Reply = ();
+}
+
 impl View {
     pub fn new(config: ViewConfig) -> Self {
         Self {
@@ -56,7 +67,8 @@ impl View {
             watchers: Watchers::default(),
             waiting: BTreeMap::new(),
             waiting_count: 0,
-            kept: Vec::new(),
+            kept: Kept::default(),
+            drops_kept: false,
             repeated: 0,
         }
     }
@@ -86,11 +98,11 @@ impl View {
         }
     }
 
-    fn answer(&mut self, asked: Asked, to: Answer<Bytes>) {
+    fn answer(&mut self, asked: Asked, to: Answer<Bytes>, ctx: &mut Context<Self>) {
         if !to.is_wanted() {
             return;
         }
-        if let Some((_, body)) = self.kept.iter().find(|(known, _)| *known == asked) {
+        if let Some(body) = self.kept.find(&asked) {
             self.repeated += 1;
             return to.send(body.clone());
         }
@@ -104,8 +116,11 @@ impl View {
         match answer(world, &self.config, readers, question) {
             Ok(body) => {
                 // Metrics also follow from who watches, which is no change.
-                if *question != Question::Metrics && self.kept.len() < MAX_KEPT_ANSWERS {
-                    self.kept.push((asked, body.clone()));
+                if *question != Question::Metrics
+                    && self.kept.keep(asked, body.clone())
+                    && !std::mem::replace(&mut self.drops_kept, true)
+                {
+                    ctx.notify_later(DropKept, KEPT_FOR);
                 }
                 to.send(body);
             }
@@ -130,7 +145,7 @@ impl Actor for View {
 }
 
 impl Handler<Follow> for View {
-    fn handle(&mut self, Follow(changes): Follow, _: &mut Context<Self>) {
+    fn handle(&mut self, Follow(changes): Follow, ctx: &mut Context<Self>) {
         self.kept.clear();
         for change in &changes {
             self.follow(change);
@@ -141,14 +156,14 @@ impl Handler<Follow> for View {
             let questions = entry.remove();
             self.waiting_count -= questions.len();
             for (asked, to) in questions {
-                self.answer(asked, to);
+                self.answer(asked, to, ctx);
             }
         }
     }
 }
 
 impl Receive<Query> for View {
-    fn receive(&mut self, query: Query, to: Answer<Bytes>, _: &mut Context<Self>) {
+    fn receive(&mut self, query: Query, to: Answer<Bytes>, ctx: &mut Context<Self>) {
         let Query {
             after,
             question,
@@ -156,7 +171,7 @@ impl Receive<Query> for View {
         } = query;
         let asked = (question, viewer);
         if after <= self.seen {
-            return self.answer(asked, to);
+            return self.answer(asked, to, ctx);
         }
         if self.waiting_count == MAX_WAITING {
             tracing::warn!(
@@ -168,6 +183,13 @@ impl Receive<Query> for View {
         }
         self.waiting_count += 1;
         self.waiting.entry(after).or_default().push((asked, to));
+    }
+}
+
+impl Handler<DropKept> for View {
+    fn handle(&mut self, DropKept: DropKept, _: &mut Context<Self>) {
+        self.kept.clear();
+        self.drops_kept = false;
     }
 }
 

@@ -77,6 +77,31 @@ fn an_answer_that_is_kept_is_given_to_its_viewer_alone() {
 }
 
 #[test]
+fn an_answer_is_kept_for_a_moment_only() {
+    TestStage::run(5, async |stage| {
+        let view = start(stage);
+        view.tell(Follow(vec![change(1), change(2)])).unwrap();
+        let repeated = async || {
+            view.ask(frameworks(2)).await.unwrap();
+            let metrics = Query {
+                question: Question::Metrics,
+                ..frameworks(2)
+            };
+            let body = view.ask(metrics).await.unwrap();
+            serde_json::from_slice::<Value>(&body).unwrap()["master/http_cache_hits"].clone()
+        };
+        assert_eq!(repeated().await, 0.0);
+        stage.advance(KEPT_FOR / 2).await;
+        assert_eq!(repeated().await, 1.0);
+        stage.advance(KEPT_FOR).await;
+        assert_eq!(repeated().await, 1.0);
+        assert_eq!(repeated().await, 2.0);
+        stage.advance(KEPT_FOR).await;
+        assert_eq!(repeated().await, 2.0);
+    });
+}
+
+#[test]
 fn questions_beyond_the_bound_are_refused() {
     TestStage::run(2, async |stage| {
         let view = start(stage);

@@ -8,6 +8,7 @@
 mod actor;
 pub mod api;
 mod config;
+mod kept;
 mod metrics;
 mod offers;
 mod questions;
