@@ -1,5 +1,7 @@
 //! Agents: `/slaves`, and their part of `/state` and `/state-summary`.
 
+use std::ops::Bound;
+
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use tepui_protocol::v1::AgentInfo;
 
@@ -14,19 +16,22 @@ pub struct Slaves<'a> {
 
 impl Serialize for Slaves<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let wanted = |id: &str| self.id.is_none_or(|wanted| wanted == id);
+        let wanted: (Bound<&str>, Bound<&str>) = match self.id {
+            Some(id) => (Bound::Included(id), Bound::Included(id)),
+            None => (Bound::Unbounded, Bound::Unbounded),
+        };
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry(
             "slaves",
             &List(|| {
-                let agents = self.world.agents.iter().filter(|(id, _)| wanted(id));
+                let agents = self.world.agents.range::<str, _>(wanted);
                 agents.map(|(id, agent)| Object(FullAgent(agent, self.world.usage_of(id))))
             }),
         )?;
         map.serialize_entry(
             "recovered_slaves",
             &List(|| {
-                let agents = self.world.recovered.iter().filter(|(id, _)| wanted(id));
+                let agents = self.world.recovered.range::<str, _>(wanted);
                 agents.map(|(_, info)| Object(Info(info)))
             }),
         )?;

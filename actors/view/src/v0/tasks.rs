@@ -25,25 +25,45 @@ impl Serialize for Tasks<'_> {
             let wanted = self.framework_id;
             wanted.is_none_or(|wanted| wanted == framework.id())
         });
-        let mut tasks: Vec<&Task> = frameworks
+        let tasks = frameworks
             .flat_map(|framework| framework.all_tasks())
             .filter(|task| {
                 self.task_id
                     .is_none_or(|wanted| wanted == task.task_id.value)
-            })
-            .collect();
-        if self.ascending {
-            tasks.sort_by(|a, b| first_status(a).total_cmp(&first_status(b)));
-        } else {
-            tasks.sort_by(|a, b| first_status(b).total_cmp(&first_status(a)));
-        }
-        let page = || {
-            let page = tasks.iter().skip(self.offset).take(self.limit);
-            page.map(|task| TaskObject(task))
-        };
+            });
+        let tasks = self.page_of(tasks);
+        let page = || tasks.iter().map(|task| TaskObject(task));
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("tasks", &List(page))?;
         map.end()
+    }
+}
+
+impl Tasks<'_> {
+    /// Those that are asked for, in order. Of many tasks only these are sorted.
+    fn page_of<'t>(&self, tasks: impl Iterator<Item = &'t Task>) -> Vec<&'t Task> {
+        // With its place, so that tasks of one moment are in the same order whatever page is asked for.
+        let tasks = tasks.enumerate();
+        let mut tasks: Vec<_> = tasks
+            .map(|(at, task)| (first_status(task), at, task))
+            .collect();
+        let order = |a: &(f64, usize, &Task), b: &(f64, usize, &Task)| {
+            let by_time = a.0.total_cmp(&b.0);
+            let by_time = if self.ascending {
+                by_time
+            } else {
+                by_time.reverse()
+            };
+            by_time.then(a.1.cmp(&b.1))
+        };
+        let end = self.offset.saturating_add(self.limit);
+        if end < tasks.len() {
+            tasks.select_nth_unstable_by(end, order);
+            tasks.truncate(end);
+        }
+        tasks.sort_unstable_by(order);
+        let page = tasks.into_iter().skip(self.offset);
+        page.map(|(_, _, task)| task).collect()
     }
 }
 
@@ -158,5 +178,61 @@ impl Fields for Network<'_> {
             map.serialize_entry("port_mappings", &info.port_mappings)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tepui_protocol::v1::TaskId;
+
+    use super::*;
+
+    /// Of forty tasks the first statuses are of five moments; each sixth has none.
+    fn tasks() -> Vec<Task> {
+        let task = |number: u32| {
+            let status = TaskStatus {
+                timestamp: Some(f64::from(number * 7 % 5)),
+                ..TaskStatus::default()
+            };
+            let has_status = !number.is_multiple_of(6);
+            Task {
+                task_id: TaskId {
+                    value: number.to_string(),
+                },
+                statuses: has_status.then_some(status).into_iter().collect(),
+                ..Task::default()
+            }
+        };
+        (0..40).map(task).collect()
+    }
+
+    #[test]
+    fn a_page_is_that_part_of_all_in_order() {
+        let (tasks, world) = (tasks(), World::default());
+        for ascending in [true, false] {
+            let mut all: Vec<&Task> = tasks.iter().collect();
+            all.sort_by(|a, b| {
+                let by_time = first_status(a).total_cmp(&first_status(b));
+                if ascending {
+                    by_time
+                } else {
+                    by_time.reverse()
+                }
+            });
+            for (offset, limit) in
+                (0..42).flat_map(|offset| [0, 1, 9, 40, usize::MAX].map(|limit| (offset, limit)))
+            {
+                let question = Tasks {
+                    world: &world,
+                    framework_id: None,
+                    task_id: None,
+                    limit,
+                    offset,
+                    ascending,
+                };
+                let expected: Vec<&Task> = all.iter().skip(offset).take(limit).copied().collect();
+                assert_eq!(question.page_of(tasks.iter()), expected, "{offset} {limit}");
+            }
+        }
     }
 }

@@ -1,6 +1,9 @@
 //! `tepui drain | deactivate | reactivate | gone`: agents that leave, for a while or for ever.
 
-use std::{process::ExitCode, time::Duration};
+use std::{
+    process::ExitCode,
+    time::{Duration, Instant},
+};
 
 use serde_json::Value;
 use tepui_protocol::{
@@ -27,6 +30,8 @@ use crate::{
 
 /// Between two looks whether an agent is drained.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
+/// How many times as long as a look took: to count the tasks of one agent is to read about all.
+const LOOK_REST: u32 = 20;
 /// What was asked for is not so.
 const AMISS: u8 = 1;
 
@@ -97,7 +102,9 @@ async fn follow(args: &DrainArgs, agent: &ids::Candidate) -> anyhow::Result<Exit
     let shown = agent.shown();
     let mut told = None;
     loop {
+        let begun = Instant::now();
         let now = progress(target, &agent.id).await?;
+        let rest = LOOK_INTERVAL.max(begun.elapsed() * LOOK_REST);
         match &now {
             Progress::Drained if !args.gone => {
                 output::lines([format!(
@@ -121,7 +128,7 @@ async fn follow(args: &DrainArgs, agent: &ids::Candidate) -> anyhow::Result<Exit
             output::note(&format!("agent {shown}: {}", words(&now)));
             told = Some(now);
         }
-        tokio::time::sleep(LOOK_INTERVAL).await;
+        tokio::time::sleep(rest).await;
     }
 }
 
