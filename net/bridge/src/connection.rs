@@ -6,7 +6,7 @@ use std::{future::Future, net::SocketAddr, sync::Arc};
 
 use bytes::BytesMut;
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf},
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadHalf},
     net::TcpStream,
     runtime::Handle,
     task::JoinHandle,
@@ -18,6 +18,7 @@ use crate::{
     error::{Disconnect, Error, Reason},
     frame::{self, Decoder, Frame, FrameError, FrameType},
     handshake::{self, Hello, Identity, MAX_HANDSHAKE_BYTES, Welcome},
+    intake::fill,
     peer::Peer,
     reader,
     router::Router,
@@ -359,7 +360,7 @@ async fn receive<S: Stream>(stream: &mut S, decoder: &mut Decoder) -> Result<Fra
         if let Some(frame) = decoder.next_frame()? {
             return Ok(frame);
         }
-        if stream.read_buf(decoder.spare()).await? == 0 {
+        if fill(stream, decoder).await? == 0 {
             return Err(Error::Eof);
         }
     }

@@ -20,10 +20,6 @@ pub const HEADER_BYTES: usize = 16;
 pub const MAX_FRAME_BYTES: usize = 16 << 20;
 
 const MARK: u8 = 0xb7;
-/// Least spare room offered to a read; a connection at rest holds this much.
-const READ_BYTES: usize = 4 << 10;
-/// A buffer larger than this is given back once it is empty.
-const KEEP_BYTES: usize = 64 << 10;
 
 /// What a frame is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,18 +121,7 @@ impl Decoder {
         self.limit = limit;
     }
 
-    /// The buffer with room to read into. It doubles with what was received, whatever a length field promises.
-    pub fn spare(&mut self) -> &mut BytesMut {
-        if self.buffer.is_empty() && self.buffer.capacity() > KEEP_BYTES {
-            self.buffer = BytesMut::new();
-        }
-        if self.buffer.capacity() - self.buffer.len() < READ_BYTES / 2 {
-            self.buffer.reserve(self.buffer.len().max(READ_BYTES));
-        }
-        &mut self.buffer
-    }
-
-    /// Appends received bytes.
+    /// Appends received bytes. The buffer grows with them, whatever a length field promises.
     pub fn extend(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);
     }
@@ -168,11 +153,16 @@ impl Decoder {
             return Ok(None);
         }
         self.buffer.advance(HEADER_BYTES);
+        let body = match self.buffer.len() == length {
+            // With the room it lies in: at rest there is none.
+            true => std::mem::take(&mut self.buffer),
+            false => self.buffer.split_to(length),
+        };
         Ok(Some(Frame {
             frame_type,
             kind,
             correlation,
-            body: self.buffer.split_to(length).freeze(),
+            body: body.freeze(),
         }))
     }
 

@@ -17,6 +17,7 @@ mod direct;
 mod error;
 pub mod frame;
 pub mod handshake;
+mod intake;
 mod listener;
 mod outbox;
 mod peer;

@@ -26,6 +26,8 @@ use crate::{
 const ANSWER_FACTOR: usize = 2;
 /// Messages of best effort have this part of the bounds, so that however many they are, others find room.
 const BEST_EFFORT_PART: usize = 2;
+/// An empty queue keeps so many places: a connection at rest holds little, and there are tens of thousands.
+pub(crate) const KEEP_PLACES: usize = 8;
 
 /// A message that waits to be encoded, whatever its type.
 pub(crate) trait Encode: Send {
@@ -222,6 +224,9 @@ impl Outbox {
         let mut state = self.lock();
         let count = count.min(state.waiting.len());
         batch.extend(state.waiting.drain(..count));
+        if state.waiting.is_empty() {
+            state.waiting.shrink_to(KEEP_PLACES);
+        }
     }
 
     pub(crate) fn closing(&self) -> Option<Closing> {

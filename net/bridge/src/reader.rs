@@ -5,13 +5,14 @@ use std::{pin::pin, sync::atomic::Ordering::Relaxed};
 use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use tepui_protocol::message::AskError;
 use tokio::{
-    io::{AsyncRead, AsyncReadExt},
+    io::AsyncRead,
     time::{Instant, sleep},
 };
 
 use crate::{
     error::Reason,
     frame::{Decoder, Frame, FrameError, FrameType},
+    intake::fill,
     outbox::Body,
     peer::Peer,
     router::{Answer, Router, Unroutable},
@@ -63,7 +64,7 @@ pub(crate) async fn run<R: AsyncRead + Unpin>(
                 reader.answer(answered);
             }
             // Before the silence: what lies in the socket while we ourselves were held up counts.
-            read = io.read_buf(decoder.spare()) => match read {
+            read = fill(&mut io, &mut decoder) => match read {
                 Ok(0) => return Reason::Lost("the peer closed it without a farewell".to_owned()),
                 Ok(count) => {
                     heard = Instant::now();

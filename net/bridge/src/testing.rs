@@ -11,7 +11,7 @@ use futures_util::FutureExt;
 use serde::{Deserialize, Serialize};
 use tepui_protocol::message::{Message, Wire};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt, DuplexStream},
+    io::{AsyncWriteExt, DuplexStream},
     sync::mpsc,
 };
 
@@ -20,6 +20,7 @@ use crate::{
     error::{Disconnect, Error},
     frame::{self, Decoder, Frame, FrameType},
     handshake::{Hello, Role},
+    intake::fill,
     peer::Peer,
     router::Router,
     settings::Settings,
@@ -202,7 +203,7 @@ impl Puppet {
             if let Some(frame) = self.decoder.next_frame().unwrap() {
                 return Some(frame);
             }
-            if self.stream.read_buf(self.decoder.spare()).await.unwrap() == 0 {
+            if fill(&mut self.stream, &mut self.decoder).await.unwrap() == 0 {
                 return None;
             }
         }

@@ -13,7 +13,7 @@ use tokio::{
 use crate::{
     error::Reason,
     frame::{self, FrameType, HEADER_BYTES},
-    outbox::{Body, Closing, Held, Outgoing},
+    outbox::{Body, Closing, Held, KEEP_PLACES, Outgoing},
     peer::Peer,
     stats::add,
 };
@@ -23,7 +23,7 @@ const GATHER_BYTES: usize = 128 << 10;
 /// Messages taken from the queue under one lock.
 const TAKE_MESSAGES: usize = 256;
 /// A buffer larger than this is given back once it is empty.
-const KEEP_BYTES: usize = 64 << 10;
+const KEEP_BYTES: usize = 256;
 /// Most bytes of a text that is sent.
 const MAX_TEXT_BYTES: usize = 4 << 10;
 
@@ -278,9 +278,7 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
         }
         self.settle();
         if self.buffer.is_empty() {
-            if self.buffer.capacity() > KEEP_BYTES {
-                self.buffer = BytesMut::new();
-            }
+            self.give_back();
             // A stream that buffers, such as TLS, gives its last bytes only when it is flushed.
             let silent_after = self.peer.shared.settings.silent_after;
             match timeout_at(self.progress + silent_after, self.io.flush()).await {
@@ -290,6 +288,14 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
             }
         }
         Ok(())
+    }
+
+    fn give_back(&mut self) {
+        if self.buffer.capacity() > KEEP_BYTES {
+            self.buffer = BytesMut::new();
+        }
+        self.batch.shrink_to(KEEP_PLACES);
+        self.spans.shrink_to(KEEP_PLACES);
     }
 
     fn held(&self) -> Held {
