@@ -112,6 +112,7 @@ impl MasterCore {
             .get(&id)
             .map(|agent| &agent.record.info)
             .or_else(|| self.recovered_agents.get(&id));
+        let known_info = known_info.map(|info| &**info);
         let was_unreachable = self.unreachable_agents.contains_key(&id);
         if known_info == Some(&request.agent_info) && !was_unreachable {
             return self.admit(
@@ -255,7 +256,7 @@ impl MasterCore {
             agent_id: id.clone(),
         });
         let recovered = self.recovered_agents.remove(&id);
-        self.notice_attributes(&request.agent_info, recovered.as_ref(), turn);
+        self.notice_attributes(&request.agent_info, recovered.as_deref(), turn);
         let comes = match (self.unreachable_agents.remove(&id), recovered) {
             (Some(_), _) => Comes::Unreachable,
             (None, Some(_)) => Comes::Awaited,
@@ -306,8 +307,8 @@ impl MasterCore {
         );
         let lent = lent_by(request);
         let total = total.map_or_else(|_| Vec::new(), |total| (total + &lent).to_proto());
-        let record = AgentRecord {
-            info: request.agent_info.clone(),
+        let record = Arc::new(AgentRecord {
+            info: Arc::new(request.agent_info.clone()),
             pid: request.pid.clone(),
             version: request.version.clone(),
             capabilities: request.capabilities.clone(),
@@ -320,9 +321,9 @@ impl MasterCore {
             drain_info: self.draining.get(id).copied(),
             drain_started_at: self.draining.contains_key(id).then_some(turn.now),
             shortcoming: shortcoming_of(request),
-        };
+        });
         let agent = Agent {
-            record: record.clone(),
+            record: Arc::clone(&record),
             told_at: 0,
             converted_at: 0,
             operations: BTreeMap::new(),
@@ -335,19 +336,19 @@ impl MasterCore {
             killed: BTreeSet::new(),
             told_lost: BTreeSet::new(),
         };
-        self.agents.insert(id.to_string(), agent);
+        self.agents.insert(id.to_string(), Box::new(agent));
         self.look_up_schedule(id, turn);
         self.peers.insert(peer, id.to_string());
         if comes == Comes::Awaited {
             self.recall_tasks(request, turn);
         }
         // Before its tasks: operators hear of these by its id.
-        self.change(turn, Change::AgentAdded(Arc::new(record.clone())));
+        self.change(turn, Change::AgentAdded(Arc::clone(&record)));
         let used = self.take_over(id, request, comes, turn);
         self.take_over_operations(id, peer, request, turn);
         let told_at = turn.allocator(WorldChange::AgentAdded {
-            info: Arc::new(record.info),
-            total: record.total,
+            info: Arc::clone(&record.info),
+            total: record.total.clone(),
             used,
             active: record.active,
         });
@@ -369,7 +370,7 @@ impl MasterCore {
     ) {
         let Some(id) = &info.id else { return };
         let known = self.agents.get(&id.value);
-        let known = known.map(|agent| &agent.record.info).or(recovered);
+        let known = known.map(|agent| &*agent.record.info).or(recovered);
         if known.is_some_and(|known| known.attributes != info.attributes) {
             self.forget_refusals_on(&id.value, turn);
             self.inverse.forget_refusals_on(&id.value);
@@ -415,8 +416,8 @@ impl MasterCore {
         }
         self.peers.insert(peer, id.to_string());
         let resized = agent.record.total != total;
-        let record = &mut agent.record;
-        record.info = request.agent_info.clone();
+        let record = Arc::make_mut(&mut agent.record);
+        record.info = Arc::new(request.agent_info.clone());
         record.pid = request.pid.clone();
         record.version = request.version.clone();
         record.capabilities = request.capabilities.clone();
@@ -425,13 +426,13 @@ impl MasterCore {
         record.active = !record.deactivated;
         record.reregistered_at = Some(turn.now);
         record.total = total.clone();
-        let record = Arc::new(record.clone());
+        let record = Arc::clone(&agent.record);
         self.inverse.mark(id);
         let agent_id = AgentId {
             value: id.to_string(),
         };
         if described {
-            let info = Arc::new(record.info.clone());
+            let info = Arc::clone(&record.info);
             turn.allocator(WorldChange::AgentDescribed { info });
             self.forbid_earlier_proposals(id, turn);
         }

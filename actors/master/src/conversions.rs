@@ -142,8 +142,8 @@ impl MasterCore {
     /// Writes down what the agent has; the allocator is told by the caller.
     pub(crate) fn set_total(&mut self, agent_id: &str, total: &Resources, turn: &mut Turn<'_>) {
         let agent = self.agents.get_mut(agent_id).expect("the caller knows it");
-        agent.record.total = total.to_proto();
-        let record = Arc::new(agent.record.clone());
+        Arc::make_mut(&mut agent.record).total = total.to_proto();
+        let record = Arc::clone(&agent.record);
         self.change(turn, Change::AgentUpdated(record));
     }
 

@@ -263,11 +263,11 @@ pub struct MasterCore {
     pub(crate) completed_frameworks: VecDeque<String>,
     /// Subscription to framework id.
     pub(crate) streams: BTreeMap<String, String>,
-    pub(crate) agents: BTreeMap<String, Agent>,
+    pub(crate) agents: BTreeMap<String, Box<Agent>>,
     /// Connection to agent id.
     pub(crate) peers: BTreeMap<PeerId, String>,
     /// In the registry, not back since this master leads.
-    pub(crate) recovered_agents: BTreeMap<String, AgentInfo>,
+    pub(crate) recovered_agents: BTreeMap<String, Arc<AgentInfo>>,
     pub(crate) unreachable_agents: BTreeMap<String, UnixNanos>,
     pub(crate) gone_agents: BTreeMap<String, UnixNanos>,
     /// Of all these but the gone ones: those that an operator took out of offers.

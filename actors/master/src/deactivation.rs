@@ -101,10 +101,10 @@ impl MasterCore {
         if agent.record.deactivated == deactivated {
             return;
         }
-        let record = &mut agent.record;
+        let record = Arc::make_mut(&mut agent.record);
         record.deactivated = deactivated;
         record.active = record.connected && !deactivated;
-        let record = Arc::new(record.clone());
+        let record = Arc::clone(&agent.record);
         turn.allocator(WorldChange::AgentActive {
             agent_id: AgentId {
                 value: id.to_string(),

@@ -170,14 +170,14 @@ impl MasterCore {
         let Some(agent) = self.agents.get_mut(id) else {
             return;
         };
-        let record = &mut agent.record;
-        if record.drain_info == info {
+        if agent.record.drain_info == info {
             return;
         }
+        let record = Arc::make_mut(&mut agent.record);
         let since = record.drain_started_at.unwrap_or(turn.now);
         record.drain_started_at = info.is_some().then_some(since);
         record.drain_info = info;
-        let record = Arc::new(record.clone());
+        let record = Arc::clone(&agent.record);
         self.change(turn, Change::AgentUpdated(record));
     }
 }

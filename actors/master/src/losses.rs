@@ -102,9 +102,10 @@ impl MasterCore {
         };
         agent.peer = None;
         agent.is_silent = silent;
-        agent.record.connected = false;
-        agent.record.active = false;
-        let record = Arc::new(agent.record.clone());
+        let record = Arc::make_mut(&mut agent.record);
+        record.connected = false;
+        record.active = false;
+        let record = Arc::clone(&agent.record);
         let timer = Timer::Unreachable {
             agent_id: id.clone(),
         };
@@ -128,7 +129,8 @@ impl MasterCore {
     /// In the registry, not back yet: it has as long as one that was lost.
     pub(crate) fn recover_agent(&mut self, info: AgentInfo, turn: &mut Turn<'_>) {
         let id = info.id.clone().unwrap_or_default().value;
-        self.change(turn, Change::AgentRecovered(Arc::new(info.clone())));
+        let info = Arc::new(info);
+        self.change(turn, Change::AgentRecovered(Arc::clone(&info)));
         self.recovered_agents.insert(id.clone(), info);
         let at = turn
             .now

@@ -237,7 +237,7 @@ impl Replay {
         ensure(self.number == core.changes(), || {
             "the count of changes".to_string()
         })?;
-        let agents = core.agents.iter().map(|(id, agent)| (id, &agent.record));
+        let agents = core.agents.iter().map(|(id, agent)| (id, &*agent.record));
         ensure(self.agents.iter().eq(agents), || "agents".to_string())?;
         ensure(
             self.recovered.iter().eq(core.recovered_agents.keys()),

@@ -111,7 +111,8 @@ impl Framework {
 /// An agent that is registered (connected or lost, not yet unreachable).
 #[derive(Debug)]
 pub(crate) struct Agent {
-    pub(crate) record: AgentRecord,
+    /// Shared with whoever was told of it last: a change of it makes another one.
+    pub(crate) record: Arc<AgentRecord>,
     /// The number of the change by which the allocator was told of it.
     pub(crate) told_at: u64,
     /// The number of the change since when its total is what it is: proposals of earlier ones may not fit.

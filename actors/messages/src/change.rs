@@ -167,7 +167,7 @@ impl Default for Kept {
 #[derive(Debug, Clone, PartialEq)]
 pub struct AgentRecord {
     /// With its id.
-    pub info: AgentInfo,
+    pub info: Arc<AgentInfo>,
     /// `slave(1)@ip:port`.
     pub pid: String,
     pub version: String,

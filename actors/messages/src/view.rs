@@ -24,7 +24,11 @@ pub struct Query {
     pub question: Question,
     /// Who asks, if the answer must leave something out.
     pub viewer: Option<Subject>,
+    pub seat: Option<Seat>,
 }
+
+/// A place among the few readers whom the view serves at a time; it is free when this is dropped.
+pub type Seat = std::sync::Arc<tokio::sync::OwnedSemaphorePermit>;
 
 /// Lists that leave something out of what is read. Who may do all of these sees everything.
 pub const LIMITING: [Action; 8] = [
@@ -103,6 +107,7 @@ pub struct Watch {
     pub viewer: Option<Subject>,
     /// Bounded; a watcher that does not keep up is cut off.
     pub records: tokio::sync::mpsc::Sender<Bytes>,
+    pub seat: Option<Seat>,
 }
 
 impl Message for Watch {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tepui_kit::{Actor, Answer, Context, Handler, Message, Receive};
 use tepui_messages::{
     change::{Change, Numbered},
-    view::{Follow, Query, Question, Watch},
+    view::{Follow, Query, Question, Seat, Watch},
 };
 use tepui_protocol::acls::Subject;
 
@@ -29,7 +29,7 @@ pub struct View {
     /// The number of the last change taken in.
     seen: u64,
     watchers: Watchers,
-    waiting: BTreeMap<u64, Vec<(Asked, Answer<Bytes>)>>,
+    waiting: BTreeMap<u64, Vec<Waiting>>,
     waiting_count: usize,
     /// Until the next change, or for a moment.
     kept: Kept<Asked>,
@@ -41,6 +41,9 @@ pub struct View {
 
 /// A question, and who asks it if something must be kept from them.
 type Asked = (Question, Option<Subject>);
+
+/// With its place among the readers.
+type Waiting = (Asked, Answer<Bytes>, Option<Seat>);
 
 /// A heartbeat of a watcher may be due.
 #[derive(Debug, Default)]
@@ -116,11 +119,8 @@ impl View {
         match answer(world, &self.config, readers, question) {
             Ok(body) => {
                 // Metrics also follow from who watches, which is no change.
-                if *question != Question::Metrics
-                    && self.kept.keep(asked, body.clone())
-                    && !std::mem::replace(&mut self.drops_kept, true)
-                {
-                    ctx.notify_later(DropKept, KEPT_FOR);
+                if *question != Question::Metrics && self.kept.keep(asked, body.clone()) {
+                    self.drop_kept_later(ctx);
                 }
                 to.send(body);
             }
@@ -147,6 +147,7 @@ impl Actor for View {
 impl Handler<Follow> for View {
     fn handle(&mut self, Follow(changes): Follow, ctx: &mut Context<Self>) {
         self.kept.clear();
+        self.watchers.forget_snapshots();
         for change in &changes {
             self.follow(change);
         }
@@ -155,7 +156,7 @@ impl Handler<Follow> for View {
         {
             let questions = entry.remove();
             self.waiting_count -= questions.len();
-            for (asked, to) in questions {
+            for (asked, to, _seat) in questions {
                 self.answer(asked, to, ctx);
             }
         }
@@ -168,6 +169,7 @@ impl Receive<Query> for View {
             after,
             question,
             viewer,
+            seat,
         } = query;
         let asked = (question, viewer);
         if after <= self.seen {
@@ -182,23 +184,40 @@ impl Receive<Query> for View {
             return;
         }
         self.waiting_count += 1;
-        self.waiting.entry(after).or_default().push((asked, to));
+        self.waiting
+            .entry(after)
+            .or_default()
+            .push((asked, to, seat));
     }
 }
 
 impl Handler<DropKept> for View {
     fn handle(&mut self, DropKept: DropKept, _: &mut Context<Self>) {
         self.kept.clear();
+        self.watchers.forget_snapshots();
         self.drops_kept = false;
+    }
+}
+
+impl View {
+    fn drop_kept_later(&mut self, ctx: &mut Context<Self>) {
+        if !std::mem::replace(&mut self.drops_kept, true) {
+            ctx.notify_later(DropKept, KEPT_FOR);
+        }
     }
 }
 
 impl Handler<Watch> for View {
     fn handle(&mut self, watch: Watch, ctx: &mut Context<Self>) {
+        // Those who waited may have left, and a snapshot is of everything.
+        if watch.records.is_closed() {
+            return;
+        }
         let now = ctx.clock().nanos();
         if let Err(error) = self.watchers.open(watch, &self.world, now) {
             tracing::error!(%error, "an operator stream could not be opened");
         }
+        self.drop_kept_later(ctx);
         self.beat(ctx);
     }
 }

@@ -27,6 +27,7 @@ fn frameworks(after: u64) -> Query {
         after,
         question,
         viewer: None,
+        seat: None,
     }
 }
 
@@ -129,6 +130,7 @@ fn watchers_get_a_heartbeat_at_once_and_then_every_fifteen_seconds() {
             encoding,
             viewer: None,
             records,
+            seat: None,
         };
         view.tell(watch).unwrap();
         stage.settle().await;

@@ -32,7 +32,7 @@ fn agent() -> Change {
     };
     Change::AgentAdded(Arc::new(AgentRecord {
         shortcoming: None,
-        info,
+        info: info.into(),
         pid: "slave(1)@10.0.0.1:5051".to_owned(),
         version: String::new(),
         capabilities: Vec::new(),

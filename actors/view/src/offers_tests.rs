@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tepui_messages::change::{AgentRecord, Change};
 use tepui_protocol::v1::{AgentId, AgentInfo, FrameworkId, OfferId};
@@ -39,7 +39,7 @@ fn end(framework: &str, number: u64, end: OfferEnd, at: UnixNanos) -> Change {
 fn agent(total: &str) -> Change {
     let mut record = AgentRecord {
         shortcoming: None,
-        info: AgentInfo::default(),
+        info: AgentInfo::default().into(),
         pid: String::new(),
         version: String::new(),
         capabilities: Vec::new(),
@@ -52,7 +52,7 @@ fn agent(total: &str) -> Change {
         drain_info: None,
         drain_started_at: None,
     };
-    record.info.id = Some(AgentId {
+    Arc::make_mut(&mut record.info).id = Some(AgentId {
         value: "a1".to_owned(),
     });
     Change::AgentAdded(record.into())

@@ -47,7 +47,8 @@ fn agent(id: &str, total: &str) -> Change {
         info: AgentInfo {
             id: Some(agent_id(id)),
             ..AgentInfo::default()
-        },
+        }
+        .into(),
         pid: String::new(),
         version: String::new(),
         capabilities: Vec::new(),

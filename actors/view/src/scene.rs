@@ -66,7 +66,7 @@ fn at(time: Option<TimeInfo>) -> i64 {
 pub(crate) fn agent_added(agent: &get_agents::Agent) -> Change {
     Change::AgentAdded(Arc::new(AgentRecord {
         shortcoming: None,
-        info: agent.agent_info.clone(),
+        info: agent.agent_info.clone().into(),
         pid: agent.pid.clone().unwrap(),
         version: agent.version.clone(),
         capabilities: agent.capabilities.clone(),

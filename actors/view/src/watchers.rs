@@ -26,6 +26,8 @@ const MAX_WATCHERS: usize = 1000;
 pub struct Watchers {
     next: u64,
     streams: BTreeMap<u64, Stream>,
+    /// How the streams of those begin who see everything, until something changes: as JSON and as protobuf.
+    snapshots: [Option<Bytes>; 2],
 }
 
 #[derive(Debug)]
@@ -62,16 +64,18 @@ impl Watchers {
             encoding,
             viewer,
             records,
+            seat: _seat,
         } = watch;
-        let seen = viewer.as_ref().map(|viewer| world.seen_by(viewer));
-        let world = seen.as_ref().unwrap_or(world);
+        let first = match &viewer {
+            Some(viewer) => record(&api::subscribed(&world.seen_by(viewer), encoding)?),
+            None => self.snapshot(world, encoding)?,
+        };
         let stream = Stream {
             encoding,
             viewer,
             records,
             next_heartbeat: now + interval(),
         };
-        let first = record(&api::subscribed(world, encoding)?);
         if !stream.send(first) || !stream.send(record(&api::heartbeat(encoding)?)) {
             return Ok(());
         }
@@ -81,6 +85,19 @@ impl Watchers {
         self.streams.insert(self.next, stream);
         self.next += 1;
         Ok(())
+    }
+
+    fn snapshot(&mut self, world: &World, encoding: Encoding) -> Result<Bytes, serde_json::Error> {
+        let kept = &mut self.snapshots[usize::from(encoding == Encoding::Protobuf)];
+        if kept.is_none() {
+            *kept = Some(record(&api::subscribed(world, encoding)?));
+        }
+        Ok(kept.clone().unwrap_or_default())
+    }
+
+    /// What streams began with is no longer true, or was kept for long enough.
+    pub fn forget_snapshots(&mut self) {
+        self.snapshots = [None, None];
     }
 
     /// Sends the event of a change that `world` has just taken in, if it makes one, to all that may hear of it.

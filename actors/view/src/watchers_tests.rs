@@ -17,6 +17,7 @@ fn watch(encoding: Encoding, capacity: usize) -> (Watch, Receiver<Bytes>) {
         encoding,
         viewer: None,
         records,
+        seat: None,
     };
     (watch, receiver)
 }

@@ -43,12 +43,12 @@ pub struct World {
     /// `None` until a master leads.
     pub master: Option<Arc<MasterRecord>>,
     /// Registered agents by id.
-    pub agents: BTreeMap<String, Agent>,
+    pub agents: BTreeMap<String, Box<Agent>>,
     /// Agents of the registry that have not come back yet.
     pub recovered: BTreeMap<String, Arc<AgentInfo>>,
     pub unreachable: BTreeSet<String>,
     /// What is on each agent. Tasks may be told before their agent and kept after it, so this stands apart.
-    pub usage: BTreeMap<String, Usage>,
+    pub usage: BTreeMap<String, Box<Usage>>,
     /// Registered frameworks by id, subscribed or not.
     pub frameworks: BTreeMap<String, Framework>,
     /// Oldest first.
@@ -165,7 +165,7 @@ impl World {
     /// What is on an agent; nothing if it is unknown.
     pub fn usage_of(&self, agent_id: &str) -> &Usage {
         static NOTHING: std::sync::LazyLock<Usage> = std::sync::LazyLock::new(Usage::default);
-        self.usage.get(agent_id).unwrap_or(&NOTHING)
+        self.usage.get(agent_id).map_or(&NOTHING, |usage| usage)
     }
 
     /// Whether the role may be shown.
@@ -182,8 +182,8 @@ impl World {
 
     /// How many registered agents are active.
     pub fn active_agents(&self) -> usize {
-        let active = |agent: &&Agent| agent.record.active;
-        self.agents.values().filter(active).count()
+        let agents = self.agents.values();
+        agents.filter(|agent| agent.record.active).count()
     }
 }
 

@@ -61,7 +61,8 @@ fn agent(number: u8, cpus: u8, active: bool) -> Arc<AgentRecord> {
             hostname: "host".into(),
             id: Some(agent_id(number)),
             ..AgentInfo::default()
-        },
+        }
+        .into(),
         pid: "slave(1)@127.0.0.1:5051".into(),
         version: "1.11.0".into(),
         capabilities: vec![agent_info::Capability::default()],

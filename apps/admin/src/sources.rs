@@ -48,6 +48,7 @@ impl Sources {
             question,
             // Whoever may see the admin may see everything: the master lets nobody else to it.
             viewer: None,
+            seat: None,
         };
         let answer = tokio::time::timeout(VIEW_DEADLINE, self.view.ask(query))
             .await

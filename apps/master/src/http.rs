@@ -93,7 +93,7 @@ pub struct MasterHttp {
     pub registrar: Asker<RegistrarNumbers>,
     /// Lists what frameworks keep away from themselves.
     pub exclusions: Asker<ListExclusions>,
-    pub watch: Teller<Watch>,
+    pub watch: Asker<Watch>,
     /// The number of the last change.
     pub changes: Arc<AtomicU64>,
     /// Calls of schedulers, by principal.
@@ -239,6 +239,7 @@ impl MasterHttp {
             after: self.changes.load(Ordering::Acquire),
             question,
             viewer,
+            seat: None,
         };
         ask(&self.view, query).await
     }

@@ -17,6 +17,7 @@ mod join;
 mod joining;
 pub mod leadership;
 pub mod naming;
+mod readers;
 mod reign;
 mod room;
 mod roster;

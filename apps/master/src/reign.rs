@@ -23,6 +23,7 @@ use crate::{
     cluster::Desk,
     ground::Ground,
     http::{Door, Facts, MasterHttp},
+    readers::Readers,
 };
 
 /// How often it is looked at most how large the registry is.
@@ -50,19 +51,20 @@ impl Reign {
             changes,
             registrar,
         } = &self.actors;
+        let readers = Readers::of(view.asker(), view.asker());
         MasterHttp {
             scheduler: master.asker(),
             operator: master.asker(),
             subscribe: master.teller(),
             proxies: self.proxies.clone(),
-            view: view.asker(),
+            view: readers.clone(),
             allocator: allocator.asker(),
             numbers: allocator.asker(),
             exclusions: allocator.asker(),
             policies: allocator.asker(),
             commit: registrar.asker(),
             registrar: registrar.asker(),
-            watch: view.teller(),
+            watch: readers,
             changes: Arc::clone(changes),
             traffic: Arc::clone(&self.traffic),
             directory: ground.directory.clone(),

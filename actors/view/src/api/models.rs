@@ -31,7 +31,7 @@ pub(crate) fn agent(agent: &Agent, usage: &Usage) -> get_agents::Agent {
     let record = &*agent.record;
     let draining = record.drain_started_at;
     get_agents::Agent {
-        agent_info: record.info.clone(),
+        agent_info: (*record.info).clone(),
         active: record.active,
         deactivated: Some(record.deactivated),
         version: record.version.clone(),

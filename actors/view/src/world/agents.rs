@@ -80,7 +80,7 @@ impl World {
     }
 
     fn put_agent(&mut self, id: String, record: &Arc<AgentRecord>) {
-        let agent = Agent::new(record);
+        let agent = Box::new(Agent::new(record));
         self.totals.total(&agent.total, Put::On);
         if let Some(before) = self.agents.insert(id, agent) {
             self.totals.total(&before.total, Put::Off);
@@ -157,7 +157,7 @@ impl World {
     }
 
     fn forget_if_empty(&mut self, agent: &str) {
-        if self.usage.get(agent).is_some_and(Usage::is_empty) {
+        if self.usage.get(agent).is_some_and(|usage| usage.is_empty()) {
             self.usage.remove(agent);
         }
     }
@@ -167,9 +167,9 @@ fn agent_id(record: &AgentRecord) -> String {
     record.info.id.clone().unwrap_or_default().value
 }
 
-pub(super) fn usage<'a>(usage: &'a mut BTreeMap<String, Usage>, agent: &str) -> &'a mut Usage {
+pub(super) fn usage<'a>(usage: &'a mut BTreeMap<String, Box<Usage>>, agent: &str) -> &'a mut Usage {
     if !usage.contains_key(agent) {
-        usage.insert(agent.to_owned(), Usage::default());
+        usage.insert(agent.to_owned(), Box::default());
     }
     usage
         .get_mut(agent)

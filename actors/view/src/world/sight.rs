@@ -59,7 +59,8 @@ impl Sight<'_> {
     pub(crate) fn agent(&self, agent: &Agent) -> Agent {
         let total = self.resources(&agent.total);
         let mut record = (*agent.record).clone();
-        record.info.resources = self.listed(&record.info.resources);
+        let info = Arc::make_mut(&mut record.info);
+        info.resources = self.listed(&info.resources);
         Agent {
             record: Arc::new(record),
             reserved: total.reservations(),
@@ -167,14 +168,14 @@ impl World {
         let mut world = World {
             master: self.master.clone(),
             agents: agents
-                .map(|(id, it)| (id.clone(), sight.agent(it)))
+                .map(|(id, it)| (id.clone(), Box::new(sight.agent(it))))
                 .collect(),
             recovered: self.recovered_for(&sight),
             unreachable: self.unreachable.clone(),
             usage: self
                 .usage
                 .iter()
-                .map(|(id, it)| (id.clone(), sight.usage(it)))
+                .map(|(id, it)| (id.clone(), Box::new(sight.usage(it))))
                 .collect(),
             frameworks: frameworks.collect(),
             completed: self

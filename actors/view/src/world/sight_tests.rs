@@ -81,7 +81,8 @@ fn agent() -> Arc<AgentRecord> {
             id: Some(agent_id()),
             resources: total.to_proto(),
             ..AgentInfo::default()
-        },
+        }
+        .into(),
         pid: "slave(1)@127.0.0.1:5051".into(),
         version: "1.11.0".into(),
         capabilities: Vec::new(),

@@ -73,7 +73,7 @@ impl MasterHttp {
                     .await?;
                 Ok(Reply::ok(media.as_str(), body))
             }
-            Type::Subscribe => self.watch(request, media),
+            Type::Subscribe => self.watch(request, media).await,
             _ => self.change(request, call).await,
         }
     }
@@ -155,19 +155,15 @@ impl MasterHttp {
         answer
     }
 
-    fn watch(&self, request: &Incoming, media: MediaType) -> Result<Reply, Reply> {
+    async fn watch(&self, request: &Incoming, media: MediaType) -> Result<Reply, Reply> {
         let (records, receiver) = mpsc::channel(WATCH_RECORDS);
         let watch = Watch {
             encoding: encoding(media),
             viewer: self.viewer(request),
             records,
+            seat: None,
         };
-        self.watch.tell(watch).map_err(|error| {
-            Reply::text(
-                503,
-                format!("Service Unavailable: {error}; subscribe again later"),
-            )
-        })?;
+        ask(&self.watch, watch).await?;
         let records = stream::unfold(receiver, |mut receiver| async {
             let record = receiver.recv().await?;
             Some((Ok::<_, std::convert::Infallible>(record), receiver))
