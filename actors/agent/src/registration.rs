@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use tepui_messages::agent::NodePhase;
 use tepui_protocol::{
     codec::protobuf,
-    node,
+    node, task,
     v1::{Task, TaskState, framework_info::capability::Type as Capability, task_status::Reason},
 };
 
@@ -25,6 +25,9 @@ const MAX_DOUBLINGS: u32 = 16;
 const MAX_COMPLETED_TOLD: usize = 1_000;
 /// Bytes of them, about: what runs has the rest of a frame.
 const MAX_COMPLETED_BYTES: usize = 4 << 20;
+
+/// Bytes of the statuses of what runs; beyond them a task is told with its last one.
+const MAX_STATUSES_TOLD_BYTES: usize = 16 << 20;
 
 /// How far the agent is with the master of the moment.
 #[derive(Debug, Default)]
@@ -101,13 +104,14 @@ impl NodeCore {
         let mut tasks: Vec<Task> = Vec::new();
         let mut executors = Vec::new();
         let mut frameworks = Vec::new();
+        let mut room = MAX_STATUSES_TOLD_BYTES;
         for framework in live {
             frameworks.push((*framework.info).clone());
             let id = framework.info.id.as_ref().map_or("", |id| &id.value);
             for executor in framework.executors.values() {
                 for stage in [Stage::Queued, Stage::Launched, Stage::Terminated] {
                     let entries = executor.at(stage).into_iter();
-                    tasks.extend(entries.map(|entry| self.told_task(id, entry)));
+                    tasks.extend(entries.map(|entry| self.told_task(id, entry, &mut room)));
                 }
                 // The master does not know of those that the agent plays.
                 let ended = !self.containers.contains_key(&executor.container_id);
@@ -138,8 +142,13 @@ impl NodeCore {
     }
 
     /// A task with its newest state, and with the state that its framework was told of.
-    fn told_task(&self, framework_id: &str, entry: &TaskEntry) -> Task {
+    /// `room`: bytes for statuses.
+    fn told_task(&self, framework_id: &str, entry: &TaskEntry, room: &mut usize) -> Task {
         let mut task = (*entry.task).clone();
+        match room.checked_sub(task::statuses_bytes(&task.statuses)) {
+            Some(left) => *room = left,
+            None => drop(task.statuses.drain(..task.statuses.len() - 1)),
+        }
         if let Some(head) = self.streams.head(&task_key(framework_id, &task.task_id)) {
             task.status_update_state = Some(head.state);
             task.status_update_uuid.clone_from(&head.uuid);

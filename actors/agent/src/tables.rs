@@ -228,12 +228,7 @@ impl Executor {
         task.state = status.state;
         task.status_update_state = Some(status.state);
         task.status_update_uuid.clone_from(&status.uuid);
-        let mut shown = status.clone();
-        shown.data = None;
-        match task.statuses.last_mut() {
-            Some(last) if last.state == shown.state => *last = shown,
-            _ => task.statuses.push(shown),
-        }
+        task::keep_status(task, status);
         let ends = is_terminal(status.state());
         if ends {
             entry.stage = Stage::Terminated;

@@ -1,7 +1,7 @@
 //! What becomes of operations: the agents' word on them, the schedulers' acknowledgements and questions
 //! (SCHEDULER_API 2.9), and what remains of them when agents and frameworks come and go.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use tepui_messages::{
     UnixNanos,
@@ -218,11 +218,18 @@ impl MasterCore {
             for (_, _, operation) in self.operations_of(id) {
                 turn.event(&stream_id, operation_event(last_status(operation)));
             }
+            return;
         }
+        // Gone through once, however many are asked for; of several with one id the newest counts.
+        let named = self.operations_of(id);
+        let named =
+            named.filter_map(|(_, _, operation)| Some((operation.info.id.as_ref()?, operation)));
+        let named: HashMap<&str, &Operation> = named
+            .map(|(id, operation)| (id.value.as_str(), &**operation))
+            .collect();
         for asked in &reconcile.operations {
-            let known = self.operations_named(id, &asked.operation_id);
-            let status = match known.last() {
-                Some((_, _, operation)) => last_status(operation),
+            let status = match named.get(asked.operation_id.value.as_str()) {
+                Some(operation) => last_status(operation),
                 None => self.status_of_unknown(asked),
             };
             turn.event(&stream_id, operation_event(status));

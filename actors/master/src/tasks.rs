@@ -25,9 +25,6 @@ use crate::{
     tables::{TaskEntry, allocation_role, is_terminal, without_allocation},
 };
 
-/// Statuses kept with a task; runs of one state are folded into their newest.
-const MAX_STATUSES: usize = 100;
-
 impl MasterCore {
     pub(crate) fn agent_says(&mut self, peer: PeerId, what: AgentMessage, turn: &mut Turn<'_>) {
         self.count_word(&what);
@@ -309,7 +306,7 @@ pub(crate) fn note_status(task: &mut Task, status: &TaskStatus, latest: TaskStat
     if !is_terminal(task.state()) {
         task.state = latest as i32;
     }
-    push_status(task, status);
+    tepui_protocol::task::keep_status(task, status);
 }
 
 /// Retries and repetitions are none (Mesos: `Master::updateTask`, `sendSubscribersUpdate`).
@@ -320,24 +317,6 @@ fn is_news(task: &Task, status: &TaskStatus) -> bool {
     );
     let last = task.statuses.last();
     is_of_a_check || last.is_none_or(|last| last.state != status.state)
-}
-
-/// As Mesos keeps them: runs of one state folded, without `data`.
-fn push_status(task: &mut Task, status: &TaskStatus) {
-    if task
-        .statuses
-        .last()
-        .is_some_and(|last| last.state == status.state)
-    {
-        task.statuses.pop();
-    }
-    if task.statuses.len() == MAX_STATUSES {
-        task.statuses.remove(0);
-    }
-    task.statuses.push(TaskStatus {
-        data: None,
-        ..status.clone()
-    });
 }
 
 #[cfg(test)]

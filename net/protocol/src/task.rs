@@ -1,9 +1,19 @@
 //! A task as it is kept and told of, made of what it was launched with (Mesos: `protobuf::createTask`).
 
 use crate::{
+    codec::protobuf,
     redact,
-    v1::{FrameworkId, Task, TaskInfo, TaskState},
+    v1::{FrameworkId, Task, TaskInfo, TaskState, TaskStatus},
 };
+
+/// Statuses kept with a task; runs of one state are folded into their newest.
+pub const MAX_STATUSES: usize = 100;
+/// Bytes of them all.
+pub const MAX_STATUSES_BYTES: usize = 64 << 10;
+/// Bytes of one; a larger one is kept without what executors may fill at will.
+const MAX_STATUS_BYTES: usize = 8 << 10;
+/// Bytes of the message of such a one.
+const MAX_MESSAGE_BYTES: usize = 1 << 10;
 
 /// The task of `framework_id` before anything is known of it: it is staging, and has no secrets of its `info`.
 #[must_use]
@@ -32,6 +42,46 @@ pub fn staging(framework_id: &str, info: &TaskInfo) -> Task {
         limits: info.limits.clone(),
         ..Task::default()
     }
+}
+
+/// Keeps a status with its task, as Mesos does: runs of one state folded, without `data`. The oldest give way.
+pub fn keep_status(task: &mut Task, status: &TaskStatus) {
+    let statuses = &mut task.statuses;
+    statuses.pop_if(|last| last.state == status.state);
+    statuses.push(kept(status));
+    let mut beyond = statuses.len().saturating_sub(MAX_STATUSES);
+    let mut bytes = statuses_bytes(&statuses[beyond..]);
+    while bytes > MAX_STATUSES_BYTES {
+        bytes -= protobuf::size(&statuses[beyond]);
+        beyond += 1;
+    }
+    statuses.drain(..beyond);
+}
+
+/// Bytes of the statuses together.
+#[must_use]
+pub fn statuses_bytes(statuses: &[TaskStatus]) -> usize {
+    statuses.iter().map(protobuf::size).sum()
+}
+
+fn kept(status: &TaskStatus) -> TaskStatus {
+    let mut kept = TaskStatus {
+        data: None,
+        ..status.clone()
+    };
+    if protobuf::size(&kept) > MAX_STATUS_BYTES {
+        kept = TaskStatus {
+            labels: None,
+            check_status: None,
+            container_status: None,
+            limitation: None,
+            ..kept
+        };
+        if let Some(message) = &mut kept.message {
+            message.truncate(message.floor_char_boundary(MAX_MESSAGE_BYTES));
+        }
+    }
+    kept
 }
 
 #[cfg(test)]
