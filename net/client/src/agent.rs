@@ -258,6 +258,7 @@ fn decode(body: &[u8]) -> Result<Response, Error> {
     let limits = Limits {
         bytes: body.len(),
         items: usize::MAX,
+        memory: usize::MAX,
         ..Limits::HTTP
     };
     json::decode(body, &limits).map_err(|error| Error::Malformed(error.to_string()))

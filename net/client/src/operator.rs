@@ -39,6 +39,7 @@ impl Operator {
             &Limits {
                 bytes: bytes.len(),
                 items: usize::MAX,
+                memory: usize::MAX,
                 ..Limits::HTTP
             },
         )

@@ -98,9 +98,10 @@ fn message_table(out: &mut String, message: &MessageDescriptor, print_empty: &Ex
     line(
         out,
         &format!(
-            "static {name}: MessageDescriptor = MessageDescriptor {{ name: {:?}, fields: &[{}] }};",
+            "static {name}: MessageDescriptor = MessageDescriptor {{ name: {:?}, fields: &[{}], memory: size_of::<{}>() }};",
             message.full_name(),
-            fields.join(", ")
+            fields.join(", "),
+            message_path(message)
         ),
     );
     line(

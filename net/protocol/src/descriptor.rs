@@ -9,6 +9,8 @@ pub struct MessageDescriptor {
     pub name: &'static str,
     /// In the order of declaration, which is the order of JSON.
     pub fields: &'static [FieldDescriptor],
+    /// Bytes of its Rust type, without what lies elsewhere.
+    pub memory: usize,
 }
 
 /// A field of a message.

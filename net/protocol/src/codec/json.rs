@@ -5,7 +5,7 @@
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{Limits, json_errors};
+use super::{Limits, json_errors, room};
 use crate::descriptor::Described;
 
 /// Why JSON was refused; the texts are those of Mesos' HTTP answers.
@@ -39,7 +39,13 @@ pub fn decode<T: DeserializeOwned + Described>(bytes: &[u8], limits: &Limits) ->
         )));
     }
     check_structure(bytes, limits)?;
-    serde_json::from_slice(bytes).map_err(|error| json_errors::explain::<T>(bytes, &error))
+    let Some(read) = room::within(limits.memory, || serde_json::from_slice(bytes)) else {
+        return Err(Error::Syntax(format!(
+            "its lists take more than {} bytes of memory",
+            limits.memory
+        )));
+    };
+    read.map_err(|error| json_errors::explain::<T>(bytes, &error))
 }
 
 /// Depth and count of values by a walk over the bytes, before anything is built.

@@ -236,3 +236,22 @@ fn a_list_of_objects_is_one_map() {
         assert_eq!(config(text), Err(format!("{refused}{expected}")), "{text}");
     }
 }
+
+#[test]
+fn what_lists_take_in_memory_is_bounded_while_it_is_built() {
+    let call = |count: usize| {
+        let operations = vec!["{}"; count].join(",");
+        format!(r#"{{"accept": {{"offer_ids": [], "operations": [{operations}]}}}}"#)
+    };
+    let few = Limits {
+        memory: 11 * size_of::<crate::v1::offer::Operation>(),
+        ..Limits::HTTP
+    };
+    let read = |count| decode::<crate::v1::scheduler::Call>(call(count).as_bytes(), &few);
+    assert!(read(10).is_ok());
+    let refused = read(11).unwrap_err().to_string();
+    assert!(refused.contains("take more than"), "{refused}");
+    // What is read without a bound is not bound by the last one.
+    let call: crate::v1::scheduler::Call = serde_json::from_str(&call(20)).unwrap();
+    assert_eq!(call.accept.unwrap().operations.len(), 20);
+}

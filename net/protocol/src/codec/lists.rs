@@ -10,7 +10,10 @@ use serde::{
     de::{DeserializeSeed, Error, IntoDeserializer, MapAccess, SeqAccess, Visitor},
 };
 
-use super::read::{Context, One, Value};
+use super::{
+    read::{Context, One, Value},
+    room,
+};
 
 pub(super) struct Many<'a, T>(pub(super) Context, pub(super) &'a mut Vec<T>);
 
@@ -25,6 +28,7 @@ impl<T: Value> Many<'_, T> {
     /// A value that stands where a list is expected: a person writes that, no node does.
     fn bare<'de, D: Deserializer<'de>>(self, value: D) -> Result<(), D::Error> {
         self.check_human()?;
+        room::take::<T, D::Error>()?;
         self.1.extend(T::read(value, self.0)?);
         Ok(())
     }
@@ -66,6 +70,7 @@ impl<'de, T: Value> Visitor<'de> for Many<'_, T> {
     }
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<(), A::Error> {
         self.check_human()?;
+        room::take::<T, A::Error>()?;
         self.1.push(T::read_map(map, self.0)?);
         Ok(())
     }
@@ -76,6 +81,7 @@ impl<'de, T: Value> Visitor<'de> for Many<'_, T> {
             return Ok(());
         }
         while let Some(value) = seq.next_element_seed(One(context, PhantomData))? {
+            room::take::<T, A::Error>()?;
             values.extend(value);
         }
         Ok(())
@@ -102,6 +108,7 @@ impl<'de, T: Value> Visitor<'de> for Entries<'_, T> {
     }
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         while let Some(key) = map.next_key::<String>()? {
+            room::take::<(String, T), A::Error>()?;
             if let Some(value) = map.next_value_seed(One(self.0, PhantomData))? {
                 self.1.insert(key, value);
             }

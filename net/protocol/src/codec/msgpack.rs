@@ -4,7 +4,7 @@ use std::io::Cursor;
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::Limits;
+use super::{Limits, room};
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -14,6 +14,8 @@ pub enum Error {
     TooDeep(usize),
     #[error("message holds more than {0} items")]
     TooMany(usize),
+    #[error("the lists of the message take more than {0} bytes of memory")]
+    TooRoomy(usize),
     #[error("message ends early or promises more than it holds")]
     Truncated,
     #[error("{0} bytes follow the message")]
@@ -38,7 +40,8 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8], limits: &Limits) -> Result<T, E
     scan(bytes, limits)?;
     let mut deserializer = rmp_serde::Deserializer::new(Cursor::new(bytes));
     deserializer.set_max_depth(limits.depth * 3);
-    let message = T::deserialize(&mut deserializer)?;
+    let read = room::within(limits.memory, || T::deserialize(&mut deserializer));
+    let message = read.ok_or(Error::TooRoomy(limits.memory))??;
     match bytes.len() - deserializer.position() as usize {
         0 => Ok(message),
         rest => Err(Error::Trailing(rest)),

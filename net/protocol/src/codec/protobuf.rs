@@ -20,6 +20,8 @@ pub enum Error {
     TooDeep(usize),
     #[error("message holds more than {0} fields")]
     TooMany(usize),
+    #[error("the lists of the message take more than {0} bytes of memory")]
+    TooRoomy(usize),
     #[error("missing required field {message}.{field}")]
     Missing {
         message: &'static str,
@@ -49,7 +51,11 @@ pub fn decode<T: Message + Default + Described>(bytes: &[u8], limits: &Limits) -
             limit: limits.bytes,
         });
     }
-    let mut walk = Walk { limits, fields: 0 };
+    let mut walk = Walk {
+        limits,
+        fields: 0,
+        memory: 0,
+    };
     walk.message(bytes, T::descriptor(), 1)?;
     let error = match T::decode(bytes) {
         Ok(message) => return Ok(message),
@@ -64,6 +70,8 @@ pub fn decode<T: Message + Default + Described>(bytes: &[u8], limits: &Limits) -
 struct Walk<'a> {
     limits: &'a Limits,
     fields: usize,
+    /// Of the elements of lists and maps.
+    memory: usize,
 }
 
 impl Walk<'_> {
@@ -116,6 +124,7 @@ impl Walk<'_> {
         mut value: &[u8],
         depth: usize,
     ) -> Result<bool, Error> {
+        self.take_room(field)?;
         match field.kind {
             Kind::Message(table) if field.label == Label::Map => {
                 self.map_entry(value, Some(table), depth + 1)?;
@@ -132,6 +141,19 @@ impl Walk<'_> {
             _ => {}
         }
         Ok(true)
+    }
+
+    /// Every element of a list counts by the size of its type.
+    fn take_room(&mut self, field: &'static FieldDescriptor) -> Result<(), Error> {
+        self.memory += match (field.label, field.kind) {
+            (Label::Required | Label::Optional, _) => 0,
+            (_, Kind::Message(table)) => table.memory,
+            _ => size_of::<String>(),
+        };
+        match self.memory > self.limits.memory {
+            true => Err(Error::TooRoomy(self.limits.memory)),
+            false => Ok(()),
+        }
     }
 
     fn map_entry(

@@ -62,3 +62,28 @@ fn what_is_written_is_read() {
         call
     );
 }
+
+/// Two bytes each on the wire: operations that say nothing.
+fn empty_operations(count: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let operations = [0x12, 0].repeat(count);
+    prost::encoding::bytes::encode(4, &operations, &mut bytes);
+    bytes
+}
+
+#[test]
+fn what_lists_take_in_memory_is_bounded_before_anything_is_built() {
+    let few = Limits {
+        memory: 10 * size_of::<crate::v1::offer::Operation>(),
+        ..Limits::HTTP
+    };
+    assert!(decode::<scheduler::Call>(&empty_operations(10), &few).is_ok());
+    assert!(matches!(
+        decode::<scheduler::Call>(&empty_operations(11), &few),
+        Err(Error::TooRoomy(_))
+    ));
+    assert!(matches!(
+        decode::<scheduler::Call>(&empty_operations(900_000), &Limits::HTTP),
+        Err(Error::TooRoomy(_))
+    ));
+}
