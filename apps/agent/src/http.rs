@@ -346,6 +346,15 @@ where
     }
 }
 
+/// The paths that rules name, each as [`Table::rule_path`](tepui_http::Table::rule_path) has it.
+pub(crate) fn rules(given: &BTreeSet<String>) -> BTreeSet<String> {
+    let known = |path: &String| {
+        let found = TABLE.find(path).filter(|found| found.rest.is_none());
+        found.map_or_else(|| path.clone(), |found| TABLE.rule_path(&found))
+    };
+    given.iter().map(known).collect()
+}
+
 /// Answers one request, whatever its path.
 async fn handle(request: HttpRequest, payload: web::Payload, api: web::Data<Api>) -> HttpResponse {
     let headers = request.headers().clone();
@@ -358,15 +367,13 @@ async fn handle(request: HttpRequest, payload: web::Payload, api: web::Data<Api>
 async fn reply(request: &HttpRequest, payload: web::Payload, api: &Api) -> Result<Reply, Reply> {
     let mut incoming = Incoming::head(request)?;
     let path = incoming.path.clone();
-    if api
-        .facts
-        .disabled_endpoints
-        .contains(path.trim_end_matches('/'))
-    {
+    let found = TABLE.find(&path);
+    let is_disabled = |path: &str| api.facts.disabled_endpoints.contains(path);
+    let by_rule = found.as_ref().map(|found| TABLE.rule_path(found));
+    if is_disabled(path.trim_end_matches('/')) || by_rule.is_some_and(|path| is_disabled(&path)) {
         let text = format!("Endpoint '{path}' is disabled");
         return Err(Reply::text(403, text));
     }
-    let found = TABLE.find(&path);
     let route = found.as_ref().map(|found| found.route);
     if api.only_executors && !matches!(route, Some(Route::Executor | Route::Call)) {
         return Err(Reply::bare(403));
@@ -383,13 +390,15 @@ async fn reply(request: &HttpRequest, payload: web::Payload, api: &Api) -> Resul
     };
     let caller = access::enter(api, found.route, &incoming)?;
     incoming.principal = caller.subject.principal.clone();
+    let is_stream = negotiation::is_stream(&incoming.headers);
+    if is_stream && matches!(found.route, Route::Call) && incoming.method == "POST" {
+        let node = api.node_state().await?;
+        return input::call(api, &incoming, payload, (node, &caller)).await;
+    }
+    // Also where nothing is in it for us, so that the connection can be used again.
+    incoming.body = read_body(&incoming.headers, payload).await?;
     if matches!(found.route, Route::Executor | Route::Call) {
         incoming.expect_method(&["POST"])?;
-        if matches!(found.route, Route::Call) && negotiation::is_stream(&incoming.headers) {
-            let node = api.node_state().await?;
-            return input::call(api, &incoming, payload, (node, &caller)).await;
-        }
-        incoming.body = read_body(&incoming.headers, payload).await?;
     }
     api.answer(found, incoming, caller).await
 }

@@ -97,7 +97,7 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
         fetcher: fetcher.clone(),
         volume_gids: volume_gids.clone(),
         security: settings.security.clone(),
-        disabled_endpoints: settings.machine.disabled_endpoints.clone(),
+        disabled_endpoints: http::rules(&settings.machine.disabled_endpoints),
     };
     let endpoint = config.endpoint();
     let masters = settings.masters.join(", ");

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use actix_web::{
     HttpRequest,
-    http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap},
+    http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, TRANSFER_ENCODING, UPGRADE},
     web::Payload,
 };
 use bytes::{Bytes, BytesMut};
@@ -112,7 +112,11 @@ pub async fn read_body(headers: &HeaderMap, payload: Payload) -> Result<Bytes, R
     if announced.is_some_and(|size| size > limit) {
         return Err(too_large());
     }
-    let body = tokio::time::timeout(BODY_TIMEOUT, collect(payload))
+    // Of a request that asks for another protocol actix gives all that comes, without an end.
+    let is_endless = headers.contains_key(UPGRADE) && !headers.contains_key(TRANSFER_ENCODING);
+    let most = is_endless.then(|| usize::try_from(announced.unwrap_or(0)).unwrap_or(usize::MAX));
+    let most = most.unwrap_or(usize::MAX);
+    let body = tokio::time::timeout(BODY_TIMEOUT, collect(payload, most))
         .await
         .map_err(|_| {
             Reply::text(
@@ -135,9 +139,13 @@ pub async fn read_body(headers: &HeaderMap, payload: Payload) -> Result<Bytes, R
     })
 }
 
-async fn collect(mut payload: Payload) -> Result<Bytes, Reply> {
+/// Reads to the end, or until there are `most` bytes.
+async fn collect(mut payload: Payload, most: usize) -> Result<Bytes, Reply> {
     let mut body = BytesMut::new();
-    while let Some(part) = payload.next().await {
+    while body.len() < most {
+        let Some(part) = payload.next().await else {
+            break;
+        };
         let part = part.map_err(|error| {
             Reply::bad_request(format!("Failed to read the request's body: {error}"))
         })?;

@@ -23,16 +23,32 @@ impl<R: Copy> Table<R> {
     /// Looks a decoded path up.
     pub fn find<'p>(&self, path: &'p str) -> Option<Found<'p, R>> {
         let path = path.strip_prefix('/')?;
-        if let Some(found) = longest(self.others, path) {
+        let (process, below) = path.split_once('/').unwrap_or((path, ""));
+        // Behind the name of a process they count as one (libprocess: `ProcessBase::consume`).
+        let below = below.trim_start_matches('/');
+        let other = self.others.iter().filter_map(|(name, route)| {
+            let (of, tail) = name.split_once('/').unwrap_or((name, ""));
+            let rest = match tail {
+                "" => path.contains('/').then_some(below),
+                tail => rest_of(below, tail)?,
+            };
+            let route = *route;
+            (of == process).then_some(Found { route, name, rest })
+        });
+        if let Some(found) = other.max_by_key(|found| found.name.len()) {
             return Some(found);
         }
-        let below = path
-            .strip_prefix(self.process)
-            .and_then(|rest| rest.strip_prefix('/'));
-        match below {
-            Some(below) => longest(self.own, below),
-            // One slash too many is tolerated, but not behind the name of the process.
-            None => longest(self.own, path.strip_prefix('/').unwrap_or(path)),
+        match process == self.process {
+            true => longest(self.own, below),
+            false => longest(self.own, path.trim_start_matches('/')),
+        }
+    }
+
+    /// The one path by which rules know a route, however it was asked for.
+    pub fn rule_path(&self, found: &Found<'_, R>) -> String {
+        match self.own.iter().any(|(name, _)| *name == found.name) {
+            true => format!("/{}/{}", self.process, found.name),
+            false => format!("/{}", found.name),
         }
     }
 
@@ -48,25 +64,20 @@ fn longest<'p, R: Copy>(
     routes: &'static [(&'static str, R)],
     path: &'p str,
 ) -> Option<Found<'p, R>> {
-    let mut best: Option<Found<'p, R>> = None;
-    for (name, route) in routes {
-        let rest = match path.strip_prefix(name) {
-            Some("") => None,
-            Some(rest) => match rest.strip_prefix('/') {
-                Some(rest) => Some(rest),
-                None => continue,
-            },
-            None => continue,
-        };
-        if best.is_none_or(|best| best.name.len() < name.len()) {
-            best = Some(Found {
-                route: *route,
-                name,
-                rest,
-            });
-        }
+    let found = routes.iter().filter_map(|(name, route)| {
+        let rest = rest_of(path, name)?;
+        let route = *route;
+        Some(Found { route, name, rest })
+    });
+    found.max_by_key(|found| found.name.len())
+}
+
+/// What follows `name` in `path`, if that begins with it: nothing, or what is behind a slash.
+fn rest_of<'p>(path: &'p str, name: &str) -> Option<Option<&'p str>> {
+    match path.strip_prefix(name)? {
+        "" => Some(None),
+        rest => rest.strip_prefix('/').map(Some),
     }
-    best
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ const TABLE: Table<u8> = Table {
     others: &[("version", 4), ("metrics/snapshot", 5)],
 };
 
-/// The measured table of SCHEDULER_API 1.6.
+/// The measured table of SCHEDULER_API 1.6, and more slashes by libprocess' source.
 #[test]
 fn paths_mean_what_they_mean_to_libprocess() {
     let cases = [
@@ -21,11 +21,15 @@ fn paths_mean_what_they_mean_to_libprocess() {
         ("/api/v1/operator", Some(1)),
         ("/api/v1/scheduler/x", Some(2)),
         ("//api/v1", Some(1)),
-        ("///api/v1", None),
+        ("///api/v1", Some(1)),
+        ("/master//api/v1", Some(1)),
+        ("/metrics//snapshot", Some(5)),
+        ("//metrics/snapshot", None),
+        ("//master/state", None),
         ("/master/api/v1/scheduler", Some(2)),
         ("//version", None),
         ("/master//version", None),
-        ("/master//state", None),
+        ("/master//state", Some(3)),
         ("/api//v1", None),
         ("/./version", None),
         ("/VERSION", None),
@@ -45,4 +49,22 @@ fn paths_mean_what_they_mean_to_libprocess() {
         assert!(TABLE.is_root(root), "{root}");
     }
     assert!(!TABLE.is_root("///"));
+}
+
+#[test]
+fn a_rule_knows_a_route_by_one_path() {
+    for path in [
+        "/state",
+        "//state",
+        "/state/foo",
+        "/master/state",
+        "/master//state/",
+    ] {
+        let found = TABLE.find(path).unwrap();
+        assert_eq!(TABLE.rule_path(&found), "/master/state", "{path}");
+    }
+    for path in ["/version", "/version/"] {
+        let found = TABLE.find(path).unwrap();
+        assert_eq!(TABLE.rule_path(&found), "/version", "{path}");
+    }
 }

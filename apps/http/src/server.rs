@@ -6,7 +6,7 @@ use actix_web::{
     App, Error, HttpServer,
     body::{BoxBody, MessageBody},
     dev::{Server, Service, ServiceRequest, ServiceResponse},
-    http::KeepAlive,
+    http::{ConnectionType, KeepAlive, header},
     web::ServiceConfig,
 };
 
@@ -58,13 +58,21 @@ where
     B: MessageBody + 'static,
 {
     let under_way = UnderWay::begin(request.request());
+    let upgrades = request.headers().contains_key(header::UPGRADE);
     let answered = match gate.names.refusal(request.request()) {
         Some(text) => Either::Left(ready(Ok(refused(request, text)))),
         None => Either::Right(service.call(request).map_ok(|it| it.map_into_boxed_body())),
     };
     let refusals = Arc::clone(&gate.refusals);
     async move {
-        let answer = answered.await?;
+        let mut answer = answered.await?;
+        let head = answer.response_mut().head_mut();
+        // As Mesos spells them: some clients look for `Content-Type` or `Mesos-Stream-Id` in that spelling only.
+        head.set_camel_case_headers(true);
+        if upgrades {
+            // Nobody here speaks anything else, and actix ends such a connection: its client must not use it again.
+            head.set_connection_type(ConnectionType::Close);
+        }
         let status = answer.status().as_u16();
         if matches!(status, 401 | 403) {
             refusals.note(answer.request(), status);

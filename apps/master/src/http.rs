@@ -204,10 +204,7 @@ impl MasterHttp {
     async fn respond(&self, request: HttpRequest, payload: Payload) -> HttpResponse {
         let reply = self.answer(&request, payload).await;
         let reply = reply.unwrap_or_else(|refused| refused);
-        let mut response = reply.into_response(request.headers());
-        // Some old clients look for `Mesos-Stream-Id` in this spelling only.
-        response.head_mut().set_camel_case_headers(true);
-        response
+        reply.into_response(request.headers())
     }
 
     async fn answer(&self, request: &HttpRequest, payload: Payload) -> Result<Reply, Reply> {

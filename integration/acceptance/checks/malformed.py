@@ -29,10 +29,10 @@ class Checks:
         self.framework = Scheduler(house.address, "well-formed", failover_timeout=60).subscribe()
         self.me = {"framework_id": {"value": self.framework.id}}
 
-    def raw(self, data, answers=1, limit_s=5):
+    def raw(self, data, answers=1, limit_s=5, port=None):
         """What comes back for these bytes until the peer closes, or `answers` heads are there and it is silent for a moment."""
         received = b""
-        with socket.create_connection(("127.0.0.1", self.house.port), timeout=limit_s) as stream:
+        with socket.create_connection(("127.0.0.1", port or self.house.port), timeout=limit_s) as stream:
             try:
                 stream.sendall(data)
                 while received.count(b"HTTP/1.") < answers or b"\r\n\r\n" not in received:
@@ -151,7 +151,8 @@ class Checks:
         self.says("19 UPDATE_FRAMEWORK is 200", 200, "", update, self.with_stream())
 
     def odd_urls(self):
-        for path in ("/state/", "/state/foo", "/version//", "/health/x", "/%76ersion", "/version?", "/master/state", "/master/health"):
+        for path in ("/state/", "/state/foo", "/version//", "/health/x", "/%76ersion", "/version?", "/master/state", "/master/health", "/master//state",
+                     "//state", "///state", "/metrics//snapshot"):
             report.equal(f"GET {path} is 200", request(self.house.port, "GET", path)[0], 200)
         for path in ("//version", "/master//version", "/api//v1", "/./version", "/VERSION", "/api", "/metrics/x", "/master/version"):
             status, _, body = request(self.house.port, "GET", path)
@@ -184,6 +185,34 @@ class Checks:
         report.check("a chunked body is accepted", self.raw(chunked).startswith(b"HTTP/1.1 202 "))
         report.check("a body that never comes holds nobody up", self.raw(head + b"Content-Length: 100\r\n\r\n", limit_s=0.3) == b"" and request(self.house.port, "GET", "/health")[0] == 200)
 
+    def other_protocols(self):
+        """Whoever offers another protocol, as Java's client does each time, is told that the connection ends."""
+        call = b'{"type":"GET_HEALTH"}'
+        head = b"POST /api/v1 HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n" % len(call)
+        for name, daemon in (("master", self.house.master), ("agent", self.house.agents[0])):
+            for protocol in (b"h2c", b"websocket"):
+                for kind, text in (("GET", b"GET /version HTTP/1.1\r\nHost: x\r\n%s\r\n"), ("POST", head + b"%s\r\n" + call)):
+                    found = self.raw(text % (b"Connection: Upgrade\r\nUpgrade: " + protocol + b"\r\n"), port=daemon.port)
+                    report.check(f"{name}: a {kind} that offers {protocol.decode()} is answered, and the connection ends",
+                                 found.startswith(b"HTTP/1.1 200 OK\r\n") and b"\r\nConnection: close\r\n" in found, found)
+            found = self.raw(b"GET /version HTTP/1.1\r\nHost: x\r\n\r\n", port=daemon.port)
+            report.check(f"{name}: headers are spelled as Mesos spells them", b"\r\nContent-Type: application/json\r\n" in found, found)
+
+    def bodies_nobody_reads(self):
+        """A body where none is expected does not end the connection."""
+        body = b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody"
+        for name, daemon in (("master", self.house.master), ("agent", self.house.agents[0])):
+            for path in (b"/state", b"/health"):
+                found = self.raw(body % path + b"GET /version HTTP/1.1\r\nHost: x\r\n\r\n", answers=2, port=daemon.port)
+                report.equal(f"{name}: the request behind a POST {path.decode()} is answered", found.count(b"HTTP/1.1 200 OK"), 2)
+
+    def disabled(self):
+        """A rule for one of an endpoint's paths holds for all of them."""
+        agent = self.house.agents[0]
+        for path in ("/containers", "/slave(1)/containers", "/slave(1)//containers", "/monitor/statistics", "/slave(1)/monitor/statistics/"):
+            report.equal(f"{path} is disabled", request(agent.port, "GET", path)[0], 403)
+        report.equal("/state is not", request(agent.port, "GET", "/state")[0], 200)
+
     def silent_connections(self):
         """A client may be silent for as long as it likes, as those of Mesos' libraries are, but not within a request."""
         line, rest = b"GET /version HTTP/1.1\r\n", b"Host: x\r\n\r\n"
@@ -210,10 +239,13 @@ class Checks:
 
 
 def main():
-    with House() as house:
+    house = House()
+    house.agents[0].command += ["--firewall-rules", '{"disabled_endpoints": {"paths": ["/slave(1)/containers", "/monitor/statistics"]}}']
+    with house:
         checks = Checks(house)
         report.run(checks.step_4_method, checks.steps_5_and_6_content_type, checks.step_7_body, checks.step_8_validation, checks.steps_9_to_11_subscribe,
-                   checks.steps_12_to_19_calls, checks.odd_urls, checks.odd_connections, checks.silent_connections, checks.lives_on)
+                   checks.steps_12_to_19_calls, checks.odd_urls, checks.odd_connections, checks.other_protocols, checks.bodies_nobody_reads, checks.disabled,
+                   checks.silent_connections, checks.lives_on)
     sys.exit(report.end())
 
 

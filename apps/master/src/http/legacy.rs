@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tepui_http::{Incoming, Reply, ask};
-use tepui_messages::{master::OperatorCall, view::Question};
+use tepui_http::{Incoming, Reply};
+use tepui_messages::{master::Answer, view::Question};
 use tepui_protocol::{
     codec::{Limits, json},
     descriptor::Described,
@@ -80,15 +80,13 @@ impl MasterHttp {
         call.remove_quota = Some(call::RemoveQuota {
             role: role.to_string(),
         });
-        let call = OperatorCall {
-            principal: request.principal.clone(),
-            call,
+        let say = |mut answer: Answer| {
+            if let Some(reason) = answer.text.strip_prefix("Failed to remove quota: ") {
+                answer.text = format!("Failed to remove quota for path '{path}': {reason}");
+            }
+            said(answer)
         };
-        let mut answer = ask(&self.operator, call).await?;
-        if let Some(reason) = answer.text.strip_prefix("Failed to remove quota: ") {
-            answer.text = format!("Failed to remove quota for path '{path}': {reason}");
-        }
-        Ok(said(answer))
+        self.change_saying(request, call, say).await
     }
 
     pub(super) async fn maintenance_schedule(&self, request: &Incoming) -> Result<Reply, Reply> {

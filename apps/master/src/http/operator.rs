@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::stream;
 use tepui_http::{Incoming, MediaType, Reply, ask, audit};
 use tepui_messages::{
-    master::OperatorCall,
+    master::{Answer, OperatorCall},
     view::{Question, Watch},
 };
 use tepui_protocol::{
@@ -144,12 +144,22 @@ impl MasterHttp {
 
     /// A call that changes something, to the master and back.
     pub(super) async fn change(&self, request: &Incoming, call: Call) -> Result<Reply, Reply> {
+        self.change_saying(request, call, said).await
+    }
+
+    /// As [`MasterHttp::change`], with words of its own.
+    pub(super) async fn change_saying(
+        &self,
+        request: &Incoming,
+        call: Call,
+        say: impl FnOnce(Answer) -> Reply,
+    ) -> Result<Reply, Reply> {
         let (kind, about) = (call.r#type(), serde_json::to_string(&call));
         let call = OperatorCall {
             principal: request.principal.clone(),
             call,
         };
-        let answer = Box::pin(ask(&self.operator, call)).await.map(said);
+        let answer = Box::pin(ask(&self.operator, call)).await.map(say);
         let about = about.unwrap_or_default();
         audit::change(request, kind.as_str_name(), &about, &answer);
         answer
