@@ -9,13 +9,20 @@ use std::{
     time::Duration,
 };
 
-use tepui_protocol::v1::{TaskState, TaskStatus};
+use tepui_protocol::{
+    codec::protobuf,
+    v1::{TaskState, TaskStatus},
+};
 
 use crate::effect::TaskKey;
 
 /// Updates one task may have waiting. More are refused, so that an executor cannot fill the memory; but its end is always
 /// taken.
 pub const MAX_PENDING_UPDATES: usize = 4096;
+/// Bytes of them that one more may find waiting, if it is no small one.
+const MAX_PENDING_BYTES: usize = 16 << 20;
+/// As many as may wait of these stay within the bytes.
+const SMALL_BYTES: usize = MAX_PENDING_BYTES / MAX_PENDING_UPDATES;
 /// Acknowledged uuids a stream remembers, also on the disk, to tell a repeated update from a new one.
 pub(crate) const MAX_REMEMBERED_UUIDS: usize = 4096;
 
@@ -111,7 +118,7 @@ impl Streams {
             return Appended::Closed;
         }
         let ends = is_terminal(status.state());
-        if stream.pending.len() >= MAX_PENDING_UPDATES && !ends {
+        if !ends && !stream.has_room(&status) {
             return Appended::Refused;
         }
         stream.closed = ends;
@@ -270,6 +277,18 @@ fn due_at_once<'a>(
 }
 
 impl Stream {
+    /// For one more that does not end the task.
+    fn has_room(&self, status: &TaskStatus) -> bool {
+        let bytes = || {
+            self.pending
+                .iter()
+                .map(|it| protobuf::size(&**it))
+                .sum::<usize>()
+        };
+        self.pending.len() < MAX_PENDING_UPDATES
+            && (protobuf::size(status) <= SMALL_BYTES || bytes() <= MAX_PENDING_BYTES)
+    }
+
     fn remember(&mut self, uuid: [u8; 16]) {
         if self.acknowledged.insert(uuid) {
             self.acknowledged_order.push_back(uuid);

@@ -196,6 +196,25 @@ fn an_update_acknowledged_in_an_earlier_life_is_no_new_one() {
 }
 
 #[test]
+fn large_updates_fill_the_room_of_many() {
+    let mut streams = streams();
+    let large = |number: u8, state, bytes: usize| TaskStatus {
+        message: Some("a".repeat(bytes)),
+        uuid: Some(Bytes::copy_from_slice(&[number; 16])),
+        ..update(0, state)
+    };
+    let mut append =
+        |number, state, bytes| streams.append(&key(), Arc::new(large(number, state, bytes)));
+    let (running, third) = (TaskState::TaskRunning, MAX_PENDING_BYTES / 3 - 1000);
+    for number in 0..4 {
+        assert_eq!(append(number, running, third), Appended::Taken);
+    }
+    assert_eq!(append(4, running, third), Appended::Refused);
+    assert_eq!(append(5, running, 100), Appended::Taken);
+    assert_eq!(append(6, TaskState::TaskFailed, third), Appended::Taken);
+}
+
+#[test]
 fn the_end_of_a_task_is_taken_however_many_updates_wait() {
     let mut streams = streams();
     let numbered = |number: usize, state| TaskStatus {

@@ -3,7 +3,10 @@
 //! Never counts messages, calls or disk writes: the stream does not tell them, and `apps/master` adds what the master
 //! counted itself, the tasks too that were refused before they were shown. Refused operations are not in it.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+};
 
 use tepui_protocol::v1::{OperationState, TaskState, offer::operation::Type};
 
@@ -60,6 +63,10 @@ const OPERATION_STATES: [OperationState; 8] = [
 
 /// Roles of which it is told what they consume, the first ones by name: whoever watches keeps a series for each.
 const MAX_ROLES: usize = 1000;
+/// Roles of one framework that have metrics.
+const MAX_ROLES_OF_ONE: usize = 100;
+/// Bytes of a framework's name in those of metrics.
+const MAX_NAME_BYTES: usize = 256;
 
 type Snapshot = BTreeMap<String, f64>;
 
@@ -210,9 +217,9 @@ fn of_framework(framework: &Framework, metrics: &mut Snapshot) {
     put("offers/accepted", habits.accepted as f64);
     put("offers/declined", habits.declined as f64);
     put("offers/rescinded", habits.rescinded as f64);
-    for role in framework.roles() {
-        let suppressed = record.suppressed_roles.iter().any(|other| other == role);
-        let value = f64::from(u8::from(suppressed));
+    let suppressed: BTreeSet<&str> = record.suppressed_roles.iter().map(String::as_str).collect();
+    for role in framework.roles().take(MAX_ROLES_OF_ONE) {
+        let value = f64::from(u8::from(suppressed.contains(role)));
         // Plain, as all names that Mesos' allocator makes.
         put(&format!("roles/{role}/suppressed"), value);
     }
@@ -233,8 +240,10 @@ fn of_framework(framework: &Framework, metrics: &mut Snapshot) {
     }
 }
 
-/// Percent-encoded, so that a name with slashes stays one segment.
+/// Percent-encoded, so that a name with slashes stays one segment; of a name that fills pages the beginning, since the id
+/// stands behind it.
 pub fn encoded(name: &str) -> String {
+    let name = &name[..name.floor_char_boundary(MAX_NAME_BYTES)];
     let mut encoded = String::with_capacity(name.len());
     for byte in name.bytes() {
         if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {

@@ -4,7 +4,7 @@
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -32,6 +32,8 @@ use super::Api;
 
 /// Events that wait for an executor which does not read. One more, and its stream is cut.
 const MAX_WAITING_EVENTS: usize = 4096;
+/// Bytes of these that one more may find waiting.
+const MAX_WAITING_BYTES: usize = 64 << 20;
 /// Keeps the connection known to whatever lies between (Mesos: 30 minutes).
 const HEARTBEAT_INTERVAL: Duration = Duration::from_mins(30);
 
@@ -68,6 +70,7 @@ async fn subscribe(
     let subscribe = call.subscribe.unwrap_or_default();
     let stream_id = LAST_STREAM.fetch_add(1, Ordering::Relaxed) + 1;
     let (sender, events) = mpsc::channel(MAX_WAITING_EVENTS);
+    let waiting = Arc::default();
     // Made first: whatever happens from here on, the node hears of the stream's end.
     let lost = Lost {
         api: api.clone(),
@@ -83,14 +86,20 @@ async fn subscribe(
         unacknowledged_tasks: subscribe.unacknowledged_tasks,
         unacknowledged_updates: statuses(subscribe.unacknowledged_updates),
         stream_id,
-        stream: Arc::new(Events(Mutex::new(Some(sender)))),
+        stream: Arc::new(Events {
+            sender: Mutex::new(Some(sender)),
+            waiting: Arc::clone(&waiting),
+        }),
         claims,
     };
     let answer = api.ask(question).await?;
     if answer != Answer::OK {
         return Ok(reply(answer));
     }
-    Ok(Reply::stream(media.as_str(), records(events, media, lost)))
+    Ok(Reply::stream(
+        media.as_str(),
+        records((events, waiting), media, lost),
+    ))
 }
 
 fn statuses(updates: Vec<call::Update>) -> Vec<tepui_protocol::v1::TaskStatus> {
@@ -106,15 +115,24 @@ pub(super) fn reply(answer: Answer) -> Reply {
 }
 
 /// The node's end of a stream. Without a sender it is over: what was sent before still goes out.
-struct Events(Mutex<Option<mpsc::Sender<Arc<Event>>>>);
+struct Events {
+    sender: Mutex<Option<mpsc::Sender<Arc<Event>>>>,
+    /// Bytes of what its reader has not taken.
+    waiting: Arc<AtomicUsize>,
+}
 
 impl Tell<DeliverExecutorEvent> for Events {
     fn tell(&self, message: DeliverExecutorEvent) -> Result<(), TellError> {
-        let mut sender = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(open) = &*sender else {
             return Err(TellError::Closed);
         };
-        match open.try_send(message.0) {
+        let bytes = protobuf::size(&*message.0);
+        let sent = match self.waiting.fetch_add(bytes, Ordering::AcqRel) {
+            before if before > MAX_WAITING_BYTES => Err(TrySendError::Full(message.0)),
+            _ => open.try_send(message.0),
+        };
+        match sent {
             Ok(()) => Ok(()),
             Err(TrySendError::Closed(_)) => Err(TellError::Closed),
             Err(TrySendError::Full(_)) => {
@@ -128,7 +146,7 @@ impl Tell<DeliverExecutorEvent> for Events {
 
 impl Tell<EndExecutorStream> for Events {
     fn tell(&self, _: EndExecutorStream) -> Result<(), TellError> {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.sender.lock().unwrap_or_else(PoisonError::into_inner) = None;
         Ok(())
     }
 }
@@ -151,6 +169,7 @@ impl Drop for Lost {
 
 struct Feed {
     events: mpsc::Receiver<Arc<Event>>,
+    waiting: Arc<AtomicUsize>,
     media: MediaType,
     heartbeat: Interval,
     _lost: Lost,
@@ -158,7 +177,7 @@ struct Feed {
 
 /// RecordIO, one record an event, with heartbeats in between.
 fn records(
-    events: mpsc::Receiver<Arc<Event>>,
+    (events, waiting): (mpsc::Receiver<Arc<Event>>, Arc<AtomicUsize>),
     media: MediaType,
     lost: Lost,
 ) -> impl Stream<Item = Result<Bytes, std::io::Error>> + 'static {
@@ -167,6 +186,7 @@ fn records(
     heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let feed = Feed {
         events,
+        waiting,
         media,
         heartbeat,
         _lost: lost,
@@ -174,7 +194,11 @@ fn records(
     stream::unfold(feed, |mut feed| async move {
         let event = tokio::select! {
             biased;
-            event = feed.events.recv() => event?,
+            event = feed.events.recv() => {
+                let event = event?;
+                feed.waiting.fetch_sub(protobuf::size(&*event), Ordering::AcqRel);
+                event
+            }
             _ = feed.heartbeat.tick() => Arc::new(Event {
                 r#type: Some(event::Type::Heartbeat as i32),
                 ..Event::default()

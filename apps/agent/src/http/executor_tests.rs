@@ -4,9 +4,14 @@ use tepui_protocol::v1::{ExecutorId, FrameworkId};
 use super::*;
 use crate::http::tests::api;
 
-fn opened() -> (Events, mpsc::Receiver<Arc<Event>>) {
+fn opened() -> (Events, (mpsc::Receiver<Arc<Event>>, Arc<AtomicUsize>)) {
     let (sender, events) = mpsc::channel(2);
-    (Events(Mutex::new(Some(sender))), events)
+    let waiting = Arc::<AtomicUsize>::default();
+    let node = Events {
+        sender: Mutex::new(Some(sender)),
+        waiting: Arc::clone(&waiting),
+    };
+    (node, (events, waiting))
 }
 
 fn lost() -> Lost {
@@ -53,6 +58,27 @@ async fn a_reader_that_is_too_slow_misses_the_rest_not_the_middle() {
     }
     let records: Vec<_> = records(events, MediaType::Protobuf, lost()).collect().await;
     assert_eq!(records.len(), 2);
+}
+
+#[tokio::test]
+async fn what_waits_for_a_reader_is_bounded_in_bytes() {
+    let message = |bytes: usize| {
+        DeliverExecutorEvent(Arc::new(Event {
+            r#type: Some(event::Type::Message as i32),
+            message: Some(event::Message {
+                data: vec![0; bytes].into(),
+            }),
+            ..Event::default()
+        }))
+    };
+    let (node, events) = opened();
+    // The one that crosses the bound is taken.
+    assert_eq!(node.tell(message(MAX_WAITING_BYTES + 1)), Ok(()));
+    let mut records = Box::pin(records(events, MediaType::Protobuf, lost()));
+    records.next().await.unwrap().unwrap();
+    assert_eq!(node.tell(message(MAX_WAITING_BYTES + 1)), Ok(()));
+    assert_eq!(node.tell(message(0)), Err(TellError::Full));
+    assert_eq!(records.count().await, 1);
 }
 
 #[tokio::test(start_paused = true)]

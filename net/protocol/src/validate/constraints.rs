@@ -1,10 +1,13 @@
 //! The form of offer constraints.
 
 use super::Reason;
+use crate::codec::protobuf;
 use crate::pattern;
 use crate::v1::scheduler::{AttributeConstraint, OfferConstraints, attribute_constraint};
 use attribute_constraint::selector::PseudoattributeType;
 
+/// Bytes that a framework may have of them: a master keeps them, tells all who read, and matches them against each agent.
+const MAX_BYTES: usize = 256 << 10;
 /// More patterns no framework needs, and each costs memory.
 const MAX_PATTERNS: usize = 1000;
 
@@ -13,6 +16,12 @@ const MAX_PATTERNS: usize = 1000;
 /// # Errors
 /// The first in order of roles (Mesos' order is that of a hash map).
 pub fn validate(constraints: &OfferConstraints) -> Reason {
+    let bytes = protobuf::size(constraints);
+    if bytes > MAX_BYTES {
+        return Err(format!(
+            "'OfferConstraints' has {bytes} bytes; at most {MAX_BYTES} are kept: give it fewer groups"
+        ));
+    }
     let mut patterns = 0;
     for (role, role_constraints) in &constraints.role_constraints {
         if role_constraints.groups.is_empty() {

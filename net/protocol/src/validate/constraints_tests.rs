@@ -31,3 +31,16 @@ fn there_are_not_too_many_patterns() {
     let refused = check(&many(MAX_PATTERNS + 1)).unwrap_err();
     assert!(refused.contains("more than 1000 patterns"), "{refused}");
 }
+
+#[test]
+fn they_have_a_size() {
+    let value = |bytes: usize| {
+        let value = "a".repeat(bytes);
+        check(&format!(
+            r#"{{"selector":{{"attribute_name":"rack"}},"predicate":{{"text_equals":{{"value":"{value}"}}}}}}"#
+        ))
+    };
+    assert_eq!(value(200 << 10), Ok(()));
+    let refused = value(300 << 10).unwrap_err();
+    assert!(refused.contains("give it fewer groups"), "{refused}");
+}
