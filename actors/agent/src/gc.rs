@@ -130,15 +130,26 @@ impl Look {
     }
 }
 
-/// The part of the file system of `path` that is used, 0 to 1.
+/// The part of the file system of `path` that is used, 0 to 1: of its space or, if that is more, of its inodes, which empty
+/// files take as well.
 ///
 /// # Errors
 /// The kernel's.
-#[expect(clippy::cast_precision_loss, reason = "a share of a disk")]
 pub fn used(path: &Path) -> io::Result<f64> {
     let found = rustix::fs::statvfs(path)?;
-    let (all, free) = (found.f_blocks as f64, found.f_bavail as f64);
-    Ok(if all > 0.0 { 1.0 - free / all } else { 0.0 })
+    let space = (found.f_blocks, found.f_bavail);
+    Ok(more_used(space, (found.f_files, found.f_favail)))
+}
+
+/// The larger part that is used, of what there is of each and what is free of it.
+#[expect(clippy::cast_precision_loss, reason = "a share of a disk")]
+fn more_used(space: (u64, u64), inodes: (u64, u64)) -> f64 {
+    let part = |(all, free): (u64, u64)| match all {
+        // Some file systems make inodes as they are needed.
+        0 => 0.0,
+        all => 1.0 - free as f64 / all as f64,
+    };
+    part(space).max(part(inodes))
 }
 
 /// Removes the sandboxes below `work_dir` that are not `live` and older than `allowed` at `now`, and the directories

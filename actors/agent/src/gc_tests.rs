@@ -167,6 +167,14 @@ fn what_came_after_the_question_is_young() {
 }
 
 #[test]
+fn empty_files_fill_a_disk_too() {
+    assert_eq!(more_used((100, 25), (100, 90)), 0.75);
+    assert_eq!(more_used((100, 90), (100, 25)), 0.75);
+    assert_eq!(more_used((100, 90), (0, 0)), 1.0 - 0.9);
+    assert_eq!(more_used((0, 0), (0, 0)), 0.0);
+}
+
+#[test]
 fn the_used_part_is_one() {
     let dir = tempfile::tempdir().unwrap();
     let used = used(dir.path()).unwrap();
