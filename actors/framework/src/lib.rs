@@ -9,6 +9,6 @@ mod records;
 mod spawner;
 
 pub use proxy::{HEARTBEAT_INTERVAL, Proxy};
-pub use records::{Cut, LARGE_BYTES, MAX_BYTES, MAX_LARGE, Records};
+pub use records::{Cut, LARGE_BYTES, MAX_BYTES, MAX_LARGE, MAX_LARGE_BYTES, Records};
 pub use spawner::Proxies;
 pub use tepui_messages::view::Encoding;

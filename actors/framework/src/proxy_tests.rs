@@ -13,7 +13,8 @@ use tepui_messages::{
 use tepui_protocol::v1::scheduler::{Event, event};
 
 use crate::{
-    Cut, HEARTBEAT_INTERVAL, LARGE_BYTES, MAX_BYTES, MAX_LARGE, Proxies, Records, records::weight,
+    Cut, HEARTBEAT_INTERVAL, LARGE_BYTES, MAX_BYTES, MAX_LARGE, MAX_LARGE_BYTES, Proxies, Records,
+    records::weight,
 };
 
 const BEAT: &str = "20\n{\"type\":\"HEARTBEAT\"}";
@@ -219,6 +220,21 @@ fn large_batches_are_bounded_too() {
         for _ in 0..=MAX_LARGE {
             scene.stream.tell(data(LARGE_BYTES)).unwrap();
         }
+        stage.settle().await;
+        assert_eq!(read(&mut scene.records), (vec![Err(Cut)], true));
+        assert_eq!(scene.lost.take().len(), 1);
+    });
+}
+
+#[test]
+fn few_that_are_very_large_fill_the_room_of_many() {
+    TestStage::run(4, async |stage| {
+        let mut scene = open_in(stage, Encoding::Protobuf);
+        // The one that crosses the bound is taken: a master has made it already.
+        scene.stream.tell(data(MAX_LARGE_BYTES + 1)).unwrap();
+        stage.settle().await;
+        assert!(scene.lost.take().is_empty());
+        scene.stream.tell(data(LARGE_BYTES)).unwrap();
         stage.settle().await;
         assert_eq!(read(&mut scene.records), (vec![Err(Cut)], true));
         assert_eq!(scene.lost.take().len(), 1);

@@ -31,6 +31,8 @@ pub const MAX_BYTES: usize = 32 << 20;
 pub const LARGE_BYTES: usize = 4 << 20;
 /// Large batches that may wait for one reader.
 pub const MAX_LARGE: usize = 4;
+/// Bytes of these that one more may find waiting.
+pub const MAX_LARGE_BYTES: usize = 256 << 20;
 
 /// The stream was ended because its reader is too slow; what waited is lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +57,7 @@ pub(crate) enum Refused {
 struct Shared {
     bytes: AtomicUsize,
     large: AtomicUsize,
+    large_bytes: AtomicUsize,
     cut: AtomicBool,
 }
 
@@ -76,7 +79,11 @@ impl Load {
     fn take(shared: &Arc<Shared>, bytes: usize) -> Result<Load, Refused> {
         // There is one writer, so what is found is at least what waits.
         let fits = match bytes > LARGE_BYTES {
-            true => shared.large.fetch_add(1, Relaxed) < MAX_LARGE,
+            true => {
+                let count = shared.large.fetch_add(1, Relaxed);
+                let waiting = shared.large_bytes.fetch_add(bytes, Relaxed);
+                count < MAX_LARGE && waiting <= MAX_LARGE_BYTES
+            }
             false => shared.bytes.fetch_add(bytes, Relaxed) + bytes <= MAX_BYTES,
         };
         let load = Load {
@@ -90,9 +97,14 @@ impl Load {
 impl Drop for Load {
     fn drop(&mut self) {
         match self.bytes > LARGE_BYTES {
-            true => self.shared.large.fetch_sub(1, Relaxed),
-            false => self.shared.bytes.fetch_sub(self.bytes, Relaxed),
-        };
+            true => {
+                self.shared.large.fetch_sub(1, Relaxed);
+                self.shared.large_bytes.fetch_sub(self.bytes, Relaxed);
+            }
+            false => {
+                self.shared.bytes.fetch_sub(self.bytes, Relaxed);
+            }
+        }
     }
 }
 
