@@ -107,6 +107,8 @@ pub struct Watch {
     pub viewer: Option<Subject>,
     /// Bounded; a watcher that does not keep up is cut off.
     pub records: tokio::sync::mpsc::Sender<Bytes>,
+    /// Bytes of the records that wait; whoever takes one takes its bytes off.
+    pub waiting: std::sync::Arc<std::sync::atomic::AtomicUsize>,
     pub seat: Option<Seat>,
 }
 

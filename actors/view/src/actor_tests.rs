@@ -130,6 +130,7 @@ fn watchers_get_a_heartbeat_at_once_and_then_every_fifteen_seconds() {
             encoding,
             viewer: None,
             records,
+            waiting: Default::default(),
             seat: None,
         };
         view.tell(watch).unwrap();

@@ -3,7 +3,13 @@
 //! Owns the senders. Encodes each event once for all watchers of one encoding that see everything, and never waits for any
 //! of them: one whose queue is full is cut off. Reads no clock.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+};
 
 use bytes::Bytes;
 use tepui_messages::{
@@ -20,6 +26,8 @@ use crate::{
 
 /// Open streams; one more cuts off the oldest (Mesos `--max_operator_event_stream_subscribers`).
 const MAX_WATCHERS: usize = 1000;
+/// Bytes of events that one more may find waiting for a watcher, beside the snapshot.
+const MAX_WAITING_BYTES: usize = 16 << 20;
 
 /// The open streams, oldest first.
 #[derive(Debug, Default)]
@@ -36,13 +44,17 @@ struct Stream {
     /// From whom something must be kept.
     viewer: Option<Subject>,
     records: Sender<Bytes>,
+    waiting: Arc<AtomicUsize>,
+    /// Bytes that one more record may find waiting.
+    room: usize,
     /// Nanoseconds on the clock of the node.
     next_heartbeat: u64,
 }
 
 impl Stream {
     fn send(&self, record: Bytes) -> bool {
-        self.records.try_send(record).is_ok()
+        let waiting = self.waiting.fetch_add(record.len(), Relaxed);
+        waiting <= self.room && self.records.try_send(record).is_ok()
     }
 }
 
@@ -64,6 +76,7 @@ impl Watchers {
             encoding,
             viewer,
             records,
+            waiting,
             seat: _seat,
         } = watch;
         let first = match &viewer {
@@ -74,6 +87,8 @@ impl Watchers {
             encoding,
             viewer,
             records,
+            waiting,
+            room: first.len() + MAX_WAITING_BYTES,
             next_heartbeat: now + interval(),
         };
         if !stream.send(first) || !stream.send(record(&api::heartbeat(encoding)?)) {

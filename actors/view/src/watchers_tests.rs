@@ -17,6 +17,7 @@ fn watch(encoding: Encoding, capacity: usize) -> (Watch, Receiver<Bytes>) {
         encoding,
         viewer: None,
         records,
+        waiting: Arc::default(),
         seat: None,
     };
     (watch, receiver)
@@ -113,6 +114,35 @@ fn a_slow_watcher_is_cut_off_and_the_others_go_on() {
     drop(quick_records);
     assert_eq!(watchers.beat(NOW + interval() + 1).unwrap(), None);
     assert!(watchers.is_empty(), "a closed stream is forgotten");
+}
+
+#[test]
+fn what_waits_for_a_watcher_is_bounded_in_bytes() {
+    let (mut watchers, world) = (Watchers::default(), World::default());
+    let (slow, _slow_records) = watch(Encoding::Json, 100);
+    let (quick, _quick_records) = watch(Encoding::Json, 100);
+    let waiting = Arc::clone(&slow.waiting);
+    watchers.open(slow, &world, NOW).unwrap();
+    watchers.open(quick, &world, NOW).unwrap();
+    waiting.fetch_add(MAX_WAITING_BYTES, Relaxed);
+    watchers.beat(NOW + interval()).unwrap();
+    assert_eq!(watchers.len(), 1);
+}
+
+#[test]
+fn all_who_come_before_the_next_change_begin_with_the_same_bytes() {
+    let (mut watchers, world) = (Watchers::default(), World::default());
+    let first = |watchers: &mut Watchers| {
+        let (one, mut records) = watch(Encoding::Json, 100);
+        watchers.open(one, &world, NOW).unwrap();
+        records.try_recv().unwrap()
+    };
+    let (one, other) = (first(&mut watchers), first(&mut watchers));
+    assert_eq!(one.as_ptr(), other.as_ptr());
+    watchers.forget_snapshots();
+    let later = first(&mut watchers);
+    assert_eq!(later, one);
+    assert_ne!(later.as_ptr(), one.as_ptr());
 }
 
 #[test]

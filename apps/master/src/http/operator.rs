@@ -1,7 +1,14 @@
 //! `POST /api/v1` (OPERATOR_API A.1, B).
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
+use bytes::Bytes;
 use futures_util::stream;
 use tepui_http::{Incoming, MediaType, Reply, ask, audit};
 use tepui_messages::{
@@ -167,16 +174,22 @@ impl MasterHttp {
 
     async fn watch(&self, request: &Incoming, media: MediaType) -> Result<Reply, Reply> {
         let (records, receiver) = mpsc::channel(WATCH_RECORDS);
+        let waiting = Arc::<AtomicUsize>::default();
         let watch = Watch {
             encoding: encoding(media),
             viewer: self.viewer(request),
             records,
+            waiting: Arc::clone(&waiting),
             seat: None,
         };
         ask(&self.watch, watch).await?;
-        let records = stream::unfold(receiver, |mut receiver| async {
-            let record = receiver.recv().await?;
-            Some((Ok::<_, std::convert::Infallible>(record), receiver))
+        let records = stream::unfold((receiver, waiting), |(mut receiver, waiting)| async {
+            let record: Bytes = receiver.recv().await?;
+            waiting.fetch_sub(record.len(), Relaxed);
+            Some((
+                Ok::<_, std::convert::Infallible>(record),
+                (receiver, waiting),
+            ))
         });
         let records = while_leading(Box::pin(records), self.leadership.clone());
         Ok(Reply::stream(media.as_str(), records))
