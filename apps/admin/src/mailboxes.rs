@@ -35,8 +35,10 @@ impl View for Mailboxes {
         let sources = &inner.sources;
         let agents = tokio::time::timeout(AGENTS_DEADLINE, (sources.agents_mailboxes)()).await;
         let agents_late = agents.is_err();
-        let rows = collect(inner, agents.unwrap_or_default());
-        let data = self.look(sources.unix_ms(), rows, agents_late);
+        let (agents, not_asked) = agents.unwrap_or_default();
+        let rows = collect(inner, agents);
+        let mut data = self.look(sources.unix_ms(), rows, agents_late);
+        data["agents_not_asked"] = json!(not_asked);
         Frame {
             opening: bytes::Bytes::new(),
             event: event("actors", &data),

@@ -13,10 +13,11 @@ use crate::error::Error;
 /// How long a question to the view may take before the page says that it has no answer.
 const VIEW_DEADLINE: Duration = Duration::from_secs(2);
 
-/// The mailboxes of all agents: the name an agent is shown under, and an array of its
-/// [`MailboxStats`](tepui_kit::MailboxStats) as JSON. It should answer within half a second; a later answer
+/// The mailboxes of agents, as many as a page can show: the name an agent is shown under, and an array of its
+/// [`MailboxStats`](tepui_kit::MailboxStats) as JSON; and how many agents were not asked. It should answer within half a second; a later answer
 /// is left out.
-pub type AgentsMailboxes = Arc<dyn Fn() -> BoxFuture<'static, Vec<(String, Value)>> + Send + Sync>;
+pub type AgentsMailboxes =
+    Arc<dyn Fn() -> BoxFuture<'static, (Vec<(String, Value)>, usize)> + Send + Sync>;
 
 /// Everything the web admin reads from.
 pub struct Sources {

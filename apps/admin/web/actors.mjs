@@ -128,6 +128,7 @@ export function Actors() {
   return html`
     <div class="title"><h1>Actors</h1><span class="note">${data && note}</span><${Tools} filter=${filter} ended=${ended} stopped=${all.filter(over).length} /></div>
     ${data?.agents_late && html`<${Banner} kind="wait">The agents' mailboxes did not arrive in time; only the master's are shown.<//>`}
+    ${data?.agents_not_asked > 0 && html`<${Banner} kind="wait">The mailboxes of ${count(data.agents_not_asked)} more agents are not shown: only those that have been here longest are asked.<//>`}
     ${data?.omitted > 0 && html`<${Banner} kind="wait">${count(data.omitted)} mailboxes more than a page can hold are not shown.<//>`}
     <${Card} flush dense>
       ${!data && html`<${Empty}>Waiting for the first look at the mailboxes…<//>`}

@@ -11,6 +11,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 
 use crate::{
+    bodies::Room,
     gzip::{self, Bomb},
     percent::{self, Malformed},
     reply::Reply,
@@ -102,7 +103,7 @@ impl Incoming {
 /// Reads the body: at most [`MAX_BODY_BYTES`] within [`BODY_TIMEOUT`], gzip taken off.
 ///
 /// # Errors
-/// The 400, 408 or 413 to answer.
+/// The 400, 408, 413 or 503 to answer.
 pub async fn read_body(headers: &HeaderMap, payload: Payload) -> Result<Bytes, Reply> {
     let announced = headers
         .get(CONTENT_LENGTH)
@@ -116,7 +117,8 @@ pub async fn read_body(headers: &HeaderMap, payload: Payload) -> Result<Bytes, R
     let is_endless = headers.contains_key(UPGRADE) && !headers.contains_key(TRANSFER_ENCODING);
     let most = is_endless.then(|| usize::try_from(announced.unwrap_or(0)).unwrap_or(usize::MAX));
     let most = most.unwrap_or(usize::MAX);
-    let body = tokio::time::timeout(BODY_TIMEOUT, collect(payload, most))
+    let mut room = Room::new();
+    let body = tokio::time::timeout(BODY_TIMEOUT, collect(payload, most, &mut room))
         .await
         .map_err(|_| {
             Reply::text(
@@ -131,16 +133,18 @@ pub async fn read_body(headers: &HeaderMap, payload: Payload) -> Result<Bytes, R
         .get(CONTENT_ENCODING)
         .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"gzip"));
     if !gzipped {
-        return Ok(body);
+        return Ok(room.hold(body));
     }
-    gzip::decompress(&body, MAX_BODY_BYTES).map_err(|bomb| match bomb {
+    let body = gzip::decompress(&body, MAX_BODY_BYTES).map_err(|bomb| match bomb {
         Bomb::TooLarge => too_large(),
         Bomb::Malformed => Reply::bad_request("Failed to decompress the request's body: not gzip"),
-    })
+    })?;
+    room.grow(body.len())?;
+    Ok(room.hold(body))
 }
 
 /// Reads to the end, or until there are `most` bytes.
-async fn collect(mut payload: Payload, most: usize) -> Result<Bytes, Reply> {
+async fn collect(mut payload: Payload, most: usize, room: &mut Room) -> Result<Bytes, Reply> {
     let mut body = BytesMut::new();
     while body.len() < most {
         let Some(part) = payload.next().await else {
@@ -152,6 +156,7 @@ async fn collect(mut payload: Payload, most: usize) -> Result<Bytes, Reply> {
         if body.len() + part.len() > MAX_BODY_BYTES {
             return Err(too_large());
         }
+        room.grow(body.len() + part.len())?;
         body.extend_from_slice(&part);
     }
     Ok(body.freeze())

@@ -6,6 +6,7 @@
 //! framework and no agent, and decides nothing.
 
 pub mod audit;
+mod bodies;
 mod browsers;
 mod connections;
 mod credentials;

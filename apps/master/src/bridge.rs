@@ -17,6 +17,8 @@ use tepui_protocol::node;
 
 use crate::joining::{self, Joining};
 
+/// Agents that are asked for their mailboxes: each has some ten, and a page looks each second.
+const MAILBOXES_AGENTS: usize = 200;
 /// How long the web admin waits for an agent's mailboxes.
 const MAILBOXES_DEADLINE: Duration = Duration::from_millis(800);
 
@@ -92,9 +94,15 @@ impl Agents {
         }
     }
 
-    /// The mailboxes of every agent, as JSON; one that does not answer in time is left out.
-    pub(crate) fn mailboxes(&self) -> BoxFuture<'static, Vec<(String, Value)>> {
-        let peers: Vec<Peer> = self.lock().peers.values().cloned().collect();
+    /// The mailboxes of agents, those first that have been here longest, as JSON; one that does not answer in time is left
+    /// out. And how many agents were not asked.
+    pub(crate) fn mailboxes(&self) -> BoxFuture<'static, (Vec<(String, Value)>, usize)> {
+        let (peers, not_asked) = {
+            let all = &self.lock().peers;
+            let asked: Vec<Peer> = all.values().take(MAILBOXES_AGENTS).cloned().collect();
+            let not_asked = all.len() - asked.len();
+            (asked, not_asked)
+        };
         Box::pin(async move {
             let asked = peers.into_iter().map(|peer| async move {
                 let answer = peer
@@ -104,7 +112,8 @@ impl Agents {
                 let json = serde_json::from_slice(&answer.json).ok()?;
                 Some((peer.remote().name.clone(), json))
             });
-            join_all(asked).await.into_iter().flatten().collect()
+            let answers = join_all(asked).await.into_iter().flatten().collect();
+            (answers, not_asked)
         })
     }
 

@@ -96,12 +96,12 @@ impl Gate {
     }
 }
 
-/// The mailboxes of every agent of the moment.
+/// The mailboxes of the agents of the moment.
 pub(crate) fn mailboxes(gate: &Arc<Gate>) -> AgentsMailboxes {
     let gate = Arc::clone(gate);
     Arc::new(move || {
         gate.current().map_or_else(
-            || Box::pin(std::future::ready(Vec::new())) as _,
+            || Box::pin(std::future::ready((Vec::new(), 0_usize))) as _,
             |agents| agents.mailboxes(),
         )
     })

@@ -117,8 +117,9 @@ pub struct MasterSettings {
     pub verbosity: Verbosity,
 }
 
-/// The mailboxes of every agent: its name and their statistics as JSON.
-pub type AgentsMailboxes = Arc<dyn Fn() -> BoxFuture<'static, Vec<(String, Value)>> + Send + Sync>;
+/// The mailboxes of agents, of each its name and their statistics as JSON, and how many agents were not asked.
+pub type AgentsMailboxes =
+    Arc<dyn Fn() -> BoxFuture<'static, (Vec<(String, Value)>, usize)> + Send + Sync>;
 
 /// What pages beside the API, such as the web admin, may read from.
 #[derive(Clone)]

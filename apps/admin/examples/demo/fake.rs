@@ -68,7 +68,7 @@ pub(crate) fn sources(view: Arc<View>) -> (Sources, Arc<AtomicU64>) {
         directory: Directory::new("master", Clock::system()),
         view,
         changes: Arc::new(move || number.load(Relaxed)),
-        agents_mailboxes: Arc::new(|| async { agents() }.boxed()),
+        agents_mailboxes: Arc::new(|| async { (agents(), 0) }.boxed()),
         leads: Arc::new(|| true),
         client: Client::default(),
         cluster: Some("demo".to_owned()),
