@@ -29,7 +29,11 @@ pub fn parse(text: &str) -> Result<Duration, String> {
     let (_, seconds) = UNITS
         .iter()
         .find(|(name, _)| *name == unit)
-        .ok_or_else(|| format!("Unknown duration unit '{unit}'"))?;
+        .ok_or_else(|| {
+            format!(
+                "Unknown duration unit '{unit}'; supported units are 'ns', 'us', 'ms', 'secs', 'mins', 'hrs', 'days', and 'weeks'"
+            )
+        })?;
     Duration::try_from_secs_f64(value * seconds)
         .map_err(|_| format!("Argument larger than the maximum of a duration: '{text}'"))
 }
