@@ -145,10 +145,7 @@ impl NodeCore {
     /// `room`: bytes for statuses.
     fn told_task(&self, framework_id: &str, entry: &TaskEntry, room: &mut usize) -> Task {
         let mut task = (*entry.task).clone();
-        match room.checked_sub(task::statuses_bytes(&task.statuses)) {
-            Some(left) => *room = left,
-            None => drop(task.statuses.drain(..task.statuses.len() - 1)),
-        }
+        task::fit_statuses(&mut task.statuses, room);
         if let Some(head) = self.streams.head(&task_key(framework_id, &task.task_id)) {
             task.status_update_state = Some(head.state);
             task.status_update_uuid.clone_from(&head.uuid);

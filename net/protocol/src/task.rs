@@ -58,9 +58,16 @@ pub fn keep_status(task: &mut Task, status: &TaskStatus) {
     statuses.drain(..beyond);
 }
 
+/// Takes the bytes of the statuses off `room`; if there are too few left, only the last status stays.
+pub fn fit_statuses(statuses: &mut Vec<TaskStatus>, room: &mut usize) {
+    match room.checked_sub(statuses_bytes(statuses)) {
+        Some(left) => *room = left,
+        None => drop(statuses.drain(..statuses.len() - 1)),
+    }
+}
+
 /// Bytes of the statuses together.
-#[must_use]
-pub fn statuses_bytes(statuses: &[TaskStatus]) -> usize {
+fn statuses_bytes(statuses: &[TaskStatus]) -> usize {
     statuses.iter().map(protobuf::size).sum()
 }
 

@@ -65,3 +65,17 @@ fn what_executors_write_into_statuses_has_a_bound() {
     let last = task.statuses.last().map_or("", TaskStatus::message);
     assert_eq!(last.len(), MAX_MESSAGE_BYTES);
 }
+
+#[test]
+fn where_the_room_is_full_a_task_is_told_with_its_last_status() {
+    let states = [TaskState::TaskStarting, TaskState::TaskRunning];
+    let statuses: Vec<_> = states.map(|state| status(state, "told")).into();
+    let mut room = 2 * statuses_bytes(&statuses);
+    for expected in [2, 2, 1, 1] {
+        let mut told = statuses.clone();
+        fit_statuses(&mut told, &mut room);
+        assert_eq!(told, statuses[2 - expected..]);
+    }
+    assert_eq!(room, 0);
+    fit_statuses(&mut Vec::new(), &mut room);
+}
