@@ -1,7 +1,7 @@
 //! What becomes of operations: the agents' word on them, the schedulers' acknowledgements and questions
 //! (SCHEDULER_API 2.9), and what remains of them when agents and frameworks come and go.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use tepui_messages::{
     UnixNanos,
@@ -224,7 +224,7 @@ impl MasterCore {
         let named = self.operations_of(id);
         let named =
             named.filter_map(|(_, _, operation)| Some((operation.info.id.as_ref()?, operation)));
-        let named: HashMap<&str, &Operation> = named
+        let named: BTreeMap<&str, &Operation> = named
             .map(|(id, operation)| (id.value.as_str(), &**operation))
             .collect();
         for asked in &reconcile.operations {

@@ -6,7 +6,7 @@
 use bytes::Bytes;
 
 const MAX_ANSWERS: usize = 16;
-const MAX_BYTES: usize = 256 * 1024 * 1024;
+const MAX_BYTES: usize = 256 << 20;
 
 #[derive(Debug)]
 pub(crate) struct Kept<Q> {

@@ -278,3 +278,27 @@ fn whether_a_role_is_suppressed_follows_suppress_and_revive() {
         assert_eq!(metrics.get(name), Some(&expected));
     }
 }
+
+#[test]
+fn a_framework_does_not_fill_the_metrics_with_its_name_and_roles() {
+    let roles: Vec<String> = (0..1000).map(|role| format!("r{role}")).collect();
+    let mut record = (*scene::framework("f", &[])).clone();
+    record.info.name = "/".repeat(10_000);
+    record.info.roles = roles.clone();
+    record.suppressed_roles = roles;
+    let world = scene::world([Change::FrameworkAdded(Arc::new(record))]);
+    let body = questions::answer(
+        &world,
+        &ViewConfig::default(),
+        Readers::default(),
+        &Question::Metrics,
+    );
+    let metrics: BTreeMap<String, f64> = serde_json::from_slice(&body.unwrap()).unwrap();
+    let suppressed = metrics
+        .iter()
+        .filter(|(name, _)| name.ends_with("/suppressed"));
+    assert_eq!(suppressed.clone().count(), 100);
+    assert!(suppressed.clone().all(|(_, value)| *value == 1.0));
+    // Each byte of the name is three.
+    assert!(metrics.keys().all(|name| name.len() < 3 * 256 + 200));
+}
