@@ -170,7 +170,9 @@ impl Master {
                 other => rest.push(other),
             }
         }
-        self.publish(changes);
+        if !self.publish(changes) {
+            return Self::end(ctx);
+        }
         let mut events: BTreeMap<String, Vec<Arc<Event>>> = BTreeMap::new();
         for effect in rest {
             match effect {
@@ -206,28 +208,28 @@ impl Master {
         }
     }
 
-    /// The view gets the changes before anyone can learn their number.
-    fn publish(&self, changes: Vec<Numbered>) {
+    /// The view gets the changes before anyone can learn their number. False if it refuses them: it is told only once, so
+    /// its answers would be wrong from then on, and the next term begins with a view of its own.
+    fn publish(&self, changes: Vec<Numbered>) -> bool {
         let Some(last) = changes.last().map(|change| change.number) else {
-            return;
+            return true;
         };
-        if self.links.view.tell(Follow(changes)).is_err() {
-            tracing::error!(
-                change = last,
-                "the view no longer follows; its answers are out of date"
-            );
+        if let Err(error) = self.links.view.tell(Follow(changes)) {
+            tracing::error!(change = last, "the view takes no more changes: {error}");
+            return false;
         }
         self.links.changes.store(last, Ordering::Release);
+        true
     }
 
     fn perform(&mut self, effect: Effect, now: UnixNanos, ctx: &mut Context<Self>) {
         match effect {
             Effect::Agent { peer, order } => self.order(peer, order),
             Effect::Allocator(change) => {
-                if self.links.allocator.tell(change).is_err() {
-                    tracing::error!(
-                        "the allocator's mailbox is full or closed; its ledger is no longer true"
-                    );
+                // Its ledger would not be true from then on; as with the view.
+                if let Err(error) = self.links.allocator.tell(change) {
+                    tracing::error!("the allocator takes no more changes: {error}");
+                    Self::end(ctx);
                 }
             }
             Effect::Write { ticket, command } => {

@@ -5,9 +5,12 @@ use tepui_kit::{
     Ask, Link, Tell,
     stage::{Answering, Recorder, TestStage},
 };
-use tepui_protocol::v1::{
-    FrameworkId, MasterInfo, WeightInfo,
-    master::{Call, call},
+use tepui_protocol::{
+    message::TellError,
+    v1::{
+        FrameworkId, MasterInfo, WeightInfo,
+        master::{Call, call},
+    },
 };
 
 use super::*;
@@ -32,14 +35,21 @@ fn unelected(
 
 /// Not elected, in front of this registrar.
 fn before(registrar: Asker<Commit>, stage: &TestStage, given: &Given) -> Link<Master> {
+    linked(links(registrar, given), stage)
+}
+
+fn links(registrar: Asker<Commit>, given: &Given) -> MasterLinks {
     let lease = Arc::clone(given);
-    let links = MasterLinks {
+    MasterLinks {
         allocator: Recorder::new().teller(),
         view: Recorder::new().teller(),
         registrar,
         changes: Arc::default(),
         lease: Arc::new(move || *lease.lock().unwrap()),
-    };
+    }
+}
+
+fn linked(links: MasterLinks, stage: &TestStage) -> Link<Master> {
     let config = MasterConfig {
         info: MasterInfo::default(),
         cluster: None,
@@ -148,6 +158,35 @@ fn a_master_whose_term_is_over_answers_nobody() {
         assert_eq!(master.ask(teardown()).await, Err(AskError::Closed));
         assert!(master.is_closed());
     });
+}
+
+struct Full;
+
+impl<M: Message> Tell<M> for Full {
+    fn tell(&self, _: M) -> Result<(), TellError> {
+        Err(TellError::Full)
+    }
+}
+
+/// They are told of each change once: whoever missed one would answer wrongly until the term is over.
+#[test]
+fn a_master_whose_view_or_allocator_is_full_ends_its_term() {
+    for is_view in [true, false] {
+        TestStage::run(1, async |stage| {
+            let given: Given = Arc::new(Mutex::new(Some(3)));
+            let registrar = Answering::asker(|_: Commit| Ok(Committed::Applied));
+            let mut links = links(registrar, &given);
+            match is_view {
+                true => links.view = Arc::new(Full),
+                false => links.allocator = Arc::new(Full),
+            }
+            let master = linked(links, &stage);
+            elect(&master);
+            let _ = master.ask(weights()).await;
+            stage.advance(Duration::from_millis(1)).await;
+            assert!(master.is_closed(), "view: {is_view}");
+        });
+    }
 }
 
 #[test]

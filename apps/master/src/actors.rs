@@ -17,10 +17,11 @@ use tokio::time::sleep;
 
 /// Calls, updates and proposals that may wait for the master.
 const MASTER_CAPACITY: usize = 100_000;
-/// Changes that may wait for the allocator. It is told of the world only once, so nothing may be refused.
+/// Changes that may wait for the allocator. It is told of the world only once, so the first that is refused ends the term.
 const ALLOCATOR_CAPACITY: usize = 1_000_000;
-/// Batches of changes and queries that may wait for the view.
-const VIEW_CAPACITY: usize = 100_000;
+/// Batches of changes that may wait for the view beside the few queries; as with the allocator. It stands for seconds
+/// where all its readers want a large cluster whole.
+const VIEW_CAPACITY: usize = 1_000_000;
 const REGISTRAR_CAPACITY: usize = 16_384;
 
 /// How often it is looked whether all actors have ended.

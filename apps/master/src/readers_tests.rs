@@ -58,3 +58,36 @@ async fn few_wait_at_the_view_and_who_leaves_before_was_never_there() {
     answer.send(Bytes::from_static(b"roles")).unwrap();
     assert_eq!(last.await.unwrap(), "roles");
 }
+
+#[tokio::test]
+async fn few_wait_at_the_allocator_until_it_has_answered() {
+    let allocator = Arc::new(Stuck::default());
+    let few = Few::new();
+    let (one, other) = (few.asking(allocator.clone()), few.asking(allocator.clone()));
+    let waiting = || allocator.0.lock().unwrap().len();
+    let mut asked: Vec<_> = (0..100)
+        .map(|_| [&one, &other].map(|it| it.ask(query())))
+        .collect();
+    for pair in &mut asked {
+        for one in pair {
+            assert!(one.now_or_never().is_none());
+        }
+    }
+    tokio::task::yield_now().await;
+    assert_eq!(waiting(), SEATS);
+    drop(asked);
+    let last = tokio::spawn(one.ask(query()));
+    tokio::task::yield_now().await;
+    assert_eq!(
+        waiting(),
+        SEATS,
+        "nobody waits for these, but they are there"
+    );
+    allocator.0.lock().unwrap().clear();
+    while waiting() == 0 {
+        tokio::task::yield_now().await;
+    }
+    let (_, answer) = allocator.0.lock().unwrap().pop().unwrap();
+    answer.send(Bytes::from_static(b"numbers")).unwrap();
+    assert_eq!(last.await.unwrap().unwrap(), "numbers");
+}

@@ -23,7 +23,7 @@ use crate::{
     cluster::Desk,
     ground::Ground,
     http::{Door, Facts, MasterHttp},
-    readers::Readers,
+    readers::{Few, Readers},
 };
 
 /// How often it is looked at most how large the registry is.
@@ -52,16 +52,17 @@ impl Reign {
             registrar,
         } = &self.actors;
         let readers = Readers::of(view.asker(), view.asker());
+        let few = Few::new();
         MasterHttp {
             scheduler: master.asker(),
             operator: master.asker(),
             subscribe: master.teller(),
             proxies: self.proxies.clone(),
             view: readers.clone(),
-            allocator: allocator.asker(),
-            numbers: allocator.asker(),
-            exclusions: allocator.asker(),
-            policies: allocator.asker(),
+            allocator: few.asking(allocator.asker()),
+            numbers: few.asking(allocator.asker()),
+            exclusions: few.asking(allocator.asker()),
+            policies: few.asking(allocator.asker()),
             commit: registrar.asker(),
             registrar: registrar.asker(),
             watch: readers,

@@ -129,27 +129,32 @@ async fn serve(
         tracing::debug!(%address, "cannot set TCP_NODELAY: {error}");
     }
     let admit = |theirs: &Identity| slot.settle(theirs.role, &bridge.settings);
-    let greeted = match bridge.accept(stream, Some(address), admit).await {
+    // What it needs goes when it is over: a task keeps the room of its largest part for as long as it lives.
+    let greeted = match Box::pin(bridge.accept(stream, Some(address), admit)).await {
         Ok(greeted) => greeted,
         Err(error) => return bridge.service.on_failed(Some(address), &error),
     };
     drop(handshake);
     let Some(place) = bridge.service.place(&greeted.remote) else {
-        return attend(greeted, address, bridge, slot).await;
+        return attend(greeted, address, &bridge, slot);
     };
     match greeted.move_to(&place) {
-        Ok(greeted) => drop(place.spawn(attend(greeted, address, bridge, slot))),
+        Ok(greeted) => drop(place.spawn(async move { attend(greeted, address, &bridge, slot) })),
         Err(error) => bridge.service.on_failed(Some(address), &error),
     }
 }
 
-async fn attend(greeted: Greeted<TcpStream>, address: SocketAddr, bridge: Bridge, mut slot: Slot) {
+/// Lets the connection run on a task of its own, which holds its slot.
+fn attend(greeted: Greeted<TcpStream>, address: SocketAddr, bridge: &Bridge, mut slot: Slot) {
     let connection = bridge.open(greeted, Some(address));
     let peer = connection.peer();
     if !slot.enter(peer) {
         peer.close("this side is closing");
     }
-    connection.run().await;
+    tokio::spawn(async move {
+        connection.run().await;
+        drop(slot);
+    });
 }
 
 /// The connections of one listener.

@@ -97,7 +97,7 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
                 continue;
             }
             if let Some(Closing::Farewell { text, deadline }) = self.closing.clone() {
-                return self.say_farewell(text, deadline).await;
+                return Box::pin(self.say_farewell(text, deadline)).await;
             }
             tokio::select! {
                 biased;
