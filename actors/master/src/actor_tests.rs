@@ -180,7 +180,7 @@ fn a_master_whose_view_or_allocator_is_full_ends_its_term() {
                 true => links.view = Arc::new(Full),
                 false => links.allocator = Arc::new(Full),
             }
-            let master = linked(links, &stage);
+            let master = linked(links, stage);
             elect(&master);
             let _ = master.ask(weights()).await;
             stage.advance(Duration::from_millis(1)).await;

@@ -119,7 +119,7 @@ pub fn next_step(sight: &Sight<'_>) -> Option<Step> {
     // Those without a vote first: they cost no majority.
     let present = || status.learners.iter().chain(&status.voters);
     let mut leaving = present().filter(|id| **id != own && !is_wanted(id));
-    if let Some(id) = leaving.find(|id| bears_leaving(sight, **id)) {
+    if let Some(id) = leaving.find(|id| bears_leaving(sight, **id) && !holds_a_place(sight, **id)) {
         return Some(Step::Change(MembershipChange::Remove(*id)));
     }
     if known.is_none() {
@@ -147,6 +147,13 @@ fn bears_leaving(sight: &Sight<'_>, id: u64) -> bool {
     let rest: Vec<u64> = voters.filter(|it| *it != id).collect();
     let is_there = |it: &&u64| **it == sight.status.node_id || is_up_to_date(sight, **it);
     2 * rest.iter().filter(is_there).count() > rest.len()
+}
+
+/// Whether `id` is there and votes in the place of one that is to come: without it a group of three could not lose any more
+/// until then.
+fn holds_a_place(sight: &Sight<'_>, id: u64) -> bool {
+    let voters = &sight.status.voters;
+    voters.contains(&id) && voters.len() <= sight.registry.members.len() && is_up_to_date(sight, id)
 }
 
 fn is_up_to_date(sight: &Sight<'_>, id: u64) -> bool {

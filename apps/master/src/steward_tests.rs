@@ -86,9 +86,35 @@ fn a_new_member_learns_before_it_votes() {
 }
 
 #[test]
-fn who_leaves_goes_before_who_comes() {
-    let scene = scene(&[1, 2, 3], &[], &[1, 2, 5]);
+fn who_is_lost_goes_before_who_comes() {
+    let mut scene = scene(&[1, 2, 3], &[], &[1, 2, 5]);
+    scene.reachable = vec![2, 5];
     assert_eq!(next(&scene), change(MembershipChange::Remove(3)));
+}
+
+#[test]
+fn who_is_there_goes_after_who_comes_in_its_place() {
+    let mut scene = scene(&[1, 2, 3], &[], &[1, 2, 5]);
+    scene.reachable = vec![2, 3];
+    assert_eq!(next(&scene), None, "5 does not run yet");
+    scene.reachable.push(5);
+    assert_eq!(next(&scene), change(MembershipChange::AddLearner(5)));
+    scene.status.learners = vec![5];
+    scene.status.acknowledged.push((5, 1_000));
+    assert_eq!(next(&scene), change(MembershipChange::Promote(5)));
+    scene.status.learners.clear();
+    scene.status.voters.push(5);
+    assert_eq!(next(&scene), change(MembershipChange::Remove(3)));
+}
+
+#[test]
+fn a_group_that_becomes_smaller_waits_for_nobody() {
+    let mut scene = scene(&[1, 2, 3, 4, 5], &[], &[1, 2, 3]);
+    for id in [4, 5] {
+        assert_eq!(next(&scene), change(MembershipChange::Remove(id)));
+        scene.status.voters.retain(|it| *it != id);
+    }
+    assert_eq!(next(&scene), None);
 }
 
 #[test]

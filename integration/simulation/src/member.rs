@@ -59,6 +59,27 @@ impl Roster {
         self.lock().clone()
     }
 
+    /// What each believes of the group, a line each.
+    pub fn beliefs(&self) -> String {
+        let belief = |(id, member): (&u64, &Running)| {
+            let it = member.consensus.status().borrow().clone();
+            format!(
+                "master {id}: {:?} of term {}, leader {:?}, voters {:?}, learners {:?}, log {} to {}, committed {}, applied {}",
+                it.role,
+                it.term,
+                it.leader,
+                it.voters,
+                it.learners,
+                it.first_index,
+                it.last_index,
+                it.committed_index,
+                it.applied_index
+            )
+        };
+        let lines: Vec<String> = self.lock().iter().map(belief).collect();
+        lines.join("\n")
+    }
+
     fn get(&self, id: u64) -> Option<Consensus> {
         self.lock().get(&id).map(|it| it.consensus.clone())
     }

@@ -416,6 +416,9 @@ impl World {
             let recovery = self.recovery(&mut since).await;
             let now = self.history.now();
             if recovery.is_whole() || now >= begin + HEAL {
+                if !recovery.is_whole() {
+                    self.history.note(self.roster.beliefs());
+                }
                 self.history.observe(|_| recovery.check());
                 self.history
                     .observe(|seen| seen.failover.overdue(now, OVERDUE));
