@@ -420,6 +420,34 @@ fn a_group_grows_from_one_to_three_hands_over_and_shrinks() {
 }
 
 #[test]
+fn who_commits_its_own_removal_leads_no_more() {
+    let mut group = Group::new(&[1, 2, 3]);
+    assert_eq!(group.until_leader(), 1);
+    let (reply, _answer) = oneshot::channel();
+    let change = MembershipChange::Remove(2);
+    let input = Input::ChangeMembership { change, reply };
+    group.members.get_mut(&1).unwrap().handle(group.now, input);
+    // Both others hear of it, and the leader dies before anybody knows that it is committed.
+    let mut delivered = 0;
+    group.deliver(|| {
+        delivered += 1;
+        delivered > 2
+    });
+    group.crash(1, usize::MAX);
+    group.ticks(17);
+    assert!(group.votes.contains_key(&(3, 2)), "2 cannot know either");
+    assert_eq!(group.members[&2].status().voters, [1, 3]);
+    assert_eq!(group.leader(), None);
+    group.start(1, &[]);
+    let leader = group.until_leader();
+    assert_ne!(leader, 2);
+    assert_eq!(group.members[&leader].status().voters, [1, 3]);
+    let mut written = group.propose(leader, "goes on");
+    group.ticks(1);
+    assert!(written.try_recv().unwrap().is_ok());
+}
+
+#[test]
 fn who_was_to_give_way_leads_no_more_in_that_term() {
     let mut group = Group::new(&[1, 2, 3]);
     group.ticks(40);

@@ -1,6 +1,7 @@
 //! Carrying out what raft decided. The order is raft's law: a leader's messages may leave first; snapshot, then
 //! entries and hard state in one synced batch; then what is committed is applied; only then a follower answers.
-//! Nothing here changes raft between `ready` and `advance`, except for a committed change of membership.
+//! Nothing here changes raft between `ready` and `advance`, except for a committed change of membership and what follows
+//! from it.
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -124,10 +125,25 @@ impl<S: StateMachine> Member<S> {
         }
         self.raw.mut_store().set_applied(last, &mut batch);
         self.write(&batch, false)?;
+        self.step_down_if_removed();
         for (reply, answer) in answers {
             let _ = reply.send(answer);
         }
         Ok(())
+    }
+
+    /// An earlier leader may have let this one go, with an entry that this one committed when it led. Raft would go on, and
+    /// look for its own place among the members.
+    fn step_down_if_removed(&mut self) {
+        let raft = &self.raw.raft;
+        let (id, term) = (raft.id, raft.term);
+        if self.is_leader() && !raft.prs().conf().voters().contains(id) {
+            tracing::info!(
+                term,
+                "this member leads and was removed; it gives up the lead"
+            );
+            self.raw.raft.become_follower(term, raft::INVALID_ID);
+        }
     }
 
     fn apply_entry(&mut self, entry: &Entry, batch: &mut Batch) -> Result<Bytes, ConsensusError> {
