@@ -6,6 +6,7 @@ use tepui_kit::{Actor, Context, Handler, Teller};
 use tepui_messages::{
     framework::{Deliver, EndStream},
     master::StreamLost,
+    traffic::{Requests, Traffic},
 };
 use tepui_protocol::v1::scheduler::{Event, event::Type};
 use tokio::sync::{oneshot, watch};
@@ -15,17 +16,26 @@ use crate::records::{Refused, Writer};
 /// Between two heartbeats (Mesos: a constant of 15 s, echoed in SUBSCRIBED).
 pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(15);
 
+/// Where a proxy stands.
+pub(crate) struct Place {
+    pub stream_id: String,
+    /// The master.
+    pub lost: Teller<StreamLost>,
+    /// True once the master leads no more.
+    pub over: watch::Receiver<bool>,
+    pub traffic: Arc<Traffic>,
+}
+
 /// Hands the events of one subscription to its reader.
 ///
 /// Ends when the stream was ended, its reader is gone or too slow; in the two latter cases, and
 /// if it falls over, the master hears [`StreamLost`].
 pub struct Proxy {
-    stream_id: String,
+    place: Place,
     writer: Writer,
     reader_gone: Option<oneshot::Receiver<()>>,
-    lost: Teller<StreamLost>,
-    /// True once the master leads no more.
-    over: watch::Receiver<bool>,
+    /// Where the events of its framework are counted, once it is subscribed.
+    told: Option<Arc<Requests>>,
     /// Whether an event was delivered.
     opened: bool,
     /// Whether the master ended the stream, and needs to hear nothing.
@@ -33,25 +43,21 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    pub(crate) fn new(
-        stream_id: String,
-        writer: Writer,
-        reader_gone: oneshot::Receiver<()>,
-        lost: Teller<StreamLost>,
-        over: watch::Receiver<bool>,
-    ) -> Self {
+    pub(crate) fn new(place: Place, writer: Writer, reader_gone: oneshot::Receiver<()>) -> Self {
         Self {
-            stream_id,
+            place,
             writer,
             reader_gone: Some(reader_gone),
-            lost,
-            over,
+            told: None,
             opened: false,
             ended: false,
         }
     }
 
     fn write(&self, events: Vec<Arc<Event>>, ctx: &mut Context<Self>) {
+        if let Some(told) = &self.told {
+            events.iter().for_each(|event| told.event(event.r#type()));
+        }
         match self.writer.push(events) {
             Ok(()) => {}
             Err(Refused::Gone) => ctx.stop(),
@@ -70,6 +76,8 @@ impl Proxy {
     fn open(&mut self, first: Arc<Event>, ctx: &mut Context<Self>) {
         self.opened = true;
         let kind = first.r#type();
+        let subscribed = first.subscribed.as_ref();
+        self.told = subscribed.and_then(|it| self.place.traffic.known(&it.framework_id.value));
         self.write(vec![first], ctx);
         if kind == Type::Subscribed {
             self.beat(ctx);
@@ -93,7 +101,7 @@ impl Actor for Proxy {
         if let Some(gone) = self.reader_gone.take() {
             ctx.then(gone, |_, _, ctx| ctx.stop());
         }
-        let mut over = self.over.clone();
+        let mut over = self.place.over.clone();
         let over = async move { over.wait_for(|over| *over).await.is_ok() };
         ctx.then(over, |_, over, ctx| {
             if over {
@@ -135,9 +143,9 @@ impl Handler<EndStream> for Proxy {
 impl Drop for Proxy {
     fn drop(&mut self) {
         if !self.ended {
-            let stream_id = std::mem::take(&mut self.stream_id);
+            let stream_id = std::mem::take(&mut self.place.stream_id);
             // Taken whatever waits there; a master that is gone needs it no more.
-            let _ = self.lost.tell(StreamLost { stream_id });
+            let _ = self.place.lost.tell(StreamLost { stream_id });
         }
     }
 }

@@ -8,9 +8,13 @@ use tepui_kit::{
 use tepui_messages::{
     framework::{Deliver, EndStream, SchedulerStream},
     master::StreamLost,
+    traffic::Traffic,
     view::Encoding,
 };
-use tepui_protocol::v1::scheduler::{Event, event};
+use tepui_protocol::v1::{
+    FrameworkId,
+    scheduler::{Event, event},
+};
 
 use crate::{
     Cut, HEARTBEAT_INTERVAL, LARGE_BYTES, MAX_BYTES, MAX_LARGE, MAX_LARGE_BYTES, Proxies, Records,
@@ -34,7 +38,12 @@ fn open(stage: &TestStage) -> Scene {
 
 fn open_in(stage: &TestStage, encoding: Encoding) -> Scene {
     let lost = Recorder::new();
-    let proxies = Proxies::new(stage.directory().clone(), None, lost.teller());
+    let proxies = Proxies::new(
+        stage.directory().clone(),
+        None,
+        lost.teller(),
+        Arc::default(),
+    );
     let (stream, records) = proxies.open("s".to_string(), encoding);
     Scene {
         stream,
@@ -122,6 +131,41 @@ fn all_that_a_turn_has_to_say_arrives_however_much_it_is() {
         assert!(records.last().unwrap().as_ref().unwrap().contains("OFFERS"));
         assert!(!ended);
         assert!(scene.lost.take().is_empty());
+    });
+}
+
+#[test]
+fn the_events_of_a_framework_are_counted_with_its_heartbeats() {
+    TestStage::run(1, async |stage| {
+        let traffic = Arc::<Traffic>::default();
+        let told = traffic.of_framework("f-1", "f");
+        let (directory, lost) = (stage.directory().clone(), Recorder::new());
+        let proxies = Proxies::new(directory, None, lost.teller(), Arc::clone(&traffic));
+        let (stream, _records) = proxies.open("s".to_owned(), Encoding::Json);
+        let subscribed = Event {
+            r#type: Some(event::Type::Subscribed as i32),
+            subscribed: Some(event::Subscribed {
+                framework_id: FrameworkId {
+                    value: "f-1".to_owned(),
+                },
+                ..event::Subscribed::default()
+            }),
+            ..Event::default()
+        };
+        stream.tell(Deliver(vec![Arc::new(subscribed)])).unwrap();
+        stream.tell(event(event::Type::Offers)).unwrap();
+        stage.advance(HEARTBEAT_INTERVAL).await;
+        let counted = told.all().into_iter().filter(|(_, count)| *count > 0.0);
+        let counted: Vec<_> = counted
+            .map(|(name, count)| format!("{name} {count}"))
+            .collect();
+        let expected = [
+            "events/subscribed 1",
+            "events/offers 1",
+            "events/heartbeat 2",
+            "events 4",
+        ];
+        assert_eq!(counted, expected);
     });
 }
 
@@ -261,7 +305,12 @@ fn a_batch_counts_until_it_is_read() {
 fn all_streams_break_when_their_master_leads_no_more_and_later_ones_at_once() {
     TestStage::run(5, async |stage| {
         let lost: Recorder<StreamLost> = Recorder::new();
-        let proxies = Proxies::new(stage.directory().clone(), None, lost.teller());
+        let proxies = Proxies::new(
+            stage.directory().clone(),
+            None,
+            lost.teller(),
+            Arc::default(),
+        );
         let (first, mut of_first) = proxies.open("1".to_string(), Encoding::Json);
         let (_unheard, mut of_second) = proxies.open("2".to_string(), Encoding::Json);
         first.tell(event(event::Type::Subscribed)).unwrap();

@@ -9,12 +9,13 @@ use tepui_kit::{ArbiterHandle, Directory, Link, OnPanic, Spawn, Tell, TellError,
 use tepui_messages::{
     framework::{Deliver, EndStream, SchedulerStream},
     master::StreamLost,
+    traffic::Traffic,
     view::Encoding,
 };
 use tokio::sync::watch;
 
 use crate::{
-    proxy::Proxy,
+    proxy::{Place, Proxy},
     records::{Records, buffer},
 };
 
@@ -27,6 +28,7 @@ pub struct Proxies {
     directory: Directory,
     arbiter: Option<ArbiterHandle>,
     lost: Teller<StreamLost>,
+    traffic: Arc<Traffic>,
     opened: Arc<AtomicU64>,
     /// True once all streams are to end.
     over: watch::Sender<bool>,
@@ -34,16 +36,18 @@ pub struct Proxies {
 
 impl Proxies {
     /// `arbiter` is the thread the proxies live on; without one each lives on the `LocalSet` it is opened on. `lost` is the
-    /// master, and never full: no stream is told of twice.
+    /// master, and never full: no stream is told of twice. Events are counted in `traffic`.
     pub fn new(
         directory: Directory,
         arbiter: Option<ArbiterHandle>,
         lost: Teller<StreamLost>,
+        traffic: Arc<Traffic>,
     ) -> Self {
         Self {
             directory,
             arbiter,
             lost,
+            traffic,
             opened: Arc::default(),
             over: watch::Sender::new(false),
         }
@@ -71,8 +75,13 @@ impl Proxies {
         if let Some(arbiter) = &self.arbiter {
             spawn = spawn.arbiter(arbiter);
         }
-        let (lost, over) = (Arc::clone(&self.lost), self.over.subscribe());
-        let link = spawn.start_once(move || Proxy::new(stream_id, writer, reader_gone, lost, over));
+        let place = Place {
+            stream_id,
+            lost: Arc::clone(&self.lost),
+            over: self.over.subscribe(),
+            traffic: Arc::clone(&self.traffic),
+        };
+        let link = spawn.start_once(move || Proxy::new(place, writer, reader_gone));
         (Arc::new(Stream(link)), records)
     }
 }

@@ -64,7 +64,7 @@ impl Traffic {
         counts
     }
 
-    /// What a framework asks for; held by the master as long as it knows the framework.
+    /// What a framework asks for and is told; held by the master as long as it knows the framework.
     pub fn of_framework(&self, id: &str, name: &str) -> Arc<Requests> {
         let all = self.requests.lock();
         let mut all = all.unwrap_or_else(PoisonError::into_inner);
@@ -81,6 +81,13 @@ impl Traffic {
         let requests = Arc::new(Requests::new(name));
         all.insert(id.to_owned(), Arc::clone(&requests));
         requests
+    }
+
+    /// As `of_framework`, of one that has them.
+    pub fn known(&self, id: &str) -> Option<Arc<Requests>> {
+        let all = self.requests.lock();
+        let all = all.unwrap_or_else(PoisonError::into_inner);
+        all.get(id).map(Arc::clone)
     }
 
     /// By id of framework.

@@ -192,7 +192,12 @@ fn secured(standing: Standing, lease: Lease, security: Security) -> Scene {
         scheduler: Answering::asker(|_| Ok(Answer::refused(400, "Framework cannot be found"))),
         operator: Answering::asker(|call| Ok(operator(&call))),
         subscribe: Arc::new(Refuser),
-        proxies: Proxies::new(directory.clone(), None, Recorder::new().teller()),
+        proxies: Proxies::new(
+            directory.clone(),
+            None,
+            Recorder::new().teller(),
+            Arc::default(),
+        ),
         view,
         allocator: Answering::asker(|explain| Ok(explanation(explain))),
         numbers: Answering::asker(|_| Ok(metrics::of_allocator())),

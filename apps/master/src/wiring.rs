@@ -104,6 +104,7 @@ impl Reign {
                 streams,
                 // Each stream is lost once, and only its proxy knows.
                 actors.master.past_bound().teller(),
+                Arc::clone(&traffic),
             ),
             lists: (ground.listed.clone())
                 .map(|listed| whitelist::tell(listed, actors.allocator.teller())),

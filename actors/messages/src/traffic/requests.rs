@@ -1,21 +1,27 @@
-//! What one framework asked for, under Mesos' names: counted by the master, read by whoever shows metrics.
+//! What one framework asked for and was told, under Mesos' names: counted by the master and the framework's proxy, read by
+//! whoever shows metrics.
 
 use std::{
     array,
     sync::atomic::{AtomicU64, Ordering::Relaxed},
 };
 
-use tepui_protocol::v1::{offer::operation, scheduler::call};
+use tepui_protocol::v1::{
+    offer::operation,
+    scheduler::{call, event},
+};
 
-/// More than the largest number of a call's or an operation's type.
+/// More than the largest number of a type of call, event or operation.
 const KINDS: usize = 32;
 
-/// Calls that were taken, and operations that were ordered: a launch counts once for each of its tasks.
+/// Calls that were taken, events that went to the scheduler, and operations that were ordered: a launch counts once for each
+/// of its tasks.
 #[derive(Debug)]
 pub struct Requests {
     /// Of the framework, as it came first.
     pub name: String,
     calls: [AtomicU64; KINDS],
+    events: [AtomicU64; KINDS],
     operations: [AtomicU64; KINDS],
 }
 
@@ -24,6 +30,7 @@ impl Requests {
         Requests {
             name: name.to_owned(),
             calls: array::from_fn(|_| AtomicU64::new(0)),
+            events: array::from_fn(|_| AtomicU64::new(0)),
             operations: array::from_fn(|_| AtomicU64::new(0)),
         }
     }
@@ -32,19 +39,25 @@ impl Requests {
         add(&self.calls, kind as usize);
     }
 
+    pub fn event(&self, kind: event::Type) {
+        add(&self.events, kind as usize);
+    }
+
     pub fn operation(&self, kind: operation::Type) {
         add(&self.operations, kind as usize);
     }
 
-    /// `calls`, `calls/<type>`, `operations` and `operations/<type>`, and values.
+    /// `calls`, `events`, `operations` and each with `/<type>`, and values.
     pub fn all(&self) -> Vec<(String, f64)> {
         let call = |kind| call::Type::try_from(kind).ok().map(|it| it.as_str_name());
+        let event = |kind| event::Type::try_from(kind).ok().map(|it| it.as_str_name());
         let operation = |kind| {
             operation::Type::try_from(kind)
                 .ok()
                 .map(|it| it.as_str_name())
         };
         let mut all = told("calls", &self.calls, call);
+        all.extend(told("events", &self.events, event));
         all.extend(told("operations", &self.operations, operation));
         all
     }
@@ -64,7 +77,7 @@ fn told(
     let mut all = Vec::new();
     let mut sum = 0;
     for (kind, count) in counts.iter().enumerate() {
-        // 0 is what no call and no operation is.
+        // 0 is what no call, event or operation is.
         let known = (kind > 0).then(|| kind_name(kind as i32)).flatten();
         if let Some(kind) = known {
             let count = count.load(Relaxed);
