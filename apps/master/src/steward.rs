@@ -31,6 +31,8 @@ pub struct Sight<'a> {
     pub founders: Vec<(u64, String, String)>,
     /// Where this master's bridge is reached.
     pub own_address: String,
+    /// Of this master.
+    pub own_disk: &'a str,
     /// The members that have a connection to this one.
     pub reachable: Vec<u64>,
 }
@@ -73,13 +75,14 @@ fn look(ground: &Ground, status: &Status) -> Option<Step> {
         (*id, name.clone(), address)
     });
     let (founders, own_address) = (founders.collect(), group.bridge());
-    let reachable = group.reachable();
+    let (own_disk, reachable) = (&group.identity().disk, group.reachable());
     ground.reader.with(|registry| {
         next_step(&Sight {
             status,
             registry,
             founders,
             own_address,
+            own_disk,
             reachable,
         })
     })
@@ -115,6 +118,11 @@ pub fn next_step(sight: &Sight<'_>) -> Option<Step> {
         let address = sight.own_address.clone();
         return Some(Step::Propose(Command::MoveMember { id: own, address }));
     }
+    // A founder took its disk without asking. Others forget with which one it came, or were not there.
+    if known.is_some_and(|it| it.disk.is_none()) {
+        let disk = sight.own_disk.to_owned();
+        return Some(Step::Propose(Command::ClaimMember { id: own, disk }));
+    }
     let is_wanted = |id: &u64| registry.members.contains_key(id);
     // Those without a vote first: they cost no majority.
     let present = || status.learners.iter().chain(&status.voters);
@@ -149,11 +157,13 @@ fn bears_leaving(sight: &Sight<'_>, id: u64) -> bool {
     2 * rest.iter().filter(is_there).count() > rest.len()
 }
 
-/// Whether `id` is there and votes in the place of one that is to come: without it a group of three could not lose any more
-/// until then.
+/// Whether `id` runs and votes in the place of one that is to come: without it a group of three could not lose any more
+/// until then. What it has of the log does not count: a new leader has heard of nobody yet.
 fn holds_a_place(sight: &Sight<'_>, id: u64) -> bool {
     let voters = &sight.status.voters;
-    voters.contains(&id) && voters.len() <= sight.registry.members.len() && is_up_to_date(sight, id)
+    voters.contains(&id)
+        && voters.len() <= sight.registry.members.len()
+        && sight.reachable.contains(&id)
 }
 
 fn is_up_to_date(sight: &Sight<'_>, id: u64) -> bool {

@@ -13,7 +13,9 @@ fn scene(voters: &[u64], learners: &[u64], members: &[u64]) -> Scene {
     let others = voters.iter().chain(learners).filter(|id| **id != 1);
     let member = |id: &u64| {
         let (name, address) = (format!("m{id}"), format!("m{id}:1"));
-        (*id, MemberRecord::new(name, address))
+        let mut record = MemberRecord::new(name, address);
+        record.disk = Some(format!("disk-{id}"));
+        (*id, record)
     };
     Scene {
         status: Status {
@@ -39,6 +41,7 @@ fn next(scene: &Scene) -> Option<Step> {
         registry: &scene.registry,
         founders: vec![(1, "m1".to_owned(), "m1:1".to_owned())],
         own_address: "m1:1".to_owned(),
+        own_disk: "disk-1",
         reachable: scene.reachable.clone(),
     })
 }
@@ -97,6 +100,9 @@ fn who_is_there_goes_after_who_comes_in_its_place() {
     let mut scene = scene(&[1, 2, 3], &[], &[1, 2, 5]);
     scene.reachable = vec![2, 3];
     assert_eq!(next(&scene), None, "5 does not run yet");
+    scene.status.acknowledged = vec![(2, 1_000), (3, 0)];
+    assert_eq!(next(&scene), None, "3 was not heard of yet");
+    scene.status.acknowledged = vec![(2, 1_000), (3, 1_000)];
     scene.reachable.push(5);
     assert_eq!(next(&scene), change(MembershipChange::AddLearner(5)));
     scene.status.learners = vec![5];
@@ -160,6 +166,16 @@ fn a_leader_that_is_to_leave_gives_the_lead_to_one_that_stays() {
     assert_eq!(next(&scene), Some(Step::GiveAway(3)));
     scene.status.acknowledged = vec![(2, 1_000), (3, 10)];
     assert_eq!(next(&scene), None, "nobody could lead at once");
+}
+
+#[test]
+fn a_founder_that_leads_has_its_disk_written_down() {
+    let mut scene = scene(&[1, 2], &[], &[1, 2]);
+    let record = |id: u64| MemberRecord::new(format!("m{id}"), format!("m{id}:1"));
+    scene.registry.members = [(1, record(1)), (2, record(2))].into();
+    let (id, disk) = (1, "disk-1".to_owned());
+    let claim = Step::Propose(Command::ClaimMember { id, disk });
+    assert_eq!(next(&scene), Some(claim));
 }
 
 #[test]

@@ -156,6 +156,7 @@ impl MasterHost {
         };
         self.lives += 1;
         let alive = Arc::new(AtomicBool::new(true));
+        let disk = identity.disk.clone();
         let member = Start {
             identity,
             life: self.lives,
@@ -208,7 +209,7 @@ impl MasterHost {
             over: Mutex::new(watch::Sender::new(false)),
         };
         let throne = tokio::task::spawn_local(throne.run()).abort_handle();
-        let steward = self.steward(&ground);
+        let steward = self.steward(&ground, disk);
         self.life = Some(Life {
             alive,
             consensus,
@@ -219,7 +220,7 @@ impl MasterHost {
     }
 
     /// The real steward, with what it knows from this simulation's links.
-    fn steward(&self, ground: &Arc<Ground>) -> AbortHandle {
+    fn steward(&self, ground: &Arc<Ground>, own_disk: String) -> AbortHandle {
         let (realm, id) = (self.realm.clone(), self.id);
         let ground = Arc::clone(ground);
         let work = async move {
@@ -243,6 +244,7 @@ impl MasterHost {
                         registry,
                         founders,
                         own_address: own.map(|it| it.address.clone()).unwrap_or_default(),
+                        own_disk: &own_disk,
                         reachable,
                     })
                 })
