@@ -121,6 +121,15 @@ pub fn is_ended(error: &io::Error) -> bool {
         || error.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error())
 }
 
+/// The children of a process' first thread, to which orphans return too; none if it has ended, or where the kernel does not
+/// tell (it is built without `CONFIG_PROC_CHILDREN`).
+pub fn children(parent: u32) -> BTreeSet<u32> {
+    let told = std::fs::read_to_string(format!("/proc/{parent}/task/{parent}/children"));
+    let told = told.unwrap_or_default();
+    let pids = told.split_ascii_whitespace();
+    pids.filter_map(|pid| pid.parse().ok()).collect()
+}
+
 /// Those among `processes` that descend from `ancestor`, itself excluded.
 pub fn descendants(ancestor: u32, processes: &BTreeMap<u32, Stat>) -> BTreeSet<u32> {
     let mut children: BTreeMap<u32, Vec<u32>> = BTreeMap::new();

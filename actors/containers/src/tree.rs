@@ -1,9 +1,10 @@
 //! Owns reaching every process of a container: who they are, and a signal to all of them. It decides neither when nor
 //! how often: one call is one pass, and the caller repeats it until nobody is left.
 //!
-//! With a cgroup the members are those of the cgroup, which nobody leaves. Without one they are the descendants of the
-//! shim, to which orphans return because it is a subreaper, and the session of the command, which is all that can
-//! still be told after the death of the shim: a process that made itself a daemon is lost then, and only then.
+//! With a cgroup the members are those of the cgroup. Root can leave it, or be moved: so the command counts wherever it is,
+//! and so do the children of the shim, to which orphans return because it is a subreaper. Without a cgroup they are all
+//! descendants of the shim and the session of the command, which is all that can still be told after the death of the
+//! shim: a process that made itself a daemon is lost then, and only then.
 
 use crate::process::{self, ProcessId, open_pidfd};
 use rustix::process::{Pid, Signal, kill_process, pidfd_send_signal};
@@ -32,13 +33,18 @@ impl Tree {
     /// The live processes of the container, zombies excluded. Errors: cgroup or `/proc` cannot be read.
     pub fn members(&self) -> io::Result<BTreeSet<u32>> {
         match &self.cgroup {
-            Some(cgroup) => cgroup_members(cgroup),
+            Some(cgroup) => {
+                let mut members = cgroup_members(cgroup)?;
+                members.extend(self.strays());
+                Ok(members)
+            }
             None => self.members_by_descent(),
         }
     }
 
     /// Sends a signal to each member once; says how many took it. A member that ended meanwhile is not an error.
     pub fn signal(&self, signal: Signal) -> io::Result<usize> {
+        self.wake_shim();
         Ok(send(&self.members()?, signal))
     }
 
@@ -47,6 +53,7 @@ impl Tree {
     /// Nothing can be born between reading the members and killing them: v2 kills in one go, and with v1 the `pids`
     /// controller first forbids new processes. Without either a fork bomb has to be outrun by repeating.
     pub fn kill_pass(&self) -> io::Result<usize> {
+        self.wake_shim();
         if let Some(cgroup) = &self.cgroup {
             // Which of the two files exists depends on the hierarchy; the other fails harmlessly.
             if std::fs::write(cgroup.join("cgroup.kill"), "1").is_err() {
@@ -56,6 +63,14 @@ impl Tree {
         let members = self.members()?;
         send(&members, Signal::KILL);
         Ok(members.len())
+    }
+
+    /// One that was stopped by somebody else would never tell of the end.
+    fn wake_shim(&self) {
+        if let Some(shim) = self.shim {
+            // One that has ended needs no waking, and there is nothing else to be done about it here.
+            let _ = signal_one(shim, Signal::CONT);
+        }
     }
 
     /// Whether nobody is left but the first process of a namespace, which waits for whoever is the parent of a process
@@ -77,6 +92,16 @@ impl Tree {
             told.push(format!("{more} more"));
         }
         told.join(", ")
+    }
+
+    /// Whoever may be outside of the cgroup, found without a look at all processes of the machine. Children of a stray
+    /// return to the shim when it is killed, for the next pass.
+    fn strays(&self) -> BTreeSet<u32> {
+        let shim = self.shim.filter(|shim| shim.exists());
+        let mut strays = shim.map_or_else(BTreeSet::new, |shim| process::children(shim.pid));
+        strays.extend(self.command.filter(|it| it.exists()).map(|it| it.pid));
+        strays.retain(|pid| process::stat(*pid).is_ok_and(|stat| !stat.is_dead()));
+        strays
     }
 
     fn members_by_descent(&self) -> io::Result<BTreeSet<u32>> {

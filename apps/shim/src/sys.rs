@@ -6,23 +6,30 @@ use rustix::thread::UnshareFlags;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 /// Signals a shim must not die of: whoever sends them to its session or to all of the agent's processes means the
-/// agent. Only SIGKILL ends a shim before its command.
-const IGNORED: [libc::c_int; 5] = [
+/// agent. Only SIGKILL ends a shim before its command, and what the kernel sends for a fault of its own.
+const IGNORED: [libc::c_int; 12] = [
     libc::SIGHUP,
     libc::SIGINT,
     libc::SIGQUIT,
-    libc::SIGTERM,
+    libc::SIGUSR1,
+    libc::SIGUSR2,
     libc::SIGPIPE,
+    libc::SIGALRM,
+    libc::SIGTERM,
+    libc::SIGVTALRM,
+    libc::SIGPROF,
+    libc::SIGIO,
+    libc::SIGPWR,
 ];
-
-/// The highest signal number whose disposition is reset for the command.
-const LAST_SIGNAL: libc::c_int = 31;
 
 /// Makes the shim independent of the agent: deaf to signals, no inherited files but 0, 1 and 2. Its own session it
 /// takes later, see `supervise::until_the_end`.
 pub(crate) fn detach() {
-    for signal in IGNORED {
-        // SAFETY: SIG_IGN installs no handler, and the signal numbers are constants.
+    for signal in IGNORED
+        .into_iter()
+        .chain(libc::SIGRTMIN()..=libc::SIGRTMAX())
+    {
+        // SAFETY: SIG_IGN installs no handler, and the numbers are those of signals.
         unsafe { libc::signal(signal, libc::SIG_IGN) };
     }
     // SAFETY: nothing in this process owns a descriptor above 2 yet: it runs before anything is opened.
@@ -31,8 +38,8 @@ pub(crate) fn detach() {
 
 /// Gives the command the signal dispositions and the mask every program expects. Called in the child before exec.
 pub(crate) fn reset_signals() {
-    for signal in 1..=LAST_SIGNAL {
-        // SAFETY: SIG_DFL installs no handler; SIGKILL and SIGSTOP are refused without harm.
+    for signal in 1..=libc::SIGRTMAX() {
+        // SAFETY: SIG_DFL installs no handler; SIGKILL, SIGSTOP and the C library's own two are refused without harm.
         unsafe { libc::signal(signal, libc::SIG_DFL) };
     }
     // SAFETY: an all-zero set is what sigemptyset makes, and the pointers are to live locals.

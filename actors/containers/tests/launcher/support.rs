@@ -197,9 +197,12 @@ pub(crate) fn process_in(path: &Path) -> ProcessId {
 }
 
 pub(crate) fn kill(process: ProcessId) {
+    signal(process, Signal::KILL);
+}
+
+pub(crate) fn signal(process: ProcessId, signal: Signal) {
     assert!(process.exists());
-    rustix::process::kill_process(Pid::from_raw(process.pid as i32).unwrap(), Signal::KILL)
-        .unwrap();
+    rustix::process::kill_process(Pid::from_raw(process.pid as i32).unwrap(), signal).unwrap();
 }
 
 pub(crate) fn text(path: &Path) -> String {
