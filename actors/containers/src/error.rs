@@ -85,14 +85,25 @@ pub enum Error {
     },
 }
 
+/// Whether a file that gives this error gives it at every look: then it is the file that is wrong.
+fn is_for_good(error: &io::Error) -> bool {
+    let is_read_error = error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error());
+    is_read_error
+        || matches!(
+            error.kind(),
+            io::ErrorKind::IsADirectory | io::ErrorKind::NotADirectory | io::ErrorKind::InvalidData
+        )
+}
+
 impl Error {
     /// Whether it says nothing of the container: the kernel or the disk did not let it be looked at, for want of
     /// descriptors, say. It is no reason to take the container for ended.
     pub fn is_blind(&self) -> bool {
-        matches!(
-            self,
-            Self::Cgroup { .. } | Self::File { .. } | Self::Kernel { .. } | Self::Runtime
-        )
+        match self {
+            Self::File { source, .. } => !is_for_good(source),
+            Self::Cgroup { .. } | Self::Kernel { .. } | Self::Runtime => true,
+            _ => false,
+        }
     }
 
     pub(crate) fn cgroup(

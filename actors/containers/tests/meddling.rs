@@ -70,11 +70,25 @@ async fn a_stopped_shim_tells_of_the_end_when_its_container_is_killed() {
 #[tokio::test]
 async fn a_shim_is_deaf_to_what_is_meant_for_the_agent_and_its_command_is_not() {
     let bench = Bench::with_cgroups();
-    let container = bench.launch(bench.shell("sleep 1000")).await.unwrap();
+    let container = bench.launch(bench.shell("exec sleep 1000")).await.unwrap();
     for signal in [Signal::USR1, Signal::USR2, Signal::ALARM, Signal::TERM] {
         support::signal(container.shim(), signal);
     }
     assert_eq!(container.signal_tree(Signal::USR1).unwrap(), 1);
     let exit = bounded(container.wait()).await.unwrap();
     assert_eq!(exit.raw_status, Some(10), "of the command");
+}
+
+/// One such container must not keep its agent from all others.
+#[tokio::test]
+async fn a_record_that_can_never_be_read_is_told_and_not_waited_for() {
+    let bench = Bench::bare();
+    let spec = bench.shell("sleep 1000");
+    let (id, runtime_dir) = (spec.container_id.clone(), spec.runtime_dir.clone());
+    std::fs::create_dir_all(runtime_dir.join("record")).unwrap();
+    let recovered = bench.launcher.recover(&id, &runtime_dir).await;
+    let Err(error) = recovered else {
+        panic!("{recovered:?}")
+    };
+    assert!(!error.is_blind(), "{error}");
 }

@@ -16,7 +16,7 @@ use tepui_containers::{
     sandboxes::Sandboxes, volume_gids::VolumeGids,
 };
 use tepui_engine::{
-    DamagedLog, EngineError, Options, RocksEngine, SharedEngine, keys::AGENT_FAMILIES,
+    DamagedLog, EngineError, Lost, Options, RocksEngine, SharedEngine, keys::AGENT_FAMILIES,
 };
 use tepui_node::{
     config::{Enforced, NodeConfig},
@@ -379,7 +379,16 @@ fn open_engine(work_dir: &Path) -> anyhow::Result<SharedEngine> {
         ..Options::default()
     };
     match RocksEngine::open(&work_dir.join(CHECKPOINT), &AGENT_FAMILIES, &options) {
-        Ok(engine) => Ok(Arc::new(engine)),
+        Ok(engine) => {
+            if let Some(Lost { synced, found }) = engine.lost() {
+                tracing::error!(
+                    "--work-dir {shown}: the disk lost what was written there: {CHECKPOINT} had changes up to number {synced}, \
+                     those up to {found} can be read. This agent goes on with them: it ends tasks of which it knows nothing \
+                     any more, and may tell an end again. Look at the disk (dmesg)"
+                );
+            }
+            Ok(Arc::new(engine))
+        }
         Err(EngineError::InUse { .. }) => bail!(
             "--work-dir {shown}: another agent runs on it; stop that one, or give this one a directory of its own"
         ),

@@ -19,4 +19,4 @@ pub use engine::{Counters, Durability, Engine, Pair, SharedEngine, Visit, collec
 pub use error::{DiskFailed, EngineError};
 pub use keys::{Family, Key, KeyRange, KeyReader};
 pub use memory::{Damage, MemoryEngine};
-pub use rocks::{DamagedLog, Options, RocksEngine};
+pub use rocks::{DamagedLog, Lost, Options, RocksEngine};

@@ -62,8 +62,18 @@ pub struct RocksEngine {
     writes: AtomicU64,
     syncs: AtomicU64,
     failure: OnceLock<String>,
-    /// How far it was synced; kept where what is missing must be noticed.
-    mark: Option<Mark>,
+    /// How far it was synced.
+    mark: Mark,
+    lost: Option<Lost>,
+}
+
+/// What a database that keeps what stands before a damage was found without: changes by RocksDB's numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lost {
+    /// The last change that was synced.
+    pub synced: u64,
+    /// The last one that is there.
+    pub found: u64,
 }
 
 impl RocksEngine {
@@ -98,13 +108,11 @@ impl RocksEngine {
             .map(|name| ColumnFamilyDescriptor::new(name, family_options(options, &cache)));
         let db = DB::open_cf_descriptors(&db_options, path, descriptors)
             .map_err(|error| open_error(path, &error))?;
-        let mark = match options.damaged_log {
-            DamagedLog::Refuse => Some(checked_mark(&db, path)?),
-            DamagedLog::KeepBefore => None,
-        };
+        let (mark, lost) = checked_mark(&db, path, options.damaged_log)?;
         Ok(Self {
             db,
             mark,
+            lost,
             path: path.to_owned(),
             writes: AtomicU64::new(0),
             syncs: AtomicU64::new(0),
@@ -115,6 +123,11 @@ impl RocksEngine {
     /// The directory.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// What it was opened without, if it was synced and the options let the rest be kept.
+    pub fn lost(&self) -> Option<Lost> {
+        self.lost
     }
 
     fn family(&self, family: Family) -> Result<&rocksdb::ColumnFamily, EngineError> {
@@ -149,10 +162,9 @@ impl RocksEngine {
         self.db
             .write_opt(batch, &write_options(durability))
             .map_err(|error| read_write_error(&self.path, &error))?;
-        if let (Durability::Synced, Some(mark)) = (durability, &self.mark) {
-            mark.note(covered).map_err(|error| EngineError::Io {
-                reason: format!("{}: {error}", self.path.join(FILE_NAME).display()),
-            })?;
+        if durability == Durability::Synced {
+            let noted = self.mark.note(covered);
+            noted.map_err(|error| mark_error(&self.path, &error))?;
         }
         Ok(())
     }
@@ -179,21 +191,34 @@ fn check_logs(path: &Path, damaged_log: DamagedLog) -> Result<(), EngineError> {
     Ok(())
 }
 
-/// The note of how far `db` was synced, after a look whether that is all there.
-fn checked_mark(db: &DB, path: &Path) -> Result<Mark, EngineError> {
-    let (mark, noted) = Mark::open(path).map_err(|error| EngineError::Open {
-        path: path.join(FILE_NAME),
-        reason: error.to_string(),
-    })?;
+/// The note of how far `db` was synced, after a look whether that is all there, and what is not.
+fn checked_mark(
+    db: &DB,
+    path: &Path,
+    damaged_log: DamagedLog,
+) -> Result<(Mark, Option<Lost>), EngineError> {
+    let failed = |error| mark_error(path, &error);
+    let (mark, noted) = Mark::open(path).map_err(failed)?;
     let found = db.latest_sequence_number();
-    match noted {
-        Some(noted) if found < noted => Err(EngineError::Damaged {
+    let Some(synced) = noted.filter(|noted| found < *noted) else {
+        return Ok((mark, None));
+    };
+    if damaged_log == DamagedLog::Refuse {
+        return Err(EngineError::Damaged {
             reason: format!(
-                "{}: changes up to number {noted} were synced, those up to {found} are there",
+                "{}: changes up to number {synced} were synced, those up to {found} are there",
                 path.display()
             ),
-        }),
-        _ => Ok(mark),
+        });
+    }
+    // Told once: whoever opens it next finds all that was left.
+    mark.note(found).map_err(failed)?;
+    Ok((mark, Some(Lost { synced, found })))
+}
+
+fn mark_error(path: &Path, error: &std::io::Error) -> EngineError {
+    EngineError::Io {
+        reason: format!("{}: {error}", path.join(FILE_NAME).display()),
     }
 }
 

@@ -129,8 +129,9 @@ fn where_it_is_wanted_what_stands_before_a_flipped_bit_is_kept() {
         // The kind of the seventh record.
         flipped[6 * record + 6] ^= 1 << bit;
         let copy = harmed(directory.path(), &file, &flipped);
-        for _ in 0..2 {
+        for lost in [true, false] {
             let engine = RocksEngine::open(copy.path(), &[REGISTRY], &options).unwrap();
+            assert_eq!(engine.lost().is_some(), lost, "bit {bit}: it is told once");
             let pairs = collect(&engine, REGISTRY, &KeyRange::all()).unwrap();
             assert_eq!(pairs.len(), 6, "bit {bit}");
         }
