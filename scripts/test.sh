@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # test.sh [long]: all that proves the project, step by step; stops at the first step that fails, and ends with a table of seconds.
-# ONLY='unit conformance' runs just these steps (names as in the table). `long` repeats with more inputs and adds the benches.
+# ONLY='unit conformance' runs just these steps (names as in the table), those that need the programs after a build of them. `long` repeats with more inputs and adds the benches.
 set -euo pipefail
 . "$(dirname "$0")/env.sh"
 cd "$root"
@@ -8,7 +8,7 @@ mode=${1:-short}
 mkdir -p "$results_dir"
 [[ -n ${ONLY:-} ]] || rm -f "$results_dir"/*.tsv "$results_dir"/unit.*
 
-names=() seconds=() states=() current='' started=0
+names=() seconds=() states=() all=() current='' started=0
 table() {
   local status=$? i total=0
   if [[ -n $current ]]; then
@@ -22,6 +22,9 @@ table() {
   printf '%-14s %8d\n' total "$total"
   if [[ -n $current ]]; then
     printf "\nmake test: FAILED in step '%s' (exit %d). This step alone:  ONLY='%s' make test\n" "$current" "$status" "$current"
+  elif [[ $status == 0 && ${#names[@]} == 0 ]]; then
+    printf "\nmake test: no step is named '%s'; there are: %s\n" "$ONLY" "${all[*]}"
+    status=2
   elif [[ $status == 0 ]]; then
     printf '\nmake test: all steps passed\n'
   fi
@@ -33,6 +36,7 @@ trap 'exit 130' INT TERM
 # step NAME COMMAND…: runs it in this shell with errexit on (so never under `if` or `||`) and notes how long it took.
 step() {
   local name=$1; shift
+  all+=("$name")
   [[ -z ${ONLY:-} || " $ONLY " == *" $name "* ]] || return 0
   current=$name started=$SECONDS
   printf '\n==> %s\n' "$name"
@@ -101,6 +105,14 @@ beside_peers() { "$@" || [[ $? == 3 ]]; }
 simulation() {
   "$(dirname "$(tepui_bin)")/tepui-sim" --seeds "$@"
 }
+# Whether one of these steps needs more than it makes itself.
+uses_programs() {
+  local name
+  for name in "$@"; do
+    [[ ' setup fmt clippy unit build planted ledger ' == *" $name "* ]] || return 0
+  done
+  return 1
+}
 # Each planted bug is found. The feature is of the simulation alone: nothing else is built for it.
 planted() {
   cargo build --release --workspace --features tepui-simulation/planted --bin tepui-sim
@@ -111,6 +123,8 @@ step setup scripts/setup.sh test
 step fmt cargo fmt --all --check
 step clippy clippy
 if [[ $mode == long ]]; then step unit unit_long; else step unit unit; fi
+# What follows uses the programs: those of this source, also where only some of these steps are wanted.
+if [[ -n ${ONLY:-} ]] && uses_programs $ONLY; then build_release; fi
 step build build_release
 if [[ $mode == long ]]; then step simulation simulation 0..5000; else step simulation simulation 0..5000 --within 80; fi
 step planted planted

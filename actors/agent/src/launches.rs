@@ -11,7 +11,7 @@ use tepui_protocol::{
 
 use crate::{
     command_executor,
-    core::{NodeCore, Timer, Turn, task_key},
+    core::{NodeCore, Timer, Turn},
     effect::{Effect, ExecutorKey, Keep, Launch},
     networks, order,
     status::{self, Verdict},
@@ -480,14 +480,6 @@ impl NodeCore {
             format!("Failed to update resources for container: {message}"),
         );
         self.end_with(turn, &key, &verdict);
-    }
-
-    /// Whether the stream of the task exists, for tests of what is still to be told.
-    pub fn has_updates(&self, framework_id: &str, task_id: &str) -> bool {
-        let task_id = tepui_protocol::v1::TaskId {
-            value: task_id.to_owned(),
-        };
-        self.streams.contains(&task_key(framework_id, &task_id))
     }
 }
 

@@ -167,7 +167,7 @@ pub(crate) fn exit_text(wait_status: i32) -> String {
     };
     format!(
         "Command terminated with signal {}{core}",
-        signal_text(signal)
+        tepui_protocol::signal::text(signal)
     )
 }
 
@@ -183,50 +183,6 @@ pub(crate) fn of_container(verdict: &mut Verdict) {
 /// Whether the command exited by itself with status 0.
 pub(crate) fn is_success(wait_status: i32) -> bool {
     wait_status & 0xff7f == 0
-}
-
-/// As `strsignal` of the GNU C library.
-fn signal_text(signal: i32) -> String {
-    const NAMES: [&str; 31] = [
-        "Hangup",
-        "Interrupt",
-        "Quit",
-        "Illegal instruction",
-        "Trace/breakpoint trap",
-        "Aborted",
-        "Bus error",
-        "Floating point exception",
-        "Killed",
-        "User defined signal 1",
-        "Segmentation fault",
-        "User defined signal 2",
-        "Broken pipe",
-        "Alarm clock",
-        "Terminated",
-        "Stack fault",
-        "Child exited",
-        "Continued",
-        "Stopped (signal)",
-        "Stopped",
-        "Stopped (tty input)",
-        "Stopped (tty output)",
-        "Urgent I/O condition",
-        "CPU time limit exceeded",
-        "File size limit exceeded",
-        "Virtual timer expired",
-        "Profiling timer expired",
-        "Window changed",
-        "I/O possible",
-        "Power failure",
-        "Bad system call",
-    ];
-    let known = usize::try_from(signal - 1)
-        .ok()
-        .and_then(|index| NAMES.get(index));
-    known.map_or_else(
-        || format!("Unknown signal {signal}"),
-        |name| (*name).to_owned(),
-    )
 }
 
 /// A duration of the schema; a negative one is none at all.

@@ -8,6 +8,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
+pub use tepui_protocol::task::is_terminal;
 
 use tepui_protocol::{
     codec::protobuf,
@@ -304,21 +305,6 @@ impl Stream {
 /// The update's uuid, if it has one of 16 bytes.
 pub fn uuid_of(status: &TaskStatus) -> Option<[u8; 16]> {
     status.uuid.as_ref()?.as_ref().try_into().ok()
-}
-
-/// Whether a task in this state has ended for good. UNREACHABLE and UNKNOWN are not ends.
-pub fn is_terminal(state: TaskState) -> bool {
-    matches!(
-        state,
-        TaskState::TaskFinished
-            | TaskState::TaskFailed
-            | TaskState::TaskKilled
-            | TaskState::TaskError
-            | TaskState::TaskLost
-            | TaskState::TaskDropped
-            | TaskState::TaskGone
-            | TaskState::TaskGoneByOperator
-    )
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ use futures_util::Stream;
 use tepui_messages::view::Encoding;
 use tepui_protocol::{
     codec::{json, protobuf},
+    recordio,
     v1::scheduler::Event,
 };
 use tokio::sync::{mpsc, oneshot};
@@ -203,16 +204,9 @@ pub(crate) fn weight(event: &Event) -> usize {
 
 fn encode(event: &Event, encoding: Encoding) -> Result<Bytes, String> {
     Ok(match encoding {
-        Encoding::Json => frame(&json::encode(event).map_err(|error| error.to_string())?),
-        Encoding::Protobuf => frame(&protobuf::encode(event)),
+        Encoding::Json => {
+            recordio::encode(&json::encode(event).map_err(|error| error.to_string())?)
+        }
+        Encoding::Protobuf => recordio::encode(&protobuf::encode(event)),
     })
-}
-
-/// RecordIO: decimal length, line feed, the bytes.
-fn frame(payload: &[u8]) -> Bytes {
-    let mut record = Vec::with_capacity(payload.len() + 8);
-    record.extend_from_slice(payload.len().to_string().as_bytes());
-    record.push(b'\n');
-    record.extend_from_slice(payload);
-    Bytes::from(record)
 }

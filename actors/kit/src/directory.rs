@@ -100,13 +100,6 @@ impl Directory {
             .map(|probe| MailboxStats::read(&self.0.node, probe))
     }
 
-    /// Starts the peaks anew, from the depth of now.
-    pub fn reset_peaks(&self) {
-        for probe in self.probes() {
-            probe.sent.peak.store(probe.depth(), Relaxed);
-        }
-    }
-
     /// Asks every living actor, on the control lane, what it has to show, and waits `limit` for all.
     pub async fn observe(&self, limit: Duration) -> Vec<Observation> {
         let asked: Vec<_> = lock(&self.0.living)

@@ -1,11 +1,7 @@
 //! The seeded source of randomness that actors and simulations are given. Never for secrets: its
 //! whole future follows from 64 bits.
 
-use std::{
-    collections::hash_map::RandomState,
-    hash::{BuildHasher, Hasher},
-    time::Duration,
-};
+use std::time::Duration;
 
 /// SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators", OOPSLA 2014).
 #[derive(Debug, Clone)]
@@ -17,12 +13,6 @@ impl Random {
     /// The same seed gives the same numbers, on every machine and in every version.
     pub const fn seeded(seed: u64) -> Self {
         Self { state: seed }
-    }
-
-    /// Seeded by the operating system, for production.
-    pub fn from_entropy() -> Self {
-        // `RandomState` is the standard library's only door to the system's random source.
-        Self::seeded(RandomState::new().build_hasher().finish())
     }
 
     /// A source of its own for one part of the program, so that one more draw there changes nothing here.

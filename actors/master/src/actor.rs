@@ -9,7 +9,9 @@ use std::{
     time::Duration,
 };
 
-use tepui_kit::{Actor, Answer, AskError, Asker, Context, Handler, Message, Receive, Teller};
+use tepui_kit::{
+    Actor, Answer, AskError, Asker, Context, Handler, Message, Receive, Teller, TimerHandle,
+};
 use tepui_messages::{
     UnixNanos,
     allocator::{Proposals, WorldChange},
@@ -73,6 +75,8 @@ pub struct Master {
     effects: Vec<Effect>,
     /// What the registry was asked, in that order, with answers that came before those to earlier questions.
     writes: VecDeque<(Ticket, Option<Result<Committed, AskError>>)>,
+    /// The one that the core asked for last.
+    timer: Option<TimerHandle>,
     /// The clock on the wall and the monotonic one, at the election.
     began: Option<(UnixNanos, u64)>,
 }
@@ -90,6 +94,7 @@ impl Master {
             next_token: 0,
             effects: Vec::new(),
             writes: VecDeque::new(),
+            timer: None,
             began: None,
         }
     }
@@ -257,7 +262,10 @@ impl Master {
             }
             Effect::WakeAt(at) => {
                 let delay = Duration::from_nanos(at.saturating_sub(now).max(0) as u64);
-                ctx.notify_later(Woke { at }, delay);
+                let timer = ctx.notify_later(Woke { at }, delay);
+                if let Some(void) = self.timer.replace(timer) {
+                    ctx.cancel(void);
+                }
             }
         }
     }

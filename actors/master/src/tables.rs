@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
 };
+pub(crate) use tepui_protocol::task::is_terminal;
 
 use tepui_messages::{
     UnixNanos,
@@ -16,7 +17,7 @@ pub(crate) use tepui_protocol::validate::framework::has_capability;
 use tepui_protocol::{
     resources::Resources,
     v1::{
-        ExecutorInfo, FrameworkId, FrameworkInfo, Offer, Operation, Resource, Task, TaskState,
+        ExecutorInfo, FrameworkId, FrameworkInfo, Offer, Operation, Resource, Task,
         framework_info::capability::Type as Capability,
     },
     validate::framework::{has_role, roles},
@@ -167,21 +168,6 @@ impl OfferEntry {
             resources: Arc::clone(&self.resources),
         }
     }
-}
-
-/// Terminal states (Mesos: `protobuf::isTerminalState`); a task in one never changes again.
-pub(crate) fn is_terminal(state: TaskState) -> bool {
-    matches!(
-        state,
-        TaskState::TaskFinished
-            | TaskState::TaskFailed
-            | TaskState::TaskKilled
-            | TaskState::TaskError
-            | TaskState::TaskLost
-            | TaskState::TaskDropped
-            | TaskState::TaskGone
-            | TaskState::TaskGoneByOperator
-    )
 }
 
 /// The role a task's or executor's resources were allocated to.

@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use actix_web::{
     HttpRequest,
-    http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, TRANSFER_ENCODING, UPGRADE},
+    http::header::{
+        AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, HOST, HeaderMap, TRANSFER_ENCODING,
+        UPGRADE,
+    },
     web::Payload,
 };
 use bytes::{Bytes, BytesMut};
@@ -63,7 +66,7 @@ impl Incoming {
             path,
             target,
             query,
-            headers: request.headers().clone(),
+            headers: last_lines(request.headers()),
             body: Bytes::new(),
             principal: None,
             peer: request.peer_addr(),
@@ -167,6 +170,20 @@ fn too_large() -> Reply {
         413,
         format!("The request's body exceeds the limit of {MAX_BODY_BYTES} bytes"),
     )
+}
+
+/// Of a header that is given on several lines the last one counts, as with libprocess (`decoder.hpp`): Go's client of Mesos
+/// relies on it. But two names, or two hosts, are never taken for one.
+fn last_lines(headers: &HeaderMap) -> HeaderMap {
+    let mut last = HeaderMap::with_capacity(headers.len());
+    for (name, value) in headers {
+        if matches!(*name, AUTHORIZATION | HOST) {
+            last.append(name.clone(), value.clone());
+        } else {
+            last.insert(name.clone(), value.clone());
+        }
+    }
+    last
 }
 
 #[cfg(test)]

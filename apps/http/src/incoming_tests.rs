@@ -35,3 +35,33 @@ fn a_form_is_parted_like_a_query_of_mesos() {
     let form = request.form().unwrap();
     assert_eq!(form.get("frameworkId").map(String::as_str), Some("f"));
 }
+
+/// As Go's client sends what it wants of a stream.
+#[test]
+fn of_a_header_on_two_lines_the_last_one_counts() {
+    let request = TestRequest::post()
+        .append_header(("Accept", "application/x-protobuf"))
+        .append_header(("Accept", "application/recordio"))
+        .append_header(("Content-Type", "text/plain"))
+        .append_header(("Content-Type", "application/json"))
+        .append_header(("Authorization", "Basic YTph"))
+        .append_header(("Authorization", "Basic YjpiYg=="))
+        .to_http_request();
+    let incoming = Incoming::head(&request).unwrap();
+    assert_eq!(incoming.header("accept"), Some("application/recordio"));
+    assert_eq!(incoming.header("content-type"), Some("application/json"));
+    assert_eq!(incoming.headers.get_all("authorization").count(), 2);
+    for (headers, wanted) in [
+        (
+            &incoming.headers,
+            ["application/recordio", "application/x-protobuf"],
+        ),
+        (
+            request.headers(),
+            ["application/recordio", "application/x-protobuf"],
+        ),
+    ] {
+        let [last, first] = wanted.map(|kind| crate::media::accepts(headers, kind));
+        assert!(last && !first);
+    }
+}

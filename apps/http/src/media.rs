@@ -107,20 +107,12 @@ pub fn accepts_gzip(headers: &HeaderMap) -> bool {
     admits(headers, &ACCEPT_ENCODING, &["gzip", "*"]).unwrap_or(false)
 }
 
-/// Looks for the first of `names` in a list with weights; `None` if there is no such header.
+/// Looks for the first of `names` in a list with weights; `None` if there is no such header. The last one counts, see
+/// [`crate::Incoming`].
 fn admits(headers: &HeaderMap, header: &HeaderName, names: &[&str]) -> Option<bool> {
-    let lines: Vec<&str> = headers
-        .get_all(header)
-        .map(|value| value.to_str().unwrap_or_default())
-        .collect();
-    if lines.is_empty() {
-        return None;
-    }
-    let items: Vec<(&str, bool)> = lines
-        .iter()
-        .flat_map(|line| line.split(','))
-        .map(weighted)
-        .collect();
+    let line = headers.get_all(header).last()?;
+    let line = line.to_str().unwrap_or_default();
+    let items: Vec<(&str, bool)> = line.split(',').map(weighted).collect();
     let found = names.iter().find_map(|name| {
         items
             .iter()

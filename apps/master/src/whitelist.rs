@@ -32,20 +32,26 @@ pub(crate) fn watch(path: &Path) -> anyhow::Result<Listed> {
     let (sender, listed) = watch::channel(Arc::new(list));
     let path = path.to_owned();
     tokio::task::spawn_local(async move {
+        let mut told = None;
         while !sender.is_closed() {
             sleep(INTERVAL).await;
-            look(&path, &sender).await;
+            let trouble = look(&path, &sender).await;
+            if let Some(reason) = trouble.as_ref().filter(|_| trouble != told) {
+                tracing::warn!(path = %path.display(), reason, "--whitelist cannot be read; the last list holds");
+            }
+            told = trouble;
         }
     });
     Ok(listed)
 }
 
-async fn look(path: &Path, sender: &watch::Sender<List>) {
+/// Why it could not be read, if so.
+async fn look(path: &Path, sender: &watch::Sender<List>) -> Option<String> {
     let read = {
         let path = path.to_owned();
         tokio::task::spawn_blocking(move || read(&path)).await
     };
-    let reason = match read {
+    match read {
         Ok(Ok(list)) => {
             sender.send_if_modified(|known| {
                 let changed = **known != list;
@@ -55,12 +61,11 @@ async fn look(path: &Path, sender: &watch::Sender<List>) {
                 }
                 changed
             });
-            return;
+            None
         }
-        Ok(Err(reason)) => reason,
-        Err(error) => error.to_string(),
-    };
-    tracing::warn!(path = %path.display(), reason, "--whitelist cannot be read; the last list holds");
+        Ok(Err(reason)) => Some(reason),
+        Err(error) => Some(error.to_string()),
+    }
 }
 
 fn read(path: &Path) -> Result<BTreeSet<String>, String> {

@@ -2,9 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::{Request, Response, StatusCode, body::Incoming, header};
+use hyper::{
+    Request, Response, StatusCode,
+    body::{Body, Incoming},
+    header,
+};
 use hyper_util::{
     client::legacy::{
         Client as Pool,
@@ -21,7 +25,7 @@ use crate::{
 
 /// Bytes of one answer that is read whole.
 const MAX_ANSWER_BYTES: usize = 256 << 20;
-/// From sending a request to its answer's head.
+/// From sending a request to its answer's head, and from one part of its body to the next.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// A redirect to the leader, and one more where it changed meanwhile.
 const MAX_REDIRECTS: usize = 3;
@@ -205,21 +209,89 @@ pub(crate) fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
     cause.to_string()
 }
 
+/// The whole of an answer, which may take long and must not stop.
 pub(crate) async fn read(response: Response<Incoming>) -> Result<Bytes, Error> {
-    let body = Limited::new(response.into_body(), MAX_ANSWER_BYTES)
-        .collect()
-        .await;
-    body.map(|body| body.to_bytes())
-        .map_err(|error| Error::Malformed(error.to_string()))
+    read_all(response.into_body(), ANSWER_TIMEOUT).await
+}
+
+async fn read_all<B>(body: B, patience: Duration) -> Result<Bytes, Error>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: std::error::Error + Send + Sync + 'static,
+{
+    let mut body = Limited::new(body, MAX_ANSWER_BYTES);
+    let mut read = BytesMut::new();
+    loop {
+        let frame = tokio::time::timeout(patience, body.frame()).await;
+        let frame = frame.map_err(|_| {
+            Error::Malformed(format!(
+                "nothing more of it came for {} s",
+                patience.as_secs()
+            ))
+        })?;
+        match frame {
+            None => return Ok(read.freeze()),
+            Some(Err(error)) => return Err(Error::Malformed(error.to_string())),
+            Some(Ok(frame)) => read.extend_from_slice(&frame.into_data().unwrap_or_default()),
+        }
+    }
 }
 
 /// `//host:port/path` as Mesos writes it, or a whole URL.
-fn redirect_target(response: &Response<Incoming>) -> Result<String, Error> {
+fn redirect_target<B>(response: &Response<B>) -> Result<String, Error> {
     let location = response
         .headers()
         .get(header::LOCATION)
         .and_then(|location| location.to_str().ok())
         .ok_or_else(|| Error::Malformed("a redirect without a Location".to_string()))?;
-    let rest = location.split_once("//").map_or(location, |(_, rest)| rest);
-    Ok(rest.split('/').next().unwrap_or(rest).to_string())
+    let place = location
+        .strip_prefix("http://")
+        .or_else(|| location.strip_prefix("//"));
+    let address = place.and_then(|place| place.split('/').next());
+    let address = address.filter(|address| !address.is_empty());
+    address.map(str::to_owned).ok_or_else(|| {
+        Error::Malformed(format!(
+            "a redirect to '{location}'; expected http://HOST:PORT/…"
+        ))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use futures_util::{StreamExt, stream};
+    use http_body_util::StreamBody;
+    use hyper::body::Frame;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_stops_in_its_middle_is_an_error_and_a_slow_one_is_not() {
+        let part = |_| async {
+            tokio::time::sleep(ANSWER_TIMEOUT - Duration::from_secs(1)).await;
+            Ok::<_, Infallible>(Frame::data(Bytes::from_static(b"part ")))
+        };
+        let parts = || Box::pin(stream::iter(0..3).then(part));
+        let read = read_all(StreamBody::new(parts()), ANSWER_TIMEOUT).await;
+        assert_eq!(read.unwrap(), "part part part ");
+        let stopped = StreamBody::new(parts().chain(stream::pending()));
+        let read = read_all(stopped, ANSWER_TIMEOUT).await;
+        let text = read.unwrap_err().to_string();
+        assert!(text.ends_with("nothing more of it came for 30 s"), "{text}");
+    }
+
+    #[test]
+    fn a_redirect_names_an_address() {
+        let target = |location: &str| {
+            let response = Response::builder().header(header::LOCATION, location);
+            redirect_target(&response.body(()).unwrap())
+        };
+        for location in ["//m2:5050/api/v1", "http://m2:5050", "http://m2:5050/"] {
+            assert_eq!(target(location).unwrap(), "m2:5050", "{location}");
+        }
+        for location in ["/api/v1", "https://m2:5050/api/v1", "http://", ""] {
+            assert!(target(location).is_err(), "{location}");
+        }
+    }
 }

@@ -17,6 +17,7 @@ pub mod resources;
 pub mod roles;
 pub mod same;
 pub mod schema;
+pub mod signal;
 pub mod sizes;
 mod tables;
 pub mod task;

@@ -15,6 +15,22 @@ const MAX_STATUS_BYTES: usize = 8 << 10;
 /// Bytes of the message of such a one.
 const MAX_MESSAGE_BYTES: usize = 1 << 10;
 
+/// Whether a task in this state has ended for good (Mesos: `protobuf::isTerminalState`). UNREACHABLE and UNKNOWN are no ends.
+#[must_use]
+pub fn is_terminal(state: TaskState) -> bool {
+    matches!(
+        state,
+        TaskState::TaskFinished
+            | TaskState::TaskFailed
+            | TaskState::TaskKilled
+            | TaskState::TaskError
+            | TaskState::TaskLost
+            | TaskState::TaskDropped
+            | TaskState::TaskGone
+            | TaskState::TaskGoneByOperator
+    )
+}
+
 /// The task of `framework_id` before anything is known of it: it is staging, and has no secrets of its `info`.
 #[must_use]
 pub fn staging(framework_id: &str, info: &TaskInfo) -> Task {

@@ -1,6 +1,7 @@
 //! Tasks: live, unreachable, completed.
 
 use std::sync::Arc;
+pub(super) use tepui_protocol::task::is_terminal;
 
 use tepui_messages::change::TaskKept;
 use tepui_protocol::{
@@ -12,21 +13,6 @@ use super::{
     World,
     agents::{tally, untally},
 };
-
-/// Whether a task in this state never runs again.
-pub(super) fn is_terminal(state: TaskState) -> bool {
-    matches!(
-        state,
-        TaskState::TaskFinished
-            | TaskState::TaskFailed
-            | TaskState::TaskKilled
-            | TaskState::TaskLost
-            | TaskState::TaskError
-            | TaskState::TaskDropped
-            | TaskState::TaskGone
-            | TaskState::TaskGoneByOperator
-    )
-}
 
 /// Whether a live task in this state uses its resources.
 pub(super) fn holds_resources(state: TaskState) -> bool {

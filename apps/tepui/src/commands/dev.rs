@@ -80,14 +80,15 @@ impl Cluster {
                 args.masters
             );
         }
-        if args.port.checked_add(args.masters + args.agents).is_none() {
+        let daemons = args.masters.checked_add(args.agents);
+        let Some(end) = daemons.and_then(|daemons| args.port.checked_add(daemons)) else {
             bail!(
-                "--port {}: there is no room for {} agents on the ports after it; expected a lower port",
+                "--port {}: there is no room for {} agents on the ports after it; expected a lower port, or fewer agents",
                 args.port,
                 args.agents
             );
-        }
-        for port in args.port..args.port + args.masters + args.agents {
+        };
+        for port in args.port..end {
             check_free(port)?;
         }
         let temporary = args.data.is_none();

@@ -28,6 +28,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const TASK_FAILED: u8 = 125;
 /// A command ended by signal N exits with this plus N, as shells have it.
 const SIGNAL_BASE: i32 = 128;
+/// As after SIGINT.
+const INTERRUPTED: u8 = 130;
 
 pub(crate) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     let client = super::client(&args.target)?;
@@ -55,8 +57,7 @@ pub(crate) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
                 continue;
             }
             _ = interrupt.recv() => {
-                scheduler.teardown().await?;
-                return Ok(ExitCode::from(130));
+                return Ok(leave(&mut scheduler, INTERRUPTED).await);
             }
         };
         let event = match event {
@@ -108,14 +109,24 @@ pub(crate) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
                     if let Some(shown) = &mut shown {
                         shown.copy_new().await;
                     }
-                    scheduler.teardown().await?;
-                    return Ok(ExitCode::from(code));
+                    return Ok(leave(&mut scheduler, code).await);
                 }
             }
             Type::Error => bail!("{}", event.error.unwrap_or_default().message),
             _ => {}
         }
     }
+}
+
+/// Ends the framework. What became of the task is known: no trouble with the master changes it.
+async fn leave(scheduler: &mut Scheduler, code: u8) -> ExitCode {
+    if let Err(error) = scheduler.teardown().await {
+        eprintln!(
+            "tepui run: the framework {} was not ended: {error}; end it with a TEARDOWN, if it does not go by itself",
+            scheduler.framework_id.value
+        );
+    }
+    ExitCode::from(code)
 }
 
 /// After the loss of the leader: subscribes at the next one, and asks what became of the task.
@@ -196,7 +207,9 @@ fn exit_code(status: &TaskStatus) -> Option<u8> {
             );
             let signal = message
                 .strip_prefix("Command terminated with signal ")
-                .and_then(signal_number);
+                .and_then(|text| {
+                    tepui_protocol::signal::number(text.trim_end_matches(" (core dumped)"))
+                });
             Some(
                 signal
                     .and_then(|number| u8::try_from(SIGNAL_BASE + number).ok())
@@ -204,24 +217,6 @@ fn exit_code(status: &TaskStatus) -> Option<u8> {
             )
         }
     }
-}
-
-/// The number of a signal by the C library's description, as Mesos' texts name it.
-fn signal_number(description: &str) -> Option<i32> {
-    let known = [
-        ("Hangup", 1),
-        ("Interrupt", 2),
-        ("Quit", 3),
-        ("Aborted", 6),
-        ("Killed", 9),
-        ("Segmentation fault", 11),
-        ("Terminated", 15),
-    ];
-    let description = description.trim_end_matches(" (core dumped)");
-    known
-        .iter()
-        .find(|(name, _)| *name == description)
-        .map(|(_, number)| *number)
 }
 
 /// Says why nothing happens, where nothing does.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Entry, Name, Quantity, Reservation, ResourceError, Resources, Value, validate};
+use super::{Entry, Name, Quantity, ResourceError, Resources};
 use crate::roles;
 
 impl Resources {
@@ -82,12 +82,6 @@ impl Resources {
         self.filter(|entry| entry.allocation_role() == Some(role))
     }
 
-    /// Allocated to `role` or a role below it.
-    #[must_use]
-    pub fn allocated_to_subtree(&self, role: &str) -> Self {
-        self.filter(|entry| entry.allocation_role().is_some_and(|r| within(r, role)))
-    }
-
     /// By the role they are allocated to. What is not allocated is left out.
     #[must_use]
     pub fn allocations(&self) -> BTreeMap<String, Self> {
@@ -144,22 +138,6 @@ impl Resources {
             None => entry.clone(),
             Some(_) => entry.with_terms(|terms| terms.allocation_role = None),
         })
-    }
-
-    /// The same with one more, innermost, reservation.
-    ///
-    /// # Errors
-    /// [`ResourceError::Invalid`] where the reservation does not refine what is there.
-    pub fn push_reservation(&self, reservation: &Reservation) -> Result<Self, ResourceError> {
-        let pushed =
-            self.each(|entry| entry.with_terms(|t| t.reservations.push(reservation.clone())));
-        for entry in &pushed {
-            validate(&entry.to_proto()).map_err(|reason| ResourceError::Invalid {
-                resource: entry.to_string(),
-                reason,
-            })?;
-        }
-        Ok(pushed)
     }
 
     /// The same without the innermost reservation of each.
@@ -240,18 +218,6 @@ impl Entry {
         let mut rest = self.clone();
         rest.take(part);
         Some(rest)
-    }
-
-    /// This scalar entry cut down to at most `limit`; `None` where it cannot be divided.
-    #[must_use]
-    pub fn shrunk_to(&self, limit: Quantity) -> Option<Self> {
-        match self.scalar() {
-            Some(amount) if amount <= limit => Some(self.clone()),
-            Some(_) if !self.is_exclusive() && !self.is_shared() => {
-                Some(self.with_value(Value::Scalar(limit)))
-            }
-            _ => None,
-        }
     }
 }
 
