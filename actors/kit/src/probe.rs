@@ -1,7 +1,7 @@
 //! The numbers of one mailbox, all of them atomics: senders and the actor write, anybody reads.
 //!
-//! Owns the bound: [`Probe::reserve`] is the only way to a place in the queue. Never asks the actor
-//! anything, so an actor that is stuck can be seen to be stuck.
+//! Owns the bound: [`Probe::reserve`] is the way to a place in the queue, [`Probe::admit`] that of what must not be refused.
+//! Never asks the actor anything, so an actor that is stuck can be seen to be stuck.
 
 use std::sync::{
     Arc, Mutex, MutexGuard, OnceLock, PoisonError,
@@ -125,7 +125,8 @@ impl Probe {
         capacity: usize,
         clock: Clock,
     ) -> Self {
-        // One slot more than can wait, so that the slot before the oldest is never overwritten.
+        // One slot more than can wait, so that the slot before the oldest is never overwritten. What is taken past the bound
+        // overwrites it: then the oldest seems younger than it is.
         let slots = (capacity + 1).next_power_of_two();
         Self {
             id,

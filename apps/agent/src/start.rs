@@ -380,11 +380,11 @@ fn open_engine(work_dir: &Path) -> anyhow::Result<SharedEngine> {
     };
     match RocksEngine::open(&work_dir.join(CHECKPOINT), &AGENT_FAMILIES, &options) {
         Ok(engine) => {
-            if let Some(Lost { synced, found }) = engine.lost() {
+            if let Some(Lost { written, found }) = engine.lost() {
                 tracing::error!(
-                    "--work-dir {shown}: the disk lost what was written there: {CHECKPOINT} had changes up to number {synced}, \
+                    "--work-dir {shown}: the disk lost what was written there: {CHECKPOINT} had changes up to number {written}, \
                      those up to {found} can be read. This agent goes on with them: it ends tasks of which it knows nothing \
-                     any more, and may tell an end again. Look at the disk (dmesg)"
+                     any more, and may tell an end again. If the machine did not go down, look at the disk (dmesg)"
                 );
             }
             Ok(Arc::new(engine))

@@ -21,7 +21,7 @@ const MASTER_CAPACITY: usize = 100_000;
 const ALLOCATOR_CAPACITY: usize = 1_000_000;
 /// Batches of changes that may wait for the view beside the few queries; as with the allocator. It stands for seconds
 /// where all its readers want a large cluster whole.
-const VIEW_CAPACITY: usize = 1_000_000;
+const VIEW_CAPACITY: usize = 250_000;
 const REGISTRAR_CAPACITY: usize = 16_384;
 
 /// How often it is looked whether all actors have ended.

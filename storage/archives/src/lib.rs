@@ -14,12 +14,26 @@ mod zipped;
 
 use std::{
     fs::File,
-    io::{self, BufReader},
+    io::{self, BufReader, Cursor, Read},
     os::fd::AsFd,
     path::Path,
 };
 
 pub use gauge::{Allowance, Gauge};
+
+/// Bytes that are read from what is packed at a time.
+const BUFFER_BYTES: usize = 128 << 10;
+
+/// What is packed as it was before, whichever way it is: with gzip, bzip2, xz, zstd or not at all. Errors: reading, or it is not
+/// what it begins as.
+pub fn plain<'a>(mut packed: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
+    // Told apart by their first bytes, of which the longest is that of xz, however few of them come at a time.
+    let mut first = Vec::with_capacity(streams::XZ.len());
+    let longest = streams::XZ.len() as u64;
+    packed.by_ref().take(longest).read_to_end(&mut first)?;
+    let whole = Cursor::new(first).chain(packed);
+    streams::plain(BufReader::with_capacity(BUFFER_BYTES, whole))
+}
 
 /// What an archive may unpack to.
 #[derive(Clone, Copy, Debug)]

@@ -19,7 +19,7 @@ const _: () = assert!(MAX_WINDOW_BYTES < (MAX_MEMORY_KIB as u64) << 10);
 
 const GZIP: &[u8] = &[0x1f, 0x8b];
 const BZIP2: &[u8] = b"BZh";
-const XZ: &[u8] = &[0xfd, b'7', b'z', b'X', b'Z', 0];
+pub(crate) const XZ: &[u8] = &[0xfd, b'7', b'z', b'X', b'Z', 0];
 const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
 /// A frame of zstd that holds nothing; before it stands one byte of sixteen.
 const SKIPPED: (std::ops::RangeInclusive<u8>, &[u8]) = (0x50..=0x5f, &[0x2a, 0x4d, 0x18]);
@@ -47,7 +47,7 @@ fn is_zstd(found: &[u8]) -> bool {
 }
 
 /// What `from` holds, uncompressed.
-pub(crate) fn plain<R: BufRead + 'static>(mut from: R) -> io::Result<Box<dyn Read>> {
+pub(crate) fn plain<'a, R: BufRead + 'a>(mut from: R) -> io::Result<Box<dyn Read + 'a>> {
     // A buffer that was just made holds more than the longest of these, or all there is.
     let first = from.fill_buf()?;
     Ok(if first.is_empty() {

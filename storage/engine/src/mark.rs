@@ -3,7 +3,8 @@
 //! looks the same. The note tells them apart: a database that ends before it has lost what was acknowledged.
 //!
 //! It is written after each sync and never synced itself. So it may be old after a power cut, and then finds less;
-//! it is never ahead of what is on disk.
+//! it is never ahead of what is on disk. Where a damaged log is kept it is written after each write: then it can be ahead after
+//! a power cut, and is only told of.
 
 use std::fs::{File, OpenOptions};
 use std::io;

@@ -62,16 +62,17 @@ pub struct RocksEngine {
     writes: AtomicU64,
     syncs: AtomicU64,
     failure: OnceLock<String>,
-    /// How far it was synced.
+    /// How far it was synced, or written where a damaged log is kept: then it is noted only to be told.
     mark: Mark,
+    damaged_log: DamagedLog,
     lost: Option<Lost>,
 }
 
 /// What a database that keeps what stands before a damage was found without: changes by RocksDB's numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lost {
-    /// The last change that was synced.
-    pub synced: u64,
+    /// The last change that was written.
+    pub written: u64,
     /// The last one that is there.
     pub found: u64,
 }
@@ -112,6 +113,7 @@ impl RocksEngine {
         Ok(Self {
             db,
             mark,
+            damaged_log: options.damaged_log,
             lost,
             path: path.to_owned(),
             writes: AtomicU64::new(0),
@@ -125,7 +127,8 @@ impl RocksEngine {
         &self.path
     }
 
-    /// What it was opened without, if it was synced and the options let the rest be kept.
+    /// What it was opened without, where the options let the rest be kept: for a damage, or since the machine went down before
+    /// it was synced.
     pub fn lost(&self) -> Option<Lost> {
         self.lost
     }
@@ -162,7 +165,7 @@ impl RocksEngine {
         self.db
             .write_opt(batch, &write_options(durability))
             .map_err(|error| read_write_error(&self.path, &error))?;
-        if durability == Durability::Synced {
+        if durability == Durability::Synced || self.damaged_log == DamagedLog::KeepBefore {
             let noted = self.mark.note(covered);
             noted.map_err(|error| mark_error(&self.path, &error))?;
         }
@@ -191,7 +194,7 @@ fn check_logs(path: &Path, damaged_log: DamagedLog) -> Result<(), EngineError> {
     Ok(())
 }
 
-/// The note of how far `db` was synced, after a look whether that is all there, and what is not.
+/// The note of how far `db` was synced or written, after a look whether that is all there, and what is not.
 fn checked_mark(
     db: &DB,
     path: &Path,
@@ -200,20 +203,20 @@ fn checked_mark(
     let failed = |error| mark_error(path, &error);
     let (mark, noted) = Mark::open(path).map_err(failed)?;
     let found = db.latest_sequence_number();
-    let Some(synced) = noted.filter(|noted| found < *noted) else {
+    let Some(written) = noted.filter(|noted| found < *noted) else {
         return Ok((mark, None));
     };
     if damaged_log == DamagedLog::Refuse {
         return Err(EngineError::Damaged {
             reason: format!(
-                "{}: changes up to number {synced} were synced, those up to {found} are there",
+                "{}: changes up to number {written} were synced, those up to {found} are there",
                 path.display()
             ),
         });
     }
     // Told once: whoever opens it next finds all that was left.
     mark.note(found).map_err(failed)?;
-    Ok((mark, Some(Lost { synced, found })))
+    Ok((mark, Some(Lost { written, found })))
 }
 
 fn mark_error(path: &Path, error: &std::io::Error) -> EngineError {

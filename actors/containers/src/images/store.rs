@@ -2,7 +2,7 @@
 //! image a small file that says which layers it has and how it is run. Both appear whole, by a rename.
 
 use crate::images::ImageError;
-use crate::images::digesting::{Digesting, digest_of, plain};
+use crate::images::digesting::{Digesting, digest_of};
 use crate::images::holds::Holds;
 use crate::images::manifest::{ImageConfig, MAX_DESCRIPTION_BYTES, RunConfig};
 use crate::images::reference::{Digest, Reference};
@@ -165,7 +165,7 @@ impl Store {
         let mut packed = Digesting::new(taking.watch(packed, u64::MAX));
         let unreadable =
             |error| ImageError::Unpack(crate::images::unpack::UnpackError::Read(error));
-        let archive = plain(&mut packed).map_err(unreadable)?;
+        let archive = tepui_archives::plain(&mut packed).map_err(unreadable)?;
         let mut archive = Digesting::new(taking.watch(archive, taking.archive_bytes()));
         unpack(&mut archive, &directory, taking)?;
         equal("layer", digest, archive.digest())?;
