@@ -50,6 +50,16 @@ fn change(change: MembershipChange) -> Option<Step> {
     Some(Step::Change(change))
 }
 
+fn comes_before_3_leaves(mut scene: Scene, id: u64) {
+    assert_eq!(next(&scene), change(MembershipChange::AddLearner(id)));
+    scene.status.learners = vec![id];
+    scene.status.acknowledged.push((id, 1_000));
+    assert_eq!(next(&scene), change(MembershipChange::Promote(id)));
+    scene.status.learners.clear();
+    scene.status.voters.push(id);
+    assert_eq!(next(&scene), change(MembershipChange::Remove(3)));
+}
+
 #[test]
 fn a_group_that_is_as_it_should_be_is_left_alone() {
     assert_eq!(next(&scene(&[1, 2, 3], &[], &[1, 2, 3])), None);
@@ -104,13 +114,7 @@ fn who_is_there_goes_after_who_comes_in_its_place() {
     assert_eq!(next(&scene), None, "3 was not heard of yet");
     scene.status.acknowledged = vec![(2, 1_000), (3, 1_000)];
     scene.reachable.push(5);
-    assert_eq!(next(&scene), change(MembershipChange::AddLearner(5)));
-    scene.status.learners = vec![5];
-    scene.status.acknowledged.push((5, 1_000));
-    assert_eq!(next(&scene), change(MembershipChange::Promote(5)));
-    scene.status.learners.clear();
-    scene.status.voters.push(5);
-    assert_eq!(next(&scene), change(MembershipChange::Remove(3)));
+    comes_before_3_leaves(scene, 5);
 }
 
 #[test]
@@ -128,13 +132,7 @@ fn who_is_needed_for_the_majority_leaves_after_another_has_come() {
     // 2 has lost its disk; without 3 nobody could lead any more.
     let mut scene = scene(&[1, 2, 3], &[], &[1, 2, 4]);
     scene.reachable = vec![3, 4];
-    assert_eq!(next(&scene), change(MembershipChange::AddLearner(4)));
-    scene.status.learners = vec![4];
-    scene.status.acknowledged.push((4, 1_000));
-    assert_eq!(next(&scene), change(MembershipChange::Promote(4)));
-    scene.status.learners.clear();
-    scene.status.voters.push(4);
-    assert_eq!(next(&scene), change(MembershipChange::Remove(3)));
+    comes_before_3_leaves(scene, 4);
 }
 
 #[test]

@@ -211,10 +211,10 @@ pub(crate) fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
 
 /// The whole of an answer, which may take long and must not stop.
 pub(crate) async fn read(response: Response<Incoming>) -> Result<Bytes, Error> {
-    read_all(response.into_body(), ANSWER_TIMEOUT).await
+    read_all(response.into_body()).await
 }
 
-async fn read_all<B>(body: B, patience: Duration) -> Result<Bytes, Error>
+async fn read_all<B>(body: B) -> Result<Bytes, Error>
 where
     B: Body<Data = Bytes> + Unpin,
     B::Error: std::error::Error + Send + Sync + 'static,
@@ -222,11 +222,11 @@ where
     let mut body = Limited::new(body, MAX_ANSWER_BYTES);
     let mut read = BytesMut::new();
     loop {
-        let frame = tokio::time::timeout(patience, body.frame()).await;
+        let frame = tokio::time::timeout(ANSWER_TIMEOUT, body.frame()).await;
         let frame = frame.map_err(|_| {
             Error::Malformed(format!(
                 "nothing more of it came for {} s",
-                patience.as_secs()
+                ANSWER_TIMEOUT.as_secs()
             ))
         })?;
         match frame {
@@ -273,10 +273,10 @@ mod tests {
             Ok::<_, Infallible>(Frame::data(Bytes::from_static(b"part ")))
         };
         let parts = || Box::pin(stream::iter(0..3).then(part));
-        let read = read_all(StreamBody::new(parts()), ANSWER_TIMEOUT).await;
+        let read = read_all(StreamBody::new(parts())).await;
         assert_eq!(read.unwrap(), "part part part ");
         let stopped = StreamBody::new(parts().chain(stream::pending()));
-        let read = read_all(stopped, ANSWER_TIMEOUT).await;
+        let read = read_all(stopped).await;
         let text = read.unwrap_err().to_string();
         assert!(text.ends_with("nothing more of it came for 30 s"), "{text}");
     }
