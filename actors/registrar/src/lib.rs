@@ -5,6 +5,7 @@
 //! another election is another pair.
 
 mod numbers;
+mod space;
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,6 +20,7 @@ use tepui_registry::{Command, Outcome, RegistryReader};
 use tokio::sync::watch;
 
 pub use numbers::Numbers;
+use space::Space;
 
 /// Why the disk has no room for anything new, as long as it has none. Cheap: asked before such a write.
 pub type Room = Arc<dyn Fn() -> Option<String> + Send + Sync>;
@@ -32,6 +34,7 @@ pub struct Registrar {
     beginning: Beginning,
     progress: Progress,
     room: Room,
+    space: Space,
     numbers: Numbers,
 }
 
@@ -68,6 +71,7 @@ impl Registrar {
             beginning,
             progress: Progress::Waiting,
             room: Arc::new(|| None),
+            space: Space::new(tepui_registry::MAX_BYTES),
             numbers: Numbers::default(),
         }
     }
@@ -75,6 +79,24 @@ impl Registrar {
     /// Takes nothing new while there is no room for it.
     pub fn within(self, room: Room) -> Registrar {
         Registrar { room, ..self }
+    }
+
+    /// Takes nothing new beyond these bytes of a registry, in place of [`tepui_registry::MAX_BYTES`].
+    pub fn at_most(self, bytes: usize) -> Registrar {
+        let space = Space::new(bytes);
+        Registrar { space, ..self }
+    }
+
+    /// What the registry gets by this command, in bytes; the error says why it is not taken.
+    fn admit(&mut self, command: &Command, encoded: usize) -> Result<usize, String> {
+        if !command.grows() {
+            return Ok(0);
+        }
+        if let Some(reason) = (self.room)() {
+            return Err(reason);
+        }
+        self.space.take(self.reader.bytes(), encoded)?;
+        Ok(encoded)
     }
 
     /// Follows the status of consensus until this member leads.
@@ -165,18 +187,19 @@ impl Receive<Commit> for Registrar {
         answer: Answer<<Commit as Message>::Reply>,
         ctx: &mut Context<Self>,
     ) {
-        if commit.0.grows()
-            && let Some(reason) = (self.room)()
-        {
-            return answer.send(Committed::Refused(reason));
-        }
-        let proposed = self.consensus.propose(commit.0.encode());
+        let command = commit.0.encode();
+        let taken = match self.admit(&commit.0, command.len()) {
+            Ok(taken) => taken,
+            Err(reason) => return answer.send(Committed::Refused(reason)),
+        };
+        let proposed = self.consensus.propose(command);
         let began = ctx.clock().nanos();
         self.numbers.begin();
         ctx.then(proposed, move |registrar, result, ctx| {
             let now = ctx.clock().nanos();
             let took = Duration::from_nanos(now.saturating_sub(began));
             let stored = result.is_ok();
+            registrar.space.give_back(taken);
             registrar
                 .numbers
                 .end(Duration::from_nanos(now), took, stored);

@@ -52,9 +52,14 @@ fn registrar_within(
         settle,
     };
     let room = Arc::clone(room);
-    let start = move || Registrar::new(consensus, reader, master, beginning).within(room);
+    let start = move || {
+        let registrar = Registrar::new(consensus, reader, master, beginning);
+        registrar.within(room).at_most(MOST_BYTES)
+    };
     (stage.spawn().start_once(start), told)
 }
+
+const MOST_BYTES: usize = 100 << 10;
 
 /// Consensus runs on a thread of its own, in real time: it says when to look again.
 async fn until_told(stage: &TestStage, consensus: &Consensus, told: &Recorder<Leads>) -> Leads {
@@ -153,6 +158,42 @@ fn on_a_disk_that_is_nearly_full_only_what_is_new_is_refused_until_there_is_room
         assert_eq!(lost.await, Ok(Committed::Applied));
         full.store(false, Ordering::Relaxed);
         assert_eq!(admit("b").await, Ok(Committed::Applied));
+    });
+    consensus.shutdown();
+}
+
+#[test]
+fn beyond_its_bytes_a_registry_takes_nothing_new_also_of_what_comes_at_once() {
+    let (consensus, reader) = member(&engine(), &[1]);
+    TestStage::run(1, async |stage| {
+        let (registrar, told) = registrar(stage, &consensus, &reader, false);
+        until_told(stage, &consensus, &told).await;
+        let admit = |number: usize| {
+            registrar.ask(Commit(Command::AdmitAgent {
+                id: format!("a{number}"),
+                info: vec![7; 10 << 10].into(),
+            }))
+        };
+        // What is applied while its answer is under way counts twice for that moment, so fewer may be taken, never more.
+        let answers = (0..20).map(admit).collect::<Vec<_>>();
+        for answer in answers {
+            match answer.await.unwrap() {
+                Committed::Applied => {}
+                Committed::Refused(reason) => assert!(reason.contains("may have 100"), "{reason}"),
+                other => panic!("{other:?}"),
+            }
+        }
+        assert!(reader.bytes() <= MOST_BYTES);
+        let mut more = 20;
+        while admit(more).await == Ok(Committed::Applied) {
+            more += 1;
+        }
+        assert!((90 << 10..=MOST_BYTES).contains(&reader.bytes()));
+
+        let remove = Command::RemoveAgent { id: "a0".into() };
+        let removed = registrar.ask(Commit(remove));
+        assert_eq!(removed.await, Ok(Committed::Applied));
+        assert_eq!(admit(more).await, Ok(Committed::Applied));
     });
     consensus.shutdown();
 }

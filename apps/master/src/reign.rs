@@ -1,14 +1,10 @@
 //! The actors of one term and the ways to them: agents' connections, streams of schedulers, endpoints. They are made
 //! ahead (by `wiring`), lead at most once, and end together, so that nothing a master believed outlives its lead.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
-    time::{Duration, Instant},
-};
+use std::sync::{Arc, atomic::Ordering};
 
 use futures_util::future::BoxFuture;
 use tepui_consensus::Consensus;
-use tepui_engine::record;
 use tepui_framework::Proxies;
 use tepui_http::metrics::Number;
 use tepui_kit::{Ask, AskError, Asker};
@@ -25,9 +21,6 @@ use crate::{
     http::{Door, Facts, MasterHttp},
     readers::{Few, Readers},
 };
-
-/// How often it is looked at most how large the registry is.
-const SIZE_INTERVAL: Duration = Duration::from_secs(60);
 
 /// See the module.
 pub(crate) struct Reign {
@@ -87,7 +80,7 @@ impl Reign {
                 election_timeout: ground.settings.election_timeout,
             }),
             registry: registry_numbers(&ground.consensus),
-            registry_size: registry_size(&ground.reader, &ground.consensus),
+            registry_size: registry_size(&ground.reader),
             cluster_id: Arc::new(move || group.cluster_id()),
         }
     }
@@ -117,26 +110,10 @@ fn registry_numbers(consensus: &Consensus) -> Arc<dyn Fn() -> Vec<Number> + Send
     })
 }
 
-/// How many bytes the registry has as a snapshot. It is written out for that, so not again before something was applied
-/// and a minute has passed.
-fn registry_size(
-    reader: &RegistryReader,
-    consensus: &Consensus,
-) -> Arc<dyn Fn() -> usize + Send + Sync> {
-    let (reader, status) = (reader.clone(), consensus.status());
-    let known: Mutex<Option<(u64, Instant, usize)>> = Mutex::default();
-    Arc::new(move || {
-        let applied = status.borrow().applied_index;
-        let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((index, at, size)) = *known
-            && (index == applied || at.elapsed() < SIZE_INTERVAL)
-        {
-            return size;
-        }
-        let size = reader.with(|registry| record::encode(0, registry).len());
-        *known = Some((applied, Instant::now(), size));
-        size
-    })
+/// How many bytes the registry's records have.
+fn registry_size(reader: &RegistryReader) -> Arc<dyn Fn() -> usize + Send + Sync> {
+    let reader = reader.clone();
+    Arc::new(move || reader.bytes())
 }
 
 /// The view of the moment, for pages that outlive it.

@@ -222,17 +222,17 @@ impl Command {
     /// Whether it takes something new into the registry, rather than bringing the cluster back in order: such a
     /// command may be refused while disks are nearly full.
     pub fn grows(&self) -> bool {
-        matches!(
-            self,
+        match self {
             Self::AdmitAgent { .. }
-                | Self::AdmitFramework { .. }
-                | Self::UpdateWeights { .. }
-                | Self::UpdateQuota { .. }
-                | Self::UpdateSchedule { .. }
-                | Self::PutDocument { .. }
-                | Self::AddMember { .. }
-                | Self::RefuseOffers { .. }
-        )
+            | Self::AdmitFramework { .. }
+            | Self::UpdateWeights { .. }
+            | Self::PutDocument { .. }
+            | Self::AddMember { .. }
+            | Self::RefuseOffers { .. } => true,
+            Self::UpdateQuota { set, .. } => !set.is_empty(),
+            Self::UpdateSchedule { maintenance } => !maintenance.machines.is_empty(),
+            _ => false,
+        }
     }
 
     /// Reads a command. Errors name a version this program does not know, or what is malformed.

@@ -28,7 +28,7 @@ use tepui_engine::keys::REGISTRY;
 use tepui_engine::record::{self, RecordError};
 use tepui_engine::{Batch, Key, KeyReader};
 
-use crate::state::Registry;
+use crate::{sizes::Sizes, state::Registry};
 
 /// The version every record and snapshot is written with.
 pub(crate) const VERSION: u8 = 1;
@@ -107,11 +107,18 @@ impl RecordKey {
 
 impl Registry {
     /// Puts the touched records into the batch as they are now: written if present, deleted if not.
-    pub(crate) fn write(&self, touched: &Touched, batch: &mut Batch) {
-        for key in touched {
-            match self.value(key) {
-                Some(value) => batch.put(REGISTRY, key.encode(), value),
-                None => batch.delete(REGISTRY, key.encode()),
+    pub(crate) fn write(&self, touched: &Touched, batch: &mut Batch, sizes: &mut Sizes) {
+        for record in touched {
+            let key = Vec::from(record.encode());
+            match self.value(record) {
+                Some(value) => {
+                    sizes.put(key.clone(), value.len());
+                    batch.put(REGISTRY, key, value);
+                }
+                None => {
+                    sizes.delete(&key);
+                    batch.delete(REGISTRY, key);
+                }
             }
         }
     }

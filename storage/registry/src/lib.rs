@@ -15,6 +15,7 @@ mod keys;
 mod machine;
 mod members;
 mod refusals;
+mod sizes;
 mod state;
 
 pub use agents::outdated;
@@ -42,6 +43,10 @@ pub const MAX_MACHINES: usize = 200_000;
 pub const MAX_MASTERS: usize = 7;
 /// Documents of all collections.
 pub const MAX_DOCUMENTS: usize = 100_000;
+
+/// Bytes of all records that are taken by who proposes commands; nothing of it binds who applies them. A member that
+/// lags gets all of them as one message of the bridge between masters, which has a gibibyte.
+pub const MAX_BYTES: usize = 768 << 20;
 
 /// Refused offers that are remembered, of all frameworks.
 pub const MAX_REFUSALS: usize = 20_000;

@@ -1,7 +1,10 @@
 //! The registry as consensus sees it, and the view others have of it.
 
 use std::ops::ControlFlow;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{
+    Arc, PoisonError, RwLock,
+    atomic::{AtomicUsize, Ordering},
+};
 
 use bytes::Bytes;
 use tepui_consensus::{StateError, StateMachine};
@@ -11,12 +14,15 @@ use tepui_engine::{Batch, Engine, KeyRange, record};
 use crate::CAPABILITIES;
 use crate::command::Command;
 use crate::keys::{Touched, VERSION};
+use crate::sizes::Sizes;
 use crate::state::Registry;
 
 /// The state machine to start consensus with.
 #[derive(Debug, Default)]
 pub struct RegistryMachine {
     shared: Arc<RwLock<Registry>>,
+    sizes: Sizes,
+    bytes: Arc<AtomicUsize>,
 }
 
 /// Looks into the registry as applied on this member. What it shows is current only after a granted
@@ -24,6 +30,7 @@ pub struct RegistryMachine {
 #[derive(Debug, Clone)]
 pub struct RegistryReader {
     shared: Arc<RwLock<Registry>>,
+    bytes: Arc<AtomicUsize>,
 }
 
 impl RegistryReader {
@@ -35,6 +42,11 @@ impl RegistryReader {
     /// A copy of everything; for a master that begins to lead.
     pub fn copy(&self) -> Registry {
         self.with(Registry::clone)
+    }
+
+    /// Of all records, keys and values, as they lie on the disk.
+    pub fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
     }
 }
 
@@ -48,14 +60,11 @@ impl RegistryMachine {
     pub fn reader(&self) -> RegistryReader {
         RegistryReader {
             shared: self.shared.clone(),
+            bytes: self.bytes.clone(),
         }
     }
 
-    fn change<R>(&self, change: impl FnOnce(&mut Registry) -> R) -> R {
-        change(&mut self.shared.write().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    fn replace(&self, registry: Registry) -> Result<(), StateError> {
+    fn replace(&mut self, registry: Registry, sizes: Sizes) -> Result<(), StateError> {
         let mut required = registry.minimum_capabilities.iter();
         if let Some(unknown) = required.find(|name| !CAPABILITIES.contains(&name.as_str())) {
             return Err(StateError(format!(
@@ -65,20 +74,30 @@ impl RegistryMachine {
         registry
             .check()
             .map_err(|problem| StateError(format!("the registry is inconsistent: {problem}")))?;
-        self.change(|current| *current = registry);
+        *self.shared.write().unwrap_or_else(PoisonError::into_inner) = registry;
+        self.sizes = sizes;
+        self.tell_bytes();
         Ok(())
+    }
+
+    fn tell_bytes(&self) {
+        self.bytes.store(self.sizes.total(), Ordering::Relaxed);
     }
 }
 
 impl StateMachine for RegistryMachine {
     fn load(&mut self, engine: &dyn Engine) -> Result<(), StateError> {
         let mut registry = Registry::default();
+        let mut sizes = Sizes::default();
         let mut failure = None;
         let scanned = engine.scan(
             REGISTRY,
             &KeyRange::all(),
             &mut |key, sealed| match registry.insert(key, sealed) {
-                Ok(()) => ControlFlow::Continue(()),
+                Ok(()) => {
+                    sizes.put(key.to_vec(), sealed.len());
+                    ControlFlow::Continue(())
+                }
                 Err(error) => {
                     failure = Some(error);
                     ControlFlow::Break(())
@@ -88,7 +107,7 @@ impl StateMachine for RegistryMachine {
         scanned?;
         // A voter must not guess: half a registry would be taken for the truth.
         failure.map_or(Ok(()), Err)?;
-        self.replace(registry)
+        self.replace(registry, sizes)
     }
 
     fn check(&self, command: &[u8]) -> Result<(), String> {
@@ -105,12 +124,12 @@ impl StateMachine for RegistryMachine {
     ) -> Result<Bytes, StateError> {
         let command = Command::decode(command)
             .map_err(|error| StateError(format!("registry command {index}: {error}")))?;
-        let outcome = self.change(|registry| {
-            let mut touched = Touched::new();
-            let outcome = registry.apply(command, &mut touched);
-            registry.write(&touched, batch);
-            outcome
-        });
+        let mut touched = Touched::new();
+        let mut registry = self.shared.write().unwrap_or_else(PoisonError::into_inner);
+        let outcome = registry.apply(command, &mut touched);
+        registry.write(&touched, batch, &mut self.sizes);
+        drop(registry);
+        self.tell_bytes();
         Ok(outcome.encode())
     }
 
@@ -123,8 +142,9 @@ impl StateMachine for RegistryMachine {
         let registry: Registry = record::decode(VERSION, snapshot)
             .map_err(|error| StateError(format!("a snapshot of the registry: {error}")))?;
         batch.delete_range(REGISTRY, KeyRange::all());
-        registry.write(&registry.all_keys(), batch);
-        self.replace(registry)
+        let mut sizes = Sizes::default();
+        registry.write(&registry.all_keys(), batch, &mut sizes);
+        self.replace(registry, sizes)
     }
 }
 

@@ -35,7 +35,20 @@ impl Stage {
         assert!(changed || batch.is_empty(), "an unchanged state is written");
         self.registry().check().unwrap();
         self.engine.write(&batch, Durability::Buffered).unwrap();
+        assert_eq!(self.machine.reader().bytes(), self.stored_bytes());
         outcome
+    }
+
+    fn stored_bytes(&self) -> usize {
+        let mut bytes = 0;
+        let mut count = |key: &[u8], value: &[u8]| {
+            bytes += key.len() + value.len();
+            ControlFlow::Continue(())
+        };
+        self.engine
+            .scan(REGISTRY, &KeyRange::all(), &mut count)
+            .unwrap();
+        bytes
     }
 
     pub(crate) fn registry(&self) -> Registry {
@@ -45,6 +58,7 @@ impl Stage {
     pub(crate) fn reloaded(&self) -> Registry {
         let mut machine = RegistryMachine::new();
         machine.load(&self.engine).unwrap();
+        assert_eq!(machine.reader().bytes(), self.stored_bytes());
         machine.reader().copy()
     }
 }
