@@ -44,7 +44,7 @@ use crate::provisioner::Provisioner;
 use crate::sweeping::{AllowedAge, Removals};
 use access::Caller;
 pub(crate) use attach::Sockets;
-pub(crate) use flags::flags;
+pub(crate) use flags::{Circumstances, flags};
 use sandboxes::LOG;
 pub(crate) use sandboxes::Sandboxes;
 

@@ -200,10 +200,17 @@ pub(super) fn secured(security: Security) -> Api {
         log_file: Some("/nowhere/log/tepui-agent.log".into()),
         verbosity: Default::default(),
     };
+    let found = Circumstances {
+        enforced: Enforced::NONE,
+        is_root: true,
+        runtime_dir: Path::new("/run"),
+        socket: None,
+        work_dir: &settings.work_dir,
+    };
     let facts = Facts {
         pid: "slave(1)@127.0.0.1:15051".to_owned(),
         capabilities: default_capabilities(),
-        flags: flags(&settings, None, Path::new("/run"), Enforced::NONE, true),
+        flags: flags(&settings, &found),
         version: tepui_http::version::own(),
         started_at: 0,
         launch_errors: Arc::default(),

@@ -1,10 +1,10 @@
-//! What must be right before an agent starts: directories, the port, the texts of resources and attributes. Owns
-//! the sentences that say what is not.
+//! What must be right before an agent starts: directories, the port, what it runs containers with. Owns the sentences
+//! that say what is not.
 
 use std::{
     fs,
     io::ErrorKind,
-    net::{IpAddr, SocketAddr, TcpListener, UdpSocket},
+    net::{IpAddr, TcpListener},
     os::unix::{fs::DirBuilderExt, net::UnixListener},
     path::{Path, PathBuf},
     sync::Arc,
@@ -12,32 +12,17 @@ use std::{
 
 use anyhow::{Context, anyhow, bail};
 use tepui_containers::{
-    Cgroups, Launcher, images::Backend, limits::Controller, networks::Networks, patience::Presence,
+    Cgroups, Launcher, images::Backend, networks::Networks, patience::Presence,
     sandboxes::Sandboxes, volume_gids::VolumeGids,
 };
 use tepui_engine::{
     DamagedLog, EngineError, Lost, Options, RocksEngine, SharedEngine, keys::AGENT_FAMILIES,
 };
-use tepui_node::{
-    config::{Enforced, NodeConfig},
-    controllers::{self, QosController},
-    detect,
-    estimators::{self, ResourceEstimator},
-    fetcher::Fetcher,
-};
-use tepui_protocol::{
-    resources::Resources,
-    roles,
-    v1::{
-        AgentInfo,
-        resource::{ReservationInfo, reservation_info},
-    },
-    values::parse_attributes,
-};
+use tepui_node::{config::NodeConfig, fetcher::Fetcher};
 
 use crate::{
-    AgentSettings, ImageSettings, Isolation, LendingSettings, engine, executor_socket, exposed,
-    lacks,
+    AgentSettings, ImageSettings, Isolation, engine, executor_socket, exposed,
+    node_config::{Written, node_config},
     provisioner::{self, Provisioner},
     reserve::Reserve,
     runtime::engine::EngineContainers,
@@ -55,12 +40,6 @@ const SHIM: &str = "tepui-shim";
 const SPARE_SHIMS: usize = 4;
 /// Sandboxes made ahead, below the work directory: as many as shims.
 const SPARE_SANDBOXES: &str = "spare-sandboxes";
-/// Where programs are found if nobody says so (Mesos: `os::host_default_path`).
-const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-/// Of the agent's own environment its executors are given this alone, as by Mesos: the address that programs on libprocess
-/// listen at, which they look up by the machine's name else.
-const ADDRESS_VARIABLE: &str = "LIBPROCESS_IP";
-
 /// An agent that is ready to be wired.
 pub(crate) struct Prepared {
     pub(crate) settings: AgentSettings,
@@ -88,98 +67,33 @@ pub(crate) struct Prepared {
 impl Prepared {
     /// Checks and opens everything.
     pub(crate) fn new(mut settings: AgentSettings) -> anyhow::Result<Self> {
-        let role = settings.machine.default_role.clone();
-        let mut given = resources(settings.resources.as_deref(), &role)?;
-        own_gpus(&mut given, settings.isolation.gpus.len(), &role)?;
-        let attributes = settings.attributes.as_deref().unwrap_or_default();
-        let attributes = parse_attributes(attributes).map_err(|reason| {
-            anyhow!(
-                "--attributes: {reason}; expected name:value pairs, such as 'rack:r1;gen:[1-5]'"
-            )
-        })?;
-        let (estimator, controller) = lending(&settings.lending)?;
+        let written = Written::read(&settings)?;
         let configured_work_dir = std::path::absolute(&settings.work_dir);
         settings.work_dir = work_dir(&settings.work_dir)?;
+        let configured_work_dir = configured_work_dir.unwrap_or_else(|_| settings.work_dir.clone());
         let mut reserve = Reserve::give_up(&settings.work_dir);
         let engine = open_engine(&settings.work_dir)?;
         reserve.claim(engine.as_ref());
         let listener = listen(settings.ip, settings.port)?;
         settings.port = listener.local_addr().context("the HTTP listener")?.port();
-        let info = AgentInfo {
-            hostname: settings.hostname.clone(),
-            port: Some(i32::from(
-                settings.machine.advertise_port.unwrap_or(settings.port),
-            )),
-            resources: offered(
-                &given,
-                settings.resources.as_deref(),
-                &settings.work_dir,
-                &role,
-            ),
-            attributes,
-            domain: settings.domain.clone(),
-            // As every agent since Mesos 1.10 says.
-            checkpoint: Some(true),
-            ..AgentInfo::default()
-        };
         let is_root = rustix::process::geteuid().is_root();
-        let ip = settings.machine.advertise_ip;
-        let ip = ip.unwrap_or_else(|| advertised(settings.ip, &settings.masters));
-        let ip = ip.to_string();
-        let mut config = NodeConfig::new(info, ip, &settings.work_dir);
-        config.ip6 = settings.ip6.map(|it| it.to_string());
-        config.boot_id = detect::boot_id();
-        let executors = &settings.executors;
-        config.environment = environment(executors.environment.as_deref().unwrap_or_default());
-        config.libprocess_ip = std::env::var(ADDRESS_VARIABLE).ok();
-        config.executor_registration_timeout = executors.registration_timeout;
-        config.executor_reregistration_timeout = executors.reregistration_timeout;
-        config.executor_shutdown_grace = executors.shutdown_grace;
-        config.recovery_timeout = executors.recovery_timeout;
-        config.max_completed_executors_per_framework = executors.max_completed;
-        config.token_key = settings.security.executors.key.clone();
-        config.is_root = is_root;
-        config.switch_user = is_root && settings.machine.switch_user;
-        config.registration_backoff = settings.machine.registration_backoff;
-        config.estimator = estimator;
-        config.controller = controller;
-        config.oversubscribed_resources_interval = settings.lending.interval;
-        config.qos_correction_interval_min = settings.lending.correction_interval;
-        config.recovery = settings.recovery;
-        config.reconfiguration = settings.reconfiguration;
-        config.disk_watch = settings.sandboxes.disk_watch;
-        config.ports_watch = settings.networks.ports.clone();
-        config.acls = Arc::clone(&settings.security.acls);
-        let (high, low) = uuid::Uuid::new_v4().as_u64_pair();
-        config.seed = [high, low];
-        let isolation = &settings.isolation;
-        let (more, without) = (&isolation.controllers, &isolation.without);
-        let cgroups = Cgroups::detect_with(&settings.machine.cgroups_root, more, without);
-        let checked = isolation.check(&cgroups, is_root);
-        checked.map_err(anyhow::Error::msg)?;
-        config.shortcoming = lacks::shown(&cgroups, is_root);
-        config.limit_cpus = isolation.limit_cpus;
-        config.enforced = Enforced {
-            cpus: cgroups.has(Controller::Cpu),
-            memory: cgroups.has(Controller::Memory),
-        };
-        config.machine = detect::machine();
-        config.lent_cpus_give_way = isolation.lent_cpus_give_way;
+        let cgroups = cgroups(&settings, is_root)?;
+        let mut config = node_config(&settings, written, &cgroups, is_root);
+
         let launcher = Launcher::new(shim()?, cgroups, SPARE_SHIMS)
             .context("containers cannot be run here")?;
         let sandboxes = Sandboxes::new(settings.work_dir.join(SPARE_SANDBOXES), SPARE_SHIMS)
             .with_context(|| format!("--work-dir {}", settings.work_dir.display()))?;
-        config.sandbox_directory = settings.images.sandbox_directory.clone();
         let runtime_dir =
             runtime_dir::find(&settings.work_dir, settings.machine.runtime_dir.as_deref())?;
         let presence = runtime_dir::take(&runtime_dir)?;
-        let opened = engine::open(
+        let (engine_config, engine_containers) = engine::open(
             settings.engine.as_ref(),
             &settings.images,
             &settings.work_dir,
             &runtime_dir,
-        )?;
-        let (engine_config, engine_containers) = opened.unzip();
+        )?
+        .unzip();
         config.engine = engine_config;
         images_for(&settings.isolation, &mut settings.images)?;
         if is_root {
@@ -206,7 +120,12 @@ impl Prepared {
             unix_listeners = opened.listeners;
         }
         let fetcher = settings.fetching.fetcher(&settings.work_dir)?;
-        let volume_gids = volume_gids(isolation, &settings.work_dir, &config.boot_id, is_root)?;
+        let volume_gids = volume_gids(
+            &settings.isolation,
+            &settings.work_dir,
+            &config.boot_id,
+            is_root,
+        )?;
         reserve.take();
         Ok(Self {
             reserve,
@@ -217,7 +136,7 @@ impl Prepared {
             volume_gids,
             unix_listeners,
             presence,
-            configured_work_dir: configured_work_dir.unwrap_or_else(|_| settings.work_dir.clone()),
+            configured_work_dir,
             settings,
             config,
             engine,
@@ -227,6 +146,16 @@ impl Prepared {
             is_root,
         })
     }
+}
+
+/// Those of this machine that are wanted; the error says what is wanted and cannot be had.
+fn cgroups(settings: &AgentSettings, is_root: bool) -> anyhow::Result<Cgroups> {
+    let isolation = &settings.isolation;
+    let (more, without) = (&isolation.controllers, &isolation.without);
+    let cgroups = Cgroups::detect_with(&settings.machine.cgroups_root, more, without);
+    let checked = isolation.check(&cgroups, is_root);
+    checked.map_err(anyhow::Error::msg)?;
+    Ok(cgroups)
 }
 
 fn volume_gids(
@@ -253,93 +182,6 @@ fn volume_gids(
         )
     })?;
     Ok(Some(Arc::new(opened)))
-}
-
-/// Who says what can be lent, and who must give it back.
-type Lending = (
-    Option<Arc<dyn ResourceEstimator>>,
-    Option<Arc<dyn QosController>>,
-);
-
-fn lending(settings: &LendingSettings) -> anyhow::Result<Lending> {
-    let estimator = estimators::parse(&settings.estimator)
-        .map_err(|reason| anyhow!("--resource-estimator: {reason}"))?;
-    let controller = controllers::parse(&settings.controller)
-        .map_err(|reason| anyhow!("--qos-controller: {reason}"))?;
-    Ok((estimator, controller))
-}
-
-fn resources(text: Option<&str>, role: &str) -> anyhow::Result<Vec<tepui_protocol::v1::Resource>> {
-    let Some(text) = text else {
-        return Ok(Vec::new());
-    };
-    let parsed = Resources::parse(text, role).map_err(|error| {
-        anyhow!(
-            "--resources: {error}; expected text such as 'cpus:4;mem:2048;disk:10240;ports:[31000-32000]' \
-             (mem and disk in MB)"
-        )
-    })?;
-    let given = parsed.to_proto();
-    for resource in &given {
-        let (expected, right) = match resource.name.as_str() {
-            "cpus" | "mem" | "disk" | "gpus" => ("a number", resource.scalar.is_some()),
-            "ports" => ("ranges such as [31000-32000]", resource.ranges.is_some()),
-            _ => continue,
-        };
-        if !right {
-            bail!("--resources: {} is not {expected}", resource.name);
-        }
-    }
-    Ok(given)
-}
-
-/// What is named is what it is named with, also if that is nothing and parsing leaves it out.
-fn offered(
-    given: &[tepui_protocol::v1::Resource],
-    text: Option<&str>,
-    work_dir: &Path,
-    role: &str,
-) -> Vec<tepui_protocol::v1::Resource> {
-    let names = text.unwrap_or_default().split(';');
-    let names = names.filter_map(|it| it.split([':', '(']).next());
-    let names: Vec<&str> = names.map(str::trim).collect();
-    let mut all = detect::resources(given, work_dir);
-    for found in all.iter_mut().filter(|it| !given.contains(it)) {
-        if role != roles::ANY {
-            found.reservations.push(ReservationInfo {
-                r#type: Some(reservation_info::Type::Static as i32),
-                role: Some(role.to_owned()),
-                ..ReservationInfo::default()
-            });
-        }
-    }
-    all.retain(|it| given.contains(it) || !names.contains(&it.name.as_str()));
-    all
-}
-
-/// An agent offers the GPUs it has, each as a whole (Mesos: `isolators/gpu/allocator.cpp`).
-fn own_gpus(
-    given: &mut Vec<tepui_protocol::v1::Resource>,
-    count: usize,
-    role: &str,
-) -> anyhow::Result<()> {
-    if count == 0 {
-        return Ok(());
-    }
-    let named = given.iter().filter(|it| it.name == "gpus");
-    let values = named.filter_map(|it| Some(it.scalar.as_ref()?.value));
-    let Some(named) = values.reduce(|a, b| a + b) else {
-        let text = format!("gpus:{count}");
-        given.extend(resources(Some(&text), role)?);
-        return Ok(());
-    };
-    #[expect(clippy::cast_precision_loss, reason = "devices of one machine")]
-    if named != count as f64 {
-        bail!(
-            "--resources: gpus are {named}, but --gpu-devices names {count}; leave them out, or name as many"
-        );
-    }
-    Ok(())
 }
 
 /// An overlay cannot have other owners than its layers have.
@@ -410,28 +252,6 @@ fn listen(ip: IpAddr, port: u16) -> anyhow::Result<TcpListener> {
         }
         _ => anyhow!("cannot listen on {ip}:{port}: {error}"),
     })
-}
-
-/// What others reach this agent at: of "any address" the one that leads to a master.
-fn advertised(ip: IpAddr, masters: &[String]) -> IpAddr {
-    if !ip.is_unspecified() {
-        return ip;
-    }
-    let found = masters.iter().find_map(|master| {
-        // No packet is sent: the kernel only chooses the address.
-        let socket = UdpSocket::bind(SocketAddr::new(ip, 0)).ok()?;
-        socket.connect(master.as_str()).ok()?;
-        Some(socket.local_addr().ok()?.ip())
-    });
-    found.unwrap_or_else(|| IpAddr::from([127, 0, 0, 1]))
-}
-
-/// What the operator gave, and where programs are found. Nothing of the agent's own environment, where secrets may be.
-fn environment(given: &[(String, String)]) -> Vec<(String, String)> {
-    let path = ("PATH".to_owned(), DEFAULT_PATH.to_owned());
-    let has_path = given.iter().any(|(name, _)| name == "PATH");
-    let own = (!has_path).then_some(path);
-    own.into_iter().chain(given.iter().cloned()).collect()
 }
 
 fn shim() -> anyhow::Result<PathBuf> {

@@ -1,13 +1,14 @@
 //! Who gets which link: memory, containers and the node on an arbiter of their own; the bridge and HTTP around it.
 //! Owns the order of start and end.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context, anyhow};
 use futures_util::{FutureExt, future::abortable};
 use tepui_bridge::{Bridge, Connector};
+use tepui_containers::volume_gids::VolumeGids;
 use tepui_engine::DiskFailed;
-use tepui_http::{Logging, Names, metrics::Limiter, server, version};
+use tepui_http::{Logging, metrics::Limiter, version};
 use tepui_kit::{Arbiter, Clock, Directory, Link, OnPanic, Spawn, System, Tell};
 use tepui_messages::agent::EndNode;
 use tepui_node::{
@@ -18,6 +19,7 @@ use tepui_node::{
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::oneshot,
+    task::JoinHandle,
     time::timeout,
 };
 
@@ -25,20 +27,20 @@ use crate::{
     bridge::{self, AgentService},
     confinement::HostFiles,
     doubt,
-    http::{self, Api, Facts},
+    http::{self, Api, Circumstances, Facts},
     lacks,
     leader::LeaderFinder,
     notice::Notices,
     provisioner, reaping,
-    runtime::{Containers, Equipment, Errors, volume_groups},
+    runtime::{Containers, Equipment, volume_groups},
     runtime_dir,
+    serving::Servers,
     start::Prepared,
-    sweeping::{self, AllowedAge, Removals},
+    sweeping::{self, AllowedAge},
 };
 
 /// Orders and calls that wait for the node.
 const NODE_MAILBOX: usize = 16_384;
-const HTTP_WORKERS: usize = 2;
 /// How long the node may take to end when it is asked to: it has only to let go.
 const END_TIMEOUT: Duration = Duration::from_secs(5);
 /// What is queued for the master may take so long to be written.
@@ -50,6 +52,9 @@ pub(crate) fn run(prepared: Prepared) -> anyhow::Result<()> {
 }
 
 async fn serve(prepared: Prepared) -> anyhow::Result<()> {
+    let clock = Clock::system();
+    let facts = Arc::new(facts(&prepared, &clock));
+    let host_files = host_files(&prepared);
     let Prepared {
         settings,
         configured_work_dir,
@@ -68,83 +73,37 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
         volume_gids,
         unix_listeners,
     } = prepared;
-    let clock = Clock::system();
-    let directory = Directory::new(config.endpoint(), clock.clone());
+    let endpoint = config.endpoint();
+    let directory = Directory::new(endpoint.clone(), clock);
     lacks::say(launcher.cgroups(), is_root);
     launcher.warm_up();
     sandboxes.warm_up();
-    let errors = Arc::new(Errors::default());
-    let allowed_age = Arc::new(AllowedAge::new(&settings.sandboxes.gc));
-    let removals = Arc::new(Removals::default());
-    let mut flags = http::flags(
-        &settings,
-        config.domain_socket.as_ref(),
-        presence.dir(),
-        config.enforced,
-        is_root,
-    );
-    let shown_work_dir = configured_work_dir.display().to_string();
-    flags.insert("work_dir".to_owned(), shown_work_dir);
-    let facts = Facts {
-        pid: config.pid(),
-        capabilities: config.capabilities.clone(),
-        flags,
-        version: version::own(),
-        started_at: i64::try_from(clock.unix_nanos()).unwrap_or(i64::MAX),
-        launch_errors: Arc::clone(&errors),
-        allowed_age: Arc::clone(&allowed_age),
-        removals: Arc::clone(&removals),
-        fetcher: fetcher.clone(),
-        volume_gids: volume_gids.clone(),
-        security: settings.security.clone(),
-        disabled_endpoints: http::rules(&settings.machine.disabled_endpoints),
-    };
-    let endpoint = config.endpoint();
-    let masters = settings.masters.join(", ");
 
     let (memory, remembered) =
         durable::open(engine, config.boot_id.clone()).context("the agent's memory")?;
-    let (ended, mut end) = oneshot::channel();
-    let host_files = HostFiles::new(
-        &settings.isolation,
-        vec![
-            settings.work_dir.clone(),
-            provisioner::store_dir(&settings.images, &settings.work_dir),
-            settings.fetching.cache_dir(&settings.work_dir),
-            runtime_dir::RUNTIME_ROOT.into(),
-            presence.dir().to_owned(),
-        ],
-    );
     let sockets = http::Sockets::new(presence.dir().to_owned());
     let provisioner = images.as_ref().ok().cloned();
-    let containers = Containers::new(
-        launcher,
-        sandboxes,
-        presence,
-        errors,
-        Equipment {
-            logger: settings.sandboxes.logger,
-            images,
-            isolation: settings.isolation.clone(),
-            host_files,
-            engine: engine_containers.clone(),
-            networks,
-            volume_gids: volume_gids.clone(),
-            destroy_deadline: settings.machine.destroy_timeout,
-            network_metrics: settings.networks.metrics,
-        },
-    );
+    let equipment = Equipment {
+        logger: settings.sandboxes.logger,
+        images,
+        isolation: settings.isolation.clone(),
+        host_files,
+        engine: engine_containers.clone(),
+        networks,
+        volume_gids: volume_gids.clone(),
+        destroy_deadline: settings.machine.destroy_timeout,
+        network_metrics: settings.networks.metrics,
+    };
+    let errors = Arc::clone(&facts.launch_errors);
+    let containers = Containers::new(launcher, sandboxes, presence, errors, equipment);
+    let known = remembered.container_ids();
     if let Some(engine) = &engine_containers {
-        engine.forget_unknown(&remembered.container_ids());
+        engine.forget_unknown(&known);
     }
-    containers.end_strays(&remembered.container_ids()).await;
-    if let Some(gids) = volume_gids {
-        volume_groups::recover(gids, remembered.container_ids()).await;
-    }
-    containers.sweep_roots().await;
-    containers.sweep_volumes(&settings.work_dir);
-    containers.sweep_networks();
+    clear_up(&containers, volume_gids, known, &settings.work_dir).await;
+
     let obeyed = remembered.term;
+    let (ended, mut end) = oneshot::channel();
     let parts = NodeParts {
         config,
         memory: Arc::new(memory),
@@ -163,7 +122,7 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
 
     let api = Api {
         node: Arc::new(node.clone()),
-        facts: Arc::new(facts),
+        facts: Arc::clone(&facts),
         files: http::Sandboxes::new(
             settings.work_dir.clone(),
             configured_work_dir,
@@ -176,28 +135,7 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
         images: provisioner.clone(),
         only_executors: false,
     };
-    let unix = match unix_listeners.is_empty() {
-        true => None,
-        false => {
-            let api = api.clone().only_executors();
-            Some(server::serve_unix(unix_listeners, 1, api.configure()).context("domain sockets")?)
-        }
-    };
-    let unix_handle = unix.as_ref().map(|it| it.handle());
-    let unix = unix.map(tokio::task::spawn_local);
-    let address = listener.local_addr().context("the HTTP listener")?;
-    let security = &settings.security;
-    let names = Names::new(address, &settings.hostname, &security.http_hosts);
-    if !address.ip().is_loopback() && !security.readwrite.is_guarded() {
-        tracing::warn!(
-            %address,
-            "whoever reaches this agent may run programs in its containers: expected --http-credentials with \
-             --authenticate-http-readwrite, or --ip 127.0.0.1"
-        );
-    }
-    let http = server::serve(listener, names, HTTP_WORKERS, api.configure()).context("HTTP")?;
-    let http_handle = http.handle();
-    let http = tokio::task::spawn_local(http);
+    let servers = Servers::start(api, listener, unix_listeners, &settings)?;
 
     let notices = Arc::new(Notices::default());
     let service = AgentService::new(
@@ -207,21 +145,27 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
         Arc::clone(&notices),
     );
     let service = Arc::new(service);
-    let bridge = Bridge::new(bridge::settings(), Arc::clone(&service) as Arc<_>);
     let finder = LeaderFinder::new(&settings.masters, obeyed, notices);
-    let doubt = tokio::task::spawn_local(doubt::watch(Arc::clone(&service), finder.clone()));
-    let work_dir = settings.work_dir.clone();
-    let sweeper = tokio::task::spawn_local(sweeping::sweep(
+    let mut chores = Chores::default();
+    chores.begin(doubt::watch(Arc::clone(&service), finder.clone()));
+    chores.begin(sweeping::sweep(
         node.clone(),
-        work_dir,
+        settings.work_dir.clone(),
         settings.sandboxes.gc,
-        allowed_age,
-        removals,
+        Arc::clone(&facts.allowed_age),
+        Arc::clone(&facts.removals),
     ));
-    let reserve = tokio::task::spawn_local(reserve.watch());
-    let reaper = reaping::is_first().then(|| tokio::task::spawn_local(reaping::reap()));
-    let headroom = provisioner.map(|images| tokio::task::spawn_local(images.keep_headroom()));
-    let keeper = engine_containers.map(|it| tokio::task::spawn_local(it.keep()));
+    chores.begin(reserve.watch());
+    if reaping::is_first() {
+        chores.begin(reaping::reap());
+    }
+    if let Some(images) = provisioner {
+        chores.begin(images.keep_headroom());
+    }
+    if let Some(engine) = engine_containers {
+        chores.begin(engine.keep());
+    }
+    let bridge = Bridge::new(bridge::settings(), Arc::clone(&service) as Arc<_>);
     let seed = uuid::Uuid::new_v4().as_u64_pair().0;
     // On the node's own thread: what it says and hears there changes no threads on its way.
     let (connector, stop_connector) = abortable(Connector::new(bridge, seed).run(move || {
@@ -229,24 +173,15 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
         async move { finder.find().await }
     }));
     arbiter.spawn(connector.map(drop));
+    let masters = settings.masters.join(", ");
     tracing::info!("ready: agent on http://{endpoint}, looking for the leader at {masters}");
 
     let ending = until_end(&node, &mut end).await;
-    doubt.abort();
-    sweeper.abort();
-    reserve.abort();
-    for task in [headroom, keeper, reaper].into_iter().flatten() {
-        task.abort();
-    }
+    chores.abort();
     stop_connector.abort();
     // The connector's end closes the connection; what was queued goes out first.
     let _ = timeout(FAREWELL_TIMEOUT, service.parted()).await;
-    http_handle.stop(false).await;
-    let _ = http.await;
-    if let (Some(handle), Some(server)) = (unix_handle, unix) {
-        handle.stop(false).await;
-        let _ = server.await;
-    }
+    servers.stop().await;
     node.stop();
     arbiter.stop();
     // The node's memory must be closed before the process runs its last handlers: RocksDB has some of its own.
@@ -258,6 +193,76 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
         Ending::Asked => Ok(()),
         Ending::Refused(text) => Err(anyhow!("{text}")),
         Ending::DiskFailed(text) => Err(DiskFailed(text).into()),
+    }
+}
+
+/// What HTTP tells of this agent, and what others write there for it.
+fn facts(prepared: &Prepared, clock: &Clock) -> Facts {
+    let (settings, config) = (&prepared.settings, &prepared.config);
+    let found = Circumstances {
+        enforced: config.enforced,
+        is_root: prepared.is_root,
+        runtime_dir: prepared.presence.dir(),
+        socket: config.domain_socket.as_ref(),
+        work_dir: &prepared.configured_work_dir,
+    };
+    Facts {
+        pid: config.pid(),
+        capabilities: config.capabilities.clone(),
+        flags: http::flags(settings, &found),
+        version: version::own(),
+        started_at: i64::try_from(clock.unix_nanos()).unwrap_or(i64::MAX),
+        launch_errors: Arc::default(),
+        allowed_age: Arc::new(AllowedAge::new(&settings.sandboxes.gc)),
+        removals: Arc::default(),
+        fetcher: prepared.fetcher.clone(),
+        volume_gids: prepared.volume_gids.clone(),
+        security: settings.security.clone(),
+        disabled_endpoints: http::rules(&settings.machine.disabled_endpoints),
+    }
+}
+
+/// The files of this host, with the directories that no container may see.
+fn host_files(prepared: &Prepared) -> HostFiles {
+    let settings = &prepared.settings;
+    let hidden = vec![
+        settings.work_dir.clone(),
+        provisioner::store_dir(&settings.images, &settings.work_dir),
+        settings.fetching.cache_dir(&settings.work_dir),
+        runtime_dir::RUNTIME_ROOT.into(),
+        prepared.presence.dir().to_owned(),
+    ];
+    HostFiles::new(&settings.isolation, hidden)
+}
+
+/// Ends and removes what an earlier life left, of which nobody knows; before the node launches anything.
+async fn clear_up(
+    containers: &Containers,
+    volume_gids: Option<Arc<VolumeGids>>,
+    known: BTreeSet<String>,
+    work_dir: &Path,
+) {
+    containers.end_strays(&known).await;
+    if let Some(gids) = volume_gids {
+        volume_groups::recover(gids, known).await;
+    }
+    containers.sweep_roots().await;
+    containers.sweep_volumes(work_dir);
+    containers.sweep_networks();
+}
+
+/// What runs beside the node until the agent ends.
+#[derive(Default)]
+struct Chores(Vec<JoinHandle<()>>);
+
+impl Chores {
+    fn begin<T>(&mut self, chore: impl Future<Output = T> + 'static) {
+        let chore = tokio::task::spawn_local(async move { drop(chore.await) });
+        self.0.push(chore);
+    }
+
+    fn abort(self) {
+        self.0.iter().for_each(JoinHandle::abort);
     }
 }
 

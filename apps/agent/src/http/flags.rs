@@ -1,13 +1,14 @@
-//! The agent's settings under the names of Mesos' flags, for tools that read them. Only those that hold here.
+//! The agent's settings under the names of Mesos' flags. Only those that hold here.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::Path};
 
+use tepui_http::Flags;
 use tepui_node::config::{DomainSocket, Enforced};
-use tepui_protocol::{codec::json, durations::duration_text};
 
 use crate::{
-    AgentSettings, DiskWatch, EngineSettings, IsolatedPorts, PortsWatch, Reconfiguration, Recovery,
-    numbers::bytes_text,
+    AgentSettings, DiskWatch, EngineSettings, ExecutorSettings, FetchSettings, IsolatedPorts,
+    Isolation, LendingSettings, MachineSettings, NetworkSettings, PortsWatch, Reconfiguration,
+    Recovery, SandboxSettings, Security, numbers::bytes_text, provisioner,
 };
 
 /// What is the same for every agent.
@@ -18,43 +19,57 @@ const FIXED: [(&str, &str); 4] = [
     ("version", "false"),
 ];
 
-/// `enforced` and `root` are what the agent found at its start.
+/// What the agent found at its start.
+pub(crate) struct Circumstances<'a> {
+    pub(crate) enforced: Enforced,
+    pub(crate) is_root: bool,
+    pub(crate) runtime_dir: &'a Path,
+    /// Where executors find it, besides its port.
+    pub(crate) socket: Option<&'a DomainSocket>,
+    /// As the operator wrote it.
+    pub(crate) work_dir: &'a Path,
+}
+
 pub(crate) fn flags(
     settings: &AgentSettings,
-    socket: Option<&DomainSocket>,
-    runtime_dir: &std::path::Path,
-    enforced: Enforced,
-    root: bool,
+    found: &Circumstances<'_>,
 ) -> BTreeMap<String, String> {
-    let fixed = FIXED.iter();
-    let mut flags: BTreeMap<String, String> = fixed
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-        .collect();
-    let mut set = |name: &str, value: String| flags.insert(name.to_owned(), value);
-    let cpu = match enforced.cpus {
-        true => "cgroups/cpu",
-        false => "posix/cpu",
-    };
-    let memory = match enforced.memory {
-        true => "cgroups/mem",
-        false => "posix/mem",
-    };
-    let files = match root {
-        true => "filesystem/linux,docker/runtime",
-        false => "filesystem/posix",
-    };
-    if let Some(directory) = settings
-        .log_file
-        .as_deref()
-        .and_then(std::path::Path::parent)
-    {
-        set("log_dir", directory.display().to_string());
+    let mut flags = Flags::fixed(&FIXED);
+    flags.set("isolation", isolators(settings, found));
+    of_itself(settings, found, &mut flags);
+    of_isolation(&settings.isolation, &mut flags);
+    of_machine(&settings.machine, found.is_root, &mut flags);
+    if found.is_root {
+        of_images(settings, &mut flags);
     }
-    set_engine(settings.engine.as_ref(), |name, value| {
-        set(name, value);
-    });
+    of_engine(settings.engine.as_ref(), &mut flags);
+    of_networks(&settings.networks, &mut flags);
+    of_executors(&settings.executors, found.socket, &mut flags);
+    of_fetching(&settings.fetching, &settings.work_dir, &mut flags);
+    of_sandboxes(&settings.sandboxes, &mut flags);
+    of_lending(&settings.lending, &mut flags);
+    of_security(&settings.security, &mut flags);
+    flags.into_table()
+}
+
+/// Names of Mesos' isolators, those that are always there first.
+fn isolators(settings: &AgentSettings, found: &Circumstances<'_>) -> String {
     let isolation = &settings.isolation;
-    let more = [
+    let always = [
+        match found.enforced.cpus {
+            true => "cgroups/cpu",
+            false => "posix/cpu",
+        },
+        match found.enforced.memory {
+            true => "cgroups/mem",
+            false => "posix/mem",
+        },
+        match found.is_root {
+            true => "filesystem/linux,docker/runtime",
+            false => "filesystem/posix",
+        },
+    ];
+    let chosen = [
         ("namespaces/pid", isolation.pids),
         ("namespaces/ipc", isolation.ipc),
         ("linux/nnp", isolation.no_new_privs),
@@ -64,24 +79,51 @@ pub(crate) fn flags(
         ("network/cni", settings.networks.config_dir.is_some()),
         ("network/ports", settings.networks.ports.is_some()),
     ];
-    let more = more.iter().filter(|(_, is_on)| *is_on);
-    let names = [cpu, memory, files].into_iter();
+    let chosen = chosen.into_iter().filter(|(_, is_on)| *is_on);
+    let names = always.into_iter().chain(chosen.map(|(name, _)| name));
     let controllers = isolation.controllers.iter();
     let controllers = controllers.map(|it| format!("cgroups/{}", it.name()));
-    let names = names.chain(more.map(|(name, _)| *name)).map(str::to_owned);
-    let names: Vec<_> = names.chain(controllers).collect();
-    set("isolation", names.join(","));
+    let names: Vec<_> = names.map(str::to_owned).chain(controllers).collect();
+    names.join(",")
+}
+
+fn of_itself(settings: &AgentSettings, found: &Circumstances<'_>, flags: &mut Flags) {
+    flags.set("hostname", &settings.hostname);
+    flags.set("hostname_lookup", settings.hostname_lookup);
+    flags.set("ip", settings.ip);
+    flags.set_given("ip6", settings.ip6);
+    flags.set("port", settings.port);
+    flags.set("master", settings.masters.join(","));
+    flags.set_path("work_dir", found.work_dir);
+    flags.set_path("runtime_dir", found.runtime_dir);
+    if let Some(directory) = settings.log_file.as_deref().and_then(Path::parent) {
+        flags.set_path("log_dir", directory);
+    }
+    flags.set_given("resources", settings.resources.as_ref());
+    flags.set_given("attributes", settings.attributes.as_ref());
+    flags.set_domain(settings.domain.as_ref());
+    let recover = match settings.recovery {
+        Recovery::Reconnect => "reconnect",
+        Recovery::Cleanup => "cleanup",
+    };
+    let policy = match settings.reconfiguration {
+        Reconfiguration::Equal => "equal",
+        Reconfiguration::Additive => "additive",
+    };
+    flags.set("recover", recover);
+    flags.set("reconfiguration_policy", policy);
+}
+
+fn of_isolation(isolation: &Isolation, flags: &mut Flags) {
     if let Some(dir) = isolation.profiles.dir() {
-        set("seccomp_config_dir", dir.display().to_string());
+        flags.set_path("seccomp_config_dir", dir);
     }
-    if let Some(name) = isolation.profiles.default_name() {
-        set("seccomp_profile_name", name.to_owned());
-    }
+    let profile = isolation.profiles.default_name();
+    flags.set_given("seccomp_profile_name", profile);
     let limit = isolation.max_processes.unwrap_or(0);
-    set("container_pids_limit", limit.to_string());
-    if let Some(size) = isolation.shm_mb {
-        set("default_container_shm_size", format!("{size}MB"));
-    }
+    flags.set("container_pids_limit", limit);
+    let shm = isolation.shm_mb.map(|size| format!("{size}MB"));
+    flags.set_given("default_container_shm_size", shm);
     for (name, is_on) in [
         ("disallow_sharing_agent_pid_namespace", isolation.keep_pids),
         ("disallow_sharing_agent_ipc_namespace", isolation.keep_ipc),
@@ -90,83 +132,77 @@ pub(crate) fn flags(
         ("cgroups_limit_swap", isolation.limit_swap),
         ("revocable_cpu_low_priority", isolation.lent_cpus_give_way),
     ] {
-        set(name, is_on.to_string());
+        flags.set(name, is_on);
     }
-    let made: Vec<_> = isolation
-        .made_for_volumes
-        .iter()
-        .map(|it| it.display().to_string())
-        .collect();
+    let made = isolation.made_for_volumes.iter();
+    let made: Vec<_> = made.map(|it| it.display().to_string()).collect();
     if !made.is_empty() {
-        set("host_path_volume_force_creation", made.join(":"));
+        flags.set("host_path_volume_force_creation", made.join(":"));
     }
-    if let Some(range) = &isolation.volume_gids {
-        set("volume_gid_range", range.to_string());
+    flags.set_given("volume_gid_range", isolation.volume_gids.as_ref());
+}
+
+fn of_machine(machine: &MachineSettings, is_root: bool, flags: &mut Flags) {
+    flags.set("switch_user", is_root && machine.switch_user);
+    flags.set("default_role", &machine.default_role);
+    flags.set("cgroups_root", &machine.cgroups_root);
+    flags.set_time("cgroups_destroy_timeout", machine.destroy_timeout);
+    let backoff = machine.registration_backoff;
+    flags.set_time("registration_backoff_factor", backoff);
+    flags.set_given("advertise_ip", machine.advertise_ip);
+    flags.set_given("advertise_port", machine.advertise_port);
+}
+
+fn of_images(settings: &AgentSettings, flags: &mut Flags) {
+    let images = &settings.images;
+    flags.set("image_providers", "docker");
+    flags.set("docker_registry", &images.registry);
+    let store_dir = provisioner::store_dir(images, &settings.work_dir);
+    flags.set_path("docker_store_dir", &store_dir);
+    flags.set_path("sandbox_directory", &images.sandbox_directory);
+    flags.set("docker_ignore_runtime", images.ignore_runtime);
+    let backend = images.backend.map(|it| it.name());
+    flags.set_given("image_provisioner_backend", backend);
+}
+
+fn of_engine(engine: Option<&EngineSettings>, flags: &mut Flags) {
+    let Some(engine) = engine else {
+        return flags.set("containerizers", "mesos");
+    };
+    let names = match engine.only {
+        true => "docker",
+        false => "docker,mesos",
+    };
+    flags.set("containerizers", names);
+    flags.set_path("docker_socket", &engine.socket);
+    flags.set_time("docker_stop_timeout", engine.stop_timeout);
+    flags.set_time("docker_remove_delay", engine.remove_delay);
+    flags.set("docker_kill_orphans", engine.kill_orphans);
+}
+
+fn of_networks(networks: &NetworkSettings, flags: &mut Flags) {
+    flags.set("network_cni_root_dir_persist", networks.persist);
+    flags.set("network_cni_metrics", networks.metrics);
+    let plugins = networks.plugins_dir.as_ref();
+    flags.set_given("network_cni_plugins_dir", plugins);
+    if let Some(dir) = &networks.config_dir {
+        flags.set_path("network_cni_config_dir", dir);
     }
-    if root {
-        set("image_providers", "docker".to_owned());
-        set("docker_registry", settings.images.registry.clone());
-        let store_dir = crate::provisioner::store_dir(&settings.images, &settings.work_dir);
-        set("docker_store_dir", store_dir.display().to_string());
-        let sandbox = settings.images.sandbox_directory.display();
-        set("sandbox_directory", sandbox.to_string());
-        let ignored = settings.images.ignore_runtime;
-        set("docker_ignore_runtime", ignored.to_string());
-        if let Some(backend) = settings.images.backend {
-            set("image_provisioner_backend", backend.name().to_owned());
-        }
+    flags.set_given("default_container_dns", networks.shown_dns.as_ref());
+    let watch = networks.ports.as_ref();
+    let interval = watch.map_or(PortsWatch::DEFAULT_INTERVAL, |watch| watch.interval);
+    let is_enforced = watch.is_some_and(|watch| watch.enforced);
+    let isolated = watch.map(|watch| &watch.isolated);
+    let only_offered = isolated == Some(&IsolatedPorts::Offered);
+    flags.set_time("container_ports_watch_interval", interval);
+    flags.set("enforce_container_ports", is_enforced);
+    flags.set("check_agent_port_range_only", only_offered);
+    if let Some(IsolatedPorts::Within(ranges)) = isolated {
+        flags.set("container_ports_isolated_range", ranges);
     }
-    let security = &settings.security;
-    let (readonly, readwrite) = (&security.readonly, &security.readwrite);
-    set(
-        "authenticate_http_readonly",
-        readonly.is_guarded().to_string(),
-    );
-    set(
-        "authenticate_http_readwrite",
-        readwrite.is_guarded().to_string(),
-    );
-    let machine = &settings.machine;
-    set("switch_user", (root && machine.switch_user).to_string());
-    set("default_role", machine.default_role.clone());
-    set("cgroups_root", machine.cgroups_root.clone());
-    let destroy_timeout = duration_text(machine.destroy_timeout);
-    set("cgroups_destroy_timeout", destroy_timeout);
-    let backoff = duration_text(machine.registration_backoff);
-    set("registration_backoff_factor", backoff);
-    if let Some(ip) = machine.advertise_ip {
-        set("advertise_ip", ip.to_string());
-    }
-    if let Some(port) = machine.advertise_port {
-        set("advertise_port", port.to_string());
-    }
-    set("hostname", settings.hostname.clone());
-    set("hostname_lookup", settings.hostname_lookup.to_string());
-    set("ip", settings.ip.to_string());
-    if let Some(ip6) = settings.ip6 {
-        set("ip6", ip6.to_string());
-    }
-    set("port", settings.port.to_string());
-    set("master", settings.masters.join(","));
-    set("work_dir", settings.work_dir.display().to_string());
-    set("runtime_dir", runtime_dir.display().to_string());
-    let lending = &settings.lending;
-    // Mesos names no module where none is chosen.
-    let chosen = [
-        ("resource_estimator", &lending.estimator),
-        ("qos_controller", &lending.controller),
-    ];
-    for (name, choice) in chosen.into_iter().filter(|(_, choice)| *choice != "noop") {
-        set(name, choice.clone());
-    }
-    let intervals = [
-        ("oversubscribed_resources_interval", lending.interval),
-        ("qos_correction_interval_min", lending.correction_interval),
-    ];
-    for (name, interval) in intervals {
-        set(name, duration_text(interval));
-    }
-    let executors = &settings.executors;
+}
+
+fn of_executors(executors: &ExecutorSettings, socket: Option<&DomainSocket>, flags: &mut Flags) {
     for (name, time) in [
         (
             "executor_registration_timeout",
@@ -179,118 +215,61 @@ pub(crate) fn flags(
         ("executor_shutdown_grace_period", executors.shutdown_grace),
         ("recovery_timeout", executors.recovery_timeout),
     ] {
-        set(name, duration_text(time));
+        flags.set_time(name, time);
     }
-    set(
-        "max_completed_executors_per_framework",
-        executors.max_completed.to_string(),
-    );
-    set(
-        "authenticate_http_executors",
-        security.executors.asked.to_string(),
-    );
-    set("http_executor_domain_sockets", socket.is_some().to_string());
+    let kept = executors.max_completed;
+    flags.set("max_completed_executors_per_framework", kept);
+    flags.set("http_executor_domain_sockets", socket.is_some());
     if let Some(socket) = socket {
-        let location = socket.location.display();
-        set("domain_socket_location", location.to_string());
+        flags.set_path("domain_socket_location", &socket.location);
     }
-    let fetching = &settings.fetching;
-    let cache_dir = fetching.cache_dir(&settings.work_dir);
-    set("fetcher_cache_dir", cache_dir.display().to_string());
-    set("fetcher_cache_size", bytes_text(fetching.cache_bytes));
-    set(
-        "fetcher_stall_timeout",
-        duration_text(fetching.stall_timeout),
-    );
-    let home = fetching.frameworks_home.as_ref();
-    set(
-        "frameworks_home",
-        home.map_or_else(String::new, |it| it.display().to_string()),
-    );
-    let gc = &settings.sandboxes.gc;
-    set("gc_delay", duration_text(gc.delay));
-    set("gc_disk_headroom", gc.headroom.to_string());
-    set("gc_non_executor_container_sandboxes", gc.within.to_string());
-    set("disk_watch_interval", duration_text(gc.interval));
-    let recover = match settings.recovery {
-        Recovery::Reconnect => "reconnect",
-        Recovery::Cleanup => "cleanup",
-    };
-    let policy = match settings.reconfiguration {
-        Reconfiguration::Equal => "equal",
-        Reconfiguration::Additive => "additive",
-    };
-    set("recover", recover.to_owned());
-    set("reconfiguration_policy", policy.to_owned());
-    let watch = settings.sandboxes.disk_watch;
+    let environment = executors.shown_environment.as_ref();
+    flags.set_given("executor_environment_variables", environment);
+}
+
+fn of_fetching(fetching: &FetchSettings, work_dir: &Path, flags: &mut Flags) {
+    flags.set_path("fetcher_cache_dir", &fetching.cache_dir(work_dir));
+    flags.set("fetcher_cache_size", bytes_text(fetching.cache_bytes));
+    flags.set_time("fetcher_stall_timeout", fetching.stall_timeout);
+    let home = fetching.frameworks_home.as_deref();
+    flags.set_path("frameworks_home", home.unwrap_or_else(|| Path::new("")));
+}
+
+fn of_sandboxes(sandboxes: &SandboxSettings, flags: &mut Flags) {
+    let gc = &sandboxes.gc;
+    flags.set_time("gc_delay", gc.delay);
+    flags.set("gc_disk_headroom", gc.headroom);
+    flags.set("gc_non_executor_container_sandboxes", gc.within);
+    flags.set_time("disk_watch_interval", gc.interval);
+    let watch = sandboxes.disk_watch;
     let is_enforced = watch.is_some_and(|watch| watch.enforced);
     let interval = watch.map_or(DiskWatch::DEFAULT_INTERVAL, |watch| watch.interval);
-    set("enforce_container_disk_quota", is_enforced.to_string());
-    set("container_disk_watch_interval", duration_text(interval));
-    set("container_logger", settings.sandboxes.logger.to_string());
-    of_networks(settings, &mut flags);
-    let mut set = |name: &str, value: String| flags.insert(name.to_owned(), value);
-    let domain = settings.domain.as_ref();
-    let domain = domain.and_then(|domain| String::from_utf8(json::encode(domain).ok()?).ok());
-    let optional = [
-        ("resources", &settings.resources),
-        ("attributes", &settings.attributes),
-        ("domain", &domain),
-        ("http_credentials", &security.shown_credentials),
-        ("acls", &security.shown_acls),
-        ("jwt_secret_key", &security.executors.shown_key),
-        (
-            "executor_environment_variables",
-            &executors.shown_environment,
-        ),
-    ];
-    for (name, value) in optional {
-        if let Some(value) = value {
-            set(name, value.clone());
-        }
-    }
-    flags
+    flags.set("enforce_container_disk_quota", is_enforced);
+    flags.set_time("container_disk_watch_interval", interval);
+    flags.set("container_logger", sandboxes.logger);
 }
 
-fn set_engine(engine: Option<&EngineSettings>, mut set: impl FnMut(&str, String)) {
-    let Some(engine) = engine else {
-        return set("containerizers", "mesos".to_owned());
-    };
-    let names = if engine.only {
-        "docker"
-    } else {
-        "docker,mesos"
-    };
-    set("containerizers", names.to_owned());
-    set("docker_socket", engine.socket.display().to_string());
-    set("docker_stop_timeout", duration_text(engine.stop_timeout));
-    set("docker_remove_delay", duration_text(engine.remove_delay));
-    set("docker_kill_orphans", engine.kill_orphans.to_string());
+fn of_lending(lending: &LendingSettings, flags: &mut Flags) {
+    // Mesos names no module where none is chosen.
+    for (name, choice) in [
+        ("resource_estimator", &lending.estimator),
+        ("qos_controller", &lending.controller),
+    ] {
+        let chosen = (choice != "noop").then_some(choice);
+        flags.set_given(name, chosen);
+    }
+    let (interval, correction) = (lending.interval, lending.correction_interval);
+    flags.set_time("oversubscribed_resources_interval", interval);
+    flags.set_time("qos_correction_interval_min", correction);
 }
 
-fn of_networks(settings: &AgentSettings, flags: &mut BTreeMap<String, String>) {
-    let networks = &settings.networks;
-    let mut set = |name: &str, value: String| flags.insert(name.to_owned(), value);
-    set("network_cni_root_dir_persist", networks.persist.to_string());
-    set("network_cni_metrics", networks.metrics.to_string());
-    if let Some(dirs) = &networks.plugins_dir {
-        set("network_cni_plugins_dir", dirs.clone());
-    }
-    if let Some(dir) = &networks.config_dir {
-        set("network_cni_config_dir", dir.display().to_string());
-    }
-    if let Some(dns) = &networks.shown_dns {
-        set("default_container_dns", dns.clone());
-    }
-    let watch = networks.ports.as_ref();
-    let interval = watch.map_or(PortsWatch::DEFAULT_INTERVAL, |watch| watch.interval);
-    let is_enforced = watch.is_some_and(|watch| watch.enforced);
-    let isolated = watch.map(|watch| &watch.isolated);
-    let only_offered = isolated == Some(&IsolatedPorts::Offered);
-    set("container_ports_watch_interval", duration_text(interval));
-    set("enforce_container_ports", is_enforced.to_string());
-    set("check_agent_port_range_only", only_offered.to_string());
-    if let Some(IsolatedPorts::Within(ranges)) = isolated {
-        set("container_ports_isolated_range", ranges.to_string());
-    }
+fn of_security(security: &Security, flags: &mut Flags) {
+    let (readonly, readwrite) = (&security.readonly, &security.readwrite);
+    flags.set("authenticate_http_readonly", readonly.is_guarded());
+    flags.set("authenticate_http_readwrite", readwrite.is_guarded());
+    let executors = &security.executors;
+    flags.set("authenticate_http_executors", executors.asked);
+    flags.set_given("http_credentials", security.shown_credentials.as_ref());
+    flags.set_given("acls", security.shown_acls.as_ref());
+    flags.set_given("jwt_secret_key", executors.shown_key.as_ref());
 }

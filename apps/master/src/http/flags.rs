@@ -2,9 +2,11 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use crate::Security;
+use tepui_http::Flags;
 use tepui_messages::change::Kept;
-use tepui_protocol::{codec::json, durations::duration_text, v1::DomainInfo};
+use tepui_protocol::{durations::duration_text, v1::DomainInfo};
+
+use crate::Security;
 
 /// The settings that differ from master to master.
 #[derive(Debug, Clone, Default)]
@@ -59,109 +61,67 @@ const FIXED: [(&str, &str); 21] = [
 impl MasterFlags {
     /// The whole table.
     pub fn table(&self) -> BTreeMap<String, String> {
-        let fixed = FIXED
-            .iter()
-            .map(|(name, value)| (*name, (*value).to_string()));
-        let mut table: BTreeMap<String, String> = fixed
-            .map(|(name, value)| (name.to_string(), value))
-            .collect();
-        let security = &self.security;
-        let basic = security.scheduler.is_guarded().then_some("basic");
-        let own = [
-            ("hostname", Some(self.hostname.clone())),
-            ("ip", Some(self.ip.clone())),
-            ("port", Some(self.port.to_string())),
-            ("work_dir", Some(self.work_dir.clone())),
-            ("cluster", self.cluster.clone()),
-            ("log_dir", self.log_dir.clone()),
-            ("quorum", Some(self.quorum.to_string())),
-            ("roles", self.roles.clone()),
-            ("root_submissions", Some(self.root_submissions.to_string())),
-            ("offer_timeout", self.offer_timeout.map(duration_text)),
-            ("domain", self.domain.as_ref().and_then(domain_text)),
-            (
-                "require_agent_domain",
-                Some(self.require_agent_domain.to_string()),
-            ),
-            ("whitelist", self.whitelist.clone()),
-            (
-                "authenticate_http_frameworks",
-                Some(security.scheduler.is_guarded().to_string()),
-            ),
-            (
-                "authenticate_http_readonly",
-                Some(security.readonly.is_guarded().to_string()),
-            ),
-            (
-                "authenticate_http_readwrite",
-                Some(security.readwrite.is_guarded().to_string()),
-            ),
-            ("http_framework_authenticators", basic.map(str::to_string)),
-            ("credentials", security.shown.credentials.clone()),
-            ("acls", security.shown.acls.clone()),
-            ("allocator", Some(allocator(&self.allocation.policy))),
-            (
-                "allocation_interval",
-                Some(duration_text(self.allocation.interval)),
-            ),
-            (
-                "min_allocatable_resources",
-                Some(least_text(&self.allocation.rules.min_allocatable)),
-            ),
-            (
-                "fair_sharing_excluded_resource_names",
-                listed(&self.allocation.rules.fair_sharing_excluded),
-            ),
-            (
-                "registry_gc_interval",
-                Some(duration_text(self.forgetting.interval)),
-            ),
-            (
-                "registry_max_agent_age",
-                Some(duration_text(self.forgetting.max_age)),
-            ),
-            (
-                "registry_max_agent_count",
-                Some(self.forgetting.max_agents.to_string()),
-            ),
-            (
-                "agent_reregister_timeout",
-                Some(duration_text(self.patience.reregister)),
-            ),
-            (
-                "agent_ping_timeout",
-                Some(duration_text(self.patience.ping)),
-            ),
-            (
-                "max_agent_ping_timeouts",
-                Some(self.patience.pings.to_string()),
-            ),
-            (
-                "max_completed_frameworks",
-                Some(self.kept.frameworks.to_string()),
-            ),
-            (
-                "max_completed_tasks_per_framework",
-                Some(self.kept.tasks.to_string()),
-            ),
-            (
-                "max_unreachable_tasks_per_framework",
-                Some(self.kept.unreachable_tasks.to_string()),
-            ),
-            ("hostname_lookup", Some(self.hostname_lookup.to_string())),
-        ];
-        for (name, value) in own {
-            if let Some(value) = value {
-                table.insert(name.to_string(), value);
-            }
-        }
-        table
+        let mut flags = Flags::fixed(&FIXED);
+        self.of_itself(&mut flags);
+        self.of_agents(&mut flags);
+        of_allocation(&self.allocation, &mut flags);
+        of_security(&self.security, &mut flags);
+        flags.into_table()
+    }
+
+    fn of_itself(&self, flags: &mut Flags) {
+        flags.set("hostname", &self.hostname);
+        flags.set("hostname_lookup", self.hostname_lookup);
+        flags.set("ip", &self.ip);
+        flags.set("port", self.port);
+        flags.set("work_dir", &self.work_dir);
+        flags.set("quorum", self.quorum);
+        flags.set_given("cluster", self.cluster.as_ref());
+        flags.set_given("log_dir", self.log_dir.as_ref());
+        flags.set_given("roles", self.roles.as_ref());
+        flags.set("root_submissions", self.root_submissions);
+        flags.set_given("offer_timeout", self.offer_timeout.map(duration_text));
+        flags.set_domain(self.domain.as_ref());
+        let kept = &self.kept;
+        flags.set("max_completed_frameworks", kept.frameworks);
+        flags.set("max_completed_tasks_per_framework", kept.tasks);
+        let unreachable = kept.unreachable_tasks;
+        flags.set("max_unreachable_tasks_per_framework", unreachable);
+    }
+
+    fn of_agents(&self, flags: &mut Flags) {
+        flags.set("require_agent_domain", self.require_agent_domain);
+        flags.set_given("whitelist", self.whitelist.as_ref());
+        flags.set_time("registry_gc_interval", self.forgetting.interval);
+        flags.set_time("registry_max_agent_age", self.forgetting.max_age);
+        let most = self.forgetting.max_agents;
+        flags.set("registry_max_agent_count", most);
+        flags.set_time("agent_reregister_timeout", self.patience.reregister);
+        flags.set_time("agent_ping_timeout", self.patience.ping);
+        flags.set("max_agent_ping_timeouts", self.patience.pings);
     }
 }
 
-fn domain_text(domain: &DomainInfo) -> Option<String> {
-    let bytes = json::encode(domain).ok()?;
-    String::from_utf8(bytes).ok()
+fn of_allocation(allocation: &tepui_allocator::Config, flags: &mut Flags) {
+    flags.set("allocator", allocator(&allocation.policy));
+    flags.set_time("allocation_interval", allocation.interval);
+    let rules = &allocation.rules;
+    let least = least_text(&rules.min_allocatable);
+    flags.set("min_allocatable_resources", least);
+    let excluded = listed(&rules.fair_sharing_excluded);
+    flags.set_given("fair_sharing_excluded_resource_names", excluded);
+}
+
+fn of_security(security: &Security, flags: &mut Flags) {
+    let schedulers = security.scheduler.is_guarded();
+    let (readonly, readwrite) = (&security.readonly, &security.readwrite);
+    flags.set("authenticate_http_frameworks", schedulers);
+    flags.set("authenticate_http_readonly", readonly.is_guarded());
+    flags.set("authenticate_http_readwrite", readwrite.is_guarded());
+    let basic = schedulers.then_some("basic");
+    flags.set_given("http_framework_authenticators", basic);
+    flags.set_given("credentials", security.shown.credentials.as_ref());
+    flags.set_given("acls", security.shown.acls.as_ref());
 }
 
 /// Mesos has its fair one by another name.
