@@ -10,6 +10,7 @@ use tepui_messages::{
     allocator::WorldChange,
     change::{AgentRecord, Change},
     master::PeerId,
+    registrar::Refusal,
     traffic::Count,
 };
 use tepui_protocol::{
@@ -184,14 +185,16 @@ impl MasterCore {
     pub(crate) fn admission_written(
         &mut self,
         admission: Admission,
-        refused: Option<String>,
+        refused: Option<Refusal>,
         turn: &mut Turn<'_>,
     ) {
         self.admissions.remove(&admission.peer);
         self.agents_in_transition
             .remove(&agent_id_of(&admission.request));
         match refused {
-            Some(reason) => self.refuse_agent(admission.token, &reason, false, turn),
+            Some(reason) => {
+                self.refuse_agent(admission.token, &reason.to_string(), false, turn);
+            }
             None => {
                 let id = agent_id_of(&admission.request);
                 self.admit(admission, turn);

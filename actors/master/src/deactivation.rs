@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use tepui_messages::{allocator::WorldChange, change::Change, master::Answer};
+use tepui_messages::{allocator::WorldChange, change::Change, master::Answer, registrar::Refusal};
 use tepui_protocol::v1::AgentId;
 use tepui_registry::Command;
 
@@ -70,17 +70,16 @@ impl MasterCore {
         token: Token,
         id: &str,
         deactivated: bool,
-        refused: Option<String>,
+        refused: Option<Refusal>,
         turn: &mut Turn<'_>,
     ) {
         if let Some(reason) = refused {
             tracing::info!(
                 agent = id,
-                reason,
+                %reason,
                 "the agent is neither in nor out of offers"
             );
-            let text = "Agent removed while processing the call";
-            return turn.answer(token, Answer::refused(409, text));
+            return turn.answer(token, gone_meanwhile(&reason));
         }
         if deactivated {
             self.deactivated.insert(id.to_string());
@@ -119,6 +118,15 @@ impl MasterCore {
         }
         self.change(turn, Change::AgentUpdated(record));
     }
+}
+
+/// The registry knows the agent no more, or does not take the change now.
+pub(crate) fn gone_meanwhile(refusal: &Refusal) -> Answer {
+    let text = match refusal {
+        Refusal::Rule(_) => "Agent removed while processing the call",
+        Refusal::NotNow(reason) => reason,
+    };
+    Answer::refused(refusal.status(), text)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use prost::Message;
-use tepui_messages::{change::Change, master::Answer};
+use tepui_messages::{UnixNanos, change::Change, master::Answer, registrar::Refusal};
 use tepui_protocol::{
     node,
     v1::{
@@ -15,7 +15,12 @@ use tepui_protocol::{
 };
 use tepui_registry::Command;
 
-use crate::core::{MasterCore, Order, Pending, Token, Turn};
+use crate::{
+    away::LOOK_AGAIN,
+    core::{MasterCore, Order, Pending, Token, Turn},
+    deactivation::gone_meanwhile,
+    timers::Timer,
+};
 
 const NANOS_PER_SECOND: i64 = 1_000_000_000;
 
@@ -71,14 +76,13 @@ impl MasterCore {
         token: Token,
         id: &str,
         info: DrainInfo,
-        refused: Option<String>,
+        refused: Option<Refusal>,
         turn: &mut Turn<'_>,
     ) {
         if let Some(reason) = refused {
-            tracing::info!(agent = id, reason, "the agent does not drain");
+            tracing::info!(agent = id, %reason, "the agent does not drain");
             self.look_at_drain(id, turn);
-            let text = "Agent removed while processing the call";
-            return turn.answer(token, Answer::refused(409, text));
+            return turn.answer(token, gone_meanwhile(&reason));
         }
         tracing::info!(agent = id, "the agent drains");
         self.draining.insert(id.to_owned(), info);
@@ -127,12 +131,28 @@ impl MasterCore {
         self.write(turn, command, Pending::Drained { agent_id, info });
     }
 
+    /// What ends a drain was not taken into the registry: a rule forbids it for ever, else it is tried again.
+    pub(crate) fn look_at_drain_later(&mut self, id: &str, refusal: &Refusal, now: UnixNanos) {
+        if matches!(refusal, Refusal::NotNow(_)) {
+            let agent_id = id.to_owned();
+            let later = now.saturating_add(LOOK_AGAIN);
+            self.timers.set(later, Timer::Drain { agent_id });
+        }
+    }
+
     /// What is left to be written is under way.
     pub(crate) fn ends_drain_of(&self, id: &str) -> bool {
         let mut pending = self.pending.values();
         let is_marked =
             pending.any(|it| matches!(it, Pending::Drained { agent_id, .. } if agent_id == id));
         is_marked || self.agents_in_transition.contains(id) || self.begins_to_drain(id)
+    }
+
+    /// What is left to be written is tried again later.
+    #[cfg(test)]
+    pub(crate) fn ends_drain_later(&self, id: &str) -> bool {
+        let agent_id = id.to_owned();
+        self.timers.due(&Timer::Drain { agent_id }).is_some()
     }
 
     /// An order to drain is being written; what comes after it looks anew.
@@ -145,11 +165,12 @@ impl MasterCore {
         &mut self,
         id: &str,
         info: DrainInfo,
-        refused: Option<String>,
+        refused: Option<Refusal>,
         turn: &mut Turn<'_>,
     ) {
         if let Some(reason) = refused {
-            return tracing::info!(agent = id, reason, "the agent is not marked as drained");
+            tracing::info!(agent = id, %reason, "the agent is not marked as drained");
+            return self.look_at_drain_later(id, &reason, turn.now);
         }
         // An order that was written meanwhile has the last word.
         let before = DrainInfo {

@@ -3,6 +3,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tepui_messages::master::Answer;
 use tepui_protocol::v1::{DrainState, TaskState};
+use tepui_registry::Command;
 
 use crate::stage::{Node, Stage};
 
@@ -51,6 +52,44 @@ fn an_agent_is_drained_when_its_last_task_is_acknowledged_and_comes_back_by_reac
     assert_eq!(stage.operator(reactivate(&node)), Answer::OK);
     let record = &stage.core.agents[&node.id].record;
     assert!(record.active && record.drain_info.is_none() && record.drain_started_at.is_none());
+}
+
+#[test]
+fn what_ends_a_drain_is_written_again_where_the_registry_took_it_not() {
+    for mark_gone in [false, true] {
+        let mut stage = Stage::new();
+        let node = stage.agent("cpus:4;mem:4096");
+        let ends = |command: &Command| {
+            matches!(
+                command,
+                Command::MarkDrained { .. } | Command::MarkGone { .. }
+            )
+        };
+        stage.refuses = ends;
+        assert_eq!(stage.operator(drain(&node, mark_gone)), Answer::OK);
+        stage.pass(Duration::from_secs(11));
+        assert_eq!(state(&stage, &node), Some(DrainState::Draining));
+        stage.refuses = |_| false;
+        stage.pass(Duration::from_secs(11));
+        match mark_gone {
+            false => assert_eq!(state(&stage, &node), Some(DrainState::Drained)),
+            true => assert!(!stage.core.agents.contains_key(&node.id)),
+        }
+    }
+}
+
+/// Nobody removed the agent: whoever asked may ask again.
+#[test]
+fn an_order_to_drain_that_the_registry_does_not_take_now_is_told_as_that() {
+    let mut stage = Stage::new();
+    let node = stage.agent("cpus:4;mem:4096");
+    stage.refuses = |_| true;
+    let deactivate =
+        json!({"type": "DEACTIVATE_AGENT", "deactivate_agent": {"agent_id": {"value": node.id}}});
+    for call in [drain(&node, false), deactivate] {
+        let refused = Answer::refused(503, "too much is under way");
+        assert_eq!(stage.operator(call), refused);
+    }
 }
 
 #[test]

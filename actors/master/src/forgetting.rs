@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use tepui_messages::{UnixNanos, change::Change};
+use tepui_messages::{UnixNanos, change::Change, registrar::Refusal};
 use tepui_protocol::v1::AgentId;
 use tepui_registry::{Command, outdated};
 
@@ -81,11 +81,11 @@ impl MasterCore {
     pub(crate) fn forgotten_written(
         &mut self,
         bounds: Bounds,
-        refused: Option<String>,
+        refused: Option<Refusal>,
         turn: &mut Turn<'_>,
     ) {
         if let Some(reason) = refused {
-            tracing::warn!(reason, "absent agents are not forgotten now, but later");
+            tracing::warn!(%reason, "absent agents are not forgotten now, but later");
             return;
         }
         let mut forgotten = Vec::new();

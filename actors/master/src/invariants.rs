@@ -91,7 +91,10 @@ fn agents_refer_to_what_exists(core: &MasterCore) -> Result<(), String> {
         )?;
         let done = agent.tasks.is_empty() && agent.operations.is_empty();
         ensure(
-            !done || !drain.is_some_and(is_draining) || core.ends_drain_of(id),
+            !done
+                || !drain.is_some_and(is_draining)
+                || core.ends_drain_of(id)
+                || core.ends_drain_later(id),
             || format!("{id}: drains with nothing left on it"),
         )?;
         ensure(agent.record.connected == agent.peer.is_some(), || {

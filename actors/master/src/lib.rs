@@ -60,6 +60,7 @@ mod stage_agents;
 #[cfg(test)]
 mod stage_operations;
 mod status;
+mod subscriptions;
 mod tables;
 mod takeover;
 mod tasks;

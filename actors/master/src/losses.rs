@@ -7,6 +7,7 @@ use tepui_messages::{
     allocator::WorldChange,
     change::{AgentEnd, Change, TaskKept},
     master::{Answer, PeerId},
+    registrar::Refusal,
     traffic::Count,
 };
 use tepui_protocol::{
@@ -142,6 +143,7 @@ impl MasterCore {
         match timer {
             Timer::Failover { framework_id } => self.failover_over(&framework_id, turn),
             Timer::Disconnected { agent_id } => self.lose_unkept(&agent_id, turn),
+            Timer::Drain { agent_id } => self.look_at_drain(&agent_id, turn),
             Timer::CountTime => self.write_counted_time(turn),
             Timer::NoteAbsent => self.note_absent(turn),
             Timer::Throttled { lane } => self.take_throttled(lane, turn),
@@ -225,12 +227,12 @@ impl MasterCore {
         &mut self,
         id: &str,
         at: UnixNanos,
-        refused: Option<String>,
+        refused: Option<Refusal>,
         turn: &mut Turn<'_>,
     ) {
         if let Some(reason) = refused {
             self.agents_in_transition.remove(id);
-            tracing::warn!(agent = id, reason, "agent not marked unreachable");
+            tracing::warn!(agent = id, %reason, "agent not marked unreachable");
             if self.is_lost(id) {
                 self.give_up_later(id.to_string(), turn.now);
             }
@@ -302,14 +304,17 @@ impl MasterCore {
         id: &str,
         token: Option<Token>,
         at: UnixNanos,
-        refused: Option<String>,
+        refused: Option<Refusal>,
         turn: &mut Turn<'_>,
     ) {
         self.agents_in_transition.remove(id);
         if let Some(reason) = refused {
-            tracing::warn!(agent = id, reason, "agent not marked gone");
-            if let Some(token) = token {
-                turn.answer(token, Answer::refused(409, reason));
+            tracing::warn!(agent = id, %reason, "agent not marked gone");
+            match token {
+                Some(token) => {
+                    turn.answer(token, Answer::refused(reason.status(), reason.to_string()));
+                }
+                None => self.look_at_drain_later(id, &reason, turn.now),
             }
             return;
         }
@@ -356,13 +361,13 @@ impl MasterCore {
         &mut self,
         id: &str,
         leaving: Leaving,
-        refused: Option<String>,
+        refused: Option<Refusal>,
         turn: &mut Turn<'_>,
     ) {
         self.agents_in_transition.remove(id);
         let reason = leaving.as_str();
         if let Some(refusal) = refused {
-            tracing::warn!(agent = id, reason, refusal, "agent not removed");
+            tracing::warn!(agent = id, reason, %refusal, "agent not removed");
             return;
         }
         tracing::info!(agent = id, reason, "agent removed");

@@ -264,10 +264,12 @@ fn starts_of_maintenance_that_overlap_do_not_undo_each_other() {
 #[test]
 fn machines_go_down_and_come_up_while_disks_are_nearly_full() {
     use tepui_protocol::v1::machine_info::Mode;
-    let record = tepui_messages::change::MaintenanceRecord::default();
-    let grows = |to| crate::commands::change_maintenance(to, &record).grows();
+    let mut record = tepui_messages::change::MaintenanceRecord::default();
+    let grows = |to, record: &_| crate::commands::change_maintenance(to, record).grows();
+    assert!(!grows(Mode::Draining, &record), "an empty schedule");
+    record.schedule.windows.push(Default::default());
     assert_eq!(
-        [Mode::Draining, Mode::Down, Mode::Up].map(grows),
+        [Mode::Draining, Mode::Down, Mode::Up].map(|to| grows(to, &record)),
         [true, false, false]
     );
 }

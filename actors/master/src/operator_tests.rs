@@ -82,7 +82,7 @@ fn weights_that_were_refused_do_not_come_with_later_ones() {
     let second = stage.operator_asks(weights(json!([{"role": "b", "weight": 3.0}])));
     stage.refuse_write("the disk is nearly full");
     stage.release_writes();
-    assert_eq!(stage.answer(first).unwrap().status, 409);
+    assert_eq!(stage.answer(first).unwrap().status, 503);
     assert_eq!(stage.answer(second), Some(Answer::OK));
     assert_eq!(stage.core.weights, [("b".to_string(), 3.0)].into());
 }

@@ -151,7 +151,7 @@ fn quota_that_was_refused_does_not_come_with_later_ones() {
     let second = stage.operator_asks(update(json!([guarantee("b", 1.0)])));
     stage.refuse_write("the disk is nearly full");
     stage.release_writes();
-    assert_eq!(stage.answer(first).unwrap().status, 409);
+    assert_eq!(stage.answer(first).unwrap().status, 503);
     assert_eq!(stage.answer(second), Some(Answer::OK));
     assert_eq!(roles(&stage), ["b"]);
 }

@@ -5,6 +5,7 @@ use tepui_messages::{
     allocator::{Allocation, WorldChange},
     change::{Change, TaskKept},
     master::Answer,
+    registrar::Refusal,
 };
 use tepui_protocol::{
     node,
@@ -50,7 +51,7 @@ impl MasterCore {
         id: &str,
         at: UnixNanos,
         answer: Option<(Token, Answer)>,
-        refused: Option<String>,
+        refused: Option<Refusal>,
         turn: &mut Turn<'_>,
     ) {
         let is_recorded = self.frameworks.get(id).is_some_and(|it| it.registered);
@@ -70,7 +71,7 @@ impl MasterCore {
             None => {
                 tracing::warn!(
                     framework = id,
-                    reason,
+                    %reason,
                     "a framework's time is over, but it is not removed yet"
                 );
                 let later = turn.now.saturating_add(LOOK_AGAIN);

@@ -15,7 +15,7 @@ use tepui_protocol::v1::{
 
 use crate::{
     core::{MasterCore, Token, Turn},
-    frameworks::refuse,
+    subscriptions::refuse,
     timers::Timer,
 };
 

@@ -15,6 +15,8 @@ pub(crate) enum Timer {
     Unreachable { agent_id: String },
     /// An agent whose connection broke is not back: what it does not keep is lost.
     Disconnected { agent_id: String },
+    /// The registry did not take what ends an agent's drain.
+    Drain { agent_id: String },
     /// Time to write down how much time has been counted.
     CountTime,
     /// Schedulers had the time to find this leader: who did not is away.

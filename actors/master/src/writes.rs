@@ -1,7 +1,7 @@
 //! What is written to the registry first, and believed after: each decision waits under its ticket for the registry's
 //! answer. Answers come in the order of the writes, which is that of the registry's log.
 
-use tepui_messages::master::Answer;
+use tepui_messages::{master::Answer, registrar::Refusal};
 use tepui_registry::Command;
 
 use crate::core::{Effect, MasterCore, Pending, Ticket, Turn};
@@ -20,7 +20,12 @@ impl MasterCore {
         ticket
     }
 
-    pub(crate) fn written(&mut self, ticket: Ticket, refused: Option<String>, turn: &mut Turn<'_>) {
+    pub(crate) fn written(
+        &mut self,
+        ticket: Ticket,
+        refused: Option<Refusal>,
+        turn: &mut Turn<'_>,
+    ) {
         let Some(pending) = self.pending.remove(&ticket) else {
             return;
         };
@@ -55,7 +60,7 @@ impl MasterCore {
             | Pending::Quota { token, .. }
             | Pending::Maintenance { token, .. } => {
                 let answer = match refused {
-                    Some(reason) => Answer::refused(409, reason),
+                    Some(refusal) => Answer::refused(refusal.status(), refusal.to_string()),
                     None => {
                         self.set(pending, turn);
                         Answer::OK

@@ -1,5 +1,7 @@
 //! To the registrar: what must last before it is believed.
 
+use std::fmt;
+
 use tepui_protocol::message::Message;
 use tepui_registry::Command;
 
@@ -14,10 +16,36 @@ impl Message for Commit {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Committed {
     Applied,
-    /// The state machine refused it, and why; nothing changed.
-    Refused(String),
+    /// Nothing changed.
+    Refused(Refusal),
     /// This master does not lead any more: the command may or may not take effect under the next leader.
     Unknown,
+}
+
+/// Why a command has no effect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// The registry's rules forbid it, as it was when the command's turn came.
+    Rule(String),
+    /// It was not even proposed, for want of room or because too much waits: later it may be taken.
+    NotNow(String),
+}
+
+impl Refusal {
+    /// What HTTP tells who asked for it.
+    pub fn status(&self) -> u16 {
+        match self {
+            Refusal::Rule(_) => 409,
+            Refusal::NotNow(_) => 503,
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Refusal::Rule(reason) | Refusal::NotNow(reason)) = self;
+        f.write_str(reason)
+    }
 }
 
 /// What does the registrar count? Mesos' names, `registrar/…`, and values.

@@ -14,7 +14,7 @@ use tepui_consensus::{Applied, Consensus, ProposeError, Status};
 use tepui_kit::{Actor, Answer, Context, Handler, Message, Receive, Teller};
 use tepui_messages::{
     master::Leads,
-    registrar::{Commit, Committed, RegistrarNumbers},
+    registrar::{Commit, Committed, Refusal, RegistrarNumbers},
 };
 use tepui_registry::{Command, Outcome, RegistryReader};
 use tokio::sync::watch;
@@ -89,14 +89,16 @@ impl Registrar {
 
     /// What the registry gets by this command, in bytes; the error says why it is not taken.
     fn admit(&mut self, command: &Command, encoded: usize) -> Result<usize, String> {
-        if !command.grows() {
-            return Ok(0);
-        }
-        if let Some(reason) = (self.room)() {
+        if command.grows()
+            && let Some(reason) = (self.room)()
+        {
             return Err(reason);
         }
-        self.space.take(self.reader.bytes(), encoded)?;
-        Ok(encoded)
+        let growth = self.reader.with(|it| it.growth(command, encoded));
+        if growth > 0 {
+            self.space.take(self.reader.bytes(), growth)?;
+        }
+        Ok(growth)
     }
 
     /// Follows the status of consensus until this member leads.
@@ -190,7 +192,7 @@ impl Receive<Commit> for Registrar {
         let command = commit.0.encode();
         let taken = match self.admit(&commit.0, command.len()) {
             Ok(taken) => taken,
-            Err(reason) => return answer.send(Committed::Refused(reason)),
+            Err(reason) => return answer.send(Committed::Refused(Refusal::NotNow(reason))),
         };
         let proposed = self.consensus.propose(command);
         let began = ctx.clock().nanos();
@@ -219,13 +221,14 @@ fn committed(result: Result<Applied, ProposeError>) -> Committed {
     match result {
         Ok(applied) => match Outcome::decode(&applied.outcome) {
             Ok(Outcome::Applied { .. }) => Committed::Applied,
-            Ok(Outcome::Refused { reason }) => Committed::Refused(reason),
-            Err(error) => Committed::Refused(error.to_string()),
+            Ok(Outcome::Refused { reason }) => Committed::Refused(Refusal::Rule(reason)),
+            Err(error) => Committed::Refused(Refusal::Rule(error.to_string())),
         },
         // Nothing was proposed.
-        Err(
-            error @ (ProposeError::Full | ProposeError::TooLarge { .. } | ProposeError::Invalid(_)),
-        ) => Committed::Refused(error.to_string()),
+        Err(error @ ProposeError::Full) => Committed::Refused(Refusal::NotNow(error.to_string())),
+        Err(error @ (ProposeError::TooLarge { .. } | ProposeError::Invalid(_))) => {
+            Committed::Refused(Refusal::Rule(error.to_string()))
+        }
         Err(error) => {
             tracing::warn!(%error, "the registry did not answer for a write");
             Committed::Unknown

@@ -148,7 +148,7 @@ fn on_a_disk_that_is_nearly_full_only_what_is_new_is_refused_until_there_is_room
         };
         assert_eq!(admit("a").await, Ok(Committed::Applied));
         full.store(true, Ordering::Relaxed);
-        let refused = Committed::Refused("free space there".to_owned());
+        let refused = Committed::Refused(Refusal::NotNow("free space there".to_owned()));
         assert_eq!(admit("b").await, Ok(refused));
         let lost = Command::MarkUnreachable {
             id: "a".to_owned(),
@@ -174,12 +174,21 @@ fn beyond_its_bytes_a_registry_takes_nothing_new_also_of_what_comes_at_once() {
                 info: vec![7; 10 << 10].into(),
             }))
         };
+        let framework = Command::AdmitFramework {
+            id: "f".into(),
+            info: vec![7; 1 << 10].into(),
+            suppressed: Vec::new(),
+        };
+        let admitted = registrar.ask(Commit(framework));
+        assert_eq!(admitted.await, Ok(Committed::Applied));
         // What is applied while its answer is under way counts twice for that moment, so fewer may be taken, never more.
         let answers = (0..20).map(admit).collect::<Vec<_>>();
         for answer in answers {
             match answer.await.unwrap() {
                 Committed::Applied => {}
-                Committed::Refused(reason) => assert!(reason.contains("may have 100"), "{reason}"),
+                Committed::Refused(Refusal::NotNow(reason)) => {
+                    assert!(reason.contains("may have 100"), "{reason}");
+                }
                 other => panic!("{other:?}"),
             }
         }
@@ -189,6 +198,24 @@ fn beyond_its_bytes_a_registry_takes_nothing_new_also_of_what_comes_at_once() {
             more += 1;
         }
         assert!((90 << 10..=MOST_BYTES).contains(&reader.bytes()));
+
+        let update = |bytes: usize| {
+            registrar.ask(Commit(Command::UpdateFramework {
+                id: "f".into(),
+                info: vec![8; bytes].into(),
+                suppressed: Vec::new(),
+            }))
+        };
+        assert_eq!(
+            update(1 << 10).await,
+            Ok(Committed::Applied),
+            "no larger than it was"
+        );
+        let larger = update(30 << 10).await;
+        assert!(
+            matches!(larger, Ok(Committed::Refused(Refusal::NotNow(_)))),
+            "{larger:?}"
+        );
 
         let remove = Command::RemoveAgent { id: "a0".into() };
         let removed = registrar.ask(Commit(remove));

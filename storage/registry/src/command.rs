@@ -230,7 +230,7 @@ impl Command {
             | Self::AddMember { .. }
             | Self::RefuseOffers { .. } => true,
             Self::UpdateQuota { set, .. } => !set.is_empty(),
-            Self::UpdateSchedule { maintenance } => !maintenance.machines.is_empty(),
+            Self::UpdateSchedule { maintenance } => maintenance.schedule.is_some(),
             _ => false,
         }
     }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::refusals;
+use crate::{command::Command, refusals};
 
 /// An agent that may offer resources. `info` is `mesos.v1.AgentInfo` as protobuf.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +38,13 @@ pub struct FrameworkRecord {
     /// connected, as far as was written.
     #[serde(default)]
     pub failover_ends_nanos: Option<i64>,
+}
+
+impl FrameworkRecord {
+    /// Of what it said of itself, in bytes.
+    fn size(&self) -> usize {
+        self.info.len() + self.suppressed.iter().map(String::len).sum::<usize>()
+    }
 }
 
 /// What a framework refuses of an agent under one role.
@@ -138,6 +145,22 @@ impl Registry {
         self.removed_frameworks
             .values()
             .any(|removed| removed.id == framework_id)
+    }
+
+    /// The most bytes by which a command makes this larger: 0 of one that takes nothing new.
+    pub fn growth(&self, command: &Command, encoded: usize) -> usize {
+        match command {
+            Command::UpdateFramework {
+                id,
+                info,
+                suppressed,
+            } => {
+                let new = info.len() + suppressed.iter().map(String::len).sum::<usize>();
+                new.saturating_sub(self.frameworks.get(id).map_or(0, FrameworkRecord::size))
+            }
+            other if other.grows() => encoded,
+            _ => 0,
+        }
     }
 
     /// What must hold after every command; gives the first violation.

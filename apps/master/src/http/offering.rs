@@ -114,7 +114,7 @@ impl MasterHttp {
     async fn keep(&self, status: &PolicyStatus) -> Result<(), Reply> {
         let why = match ask(&self.commit, Commit(chosen::keep(status))).await? {
             Committed::Applied => return Ok(()),
-            Committed::Refused(reason) => reason,
+            Committed::Refused(refusal) => refusal.to_string(),
             Committed::Unknown => "this master leads no more".to_string(),
         };
         let text = format!(
