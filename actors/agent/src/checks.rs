@@ -1,5 +1,5 @@
 //! Checks and health checks of one task: when the next is due, what its outcome means, and what of it is news. Plain
-//! rules of Mesos' `checks::Checker` and `HealthChecker` (EXECUTOR_API 6.4); sends nothing and knows no task.
+//! rules of Mesos' `checks::Checker` and `HealthChecker` (its docs/health-checks.md); sends nothing and knows no task.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Draining: the master has taken this agent out of its offers and wants its tasks to end (OPERATOR_API B.5). Kept over
+//! Draining: the master has taken this agent out of its offers and wants its tasks to end (Mesos: `Slave::drain`). Kept over
 //! restarts, so that what ends before a master is reached is told as drained too; the master tells each agent that returns
 //! while it drains again.
 

@@ -1,4 +1,5 @@
-//! Containers that clients of the agent's API ask for: within another container, or standing alone (OPERATOR_API C).
+//! Containers that clients of the agent's API ask for: within another container, or standing alone (Mesos:
+//! docs/nested-container-and-task-group.md, docs/standalone-containers.md).
 //! Owns who may be launched where, what is known of their ends, and that none outlives the container around it.
 
 use std::{

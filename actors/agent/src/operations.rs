@@ -1,5 +1,5 @@
 //! Reservations and volumes of this node: orders applied once, kept before they are answered, answered until
-//! acknowledged (INTERNALS 4.8). Owns what the node has in all.
+//! acknowledged (Mesos: `Slave::applyOperation`; `status_update_manager/operation.cpp`). Owns what the node has in all.
 
 use std::{
     collections::{BTreeMap, VecDeque},

@@ -1,5 +1,5 @@
 //! Lending what nobody uses: when estimator and controller are asked, what the master is told, and how those are
-//! preempted who must give back (INTERNALS 5; Mesos `slave.cpp`, `_forwardOversubscribed` and `_qosCorrections`).
+//! preempted who must give back (Mesos `slave.cpp`, `_forwardOversubscribed` and `_qosCorrections`).
 //! What can be lent and who is preempted is said by [`crate::estimators`] and [`crate::controllers`].
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};

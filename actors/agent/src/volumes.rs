@@ -1,4 +1,5 @@
-//! Where persistent volumes lie and what a container sees of them (INTERNALS 7). Pure.
+//! Where persistent volumes lie and what a container sees of them (Mesos: `slave/paths.cpp`,
+//! `getPersistentVolumePath`). Pure.
 
 use std::{
     collections::BTreeSet,

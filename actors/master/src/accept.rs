@@ -1,4 +1,4 @@
-//! ACCEPT: offers become tasks (SCHEDULER_API 2.3). Operations run in order against what is left of the offers.
+//! ACCEPT: offers become tasks (Mesos: `Master::accept`, `_accept`). Operations run in order against what is left of the offers.
 
 use std::{borrow::Cow, collections::BTreeSet, sync::Arc};
 
@@ -136,7 +136,7 @@ impl MasterCore {
         }
     }
 
-    /// SCHEDULER_API 4.3: each rule over all offers before the next.
+    /// Each rule over all offers before the next (Mesos: `validation::offer::validate`).
     fn check_offers(&self, id: &str, offer_ids: &[OfferId]) -> Result<(), String> {
         if offer_ids.is_empty() {
             return Err("No offers specified".to_string());

@@ -1,4 +1,4 @@
-//! Agents: admission and return (INTERNALS 4.1).
+//! Agents: admission and return (Mesos: `Master::registerSlave`, `reregisterSlave` and what they lead to).
 
 use std::{
     collections::{BTreeMap, BTreeSet},

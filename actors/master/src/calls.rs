@@ -1,4 +1,5 @@
-//! Scheduler calls but SUBSCRIBE: who may call, and to whom each goes (SCHEDULER_API 1.2, steps 12 to 19).
+//! Scheduler calls but SUBSCRIBE: who may call, and to whom each goes (Mesos: `master/http.cpp`, `Http::scheduler`, from
+//! the look-up of the framework on).
 
 use std::{collections::BTreeSet, sync::Arc};
 

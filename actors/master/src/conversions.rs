@@ -1,5 +1,6 @@
-//! Operations that change what an agent has: booked here at once, ordered of the agent after (INTERNALS 4.8). The
-//! agent applies each once and says so; until then the order is repeated whenever the agent comes back without it.
+//! Operations that change what an agent has: booked here at once, ordered of the agent after (Mesos: `Master::_apply`).
+//! The agent applies each once and says so. An agent that comes back without it is ordered again, unless a framework
+//! waits to hear of it: [`crate::feedback`] then drops it. All states are in docs/architecture.md.
 
 use std::sync::Arc;
 

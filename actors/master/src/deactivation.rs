@@ -1,5 +1,5 @@
 //! DEACTIVATE_AGENT and REACTIVATE_AGENT: an agent that is there, runs what it runs, and is offered to nobody
-//! (OPERATOR_API B.4). Written first; it outlives the leader, and the agent's absence.
+//! (Mesos: docs/maintenance.md). Written first; it outlives the leader, and the agent's absence.
 
 use std::sync::Arc;
 

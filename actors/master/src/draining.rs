@@ -1,6 +1,6 @@
 //! DRAIN_AGENT: an agent leaves the offers, its tasks are killed, and when the last of them is gone and acknowledged it
-//! is drained, or marked as gone (OPERATOR_API B.5). Written first; it outlives the leader and the agent's absence, and
-//! each agent that returns meanwhile is told again.
+//! is drained, or marked as gone (Mesos: docs/maintenance.md; `Http::_drainAgent`, `Master::checkAndTransitionDrainingAgent`).
+//! Written first; it outlives the leader and the agent's absence, and each agent that returns meanwhile is told again.
 
 use std::sync::Arc;
 

@@ -1,5 +1,6 @@
-//! What becomes of operations: the agents' word on them, the schedulers' acknowledgements and questions
-//! (SCHEDULER_API 2.9), and what remains of them when agents and frameworks come and go.
+//! What becomes of operations: the agents' word on them, the schedulers' acknowledgements and questions, and what
+//! remains of them when agents and frameworks come and go (Mesos: `master/master.cpp`, `updateOperationStatus`,
+//! `acknowledgeOperationStatus` and `reconcileOperations`). Their states: docs/architecture.md.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -204,7 +205,7 @@ impl MasterCore {
         })
     }
 
-    /// RECONCILE_OPERATIONS: all of them, or those named (SCHEDULER_API 2.9).
+    /// RECONCILE_OPERATIONS: all of them, or those named (Mesos: docs/reconciliation.md).
     pub(crate) fn reconcile_operations(
         &self,
         id: &str,

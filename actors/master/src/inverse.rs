@@ -1,5 +1,5 @@
 //! Inverse offers: frameworks that hold something on a machine that will not be there are asked to leave it
-//! (SCHEDULER_API 2.12). What they answer is shown to the operator; nobody enforces it.
+//! (Mesos: docs/maintenance.md). What they answer is shown to the operator; nobody enforces it.
 //!
 //! Owns who was asked, what was answered and until when nobody is asked again. Costs nothing while no agent is
 //! scheduled: what happens on those that are marks them to be looked at, once at the end of the turn.

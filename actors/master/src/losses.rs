@@ -1,4 +1,5 @@
-//! How agents are lost, and what becomes of what ran on them (INTERNALS 4.1).
+//! How agents are lost, and what becomes of what ran on them (Mesos: `Master::markUnreachable`, `markGone`
+//! and `_removeSlave`).
 
 use std::sync::Arc;
 

@@ -1,4 +1,5 @@
-//! Maintenance: which machines are scheduled or down, and what that means for their agents (OPERATOR_API B.3).
+//! Maintenance: which machines are scheduled or down, and what that means for their agents
+//! (Mesos: docs/maintenance.md; `master/maintenance.cpp`).
 //!
 //! A machine names the agents whose hostname, in any case, and ip are both its own. What frameworks are told of it is
 //! in [`crate::inverse`].

@@ -1,4 +1,4 @@
-//! Offers: made from proposals, taken back, declined (SCHEDULER_API 2.4, 3.2).
+//! Offers: made from proposals, taken back, declined (Mesos: `Master::offer`, `rescindOffer` and `decline`).
 
 use std::{collections::BTreeMap, slice, sync::Arc, time::Duration};
 

@@ -1,6 +1,6 @@
 //! Offer operations other than LAUNCH inside ACCEPT: whether they are valid, in Mesos' order and words
-//! (SCHEDULER_API 2.3, 4.9, 4.10). What is valid is booked by [`crate::conversions`]; disks of resource providers are
-//! refused as not built.
+//! (`Master::_accept`; `validation::operation::validate`). What is valid is booked by [`crate::conversions`]; disks of
+//! resource providers are refused as not built. What becomes of an operation is in docs/architecture.md.
 
 use std::{collections::BTreeSet, sync::Arc};
 

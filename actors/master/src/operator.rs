@@ -1,4 +1,4 @@
-//! Operator calls that change something: written to the registry first (OPERATOR_API B, B.3, B.4).
+//! Operator calls that change something: written to the registry first (Mesos: docs/operator-http-api.md).
 
 use std::{collections::BTreeMap, sync::Arc};
 

@@ -1,4 +1,4 @@
-//! Reservations and volumes by operators (OPERATOR_API B.1): what is offered meanwhile is taken back, as far as
+//! Reservations and volumes by operators (Mesos: `Http::_operation`): what is offered meanwhile is taken back, as far as
 //! needed; what is used stays.
 
 use tepui_messages::master::Answer;

@@ -1,4 +1,5 @@
-//! Quota: who may change it to what, and what is taken back for it. The allocator heeds it (OPERATOR_API B.4).
+//! Quota: who may change it to what, and what is taken back for it. The allocator heeds it (Mesos:
+//! `master/quota_handler.cpp` and `master/quota.cpp`).
 //!
 //! Owns the checks of requests and the changes under way. Each change holds only what its own request says,
 //! so that one the registry refused does not come true with those after it.

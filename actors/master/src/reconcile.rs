@@ -1,4 +1,4 @@
-//! RECONCILE: what the master knows of tasks (SCHEDULER_API 2.8).
+//! RECONCILE: what the master knows of tasks (Mesos: `Master::reconcile`, whose comment has the cases; docs/reconciliation.md).
 
 use tepui_protocol::v1::{
     AgentId, TaskId, TaskState,
@@ -37,7 +37,7 @@ impl MasterCore {
         }
     }
 
-    /// The first row of the table that fits; `None` where there is no answer yet.
+    /// The first of Mesos' cases that fits; `None` where there is no answer yet.
     fn reconcile_task(
         &self,
         framework: &str,

@@ -94,7 +94,7 @@ fn implicit_reconciliation_tells_of_every_live_task_of_the_framework() {
     );
 }
 
-/// SCHEDULER_API 2.8, rows 3 to 6.
+/// Cases 3 to 6 of Mesos' `Master::reconcile`.
 #[test]
 fn unknown_tasks_are_judged_by_their_agent() {
     let mut stage = Stage::new();
@@ -144,7 +144,7 @@ fn unknown_tasks_are_judged_by_their_agent() {
     }
 }
 
-/// SCHEDULER_API 2.8, row 2.
+/// Case 2 of Mesos' `Master::reconcile`.
 #[test]
 fn there_is_no_answer_while_agents_may_still_come_back() {
     let mut stage = Stage::new();

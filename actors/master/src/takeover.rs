@@ -252,7 +252,7 @@ impl MasterCore {
         self.change(turn, change);
     }
 
-    /// An executor the agent no longer has: its resources are free (INTERNALS 9).
+    /// An executor the agent no longer has: its resources are free (Mesos: `Master::reconcileKnownSlave`).
     pub(crate) fn drop_executors_not_listed(
         &mut self,
         id: &str,

@@ -1,4 +1,5 @@
-//! Tasks: their states, updates on the way to schedulers, acknowledgements, kills (INTERNALS 4.4; SCHEDULER_API 2.6, 2.7, 3.1).
+//! Tasks: their states, updates on the way to schedulers, acknowledgements, kills (Mesos: `master/master.cpp`,
+//! `statusUpdate`, `updateTask`, `acknowledge` and `kill`).
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
 //! Whether a task may be launched: what only the master's tables can tell, between the structural rules, in
-//! Mesos' order; the first failure is reported (SCHEDULER_API 4.5, 4.9).
+//! Mesos' order; the first failure is reported (`master/validation.cpp`, `task::validate` and `task::group::validate`).
 
 use std::collections::BTreeSet;
 

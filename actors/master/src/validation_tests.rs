@@ -32,7 +32,7 @@ fn without(mut task: Value, field: &str) -> Value {
     task
 }
 
-/// SCHEDULER_API 4.5: each rule, in order, so that each task breaks its own and all later ones it can.
+/// Each rule of Mesos' `validation::task::validate`, in order, so that each task breaks its own and all later ones it can.
 #[test]
 fn tasks_are_refused_in_mesos_words() {
     let mut stage = Stage::new();

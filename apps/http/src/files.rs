@@ -1,4 +1,4 @@
-//! Files a daemon shows: virtual paths, listings and reads (OPERATOR_API B, LEGACY 5).
+//! Files a daemon shows: virtual paths, listings and reads (Mesos: `files/files.cpp`).
 //!
 //! Owns what is readable and how much at once. Everything here blocks: call it from `web::block`.
 

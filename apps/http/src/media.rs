@@ -25,7 +25,8 @@ impl MediaType {
         }
     }
 
-    /// The type of the request's body, to the letter: no parameters, no other case (SCHEDULER_API 1.2, steps 5 and 6).
+    /// The type of the request's body, to the letter: no parameters, no other case (Mesos: `master/http.cpp`,
+    /// `Http::api`).
     ///
     /// # Errors
     /// The 400 or 415 to answer.

@@ -6,7 +6,7 @@ const TABLE: Table<u8> = Table {
     others: &[("version", 4), ("metrics/snapshot", 5)],
 };
 
-/// The measured table of SCHEDULER_API 1.6, and more slashes by libprocess' source.
+/// As measured on Mesos 1.11.0, and more slashes by libprocess' source (`process.cpp`, `ProcessBase::consume(HttpEvent&&)`).
 #[test]
 fn paths_mean_what_they_mean_to_libprocess() {
     let cases = [

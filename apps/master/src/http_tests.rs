@@ -635,7 +635,7 @@ async fn the_allocator_counts_in_the_snapshot() {
     assert_eq!(told["master/elected"], 1.0);
 }
 
-/// LEGACY 5.
+/// Mesos: `HierarchicalAllocatorProcess::offerConstraintsDebug`.
 #[actix_web::test]
 async fn what_frameworks_rule_out_is_listed_as_mesos_does() {
     let path = "/allocator/offer_constraints_debug";

@@ -1,1 +1,1 @@
-//! Nothing here: the tests beside this crate hold the plan of the house against the code.
+//! Nothing here: the tests beside this crate hold the order of crates and modules against the code.

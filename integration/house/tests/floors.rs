@@ -1,4 +1,4 @@
-//! The floors: a crate imports freely from below, and on its own floor only what the plan allows.
+//! The floors: a crate imports freely from below, and on its own floor only what is listed here.
 
 use std::{collections::BTreeMap, path::Path, process::Command};
 

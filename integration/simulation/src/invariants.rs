@@ -1,4 +1,4 @@
-//! The invariants of the plan, each in a file of its own: what it has seen, and the function that says whether what
+//! The invariants that the README lists, each in a file of its own: what it has seen, and the function that says whether what
 //! happens now is allowed. [`liveness`] is asked by the world once all faults are healed.
 
 pub mod eviction;

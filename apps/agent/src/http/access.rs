@@ -1,4 +1,4 @@
-//! Who may use which endpoint of an agent, and what of it they see (OPERATOR_API E). Every route and every call has its
+//! Who may use which endpoint of an agent, and what of it they see (docs/security.md). Every route and every call has its
 //! rule here: one without does not compile.
 
 use std::{collections::BTreeMap, sync::Arc};

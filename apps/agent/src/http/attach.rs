@@ -1,6 +1,6 @@
 //! Clients at a container's standard streams: ATTACH_CONTAINER_OUTPUT, ATTACH_CONTAINER_INPUT and
-//! LAUNCH_NESTED_CONTAINER_SESSION (OPERATOR_API C). Owns what is between a connection and the socket of the container's
-//! shim, where the streams are kept; a restart of the agent loses only the connections.
+//! LAUNCH_NESTED_CONTAINER_SESSION (Mesos: docs/operator-http-api.md). Owns what is between a connection and the socket
+//! of the container's shim, where the streams are kept; a restart of the agent loses only the connections.
 
 use std::{collections::BTreeMap, io, path::PathBuf, sync::Arc, time::Duration};
 

@@ -1,4 +1,4 @@
-//! `POST /api/v1`: what operators and tools ask of one agent (OPERATOR_API A and C).
+//! `POST /api/v1`: what operators and tools ask of one agent (Mesos: docs/operator-http-api.md).
 
 use std::{collections::BTreeSet, sync::Arc};
 

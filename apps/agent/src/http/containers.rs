@@ -1,5 +1,5 @@
 //! Calls about single containers: LAUNCH, WAIT, KILL and REMOVE, in the forms for nested ones and for all
-//! (OPERATOR_API C). What they ask, the node answers.
+//! (Mesos: docs/operator-http-api.md). What they ask, the node answers.
 
 use std::collections::BTreeMap;
 

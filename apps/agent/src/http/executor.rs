@@ -1,5 +1,5 @@
-//! `POST /api/v1/executor`: an executor's event stream and its calls (EXECUTOR_API 1 to 4). Owns the stream of
-//! bytes and its heartbeats; whom it belongs to, and what a call means, the node knows.
+//! `POST /api/v1/executor`: an executor's event stream and its calls (Mesos: docs/executor-http-api.md). Owns the
+//! stream of bytes and its heartbeats; whom it belongs to, and what a call means, the node knows.
 
 use std::{
     sync::{

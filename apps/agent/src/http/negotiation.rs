@@ -1,5 +1,5 @@
 //! What a call to the agent is written in and its answer is to be written in: whole messages, or RecordIO streams of
-//! them (OPERATOR_API C). Owns the statuses and texts of Mesos' refusals; reads no body.
+//! them (Mesos: `slave/http.cpp`, `Http::api` and `_api`). Owns the statuses and texts of Mesos' refusals; reads no body.
 
 use actix_web::http::header::{CONTENT_TYPE, HeaderMap, HeaderName};
 use tepui_http::{MediaType, Reply, media};

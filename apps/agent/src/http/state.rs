@@ -1,4 +1,4 @@
-//! The agent's v0 JSON: `/state`, `/containers`, `/monitor/statistics` (LEGACY 6).
+//! The agent's v0 JSON: `/state`, `/containers`, `/monitor/statistics` (Mesos: `slave/http.cpp`).
 
 use std::collections::BTreeMap;
 

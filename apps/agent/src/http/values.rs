@@ -1,4 +1,4 @@
-//! Small values in v0 JSON: resources, attributes, times, tasks (LEGACY 4).
+//! Small values in v0 JSON: resources, attributes, times, tasks (Mesos: `common/http.cpp`, `model` and `json`).
 
 use std::collections::{BTreeMap, BTreeSet};
 

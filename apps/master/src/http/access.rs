@@ -1,4 +1,4 @@
-//! Who may use which endpoint (OPERATOR_API E). Every route has its rule here: one without does not compile.
+//! Who may use which endpoint (docs/security.md). Every route has its rule here: one without does not compile.
 
 use actix_web::http::header::HeaderMap;
 use tepui_http::{Incoming, Realm, Reply};

@@ -1,4 +1,4 @@
-//! The old endpoints that change something: each becomes the operator call of today (LEGACY 5).
+//! The old endpoints that change something: each becomes the operator call of today (Mesos: `master/http.cpp`).
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! `POST /api/v1` (OPERATOR_API A.1, B).
+//! `POST /api/v1` (Mesos: `master/http.cpp`, `Http::api`; docs/operator-http-api.md).
 
 use std::{
     sync::{

@@ -1,4 +1,4 @@
-//! The old endpoints that only read (LEGACY 5). Methods are not looked at.
+//! The old endpoints that only read (Mesos: `master/readonly_handler.cpp`). Methods are not looked at.
 
 mod registry;
 

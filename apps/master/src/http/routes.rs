@@ -1,4 +1,4 @@
-//! The table of routes (SCHEDULER_API 1.1, 1.6; LEGACY 5).
+//! The table of routes (Mesos: `Master::initialize`).
 
 use tepui_http::{Found, Incoming, Reply, Table, audit, processes, system, version};
 use tepui_messages::view::Question;

@@ -1,4 +1,4 @@
-//! `POST /api/v1/scheduler` (SCHEDULER_API 1.2).
+//! `POST /api/v1/scheduler` (Mesos: `master/http.cpp`, `Http::scheduler`; docs/scheduler-http-api.md).
 
 use actix_web::http::header::HeaderName;
 use tepui_http::{Incoming, MediaType, Reply, ask};

@@ -1,4 +1,4 @@
-//! Who answers: the leader, or the way to it (SCHEDULER_API 1.3).
+//! Who answers: the leader, or the way to it (Mesos: `Http::redirect`).
 
 use tepui_http::{Incoming, Reply};
 

@@ -115,8 +115,8 @@ impl Entry {
     }
 }
 
-/// What `operation` converts (Mesos `getResourceConversions`). Resources are taken as valid; see
-/// SCHEDULER_API 4.10 for what to check first.
+/// What `operation` converts (Mesos `getResourceConversions`). Resources are taken as valid:
+/// [`crate::validate::operation`] checks them first.
 ///
 /// # Errors
 /// [`ResourceError::Unsupported`] for launches, disks of resource providers and unknown types, or an

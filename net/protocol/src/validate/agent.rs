@@ -1,4 +1,4 @@
-//! Calls of operators and tools to the agent (OPERATOR_API C).
+//! Calls of operators and tools to the agent (Mesos: `slave/validation.cpp`, `agent::call::validate`).
 
 // Deprecated calls are answered like the others.
 #![allow(deprecated)]

@@ -1,4 +1,4 @@
-//! CREATE_DISK and DESTROY_DISK: disks of resource providers (SCHEDULER_API 4.10).
+//! CREATE_DISK and DESTROY_DISK: disks of resource providers (Mesos: `master/validation.cpp`, `operation::validate`).
 
 use super::{Reason, resources as lists};
 use crate::resources::Entry;

@@ -1,4 +1,4 @@
-//! Calls of executors (EXECUTOR_API 3).
+//! Calls of executors (Mesos: `common/validation.cpp`, `validateExecutorCall`).
 
 use super::{Reason, call_type, checks, id, present};
 use crate::v1::{self, TaskState, executor::Call, executor::call::Type, task_status::Source};

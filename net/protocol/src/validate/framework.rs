@@ -1,4 +1,5 @@
-//! `FrameworkInfo`: roles, id, filters, timeouts, and what may change later (SCHEDULER_API 4.2).
+//! `FrameworkInfo`: roles, id, filters, timeouts, and what may change later (Mesos: `master/validation.cpp`,
+//! `framework::validate` and `validateUpdate`).
 
 use std::collections::BTreeSet;
 

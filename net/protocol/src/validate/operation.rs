@@ -1,4 +1,5 @@
-//! Offer operations on reservations and volumes (SCHEDULER_API 4.10), by frameworks and operators.
+//! Offer operations on reservations and volumes, by frameworks and operators (Mesos: `master/validation.cpp`,
+//! `operation::validate`).
 //!
 //! What depends on the agent's state (is the volume there, is it in use, what can the agent do) is asked
 //! of what the caller passes.

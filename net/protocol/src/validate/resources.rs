@@ -1,4 +1,5 @@
-//! Rules over lists of resources, as tasks, executors and operations carry them (SCHEDULER_API 4.4).
+//! Rules over lists of resources, as tasks, executors and operations carry them (Mesos: `Resources::validate`;
+//! `master/validation.cpp`, `resource::validate`).
 
 use std::collections::BTreeSet;
 

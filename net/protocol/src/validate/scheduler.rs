@@ -1,4 +1,4 @@
-//! Calls of schedulers (SCHEDULER_API 4.1).
+//! Calls of schedulers (Mesos: `master/validation.cpp`, `scheduler::call::validate`).
 
 use super::{Reason, call_type, id, present};
 use crate::v1::scheduler::{Call, call::Type};

@@ -1,4 +1,5 @@
-//! Tasks, executors and task groups, as far as they can be judged alone (SCHEDULER_API 4.5, 4.6, 4.9).
+//! Tasks, executors and task groups, as far as they can be judged alone (Mesos: `master/validation.cpp`,
+//! `task::validate`, `task::group::validate` and `executor::validate`).
 //!
 //! The master asks in this order, and puts its own questions between: [`id`](super::id::validate) of the
 //! task, *is it free, is it this agent*, [`task`], [`limits`]; then [`command_or_executor`],
@@ -17,7 +18,7 @@ pub const MIN_CPUS: Quantity = Quantity(10);
 /// The least an executor of a task group may ask for: 32 MB.
 pub const MIN_MEM: Quantity = Quantity::from_units(32);
 
-/// Policies, checks, resources, command and container: steps 4 to 10. Resources must be allocated.
+/// Policies, checks, resources, command and container, in this order. Resources must be allocated.
 ///
 /// # Errors
 /// The message of TASK_ERROR.
