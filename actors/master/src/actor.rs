@@ -31,6 +31,7 @@ use crate::{
     core::{
         Effect, Input, MasterConfig, MasterCore, Order, Recovered, SubscribeRequest, Ticket, Token,
     },
+    news,
     silence::{Right, Silence},
 };
 
@@ -219,6 +220,7 @@ impl Master {
         let Some(last) = changes.last().map(|change| change.number) else {
             return true;
         };
+        changes.iter().for_each(|it| news::tell(&it.change));
         if let Err(error) = self.links.view.tell(Follow(changes)) {
             tracing::error!(change = last, "the view takes no more changes: {error}");
             return false;

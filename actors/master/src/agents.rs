@@ -388,6 +388,7 @@ impl MasterCore {
         request: &node::RegisterAgent,
         turn: &mut Turn<'_>,
     ) {
+        tracing::info!(agent = id, "an agent is connected again");
         self.drop_executors_not_listed(id, request, turn);
         for allocation in self.take_over(id, request, Comes::Awaited, turn) {
             turn.allocator(WorldChange::Used {

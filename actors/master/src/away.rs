@@ -51,6 +51,7 @@ impl MasterCore {
         let Some(framework) = self.frameworks.get_mut(id) else {
             return;
         };
+        tracing::info!(framework = id, "the framework is disconnected");
         framework.stream_id = None;
         framework.record.active = false;
         framework.record.connected = false;

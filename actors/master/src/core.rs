@@ -442,7 +442,7 @@ impl MasterCore {
                 kept: self.config.kept,
             })),
         );
-        self.unreachable_agents = recovered.unreachable.into_iter().collect();
+        self.recall_unreachable(recovered.unreachable, turn);
         self.gone_agents = recovered.gone.into_iter().collect();
         self.deactivated = recovered.deactivated;
         self.draining = recovered.draining;

@@ -70,6 +70,7 @@ impl MasterCore {
             self.streams.remove(&old);
             refuse(&old, "Framework failed over".to_string(), turn);
         }
+        tracing::info!(framework = id, "a framework has subscribed again");
         self.discard_offers(id, turn);
         self.discard_inverse_offers(id, turn);
         self.timers.cancel(&failover_timer(id));

@@ -37,6 +37,7 @@ mod invariants;
 mod inverse;
 mod losses;
 mod maintenance;
+mod news;
 mod offers;
 mod operations;
 mod operator;

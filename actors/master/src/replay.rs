@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tepui_messages::change::{
-    AgentRecord, Change, FrameworkRecord, MaintenanceRecord, Numbered, OperationKey, TaskKept,
+    AgentEnd, AgentRecord, Change, FrameworkRecord, MaintenanceRecord, Numbered, OperationKey,
+    TaskKept,
 };
 use tepui_protocol::v1::{Operation, Task, allocator::InverseOfferStatus, quota::QuotaConfig};
 
@@ -14,6 +15,8 @@ use crate::{core::MasterCore, invariants::ensure, tables::is_terminal};
 pub(crate) struct Replay {
     number: u64,
     recovered: BTreeSet<String>,
+    /// Agents that were given up.
+    lost: BTreeSet<String>,
     agents: BTreeMap<String, AgentRecord>,
     frameworks: BTreeMap<String, FrameworkRecord>,
     tasks: BTreeMap<(String, String), Task>,
@@ -123,14 +126,19 @@ impl Replay {
             Change::AgentAdded(record) => {
                 let id = id_of(record.info.id.as_ref());
                 self.recovered.remove(&id);
+                self.lost.remove(&id);
                 self.agents.insert(id, (**record).clone()).is_none()
             }
             Change::AgentUpdated(record) => {
                 let id = id_of(record.info.id.as_ref());
                 self.agents.insert(id, (**record).clone()).is_some()
             }
-            Change::AgentRemoved { agent_id, .. } => {
+            Change::AgentRemoved { agent_id, end, .. } => {
                 let id = &agent_id.value;
+                self.lost.remove(id);
+                if *end == AgentEnd::Unreachable {
+                    self.lost.insert(id.clone());
+                }
                 let bare = self.tasks.values().all(|task| task.agent_id.value != *id)
                     && self.executors.iter().all(|(_, agent, _)| agent != id)
                     && self.operations.keys().all(|(agent, _)| agent != id);
@@ -138,7 +146,13 @@ impl Replay {
                 self.agents.remove(id);
                 bare
             }
-            Change::AgentForgotten { agent_id } => !self.agents.contains_key(&agent_id.value),
+            Change::AgentStillUnreachable { agent_id, .. } => {
+                self.lost.insert(agent_id.value.clone())
+            }
+            Change::AgentForgotten { agent_id } => {
+                self.lost.remove(&agent_id.value);
+                !self.agents.contains_key(&agent_id.value)
+            }
             Change::FrameworkAdded(record) => {
                 let id = framework(record);
                 self.frameworks.insert(id, (**record).clone()).is_none()
@@ -243,6 +257,9 @@ impl Replay {
             self.recovered.iter().eq(core.recovered_agents.keys()),
             || "recovered agents".to_string(),
         )?;
+        ensure(self.lost.iter().eq(core.unreachable_agents.keys()), || {
+            "unreachable agents".to_string()
+        })?;
         let frameworks = core.frameworks.iter().map(|(id, f)| (id, &f.record));
         ensure(self.frameworks.iter().eq(frameworks), || {
             "frameworks".to_string()

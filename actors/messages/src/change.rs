@@ -38,6 +38,12 @@ pub enum Change {
         end: AgentEnd,
         at: UnixNanos,
     },
+    /// An earlier leader gave it up, and it is not back.
+    AgentStillUnreachable {
+        agent_id: AgentId,
+        /// When it was given up.
+        at: UnixNanos,
+    },
     /// It was unreachable or gone for so long that nothing is known of it any more.
     AgentForgotten {
         agent_id: AgentId,

@@ -78,6 +78,11 @@ pub enum Question {
         /// Of each list, at most.
         most: usize,
     },
+    /// Agents that the cluster knows and that are not registered, as JSON.
+    AbsentAgents {
+        /// Of each list, at most.
+        most: usize,
+    },
     /// What containers are not bound by: a JSON object of the agents of which there is something to say, by id.
     Shortcomings,
     /// What the allocator explained, with what is known of agents and offers here, as JSON.

@@ -5,6 +5,7 @@
 //! ([`Watchers`]) and the metrics that follow from it. Never decides anything and never asks the master:
 //! it knows only the stream.
 
+mod absent;
 mod actor;
 pub mod api;
 mod config;

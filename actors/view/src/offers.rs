@@ -130,7 +130,7 @@ fn amounts(offer: &Offer) -> BTreeMap<String, f64> {
         .collect()
 }
 
-fn seconds(nanos: UnixNanos) -> f64 {
+pub(crate) fn seconds(nanos: UnixNanos) -> f64 {
     nanos as f64 / 1e9
 }
 

@@ -15,7 +15,7 @@ mod tasks;
 mod totals;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, VecDeque},
     sync::Arc,
 };
 
@@ -25,7 +25,7 @@ use tepui_protocol::{
     v1::{AgentInfo, Operation, allocator::InverseOfferStatus, quota::QuotaConfig},
 };
 
-pub use agents::{Agent, Usage};
+pub use agents::{Agent, Unreachable, Usage};
 pub use frameworks::Framework;
 pub use held::Held;
 pub(crate) use maintenance::{key as machine_key, key_of as machine_key_of};
@@ -33,9 +33,6 @@ pub use offers::{EndedOffer, MAX_ENDED_OFFERS, OfferHabits, OpenOffer};
 pub use operations::OperationCounts;
 pub(crate) use sight::Sight;
 pub use totals::{Amount, Amounts, Counters, RoleTotals, Sums, TaskCounts, Totals};
-
-/// Unreachable agents remembered (`--registry_max_agent_count`).
-pub const MAX_UNREACHABLE_AGENTS: usize = 102_400;
 
 /// Everything the change stream has told so far.
 #[derive(Debug, Default)]
@@ -46,7 +43,7 @@ pub struct World {
     pub agents: BTreeMap<String, Box<Agent>>,
     /// Agents of the registry that have not come back yet.
     pub recovered: BTreeMap<String, Arc<AgentInfo>>,
-    pub unreachable: BTreeSet<String>,
+    pub unreachable: BTreeMap<String, Unreachable>,
     /// What is on each agent. Tasks may be told before their agent and kept after it, so this stands apart.
     pub usage: BTreeMap<String, Box<Usage>>,
     /// Registered frameworks by id, subscribed or not.
@@ -79,8 +76,12 @@ impl World {
             Change::AgentRecovered(info) => self.recover_agent(info),
             Change::AgentAdded(record) => self.add_agent(record),
             Change::AgentUpdated(record) => return self.update_agent(record),
-            Change::AgentRemoved { agent_id, end, .. } => {
-                return self.remove_agent(&agent_id.value, *end);
+            Change::AgentRemoved { agent_id, end, at } => {
+                return self.remove_agent(&agent_id.value, *end, *at);
+            }
+            Change::AgentStillUnreachable { agent_id, at } => {
+                self.unreachable
+                    .insert(agent_id.value.clone(), Unreachable::new(None, *at));
             }
             Change::AgentForgotten { agent_id } => {
                 self.unreachable.remove(&agent_id.value);

@@ -514,3 +514,47 @@ fn agents_and_tasks_that_leave_are_counted_as_mesos_counts_them() {
         assert_eq!(metrics[format!("master/{name}")], expected, "{name}");
     }
 }
+
+#[test]
+fn agents_that_are_away_are_named_whichever_leader_gave_them_up() {
+    let record = agent(1, 1, true);
+    let info = |number| {
+        let record = agent(number, 1, true);
+        Arc::clone(&record.info)
+    };
+    let lost = |number, at| Change::AgentRemoved {
+        agent_id: agent_id(number),
+        end: AgentEnd::Unreachable,
+        at,
+    };
+    let world = scene::world([
+        Change::AgentStillUnreachable {
+            agent_id: agent_id(4),
+            at: 1_000_000_000,
+        },
+        Change::AgentRecovered(info(2)),
+        Change::AgentRecovered(info(3)),
+        Change::AgentAdded(record),
+        lost(1, 2_000_000_000),
+        lost(2, 3_000_000_000),
+    ]);
+    let question = Question::AbsentAgents { most: 2 };
+    let told = answer(
+        &world,
+        &ViewConfig::default(),
+        Readers::default(),
+        &question,
+    )
+    .unwrap();
+    let told: Value = serde_json::from_slice(&told).unwrap();
+    let expected = serde_json::json!({
+        "recovered": [{"id": "agent-3", "hostname": "host", "port": 5051}],
+        "recovered_total": 1,
+        "unreachable": [
+            {"id": "agent-2", "hostname": "host", "since": 3.0},
+            {"id": "agent-1", "hostname": "host", "since": 2.0},
+        ],
+        "unreachable_total": 3,
+    });
+    assert_eq!(told, expected);
+}

@@ -251,7 +251,7 @@ impl Api {
             Route::Prometheus => {
                 let mut all = metrics::all(self).await?;
                 all.extend(metrics::stuck(self));
-                common::prometheus(&all, &self.directory)
+                tepui_http::prometheus(&all, &self.directory)
             }
             Route::Browse | Route::Read | Route::Download => {
                 self.file(route, &request, subject).await?

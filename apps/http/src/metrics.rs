@@ -1,4 +1,4 @@
-//! Numbers for those who watch: the limiter of `/metrics/snapshot` and the text Prometheus reads.
+//! Numbers for those who watch: `/metrics/snapshot` and its limiter.
 
 use std::{
     collections::BTreeMap,
@@ -7,7 +7,6 @@ use std::{
 };
 
 use serde_json::{Map, Value};
-use tepui_kit::Directory;
 use tokio::time::Instant;
 
 use crate::{duration, incoming::Incoming, reply::Reply, system};
@@ -78,30 +77,4 @@ pub fn all(own: &[u8], more: impl IntoIterator<Item = (String, f64)>) -> Map<Str
     sums.into_iter()
         .map(|(name, value)| (name, Value::from(value)))
         .collect()
-}
-
-/// The same numbers, and those of every living actor's mailbox, as Prometheus reads them (text format 0.0.4).
-pub fn prometheus(metrics: &Map<String, Value>, directory: &Directory) -> Reply {
-    let mut text = String::with_capacity(metrics.len() * 64);
-    for (name, value) in metrics {
-        let name: String = name
-            .chars()
-            .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
-            .collect();
-        text.push_str(&format!("mesos_{name} {value}\n"));
-    }
-    // Of one name several have lived, one after another; a series must be there once.
-    for mailbox in directory.snapshot().iter().filter(|it| !it.state.is_over()) {
-        let Value::Object(numbers) = serde_json::to_value(mailbox).unwrap_or_default() else {
-            continue;
-        };
-        let actor = mailbox.actor.replace(['\\', '"', '\n'], "_");
-        let labels = format!("{{actor=\"{actor}\",id=\"{}\"}}", mailbox.id);
-        for (name, value) in numbers.iter().filter(|(name, _)| *name != "id") {
-            if let Some(number) = value.as_f64() {
-                text.push_str(&format!("tepui_mailbox_{name}{labels} {number}\n"));
-            }
-        }
-    }
-    Reply::ok("text/plain; version=0.0.4; charset=utf-8", text)
 }

@@ -29,7 +29,7 @@ use tepui_messages::{
     allocator::{Policies, PolicyStatus, ShadowStatus},
     framework::{Deliver, EndStream},
     master::{Answer, Lease, OperatorCall, Subscribe},
-    registrar::{Commit, Committed},
+    registrar::{self, Commit, Committed},
     view::{Query, Question},
     why::{Exclusions, Explain, Explanation, RoleExplanation},
 };
@@ -130,7 +130,9 @@ fn written(commit: &Commit) -> Committed {
     if chosen["shadow"] == "priority" {
         Committed::Applied
     } else {
-        Committed::Refused("the disk is nearly full".to_string())
+        Committed::Refused(registrar::Refusal::NotNow(
+            "the disk is nearly full".to_string(),
+        ))
     }
 }
 

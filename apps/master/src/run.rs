@@ -60,6 +60,8 @@ async fn serve(
         .map(|port| listen_on(settings.ip, port, "--zk-port"))
         .transpose()?;
     settings.port = listener.local_addr().context("the HTTP listener")?.port();
+    let zk_port = for_detectors.as_ref().map(TcpListener::local_addr);
+    let zk_port = zk_port.transpose().context("the --zk-port listener")?;
     let flags = MasterFlags {
         hostname: settings.hostname.clone(),
         ip: settings.ip.to_string(),
@@ -86,6 +88,7 @@ async fn serve(
         hostname_lookup: settings.hostname_lookup,
         security: settings.security.clone(),
         quorum: settings.peers.len().max(1) / 2 + 1,
+        zk: zk_port.map(|at| format!("zk://{}:{}{}", settings.ip, at.port(), settings.zk_path)),
     };
     let version = version::own();
     let view_config = ViewConfig {

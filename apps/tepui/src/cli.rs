@@ -282,10 +282,10 @@ pub(crate) struct MasterArgs {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct RunArgs {
     /// Processors, or parts of one
-    #[arg(long, env = "TEPUI_CPUS", default_value_t = 0.1)]
+    #[arg(long, env = "TEPUI_CPUS", default_value_t = 0.1, value_parser = amount, allow_negative_numbers = true)]
     pub(crate) cpus: f64,
     /// Memory in megabytes
-    #[arg(long, env = "TEPUI_MEM", default_value_t = 32.0)]
+    #[arg(long, env = "TEPUI_MEM", default_value_t = 32.0, value_parser = amount, allow_negative_numbers = true)]
     pub(crate) mem: f64,
     /// The task's name [default: the command]
     #[arg(long, env = "TEPUI_NAME")]
@@ -401,6 +401,7 @@ pub(crate) struct Target {
         env = "TEPUI_MASTER",
         value_name = "HOST:PORT,…",
         value_delimiter = ',',
+        value_parser = crate::settings::address,
         default_value = "127.0.0.1:5050"
     )]
     pub(crate) master: Vec<String>,
@@ -418,6 +419,13 @@ pub(crate) struct DemoArgs {
     /// Port of the master
     #[arg(long, env = "TEPUI_PORT", default_value_t = 5050)]
     pub(crate) port: u16,
+}
+
+/// Of a resource, in its own unit.
+fn amount(text: &str) -> Result<f64, String> {
+    let amount = text.parse().ok();
+    let amount = amount.filter(|it: &f64| it.is_finite() && *it > 0.0);
+    amount.ok_or_else(|| "expected a number above 0, such as 0.5 or 64, without a unit".to_string())
 }
 
 #[cfg(test)]

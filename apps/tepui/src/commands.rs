@@ -66,6 +66,9 @@ async fn of_leader<T>(
     let ask = async |leader: &str| ask(Operator::new(client.clone(), leader)).await;
     let answer = masters.call(false, ask).await;
     answer.map_err(|error| match error {
+        Error::Refused { status: 401, .. } => {
+            in_words(error).context("the master asks who calls; see --credential")
+        }
         Error::Refused { status, .. } if status < 500 => in_words(error),
         error => anyhow::Error::new(error).context(format!("--master {}", target.master.join(","))),
     })

@@ -28,7 +28,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use figment::{
     Figment,
     providers::{Env, Format, Serialized, Toml},
@@ -165,14 +165,42 @@ fn load<T: DeserializeOwned>(
         .merge(Env::prefixed("TEPUI_").only(twins))
         .merge(Env::prefixed("TEPUI_").only(own))
         .merge(Serialized::defaults(flags));
-    figment.extract().map_err(|error| {
+    extract(figment).map_err(|error| {
         // One line: the first problem, with where it came from.
         let first = error
             .into_iter()
             .next()
             .map_or_else(|| "unreadable".to_string(), |error| error.to_string());
-        anyhow::anyhow!("configuration: {}", one_line(&first))
+        anyhow!("configuration: {}", one_line(&first))
     })
+}
+
+/// Figment takes a variable that looks like a number for one, also where a text is wanted (`TEPUI_CLUSTER=2024`).
+fn extract<T: DeserializeOwned>(mut figment: Figment) -> Result<T, Box<figment::Error>> {
+    loop {
+        match figment.extract() {
+            Ok(settings) => return Ok(settings),
+            Err(error) => match text_taken_for_another(&error) {
+                // Each is a text from now on, so this ends.
+                Some(text) => figment = figment.merge(text),
+                None => return Err(Box::new(error)),
+            },
+        }
+    }
+}
+
+/// The setting and its text, if that is what is wrong.
+fn text_taken_for_another(error: &figment::Error) -> Option<(String, String)> {
+    let figment::error::Kind::InvalidType(found, wanted) = &error.kind else {
+        return None;
+    };
+    let name = error.path.first()?;
+    if wanted != "a string" || matches!(found, figment::error::Actual::Str(_)) {
+        return None;
+    }
+    let variable = |prefix| std::env::var(format!("{prefix}{}", name.to_uppercase())).ok();
+    let text = variable("TEPUI_").or_else(|| variable("MESOS_"))?;
+    Some((name.clone(), text))
 }
 
 pub(crate) fn master(args: &MasterArgs) -> anyhow::Result<tepui_master::MasterSettings> {
@@ -320,15 +348,29 @@ fn election_timeout(given_ms: Option<u64>) -> anyhow::Result<Duration> {
 /// `host:port[,host:port…]`, checked for form.
 pub(crate) fn addresses(list: &str) -> anyhow::Result<Vec<String>> {
     let mut addresses = Vec::new();
-    for address in list.split(',').map(str::trim) {
-        if !is_address(address) {
-            bail!(
-                "--master {list}: '{address}' is no address; expected host:port, such as 127.0.0.1:5050"
-            );
-        }
-        addresses.push(address.to_string());
+    for given in list.split(',') {
+        let address = address(given).map_err(|problem| anyhow!("--master {list}: {problem}"))?;
+        addresses.push(address);
     }
     Ok(addresses)
+}
+
+/// One of a master's HTTP API, also as it stands before the path in a browser.
+pub(crate) fn address(given: &str) -> Result<String, String> {
+    let given = given.trim();
+    if given.starts_with("zk://") {
+        return Err(format!(
+            "'{given}' is of ZooKeeper, which masters do not need here; expected their own addresses, host:port[,host:port…]"
+        ));
+    }
+    let address = given.strip_prefix("http://").unwrap_or(given);
+    let address = address.strip_suffix('/').unwrap_or(address);
+    match is_address(address) {
+        true => Ok(address.to_string()),
+        false => Err(format!(
+            "'{given}' is no address; expected host:port, such as 127.0.0.1:5050"
+        )),
+    }
 }
 
 #[cfg(test)]

@@ -157,6 +157,19 @@ fn what_is_wrong_is_said_in_one_line_with_what_was_expected() {
 }
 
 #[test]
+fn masters_are_named_as_they_are_seen_in_a_browser_too_but_not_by_zookeeper() {
+    let named = addresses("http://a:5050/, b:5051").unwrap();
+    assert_eq!(named, ["a:5050", "b:5051"]);
+    let text = addresses("zk://a:2181,b:2181/mesos")
+        .unwrap_err()
+        .to_string();
+    assert!(
+        text.contains("of ZooKeeper") && text.contains("host:port"),
+        "{text}"
+    );
+}
+
+#[test]
 fn rate_limits_are_json_or_lie_in_a_file() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("limits.json");

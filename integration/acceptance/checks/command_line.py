@@ -193,9 +193,12 @@ class Checks:
         self.wrong("no command for run", ["run", "--master", self.house.address], "CMD")
         for word in ("ps", "agents", "frameworks", "offers"):
             self.wrong(f"{word} where no master is", [word, "--master", f"127.0.0.1:{free}"], "--master", free, expected=69)
-            self.wrong(f"{word} with an address that is none", [word, "--master", "nonsense"], "--master", "nonsense", expected=69)
+            self.wrong(f"{word} with an address that is none", [word, "--master", "nonsense"], "--master", "nonsense")
         self.wrong("run where no master is", ["run", "--master", f"127.0.0.1:{free}", "--", "true"], "--master", free, expected=69)
-        self.wrong("run with an address that is none", ["run", "--master", "nonsense", "--", "true"], "--master", "nonsense", expected=69)
+        self.wrong("run with an address that is none", ["run", "--master", "nonsense", "--", "true"], "--master", "nonsense")
+        self.wrong("a ZooKeeper as master", ["ps", "--master", "zk://a:2181,b:2181/mesos"], "--master", "ZooKeeper", "host:port")
+        for amount in ("nan", "inf", "-1", "0", "1G"):
+            self.wrong(f"run with {amount} of memory", ["run", "--mem", amount, "--", "true"], "--mem", amount, "number above 0")
 
     def as_nobody(self):
         """Root may write anywhere, so these two are started as somebody else, who may not be able to reach the program where it is."""
@@ -229,13 +232,16 @@ class Checks:
         with open(path, "w", encoding="utf-8") as file:
             file.write('hostname = "from-file"\nattributes = "a:file"\nresources = "cpus:1;mem:64"\nport = 1\n'
                        f'work_dir = "{self.house.path("a3")}"\nmaster = "127.0.0.1:{self.other}"\n')
-        env = {"MESOS_HOSTNAME": "from-mesos", "MESOS_ATTRIBUTES": "a:mesos", "MESOS_PORT": "2", "TEPUI_ATTRIBUTES": "a:tepui", "TEPUI_PORT": "3"}
+        env = {"MESOS_HOSTNAME": "from-mesos", "MESOS_ATTRIBUTES": "a:mesos", "MESOS_PORT": "2", "TEPUI_ATTRIBUTES": "a:tepui", "TEPUI_PORT": "3",
+               # A text that looks like a number.
+               "TEPUI_DEFAULT_ROLE": "2024"}
         agent = Daemon(["agent", "--config", path, "--port", str(self.free)], self.free, self.house.path("a3.log"), env)
         agent.start()
         try:
             state = wait(lambda: get(self.free, "/state"), 10) or {}
             report.check("settings: a flag wins over TEPUI_, MESOS_ and the file", state, agent.log_tail())
             report.equal("settings: TEPUI_ wins over MESOS_ and the file", state.get("attributes"), {"a": "tepui"})
+            report.equal("settings: a text may look like a number", get(self.free, "/flags")["flags"].get("default_role"), "2024")
             report.equal("settings: MESOS_ wins over the file", state.get("hostname"), "from-mesos")
             resources = state.get("resources", {})
             report.equal("settings: the file wins over the default", (resources.get("cpus"), resources.get("mem")), (1.0, 64.0))

@@ -38,6 +38,9 @@ class Checks:
         report.check("both go on meanwhile", all(alive(pid) for pid in self.pids.values()), self.pids)
         metrics = self.house.get("/metrics/snapshot")
         report.equal("it is counted", (metrics["master/slave_removals/reason_unhealthy"], metrics["master/slaves_unreachable"]), (1.0, 1.0))
+        absent = self.house.get("/tepui/v1/absent-agents")["unreachable"]
+        report.equal("and named", [it["hostname"] for it in absent], ["127.0.0.1"])
+        report.check("the log says so", "the agent is unreachable" in self.house.master.log_tail(50), self.house.master.log_tail())
 
     def comes_back(self):
         told = {framework: len(framework.updates) for framework in (self.aware, self.plain)}

@@ -2,13 +2,16 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use tepui_messages::change::{AgentEnd, AgentRecord};
+use tepui_messages::{
+    UnixNanos,
+    change::{AgentEnd, AgentRecord},
+};
 use tepui_protocol::{
     resources::Resources,
     v1::{AgentInfo, TaskState},
 };
 
-use super::{MAX_UNREACHABLE_AGENTS, TaskCounts, World, totals::Put};
+use super::{TaskCounts, World, totals::Put};
 
 /// A registered agent.
 #[derive(Debug)]
@@ -42,6 +45,21 @@ pub struct Usage {
     pub tasks: TaskCounts,
     /// How many of these tasks each framework has here.
     pub frameworks: BTreeMap<String, u64>,
+}
+
+/// An agent that was given up. The master forgets the oldest (`--registry_max_agent_count`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unreachable {
+    /// The registry does not keep it: `None` where an earlier leader gave it up.
+    pub hostname: Option<Box<str>>,
+    /// When it was given up.
+    pub since: UnixNanos,
+}
+
+impl Unreachable {
+    pub(super) fn new(hostname: Option<Box<str>>, since: UnixNanos) -> Self {
+        Unreachable { hostname, since }
+    }
 }
 
 impl Usage {
@@ -88,8 +106,8 @@ impl World {
     }
 
     /// True if it was registered.
-    pub(super) fn remove_agent(&mut self, id: &str, end: AgentEnd) -> bool {
-        self.recovered.remove(id);
+    pub(super) fn remove_agent(&mut self, id: &str, end: AgentEnd, at: UnixNanos) -> bool {
+        let recovered = self.recovered.remove(id);
         let agent = self.agents.remove(id);
         if let Some(agent) = &agent {
             self.totals.total(&agent.total, Put::Off);
@@ -98,9 +116,11 @@ impl World {
         match end {
             AgentEnd::Unreachable => {
                 self.counters.agents_unreachable += 1;
-                if self.unreachable.len() < MAX_UNREACHABLE_AGENTS {
-                    self.unreachable.insert(id.to_owned());
-                }
+                let registered = agent.as_ref().map(|agent| &agent.record.info);
+                let info = registered.or(recovered.as_ref());
+                let hostname = info.map(|info| info.hostname.as_str().into());
+                let unreachable = Unreachable::new(hostname, at);
+                self.unreachable.insert(id.to_owned(), unreachable);
             }
             AgentEnd::Gone => {}
             AgentEnd::Removed => self.counters.agents_removed += 1,

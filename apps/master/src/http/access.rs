@@ -57,6 +57,7 @@ impl Route {
             Route::State
             | Route::StateSummary
             | Route::Slaves
+            | Route::AbsentAgents
             | Route::Frameworks
             | Route::Tasks
             | Route::Roles

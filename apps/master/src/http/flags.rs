@@ -31,6 +31,8 @@ pub struct MasterFlags {
     pub security: Security,
     /// Masters that must agree.
     pub quorum: usize,
+    /// Where clients of ZooKeeper find the leader, if they may.
+    pub zk: Option<String>,
 }
 
 /// Names and values that are the same for every master of this version. Durations as Mesos writes them.
@@ -76,6 +78,7 @@ impl MasterFlags {
         flags.set("port", self.port);
         flags.set("work_dir", &self.work_dir);
         flags.set("quorum", self.quorum);
+        flags.set_given("zk", self.zk.as_ref());
         flags.set_given("cluster", self.cluster.as_ref());
         flags.set_given("log_dir", self.log_dir.as_ref());
         flags.set_given("roles", self.roles.as_ref());

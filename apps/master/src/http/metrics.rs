@@ -44,7 +44,7 @@ impl MasterHttp {
         let mut all = self.metrics().await?;
         let registry = (self.registry)().into_iter();
         all.extend(registry.map(|(name, value)| (name.to_owned(), value.into())));
-        Ok(metrics::prometheus(&all, &self.directory))
+        Ok(tepui_http::prometheus(&all, &self.directory))
     }
 
     /// All numbers that Mesos has too, by name.

@@ -1,5 +1,5 @@
 //! What people ask about offers, `/tepui/v1/offers`, `/tepui/v1/why` and Mesos' `/allocator/offer_constraints_debug`,
-//! and who decides on them, `/tepui/v1/allocator`.
+//! about agents that make none, `/tepui/v1/absent-agents`, and who decides, `/tepui/v1/allocator`.
 
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value, json};
@@ -29,6 +29,12 @@ impl MasterHttp {
             most: limit(request)?,
         };
         self.read(request, question).await
+    }
+
+    pub(super) async fn absent_agents(&self, request: &Incoming) -> Result<Reply, Reply> {
+        request.expect_method(&["GET"])?;
+        let most = limit(request)?;
+        self.read(request, Question::AbsentAgents { most }).await
     }
 
     pub(super) async fn why(&self, request: &Incoming) -> Result<Reply, Reply> {

@@ -184,7 +184,7 @@ async fn add(args: AddArgs) -> anyhow::Result<ExitCode> {
         settled
             && members
                 .iter()
-                .any(|it| it["id"] == id && it["voter"] == true)
+                .any(|it| it["id"] == id && it["voter"] == true && it["reachable"] == true)
     });
     if joined.await.is_some() {
         output::lines([format!("{name} is a master of the group (id {id})")])?;

@@ -12,7 +12,10 @@ use tepui_protocol::v1::{
 use tokio::time::{Instant, timeout};
 
 use super::{dev::Cluster, dev::end_signal, tasks};
-use crate::cli::{DemoArgs, DevArgs};
+use crate::{
+    cli::{DemoArgs, DevArgs},
+    output,
+};
 
 /// All tasks must have ended by then.
 const DEMO_TIMEOUT: Duration = Duration::from_secs(120);
@@ -130,10 +133,10 @@ pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
         () = end_signal() => Err(anyhow::anyhow!("interrupted")),
     };
     if args.stay && matches!(result, Ok(true)) {
-        println!(
-            "\nweb admin: http://{}/   (Ctrl-C ends everything)",
-            cluster.masters[0]
-        );
+        let address = &cluster.masters[0];
+        say(&format!(
+            "\nweb admin: http://{address}/   (Ctrl-C ends everything)"
+        ));
         end_signal().await;
     }
     cluster.end().await;
@@ -147,19 +150,20 @@ pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
 /// True if every task ended as it should.
 async fn demonstrate(cluster: &mut Cluster) -> anyhow::Result<bool> {
     cluster.ready().await?;
-    println!("{}\n", cluster.summary());
+    say(&format!("{}\n", cluster.summary()));
     let client = Client::default();
     let masters = cluster.masters.clone();
     let (scheduler, mut events) =
         Scheduler::subscribe(&client, &masters, tasks::framework("tepui demo")).await?;
-    println!("framework {} is subscribed\n", scheduler.framework_id.value);
+    let id = &scheduler.framework_id.value;
+    say(&format!("framework {id} is subscribed\n"));
     let ends = timeout(DEMO_TIMEOUT, follow(&scheduler, &mut events))
         .await
         .map_err(|_| {
             anyhow::anyhow!("the tasks did not end within {} s", DEMO_TIMEOUT.as_secs())
         })??;
     let mut good = true;
-    println!();
+    say("");
     for plan in &PLANS {
         let end = ends.get(plan.name).copied();
         let right = end == Some(plan.expected);
@@ -169,11 +173,8 @@ async fn demonstrate(cluster: &mut Cluster) -> anyhow::Result<bool> {
         } else {
             "NOT as it should"
         };
-        println!(
-            "{:<18} {:<14} {verdict}",
-            plan.name,
-            end.map_or("no end", |state| state.as_str_name())
-        );
+        let end = end.map_or("no end", |state| state.as_str_name());
+        say(&format!("{:<18} {end:<14} {verdict}", plan.name));
     }
     scheduler.teardown().await?;
     Ok(good)
@@ -258,14 +259,19 @@ fn take(
     Ok(launches)
 }
 
+/// The tasks go on where nobody can read of them: how they end is the exit status too.
+fn say(text: &str) {
+    let _ = output::lines([text.to_string()]);
+}
+
 fn print_update(status: &TaskStatus, launched: Option<&Instant>) {
     let after = launched.map_or(0.0, |at| at.elapsed().as_secs_f64() * 1000.0);
     let message = status.message();
-    println!(
+    say(&format!(
         "{after:>9.1} ms  {:<18} {:<14} {message}",
         status.task_id.value,
         status.state().as_str_name()
-    );
+    ));
 }
 
 /// The plan that this status ends.

@@ -14,7 +14,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use crate::cli::DevArgs;
+use crate::{cli::DevArgs, output};
 
 /// From the start of the processes until every agent is registered.
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
@@ -38,10 +38,13 @@ pub(crate) async fn run(args: DevArgs) -> anyhow::Result<ExitCode> {
     let result = match ended {
         Some(early) => early,
         None => {
-            println!("ready: {}", cluster.summary());
-            tokio::select! {
-                () = end_signal() => Ok(()),
-                name = cluster.any_ends() => Err(anyhow::anyhow!("{name} has ended; see its lines above")),
+            let said = output::lines([format!("ready: {}", cluster.summary())]);
+            match said {
+                Ok(()) => tokio::select! {
+                    () = end_signal() => Ok(()),
+                    name = cluster.any_ends() => Err(anyhow::anyhow!("{name} has ended; see its lines above")),
+                },
+                Err(error) => Err(anyhow::Error::new(error).context("standard output")),
             }
         }
     };

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use serde_json::Value;
 
-use super::{of_leader, why};
+use super::{Refusal, moments, of_leader, why};
 use crate::{
     cli::{ListArgs, OffersArgs, Target},
     output,
@@ -65,6 +65,12 @@ fn note_rest(answer: &Value, key: &str) {
 
 /// What may become of an agent's resources.
 fn stance(agent: &Value) -> String {
+    if let Some(absent) = agent["absent"].as_str() {
+        return match agent["since_nanos"].as_i64() {
+            Some(since) => format!("{absent} since {}", moments::shown(since)),
+            None => absent.to_string(),
+        };
+    }
     let draining = agent["drain_info"]["state"].as_str();
     match (draining, agent["active"].as_bool()) {
         (Some(state), _) => state.to_lowercase(),
@@ -75,6 +81,9 @@ fn stance(agent: &Value) -> String {
 }
 
 fn resources(object: &Value, key: &str) -> String {
+    if object[key].is_null() {
+        return "-".to_string();
+    }
     let amount = |name: &str| object[key][name].as_f64().unwrap_or(0.0);
     format!("{} cpus, {} MB", amount("cpus"), amount("mem"))
 }
@@ -94,18 +103,44 @@ pub(crate) async fn tasks(args: ListArgs) -> anyhow::Result<ExitCode> {
 }
 
 pub(crate) async fn agents(args: ListArgs) -> anyhow::Result<ExitCode> {
-    let answer = state(&args.target, "/slaves").await?;
+    let mut agents = list(&state(&args.target, "/slaves").await?, "slaves");
+    agents.extend(absent(&args.target).await?);
     let columns: &[Column] = &[
         ("AGENT", |agent| text(agent, "id")),
-        ("HOST", |agent| {
-            format!("{}:{}", text(agent, "hostname"), text(agent, "port"))
+        ("HOST", |agent| match &agent["port"] {
+            Value::Null => text(agent, "hostname"),
+            port => format!("{}:{port}", text(agent, "hostname")),
         }),
         ("STATE", stance),
         ("TOTAL", |agent| resources(agent, "resources")),
         ("USED", |agent| resources(agent, "used_resources")),
         ("OFFERED", |agent| resources(agent, "offered_resources")),
     ];
-    print(&list(&answer, "slaves"), args.json, columns, "no agents")
+    print(&agents, args.json, columns, "no agents")
+}
+
+/// Agents that are not registered: those that have not come back to a new leader, and those that were given up.
+async fn absent(target: &Target) -> anyhow::Result<Vec<Value>> {
+    let path = format!("/tepui/v1/absent-agents?limit={LIMIT}");
+    let answer = match state(target, &path).await {
+        Ok(answer) => answer,
+        // A master of an earlier version has no such page.
+        Err(error) if error.downcast_ref::<Refusal>().map(|it| it.status) == Some(404) => {
+            return Ok(Vec::new());
+        }
+        Err(error) => return Err(error),
+    };
+    let recovered = list(&answer, "recovered").into_iter().map(|mut agent| {
+        agent["absent"] = "not back yet".into();
+        agent
+    });
+    let unreachable = list(&answer, "unreachable").into_iter().map(|mut agent| {
+        let since = agent["since"].as_f64().unwrap_or(0.0);
+        agent["absent"] = "unreachable".into();
+        agent["since_nanos"] = ((since * 1e9) as i64).into();
+        agent
+    });
+    Ok(recovered.chain(unreachable).collect())
 }
 
 pub(crate) async fn frameworks(args: ListArgs) -> anyhow::Result<ExitCode> {
@@ -174,7 +209,7 @@ fn offer_history(answer: &Value, json: bool) -> anyhow::Result<ExitCode> {
         &list(answer, "holders"),
         false,
         holders,
-        "no framework was offered anything",
+        "no framework holds an offer",
     )?;
     output::lines([String::new()])?;
     let ended: &[Column] = &[

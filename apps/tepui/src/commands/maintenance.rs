@@ -310,7 +310,7 @@ async fn down(target: &Target, hosts: HostsArgs) -> anyhow::Result<ExitCode> {
     };
     calls::change(target, &format!("take {names} down"), &call).await?;
     output::lines([format!(
-        "down, their agents are shut down: {names}; `tepui maintenance up` brings them back"
+        "down, their agents are shut down: {names}; after `tepui maintenance up` they may be started again"
     )])?;
     Ok(ExitCode::SUCCESS)
 }

@@ -22,6 +22,9 @@ use crate::{
     output,
 };
 
+/// Resources that may be named before an agent has them.
+const USUAL: [&str; 4] = ["cpus", "mem", "disk", "gpus"];
+
 pub(crate) async fn quota(args: QuotaArgs) -> anyhow::Result<ExitCode> {
     let target = &args.list.target;
     match (args.command, args.role) {
@@ -96,6 +99,10 @@ async fn update(target: &Target, args: QuotaSetArgs) -> anyhow::Result<ExitCode>
         guarantees: parsed("--guarantee", args.guarantee.as_deref())?,
         limits: parsed("--limit", args.limit.as_deref())?,
     };
+    if !args.force {
+        let named = config.guarantees.keys().chain(config.limits.keys());
+        expect_known(target, named).await?;
+    }
     let role = config.role.clone();
     let guaranteed = match config.guarantees.is_empty() {
         true => "nothing guaranteed".to_string(),
@@ -114,6 +121,24 @@ async fn update(target: &Target, args: QuotaSetArgs) -> anyhow::Result<ExitCode>
     .await?;
     output::lines([format!("role {role}: {guaranteed}, {limited}")])?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The master takes any name: one that was mistyped would take the place of what was guaranteed and limited before.
+async fn expect_known(target: &Target, names: impl Iterator<Item = &String>) -> anyhow::Result<()> {
+    let unusual: Vec<&String> = names.filter(|it| !USUAL.contains(&it.as_str())).collect();
+    if unusual.is_empty() {
+        return Ok(());
+    }
+    let agents = list(&state(target, "/state-summary").await?, "slaves");
+    for name in unusual {
+        if !agents.iter().any(|it| it["resources"].get(name).is_some()) {
+            bail!(
+                "no agent has '{name}'; expected {} or what `tepui agents --json` shows; --force sets it all the same",
+                USUAL.join(", ")
+            );
+        }
+    }
+    Ok(())
 }
 
 async fn remove(target: &Target, role: String) -> anyhow::Result<ExitCode> {
