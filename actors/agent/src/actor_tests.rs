@@ -1,5 +1,6 @@
 use std::sync::Mutex;
 
+use serde_json::json;
 use tepui_kit::{Link, stage::TestStage};
 use tepui_messages::agent::{Answer, DeliverExecutorEvent, RemoveGuest, WaitGuest};
 use tepui_messages::containers::{
@@ -7,7 +8,9 @@ use tepui_messages::containers::{
     RunningContainer, VolumeDirectory, VolumeLink,
 };
 use tepui_protocol::{
+    codec::{Limits, json as codec},
     message::{Ask, AskError, Tell, TellError},
+    resources::Resources,
     v1::{
         AgentId, AgentInfo, CommandInfo, ExecutorId, ExecutorInfo, FrameworkId, FrameworkInfo,
         ResourceStatistics, TaskId, TaskInfo, TaskState,
@@ -201,8 +204,10 @@ impl ContainerRuntime for FakeRuntime {
 }
 
 async fn start(stage: &TestStage, world: &Arc<World>) -> Link<NodeActor> {
+    let disk = Resources::parse("disk(a/b):100", "*").unwrap();
     let info = AgentInfo {
         hostname: "node".to_owned(),
+        resources: disk.to_proto(),
         ..AgentInfo::default()
     };
     let parts = NodeParts {
@@ -259,6 +264,42 @@ fn run() -> node::RunTask {
         launch_executor: true,
         term: 1,
     }
+}
+
+fn volume(number: u8, operation: &str) -> node::ApplyOperation {
+    let volume = json!({"name": "disk", "type": "SCALAR", "scalar": {"value": 64.0}, "allocation_info": {"role": "a/b"},
+        "reservations": [{"type": "STATIC", "role": "a/b"}],
+        "disk": {"persistence": {"id": "v"}, "volume": {"mode": "RW", "container_path": "data"}}});
+    let operation = json!({"type": operation.to_uppercase(), operation: {"volumes": [volume]}});
+    let text = operation.to_string();
+    node::ApplyOperation {
+        operation: codec::decode(text.as_bytes(), &Limits::HTTP).expect("an operation"),
+        uuid: vec![number; 16].into(),
+        term: 1,
+        ..node::ApplyOperation::default()
+    }
+}
+
+/// It would be the directory of the old one after a crash, with all that is in it.
+#[test]
+fn a_volume_is_not_kept_before_the_directory_of_the_one_before_it_is_gone() {
+    TestStage::run(1, async |stage| {
+        let world = Arc::new(World::default());
+        let agent = start(stage, &world).await;
+        // While the first is synced the others wait.
+        for order in [
+            volume(1, "create"),
+            volume(2, "destroy"),
+            volume(3, "create"),
+        ] {
+            agent.tell(order).expect("room");
+        }
+        settle(stage).await;
+        let done = world.take();
+        let done: Vec<_> = done.iter().filter(|it| *it != "OperationUpdate").collect();
+        let each = ["synced 2", "volumes"];
+        assert_eq!(done, [each, each, each].concat());
+    });
 }
 
 #[test]

@@ -65,9 +65,15 @@ impl NodeActor {
             let kept = self.memory.commit(&changes, false);
             return self.kept(kept, ctx);
         }
-        // One sync for all that wait: a change may be kept earlier than in its turn, never later.
+        // One sync for all that wait: a change may be kept earlier than in its turn, never later. But what is kept of a new
+        // volume before the directory of an old one is gone would give it that directory after a crash, with all in it.
+        let mut passes_volumes = false;
         self.waiting.retain_mut(|effect| match effect {
-            Effect::Keep { changes: more, .. } => {
+            Effect::ChangeVolumes { .. } => {
+                passes_volumes = true;
+                true
+            }
+            Effect::Keep { changes: more, .. } if !passes_volumes => {
                 changes.append(more);
                 false
             }

@@ -40,7 +40,7 @@ pub(crate) struct Pool {
 }
 
 /// Copies of one shared volume that one launch may ask for.
-const MAX_COPIES: usize = 100;
+const MAX_COPIES: u32 = 100;
 /// Operations of one ACCEPT that launch nothing.
 const MAX_CONVERSIONS: usize = 1_000;
 
@@ -59,12 +59,12 @@ impl Pool {
         if self.shared.is_empty() && self.remaining.shared().is_empty() {
             return Cow::Borrowed(&self.remaining);
         }
+        let copies = u32::try_from(users).unwrap_or(MAX_COPIES).min(MAX_COPIES);
         let mut all = self.remaining.clone();
-        for entry in self.remaining.shared().iter().chain(&self.shared) {
-            for _ in 0..users.min(MAX_COPIES) {
-                all.add_entry(entry);
-            }
-        }
+        all.add_copies(copies);
+        let mut taken = self.shared.clone();
+        taken.add_copies(copies);
+        all += taken;
         Cow::Owned(all)
     }
 

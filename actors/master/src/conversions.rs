@@ -45,9 +45,9 @@ impl MasterCore {
         let applied = pool.remaining.apply_all(conversions);
         let applied = applied.map_err(|error| error.to_string())?;
         let total = self.converted_total(&pool.agent_id.value, conversions)?;
-        // What it takes and gives as a whole: a later conversion may use what an earlier one made.
-        let consumed = &pool.remaining - &applied;
-        let converted = &applied - &pool.remaining;
+        let (consumed, converted) = Conversion::net(conversions);
+        debug_assert_eq!(consumed, &pool.remaining - &applied);
+        debug_assert_eq!(converted, &applied - &pool.remaining);
         let destroys_shared = self.rescind_destroyed(&pool.agent_id.value, conversions, turn);
         turn.allocator(WorldChange::Converted {
             agent_id: pool.agent_id.clone(),

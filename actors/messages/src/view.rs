@@ -78,6 +78,11 @@ pub enum Question {
         /// Of each list, at most.
         most: usize,
     },
+    /// All that is kept of what a task's executor and agent said of it, as a JSON list; Mesos' `/tasks` has less.
+    TaskStatuses {
+        framework_id: String,
+        task_id: String,
+    },
     /// Agents that the cluster knows and that are not registered, as JSON.
     AbsentAgents {
         /// Of each list, at most.

@@ -14,6 +14,7 @@ mod metrics;
 mod offers;
 mod questions;
 mod roles;
+mod statuses;
 pub mod v0;
 mod watchers;
 mod why;

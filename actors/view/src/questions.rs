@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use tepui_messages::view::Question;
 
-use crate::{ViewConfig, World, absent, api, metrics, offers, v0, why};
+use crate::{ViewConfig, World, absent, api, metrics, offers, statuses, v0, why};
 
 /// Why a question has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -69,6 +69,10 @@ pub fn answer(
         Question::MaintenanceSchedule => serde_json::to_vec(&v0::MaintenanceSchedule { world })?,
         Question::MaintenanceStatus => serde_json::to_vec(&v0::MaintenanceStatus { world })?,
         Question::Offers { now, most } => serde_json::to_vec(&offers::ledger(world, *now, *most))?,
+        Question::TaskStatuses {
+            framework_id,
+            task_id,
+        } => serde_json::to_vec(&statuses::told(world, framework_id, task_id))?,
         Question::AbsentAgents { most } => serde_json::to_vec(&absent::told(world, *most))?,
         Question::Shortcomings => {
             let agents = world.agents.iter();

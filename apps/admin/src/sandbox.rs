@@ -88,7 +88,10 @@ async fn get(client: &Client, agent: &str, path: &str) -> Result<Value, Error> {
     let answer = tokio::time::timeout(AGENT_DEADLINE, client.get(agent, path))
         .await
         .map_err(|_| Error::Agent(format!("no answer within {} s", AGENT_DEADLINE.as_secs())))?
-        .map_err(|error| Error::Agent(error.to_string()))?;
+        .map_err(|error| match error {
+            tepui_client::Error::Refused { status: 404, .. } => Error::NoSandbox,
+            error => Error::Agent(error.to_string()),
+        })?;
     serde_json::from_slice(&answer).map_err(|error| Error::Agent(error.to_string()))
 }
 

@@ -27,11 +27,16 @@ pub(crate) async fn life(
     path: web::Path<(String, String)>,
     inner: web::Data<Inner>,
 ) -> Result<HttpResponse, Error> {
-    let (framework, task) = path.into_inner();
+    let (framework, task_id) = path.into_inner();
     let sources = &inner.sources;
-    let task = find(sources, &framework, &task).await?;
+    let task = find(sources, &framework, &task_id).await?;
     let agent = agent_of(sources, &task).await?;
-    let life: Vec<_> = list(&task, "statuses").iter().map(step).collect();
+    let said = Question::TaskStatuses {
+        framework_id: framework.clone(),
+        task_id: task_id.clone(),
+    };
+    let said = sources.ask(said).await?;
+    let life: Vec<_> = said.as_array().into_iter().flatten().map(step).collect();
     let state = task["state"].as_str().unwrap_or_default();
     Ok(HttpResponse::Ok().json(json!({
         "at_ms": sources.unix_ms(),

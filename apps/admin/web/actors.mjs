@@ -7,6 +7,7 @@ import { Banner, Bar, Card, Empty, State, Table } from "./components.mjs";
 import { brief, count, micros, rate } from "./format.mjs";
 import { follow } from "./live.mjs";
 import { route, setQuery } from "./router.mjs";
+import { useTitle } from "./title.mjs";
 
 const LONG_MS = 1_000; // A message handled or waiting longer than this is worth a colour.
 
@@ -112,10 +113,8 @@ function onOrder(key) {
 }
 
 export function Actors() {
-  useEffect(() => {
-    document.title = "Actors · Tepui";
-    return follow("actors", handlers);
-  }, []);
+  useTitle("Actors");
+  useEffect(() => follow("actors", handlers), []);
   const { query } = route.value;
   const filter = query.get("q") ?? "";
   const ended = query.get("ended") === "yes";

@@ -2,36 +2,50 @@
 
 import { useEffect } from "preact/hooks";
 import { useSignal } from "@preact/signals";
-import { turn } from "./live.mjs";
+import { begin, turn } from "./live.mjs";
 
+/** What it means that nobody leads. */
+export const NOBODY = "a majority of the masters must run and reach each other. Tasks run on, nothing new starts";
 const RETRY_MS = 2_000;
+const MAX_ANSWER_MS = 10_000; // A master that hangs takes the question and says nothing.
 
-/** No answer, in words. `leader` is the `host:port` of the master that has one, where it is another. */
+/** No answer, in words: `lost` where nobody gave one. `leader` is the `host:port` of the master that has one, where it is another. */
 class NoAnswer extends Error {
-  constructor(message, leader) {
+  constructor(message, { leader, lost } = {}) {
     super(message);
     this.leader = leader;
+    this.lost = lost;
   }
 }
 
 /** An answer of the server as JSON; throws an Error with the server's words. */
 export async function getJson(path, abort) {
-  // The page may read nothing of another master, so it must not be led there.
-  const answer = await fetch(path, { signal: abort, redirect: "manual" });
+  const [answer, text] = await ask(path, abort);
   if (answer.type === "opaqueredirect") throw await elsewhere(abort);
-  const text = await answer.text();
   if (answer.ok) return JSON.parse(text);
   throw new NoAnswer(refusal(answer.status, path.split("?", 1)[0], text));
 }
 
+async function ask(path, abort) {
+  const late = AbortSignal.timeout(MAX_ANSWER_MS);
+  try {
+    // The page may read nothing of another master, so it must not be led there.
+    const answer = await fetch(path, { signal: abort ? AbortSignal.any([abort, late]) : late, redirect: "manual" });
+    return [answer, await answer.text()];
+  } catch (error) {
+    throw abort?.aborted ? error : new NoAnswer("the master does not answer", { lost: true });
+  }
+}
+
 async function elsewhere(abort) {
   const { leader } = await getJson("/tepui/v1/leader", abort);
-  return new NoAnswer("only the leading master can tell, and this one follows", leader);
+  return new NoAnswer("only the leading master can tell, and this one follows", { leader });
 }
 
 function refusal(status, path, text) {
   if (status === 401 || status === 403) return `you may not read ${path}: who keeps the master's --acls can allow it by get_endpoints (${status})`;
   const words = said(text).trim().replace(/\.$/, "");
+  if (words === "No leader elected") return `no leader elected: ${NOBODY}`;
   return words || `the master answered ${status}`;
 }
 
@@ -64,14 +78,13 @@ export function useAnswer(path, { every_ms, isLast, round } = {}) {
         if (isLast?.(data)) next_ms = undefined;
       } catch (error) {
         if (abort.signal.aborted) return;
-        const lost = error instanceof TypeError; // fetch's own: nobody answered.
         known.value = { ...(known.peek().key === key && known.peek()), key, error };
-        turn(lost ? "broken" : "live");
-        next_ms ??= lost ? RETRY_MS : undefined;
+        turn(error.lost ? "broken" : "live");
+        next_ms ??= error.lost ? RETRY_MS : undefined;
       }
       if (next_ms) timer = setTimeout(look, next_ms);
     }
-    turn("connecting");
+    begin();
     look();
     return () => {
       abort.abort();

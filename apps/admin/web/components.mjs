@@ -1,7 +1,7 @@
 // Small pieces that every page uses.
 
 import { html } from "htm/preact";
-import { stateName, tone } from "./format.mjs";
+import { count, stateName, tone } from "./format.mjs";
 
 const signs = { good: "●", done: "✓", wait: "◐", bad: "✕", idle: "○" };
 
@@ -23,11 +23,19 @@ export const Fact = ({ label, value, note, children }) => html`
 /** What would be here, and how it comes. */
 export const Empty = ({ children }) => html`<p class="empty">${children}</p>`;
 
+/** That no agent is registered: there was none, or those that were do not answer. */
+export function NoAgents({ unreachable }) {
+  const start = html`<code>tepui agent --master ${location.host} --work-dir DIR</code>`;
+  if (!unreachable) return html`<${Empty}>No agent is registered. Start one with ${start}.<//>`;
+  return html`<${Empty}>No agent is registered: ${count(unreachable)} ${unreachable === 1 ? "is" : "are"} unreachable, having fallen silent.
+    An agent comes back by itself when it runs and reaches a master; ${start} starts another one.<//>`;
+}
+
 export const Banner = ({ kind = "bad", children }) => html`<p class="banner ${kind}" role=${kind === "bad" ? "alert" : "status"}>${children}</p>`;
 
 /** Why there is no answer, or none since `old` came. That nobody answers at all is told by the page's frame. */
 export function Trouble({ error, old }) {
-  if (!error || error instanceof TypeError) return null;
+  if (!error || error.lost) return null;
   const { leader, message } = error;
   const said = old ? `What you see may be old: ${message}` : `${message.slice(0, 1).toUpperCase()}${message.slice(1)}`;
   return html`<${Banner}>${said}.${leader && html` <a href=${`//${leader}/${location.hash}`}>Look at ${leader}</a>`}<//>`;
@@ -53,9 +61,9 @@ export const Bar = ({ used, offered = 0, total, label }) => html`
 
 /**
  * A table. `columns`: `{ key, title, number, hint, cell(row), sort }`; one with `sort` gets a button in its head.
- * `order` is `{ key, down }`; `onOrder(key)` is called by the button. `detail(row)`, where given, is shown below an open row.
+ * `stacked` ones show the last column of each row below the others where there is little room. `order` is `{ key, down }`; `onOrder(key)` is called by the button. `detail(row)`, where given, is shown below an open row.
  */
-export function Table({ columns, rows, rowKey, order, onOrder, detail, open, onOpen, caption }) {
+export function Table({ columns, rows, rowKey, order, onOrder, detail, open, onOpen, caption, stacked }) {
   const head = (column) => {
     const sorted = order?.key === column.key;
     const arrow = sorted ? (order.down ? " ↓" : " ↑") : "";
@@ -75,7 +83,7 @@ export function Table({ columns, rows, rowKey, order, onOrder, detail, open, onO
       ${shown && html`<tr key=${`${key} detail`} class="detail"><td colspan=${columns.length}>${detail(row)}</td></tr>`}`;
   };
   return html`<div class="scroll" tabindex="0" role="region" aria-label=${caption}>
-    <table><caption class="hidden">${caption}</caption>
+    <table class=${stacked ? "stacked" : ""}><caption class="hidden">${caption}</caption>
       <thead><tr>${columns.map(head)}</tr></thead>
       <tbody>${rows.map(body)}</tbody>
     </table>

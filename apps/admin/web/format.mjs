@@ -84,6 +84,12 @@ const tones = {
 /** Which colour and sign a state has: good, done, wait, bad or idle. */
 export const tone = (state) => tones[stateName(state)] ?? "idle";
 
+// Control characters but the newline and the tab; direction marks, embeddings, overrides and isolates.
+const misleading = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
+
+/** Without what changes more of a line than the next character, as the command line prints it. */
+export const printable = (text) => text.replace(misleading, (sign) => `\\u${sign.charCodeAt(0).toString(16).padStart(4, "0")}`);
+
 /** An id without its long common beginning. */
 export function shortId(id) {
   const text = id ?? "";

@@ -16,13 +16,18 @@ export function turn(state) {
   if (connection.peek().state !== state) connection.value = { state, since: Date.now() };
 }
 
+/** Another page is asked for. A master that did not answer the last one is not believed to answer before it does. */
+export function begin() {
+  if (connection.peek().state !== "broken") turn("connecting");
+}
+
 /**
  * Follows `view`, calling `handlers[event](data)`. Returns a function that stops it.
  * Only one view is followed at a time, so the state of the connection is the page's.
  */
 export function follow(view, handlers) {
   let source, retry, retryMs = RETRY_MS, heardAt = Date.now(), stopped = false;
-  turn("connecting");
+  begin();
 
   const fail = () => {
     if (stopped) return;
@@ -50,7 +55,7 @@ export function follow(view, handlers) {
   }
 
   const watchdog = setInterval(() => {
-    if (connection.peek().state === "live" && Date.now() - heardAt > SILENT_MS) fail();
+    if (connection.peek().state !== "broken" && Date.now() - heardAt > SILENT_MS) fail();
   }, 1_000);
 
   open();

@@ -2,11 +2,13 @@
 
 import { html } from "htm/preact";
 import { useEffect } from "preact/hooks";
-import { useAnswer } from "./answers.mjs";
+import { NOBODY, useAnswer } from "./answers.mjs";
 import { Also, Banner, Card, Empty, State, Table, Trouble } from "./components.mjs";
 import { count } from "./format.mjs";
+import { GROUP_PATH, group, learn } from "./group.mjs";
+import { connection } from "./live.mjs";
+import { useTitle } from "./title.mjs";
 
-const PATH = "/tepui/v1/cluster"; // Any master answers it.
 const EVERY_MS = 2_000;
 
 const kinds = { leader: "good", follower: "done", candidate: "wait", learner: "wait", joining: "wait", leaving: "idle", unknown: "bad" };
@@ -34,21 +36,25 @@ function sentence({ leader, term, cluster_id: id, answered_by: by }) {
 }
 
 export function Masters() {
+  useTitle("Masters");
+  const { data, error } = useAnswer(GROUP_PATH, { every_ms: EVERY_MS });
   useEffect(() => {
-    document.title = "Masters · Tepui";
-  }, []);
-  const { data, error } = useAnswer(PATH, { every_ms: EVERY_MS });
+    if (data) learn(data);
+  }, [data]);
+  const silent = connection.value.state === "broken";
+  const shown = data ?? (silent ? group.value : null);
   const away = data?.members.filter((member) => !member.reachable) ?? [];
   return html`
-    <div class="title"><h1>Masters</h1><span class="note">${data && sentence(data)}</span></div>
+    <div class="title"><h1>Masters</h1><span class="note">${shown && `${data ? "" : "before it fell silent: "}${sentence(shown)}`}</span></div>
     <${Trouble} error=${error} old=${data} />
-    ${data && !data.leader && html`<${Banner}>Nobody leads: a majority of the masters must run and reach each other. Tasks run on, nothing new starts.<//>`}
+    ${data && !data.leader && html`<${Banner}>Nobody leads: ${NOBODY}.<//>`}
     ${away.map((member) => html`<${Banner} key=${member.id} kind="wait">${member.name} cannot be reached: ${member.trouble ?? "it does not answer"}.<//>`)}
-    ${!data && !error && html`<${Empty}>Asking this master for the group…<//>`}
-    ${data && html`<${Card} flush>
-      ${data.members.length
-        ? html`<${Table} caption="Masters" columns=${columns(data)} rows=${data.members} rowKey=${(member) => member.id} />`
+    ${!data && !error && !silent && html`<${Empty}>Asking this master for the group…<//>`}
+    ${silent && !shown && html`<${Empty}>This master did not answer yet, so this page knows no other one.<//>`}
+    ${shown && html`<${Card} flush>
+      ${shown.members.length
+        ? html`<${Table} caption="Masters" columns=${columns(shown)} rows=${shown.members} rowKey=${(member) => member.id} />`
         : html`<${Empty}>This master is in no group. Others join by <code>tepui cluster add NAME=HOST:PORT</code>.<//>`}
     <//>`}
-    <${Also} words=${["cluster", "status"]} api=${PATH} />`;
+    <${Also} words=${["cluster", "status"]} api=${GROUP_PATH} />`;
 }

@@ -1,11 +1,11 @@
 // The ledger of offers: who sits on them, which stand, and how the last ones ended.
 
 import { html } from "htm/preact";
-import { useEffect } from "preact/hooks";
 import { useAnswer } from "./answers.mjs";
 import { Also, Card, Empty, State, Table, Trouble } from "./components.mjs";
 import { brief, count, mebibytes, scalar, shortId } from "./format.mjs";
 import { whyHref } from "./router.mjs";
+import { useTitle } from "./title.mjs";
 
 const MAX_ROWS = 100; // Of each table; the endpoint counts the offers that stand, no more.
 const PATH = `/tepui/v1/offers?limit=${MAX_ROWS}`;
@@ -69,9 +69,7 @@ function standing({ offers, standing: all }) {
 const byId = (offer) => offer.id;
 
 export function Offers() {
-  useEffect(() => {
-    document.title = "Offers · Tepui";
-  }, []);
+  useTitle("Offers");
   const { data, error } = useAnswer(PATH, { every_ms: EVERY_MS });
   return html`
     <div class="title"><h1>Offers</h1><span class="note">${data && `${count(data.standing)} stand`}</span></div>

@@ -49,19 +49,24 @@ export function Output({ path, name, ended }) {
   const output = useOutput(path, ended);
   const follow = useSignal(true);
   const pane = useRef(null);
+  const words = useRef(null);
+  // As the task wrote it: unlike all other text it is not escaped.
+  useLayoutEffect(() => {
+    words.current.textContent = output.text;
+  }, [output.text]);
   useLayoutEffect(() => {
     if (follow.value) pane.current.scrollTop = pane.current.scrollHeight;
   }, [output.text, follow.value]);
   const onScroll = ({ target }) => {
     follow.value = target.scrollHeight - target.scrollTop - target.clientHeight < 24;
   };
-  const said = output.text || html`<span class="empty">${output.error ?? (output.read ? `Nothing on ${name}${ended ? "" : " yet"}.` : "Reading…")}</span>`;
+  const nothing = output.error ?? (output.read ? `Nothing on ${name}${ended ? "" : " yet"}.` : "Reading…");
   return html`<section class="card output">
     <header>
       <h2>${name}</h2>
       <span class="note">${output.read && bytes(output.size)}${output.from > 0 && ", its end is shown"}${output.text && output.error && ` · ${output.error}`}</span>
       <label><input type="checkbox" checked=${follow.value} onChange=${({ target }) => { follow.value = target.checked; }} /> follow</label>
     </header>
-    <pre ref=${pane} onScroll=${onScroll} tabindex="0" role="log" aria-label=${name}>${said}</pre>
+    <pre ref=${pane} onScroll=${onScroll} tabindex="0" role="log" aria-label=${name}><span ref=${words}></span>${!output.text && html`<span class="empty">${nothing}</span>`}</pre>
   </section>`;
 }

@@ -3,11 +3,13 @@
 import { html } from "htm/preact";
 import { useEffect } from "preact/hooks";
 import { signal } from "@preact/signals";
-import { Banner, Bar, Card, Empty, Fact, State, Table } from "./components.mjs";
+import { Banner, Bar, Card, Empty, Fact, NoAgents, State, Table } from "./components.mjs";
 import { Chart } from "./chart.mjs";
 import { ago, clock, count, mebibytes, moment, rate, scalar, shortId, tone } from "./format.mjs";
+import { NotLeading } from "./group.mjs";
 import { follow, serverNow } from "./live.mjs";
 import { taskHref, whyHref } from "./router.mjs";
+import { clusterName, useTitle } from "./title.mjs";
 
 const MAX_POINTS = 600; // As many as the server keeps: ten minutes.
 const GAP_MS = 5_000; // Nobody watched: the line is broken there.
@@ -28,45 +30,50 @@ const handlers = {
   },
   overview(data) {
     overview.value = data;
+    clusterName.value = data.cluster_name;
     addPoint(data.point);
   },
 };
 
 export function Overview() {
-  useEffect(() => {
-    document.title = "Overview · Tepui";
-    return follow("overview", handlers);
-  }, []);
+  useTitle("Overview");
+  useEffect(() => follow("overview", handlers), []);
   const data = overview.value;
   if (!data) return html`<${Empty}>Waiting for the first look at the cluster…<//>`;
-  const { cluster } = data;
+  // What one that does not lead tells is a cluster of nothing.
+  const cluster = data.leads ? data.cluster : null;
   return html`
     <h1 class="hidden">Overview</h1>
-    ${!data.leads && html`<${Banner}>This master does not lead now: agents, frameworks and tasks are the leader's to tell. <a href="/redirect">Look there</a>, or at the <a href="#/masters">masters</a>.<//>`}
+    ${!data.leads && html`<${NotLeading} />`}
     ${data.error && html`<${Banner}>What you see may be old: ${data.error}.<//>`}
+    <${Totals} ...${cluster} point=${data.point} />
     ${cluster && html`
-      <${Totals} cluster=${cluster} point=${data.point} />
       <div class="grid">
         <${Card} title="Activity" note="last ten minutes, while somebody watched" wide><${Chart} points=${points} /><//>
         <${Card} title="Resources" note="used · offered · total"><${Resources} resources=${cluster.resources} /><//>
         <${Card} title="Tasks by state"><${States} tasks=${cluster.tasks} /><//>
       </div>
-      <${Recent} rows=${cluster.recent} />
+      <${Recent} rows=${cluster.recent} tasks=${cluster.tasks} />
       <${Frameworks} ...${cluster.frameworks} />
       <${Agents} ...${cluster.agents} />`}`;
 }
 
-const Totals = ({ cluster, point }) => {
-  const { agents, frameworks, tasks } = cluster;
-  const waiting = tasks.staging + tasks.starting;
-  return html`<div class="totals">
-    <${Fact} label="Agents" value=${count(agents.active)}
-      note=${agents.unreachable ? `${count(agents.unreachable)} unreachable` : agents.active === agents.total ? "all active" : `of ${count(agents.total)} active`} />
-    <${Fact} label="Frameworks" value=${count(frameworks.active)} note=${frameworks.active === frameworks.total ? "all active" : `of ${count(frameworks.total)} active`} />
-    <${Fact} label="Tasks running" value=${count(tasks.running)} note=${waiting ? `${count(waiting)} on their way` : "none on their way"} />
-    <${Fact} label="Messages a second" value=${rate(point.messages_per_s)} note="handled by this master's actors" />
-  </div>`;
-};
+const Totals = ({ agents, frameworks, tasks, point }) => html`<div class="totals">
+  <${Fact} label="Agents" value=${count(agents?.active)} note=${agents && (agents.unreachable ? `${count(agents.unreachable)} unreachable` : active(agents, "registered"))} />
+  <${Fact} label="Frameworks" value=${count(frameworks?.active)} note=${frameworks && active(frameworks, "subscribed")} />
+  <${Fact} label="Tasks running" value=${count(tasks?.running)} note=${tasks && onTheirWay(tasks)} />
+  <${Fact} label="Messages a second" value=${rate(point.messages_per_s)} note="handled by this master's actors" />
+</div>`;
+
+function active({ active, total }, known) {
+  if (!total) return `none ${known}`;
+  return active === total ? "all active" : `of ${count(total)} active`;
+}
+
+function onTheirWay({ staging, starting }) {
+  const waiting = staging + starting;
+  return waiting ? `${count(waiting)} on their way` : "none on their way";
+}
 
 const names = { cpus: "CPU", mem: "Memory", disk: "Disk" };
 const amount = (name, value) => (name === "cpus" ? scalar(value) : mebibytes(value));
@@ -94,7 +101,15 @@ const taskColumns = [
   { key: "updated", title: "Last update", number: true, cell: (task) => html`<span title=${moment(task.updated_ms)}>${ago(task.updated_ms, serverNow.value)}</span>` },
 ];
 
-const Recent = ({ rows }) => html`<${Card} title="Recent tasks" flush>
+const MAX_RECENT = 60; // As many as the server sends; of fewer the others are forgotten.
+
+function more(rows, tasks) {
+  const all = Object.values(tasks).reduce((sum, number) => sum + number, 0);
+  if (rows.length < MAX_RECENT || all <= rows.length) return "";
+  return html`${count(rows.length)} newest of ${count(all)}; <code>tepui ps --master ${location.host}</code> lists what the master remembers`;
+}
+
+const Recent = ({ rows, tasks }) => html`<${Card} title="Recent tasks" note=${more(rows, tasks)} flush>
   ${rows.length
     ? html`<${Table} caption="Recent tasks" columns=${taskColumns} rows=${rows} rowKey=${(task) => `${task.framework_id} ${task.id}`} />`
     : html`<${Empty}>No task has run since this master leads. Start one with <code>tepui run -- echo hello</code>.<//>`}
@@ -142,8 +157,8 @@ const agentColumns = [
   { key: "registered", title: "Registered", number: true, cell: (agent) => html`<span title=${moment(agent.registered_ms)}>${ago(agent.registered_ms, serverNow.value)}</span>` },
 ];
 
-const Agents = ({ rows, omitted }) => html`<${Card} title="Agents" note=${omitted ? `${count(omitted)} more are not shown` : ""} flush>
+const Agents = ({ rows, omitted, unreachable }) => html`<${Card} title="Agents" note=${omitted ? `${count(omitted)} more are not shown` : ""} flush>
   ${rows.length
     ? html`<${Table} caption="Agents" columns=${agentColumns} rows=${rows} rowKey=${(agent) => agent.id} />`
-    : html`<${Empty}>No agent is registered. Start one with <code>tepui agent --master ${location.host} --work-dir DIR</code>.<//>`}
+    : html`<${NoAgents} unreachable=${unreachable} />`}
 <//>`;

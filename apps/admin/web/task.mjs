@@ -1,24 +1,25 @@
 // One task: its life with milliseconds, and what it writes.
 
 import { html } from "htm/preact";
-import { useEffect } from "preact/hooks";
 import { useAnswer } from "./answers.mjs";
 import { Card, Empty, Fact, State, Trouble } from "./components.mjs";
 import { clock, mebibytes, millis, moment, scalar, stateName, tone } from "./format.mjs";
+import { NotLeading, followsHere } from "./group.mjs";
 import { Output } from "./output.mjs";
+import { useTitle } from "./title.mjs";
 
 const EVERY_MS = 1_000;
 
 export function Task({ framework, id }) {
   const path = `/admin/task/${encodeURIComponent(framework)}/${encodeURIComponent(id)}`;
   const { data: task, error } = useAnswer(path, { every_ms: EVERY_MS, isLast: (task) => task.ended });
-  useEffect(() => {
-    document.title = `${task?.name || id} · Tepui`;
-  }, [task?.name, id]);
+  useTitle(task?.name || id);
+  // One that follows has no tasks to tell of, and would call each forgotten.
+  const elsewhere = error && !error.lost && followsHere();
   return html`
     <nav class="crumbs" aria-label="Breadcrumb"><a href="#/">Overview</a><span aria-hidden="true">/</span><span>Task</span></nav>
     <div class="title"><h1>${task?.name || id}</h1>${task && html`<${State} state=${task.state} />`}</div>
-    <${Trouble} error=${error} old=${task} />
+    ${elsewhere ? html`<${NotLeading} />` : html`<${Trouble} error=${error} old=${task} />`}
     ${task && html`
       <${Facts} task=${task} />
       <${Card} title="Life" note=${total(task)}><${Life} task=${task} /><//>
@@ -65,9 +66,10 @@ const Life = ({ task }) => {
         <time datetime=${moment(step.at_ms)} title=${moment(step.at_ms)}>${clock(step.at_ms)}</time>
         <span class="since">${at ? `+${millis(step.at_ms - first_ms)}` : ""}</span>
         <span class="lasted">${at < steps.length - 1 || !task.ended ? `for ${millis(step.lasted_ms)}` : ""}</span>
-        <span class="words">${[words(step.reason), step.message, step.healthy === false && "unhealthy", step.healthy === true && "healthy"].filter(Boolean).join(" · ")}</span>
+        <div class="words">${words(step)}${step.message && html`<div class="message">${step.message}</div>`}</div>
       </li>`)}
     </ol>`;
 };
 
-const words = (reason) => reason?.replace(/^REASON_/, "").replaceAll("_", " ").toLowerCase();
+const health = { true: "healthy", false: "unhealthy" };
+const words = ({ reason, healthy }) => [reason?.replace(/^REASON_/, "").replaceAll("_", " ").toLowerCase(), health[healthy]].filter(Boolean).join(" · ");

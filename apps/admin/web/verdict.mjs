@@ -21,7 +21,9 @@ const bars = {
   SUPPRESSED: "the framework suppressed offers; REVIVE ends that",
 };
 
-const fixed = (value) => (Number.isInteger(value) ? value.toFixed(1) : String(value));
+/** Thousandths are what the master counts; the rest is how doubles are written. */
+const fixed = (value) => String(Math.round(value * 1_000) / 1_000);
+
 const amounts = (of) => Object.entries(of ?? {}).map(([name, amount]) => `${name}:${fixed(amount)}`).join(";");
 const agents = (count) => (count === 1 ? "1 agent" : `${count} agents`);
 

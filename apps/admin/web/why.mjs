@@ -4,28 +4,29 @@ import { html } from "htm/preact";
 import { useEffect } from "preact/hooks";
 import { useSignal } from "@preact/signals";
 import { useAnswer } from "./answers.mjs";
-import { Also, Banner, Card, Empty, State, Table, Trouble } from "./components.mjs";
+import { Also, Banner, Card, Empty, NoAgents, State, Table, Trouble } from "./components.mjs";
 import { clock, count, shortId } from "./format.mjs";
 import { follow } from "./live.mjs";
 import { route, setQuery } from "./router.mjs";
+import { useTitle } from "./title.mjs";
 import { heading, ofAgent, ofMachine, ofRole } from "./verdict.mjs";
 
 const MAX_AGENTS = 100; // Told one by one; all are counted.
 const MAX_NAMED = 10;
 
-/** The frameworks that the overview shows, read once a `round`; others are found by their whole id. */
-function useFrameworks(round) {
-  const frameworks = useSignal(null);
+/** What the overview shows, read once a `round`: of it, the frameworks. Others are found by their whole id. */
+function useCluster(round) {
+  const cluster = useSignal(null);
   useEffect(() => {
     const stop = follow("overview", {
-      overview({ cluster }) {
-        frameworks.value = cluster?.frameworks.rows ?? [];
+      overview(data) {
+        cluster.value = data.cluster ?? {};
         stop();
       },
     });
     return stop;
   }, [round]);
-  return frameworks.value;
+  return cluster.value;
 }
 
 /** Those that may be meant: by the whole id, else by the name, the beginning of the id or its end behind the last dash. */
@@ -48,13 +49,12 @@ function commandOf(framework, query) {
 }
 
 export function Why() {
-  useEffect(() => {
-    document.title = "Why · Tepui";
-  }, []);
   const round = useSignal(0);
-  const frameworks = useFrameworks(round.value);
+  const cluster = useCluster(round.value);
+  const frameworks = cluster && (cluster.frameworks?.rows ?? []);
   const { query } = route.value;
   const wanted = query.get("framework") ?? "";
+  useTitle(wanted ? `Why ${wanted}` : "Why");
   const found = frameworks && wanted ? meant(wanted, frameworks) : [];
   // Of one that is not among them the master says what it is.
   const id = wanted && frameworks && found.length < 2 ? (found[0]?.id ?? wanted) : null;
@@ -67,7 +67,7 @@ export function Why() {
     <${Trouble} error=${error} />
     ${!wanted && html`<${Empty}>Name a framework: its id, the beginning or the end of it, or its name. <code>tepui frameworks</code> lists them.<//>`}
     ${wanted && !data && !error && found.length < 2 && html`<${Empty}>Asking the allocator…<//>`}
-    ${data && html`<${Answer} answer=${data} at_ms=${at_ms} />`}
+    ${data && html`<${Answer} answer=${data} at_ms=${at_ms} unreachable=${cluster?.agents?.unreachable} />`}
     <${Also} words=${commandOf(id ?? wanted, query)} api=${path} />`;
 }
 
@@ -107,14 +107,14 @@ const columns = [
   { key: "verdict", title: "What stands in the way", cell: (agent) => html`<ul class="verdict">${ofAgent(agent).map((sentence, at) => html`<li key=${at}>${sentence}</li>`)}</ul>` },
 ];
 
-const Role = ({ role }) => html`<${Card} title=${`Under role ${role.role}`} note=${role.agents.length < MAX_AGENTS ? "nearest miss first" : `nearest miss first; ${count(MAX_AGENTS)} agents are told one by one, all are counted`} flush>
+const Role = ({ role, unreachable }) => html`<${Card} title=${`Under role ${role.role}`} note=${role.agents.length < MAX_AGENTS ? "nearest miss first" : `nearest miss first; ${count(MAX_AGENTS)} agents are told one by one, all are counted`} flush>
   <ul class="sums">${ofRole(role).map((sentence, at) => html`<li key=${at} class=${at < role.bars.length ? "loud" : ""}>${sentence}</li>`)}</ul>
   ${role.agents.length
-    ? html`<${Table} caption=${`Agents under role ${role.role}`} columns=${columns} rows=${role.agents} rowKey=${(agent) => agent.agent_id} />`
-    : html`<${Empty}>No agent is registered. Start one with <code>tepui agent --master ${location.host} --work-dir DIR</code>.<//>`}
+    ? html`<${Table} caption=${`Agents under role ${role.role}`} columns=${columns} rows=${role.agents} rowKey=${(agent) => agent.agent_id} stacked />`
+    : html`<${NoAgents} unreachable=${unreachable} />`}
 <//>`;
 
-const Answer = ({ answer, at_ms }) => html`
+const Answer = ({ answer, at_ms, unreachable }) => html`
   <p class="asked">${heading(answer)} <span class="note">asked at ${clock(at_ms)}</span></p>
-  ${answer.roles.map((role) => html`<${Role} key=${role.role} role=${role} />`)}
+  ${answer.roles.map((role) => html`<${Role} key=${role.role} role=${role} unreachable=${unreachable} />`)}
   ${answer.machines_down.map((machine, at) => html`<${Banner} key=${at} kind="wait">${ofMachine(machine)}.<//>`)}`;

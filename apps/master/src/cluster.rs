@@ -32,6 +32,8 @@ type Answered = Result<Bytes, Refusal>;
 /// A cheap handle.
 #[derive(Clone)]
 pub(crate) struct Desk {
+    /// As people call the cluster (`--cluster`).
+    pub(crate) name: Option<String>,
     pub(crate) group: Arc<Group>,
     pub(crate) consensus: Consensus,
     pub(crate) registry: RegistryReader,
@@ -114,6 +116,7 @@ impl Desk {
         let healthy = leader.is_some() && members.iter().all(|it| it.is_well(committed));
         let answer = json!({
             "cluster_id": self.group.cluster_id(),
+            "cluster_name": self.name,
             "answered_by": self.group.identity().name,
             "leader": leader.and_then(|id| name_of(&roster, id)),
             "term": status.term,

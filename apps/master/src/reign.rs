@@ -74,6 +74,7 @@ impl Reign {
             logging: ground.logging.clone(),
             limiter: Arc::clone(&ground.limiter),
             cluster: Arc::new(Desk {
+                name: ground.settings.cluster.clone(),
                 group: Arc::clone(&group),
                 consensus: ground.consensus.clone(),
                 registry: ground.reader.clone(),

@@ -152,6 +152,7 @@ class Checks:
             pass
         self.page.wait("document.querySelector('.title .state')?.innerText.includes('finished')")
         self.page.wait("document.querySelector('pre[aria-label=stdout]')?.innerText.includes('last words')")
+        self.page.wait("[...document.querySelectorAll('.life .words')].some((words) => words.innerText.includes('exited with status 0'))")
 
     def mailboxes(self):
         self.page.open(f"{self.base}#/actors")

@@ -86,6 +86,12 @@ impl Resources {
         }
     }
 
+    /// So many copies more of each shared volume.
+    pub fn add_copies(&mut self, copies: u32) {
+        let shared = self.0.iter_mut().filter(|entry| entry.is_shared());
+        shared.for_each(|entry| entry.add_copies(copies));
+    }
+
     /// Takes out as much of `entry` as is there; see the `-=` operator.
     pub fn subtract_entry(&mut self, entry: &Entry) {
         if entry.is_empty() {

@@ -53,6 +53,10 @@ impl Ask<Query> for View {
                     .collect();
                 json!({ "tasks": tasks })
             }
+            Question::TaskStatuses { task_id, .. } => {
+                let number = task_id.strip_prefix("job-").and_then(|id| id.parse().ok());
+                number.map_or(json!([]), |n| task(n)["statuses"].clone())
+            }
             Question::Tasks { .. } => json!({ "tasks": (0..TASKS).map(task).collect::<Vec<_>>() }),
             other => return async move { Err(AskError::Refused(format!("{other:?}"))) }.boxed(),
         };

@@ -124,7 +124,11 @@ fn print_status(shown: &Value) -> anyhow::Result<()> {
         Some(leader) => format!("{leader} leads in term {}", shown["term"]),
         None => "nobody leads: a majority of the masters must run and reach each other".to_string(),
     };
-    let cluster = text(shown, "cluster_id");
+    let id = text(shown, "cluster_id");
+    let cluster = match shown["cluster_name"].as_str() {
+        Some(name) => format!("{name} ({id})"),
+        None => id,
+    };
     let answered = text(shown, "answered_by");
     output::lines([format!(
         "{leader}; cluster {cluster}, as {answered} sees it"

@@ -204,7 +204,12 @@ fn holder_told(holder: &Value) -> String {
 
 pub(super) fn amounts(amounts: &Value) -> String {
     let amounts = amounts.as_object().into_iter().flatten();
-    let amounts = amounts.map(|(name, amount)| format!("{name}:{amount}"));
+    // Thousandths are what the master counts; the rest is how doubles are written.
+    let rounded = |it: f64| (it * 1_000.0).round() / 1_000.0;
+    let amounts = amounts.map(|(name, amount)| match amount.as_f64() {
+        Some(number) => format!("{name}:{}", rounded(number)),
+        None => format!("{name}:{amount}"),
+    });
     amounts.collect::<Vec<_>>().join(";")
 }
 

@@ -22,6 +22,22 @@ impl Conversion {
         }
     }
 
+    /// What all of them take and give as a whole: a later one may use what an earlier one made.
+    #[must_use]
+    pub fn net(conversions: &[Self]) -> (Resources, Resources) {
+        let consumed: Resources = conversions
+            .iter()
+            .flat_map(|it| &it.consumed)
+            .cloned()
+            .collect();
+        let converted: Resources = conversions
+            .iter()
+            .flat_map(|it| &it.converted)
+            .cloned()
+            .collect();
+        (&consumed - &converted, &converted - &consumed)
+    }
+
     /// The same of what an agent has, which is allocated to nobody.
     #[must_use]
     pub fn unallocated(&self) -> Self {

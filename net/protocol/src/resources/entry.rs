@@ -150,12 +150,13 @@ impl Terms {
 /// How a volume is mounted and who created it say how it is used, not what it is.
 impl PartialEq for Terms {
     fn eq(&self, other: &Self) -> bool {
-        self.revocable == other.revocable
+        // What differs most often comes first: an agent's volumes are many, and each is compared with all others.
+        same_disk(self.disk.as_deref(), other.disk.as_deref())
+            && self.revocable == other.revocable
             && self.shared == other.shared
             && self.allocation_role == other.allocation_role
             && self.provider_id == other.provider_id
             && self.reservations == other.reservations
-            && same_disk(self.disk.as_deref(), other.disk.as_deref())
     }
 }
 
@@ -166,8 +167,10 @@ fn same_disk(
     let (Some(left), Some(right)) = (left, right) else {
         return left.is_none() && right.is_none();
     };
-    let id = |disk: &v1::resource::DiskInfo| disk.persistence.as_ref().map(|p| p.id.clone());
-    let same_source = match (&left.source, &right.source) {
+    if persistence_id(left) != persistence_id(right) {
+        return false;
+    }
+    match (&left.source, &right.source) {
         (Some(left), Some(right)) => {
             left.r#type == right.r#type
                 && left.path == right.path
@@ -178,8 +181,12 @@ fn same_disk(
                 && same_labels(left.metadata.as_ref(), right.metadata.as_ref())
         }
         (left, right) => left.is_none() && right.is_none(),
-    };
-    same_source && id(left) == id(right)
+    }
+}
+
+fn persistence_id(disk: &v1::resource::DiskInfo) -> Option<&str> {
+    let persistence = disk.persistence.as_ref();
+    persistence.map(|persistence| persistence.id.as_str())
 }
 
 /// A named value on terms. Cloning copies no text.
@@ -359,8 +366,8 @@ impl Entry {
 
     /// Whether both can become one entry.
     pub(super) fn merges_with(&self, other: &Self) -> bool {
-        self.same_kind(other)
-            && !self.is_exclusive()
+        !self.is_exclusive()
+            && self.same_kind(other)
             && (!self.is_shared() || self.value == other.value)
     }
 
@@ -385,6 +392,11 @@ impl Entry {
                 (Value::Set(mine), Value::Set(theirs)) => !mine.is_disjoint(theirs),
                 _ => false,
             }
+    }
+
+    /// So many copies more; requires that it is shared.
+    pub(super) fn add_copies(&mut self, copies: u32) {
+        self.copies = self.copies.saturating_add(copies);
     }
 
     /// Requires [`Entry::merges_with`].
