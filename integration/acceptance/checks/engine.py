@@ -12,17 +12,19 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from daemons import House, alive, get, post  # noqa: E402
 from engine_maker import Engine, own_network  # noqa: E402
-from engine_tasks import LIMIT_S, Tasks, of, parameters  # noqa: E402
+from engine_tasks import EngineTasks, of, parameters  # noqa: E402
 from free_port import free_ranges  # noqa: E402
 from image_maker import Image, Registry, busybox  # noqa: E402
 from report import Report, wait  # noqa: E402
+from sandbox import WAIT_FOR_GO  # noqa: E402
 from scheduler import Scheduler, task  # noqa: E402
+from tasks import LIMIT_S  # noqa: E402
 from terminal import Terminal  # noqa: E402
 
 report = Report()
 
 
-class Checks(Tasks):
+class Checks(EngineTasks):
     def first(self):
         script = "echo out; echo err >&2; echo $MESOS_CONTAINER_NAME $COLOUR $MESOS_SANDBOX \"$MESOS_ALLOCATION_ROLE\"; ls $MESOS_SANDBOX; touch $MESOS_SANDBOX/mine; pwd; test -e /usr && echo host; true"
         out = self.run("first", script, of())
@@ -114,7 +116,7 @@ class Checks(Tasks):
     def checked(self):
         health = {"type": "COMMAND", "delay_seconds": 0, "interval_seconds": 0.3, "grace_period_seconds": 0, "consecutive_failures": 2, "timeout_seconds": 20,
                   "command": {"shell": True, "value": "test \"$COLOUR\" = 'blue' && test ! -e $MESOS_SANDBOX/sick"}}
-        self.start("checked", "while ! test -e $MESOS_SANDBOX/go; do sleep 0.1; done", of(), "TASK_RUNNING", health_check=health)
+        self.start("checked", WAIT_FOR_GO, of(), "TASK_RUNNING", health_check=health)
         mine = lambda: [it for it in self.framework.updates if it["task_id"]["value"] == "checked"]  # noqa: E731
         report.check("health: a command within the container says that it is well", wait(lambda: any(it.get("healthy") for it in mine()), LIMIT_S), mine()[-1])
         with open(os.path.join(self.sandbox("checked"), "sick"), "w", encoding="utf-8"):
@@ -239,8 +241,7 @@ class Checks(Tasks):
         status = self.ended("ended", "TASK_FAILED")
         report.equal("restart: an end that fell in between is told", status["message"], "Container exited with status 5")
         report.check("restart: who runs runs on", alive(pid) and self.inspected("writer")["State"]["Pid"] == pid)
-        self.go("writer")
-        self.ended("writer", "TASK_FAILED")
+        self.finish("writer", "TASK_FAILED")
         for name in ("writer", "ended"):
             lines = self.output(name).splitlines()
             report.check(f"restart: each line is there once ({name})", lines == [f"line {number}" for number in range(1, len(lines))] + ["last"] and len(lines) > 1, f"{lines[:3]} {lines[-3:]} {len(lines)}")

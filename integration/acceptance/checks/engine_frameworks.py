@@ -17,10 +17,12 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, ".."))
 from daemons import House, alive, get  # noqa: E402
 from engine_maker import Engine, own_network  # noqa: E402
-from engine_tasks import LIMIT_S, Tasks, of, parameters  # noqa: E402
+from engine_tasks import EngineTasks, of, parameters  # noqa: E402
 from image_maker import Image, busybox  # noqa: E402
 from report import Report, wait  # noqa: E402
+from sandbox import WAIT_FOR_GO  # noqa: E402
 from scheduler import Scheduler, task  # noqa: E402
+from tasks import LIMIT_S  # noqa: E402
 
 report = Report()
 ROLE, PRINCIPAL, USER = "store", "keeper", "nobody"
@@ -28,7 +30,6 @@ ROLE, PRINCIPAL, USER = "store", "keeper", "nobody"
 GPU = {"/dev/tepui-engine-gpu": os.makedev(10, 229)}
 SHARED_DEVICE = "/dev/null"
 OFTEN = {"delay_seconds": 0, "interval_seconds": 0.3, "grace_period_seconds": 60, "timeout_seconds": 20}
-FOREVER = "while ! test -e $MESOS_SANDBOX/go; do sleep 0.1; done"
 # Programs of the machine within an image that has none: this python3, openssl and what they load.
 FOLDERS = [path for path in ("/usr", "/lib", "/lib64") if os.path.exists(path)] + [sys.base_prefix] * (not sys.base_prefix.startswith("/usr"))
 PROGRAMS = {"volumes": [{"mode": "RO", "container_path": path, "host_path": os.path.realpath(path)} for path in FOLDERS]}
@@ -81,7 +82,7 @@ class Server:
         self.http.shutdown()
 
 
-class Checks(Tasks):
+class Checks(EngineTasks):
     server = None
 
     def volume_path(self, volume_id, *names):
@@ -150,14 +151,13 @@ class Checks(Tasks):
         report.equal("volume: nothing of it is mounted afterwards", self.mounts(self.sandbox("keeper")), [])
 
     def volumes_after_restart(self):
-        self.with_volume("holder", f"{FOREVER}; cat $MESOS_SANDBOX/data/deep/file; echo def >> $MESOS_SANDBOX/data/deep/file", state="TASK_RUNNING")
+        self.with_volume("holder", f"{WAIT_FOR_GO}; cat $MESOS_SANDBOX/data/deep/file; echo def >> $MESOS_SANDBOX/data/deep/file", state="TASK_RUNNING")
         pid = self.inspected("holder")["State"]["Pid"]
         self.agent.kill()
         self.agent.start()
         wait(self.house.agents_are_back, LIMIT_S)
         report.check("volume: who has one runs on when the agent is killed", alive(pid))
-        self.go("holder")
-        self.ended("holder")
+        self.finish("holder")
         with open(self.volume_path("v", "file"), encoding="utf-8") as file:
             report.equal("volume: and reads and writes it after that", (self.output("holder"), file.read()), ("abc\n", "abc\ndef\n"))
         report.equal("volume: which leaves no mount either", self.mounts(self.sandbox("holder")), [])
@@ -238,7 +238,7 @@ class Checks(Tasks):
     def gpus(self):
         report.equal("gpus: the agent offers them", get(self.agent.port, "/state")["resources"]["gpus"], 1)
         name, = GPU
-        script = f"(exec 3<{name}) 2>/dev/null && echo opened; {FOREVER}"
+        script = f"(exec 3<{name}) 2>/dev/null && echo opened; {WAIT_FOR_GO}"
         self.start("gpu", script, of(), "TASK_RUNNING", extra=scalars(gpus=1))
         report.equal("gpus: a task that asks for one finds it in its container", self.waits(lambda: self.output("gpu")), "opened\n")
         devices = self.inspected("gpu")["HostConfig"]["Devices"]
@@ -246,8 +246,7 @@ class Checks(Tasks):
         self.agent.kill()
         self.agent.start()
         wait(self.house.agents_are_back, LIMIT_S)
-        self.go("gpu")
-        self.ended("gpu")
+        self.finish("gpu")
         report.equal("gpus: once it has ended another one has it", self.run("next-gpu", f"(exec 3<{name}) && echo opened", of(), extra=scalars(gpus=1)), "opened\n")
         report.equal("gpus: a task without has none", self.run("no-gpu", f"test -e {name} || echo none", of()), "none\n")
 
@@ -272,30 +271,28 @@ class Checks(Tasks):
         shown = next(it for it in told if it["state"] == "TASK_RUNNING")["container_status"]["network_infos"][0]["ip_addresses"]
         report.equal("network: and shown by /state", {it.get("protocol", "IPv4"): it["ip_address"] for it in shown}, addresses)
         report.check("check: by HTTPS in the container's network, whosever certificate it is", self.waits(lambda: any(it.get("healthy") for it in self.told("https"))), self.output("https", "stderr"))
-        self.start("tcp", f"{FOREVER} & exec busybox httpd -f -p 80 -h /tls", user, "TASK_RUNNING", health_check={"type": "TCP", "tcp": {"port": 80}, **OFTEN})
+        self.start("tcp", f"{WAIT_FOR_GO} & exec busybox httpd -f -p 80 -h /tls", user, "TASK_RUNNING", health_check={"type": "TCP", "tcp": {"port": 80}, **OFTEN})
         report.check("check: by TCP in the container's network", self.waits(lambda: any(it.get("healthy") for it in self.told("tcp"))), self.told("tcp"))
         for name in ("https", "tcp"):
             self.kill(name)
             self.ended(name, "TASK_KILLED")
-        running = self.start("host-v6", FOREVER, of(), "TASK_RUNNING")
+        running = self.start("host-v6", WAIT_FOR_GO, of(), "TASK_RUNNING")
         infos = running["container_status"]["network_infos"]
         report.equal("network: of the machine's the agent's own addresses are told", [(it.get("protocol"), it["ip_address"]) for it in infos[0]["ip_addresses"]], [("IPv4", "127.0.0.1"), ("IPv6", "::1234")])
-        self.go("host-v6")
-        self.ended("host-v6")
+        self.finish("host-v6")
 
     def changing(self):
         """A health check that fails each other time, by a file in the container that the machine has not."""
         flips = "rm /tmp-of-the-container || { echo foo > /tmp-of-the-container && exit 1; }"
         health = {"type": "COMMAND", "command": {"value": flips}, **OFTEN, "grace_period_seconds": 0, "consecutive_failures": 100}
-        self.start("changing", FOREVER, of(), "TASK_RUNNING", health_check=health)
+        self.start("changing", WAIT_FOR_GO, of(), "TASK_RUNNING", health_check=health)
 
         def said():
             told = [it["healthy"] for it in self.told("changing") if "healthy" in it]
             return told[:3] if len(told) >= 3 else None
         report.equal("check: health that changes in a container is told each time", self.waits(said), [False, True, False])
         report.check("check: its command saw the container's files", not os.path.exists("/tmp-of-the-container"))
-        self.go("changing")
-        self.ended("changing")
+        self.finish("changing")
 
 
 def main():

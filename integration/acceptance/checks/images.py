@@ -11,59 +11,26 @@ import sys
 import tarfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from containers import of_docker, of_mesos  # noqa: E402
 from daemons import House, request  # noqa: E402
 from free_port import free_ranges  # noqa: E402
 from image_maker import Image, Registry, TokenRegistry, busybox, entry, folder, symlink, text  # noqa: E402
 from report import Report, wait  # noqa: E402
+from sandbox import WAIT_FOR_GO  # noqa: E402
 from scheduler import Scheduler, task  # noqa: E402
+from tasks import LIMIT_S, Tasks  # noqa: E402
 
 report = Report()
-LIMIT_S = 60
 
 
-def of_mesos(name, **more):
-    return {"type": "MESOS", "mesos": {"image": {"type": "DOCKER", "docker": {"name": name}, **more}}}
-
-
-def of_docker(name, **more):
-    return {"type": "DOCKER", "docker": {"image": name, "network": "HOST", **more}}
-
-
-class Checks:
+class Checks(Tasks):
     def __init__(self, house, framework, folder):
-        self.house, self.framework, self.folder = house, framework, folder
+        super().__init__(house, framework)
+        self.folder = folder
 
     def image(self, name, image):
         image.save(os.path.join(self.folder, f"{name}.tar"), name)
         return name
-
-    def start(self, name, command, container, state, **more):
-        """Runs a task with this container; `command` is a shell's, or a CommandInfo. Gives the status in which it is `state`."""
-        offer = self.framework.wait_offer(cpus=0.5, mem=64)
-        info = task(name, offer, "")
-        info["command"] = {"shell": True, "value": command} if isinstance(command, str) else command
-        self.framework.launch(offer, [{**info, "container": container, **more}])
-        return self.framework.wait_state(name, state, limit_s=LIMIT_S)
-
-    def sandbox(self, name):
-        runs = []
-        for top, directories, _ in os.walk(self.house.path("agent0")):
-            if top.endswith(f"/executors/{name}/runs"):
-                runs = [os.path.join(top, one) for one in directories if one != "latest"]
-        return runs[0] if runs else None
-
-    def output(self, name, file="stdout"):
-        with open(os.path.join(self.sandbox(name), file), encoding="utf-8") as out:
-            return out.read()
-
-    def run(self, name, command, container, state="TASK_FINISHED", **more):
-        """Runs a task to its end; gives what it printed."""
-        try:
-            status = self.start(name, command, container, state, **more)
-        except RuntimeError as error:
-            errors = self.output(name, "stderr") if self.sandbox(name) else "no sandbox"
-            raise RuntimeError(f"{error}; its standard error: {errors}") from error
-        return self.output(name) if state == "TASK_FINISHED" else status
 
     def roots(self):
         return os.listdir(self.house.path("agent0/provisioner"))
@@ -303,7 +270,7 @@ class Checks:
         self.image("excluded:1", Image().layer(busybox()).layer(text("only", "there")))
         for name in ("pruned:1", "excluded:1"):
             self.run(f"prune-{name[:-2]}", "true", of_mesos(name))
-        self.start("prune-user", "while ! test -e $MESOS_SANDBOX/go; do sleep 0.1; done; cat /mark", of_mesos("box:1"), "TASK_RUNNING")
+        self.start("prune-user", f"{WAIT_FOR_GO}; cat /mark", of_mesos("box:1"), "TASK_RUNNING")
         wait(lambda: len(self.roots()) == 1, LIMIT_S)
         before = kept()
         excluded = [{"type": "DOCKER", "docker": {"name": "excluded:1"}}]
@@ -313,23 +280,19 @@ class Checks:
         left = kept()
         report.check("prune: images and layers that nobody uses are gone", left["images"] < before["images"] and left["layers"] < before["layers"], (before, left))
         report.equal("prune: what runs and what is excluded stays", left, {"images": 2, "layers": 3})
-        with open(os.path.join(self.sandbox("prune-user"), "go"), "w", encoding="utf-8"):
-            pass
-        self.framework.wait_state("prune-user", "TASK_FINISHED", limit_s=LIMIT_S)
+        self.finish("prune-user")
         report.equal("prune: a container keeps its files", self.output("prune-user"), "of the image")
         report.equal("prune: an image that is gone is brought again", self.run("prune-again", "cat /only", of_mesos("pruned:1")), "here")
 
     def survives(self):
-        sleeper = "echo begun; while ! test -e $MESOS_SANDBOX/go; do sleep 0.1; done; cat /mark"
+        sleeper = f"echo begun; {WAIT_FOR_GO}; cat /mark"
         self.start("survivor", sleeper, of_docker("box:1"), "TASK_RUNNING")
         self.house.agents[0].kill()
         stray = self.house.path("agent0/provisioner/left-over")
         os.makedirs(os.path.join(stray, "u"))
         self.house.agents[0].start()
         wait(self.house.agents_are_back, LIMIT_S)
-        with open(os.path.join(self.sandbox("survivor"), "go"), "w", encoding="utf-8"):
-            pass
-        self.framework.wait_state("survivor", "TASK_FINISHED", limit_s=LIMIT_S)
+        self.finish("survivor")
         report.equal("restart: a container keeps its root", self.output("survivor"), "begun\nof the image")
         report.check("restart: what is left of others is swept", not os.path.exists(stray))
         report.check("restart: and nothing is left at the end", wait(lambda: not self.roots(), LIMIT_S), self.roots())
@@ -355,7 +318,7 @@ class Checks:
             before = file.read()
         self.image("self:1", Image().layer(busybox(), text("self", "#!/proc/self/exe\n", mode=0o755), symlink("proc/x", "/")))
         self.run("self", {"shell": False, "value": "/self"}, of_mesos("self:1"))
-        script = "for i in 1 2 3; do /self; done; ls -l /proc/self/fd; while ! test -e $MESOS_SANDBOX/go; do sleep 0.1; done"
+        script = f"for i in 1 2 3; do /self; done; ls -l /proc/self/fd; {WAIT_FOR_GO}"
         status = self.start("reach", script, of_mesos("self:1"), "TASK_RUNNING")
         with open(f"/proc/{status['container_status']['executor_pid']}/stat", encoding="utf-8") as stat:
             shim = stat.read().rpartition(")")[2].split()[1]
@@ -367,9 +330,7 @@ class Checks:
         except OSError:
             written = False
         report.check("shim: which even root cannot write to", not written)
-        with open(os.path.join(self.sandbox("reach"), "go"), "w", encoding="utf-8"):
-            pass
-        self.framework.wait_state("reach", "TASK_FINISHED", limit_s=LIMIT_S)
+        self.finish("reach")
         links = [line.split(" -> ")[1] for line in self.output("reach").splitlines() if " -> " in line]
         report.check("shim: no descriptor of the machine is left to a container", links and all(it.startswith(("/dev/null", "/mnt/mesos/sandbox/std", "/proc/")) for it in links), links)
         with open(os.path.join(os.path.dirname(os.environ["TEPUI_BIN"]), "tepui-shim"), "rb") as file:
@@ -378,12 +339,10 @@ class Checks:
     def checked(self):
         check = {"type": "COMMAND", "delay_seconds": 0, "interval_seconds": 0.5, "grace_period_seconds": 30, "timeout_seconds": 30,
                  "command": {"shell": True, "value": "test -e /mark && test $COLOUR = blue && test -e $MESOS_SANDBOX/stdout"}}
-        self.start("checked", "while ! test -e $MESOS_SANDBOX/go; do sleep 0.1; done", of_mesos("box:1"), "TASK_RUNNING", health_check=check)
+        self.start("checked", WAIT_FOR_GO, of_mesos("box:1"), "TASK_RUNNING", health_check=check)
         healthy = wait(lambda: any(it.get("healthy") for it in self.framework.updates if it["task_id"]["value"] == "checked"), LIMIT_S)
         report.check("check: its command sees what the task sees", healthy, self.framework.updates[-1])
-        with open(os.path.join(self.sandbox("checked"), "go"), "w", encoding="utf-8"):
-            pass
-        self.framework.wait_state("checked", "TASK_FINISHED", limit_s=LIMIT_S)
+        self.finish("checked")
 
 
 class VolumeChecks(Checks):

@@ -17,10 +17,12 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from cni_machine import BLUE, BRIDGED, GREEN, Machine  # noqa: E402
 from alone import alone  # noqa: E402
+from containers import of_docker  # noqa: E402
 from daemons import RUNTIME_ROOT, House, get, post, processes_of  # noqa: E402
 from image_maker import Image, busybox, text  # noqa: E402
 from report import Report, wait  # noqa: E402
 from scheduler import Scheduler, task  # noqa: E402
+from tasks import Tasks  # noqa: E402
 
 report = Report()
 LIMIT_S = 40
@@ -50,10 +52,12 @@ def addresses(status):
     return [ip["ip_address"] for info in status["container_status"]["network_infos"] for ip in info["ip_addresses"]]
 
 
-class Checks:
+class Checks(Tasks):
+    limit_s = LIMIT_S
+
     def __init__(self, house, machine, framework):
-        self.house, self.machine, self.framework = house, machine, framework
-        self.agent = house.agents[0]
+        super().__init__(house, framework)
+        self.machine = machine
 
     def offer(self, ports=()):
         """One of much, with these ports."""
@@ -70,24 +74,11 @@ class Checks:
         if ports:
             info["resources"].append({"name": "ports", "type": "RANGES", "ranges": {"range": [{"begin": port, "end": port} for port in ports]}})
         self.framework.launch(offer, [{**info, "container": container, **more}])
-        return self.framework.wait_state(name, state, limit_s=LIMIT_S)
-
-    def sandbox(self, name):
-        for top, _, _ in os.walk(self.house.path("agent0")):
-            if top.endswith(f"/executors/{name}/runs/latest") or (f"/executors/{name}/runs/" in top and os.path.exists(os.path.join(top, "stdout"))):
-                return top
-        return None
-
-    def output(self, name, file="stdout"):
-        with open(os.path.join(self.sandbox(name), file), encoding="utf-8") as out:
-            return out.read()
+        return self.ended(name, state)
 
     def run(self, name, command, container, **more):
-        try:
-            status = self.start(name, command, container, "TASK_FINISHED", **more)
-        except RuntimeError as error:
-            errors = self.output(name, "stderr") if self.sandbox(name) else "no sandbox"
-            raise RuntimeError(f"{error}; its standard error: {errors}") from error
+        """What a task printed, and its last status."""
+        status = self.attempt(name, command, container, **more)
         return self.output(name), status
 
     def end(self, *names):
@@ -365,25 +356,23 @@ class Checks:
         self.nothing_is_left("imaged")
 
     def docker(self):
-        def of_docker(network, **more):
-            return {"type": "DOCKER", "docker": {"image": "box:1", "network": network, **more}}
-        failed = self.start("bridge-unknown", "true", of_docker("BRIDGE"), "TASK_FAILED")
+        failed = self.start("bridge-unknown", "true", of_docker(network="BRIDGE"), "TASK_FAILED")
         report.check("docker: BRIDGE without a network of that name is refused with what to do", "Unknown CNI network 'bridge'" in failed["message"] and "--network-cni-config-dir" in failed["message"], failed)
         self.machine.config("90-bridge.conf", {"name": "bridge", **self.machine.bridge("bridged0", BRIDGED)})
         mapping = {"port_mappings": [{"host_port": 31004, "container_port": 80, "protocol": "tcp"}]}
-        failed = self.start("bridge-plain", "true", of_docker("BRIDGE", **mapping), "TASK_FAILED", ports=[31004])
+        failed = self.start("bridge-plain", "true", of_docker(network="BRIDGE", **mapping), "TASK_FAILED", ports=[31004])
         report.check("docker: a network that maps no ports is refused to who wants it", "maps no ports" in failed["message"], failed)
         plugins = [self.machine.bridge("bridged0", BRIDGED), {"type": "portmap", "capabilities": {"portMappings": True}}]
         os.remove(os.path.join(self.machine.configs, "90-bridge.conf"))
         self.machine.config("90-bridge.conflist", {"cniVersion": "0.4.0", "name": "bridge", "plugins": plugins})
         serve = "echo bridged > /tmp/index.html; exec /bin/busybox httpd -f -p 80 -h /tmp"
-        status = self.start("bridged", serve, of_docker("BRIDGE", **mapping), ports=[31004])
+        status = self.start("bridged", serve, of_docker(network="BRIDGE", **mapping), ports=[31004])
         report.check("docker: BRIDGE is the network of that name", addresses(status)[0].startswith(BRIDGED), status)
         report.check("docker: with its port mappings", wait(lambda: "bridged" in (fetch("127.0.0.1", 31004, "/index.html") or ""), LIMIT_S), fetch("127.0.0.1", 31004, "/index.html"))
         self.end("bridged")
-        out, status = self.run("user", "ls /sys/class/net", {**of_docker("USER"), "network_infos": [{"name": "green"}]})
+        out, status = self.run("user", "ls /sys/class/net", {**of_docker(network="USER"), "network_infos": [{"name": "green"}]})
         report.equal("docker: USER is the network it names", [out.split(), addresses(status)[0].rpartition(".")[0]], [["eth0", "lo"], GREEN])
-        out, _ = self.run("none", "ls /sys/class/net", of_docker("NONE"))
+        out, _ = self.run("none", "ls /sys/class/net", of_docker(network="NONE"))
         report.equal("docker: NONE is no network", out.split(), ["lo"])
         self.nothing_is_left("docker")
 

@@ -4,7 +4,6 @@ takes more resources at its restart where that is permitted, or cleans up what i
 
 Wants TEPUI_BIN. Ends with 0 or 1.
 """
-import glob
 import json
 import os
 import re
@@ -14,6 +13,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from daemons import House, alive, get, post, request  # noqa: E402
 from report import Report, wait  # noqa: E402
+from sandbox import Sandboxes  # noqa: E402
 from scheduler import Scheduler, task  # noqa: E402
 
 LIMIT_S = 60
@@ -22,7 +22,7 @@ BOUND = MEGABYTE
 report = Report()
 
 
-class Checks:
+class Checks(Sandboxes):
     def __init__(self, house):
         self.house, self.agent = house, house.agents[0]
         self.command = self.agent.command
@@ -43,11 +43,6 @@ class Checks:
         made["command"]["environment"] = {"variables": variables}
         self.framework.launch(offer, [made])
         return self.framework.wait_state(task_id, state, limit_s=LIMIT_S)
-
-    def sandbox(self, task_id):
-        """Where a task's lies; None where it does not."""
-        found = glob.glob(f"{self.house.path('agent0')}/slaves/*/frameworks/*/executors/{task_id}/runs/*-*")
-        return found[0] if found else None
 
     def kill(self, task_id):
         self.framework.call("KILL", kill={"task_id": {"value": task_id}})

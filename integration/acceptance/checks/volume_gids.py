@@ -4,7 +4,6 @@
 Wants TEPUI_BIN and root. Ends with 0 or 1. Persistent volumes of command tasks and groups, directories of an executor that tasks of other users
 share; over a restart of the agent and what it takes for a reboot; no group left; each is given back.
 """
-import glob
 import json
 import os
 import sys
@@ -12,6 +11,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from daemons import House, get  # noqa: E402
 from report import Report, wait  # noqa: E402
+from sandbox import Sandboxes  # noqa: E402
 from scheduler import Scheduler, task  # noqa: E402
 
 ROLE, PRINCIPAL = "store", "keeper"
@@ -33,7 +33,7 @@ def of_parent(path, container_path="given"):
     return {"mode": "RW", "container_path": container_path, "source": {"type": "SANDBOX_PATH", "sandbox_path": {"type": "PARENT", "path": path}}}
 
 
-class Checks:
+class Checks(Sandboxes):
     def __init__(self, house):
         self.house, self.agent = house, house.agents[0]
         capabilities = ["MULTI_ROLE", "RESERVATION_REFINEMENT", "SHARED_RESOURCES", "PARTITION_AWARE"]
@@ -46,9 +46,6 @@ class Checks:
 
     def on_disk(self, *names):
         return self.house.path(os.path.join("agent0", "volumes", "roles", ROLE, *names))
-
-    def sandbox(self, executor):
-        return glob.glob(f"{self.house.path('agent0')}/slaves/*/frameworks/*/executors/{executor}/runs/*-*")[0]
 
     def offer(self, is_right):
         return self.framework.take_offer(is_right, limit_s=LIMIT_S)
@@ -69,10 +66,6 @@ class Checks:
         made.update(more)
         self.accept(offer, *before, {"type": "LAUNCH", "launch": {"task_infos": [made]}})
         return made
-
-    def output(self, name):
-        with open(os.path.join(self.sandbox(name), "stdout"), encoding="utf-8") as file:
-            return file.read()
 
     def persistent(self):
         self.framework.subscribe()

@@ -14,9 +14,10 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-from daemons import House, get, post, request  # noqa: E402
+from daemons import House, get, request  # noqa: E402
 from image_maker import Image, busybox  # noqa: E402
 from report import Report, wait  # noqa: E402
+from sandbox import Sandboxes  # noqa: E402
 from scheduler import Scheduler, task  # noqa: E402
 
 LIMIT_S = 60
@@ -47,7 +48,7 @@ def variables(*given):
     return {"variables": [{"name": name, "type": "SECRET", "secret": value} for name, value in given]}
 
 
-class Checks:
+class Checks(Sandboxes):
     def __init__(self, house, images):
         self.house, self.agent, self.images = house, house.agents[0], images
         self.framework = Scheduler(house.address, "volumes")
@@ -71,13 +72,6 @@ class Checks:
     def refused(self, name, **more):
         return self.start(name, "true", state="TASK_FAILED", **more)
 
-    def sandbox(self, name):
-        return glob.glob(f"{self.house.path('agent0')}/slaves/*/frameworks/*/executors/{name}/runs/*-*")[0]
-
-    def output(self, name):
-        with open(os.path.join(self.sandbox(name), "stdout"), encoding="utf-8") as file:
-            return file.read()
-
     def group(self, name, tasks, framework=None):
         """A task group of one executor; gives what each task said."""
         framework = framework or self.framework
@@ -95,8 +89,7 @@ class Checks:
         found = {}
         for task_id in tasks:
             framework.wait_state(task_id, "TASK_FINISHED", limit_s=LIMIT_S)
-            with open(os.path.join(self.sandbox(name), "tasks", task_id, "stdout"), encoding="utf-8") as file:
-                found[task_id] = file.read()
+            found[task_id] = self.output(name, f"tasks/{task_id}/stdout")
         return found
 
     # Secrets
