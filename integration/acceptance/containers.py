@@ -1,4 +1,4 @@
-"""ContainerInfos, of both types. Standard library only."""
+"""ContainerInfos, of both types, and volumes in them. Standard library only."""
 
 BOX = "box:1"
 
@@ -20,3 +20,8 @@ def boxed(**linux):
 def plain(**linux):
     """Of type MESOS, without an image."""
     return {"type": "MESOS", "linux_info": linux}
+
+
+def of_sandbox(path, container_path, kind="PARENT", mode="RW"):
+    """A volume: a directory of the sandbox around it, or with SELF of its own."""
+    return {"mode": mode, "container_path": container_path, "source": {"type": "SANDBOX_PATH", "sandbox_path": {"type": kind, "path": path}}}

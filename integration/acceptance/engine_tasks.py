@@ -57,10 +57,6 @@ class EngineTasks(Tasks):
         except ValueError:
             return status, answer.decode("utf-8", "replace")
 
-    def told(self, name):
-        """All updates of a task."""
-        return [it for it in self.framework.updates if it["task_id"]["value"] == name]
-
     def waits(self, look):
         return wait(look, LIMIT_S)
 

@@ -22,7 +22,9 @@ import threading
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "acceptance"))
 from alone import alone  # noqa: E402
 from daemons import RUNTIME_ROOT, House, alive, get, processes_of  # noqa: E402
+from operations import launch, launch_group, reserve  # noqa: E402
 from report import Report, wait  # noqa: E402
+from resources import scalars  # noqa: E402
 from scheduler import Refused, Scheduler, task  # noqa: E402
 
 LEAST_POINTS = 30
@@ -163,13 +165,8 @@ class Run:
         container = {"container": {"type": "MESOS", "network_infos": [{"name": Network.NAME}]}} if self.joins else {}
         for info in tasks.values():
             info.update(container)
-        executor = {**container, "type": "DEFAULT", "executor_id": {"value": "pod"}, "framework_id": {"value": self.framework.id},
-                    "resources": [*inner[0]["resources"], {"name": "disk", "type": "SCALAR", "scalar": {"value": 8}}]}
-        reserved = {"name": "cpus", "type": "SCALAR", "scalar": {"value": 0.5}, "reservations": [{"type": "DYNAMIC", "role": ROLE}]}
-        operations = [{"type": "RESERVE", "reserve": {"resources": [reserved]}},
-                      {"type": "LAUNCH", "launch": {"task_infos": list(tasks.values())}},
-                      {"type": "LAUNCH_GROUP", "launch_group": {"executor": executor, "task_group": {"tasks": inner}}}]
-        self.framework.call("ACCEPT", accept={"offer_ids": [offer["id"]], "operations": operations, "filters": {"refuse_seconds": 0}})
+        reserved = {**scalars(cpus=0.5)[0], "reservations": [{"type": "DYNAMIC", "role": ROLE}]}
+        self.framework.accept(offer, reserve(reserved), launch(*tasks.values()), launch_group(self.framework.default_executor("pod", **container), *inner))
 
     def command(self, name):
         """Notes its pid each time it is started."""
@@ -200,7 +197,7 @@ class Run:
         self.wrong(f"{name}: told only {self.framework.statuses(name)}, pids {self.pids(name)}")
 
     def judge(self, name):
-        statuses = [s for s in self.framework.updates if s["task_id"]["value"] == name and s.get("reason") != "REASON_RECONCILIATION"]
+        statuses = [s for s in self.framework.updates_of(name) if s.get("reason") != "REASON_RECONCILIATION"]
         states, pids = [s["state"] for s in statuses], self.pids(name)
         if len(pids) > 1:
             self.wrong(f"I10: {name} was started {len(pids)} times")

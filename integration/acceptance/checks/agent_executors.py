@@ -24,8 +24,9 @@ if sys.argv[1:] == ["--executor"]:
     serve(lambda: http.client.HTTPConnection(os.environ["MESOS_AGENT_ENDPOINT"], timeout=10))
 
 from daemons import House, alive, get, post, request  # noqa: E402
+from executor import command  # noqa: E402
 from report import Report, wait  # noqa: E402
-from scheduler import Scheduler, task  # noqa: E402
+from scheduler import Scheduler, shell, task, task_of  # noqa: E402
 
 report = Report()
 
@@ -55,12 +56,8 @@ class Checks:
 
     def launch(self, name, of, state="TASK_RUNNING", env=None, more=None, executor_more=None):
         offer = self.framework.wait_offer(cpus=0.5, mem=64, limit_s=LIMIT_S)
-        made = dict(task(name, offer, ""), **(more or {}))
-        del made["command"]
-        variables = [{"name": key, "value": value} for key, value in (env or {}).items()]
-        command = {"shell": True, "value": f"exec {sys.executable} {os.path.abspath(__file__)} --executor", "environment": {"variables": variables}}
-        made["executor"] = {"type": "CUSTOM", "executor_id": {"value": of}, "framework_id": {"value": self.framework.id}, "command": command, **(executor_more or {})}
-        self.framework.launch(offer, [made])
+        executor = self.framework.custom_executor(of, shell(command(__file__), **(env or {})), **(executor_more or {}))
+        self.framework.launch(offer, [{**task_of(executor, name, offer), **(more or {})}])
         return self.framework.wait_state(name, state, limit_s=LIMIT_S)
 
     def state_of(self, executor_id):
@@ -70,12 +67,6 @@ class Checks:
 
     def sandbox(self, executor_id):
         return self.state_of(executor_id)["directory"]
-
-    def echoed(self, text):
-        data = base64.b64encode(text.encode()).decode()
-        since = len(self.framework.events)
-        self.framework.call("MESSAGE", message={"agent_id": {"value": self.agent_id()}, "executor_id": {"value": "own"}, "data": data})
-        return wait(lambda: any(e["type"] == "MESSAGE" and e["message"]["data"] == data for e in self.framework.events[since:]), LIMIT_S)
 
     def agent_id(self):
         return get(self.agent.port, "/state")["id"]
@@ -99,7 +90,7 @@ class Checks:
         with open(f"/proc/{pid}/environ", "rb") as file:
             env = dict(entry.split("=", 1) for entry in file.read().decode().split("\0") if "=" in entry)
         report.equal("variables of the flag and of the framework", (env.get("FROM"), env.get("OWN"), "HOME" in env), ("agent", "framework", False))
-        report.check("a message goes there and back", self.echoed("hello"))
+        report.check("a message goes there and back", self.framework.is_echoed(self.agent_id(), "own", "hello", LIMIT_S))
 
     def pid(self, executor_id):
         return next(r["status"]["executor_pid"] for r in get(self.agent.port, "/containers") if r["executor_id"] == executor_id)
@@ -123,8 +114,7 @@ class Checks:
         report.equal("GET_TASKS, GET_EXECUTORS and GET_CONTAINERS agree", (tasks, len(calls[1]["executors"]), len(calls[2]["containers"])), (["beside", "first"], 2, 2))
         state = post(self.agent.port, {"type": "GET_STATE"})["get_state"]
         report.equal("GET_STATE is all of them", (state["get_tasks"], state["get_executors"]), (calls[0], calls[1]))
-        self.framework.kill("beside")
-        self.framework.wait_state("beside", "TASK_KILLED")
+        self.framework.end("beside")
         tasks = post(self.agent.port, {"type": "GET_TASKS"})["get_tasks"]
         ended = [t["task_id"]["value"] for kind in ("terminated_tasks", "completed_tasks") for t in tasks.get(kind, [])]
         report.check("GET_TASKS moves what has ended", "beside" in ended, tasks)
@@ -149,7 +139,7 @@ class Checks:
             file.write("ops sesame")
         self.restart("--authenticate-http-executors", "--authenticate-http-readwrite", "--http-credentials", credentials)
         report.equal("who was given a token before it is asked for goes on with it", self.framework.reconcile(["first"]), {"first": "TASK_RUNNING"})
-        report.check("and is the same process", alive(pid) and self.echoed("again"))
+        report.check("and is the same process", alive(pid) and self.framework.is_echoed(self.agent_id(), "own", "again", LIMIT_S))
         report.equal("its limits are told as before", self.limits(), before)
         container = self.state_of("own")["container"]
         right = {"fid": self.framework.id, "eid": "own", "cid": container}

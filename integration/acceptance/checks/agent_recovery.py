@@ -52,10 +52,6 @@ class Checks:
         if not wait(lambda: all(agent.registered() for agent in agents), LIMIT_S):
             raise RuntimeError(f"an agent does not come back: {agents[0].log_tail()}")
 
-    def end(self, framework, name):
-        framework.kill(name)
-        framework.wait_state(name, "TASK_KILLED", limit_s=LIMIT_S)
-
     def several(self):
         """Each of two agents holds a task of another framework."""
         one, two = self.scheduler("one", failover_timeout=60), self.scheduler("two", failover_timeout=60)
@@ -70,8 +66,8 @@ class Checks:
         report.equal("both agents are the ones they were", sorted(agent["id"] for agent in self.house.get("/slaves")["slaves"]), ids)
         report.equal("each framework's task runs on", (one.reconcile(["a"]), two.reconcile(["b"])), ({"a": "TASK_RUNNING"}, {"b": "TASK_RUNNING"}))
         report.check("as the same process", all(alive(pid) for pid in pids), pids)
-        self.end(one, "a")
-        self.end(two, "b")
+        one.end("a", limit_s=LIMIT_S)
+        two.end("b", limit_s=LIMIT_S)
         report.check("and ends when it is killed", wait(lambda: not any(alive(pid) for pid in pids), LIMIT_S))
         one.teardown()
         two.teardown()
@@ -87,7 +83,7 @@ class Checks:
             pid = status["container_status"]["executor_pid"]
             self.restart(*after)
             report.equal(f"{name} isolated by its agent: it runs on", framework.reconcile([name]), {name: "TASK_RUNNING"})
-            self.end(framework, name)
+            framework.end(name, limit_s=LIMIT_S)
             report.check(f"{name} isolated by its agent: killed with all of it", wait(lambda gone=pid: not alive(gone), LIMIT_S), pid)
         failed = self.launch(framework, "nowhere", state="TASK_FAILED", program={"shell": False, "value": "/no/such/program"})
         report.equal("a command that is not there is no launch", failed["reason"], "REASON_CONTAINER_LAUNCH_FAILED")

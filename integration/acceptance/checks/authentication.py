@@ -14,7 +14,10 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from daemons import House, request  # noqa: E402
+from operations import create, launch  # noqa: E402
 from report import Report, wait  # noqa: E402
+from resources import Reservation  # noqa: E402
+from scheduler import task  # noqa: E402
 
 LIMIT_S = 30
 ME = pwd.getpwuid(os.getuid()).pw_name
@@ -74,7 +77,7 @@ def basic(who, secret=None):
 
 
 def reserved(role, principal, amount=0.5):
-    return {"name": "cpus", "type": "SCALAR", "scalar": {"value": amount}, "reservations": [{"type": "DYNAMIC", "role": role, "principal": principal}]}
+    return Reservation(role, principal).scalars(cpus=amount)[0]
 
 
 class Cluster(House):
@@ -206,16 +209,11 @@ def frameworks(cluster):
 def tasks(cluster, web):
     offer = web.until("OFFERS")["offers"][0]
 
-    def task(task_id, user):
-        scalars = [{"name": name, "type": "SCALAR", "scalar": {"value": value}} for name, value in (("cpus", 0.1), ("mem", 32))]
-        return {"name": task_id, "task_id": {"value": task_id}, "agent_id": offer["agent_id"], "resources": scalars,
-                "command": {"value": "echo of-web; sleep 1000", "user": user}}
+    def of_user(task_id, user):
+        return {**task(task_id, offer, ""), "command": {"value": "echo of-web; sleep 1000", "user": user}}
 
-    launch = {"type": "LAUNCH", "launch": {"task_infos": [task("bad", "somebody-else"), task("good", ME)]}}
-    create = {"type": "CREATE", "id": {"value": "o"}, "create": {"volumes": [
-        {"name": "disk", "type": "SCALAR", "scalar": {"value": 8}, "reservations": [{"type": "DYNAMIC", "role": "web", "principal": "web"}],
-         "disk": {"persistence": {"id": "v", "principal": "web"}, "volume": {"mode": "RW", "container_path": "data"}}}]}}
-    web.call("ACCEPT", offer_ids=[offer["id"]], operations=[create, launch])
+    made = {**create(Reservation("web", "web").volume("v", 8)), "id": {"value": "o"}}
+    web.call("ACCEPT", offer_ids=[offer["id"]], operations=[made, launch(of_user("bad", "somebody-else"), of_user("good", ME))])
     refused = web.until("UPDATE_OPERATION_STATUS")["status"]
     report.equal("an operation that is not allowed", (refused["state"], refused["message"]),
                  ("OPERATION_ERROR", "Principal 'web' is not authorized to create_volumes on 'web'"))

@@ -13,8 +13,9 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from containers import boxed  # noqa: E402
 from daemons import alive, get  # noqa: E402
-from isolators import V1, Nested, report, scalars, with_house  # noqa: E402
+from isolators import V1, Nested, report, with_house  # noqa: E402
 from report import wait  # noqa: E402
+from resources import scalars  # noqa: E402
 from sandbox import WAIT_FOR_GO  # noqa: E402
 from tasks import LIMIT_S  # noqa: E402
 
@@ -156,8 +157,7 @@ class Forgetful(Restarted):
         report.equal("orphan: nobody knows it", self.call("WAIT_NESTED_CONTAINER", container_id=unknown)[0], 404)
         report.check("orphan: and nothing of it is left", wait(lambda: not os.path.exists(os.path.join(V1.format("memory"), outer["value"], "unknown")), LIMIT_S))
         report.equal("orphan: the other one ends when it is killed", (self.call("KILL_NESTED_CONTAINER", container_id=known)[0], self.end(known).get("exit_status")), (200, 9))
-        self.framework.kill("outer")
-        self.framework.wait_state("outer", "TASK_KILLED", limit_s=LIMIT_S)
+        self.framework.end("outer", limit_s=LIMIT_S)
         report.check("orphan: and the one around it", wait(lambda: not alive(pids["outer"]), LIMIT_S))
 
 
@@ -193,8 +193,7 @@ class Held(Nested):
                  "time.sleep(600)\n"
         pid = self.start("debugger", "", command={"shell": False, "value": sys.executable, "arguments": [sys.executable, "-c", script]})["container_status"]["executor_pid"]
         child = int(self.said("debugger"))
-        self.framework.kill("debugger")
-        self.framework.wait_state("debugger", "TASK_KILLED", limit_s=LIMIT_S)
+        self.framework.end("debugger", limit_s=LIMIT_S)
         report.check("traced: with its debugger, in one container", wait(lambda: not alive(pid) and not alive(child), LIMIT_S), (pid, child))
 
 

@@ -90,7 +90,7 @@ class Containment(Sandboxes):
 
     def wait_end(self, name):
         ends = ("TASK_FINISHED", "TASK_FAILED", "TASK_KILLED")
-        of_task = lambda: next((it for it in self.framework.updates if it["task_id"]["value"] == name and it["state"] in ends), None)  # noqa: E731
+        of_task = lambda: next((it for it in self.framework.updates_of(name) if it["state"] in ends), None)  # noqa: E731
         return wait(of_task, LIMIT_S) or {"state": "none"}
 
     def filled(self, text):

@@ -34,7 +34,7 @@ class Checks(EngineTasks):
         report.equal("engine: its output is in its sandbox", (lines[0], self.output("first", "stderr")), ("out", "err\n"))
         report.check("engine: it sees its sandbox, and nothing of the machine", os.path.exists(os.path.join(self.sandbox("first"), "mine")) and "host" not in lines, out)
         report.check("engine: which keeps it for people to look at", f"/{name}" in self.engine.names())
-        running = next(it for it in self.framework.updates if it["task_id"]["value"] == "first" and it["state"] == "TASK_RUNNING")
+        running = next(it for it in self.framework.updates_of("first") if it["state"] == "TASK_RUNNING")
         told = json.loads(__import__("base64").b64decode(running["data"]))
         report.equal("engine: TASK_RUNNING tells what the engine tells", (told[0]["Name"], len(told)), (f"/{name}", 1))
         report.equal("engine: the last word is Mesos'", self.framework.updates[-1]["message"], "Container exited with status 0")
@@ -103,7 +103,7 @@ class Checks(EngineTasks):
         report.check("network: a user's network gives an address, which is told", address.startswith("10.123.0.") and infos[0].get("name") == "team", infos)
         import urllib.request
         report.equal("network: a port of the machine leads to one of the container", wait(lambda: urllib.request.urlopen("http://127.0.0.1:31500/index.html", timeout=5).read(), LIMIT_S), b"served\n")
-        healthy = wait(lambda: any(it.get("healthy") for it in self.framework.updates if it["task_id"]["value"] == "served"), LIMIT_S)
+        healthy = wait(lambda: any(it.get("healthy") for it in self.framework.updates_of("served")), LIMIT_S)
         report.check("network: a health check by HTTP asks in the container's network", healthy, self.framework.updates[-1])
         self.kill("served")
         self.ended("served", "TASK_KILLED")
@@ -117,7 +117,7 @@ class Checks(EngineTasks):
         health = {"type": "COMMAND", "delay_seconds": 0, "interval_seconds": 0.3, "grace_period_seconds": 0, "consecutive_failures": 2, "timeout_seconds": 20,
                   "command": {"shell": True, "value": "test \"$COLOUR\" = 'blue' && test ! -e $MESOS_SANDBOX/sick"}}
         self.start("checked", WAIT_FOR_GO, of(), "TASK_RUNNING", health_check=health)
-        mine = lambda: [it for it in self.framework.updates if it["task_id"]["value"] == "checked"]  # noqa: E731
+        mine = lambda: self.framework.updates_of("checked")  # noqa: E731
         report.check("health: a command within the container says that it is well", wait(lambda: any(it.get("healthy") for it in mine()), LIMIT_S), mine()[-1])
         with open(os.path.join(self.sandbox("checked"), "sick"), "w", encoding="utf-8"):
             pass
@@ -132,7 +132,7 @@ class Checks(EngineTasks):
         self.start("stubborn", "trap '' TERM; while true; do sleep 0.1; done", of(), "TASK_RUNNING", kill_policy={"grace_period": {"nanoseconds": 3_600_000_000_000}})
         self.kill("stubborn", kill_policy={"grace_period": {"nanoseconds": 100_000_000}})
         status = self.ended("stubborn", "TASK_KILLED")
-        states = [it["state"] for it in self.framework.updates if it["task_id"]["value"] == "stubborn"]
+        states = [it["state"] for it in self.framework.updates_of("stubborn")]
         report.equal("kill: then killed, after the kill's own grace", (status["message"], states[-2:]), ("Container exited with status 137", ["TASK_KILLING", "TASK_KILLED"]))
         late = self.run("late", "sleep 1000", of(), "TASK_FAILED", max_completion_time={"nanoseconds": 1_000_000_000})
         report.equal("kill: a task that takes too long", late["reason"], "REASON_MAX_COMPLETION_TIME_REACHED")

@@ -11,13 +11,15 @@ import sys
 import tarfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-from containers import of_docker, of_mesos  # noqa: E402
+from containers import of_docker, of_mesos, of_sandbox  # noqa: E402
 from daemons import House, request  # noqa: E402
 from free_port import free_ranges  # noqa: E402
 from image_maker import Image, Registry, TokenRegistry, busybox, entry, folder, symlink, text  # noqa: E402
+from operations import create, launch, reserve  # noqa: E402
 from report import Report, wait  # noqa: E402
+from resources import Reservation  # noqa: E402
 from sandbox import WAIT_FOR_GO  # noqa: E402
-from scheduler import Scheduler, task  # noqa: E402
+from scheduler import Scheduler, shell, task  # noqa: E402
 from tasks import LIMIT_S, Tasks  # noqa: E402
 
 report = Report()
@@ -38,7 +40,7 @@ class Checks(Tasks):
     def root_file_system(self):
         self.image("box:1", Image(env=["COLOUR=blue", "KEPT=image"], workdir="/tmp").layer(busybox(), text("mark", "of the image")))
         script = "cat /mark; echo; pwd; echo $COLOUR $KEPT; echo $MESOS_SANDBOX; touch /written $MESOS_SANDBOX/mine; ls /; test -e /usr && echo host; true"
-        command = {"shell": True, "value": script, "environment": {"variables": [{"name": "KEPT", "value": "task"}]}}
+        command = shell(script, KEPT="task")
         out = self.run("first", command, of_mesos("box:1"))
         report.equal("root: files, directory, variables and sandbox are the image's", out.splitlines()[:4],
                      ["of the image", "/tmp", "blue task", "/mnt/mesos/sandbox"])
@@ -115,16 +117,14 @@ class Checks(Tasks):
     def of_a_group(self):
         self.image("other:1", Image(cmd=["cat", "/mark"]).layer(busybox(), text("mark", "another")))
         offer = self.framework.wait_offer(cpus=1, mem=256)
-        amounts = [{"name": name, "type": "SCALAR", "scalar": {"value": value}} for name, value in (("cpus", 0.1), ("mem", 32), ("disk", 8))]
-        info = {"type": "DEFAULT", "executor_id": {"value": "pod"}, "framework_id": {"value": self.framework.id}, "resources": amounts}
-        shared = {"mode": "RW", "container_path": "/shared", "source": {"type": "SANDBOX_PATH", "sandbox_path": {"type": "PARENT", "path": "common"}}}
-        inner = {"mode": "RW", "container_path": "common", "source": {"type": "SANDBOX_PATH", "sandbox_path": {"type": "PARENT", "path": "common"}}}
+        info = self.framework.default_executor("pod")
+        shared = of_sandbox("common", "/shared")
+        inner = of_sandbox("common", "common")
         tasks = [
             dict(task("pod-first", offer, "cat /mark > /shared/first; while ! test -e /shared/second; do sleep 0.1; done"), container={**of_mesos("box:1"), "volumes": [shared]}),
             dict(task("pod-second", offer, "while ! test -e common/first; do sleep 0.1; done; cat common/first /mark; echo x > common/second"), container={**of_mesos("other:1"), "volumes": [inner]}),
             dict(task("pod-third", offer, ""), command={"shell": False}, container=of_mesos("other:1"))]
-        operation = {"type": "LAUNCH_GROUP", "launch_group": {"executor": info, "task_group": {"tasks": tasks}}}
-        self.framework.call("ACCEPT", accept={"offer_ids": [offer["id"]], "operations": [operation], "filters": {"refuse_seconds": 0}})
+        self.framework.launch_group(offer, info, tasks)
         for name in ("pod-first", "pod-second", "pod-third"):
             self.framework.wait_state(name, "TASK_FINISHED", limit_s=LIMIT_S)
         outputs = {}
@@ -159,7 +159,7 @@ class Checks(Tasks):
         volume = {"host_path": host, "mode": "RW"}
         volumes = [{**volume, "container_path": "/data/deep"}, {**volume, "container_path": "/fixed", "mode": "RO"}, {**volume, "container_path": "own"},
                    {**volume, "container_path": "/out/in"}, {"host_path": os.path.join(host, "given"), "mode": "RO", "container_path": "/etc/given"},
-                   {"mode": "RW", "container_path": "/sub", "source": {"type": "SANDBOX_PATH", "sandbox_path": {"type": "SELF", "path": "sub"}}}]
+                   of_sandbox("sub", "/sub", "SELF")]
         script = "cat /data/deep/given /fixed/given own/given /tmp/in/given /etc/given; touch /fixed/x || echo ro; echo made > /data/deep/made; touch /sub/x; ls $MESOS_SANDBOX/sub"
         out = self.run("volumes", script, {**of_mesos("links:1"), "volumes": volumes})
         report.equal("volumes: in the root, in the sandbox, through links of the image", out, "of the host\n" * 5 + "ro\nx\n")
@@ -340,7 +340,7 @@ class Checks(Tasks):
         check = {"type": "COMMAND", "delay_seconds": 0, "interval_seconds": 0.5, "grace_period_seconds": 30, "timeout_seconds": 30,
                  "command": {"shell": True, "value": "test -e /mark && test $COLOUR = blue && test -e $MESOS_SANDBOX/stdout"}}
         self.start("checked", WAIT_FOR_GO, of_mesos("box:1"), "TASK_RUNNING", health_check=check)
-        healthy = wait(lambda: any(it.get("healthy") for it in self.framework.updates if it["task_id"]["value"] == "checked"), LIMIT_S)
+        healthy = wait(lambda: any(it.get("healthy") for it in self.framework.updates_of("checked")), LIMIT_S)
         report.check("check: its command sees what the task sees", healthy, self.framework.updates[-1])
         self.finish("checked")
 
@@ -350,18 +350,16 @@ class VolumeChecks(Checks):
 
     def persistent(self):
         self.image("box:0", Image().layer(busybox()))
-        disk = {"name": "disk", "type": "SCALAR", "scalar": {"value": 16}, "reservations": [{"type": "DYNAMIC", "role": "keeper", "principal": "p"}]}
-        volume = {**disk, "disk": {"persistence": {"id": "kept", "principal": "p"}, "volume": {"mode": "RW", "container_path": "data"}}}
+        keeper = Reservation("keeper", "p")
+        volume = keeper.volume("kept", 16)
         offer = self.framework.wait_offer(cpus=0.5, mem=64)
         info = task("keeps", offer, "echo kept > data/file; cat $MESOS_SANDBOX/data/file")
         info.update(container=of_mesos("box:0"), resources=[*info["resources"], volume])
         info["command"]["value"] = "cd $MESOS_SANDBOX; " + info["command"]["value"]
-        operations = [{"type": "RESERVE", "reserve": {"resources": [disk]}}, {"type": "CREATE", "create": {"volumes": [volume]}},
-                      {"type": "LAUNCH", "launch": {"task_infos": [info]}}]
-        self.framework.call("ACCEPT", accept={"offer_ids": [offer["id"]], "operations": operations, "filters": {"refuse_seconds": 0.0}})
+        self.framework.accept(offer, reserve(*keeper.scalars(disk=16)), create(volume), launch(info))
         self.framework.wait_state("keeps", "TASK_FINISHED", limit_s=LIMIT_S)
         report.equal("persistent: a volume is in the root", self.output("keeps"), "kept\n")
-        with open(self.house.path("agent0/volumes/roles/keeper/kept/file"), encoding="utf-8") as file:
+        with open(keeper.on_disk(self.house, "kept", "file"), encoding="utf-8") as file:
             report.equal("persistent: and outlives it", file.read(), "kept\n")
 
 

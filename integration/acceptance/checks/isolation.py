@@ -138,7 +138,7 @@ class Checks(Tasks):
             script = "readlink /proc/self/ns/pid > $MESOS_SANDBOX/joined.new && mv $MESOS_SANDBOX/joined.new $MESOS_SANDBOX/joined && test $(ls -d /proc/[0-9]* | grep -c .) -lt 12"
             check = {"type": "COMMAND", "delay_seconds": 0, "interval_seconds": 0.5, "grace_period_seconds": 30, "timeout_seconds": 30, "command": {"shell": True, "value": script}}
             pid = self.pid_of(self.start(name, WAIT_FOR_GO, container, health_check=check))
-            healthy = wait(lambda: any(it.get("healthy") for it in self.framework.updates if it["task_id"]["value"] == name), LIMIT_S)  # noqa: B023
+            healthy = wait(lambda: any(it.get("healthy") for it in self.framework.updates_of(name)), LIMIT_S)  # noqa: B023
             report.check(f"check {name}: it sees the container's processes", healthy)
             report.equal(f"check {name}: in the container's namespace", self.output(name, "joined").strip(), namespaces(pid)["pid"])
             self.finish(name)
@@ -210,13 +210,11 @@ class Checks(Tasks):
 
     def of_a_group(self):
         offer = self.framework.wait_offer(cpus=1, mem=128)
-        amounts = [{"name": name, "type": "SCALAR", "scalar": {"value": value}} for name, value in (("cpus", 0.1), ("mem", 32), ("disk", 8))]
-        info = {"type": "DEFAULT", "executor_id": {"value": "pod"}, "framework_id": {"value": self.framework.id}, "resources": amounts}
+        info = self.framework.default_executor("pod")
         script = "readlink /proc/self/ns/pid /proc/self/ns/ipc; df -m /dev/shm | tail -n 1 | awk '{print $2}'; test -e /dev/shm/pod || echo empty; touch /dev/shm/pod"
         containers = {"pod-pids": plain(share_pid_namespace=False), "pod-ipc": plain(ipc_mode="PRIVATE"), "pod-sized": plain(ipc_mode="PRIVATE", shm_size=32)}
         tasks = [dict(task(name, offer, script), container=container) for name, container in containers.items()]
-        operation = {"type": "LAUNCH_GROUP", "launch_group": {"executor": info, "task_group": {"tasks": tasks}}}
-        self.framework.call("ACCEPT", accept={"offer_ids": [offer["id"]], "operations": [operation], "filters": {"refuse_seconds": 0}})
+        self.framework.launch_group(offer, info, tasks)
         for name in containers:
             self.framework.wait_state(name, "TASK_FINISHED", limit_s=LIMIT_S)
         said = {name: self.output("pod", f"tasks/{name}/stdout").split() for name in containers}
@@ -238,11 +236,9 @@ class Checks(Tasks):
 
     def launch_group(self, executor, tasks, outer=None):
         offer = self.framework.wait_offer(cpus=1, mem=128)
-        amounts = [{"name": name, "type": "SCALAR", "scalar": {"value": value}} for name, value in (("cpus", 0.1), ("mem", 32), ("disk", 8))]
-        info = {"type": "DEFAULT", "executor_id": {"value": executor}, "framework_id": {"value": self.framework.id}, "resources": amounts, **({"container": outer} if outer else {})}
+        info = self.framework.default_executor(executor, **({"container": outer} if outer else {}))
         infos = [dict(task(name, offer, script), container=container) for name, (script, container) in tasks.items()]
-        operation = {"type": "LAUNCH_GROUP", "launch_group": {"executor": info, "task_group": {"tasks": infos}}}
-        self.framework.call("ACCEPT", accept={"offer_ids": [offer["id"]], "operations": [operation], "filters": {"refuse_seconds": 0}})
+        self.framework.launch_group(offer, info, infos)
         for name in tasks:
             self.framework.wait_state(name, "TASK_RUNNING", limit_s=LIMIT_S)
 

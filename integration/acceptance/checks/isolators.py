@@ -19,6 +19,7 @@ from containers import boxed, plain  # noqa: E402
 from daemons import House, alive, get, request  # noqa: E402
 from image_maker import Image, busybox, symlink  # noqa: E402
 from report import Report, wait  # noqa: E402
+from resources import scalars  # noqa: E402
 from sandbox import WAIT_FOR_GO  # noqa: E402
 from scheduler import Scheduler, task  # noqa: E402
 from streams import STREAM, Output  # noqa: E402
@@ -37,10 +38,6 @@ def profile(*rules, default="SCMP_ACT_ALLOW"):
 
 def rule(names, action="SCMP_ACT_ERRNO", includes=None, excludes=None):
     return {"names": names, "action": action, "args": [], "comment": "", "includes": includes or {}, "excludes": excludes or {}}
-
-
-def scalars(**amounts):
-    return [{"name": name, "type": "SCALAR", "scalar": {"value": value}} for name, value in amounts.items()]
 
 
 class Checks(Tasks):
@@ -72,10 +69,9 @@ class Checks(Tasks):
 
     def group(self, executor, tasks, gpus=0):
         offer = self.offer(gpus)
-        info = {"type": "DEFAULT", "executor_id": {"value": executor}, "framework_id": {"value": self.framework.id}, "resources": scalars(cpus=0.1, mem=32, disk=8)}
+        info = self.framework.default_executor(executor)
         infos = [{**task(name, offer, command), **more} for name, (command, more) in tasks.items()]
-        operation = {"type": "LAUNCH_GROUP", "launch_group": {"executor": info, "task_group": {"tasks": infos}}}
-        self.framework.call("ACCEPT", accept={"offer_ids": [offer["id"]], "operations": [operation], "filters": {"refuse_seconds": 0}})
+        self.framework.launch_group(offer, info, infos)
         return {name: self.framework.wait_state(name, "TASK_RUNNING", limit_s=LIMIT_S) for name in tasks}
 
 
@@ -216,8 +212,7 @@ class OperatorsChoice(Checks):
         report.check("statistics: of memory, of its shortage and of disks", {"mem_cache_bytes", "mem_mapped_file_bytes", "mem_unevictable_bytes", "mem_soft_limit_bytes",
                                                                            "mem_low_pressure_counter", "mem_critical_pressure_counter", "blkio_statistics"} <= set(found), found)
         report.equal("statistics: processes and threads", (found["processes"], found["threads"]), (3, 3))
-        self.framework.kill("measured")
-        self.framework.wait_state("measured", "TASK_KILLED", limit_s=LIMIT_S)
+        self.framework.end("measured", limit_s=LIMIT_S)
 
     def flags(self):
         flags = get(self.house.agents[0].port, "/flags")["flags"]
@@ -345,8 +340,7 @@ class Nested(Checks):
         with ThreadPoolExecutor(1) as clients:
             # Before the kill: the end is known for a moment only after that of the outer one.
             end = clients.submit(self.end, second)
-            self.framework.kill("holds")
-            self.framework.wait_state("holds", "TASK_KILLED", limit_s=LIMIT_S)
+            self.framework.end("holds", limit_s=LIMIT_S)
             # By the SIGTERM that all are sent, or by SIGKILL where the outer one has ended of it first.
             report.check("nested: it ends with the outer one", end.result().get("exit_status") in (9, 15))
         report.check("nested: and is unknown soon after", wait(lambda: self.call("WAIT_NESTED_CONTAINER", container_id=second)[0] == 404, LIMIT_S))

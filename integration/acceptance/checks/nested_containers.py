@@ -11,6 +11,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from daemons import House, alive, post, request  # noqa: E402
 from report import Report, wait  # noqa: E402
+from resources import scalars  # noqa: E402
 from scheduler import Scheduler, task  # noqa: E402
 
 report = Report()
@@ -75,8 +76,7 @@ class Checks:
                      (400, "Parent container none does not exist"))
         status, text = self.call("LAUNCH_CONTAINER", container_id=nested(outer, "bad"), command={"shell": False, "value": "/no/such/program"})
         report.check("a command that cannot run is refused in words", status == 400 and "No such file" in text, (status, text))
-        self.framework.kill("outer")
-        self.framework.wait_state("outer", "TASK_KILLED")
+        self.framework.end("outer")
 
     def two_levels(self):
         outer = self.task("deep")
@@ -88,8 +88,7 @@ class Checks:
         report.equal("its end", self.call("WAIT_CONTAINER", container_id=second)[1].get("wait_container"), {"exit_status": 15})
         self.launch(nested(outer, "one", "three"), f"echo $$ > {self.house.folder}/three; exec sleep 600")
         wait(lambda: self.pid("three"), 5)
-        self.framework.kill("deep")
-        self.framework.wait_state("deep", "TASK_KILLED")
+        self.framework.end("deep")
         report.check("none outlives the task", wait(lambda: not alive(self.pid("three")), 5))
         report.check("nor is known", wait(lambda: self.call("WAIT_CONTAINER", container_id=first)[0] == 404, 5))
 
@@ -98,16 +97,14 @@ class Checks:
         inner = nested(outer, "brief")
         self.launch(inner, "true")
         report.equal("ended: it is there until somebody removes it", self.call("WAIT_CONTAINER", container_id=inner)[1].get("wait_container"), {"exit_status": 0})
-        self.framework.kill("around")
-        self.framework.wait_state("around", "TASK_KILLED")
+        self.framework.end("around")
         gone = wait(lambda: self.call("WAIT_CONTAINER", container_id=inner)[0] == 404, 5)
         report.check("ended: or until the one around it ends", gone)
         status, text = self.call("REMOVE_CONTAINER", container_id=inner)
         report.equal("ended: then there is nothing to remove", (status, text), (500, "Unknown root container"))
 
     def alone_and_over_a_restart(self):
-        scalars = [{"name": "mem", "type": "SCALAR", "scalar": {"value": 64}}]
-        report.equal("alone: launched", self.launch(nested("alone"), f"echo $$ > {self.house.folder}/alone; exec sleep 600", resources=scalars), 200)
+        report.equal("alone: launched", self.launch(nested("alone"), f"echo $$ > {self.house.folder}/alone; exec sleep 600", resources=scalars(mem=64)), 200)
         self.launch(nested("brief"), f"echo $$ > {self.house.folder}/brief; sleep 1; exit 3")
         wait(lambda: self.pid("alone") and self.pid("brief"), 5)
         pid = self.pid("alone")

@@ -17,7 +17,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from cni_machine import BLUE, BRIDGED, GREEN, Machine  # noqa: E402
 from alone import alone  # noqa: E402
-from containers import of_docker  # noqa: E402
+from containers import boxed, of_docker  # noqa: E402
 from daemons import RUNTIME_ROOT, House, get, post, processes_of  # noqa: E402
 from image_maker import Image, busybox, text  # noqa: E402
 from report import Report, wait  # noqa: E402
@@ -29,6 +29,8 @@ LIMIT_S = 40
 SERVE = "python3 -c '" \
         "import http.server, sys; sys.stdout.flush(); " \
         "http.server.HTTPServer((\"0.0.0.0\", 80), http.server.SimpleHTTPRequestHandler).serve_forever()'"
+
+
 def fetch(address, port, path="/"):
     """The body of a GET; None where nobody answers."""
     try:
@@ -82,10 +84,7 @@ class Checks(Tasks):
         return self.output(name), status
 
     def end(self, *names):
-        for name in names:
-            self.framework.kill(name)
-        for name in names:
-            self.framework.wait_state(name, "TASK_KILLED", limit_s=LIMIT_S)
+        self.framework.end(*names, limit_s=LIMIT_S)
 
     def kept_in(self):
         digest = hashlib.sha256(self.house.path("agent0").encode()).hexdigest()[:16]
@@ -206,20 +205,17 @@ class Checks(Tasks):
                              ("command", {"type": "COMMAND", "command": {"shell": True, "value": "grep -q eth0 /proc/net/dev && test \"$(hostname)\" = inside"}})):
             timing = {"delay_seconds": 0, "interval_seconds": 0.1, "grace_period_seconds": 30}
             self.start(f"health-{name}", f"exec {SERVE}", joining("blue", hostname="inside"), health_check={**health, **timing})
-            told = self.framework.wait(lambda: next((s for s in self.framework.updates if s["task_id"]["value"] == f"health-{name}" and s.get("healthy")), None), LIMIT_S, f"health of {name}")
+            told = self.framework.wait(lambda: next((s for s in self.framework.updates_of(f"health-{name}") if s.get("healthy")), None), LIMIT_S, f"health of {name}")
             report.check(f"checked: {name} is asked within the container's network", told["healthy"], told)
             self.end(f"health-{name}")
         self.nothing_is_left("checked")
 
     def group(self):
         offer = self.offer()
-        scalars = [{"name": name, "type": "SCALAR", "scalar": {"value": value}} for name, value in (("cpus", 0.1), ("mem", 32), ("disk", 8))]
-        executor = {"type": "DEFAULT", "executor_id": {"value": "pod"}, "framework_id": {"value": self.framework.id}, "resources": scalars,
-                    "container": joining("blue", hostname="pod-name")}
+        executor = self.framework.default_executor("pod", container=joining("blue", hostname="pod-name"))
         tasks = [task("one", offer, f"echo $MESOS_CONTAINER_IP > index.html; exec {SERVE}"),
                  task("two", offer, "while ! python3 -c 'import urllib.request as u; print(u.urlopen(\"http://127.0.0.1/\").read().decode())'; do sleep 0.1; done; hostname; cat /etc/hosts; sleep 1000")]
-        operation = {"type": "LAUNCH_GROUP", "launch_group": {"executor": executor, "task_group": {"tasks": tasks}}}
-        self.framework.call("ACCEPT", accept={"offer_ids": [offer["id"]], "operations": [operation], "filters": {"refuse_seconds": 0}})
+        self.framework.launch_group(offer, executor, tasks)
         one, two = (self.framework.wait_state(name, "TASK_RUNNING", limit_s=LIMIT_S) for name in ("one", "two"))
         report.check("group: all have the address of their executor", addresses(one) == addresses(two) and addresses(one)[0].startswith(BLUE), (one, two))
 
@@ -306,8 +302,7 @@ class Checks(Tasks):
         offer = self.offer()
         self.framework.launch(offer, [{**task("called-off-before", offer, "sleep 1000"), "container": joining("slow", mesos=image)}])
         asked, _ = silent.accept()
-        self.framework.kill("called-off-before")
-        self.framework.wait_state("called-off-before", "TASK_KILLED", limit_s=LIMIT_S)
+        self.framework.end("called-off-before", limit_s=LIMIT_S)
         self.nothing_is_left("called off before")
         report.equal("called off before: no plug-in is called for what none had begun", self.machine.called(), [])
         asked.close()
@@ -345,7 +340,7 @@ class Checks(Tasks):
     def imaged(self):
         script = ("hostname; cat /etc/hosts /etc/resolv.conf; ls /sys/class/net; /bin/busybox nc -w 2 127.0.0.1 %d < /dev/null || echo closed; echo more >> /etc/hosts || echo kept; echo %s > /etc/resolv.conf || echo kept"
                   % (self.agent.port, "x"))
-        container = {"type": "MESOS", "mesos": {"image": {"type": "DOCKER", "docker": {"name": "box:1"}}}, "network_infos": [{"name": "blue"}], "hostname": "imaged"}
+        container = {**boxed(), "network_infos": [{"name": "blue"}], "hostname": "imaged"}
         out, status = self.run("imaged", script, container)
         words = out.split()
         report.equal("imaged: the files are the container's", [words[0], words[1], words[3], words[4]], ["imaged", "127.0.0.1", addresses(status)[0], "imaged"])

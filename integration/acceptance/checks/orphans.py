@@ -115,8 +115,7 @@ class Checks:
 
     def killed(self):
         def end(name, _):
-            self.framework.kill(name)
-            self.framework.wait_state(name, "TASK_KILLED", limit_s=LIMIT_S)
+            self.framework.end(name, limit_s=LIMIT_S)
         self.end("killed", ZOMBIES // 10, end)
 
     def without_shim(self):

@@ -116,8 +116,7 @@ def main():
         report.check("nor does one that starts anew", wait(second.registered, LIMIT_S) and house.ids() == known, second.log_tail())
         report.check("the tasks are the processes they were", all(alive(pid) for pid in pids), pids)
         for framework, name in ((early, "one"), (late, "two"), (late, "three")):
-            framework.kill(name)
-            framework.wait_state(name, "TASK_KILLED", limit_s=LIMIT_S)
+            framework.end(name, limit_s=LIMIT_S)
         report.check("and end when they are killed", wait(lambda: not any(alive(pid) for pid in pids), LIMIT_S), pids)
     return report.end()
 

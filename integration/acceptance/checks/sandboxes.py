@@ -13,8 +13,9 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from daemons import House, alive, get, post, request  # noqa: E402
 from report import Report, wait  # noqa: E402
+from resources import scalars  # noqa: E402
 from sandbox import Sandboxes  # noqa: E402
-from scheduler import Scheduler, task  # noqa: E402
+from scheduler import Scheduler, shell, task  # noqa: E402
 
 LIMIT_S = 60
 MEGABYTE = 1 << 20
@@ -37,16 +38,10 @@ class Checks(Sandboxes):
 
     def launch(self, task_id, command, state="TASK_RUNNING", env=None, resources=()):
         offer = self.framework.wait_offer(cpus=0.1, mem=32, limit_s=LIMIT_S)
-        made = task(task_id, offer, command)
+        made = {**task(task_id, offer, ""), "command": shell(command, **(env or {}))}
         made["resources"] += resources
-        variables = [{"name": name, "value": value} for name, value in (env or {}).items()]
-        made["command"]["environment"] = {"variables": variables}
         self.framework.launch(offer, [made])
         return self.framework.wait_state(task_id, state, limit_s=LIMIT_S)
-
-    def kill(self, task_id):
-        self.framework.call("KILL", kill={"task_id": {"value": task_id}})
-        self.framework.wait_state(task_id, "TASK_KILLED", limit_s=LIMIT_S)
 
     # Output
 
@@ -57,7 +52,7 @@ class Checks(Sandboxes):
         sandbox = self.sandbox("plain")
         pid = next(r["executor_pid"] for r in get(self.agent.port, "/containers") for r in [r["status"]])
         report.equal("without a bound a task writes its file itself", os.path.realpath(f"/proc/{pid}/fd/1"), os.path.join(os.path.realpath(sandbox), "stdout"))
-        self.kill("plain")
+        self.framework.end("plain", limit_s=LIMIT_S)
 
     def sizes(self, sandbox):
         found = {}
@@ -125,7 +120,7 @@ class Checks(Sandboxes):
         wanted = len(files) + 30
         report.check("they go on after that", wait(look, LIMIT_S, 0.001), len(files))
         report.check("no file ever had more than its bound", 0 < most <= BOUND, most)
-        self.kill("flood")
+        self.framework.end("flood", limit_s=LIMIT_S)
 
     # Disk
 
@@ -133,7 +128,7 @@ class Checks(Sandboxes):
         self.restart("--enforce-container-disk-quota", "--container-disk-watch-interval", "1secs")
         flags = get(self.agent.port, "/flags")["flags"]
         report.equal("the agent shows how disks are watched", [flags[n] for n in ("enforce_container_disk_quota", "container_disk_watch_interval")], ["true", "1secs"])
-        disk = [{"name": "disk", "type": "SCALAR", "scalar": {"value": 16.0}}]
+        disk = scalars(disk=16.0)
         self.launch("small", "dd if=/dev/zero of=some bs=1M count=4 && exec sleep 1000", resources=disk)
         self.launch("big", "dd if=/dev/zero of=much bs=1M count=40 && exec sleep 1000", resources=disk)
         ended = self.framework.wait_state("big", "TASK_FAILED", limit_s=LIMIT_S)
@@ -150,7 +145,7 @@ class Checks(Sandboxes):
         report.equal("the limit of one that writes less is shown", statistics.get("disk_limit_bytes"), 16 * MEGABYTE)
         report.check("and what it takes", 4 * MEGABYTE <= statistics.get("disk_used_bytes", 0) < 5 * MEGABYTE, statistics)
         report.equal("it runs on", self.framework.reconcile(["small"]), {"small": "TASK_RUNNING"})
-        self.kill("small")
+        self.framework.end("small", limit_s=LIMIT_S)
 
     # Old sandboxes
 
@@ -173,7 +168,7 @@ class Checks(Sandboxes):
         self.restart(*quick, "--gc-non-executor-container-sandboxes")
         report.check("and goes where the flag says so", wait(lambda: not os.path.exists(directory), LIMIT_S), self.agent.log_tail())
         report.check("still that of one that runs stays", os.path.exists(os.path.join(self.sandbox("stays"), "stdout")))
-        self.kill("stays")
+        self.framework.end("stays", limit_s=LIMIT_S)
 
     # What an agent finds
 

@@ -15,7 +15,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from daemons import House, alive, request  # noqa: E402
 from report import Report, wait  # noqa: E402
-from scheduler import Scheduler, task  # noqa: E402
+from scheduler import Scheduler, shell, task  # noqa: E402
 from streams import STREAM, Input, Output  # noqa: E402
 
 report = Report()
@@ -30,10 +30,6 @@ def nested(*names):
     for name in names:
         found = {"value": name, **({"parent": found} if found else {})}
     return found
-
-
-def shell(text):
-    return {"shell": True, "value": text}
 
 
 def terminal(rows=None, columns=None):
@@ -285,11 +281,9 @@ class Checks:
 
     def in_a_group(self):
         offer = self.framework.wait_offer(cpus=0.5, mem=128)
-        amounts = [{"name": name, "type": "SCALAR", "scalar": {"value": value}} for name, value in (("cpus", 0.1), ("mem", 32), ("disk", 8))]
-        executor = {"type": "DEFAULT", "executor_id": {"value": "group"}, "framework_id": {"value": self.framework.id}, "resources": amounts}
+        executor = self.framework.default_executor("group")
         inner = {**task("grouped", offer, "while read line; do echo \"got $line\"; done"), "container": terminal(11, 22)}
-        operation = {"type": "LAUNCH_GROUP", "launch_group": {"executor": executor, "task_group": {"tasks": [inner]}}}
-        self.framework.call("ACCEPT", accept={"offer_ids": [offer["id"]], "operations": [operation], "filters": {"refuse_seconds": 0}})
+        self.framework.launch_group(offer, executor, [inner])
         container_id = self.framework.wait_state("grouped", "TASK_RUNNING")["container_status"]["container_id"]
         with Output(self.agent.port, READ, container_id=container_id) as output, Input(self.agent.port, container_id) as stdin:
             stdin.send(b"this\n")

@@ -11,32 +11,18 @@ import time
 import urllib.parse
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from containers import of_sandbox  # noqa: E402
 from daemons import House, alive, get, post, request  # noqa: E402
 from report import Report, wait  # noqa: E402
+from resources import scalars  # noqa: E402
 from scheduler import Scheduler, task  # noqa: E402
 
 RETURN_S = 20
 report = Report()
 
 
-def scalars(cpus, mem, disk=0):
-    amounts = (("cpus", cpus), ("mem", mem), ("disk", disk))
-    return [{"name": name, "type": "SCALAR", "scalar": {"value": value}} for name, value in amounts if value]
-
-
-def executor(name, framework, **more):
-    return {"type": "DEFAULT", "executor_id": {"value": name}, "framework_id": {"value": framework.id}, "resources": scalars(0.1, 32, 8), **more}
-
-
-def launch(framework, offer, executor_info, tasks):
-    operation = {"type": "LAUNCH_GROUP", "launch_group": {"executor": executor_info, "task_group": {"tasks": tasks}}}
-    framework.call("ACCEPT", accept={"offer_ids": [offer["id"]], "operations": [operation], "filters": {"refuse_seconds": 0}})
-
-
 def sharing(info, container_path, path="common"):
-    volume = {"mode": "RW", "container_path": container_path,
-              "source": {"type": "SANDBOX_PATH", "sandbox_path": {"type": "PARENT", "path": path}}}
-    return dict(info, container={"type": "MESOS", "volumes": [volume]})
+    return dict(info, container={"type": "MESOS", "volumes": [of_sandbox(path, container_path)]})
 
 
 class Checks:
@@ -80,7 +66,7 @@ class Checks:
 
     def runs_and_is_shown(self):
         offer = self.offer()
-        launch(self.framework, offer, executor("e1", self.framework), [
+        self.framework.launch_group(offer, self.framework.default_executor("e1"), [
             sharing(self.sleeper("a", offer), "mine"),
             sharing(dict(task("b", offer, "echo from-b > other/note; sleep 0.3; cat other/note; exit 0")), "other"),
             dict(task("c", offer, "ulimit -Sn; ulimit -Hn; sleep 0.3"), container={"type": "MESOS", "rlimit_info": {"rlimits": [
@@ -112,8 +98,7 @@ class Checks:
                 report.equal("the limit is that of the executor and what still runs", int(limit.read()), 64 << 20)
             with open(f"{cgroup}/{shown['container_id']['value']}/tasks", encoding="ascii") as members:
                 report.equal("the task's process is in a cgroup within the executor's", [int(line) for line in members], pids)
-        self.framework.kill("a")
-        self.framework.wait_state("a", "TASK_KILLED")
+        self.framework.end("a")
         report.equal("states of a after KILL", self.framework.statuses("a")[2:], ["TASK_KILLING", "TASK_KILLED"])
         report.check("the process is gone", not alive(pids[0]))
         self.executor_ended("e1")
@@ -128,10 +113,10 @@ class Checks:
 
     def failure_takes_its_group(self):
         offer = self.offer()
-        launch(self.framework, offer, executor("e2", self.framework), [self.sleeper("stays", offer)])
+        self.framework.launch_group(offer, self.framework.default_executor("e2"), [self.sleeper("stays", offer)])
         self.framework.wait_state("stays", "TASK_RUNNING")
         offer = self.offer()
-        launch(self.framework, offer, executor("e2", self.framework), [
+        self.framework.launch_group(offer, self.framework.default_executor("e2"), [
             dict(task("fails", offer, "sleep 0.5; exit 3")), self.sleeper("follows", offer)])
         failed = self.framework.wait_state("fails", "TASK_FAILED")
         killed = self.framework.wait_state("follows", "TASK_KILLED")
@@ -146,7 +131,7 @@ class Checks:
         offer = self.offer()
         stubborn = "trap '' TERM; sh -c \"trap '' TERM; sleep 600\" & echo $$ $! | tr ' ' '\\n' > {}/stubborn.pids; wait; sleep 600"
         info = dict(task("stubborn", offer, stubborn.format(self.house.folder)), kill_policy={"grace_period": {"nanoseconds": 700_000_000}})
-        launch(self.framework, offer, executor("e3", self.framework), [info, self.sleeper("beside", offer)])
+        self.framework.launch_group(offer, self.framework.default_executor("e3"), [info, self.sleeper("beside", offer)])
         self.framework.wait_state("stubborn", "TASK_RUNNING")
         wait(lambda: len(self.read("stubborn.pids")) == 2, 5)
         begun = time.monotonic()
@@ -162,7 +147,7 @@ class Checks:
     def all_or_none(self):
         offer = self.offer()
         odd = dict(task("odd", offer, "true"), container={"type": "MESOS", "mesos": {"image": {"type": "APPC", "appc": {"name": "x"}}}})
-        launch(self.framework, offer, executor("e4", self.framework), [self.sleeper("fine", offer), odd])
+        self.framework.launch_group(offer, self.framework.default_executor("e4"), [self.sleeper("fine", offer), odd])
         status = self.framework.wait_state("fine", "TASK_FAILED")
         self.framework.wait_state("odd", "TASK_FAILED")
         report.equal("a group with a task that cannot run: reason", status.get("reason"), "REASON_CONTAINER_LAUNCH_FAILED")
@@ -170,7 +155,7 @@ class Checks:
 
     def agent_killed(self):
         offer = self.offer()
-        launch(self.framework, offer, executor("e5", self.framework), [
+        self.framework.launch_group(offer, self.framework.default_executor("e5"), [
             self.sleeper("lives", offer), dict(task("ends", offer, f"echo $$ > {self.house.folder}/ends.pids; sleep 2; exit 0"))])
         self.framework.wait_state("lives", "TASK_RUNNING")
         self.framework.wait_state("ends", "TASK_RUNNING")
@@ -189,8 +174,7 @@ class Checks:
         earlier = next((e for e in known["completed_executors"] if e["id"] == "e1"), {"completed_tasks": [], "directory": ""})
         report.equal("so is what ended before", sorted(it["id"] for it in earlier["completed_tasks"]), ["a", "b", "c"])
         report.equal("with its sandbox", self.file(f"{earlier['directory']}/tasks/a/stdout"), "out-a\n")
-        self.framework.kill("lives")
-        self.framework.wait_state("lives", "TASK_KILLED")
+        self.framework.end("lives")
         report.equal("states of it, none twice", self.framework.told("lives"), ["TASK_STARTING", "TASK_RUNNING", "TASK_KILLING", "TASK_KILLED"])
         self.executor_ended("e5")
 
@@ -207,7 +191,7 @@ class Checks:
         volume = {"mode": "RO", "host_path": host, "container_path": shown}
         bare = {"type": "MESOS", "linux_info": {"share_cgroups": False}}
         container = dict(bare, volumes=[volume])
-        launch(self.framework, offer, executor("e8", self.framework, container=container), [
+        self.framework.launch_group(offer, self.framework.default_executor("e8", container=container), [
             dict(task("same", offer, f"cat {shown}/file"), container=container), dict(task("none", offer, f"cat {shown}/file"), container=bare)])
         for name in ("same", "none"):
             self.framework.wait_state(name, "TASK_FINISHED")
@@ -221,7 +205,7 @@ class Checks:
 
     def executor_killed(self):
         offer = self.offer()
-        launch(self.framework, offer, executor("e6", self.framework), [self.sleeper("x", offer), self.sleeper("y", offer)])
+        self.framework.launch_group(offer, self.framework.default_executor("e6"), [self.sleeper("x", offer), self.sleeper("y", offer)])
         self.framework.wait_state("x", "TASK_RUNNING")
         self.framework.wait_state("y", "TASK_RUNNING")
         containers = post(self.agent.port, {"type": "GET_CONTAINERS", "get_containers": {}})["get_containers"]["containers"]
@@ -236,8 +220,8 @@ class Checks:
         if not os.path.isdir("/sys/fs/cgroup/memory/tepui"):
             return
         offer = self.offer()
-        greedy = dict(task("greedy", offer, "head -c 300m /dev/zero | tail"), resources=scalars(0.1, 32))
-        launch(self.framework, offer, executor("e7", self.framework), [greedy, self.sleeper("modest", offer)])
+        greedy = dict(task("greedy", offer, "head -c 300m /dev/zero | tail"), resources=scalars(cpus=0.1, mem=32))
+        self.framework.launch_group(offer, self.framework.default_executor("e7"), [greedy, self.sleeper("modest", offer)])
         status = self.framework.wait_state("greedy", "TASK_FAILED")
         report.equal("greedy: reason", status.get("reason"), "REASON_CONTAINER_LIMITATION_MEMORY")
         report.check("greedy: names the limit", status.get("limitation", {}).get("resources"), status)
