@@ -3,12 +3,10 @@
     tasks = EngineTasks(house, framework, engine)
     out = tasks.run("hello", "echo hello", of("box:1"))
 """
-import json
 import os
 import sys
 
 from containers import BOX, of_docker
-from daemons import request
 from report import wait
 from scheduler import amounts, task
 from tasks import LIMIT_S, Tasks
@@ -47,15 +45,6 @@ class EngineTasks(Tasks):
 
     def kill(self, name, **more):
         self.framework.call("KILL", kill={"task_id": {"value": name}, **more})
-
-    def agent_says(self, kind, **body):
-        """A call of the agent's API: its status, and its answer, decoded where it is JSON."""
-        call = {"type": kind, kind.lower(): body}
-        status, _, answer = request(self.agent.port, "POST", "/api/v1", json.dumps(call), {"Content-Type": "application/json", "Accept": "application/json"})
-        try:
-            return status, json.loads(answer)
-        except ValueError:
-            return status, answer.decode("utf-8", "replace")
 
     def waits(self, look):
         return wait(look, LIMIT_S)

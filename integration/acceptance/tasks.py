@@ -7,6 +7,7 @@
 """
 import os
 
+from agent_api import call
 from report import wait
 from sandbox import Sandboxes
 from scheduler import task
@@ -58,6 +59,10 @@ class Tasks(Sandboxes):
             self.go(executor, f"tasks/{name}")
         for name in names:
             self.ended(name)
+
+    def agent_says(self, kind, **body):
+        """(status, text or parsed JSON) of a call of the agent's API."""
+        return call(self.agent.port, kind, **body)
 
     def said(self, name, file="said"):
         """What a task that goes on has put there whole."""

@@ -10,6 +10,7 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from daemons import House, alive, get, request  # noqa: E402
+from pid_files import pid_in  # noqa: E402
 from report import Report, wait  # noqa: E402
 from scheduler import Scheduler, task  # noqa: E402
 
@@ -34,13 +35,7 @@ class Checks:
         return framework.wait_state(name, state, limit_s=LIMIT_S)
 
     def pid(self, name):
-        def read():
-            try:
-                with open(f"{self.house.folder}/{name}.pid", encoding="ascii") as file:
-                    return int(file.read())
-            except (OSError, ValueError):
-                return None
-        return wait(read, LIMIT_S)
+        return wait(lambda: pid_in(self.house.path(f"{name}.pid")), LIMIT_S)
 
     def restart(self, *flags, all_of_them=False):
         agents = self.house.agents if all_of_them else self.house.agents[:1]

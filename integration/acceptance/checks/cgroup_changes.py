@@ -154,9 +154,9 @@ class Forgetful(Restarted):
         report.check("orphan: a container within another one that the agent's memory does not tell of is ended", wait(lambda: not alive(pids["unknown"]), LIMIT_S), agent.log_tail())
         report.check("orphan: the one around it and the other one within run on", alive(pids["outer"]) and alive(pids["known"]), pids)
         unknown = {"value": "unknown", "parent": outer}
-        report.equal("orphan: nobody knows it", self.call("WAIT_NESTED_CONTAINER", container_id=unknown)[0], 404)
+        report.equal("orphan: nobody knows it", self.agent_says("WAIT_NESTED_CONTAINER", container_id=unknown)[0], 404)
         report.check("orphan: and nothing of it is left", wait(lambda: not os.path.exists(os.path.join(V1.format("memory"), outer["value"], "unknown")), LIMIT_S))
-        report.equal("orphan: the other one ends when it is killed", (self.call("KILL_NESTED_CONTAINER", container_id=known)[0], self.end(known).get("exit_status")), (200, 9))
+        report.equal("orphan: the other one ends when it is killed", (self.agent_says("KILL_NESTED_CONTAINER", container_id=known)[0], self.end(known).get("exit_status")), (200, 9))
         self.framework.end("outer", limit_s=LIMIT_S)
         report.check("orphan: and the one around it", wait(lambda: not alive(pids["outer"]), LIMIT_S))
 

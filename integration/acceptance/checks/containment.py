@@ -17,6 +17,7 @@ from containers import of_mesos  # noqa: E402
 from daemons import House, alive, processes_of, request  # noqa: E402
 from image_maker import Image, busybox, entry, folder, text  # noqa: E402
 from probes import FLOODS, PROBES, VOLUMES  # noqa: E402
+from remains import roots  # noqa: E402
 from report import Report, wait  # noqa: E402
 from sandbox import Sandboxes  # noqa: E402
 from scheduler import Scheduler, task  # noqa: E402
@@ -210,10 +211,7 @@ class Containment(Sandboxes):
 
     def nothing_left(self, name):
         sandbox = self.sandbox(name)
-        return wait(lambda: not processes_of(sandbox) and not self.roots(), LIMIT_S)
-
-    def roots(self):
-        return os.listdir(self.house.path("agent0/provisioner"))
+        return wait(lambda: not processes_of(sandbox) and not roots(self.house), LIMIT_S)
 
     def bomb(self):
         """A fork bomb that is not alone: the agent answers, and ends it.
@@ -230,7 +228,7 @@ class Containment(Sandboxes):
         report.equal("bomb: the agent answers meanwhile", status, 200)
         self.framework.call("KILL", kill={"task_id": {"value": "bomb"}})
         self.framework.wait_state("bomb", "TASK_KILLED", limit_s=LIMIT_S)
-        report.check("bomb: nothing is left of it", wait(lambda: self.counted() == 0 and not self.roots(), LIMIT_S), self.counted())
+        report.check("bomb: nothing is left of it", wait(lambda: self.counted() == 0 and not roots(self.house), LIMIT_S), self.counted())
 
     def counted(self):
         """The processes of the bomb's cgroup; 0 where it is gone."""

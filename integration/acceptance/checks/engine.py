@@ -10,7 +10,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-from daemons import House, alive, get, post  # noqa: E402
+from daemons import House, alive, get, post, process_called  # noqa: E402
 from engine_maker import Engine, own_network  # noqa: E402
 from engine_tasks import EngineTasks, of, parameters  # noqa: E402
 from free_port import free_ranges  # noqa: E402
@@ -19,6 +19,7 @@ from report import Report, wait  # noqa: E402
 from sandbox import WAIT_FOR_GO  # noqa: E402
 from scheduler import Scheduler, task  # noqa: E402
 from tasks import LIMIT_S  # noqa: E402
+from tepui_command import tepui_in_bytes  # noqa: E402
 from terminal import Terminal  # noqa: E402
 
 report = Report()
@@ -137,27 +138,12 @@ class Checks(EngineTasks):
         late = self.run("late", "sleep 1000", of(), "TASK_FAILED", max_completion_time={"nanoseconds": 1_000_000_000})
         report.equal("kill: a task that takes too long", late["reason"], "REASON_MAX_COMPLETION_TIME_REACHED")
 
-    def exec(self, task, *command, given=None, **more):
+    def exec(self, task, *command, given=None):
         """(exit status, stdout, stderr) of `tepui exec`."""
-        given = {"input": given} if given is not None else {"stdin": subprocess.DEVNULL}
-        done = subprocess.run(self.exec_words(task, *command), capture_output=True, timeout=LIMIT_S, check=False, **given, **more)
-        return done.returncode, done.stdout, done.stderr
+        return tepui_in_bytes(*self.exec_words(task, *command)[1:], given=given, timeout=LIMIT_S)
 
     def exec_words(self, task, *command):
         return [os.environ["TEPUI_BIN"], "exec", "--master", self.house.address, task, "--", *command]
-
-    @staticmethod
-    def asleep(seconds):
-        """The process `sleep SECONDS`, wherever it runs."""
-        for entry in os.listdir("/proc"):
-            if entry.isdigit() and alive(int(entry)):
-                try:
-                    with open(f"/proc/{entry}/cmdline", "rb") as line:
-                        if line.read() == f"sleep\0{seconds}\0".encode():
-                            return int(entry)
-                except OSError:
-                    continue
-        return None
 
     def sessions(self):
         command = {"value": "sleep 1000", "environment": {"variables": [{"name": "OF_THE_TASK", "value": "value"}]}}
@@ -171,7 +157,7 @@ class Checks(EngineTasks):
         absent = self.exec("box", "no-such-command")
         report.check("session: a command that is not there is told", absent[0] in (125, 126, 127) and b"no-such-command" in absent[1] + absent[2], absent)
         process = subprocess.Popen(self.exec_words("box", "sh", "-c", "sleep 4711; true"), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        pid = wait(lambda: self.asleep(4711), LIMIT_S)
+        pid = wait(lambda: process_called("sleep", "4711"), LIMIT_S)
         process.kill()
         process.wait()
         report.check("session: it ends with its client, whatever it runs", wait(lambda: not alive(pid), LIMIT_S))
@@ -187,7 +173,7 @@ class Checks(EngineTasks):
         person.type(b"until stty size | grep '44 10[1]'; do sleep 0.1; done\n")
         report.check("terminal: follows the user's size", person.until(b"44 101"), person.seen)
         person.type(b"sleep 4712\n")
-        wait(lambda: self.asleep(4712), LIMIT_S)
+        wait(lambda: process_called("sleep", "4712"), LIMIT_S)
         person.type(b"\x03")
         person.type(b"echo al''ive $?\n")
         report.check("terminal: Ctrl-C ends the command, not the shell", person.until(b"alive 130"), person.seen)
@@ -209,7 +195,7 @@ class Checks(EngineTasks):
     def sessions_end(self):
         """With the agent, and with the container."""
         process = subprocess.Popen(self.exec_words("box", "sh", "-c", "sleep 4713; true"), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        pid = wait(lambda: self.asleep(4713), LIMIT_S)
+        pid = wait(lambda: process_called("sleep", "4713"), LIMIT_S)
         # An engine tells a moment later which process that is; an agent that dies before cannot leave word of it.
         report.need("session: the agent notes its process", wait(lambda: self.noted(pid), LIMIT_S))
         self.agent.kill()
@@ -222,10 +208,10 @@ class Checks(EngineTasks):
         status, text = self.agent_says("LAUNCH_NESTED_CONTAINER", container_id=nested, command={"value": "true"})
         report.check("session: containers within it are refused with what to do instead", status >= 400 and "docker exec" in text, (status, text))
         process = subprocess.Popen(self.exec_words("box", "sleep", "4714"), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        wait(lambda: self.asleep(4714), LIMIT_S)
+        wait(lambda: process_called("sleep", "4714"), LIMIT_S)
         self.kill("box")
         self.ended("box", "TASK_KILLED")
-        report.equal("session: it ends with the task", (process.wait(LIMIT_S), self.asleep(4714)), (137, None))
+        report.equal("session: it ends with the task", (process.wait(LIMIT_S), process_called("sleep", "4714")), (137, None))
 
     def survives(self):
         """The agent is killed while tasks write, end and run on."""

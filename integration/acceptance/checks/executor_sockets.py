@@ -20,6 +20,7 @@ if sys.argv[1:] == ["--executor"]:
     from unix_http import UnixConnection
     serve(lambda: UnixConnection(os.environ["MESOS_DOMAIN_SOCKET"]), PATH)
 
+from agent_api import agent_id  # noqa: E402
 from containers import boxed  # noqa: E402
 from daemons import House, get  # noqa: E402
 from executor import command  # noqa: E402
@@ -72,7 +73,7 @@ class Checks:
         report.check("an executor on the kit takes the socket", self.launch("kit", f"exec {os.environ['TEPUI_BIN']} demo-executor", state="TASK_FINISHED"))
 
     def others(self):
-        own, agent_id = command(__file__), get(self.agent.port, "/state")["id"]
+        own, agent = command(__file__), agent_id(self.agent.port)
         self.launch("outside", own)
         names = ["outside"]
         if os.geteuid() == 0:
@@ -81,13 +82,13 @@ class Checks:
             shown = [path for path in ("/usr", "/lib", "/lib64", sys.base_prefix, here) if os.path.isdir(path)]
             volumes = [{"mode": "RO", "container_path": path, "host_path": path} for path in dict.fromkeys(shown)]
             self.launch("inside", own, {**boxed(), "volumes": volumes})
-            report.check("one in an image finds it there", self.framework.is_echoed(agent_id, "inside", "hello", LIMIT_S))
+            report.check("one in an image finds it there", self.framework.is_echoed(agent, "inside", "hello", LIMIT_S))
             names.append("inside")
         self.agent.kill()
         self.agent.start()
         report.need("the agent is back", wait(self.agent.registered, LIMIT_S), self.agent.log_tail())
         for name in names:
-            report.check(f"restart: one {name} an image is there again", self.framework.is_echoed(agent_id, name, "again", LIMIT_S), self.framework.updates[-1:])
+            report.check(f"restart: one {name} an image is there again", self.framework.is_echoed(agent, name, "again", LIMIT_S), self.framework.updates[-1:])
             report.equal(f"restart: and its task runs ({name})", self.framework.reconcile([name]), {name: "TASK_RUNNING"})
 
 

@@ -16,6 +16,7 @@ from daemons import House, request  # noqa: E402
 from free_port import free_ranges  # noqa: E402
 from image_maker import Image, Registry, TokenRegistry, busybox, entry, folder, symlink, text  # noqa: E402
 from operations import create, launch, reserve  # noqa: E402
+from remains import roots  # noqa: E402
 from report import Report, wait  # noqa: E402
 from resources import Reservation  # noqa: E402
 from sandbox import WAIT_FOR_GO  # noqa: E402
@@ -34,9 +35,6 @@ class Checks(Tasks):
         image.save(os.path.join(self.folder, f"{name}.tar"), name)
         return name
 
-    def roots(self):
-        return os.listdir(self.house.path("agent0/provisioner"))
-
     def root_file_system(self):
         self.image("box:1", Image(env=["COLOUR=blue", "KEPT=image"], workdir="/tmp").layer(busybox(), text("mark", "of the image")))
         script = "cat /mark; echo; pwd; echo $COLOUR $KEPT; echo $MESOS_SANDBOX; touch /written $MESOS_SANDBOX/mine; ls /; test -e /usr && echo host; true"
@@ -48,7 +46,7 @@ class Checks(Tasks):
         report.check("root: the sandbox is the agent's", os.path.exists(os.path.join(self.sandbox("first"), "mine")))
         out = self.run("second", "ls /; ls -A $MESOS_SANDBOX", of_mesos("box:1"))
         report.check("root: what one container writes another does not see", "written" not in out and "mine" not in out, out)
-        report.check("root: nothing is left of it", wait(lambda: not self.roots(), LIMIT_S), self.roots())
+        report.check("root: nothing is left of it", wait(lambda: not roots(self.house), LIMIT_S), roots(self.house))
 
     def kernel_file_systems(self):
         script = ("for d in null zero full random urandom tty; do test -c /dev/$d || echo no $d; done; ls -l /dev; cat /proc/mounts; echo x > /proc/sys/kernel/hostname; "
@@ -175,7 +173,7 @@ class Checks(Tasks):
         report.equal("image volumes: in a container of the machine's files", self.run("image-volume", script, {"type": "MESOS", "volumes": volumes}), expected)
         volumes = [{**it, "container_path": f"/{it['container_path']}"} for it in volumes]
         report.equal("image volumes: in one of an image's", self.run("image-volume-in", "cd /; " + script, {**of_mesos("box:1"), "volumes": volumes}), expected)
-        report.check("image volumes: nothing is left of them", wait(lambda: not self.roots(), LIMIT_S), self.roots())
+        report.check("image volumes: nothing is left of them", wait(lambda: not roots(self.house), LIMIT_S), roots(self.house))
 
     def docker_containers(self):
         out = self.run("docker", {"shell": False}, of_docker("cmd:1"))
@@ -200,7 +198,7 @@ class Checks(Tasks):
         report.equal("docker: its address is the machine's", addresses, ["127.0.0.1"])
         self.framework.call("KILL", kill={"task_id": {"value": "docker-killed"}})
         self.framework.wait_state("docker-killed", "TASK_KILLED", limit_s=LIMIT_S)
-        report.check("docker: a kill ends it, and nothing is left", wait(lambda: not self.roots(), LIMIT_S), self.roots())
+        report.check("docker: a kill ends it, and nothing is left", wait(lambda: not roots(self.house), LIMIT_S), roots(self.house))
         for name, container, words in (
                 ("bridge", of_docker("box:1", network="BRIDGE"), "Unknown CNI network 'bridge'"),
                 ("privileged", of_docker("box:1", privileged=True), "no privileged"),
@@ -212,7 +210,7 @@ class Checks(Tasks):
         for name, image, words in (("absent", "absent:1", "there is no image 'absent:1'"), ("path", "../../etc/passwd", "is no re")):
             failed = self.run(name, "true", of_mesos(image), "TASK_FAILED")
             report.check(f"missing: {name} is refused in words", words in failed["message"], failed)
-        report.check("missing: nothing is left of them", wait(lambda: not self.roots(), LIMIT_S), self.roots())
+        report.check("missing: nothing is left of them", wait(lambda: not roots(self.house), LIMIT_S), roots(self.house))
 
     def oci_layout(self):
         Image(cmd=["echo", "layout"]).layer(busybox()).layout(os.path.join(self.folder, "team/laid"), "v2")
@@ -271,7 +269,7 @@ class Checks(Tasks):
         for name in ("pruned:1", "excluded:1"):
             self.run(f"prune-{name[:-2]}", "true", of_mesos(name))
         self.start("prune-user", f"{WAIT_FOR_GO}; cat /mark", of_mesos("box:1"), "TASK_RUNNING")
-        wait(lambda: len(self.roots()) == 1, LIMIT_S)
+        wait(lambda: len(roots(self.house)) == 1, LIMIT_S)
         before = kept()
         excluded = [{"type": "DOCKER", "docker": {"name": "excluded:1"}}]
         call = {"type": "PRUNE_IMAGES", "prune_images": {"excluded_images": excluded}}
@@ -295,7 +293,7 @@ class Checks(Tasks):
         self.finish("survivor")
         report.equal("restart: a container keeps its root", self.output("survivor"), "begun\nof the image")
         report.check("restart: what is left of others is swept", not os.path.exists(stray))
-        report.check("restart: and nothing is left at the end", wait(lambda: not self.roots(), LIMIT_S), self.roots())
+        report.check("restart: and nothing is left at the end", wait(lambda: not roots(self.house), LIMIT_S), roots(self.house))
         with open("/proc/self/mountinfo", encoding="utf-8") as file:
             report.check("restart: nothing was ever mounted on the machine", self.house.folder not in file.read())
 
@@ -414,7 +412,7 @@ class RegistryChecks(Checks):
     def copied(self, registry, tokens):
         Image().layer(busybox(), text("kept", "1"), text("gone", "1")).layer(text(".wh.gone", ""), text("more", "2")).push(registry.port, "layers", "1")
         report.equal("copy: the same root without overlayfs", self.run("copied", "cat /kept /more; ls /gone || touch /new && echo; pwd", of_mesos("layers:1")), "12\n/mnt/mesos/sandbox\n")
-        report.check("copy: nothing is left of it", wait(lambda: not self.roots(), LIMIT_S), self.roots())
+        report.check("copy: nothing is left of it", wait(lambda: not roots(self.house), LIMIT_S), roots(self.house))
 
 
 def from_folder():

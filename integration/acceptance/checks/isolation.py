@@ -3,13 +3,12 @@
 
 Wants TEPUI_BIN, root and Debian's busybox-static. Ends with 0 or 1. What attempts to leave a container meet is in containment.py.
 """
-import json
 import os
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from containers import boxed, plain  # noqa: E402
-from daemons import House, alive, get, request  # noqa: E402
+from daemons import House, alive, get  # noqa: E402
 from image_maker import Image, busybox, symlink, text  # noqa: E402
 from report import Report, wait  # noqa: E402
 from sandbox import WAIT_FOR_GO  # noqa: E402
@@ -164,15 +163,10 @@ class Checks(Tasks):
                 report.equal(f"session {name}: the files of the task's root", output.read_all()[0], expected)
             self.finish(name)
 
-    def call(self, kind, **body):
-        status, headers, answer = request(self.house.agents[0].port, "POST", "/api/v1", json.dumps({"type": kind, kind.lower(): body}),
-                                          {"Content-Type": "application/json", "Accept": "application/json"}, timeout=LIMIT_S)
-        return status, json.loads(answer) if headers.get("Content-Type") == "application/json" else answer.decode()
-
     def within(self, outer, name, script, container):
         """The id of a container in another one, and what it has said when it has written `said`, or ended."""
         identity = {"value": name, "parent": outer}
-        status, text = self.call("LAUNCH_CONTAINER", container_id=identity, command={"shell": True, "value": script}, container=container)
+        status, text = self.agent_says("LAUNCH_CONTAINER", container_id=identity, command={"shell": True, "value": script}, container=container)
         if status != 200:
             raise ValueError(f"{status} {text}")
         return identity
@@ -192,14 +186,14 @@ class Checks(Tasks):
         unset = self.within(outer, "unset", f"{probe}", {"type": "MESOS"})
         own = self.within(outer, "own", "ls /dev/shm | grep -c .; readlink /proc/self/ns/ipc /proc/self/ns/pid", plain(ipc_mode="PRIVATE", share_pid_namespace=False))
         for name, identity in (("one with an image", second), ("one within another", third), ("one that says nothing", unset)):
-            end = self.call("WAIT_CONTAINER", container_id=identity)[1]["wait_container"]
+            end = self.agent_says("WAIT_CONTAINER", container_id=identity)[1]["wait_container"]
             path = "/".join(f"containers/{it}" for it in self.names(identity)[1:])
             out = self.output("around", f"{path}/stdout").split()
             expected = [seen["ipc"], seen["pid"]] * 2 + ["16"]
             report.check(f"parent: {name} has the IPC, /dev/shm and process ids of the task", out[:5] == expected and int(out[5]) < 20, (end, out, expected, self.output("around", f"{path}/stderr")))
             if identity is not unset:
                 report.equal(f"parent: {name} finds what the first one put there", (out[6:], end.get("exit_status")), (["first"], 0))
-        self.call("WAIT_CONTAINER", container_id=own)
+        self.agent_says("WAIT_CONTAINER", container_id=own)
         out = self.output("around", "containers/own/stdout").split()
         report.check("parent: one that asks for its own has it", out[0] == "0" and seen["ipc"] != out[1] != self.own["ipc"] and seen["pid"] != out[2] != self.own["pid"], out)
         report.check("parent: the machine sees none of it", not os.path.exists("/dev/shm/root"))

@@ -10,13 +10,12 @@ import os
 import re
 import shutil
 import stat
-import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from containers import boxed, plain  # noqa: E402
-from daemons import House, alive, get, request  # noqa: E402
+from daemons import House, alive, get  # noqa: E402
 from image_maker import Image, busybox, symlink  # noqa: E402
 from report import Report, wait  # noqa: E402
 from resources import scalars  # noqa: E402
@@ -24,6 +23,7 @@ from sandbox import WAIT_FOR_GO  # noqa: E402
 from scheduler import Scheduler, task  # noqa: E402
 from streams import STREAM, Output  # noqa: E402
 from tasks import LIMIT_S, Tasks  # noqa: E402
+from tepui_command import tepui  # noqa: E402
 
 report = Report()
 FIRST_USER = 200_000
@@ -298,21 +298,16 @@ class OtherUsers(Checks):
 class Nested(Checks):
     """Containers that a client launches within those of tasks."""
 
-    def call(self, kind, **body):
-        status, headers, answer = request(self.house.agents[0].port, "POST", "/api/v1", json.dumps({"type": kind, kind.lower(): body}),
-                                          {"Content-Type": "application/json", "Accept": "application/json"}, timeout=LIMIT_S)
-        return status, json.loads(answer) if headers.get("Content-Type") == "application/json" else answer.decode()
-
     def within(self, outer, name, script, **more):
         """(its id, its end)"""
         identity = {"value": name, "parent": outer}
-        status, text = self.call("LAUNCH_NESTED_CONTAINER", container_id=identity, command={"shell": True, "value": script, **more})
+        status, text = self.agent_says("LAUNCH_NESTED_CONTAINER", container_id=identity, command={"shell": True, "value": script, **more})
         if status != 200:
             raise ValueError(f"{status} {text}")
         return identity
 
     def end(self, identity):
-        return self.call("WAIT_NESTED_CONTAINER", container_id=identity)[1]["wait_nested_container"]
+        return self.agent_says("WAIT_NESTED_CONTAINER", container_id=identity)[1]["wait_nested_container"]
 
     def environment(self):
         outer = self.start("outer", WAIT_FOR_GO)["container_status"]["container_id"]
@@ -320,11 +315,11 @@ class Nested(Checks):
         identity = self.within(outer, "env", "env | grep -E '^(OF_THE|TEPUI|MESOS|HOME)' | grep -v MESOS_SANDBOX", environment=own)
         report.equal("nested: it ends", self.end(identity).get("exit_status"), 0)
         report.equal("nested: nothing of the agent's environment, and what it asks for", self.output("outer", "containers/env/stdout"), "OF_THE_CONTAINER=there\n")
-        shown = self.call("GET_CONTAINERS", get_containers={"show_nested": True})[1]["get_containers"]["containers"]
+        shown = self.agent_says("GET_CONTAINERS", get_containers={"show_nested": True})[1]["get_containers"]["containers"]
         report.equal("nested: one that has ended is not among those that run", [it["container_id"]["value"] for it in shown], [outer["value"]])
         report.equal("nested: its end is told again", self.end(identity).get("exit_status"), 0)
         self.finish("outer")
-        report.check("nested: and until that of the one around it", wait(lambda: self.call("WAIT_NESTED_CONTAINER", container_id=identity)[0] == 404, LIMIT_S))
+        report.check("nested: and until that of the one around it", wait(lambda: self.agent_says("WAIT_NESTED_CONTAINER", container_id=identity)[0] == 404, LIMIT_S))
 
     def cgroups(self):
         outer = self.start("holds", WAIT_FOR_GO)
@@ -334,7 +329,7 @@ class Nested(Checks):
         with open(f"/proc/{pid}/cgroup", encoding="utf-8") as file:
             places = {line.split(":")[1]: line.strip().split(":", 2)[2] for line in file}
         report.equal("nested: its cgroups are within the outer one's", places["memory"], f"/tepui/{container['value']}/inner")
-        report.equal("nested: killed", self.call("KILL_NESTED_CONTAINER", container_id=identity)[0], 200)
+        report.equal("nested: killed", self.agent_says("KILL_NESTED_CONTAINER", container_id=identity)[0], 200)
         report.equal("nested: by SIGKILL", self.end(identity).get("exit_status"), 9)
         second = self.within(container, "second", "exec sleep 600")
         with ThreadPoolExecutor(1) as clients:
@@ -343,7 +338,7 @@ class Nested(Checks):
             self.framework.end("holds", limit_s=LIMIT_S)
             # By the SIGTERM that all are sent, or by SIGKILL where the outer one has ended of it first.
             report.check("nested: it ends with the outer one", end.result().get("exit_status") in (9, 15))
-        report.check("nested: and is unknown soon after", wait(lambda: self.call("WAIT_NESTED_CONTAINER", container_id=second)[0] == 404, LIMIT_S))
+        report.check("nested: and is unknown soon after", wait(lambda: self.agent_says("WAIT_NESTED_CONTAINER", container_id=second)[0] == 404, LIMIT_S))
         report.check("nested: no cgroup of either is left", wait(lambda: not os.path.exists(V1.format("memory") + f"/{container['value']}"), LIMIT_S))
 
     def over_restarts(self):
@@ -423,10 +418,8 @@ def refusals():
                 (["--allowed-devices", '{"allowed_devices": [{"device": {"path": "/dev/null"}, "access": {}}]}'], "without any access privileges"),
                 (["--user-namespace-range", "0:10"], "expected the first of them, not 0"),
                 (["--user-namespace-range", "100000:65536", "--image-provisioner-backend", "overlay"], "cannot shift the owners")):
-            words_of = [os.environ["TEPUI_BIN"], "agent", "--work-dir", house.path("agent0"), "--master", house.address, "--port", "0", *flags]
-            done = subprocess.run(words_of, capture_output=True, text=True, timeout=LIMIT_S, check=False)
-            said = done.stderr + done.stdout
-            report.check(f"refused: {flags[0]} {words}", done.returncode != 0 and words in said, said)
+            code, out, err = tepui("agent", "--work-dir", house.path("agent0"), "--master", house.address, "--port", "0", *flags)
+            report.check(f"refused: {flags[0]} {words}", code != 0 and words in err + out, err + out)
     finally:
         house.__exit__()
 

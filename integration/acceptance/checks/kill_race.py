@@ -13,6 +13,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from agent_api import executors  # noqa: E402
 from daemons import House, get  # noqa: E402
 from operations import launch, launch_group  # noqa: E402
 from remains import Remains, stuck  # noqa: E402
@@ -151,15 +152,12 @@ class Races:
         report.check("nothing is left of them: no process, shim, cgroup, mount or record", wait(lambda: not self.remains.of(), LIMIT_S), self.remains.of())
         used = wait(lambda: self.house.get("/slaves")["slaves"][0]["used_resources"]["cpus"] == 0, LIMIT_S)
         report.check("the master counts nothing as used", used, self.house.get("/slaves")["slaves"][0]["used_resources"])
-
-        def executors():
-            return [executor["id"] for framework in get(agent.port, "/state")["frameworks"] for executor in framework["executors"]]
-        report.check("nor does the agent hold an executor", wait(lambda: not executors(), LIMIT_S), executors())
+        report.check("nor does the agent hold an executor", wait(lambda: not executors(agent.port), LIMIT_S), [it["id"] for it in executors(agent.port)])
         failed = get(agent.port, "/metrics/snapshot")["containerizer/mesos/container_destroy_errors"]
         report.equal("no kill failed, and none hangs, nor a cleanup", [failed, *stuck(agent.port)], [0, 0, 0])
         agent.kill()
         agent.start()
-        report.check("a next life of the agent finds nothing to recover", wait(agent.registered, LIMIT_S) and not executors(), agent.log_tail())
+        report.check("a next life of the agent finds nothing to recover", wait(agent.registered, LIMIT_S) and not executors(agent.port), agent.log_tail())
 
 
 def main():

@@ -227,15 +227,10 @@ class Guarded(House):
 
     def __init__(self):
         super().__init__(resources="cpus:2;cpus(mug):1;mem:1024")
-        self.write("secrets", {"credentials": [{"principal": p, "secret": s} for p, s in SECRETS.items()]})
-        self.write("acls", {"view_roles": viewer("hero", ["super"]) + viewer("muggle", ["mug"]),
-                            "view_frameworks": [{"principals": {"values": ["muggle"]}, "users": NONE}, {"principals": ANY, "users": ANY}]})
-        self.master.command += ["--credentials", self.path("secrets"), "--authenticate-http-readonly", "--authenticate-http-readwrite", "--acls", self.path("acls")]
-
-    def write(self, name, content):
-        with open(self.path(name), "w", encoding="utf-8") as file:
-            os.fchmod(file.fileno(), 0o600)
-            json.dump(content, file)
+        secrets = self.write("secrets", json.dumps({"credentials": [{"principal": p, "secret": s} for p, s in SECRETS.items()]}))
+        lists = {"view_roles": viewer("hero", ["super"]) + viewer("muggle", ["mug"]),
+                 "view_frameworks": [{"principals": {"values": ["muggle"]}, "users": NONE}, {"principals": ANY, "users": ANY}]}
+        self.master.command += ["--credentials", secrets, "--authenticate-http-readonly", "--authenticate-http-readwrite", "--acls", self.write("acls", json.dumps(lists))]
 
     def get(self, path, who="ops"):
         return self.ask(who, "GET", path)

@@ -8,7 +8,6 @@ Docker's modes; plug-ins that fail; and what is left after kill -9, after a rebo
 import hashlib
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -18,11 +17,12 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from cni_machine import BLUE, BRIDGED, GREEN, Machine  # noqa: E402
 from alone import alone  # noqa: E402
 from containers import boxed, of_docker  # noqa: E402
-from daemons import RUNTIME_ROOT, House, get, post, processes_of  # noqa: E402
+from daemons import RUNTIME_ROOT, House, get, kill_all, post, processes_of  # noqa: E402
 from image_maker import Image, busybox, text  # noqa: E402
 from report import Report, wait  # noqa: E402
 from scheduler import Scheduler, task  # noqa: E402
 from tasks import Tasks  # noqa: E402
+from tepui_command import tepui  # noqa: E402
 
 report = Report()
 LIMIT_S = 40
@@ -130,9 +130,8 @@ class Checks(Tasks):
         report.equal("joined: GET_CONTAINERS shows it", addresses(own), found)
         listed = next(it for it in get(self.agent.port, "/containers") if it["container_id"] == container)
         report.equal("joined: /containers shows it", [ip["ip_address"] for info in listed["status"]["network_infos"] for ip in info["ip_addresses"]], found)
-        shown = subprocess.run([os.environ["TEPUI_BIN"], "exec", "--master", self.house.address, "joined", "--", "sh", "-c", "grep -c eth0 /proc/net/dev; hostname"],
-                               capture_output=True, text=True, check=False, timeout=LIMIT_S)
-        report.equal("joined: a session is in the same network", shown.stdout.split(), ["1", container])
+        _, shown, _ = tepui("exec", "--master", self.house.address, "joined", "--", "sh", "-c", "grep -c eth0 /proc/net/dev; hostname", timeout=LIMIT_S)
+        report.equal("joined: a session is in the same network", shown.split(), ["1", container])
         self.end("joined")
         self.nothing_is_left("joined")
 
@@ -408,16 +407,7 @@ class Checks(Tasks):
 def end_containers(house):
     """Kills all processes of the agent's containers, and what supervises them."""
     daemons = {daemon.process.pid for daemon in house.masters}
-
-    def ended():
-        left = [pid for pid in processes_of(house.path("agent0")) if pid not in daemons]
-        for pid in left:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-        return not left
-    wait(ended, LIMIT_S)
+    kill_all(lambda: [pid for pid in processes_of(house.path("agent0")) if pid not in daemons], LIMIT_S)
 
 
 def with_house(parts, *flags, images=False):

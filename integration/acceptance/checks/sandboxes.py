@@ -7,7 +7,6 @@ Wants TEPUI_BIN. Ends with 0 or 1.
 import json
 import os
 import re
-import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
@@ -16,6 +15,7 @@ from report import Report, wait  # noqa: E402
 from resources import scalars  # noqa: E402
 from sandbox import Sandboxes  # noqa: E402
 from scheduler import Scheduler, shell, task  # noqa: E402
+from tepui_command import tepui  # noqa: E402
 
 LIMIT_S = 60
 MEGABYTE = 1 << 20
@@ -80,12 +80,11 @@ class Checks(Sandboxes):
         """`tepui run` shows all of an output that outgrows its bound, as long as it reads faster than that is written."""
         script = 'for burst in 1 2 3; do seq "${burst}00000" "${burst}99999"; sleep 2; done'
         self.framework.decline(self.framework.wait_offer(limit_s=LIMIT_S))
-        words = [os.environ["TEPUI_BIN"], "run", "--master", self.house.address, "--", "sh", "-c", script]
-        done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+        code, out, err = tepui("run", "--master", self.house.address, "--", "sh", "-c", script)
         said = "".join(f"{number}\n" for burst in (1, 2, 3) for number in range(burst * 100000, (burst + 1) * 100000))
         self.framework.call("REVIVE")
-        report.check("run: nothing is lost where the file begins anew", done.returncode == 0 and done.stdout == said and not done.stderr,
-                     (done.returncode, len(done.stdout), len(said), done.stderr[:300]))
+        report.check("run: nothing is lost where the file begins anew", code == 0 and out == said and not err,
+                     (code, len(out), len(said), err[:300]))
 
     def own_bound(self):
         env = {"CONTAINER_LOGGER_MAX_STDOUT_SIZE": "8KB", "CONTAINER_LOGGER_LOGROTATE_STDOUT_OPTIONS": "rotate 3"}

@@ -11,8 +11,10 @@ import time
 import urllib.parse
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from agent_api import agent_id, executor_of  # noqa: E402
 from containers import of_sandbox  # noqa: E402
 from daemons import House, alive, get, post, request  # noqa: E402
+from pid_files import pids_of  # noqa: E402
 from report import Report, wait  # noqa: E402
 from resources import scalars  # noqa: E402
 from scheduler import Scheduler, task  # noqa: E402
@@ -33,36 +35,20 @@ class Checks:
     def offer(self):
         return self.framework.wait_offer(cpus=1, mem=256)
 
-    def read(self, pid_file):
-        try:
-            with open(self.house.path(pid_file), encoding="ascii") as lines:
-                return [int(line) for line in lines]
-        except FileNotFoundError:
-            return []
-
-    def pids(self, pid_file):
-        """As `read`, once the command has come so far: TASK_RUNNING tells only that it has begun."""
-        wait(lambda: self.read(pid_file), 5)
-        return self.read(pid_file)
+    def pids(self, name):
+        """Once the command has come so far: TASK_RUNNING tells only that it has begun."""
+        return wait(lambda: pids_of(self.house, name), 5)
 
     def sleeper(self, name, offer, **more):
         return dict(task(name, offer, f"echo $$ >> {self.house.folder}/{name}.pids; echo out-{name}; echo err-{name} >&2; exec sleep 600"), **more)
-
-    def executor_of(self, name):
-        """The executor as the agent's /state lists it."""
-        frameworks = get(self.agent.port, "/state")["frameworks"]
-        return next((e for f in frameworks for e in f["executors"] if e["id"] == name), None)
 
     def file(self, path):
         status, _, body = request(self.agent.port, "GET", "/files/download?path=" + urllib.parse.quote(path))
         return body.decode() if status == 200 else f"{status} {body[:100]!r}"
 
     def end(self, name):
-        self.framework.call("SHUTDOWN", shutdown={"executor_id": {"value": name}, "agent_id": {"value": self.agent_id()}})
-        report.check(f"{name}: gone after SHUTDOWN", wait(lambda: self.executor_of(name) is None, 10), self.executor_of(name))
-
-    def agent_id(self):
-        return get(self.agent.port, "/state")["id"]
+        self.framework.call("SHUTDOWN", shutdown={"executor_id": {"value": name}, "agent_id": {"value": agent_id(self.agent.port)}})
+        report.check(f"{name}: gone after SHUTDOWN", wait(lambda: executor_of(self.agent.port, name) is None, 10), executor_of(self.agent.port, name))
 
     def runs_and_is_shown(self):
         offer = self.offer()
@@ -77,9 +63,9 @@ class Checks:
         report.equal("states of a", self.framework.statuses("a"), ["TASK_STARTING", "TASK_RUNNING"])
         report.equal("states of b", self.framework.statuses("b"), ["TASK_STARTING", "TASK_RUNNING", "TASK_FINISHED"])
         shown = running["container_status"]
-        pids = self.pids("a.pids")
+        pids = self.pids("a")
         report.equal("the update names the process of the task", [shown.get("executor_pid")], pids)
-        found = self.executor_of("e1")
+        found = executor_of(self.agent.port, "e1")
         report.equal("the container's parent is the executor's", shown["container_id"]["parent"]["value"], found["container"])
         report.equal("type and resources of the executor", (found["type"], found["resources"]["cpus"], found["resources"]["mem"]), ("DEFAULT", 0.2, 64.0))
         sandbox = found["directory"]
@@ -109,7 +95,7 @@ class Checks:
             return next((f for f in failures if f["executor_id"]["value"] == name), None)
         wait(failure, 10)
         report.equal(f"{name}: ends with its last task, status", (failure() or {}).get("status"), status)
-        report.check(f"{name}: not listed any more", wait(lambda: self.executor_of(name) is None, 5))
+        report.check(f"{name}: not listed any more", wait(lambda: executor_of(self.agent.port, name) is None, 5))
 
     def failure_takes_its_group(self):
         offer = self.offer()
@@ -122,7 +108,7 @@ class Checks:
         killed = self.framework.wait_state("follows", "TASK_KILLED")
         report.equal("fails: message", failed.get("message"), "Command exited with status 3")
         report.equal("follows: message", killed.get("message"), "Command terminated with signal Terminated")
-        report.check("another group of the executor runs on", all(alive(pid) for pid in self.pids("stays.pids")))
+        report.check("another group of the executor runs on", all(alive(pid) for pid in self.pids("stays")))
         report.equal("states of it", self.framework.statuses("stays"), ["TASK_STARTING", "TASK_RUNNING"])
         self.end("e2")
         report.equal("SHUTDOWN: states", self.framework.statuses("stays")[2:], ["TASK_KILLING", "TASK_KILLED"])
@@ -133,14 +119,14 @@ class Checks:
         info = dict(task("stubborn", offer, stubborn.format(self.house.folder)), kill_policy={"grace_period": {"nanoseconds": 700_000_000}})
         self.framework.launch_group(offer, self.framework.default_executor("e3"), [info, self.sleeper("beside", offer)])
         self.framework.wait_state("stubborn", "TASK_RUNNING")
-        wait(lambda: len(self.read("stubborn.pids")) == 2, 5)
+        wait(lambda: len(pids_of(self.house, "stubborn")) == 2, 5)
         begun = time.monotonic()
         self.framework.kill("stubborn")
         status = self.framework.wait_state("stubborn", "TASK_KILLED")
         took = time.monotonic() - begun
         report.equal("stubborn: ended by SIGKILL", status.get("message"), "Command terminated with signal Killed")
         report.check("stubborn: after its grace of 0.7 s", 0.6 < took < 5, took)
-        report.check("stubborn: its whole tree is gone", not any(alive(pid) for pid in self.read("stubborn.pids")), self.read("stubborn.pids"))
+        report.check("stubborn: its whole tree is gone", not any(alive(pid) for pid in pids_of(self.house, "stubborn")), pids_of(self.house, "stubborn"))
         self.framework.wait_state("beside", "TASK_KILLED")
         self.executor_ended("e3")
 
@@ -151,7 +137,7 @@ class Checks:
         status = self.framework.wait_state("fine", "TASK_FAILED")
         self.framework.wait_state("odd", "TASK_FAILED")
         report.equal("a group with a task that cannot run: reason", status.get("reason"), "REASON_CONTAINER_LAUNCH_FAILED")
-        report.equal("nothing of it ran", self.read("fine.pids"), [])
+        report.equal("nothing of it ran", pids_of(self.house, "fine"), [])
 
     def agent_killed(self):
         offer = self.offer()
@@ -159,14 +145,14 @@ class Checks:
             self.sleeper("lives", offer), dict(task("ends", offer, f"echo $$ > {self.house.folder}/ends.pids; sleep 2; exit 0"))])
         self.framework.wait_state("lives", "TASK_RUNNING")
         self.framework.wait_state("ends", "TASK_RUNNING")
-        pids = self.pids("lives.pids")
+        pids = self.pids("lives")
         self.agent.kill()
-        wait(lambda: not any(alive(pid) for pid in self.read("ends.pids")), 5)
+        wait(lambda: not any(alive(pid) for pid in pids_of(self.house, "ends")), 5)
         time.sleep(0.2)
         self.agent.start()
         status = self.framework.wait_state("ends", "TASK_FINISHED", limit_s=RETURN_S)
         report.equal("an end that fell between: told with its status", status.get("message"), "Command exited with status 0")
-        report.check("the same process runs on", all(alive(pid) for pid in pids) and self.read("lives.pids") == pids, (pids, self.read("lives.pids")))
+        report.check("the same process runs on", all(alive(pid) for pid in pids) and pids_of(self.house, "lives") == pids, (pids, pids_of(self.house, "lives")))
         report.equal("reconciled as running", self.framework.reconcile(["lives"]), {"lives": "TASK_RUNNING"})
         known = get(self.agent.port, "/state")["frameworks"][0]
         lives = next(it for e in known["executors"] for it in e["tasks"] if it["id"] == "lives")
@@ -213,7 +199,7 @@ class Checks:
         for name in ("x", "y"):
             status = self.framework.wait_state(name, "TASK_FAILED")
             report.equal(f"{name}: reason when the executor is killed", status.get("reason"), "REASON_EXECUTOR_TERMINATED")
-            report.check(f"{name}: no process is left", not any(alive(pid) for pid in self.read(f"{name}.pids")))
+            report.check(f"{name}: no process is left", not any(alive(pid) for pid in pids_of(self.house, name)))
         self.executor_ended("e6", 9)
 
     def out_of_memory(self):
