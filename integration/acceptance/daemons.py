@@ -77,13 +77,43 @@ def processes_of(folder):
     return found
 
 
+def process_called(*words):
+    """The pid of a process with just this command line; None where there is none."""
+    wanted = "".join(f"{word}\0" for word in words).encode()
+    for entry in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{entry}/cmdline", "rb") as line:
+                if line.read() == wanted:
+                    return int(entry)
+        except OSError:
+            continue
+    return None
+
+
+def kill_all(look, limit_s):
+    """Kills the pids that `look()` finds, until it finds none."""
+    def ended():
+        left = look()
+        for pid in left:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        return not left
+    wait(ended, limit_s)
+
+
+def environment(**more):
+    """That of this process without what sets programs of Tepui or Mesos."""
+    return {**{key: value for key, value in os.environ.items() if not key.startswith(("TEPUI_", "MESOS_"))}, **more}
+
+
 class Daemon:
     """One process, started as often as wanted with the same arguments."""
 
     def __init__(self, words, port, log, env=None):
         self.command, self.port, self.log = [os.environ["TEPUI_BIN"], *words], port, log
-        self.env = {key: value for key, value in os.environ.items() if not key.startswith(("TEPUI_", "MESOS_"))}
-        self.env.update(env or {})
+        self.env = environment(**(env or {}))
         self.process = None
 
     def start(self):
@@ -151,6 +181,13 @@ class House:
     def path(self, name):
         return os.path.join(self.folder, name)
 
+    def write(self, name, text, mode=0o600):
+        """A file in its folder, of this user alone where `mode` does not say else; gives its path."""
+        with open(self.path(name), "w", encoding="utf-8") as file:
+            os.fchmod(file.fileno(), mode)
+            file.write(text)
+        return self.path(name)
+
     def __enter__(self):
         try:
             for master in self.masters:
@@ -175,15 +212,7 @@ class House:
 
     def end_left_over(self):
         """Containers outlive an agent on purpose."""
-        def ended():
-            left = processes_of(self.folder)
-            for pid in left:
-                try:
-                    os.kill(pid, signal.SIGKILL)
-                except ProcessLookupError:
-                    pass
-            return not left
-        wait(ended, STOP_LIMIT_S)
+        kill_all(lambda: processes_of(self.folder), STOP_LIMIT_S)
 
     @staticmethod
     def forget_runtime(work_dir):

@@ -1,31 +1,29 @@
 """Tasks with containers of type DOCKER, on an agent whose engine is at hand. Standard library only.
 
-    tasks = Tasks(house, framework, engine)
+    tasks = EngineTasks(house, framework, engine)
     out = tasks.run("hello", "echo hello", of("box:1"))
 """
-import json
 import os
 import sys
 
-from daemons import request
+from containers import BOX, of_docker
 from report import wait
 from scheduler import amounts, task
+from tasks import LIMIT_S, Tasks
 
-LIMIT_S = 60
 
-
-def of(image="box:1", network="HOST", container=None, **more):
-    return {"type": "DOCKER", "docker": {"image": image, "network": network, **more}, **(container or {})}
+def of(image=BOX, network="HOST", container=None, **more):
+    return {**of_docker(image, network, **more), **(container or {})}
 
 
 def parameters(**pairs):
     return [{"key": key.replace("_", "-"), "value": value} for key, value in pairs.items()]
 
 
-class Tasks:
+class EngineTasks(Tasks):
     def __init__(self, house, framework, engine):
-        self.house, self.framework, self.engine = house, framework, engine
-        self.agent = house.agents[0]
+        super().__init__(house, framework)
+        self.engine = engine
 
     def start(self, name, command, container, state, cpus=0.1, mem=32, extra=(), **more):
         """`extra`: resources besides."""
@@ -38,49 +36,15 @@ class Tasks:
         info["command"] = {"shell": True, "value": command} if isinstance(command, str) else command
         self.framework.launch(offer, [info])
         try:
-            return self.framework.wait_state(name, state, limit_s=LIMIT_S)
+            return self.ended(name, state)
         except RuntimeError as error:
             raise RuntimeError(f"{error}; the agent says:\n{self.agent.log_tail()}") from error
-
-    def sandbox(self, name):
-        for top, directories, _ in os.walk(self.house.path("agent0")):
-            if top.endswith(f"/executors/{name}/runs"):
-                return next(os.path.join(top, one) for one in directories if one != "latest")
-        return None
-
-    def output(self, name, file="stdout"):
-        with open(os.path.join(self.sandbox(name), file), encoding="utf-8") as out:
-            return out.read()
-
-    def run(self, name, command, container, state="TASK_FINISHED", **more):
-        status = self.start(name, command, container, state, **more)
-        return self.output(name) if state == "TASK_FINISHED" else status
-
-    def go(self, name):
-        with open(os.path.join(self.sandbox(name), "go"), "w", encoding="utf-8"):
-            pass
 
     def inspected(self, name):
         return self.engine.get(f"/containers/mesos-{os.path.basename(self.sandbox(name))}/json")
 
-    def ended(self, name, state="TASK_FINISHED"):
-        return self.framework.wait_state(name, state, limit_s=LIMIT_S)
-
     def kill(self, name, **more):
         self.framework.call("KILL", kill={"task_id": {"value": name}, **more})
-
-    def agent_says(self, kind, **body):
-        """A call of the agent's API: its status, and its answer, decoded where it is JSON."""
-        call = {"type": kind, kind.lower(): body}
-        status, _, answer = request(self.agent.port, "POST", "/api/v1", json.dumps(call), {"Content-Type": "application/json", "Accept": "application/json"})
-        try:
-            return status, json.loads(answer)
-        except ValueError:
-            return status, answer.decode("utf-8", "replace")
-
-    def told(self, name):
-        """All updates of a task."""
-        return [it for it in self.framework.updates if it["task_id"]["value"] == name]
 
     def waits(self, look):
         return wait(look, LIMIT_S)

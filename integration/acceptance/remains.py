@@ -17,6 +17,11 @@ def stuck(port):
     return [float(numbers[f"mesos_containers_stuck_{name}"]) for name in ("kills", "cleanups")]
 
 
+def roots(house):
+    """Root file systems of the first agent's containers."""
+    return os.listdir(house.path("agent0/provisioner"))
+
+
 class Remains:
     def __init__(self, house):
         self.house = house

@@ -9,11 +9,16 @@
 
 A thread reads the events and acknowledges each update that has a uuid.
 """
+import base64
 import http.client
 import json
 import os
 import socket
 import threading
+
+from operations import launch, launch_group
+from report import wait
+from resources import scalars
 
 PATH = "/api/v1/scheduler"
 WAIT_LIMIT_S = 15
@@ -33,10 +38,21 @@ def amounts(offer):
     return found["cpus"], found["mem"]
 
 
+def shell(text, **variables):
+    """The CommandInfo of a shell's command."""
+    environment = {"variables": [{"name": name, "value": value} for name, value in variables.items()]}
+    return {"shell": True, "value": text, **({"environment": environment} if variables else {})}
+
+
 def task(task_id, offer, command, cpus=0.1, mem=32):
-    scalars = [{"name": name, "type": "SCALAR", "scalar": {"value": value}} for name, value in (("cpus", cpus), ("mem", mem))]
-    return {"name": task_id, "task_id": {"value": task_id}, "agent_id": offer["agent_id"], "resources": scalars,
-            "command": {"shell": True, "value": command}}
+    return {"name": task_id, "task_id": {"value": task_id}, "agent_id": offer["agent_id"], "resources": scalars(cpus=cpus, mem=mem), "command": shell(command)}
+
+
+def task_of(executor, task_id, offer, cpus=0.1, mem=32):
+    """A task of an executor of the framework's own."""
+    made = {**task(task_id, offer, "", cpus, mem), "executor": executor}
+    del made["command"]
+    return made
 
 
 class Scheduler:
@@ -165,9 +181,23 @@ class Scheduler:
             self.offers.remove(offer)
         return offer
 
+    def accept(self, offer, *operations, refuse_seconds=0.0):
+        self.call("ACCEPT", accept={"offer_ids": [offer["id"]], "operations": list(operations), "filters": {"refuse_seconds": refuse_seconds}})
+
     def launch(self, offer, tasks, refuse_seconds=0.0):
-        operation = {"type": "LAUNCH", "launch": {"task_infos": tasks}}
-        self.call("ACCEPT", accept={"offer_ids": [offer["id"]], "operations": [operation], "filters": {"refuse_seconds": refuse_seconds}})
+        self.accept(offer, launch(*tasks), refuse_seconds=refuse_seconds)
+
+    def launch_group(self, offer, executor, tasks):
+        self.accept(offer, launch_group(executor, *tasks))
+
+    def default_executor(self, name, **more):
+        """The ExecutorInfo of one for task groups."""
+        names = {"type": "DEFAULT", "executor_id": {"value": name}, "framework_id": {"value": self.id}}
+        return {**names, "resources": scalars(cpus=0.1, mem=32, disk=8), **more}
+
+    def custom_executor(self, name, command, **more):
+        """The ExecutorInfo of one of the framework's own; `command` is a CommandInfo."""
+        return {"type": "CUSTOM", "executor_id": {"value": name}, "framework_id": {"value": self.id}, "command": command, **more}
 
     def decline(self, offer, refuse_seconds=FOREVER_S):
         self.call("DECLINE", decline={"offer_ids": [offer["id"]], "filters": {"refuse_seconds": refuse_seconds}})
@@ -175,20 +205,37 @@ class Scheduler:
     def kill(self, task_id):
         self.call("KILL", kill={"task_id": {"value": task_id}})
 
+    def end(self, *task_ids, limit_s=WAIT_LIMIT_S):
+        """Kills tasks; returns when all are told as killed."""
+        for task_id in task_ids:
+            self.kill(task_id)
+        for task_id in task_ids:
+            self.wait_state(task_id, "TASK_KILLED", limit_s=limit_s)
+
+    def updates_of(self, task_id, since=0):
+        """All that was told of a task, in order, from the update number `since` on."""
+        return [s for s in self.updates[since:] if s["task_id"]["value"] == task_id]
+
     def statuses(self, task_id, since=0):
-        """The states told of a task, in order, from the update number `since` on."""
-        return [s["state"] for s in self.updates[since:] if s["task_id"]["value"] == task_id]
+        """As `updates_of`: the states."""
+        return [s["state"] for s in self.updates_of(task_id, since)]
 
     def told(self, task_id):
         """As `statuses`, but each update once, and only those that want to be acknowledged: one whose acknowledgement was lost on the way comes
         again, with the uuid it had."""
-        return list({s["uuid"]: s["state"] for s in self.updates if s["task_id"]["value"] == task_id and s.get("uuid")}.values())
+        return list({s["uuid"]: s["state"] for s in self.updates_of(task_id) if s.get("uuid")}.values())
 
     def wait_state(self, task_id, state, since=0, limit_s=WAIT_LIMIT_S):
         """The status that says so."""
         def look():
-            return next((s for s in self.updates[since:] if s["task_id"]["value"] == task_id and s["state"] == state), None)
+            return next((s for s in self.updates_of(task_id, since) if s["state"] == state), None)
         return self.wait(look, limit_s, f"{state} of {task_id} (got {self.statuses(task_id)})")
+
+    def is_echoed(self, agent_id, executor_id, text, limit_s=WAIT_LIMIT_S):
+        """Whether a message to an executor comes back from it."""
+        data, since = base64.b64encode(text.encode()).decode(), len(self.events)
+        self.call("MESSAGE", message={"agent_id": {"value": agent_id}, "executor_id": {"value": executor_id}, "data": data})
+        return wait(lambda: any(e["type"] == "MESSAGE" and e["message"]["data"] == data for e in self.events[since:]), limit_s)
 
     def reconcile(self, task_ids, limit_s=WAIT_LIMIT_S):
         """Asks explicitly; returns {task: state} of the answers."""

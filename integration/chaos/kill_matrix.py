@@ -22,7 +22,10 @@ import threading
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "acceptance"))
 from alone import alone  # noqa: E402
 from daemons import RUNTIME_ROOT, House, alive, get, processes_of  # noqa: E402
+from operations import launch, launch_group, reserve  # noqa: E402
+from pid_files import pids_of  # noqa: E402
 from report import Report, wait  # noqa: E402
+from resources import scalars  # noqa: E402
 from scheduler import Refused, Scheduler, task  # noqa: E402
 
 LEAST_POINTS = 30
@@ -142,7 +145,7 @@ class Run:
         for name in ENDS:
             if name != "stays":
                 self.told(name, TERMINAL.__contains__)
-        pids = self.pids("stays")
+        pids = pids_of(self.house, "stays")
         self.supervisor.kill(**self.second)
         if not wait(lambda: self.house.active_agents() == 1, LIMIT_S):
             self.wrong("the agent is not back")
@@ -151,7 +154,7 @@ class Run:
         with open(self.house.path("stays.end"), "w", encoding="ascii"):
             pass
         self.told("stays", TERMINAL.__contains__)
-        self.ran = {name: bool(self.pids(name)) for name in ENDS}
+        self.ran = {name: bool(pids_of(self.house, name)) for name in ENDS}
         for name in ENDS:
             self.judge(name)
         self.judge_ledgers()
@@ -163,26 +166,14 @@ class Run:
         container = {"container": {"type": "MESOS", "network_infos": [{"name": Network.NAME}]}} if self.joins else {}
         for info in tasks.values():
             info.update(container)
-        executor = {**container, "type": "DEFAULT", "executor_id": {"value": "pod"}, "framework_id": {"value": self.framework.id},
-                    "resources": [*inner[0]["resources"], {"name": "disk", "type": "SCALAR", "scalar": {"value": 8}}]}
-        reserved = {"name": "cpus", "type": "SCALAR", "scalar": {"value": 0.5}, "reservations": [{"type": "DYNAMIC", "role": ROLE}]}
-        operations = [{"type": "RESERVE", "reserve": {"resources": [reserved]}},
-                      {"type": "LAUNCH", "launch": {"task_infos": list(tasks.values())}},
-                      {"type": "LAUNCH_GROUP", "launch_group": {"executor": executor, "task_group": {"tasks": inner}}}]
-        self.framework.call("ACCEPT", accept={"offer_ids": [offer["id"]], "operations": operations, "filters": {"refuse_seconds": 0}})
+        reserved = {**scalars(cpus=0.5)[0], "reservations": [{"type": "DYNAMIC", "role": ROLE}]}
+        self.framework.accept(offer, reserve(reserved), launch(*tasks.values()), launch_group(self.framework.default_executor("pod", **container), *inner))
 
     def command(self, name):
         """Notes its pid each time it is started."""
         then = {"stays": f"while [ ! -e {self.house.path('stays.end')} ]; do sleep 0.1; done; exit 5", "ends": "exit 7",
                 "inner-ends": "exit 0"}.get(name, "sleep 1000")
         return f"echo $$ >> {self.house.path(name)}.pids; {then}"
-
-    def pids(self, name):
-        try:
-            with open(self.house.path(f"{name}.pids"), encoding="ascii") as lines:
-                return [int(line) for line in lines]
-        except FileNotFoundError:
-            return []
 
     def told(self, name, enough):
         """Waits until a state of the task is told that is enough; asks, as a scheduler does that waits for long."""
@@ -197,11 +188,11 @@ class Run:
                     self.framework.kill(name)
             except Refused:
                 pass
-        self.wrong(f"{name}: told only {self.framework.statuses(name)}, pids {self.pids(name)}")
+        self.wrong(f"{name}: told only {self.framework.statuses(name)}, pids {pids_of(self.house, name)}")
 
     def judge(self, name):
-        statuses = [s for s in self.framework.updates if s["task_id"]["value"] == name and s.get("reason") != "REASON_RECONCILIATION"]
-        states, pids = [s["state"] for s in statuses], self.pids(name)
+        statuses = [s for s in self.framework.updates_of(name) if s.get("reason") != "REASON_RECONCILIATION"]
+        states, pids = [s["state"] for s in statuses], pids_of(self.house, name)
         if len(pids) > 1:
             self.wrong(f"I10: {name} was started {len(pids)} times")
         ends = [at for at, state in enumerate(states) if state in TERMINAL]
@@ -229,7 +220,7 @@ class Run:
             executors = [(e["id"], e["container"], [t["id"] for t in e["tasks"]]) for f in frameworks for e in f["executors"]]
             self.wrong(f"I4: the master still counts {counts}, the agent has {executors}; {self.told_of_all()}")
         daemons = {self.house.agents[0].process.pid, self.house.master.process.pid}
-        left = [pid for name in ENDS for pid in self.pids(name) if alive(pid)]
+        left = [pid for name in ENDS for pid in pids_of(self.house, name) if alive(pid)]
         if left:
             self.wrong(f"I8: processes {left} are left")
         if self.network and not wait(lambda: not self.network.left(), LIMIT_S):

@@ -23,9 +23,11 @@ if sys.argv[1:] == ["--executor"]:
     from executor import serve
     serve(lambda: http.client.HTTPConnection(os.environ["MESOS_AGENT_ENDPOINT"], timeout=10))
 
+from agent_api import agent_id, executor_of  # noqa: E402
 from daemons import House, alive, get, post, request  # noqa: E402
+from executor import command  # noqa: E402
 from report import Report, wait  # noqa: E402
-from scheduler import Scheduler, task  # noqa: E402
+from scheduler import Scheduler, shell, task, task_of  # noqa: E402
 
 report = Report()
 
@@ -42,9 +44,7 @@ class Checks:
         self.house, self.agent = house, house.agents[0]
         self.command = list(self.agent.command)
         self.framework = Scheduler(house.address, "executors", failover_timeout=60, capabilities=("PARTITION_AWARE",))
-        with open(self.house.path("key"), "w", encoding="ascii") as file:
-            os.fchmod(file.fileno(), 0o600)
-            file.write(KEY)
+        self.house.write("key", KEY)
 
     def restart(self, *flags):
         self.agent.kill()
@@ -55,30 +55,12 @@ class Checks:
 
     def launch(self, name, of, state="TASK_RUNNING", env=None, more=None, executor_more=None):
         offer = self.framework.wait_offer(cpus=0.5, mem=64, limit_s=LIMIT_S)
-        made = dict(task(name, offer, ""), **(more or {}))
-        del made["command"]
-        variables = [{"name": key, "value": value} for key, value in (env or {}).items()]
-        command = {"shell": True, "value": f"exec {sys.executable} {os.path.abspath(__file__)} --executor", "environment": {"variables": variables}}
-        made["executor"] = {"type": "CUSTOM", "executor_id": {"value": of}, "framework_id": {"value": self.framework.id}, "command": command, **(executor_more or {})}
-        self.framework.launch(offer, [made])
+        info = self.framework.custom_executor(of, shell(command(__file__), **(env or {})), **(executor_more or {}))
+        self.framework.launch(offer, [{**task_of(info, name, offer), **(more or {})}])
         return self.framework.wait_state(name, state, limit_s=LIMIT_S)
 
-    def state_of(self, executor_id):
-        """The executor as the agent shows it."""
-        frameworks = get(self.agent.port, "/state")["frameworks"]
-        return next((e for f in frameworks for e in f["executors"] if e["id"] == executor_id), None)
-
     def sandbox(self, executor_id):
-        return self.state_of(executor_id)["directory"]
-
-    def echoed(self, text):
-        data = base64.b64encode(text.encode()).decode()
-        since = len(self.framework.events)
-        self.framework.call("MESSAGE", message={"agent_id": {"value": self.agent_id()}, "executor_id": {"value": "own"}, "data": data})
-        return wait(lambda: any(e["type"] == "MESSAGE" and e["message"]["data"] == data for e in self.framework.events[since:]), LIMIT_S)
-
-    def agent_id(self):
-        return get(self.agent.port, "/state")["id"]
+        return executor_of(self.agent.port, executor_id)["directory"]
 
     def shown(self):
         self.restart("--executor-environment-variables", json.dumps({"PATH": os.environ["PATH"], "FROM": "agent", "OWN": "agent"}))
@@ -89,7 +71,7 @@ class Checks:
                              executor_more={"labels": {"labels": [{"key": "of", "value": "executor"}]}, "shutdown_grace_period": {"nanoseconds": 10**9}})
         told = {"labels": [{"key": "told", "value": "by executor"}]}
         report.equal("labels of a status reach the framework", status["labels"], told)
-        shown = self.state_of("own")
+        shown = executor_of(self.agent.port, "own")
         launched = shown["tasks"][0]
         report.equal("the agent shows labels of executor, task and status", [shown["labels"], launched["labels"], launched["statuses"][0]["labels"]],
                      [[{"key": "of", "value": "executor"}], label["labels"], told["labels"]])
@@ -99,7 +81,7 @@ class Checks:
         with open(f"/proc/{pid}/environ", "rb") as file:
             env = dict(entry.split("=", 1) for entry in file.read().decode().split("\0") if "=" in entry)
         report.equal("variables of the flag and of the framework", (env.get("FROM"), env.get("OWN"), "HOME" in env), ("agent", "framework", False))
-        report.check("a message goes there and back", self.echoed("hello"))
+        report.check("a message goes there and back", self.framework.is_echoed(agent_id(self.agent.port), "own", "hello", LIMIT_S))
 
     def pid(self, executor_id):
         return next(r["status"]["executor_pid"] for r in get(self.agent.port, "/containers") if r["executor_id"] == executor_id)
@@ -123,8 +105,7 @@ class Checks:
         report.equal("GET_TASKS, GET_EXECUTORS and GET_CONTAINERS agree", (tasks, len(calls[1]["executors"]), len(calls[2]["containers"])), (["beside", "first"], 2, 2))
         state = post(self.agent.port, {"type": "GET_STATE"})["get_state"]
         report.equal("GET_STATE is all of them", (state["get_tasks"], state["get_executors"]), (calls[0], calls[1]))
-        self.framework.kill("beside")
-        self.framework.wait_state("beside", "TASK_KILLED")
+        self.framework.end("beside")
         tasks = post(self.agent.port, {"type": "GET_TASKS"})["get_tasks"]
         ended = [t["task_id"]["value"] for kind in ("terminated_tasks", "completed_tasks") for t in tasks.get(kind, [])]
         report.check("GET_TASKS moves what has ended", "beside" in ended, tasks)
@@ -149,9 +130,9 @@ class Checks:
             file.write("ops sesame")
         self.restart("--authenticate-http-executors", "--authenticate-http-readwrite", "--http-credentials", credentials)
         report.equal("who was given a token before it is asked for goes on with it", self.framework.reconcile(["first"]), {"first": "TASK_RUNNING"})
-        report.check("and is the same process", alive(pid) and self.echoed("again"))
+        report.check("and is the same process", alive(pid) and self.framework.is_echoed(agent_id(self.agent.port), "own", "again", LIMIT_S))
         report.equal("its limits are told as before", self.limits(), before)
-        container = self.state_of("own")["container"]
+        container = executor_of(self.agent.port, "own")["container"]
         right = {"fid": self.framework.id, "eid": "own", "cid": container}
         report.equal("without a token: 401", self.call(None), (401, 'Basic realm="mesos-agent-executor",Bearer realm="mesos-agent-executor"'))
         status, challenge = self.call(token("incorrect_key", **right))
@@ -171,13 +152,13 @@ class Checks:
     def ends(self):
         directory, pid = self.sandbox("own"), self.pid("own")
         begun = time.monotonic()
-        self.framework.call("SHUTDOWN", shutdown={"executor_id": {"value": "own"}, "agent_id": {"value": self.agent_id()}})
+        self.framework.call("SHUTDOWN", shutdown={"executor_id": {"value": "own"}, "agent_id": {"value": agent_id(self.agent.port)}})
         report.check("SHUTDOWN reaches it", wait(lambda: os.path.exists(os.path.join(directory, "shutdown")), LIMIT_S))
         report.check("it ends", wait(lambda: not alive(pid), LIMIT_S), time.monotonic() - begun)
         self.launch("third", "stubborn", env={"STUBBORN": "1"}, executor_more={"shutdown_grace_period": {"nanoseconds": 10**9}})
         pid = self.pid("stubborn")
         begun = time.monotonic()
-        self.framework.call("SHUTDOWN", shutdown={"executor_id": {"value": "stubborn"}, "agent_id": {"value": self.agent_id()}})
+        self.framework.call("SHUTDOWN", shutdown={"executor_id": {"value": "stubborn"}, "agent_id": {"value": agent_id(self.agent.port)}})
         report.check("one that does not end is ended", wait(lambda: not alive(pid), LIMIT_S))
         took = time.monotonic() - begun
         # The agent's own is ten minutes.
@@ -196,14 +177,14 @@ class Checks:
     def leaves(self):
         """SIGUSR1: all that runs is ended, the framework is told, and the master forgets the agent."""
         pids = [r["status"]["executor_pid"] for r in get(self.agent.port, "/containers")]
-        before = self.agent_id()
+        before = agent_id(self.agent.port)
         self.agent.process.send_signal(signal.SIGUSR1)
         gone = self.framework.wait_state("second", "TASK_LOST", limit_s=LIMIT_S)
         report.equal("SIGUSR1: the framework is told that its tasks are gone", gone["reason"], "REASON_AGENT_REMOVED")
         report.check("SIGUSR1: the agent ends, and nothing of it is left", wait(lambda: not self.agent.running() and not any(alive(pid) for pid in pids), LIMIT_S), pids)
         report.equal("SIGUSR1: the master knows it no more", self.house.get("/slaves")["slaves"], [])
         self.agent.start()
-        report.check("SIGUSR1: its next start is a new agent", wait(lambda: self.agent.registered() and self.agent_id() != before, LIMIT_S))
+        report.check("SIGUSR1: its next start is a new agent", wait(lambda: self.agent.registered() and agent_id(self.agent.port) != before, LIMIT_S))
 
 
 def main():

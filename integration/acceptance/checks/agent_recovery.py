@@ -10,6 +10,7 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from daemons import House, alive, get, request  # noqa: E402
+from pid_files import pid_in  # noqa: E402
 from report import Report, wait  # noqa: E402
 from scheduler import Scheduler, task  # noqa: E402
 
@@ -34,13 +35,7 @@ class Checks:
         return framework.wait_state(name, state, limit_s=LIMIT_S)
 
     def pid(self, name):
-        def read():
-            try:
-                with open(f"{self.house.folder}/{name}.pid", encoding="ascii") as file:
-                    return int(file.read())
-            except (OSError, ValueError):
-                return None
-        return wait(read, LIMIT_S)
+        return wait(lambda: pid_in(self.house.path(f"{name}.pid")), LIMIT_S)
 
     def restart(self, *flags, all_of_them=False):
         agents = self.house.agents if all_of_them else self.house.agents[:1]
@@ -51,10 +46,6 @@ class Checks:
             agent.start()
         if not wait(lambda: all(agent.registered() for agent in agents), LIMIT_S):
             raise RuntimeError(f"an agent does not come back: {agents[0].log_tail()}")
-
-    def end(self, framework, name):
-        framework.kill(name)
-        framework.wait_state(name, "TASK_KILLED", limit_s=LIMIT_S)
 
     def several(self):
         """Each of two agents holds a task of another framework."""
@@ -70,8 +61,8 @@ class Checks:
         report.equal("both agents are the ones they were", sorted(agent["id"] for agent in self.house.get("/slaves")["slaves"]), ids)
         report.equal("each framework's task runs on", (one.reconcile(["a"]), two.reconcile(["b"])), ({"a": "TASK_RUNNING"}, {"b": "TASK_RUNNING"}))
         report.check("as the same process", all(alive(pid) for pid in pids), pids)
-        self.end(one, "a")
-        self.end(two, "b")
+        one.end("a", limit_s=LIMIT_S)
+        two.end("b", limit_s=LIMIT_S)
         report.check("and ends when it is killed", wait(lambda: not any(alive(pid) for pid in pids), LIMIT_S))
         one.teardown()
         two.teardown()
@@ -87,7 +78,7 @@ class Checks:
             pid = status["container_status"]["executor_pid"]
             self.restart(*after)
             report.equal(f"{name} isolated by its agent: it runs on", framework.reconcile([name]), {name: "TASK_RUNNING"})
-            self.end(framework, name)
+            framework.end(name, limit_s=LIMIT_S)
             report.check(f"{name} isolated by its agent: killed with all of it", wait(lambda gone=pid: not alive(gone), LIMIT_S), pid)
         failed = self.launch(framework, "nowhere", state="TASK_FAILED", program={"shell": False, "value": "/no/such/program"})
         report.equal("a command that is not there is no launch", failed["reason"], "REASON_CONTAINER_LAUNCH_FAILED")

@@ -78,8 +78,7 @@ class Checks:
         report.equal("and once, when its framework is there", self.metrics()[CONSUMED], 1.5)
 
     def ended(self):
-        self.framework.kill("t")
-        self.framework.wait_state("t", "TASK_KILLED")
+        self.framework.end("t")
         self.becomes("nothing is consumed once it has ended", CONSUMED, None)
         report.equal("but for the reservation", self.metrics()[RESERVED], 2.0)
         self.framework.teardown()

@@ -9,12 +9,15 @@ import http.client
 import json
 import os
 import pwd
-import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-from daemons import House, request  # noqa: E402
+from daemons import House, environment, request  # noqa: E402
+from operations import create, launch  # noqa: E402
 from report import Report, wait  # noqa: E402
+from resources import Reservation  # noqa: E402
+from scheduler import task  # noqa: E402
+from tepui_command import tepui  # noqa: E402
 
 LIMIT_S = 30
 ME = pwd.getpwuid(os.getuid()).pw_name
@@ -74,7 +77,7 @@ def basic(who, secret=None):
 
 
 def reserved(role, principal, amount=0.5):
-    return {"name": "cpus", "type": "SCALAR", "scalar": {"value": amount}, "reservations": [{"type": "DYNAMIC", "role": role, "principal": principal}]}
+    return Reservation(role, principal).scalars(cpus=amount)[0]
 
 
 class Cluster(House):
@@ -94,12 +97,6 @@ class Cluster(House):
 
     def active_agents(self):
         return len(self.slaves("ops"))
-
-    def write(self, name, text, mode=0o600):
-        with open(self.path(name), "w", encoding="utf-8") as file:
-            file.write(text)
-        os.chmod(self.path(name), mode)
-        return self.path(name)
 
     def ask(self, who, method, path, body=None, port=None, headers=None):
         """(status, text); `who` is a principal or the headers of one."""
@@ -206,16 +203,11 @@ def frameworks(cluster):
 def tasks(cluster, web):
     offer = web.until("OFFERS")["offers"][0]
 
-    def task(task_id, user):
-        scalars = [{"name": name, "type": "SCALAR", "scalar": {"value": value}} for name, value in (("cpus", 0.1), ("mem", 32))]
-        return {"name": task_id, "task_id": {"value": task_id}, "agent_id": offer["agent_id"], "resources": scalars,
-                "command": {"value": "echo of-web; sleep 1000", "user": user}}
+    def of_user(task_id, user):
+        return {**task(task_id, offer, ""), "command": {"value": "echo of-web; sleep 1000", "user": user}}
 
-    launch = {"type": "LAUNCH", "launch": {"task_infos": [task("bad", "somebody-else"), task("good", ME)]}}
-    create = {"type": "CREATE", "id": {"value": "o"}, "create": {"volumes": [
-        {"name": "disk", "type": "SCALAR", "scalar": {"value": 8}, "reservations": [{"type": "DYNAMIC", "role": "web", "principal": "web"}],
-         "disk": {"persistence": {"id": "v", "principal": "web"}, "volume": {"mode": "RW", "container_path": "data"}}}]}}
-    web.call("ACCEPT", offer_ids=[offer["id"]], operations=[create, launch])
+    made = {**create(Reservation("web", "web").volume("v", 8)), "id": {"value": "o"}}
+    web.call("ACCEPT", offer_ids=[offer["id"]], operations=[made, launch(of_user("bad", "somebody-else"), of_user("good", ME))])
     refused = web.until("UPDATE_OPERATION_STATUS")["status"]
     report.equal("an operation that is not allowed", (refused["state"], refused["message"]),
                  ("OPERATION_ERROR", "Principal 'web' is not authorized to create_volumes on 'web'"))
@@ -313,32 +305,29 @@ def operators(cluster):
 
 def command_line(cluster):
     master = f"127.0.0.1:{cluster.port}"
-    clean = {key: value for key, value in os.environ.items() if not key.startswith(("TEPUI_", "MESOS_"))}
 
-    def tepui(*words, env=None, command=()):
-        done = subprocess.run([os.environ["TEPUI_BIN"], *words, "--master", master, *command], env={**clean, **(env or {})}, stdin=subprocess.DEVNULL,
-                              capture_output=True, text=True, timeout=LIMIT_S)
-        return done.returncode, done.stdout, done.stderr
+    def asked(*words, env=None, command=()):
+        return tepui(*words, "--master", master, *command, env=environment(**(env or {})), timeout=LIMIT_S)
 
-    code, _, error = tepui("agents")
+    code, _, error = asked("agents")
     report.check("tepui without credentials is told so", code != 0 and "401 Unauthorized." in error, (code, error))
     one = cluster.write("credential", "ops open-sesame\n")
-    code, _, error = tepui("agents", "--credential", one)
+    code, _, error = asked("agents", "--credential", one)
     report.check("and with wrong ones", code != 0 and "open-sesame" not in error, (code, error))
     one = cluster.write("credential", json.dumps({"principal": "ops", "secret": SECRETS["ops"]}))
-    code, out, error = tepui("agents", "--credential", one)
+    code, out, error = asked("agents", "--credential", one)
     report.check("a file of its own opens", code == 0 and cluster.agent_id in out, (code, error))
-    code, out, error = tepui("cluster", "status", env={"TEPUI_PRINCIPAL": "ops", "TEPUI_SECRET": SECRETS["ops"]})
+    code, out, error = asked("cluster", "status", env={"TEPUI_PRINCIPAL": "ops", "TEPUI_SECRET": SECRETS["ops"]})
     report.check("so does the environment", code == 0 and "m1" in out, (code, error))
     os.chmod(one, 0o644)
-    code, _, error = tepui("agents", "--credential", one)
+    code, _, error = asked("agents", "--credential", one)
     report.check("a file that everybody reads does not", code == 2 and "chmod 600" in error, (code, error))
-    code, out, error = tepui("run", env={"TEPUI_PRINCIPAL": "ops", "TEPUI_SECRET": SECRETS["ops"]}, command=["--", "echo", "hello"])
+    code, out, error = asked("run", env={"TEPUI_PRINCIPAL": "ops", "TEPUI_SECRET": SECRETS["ops"]}, command=["--", "echo", "hello"])
     report.check("tepui run shows its output with them", code == 0 and "hello" in out, (code, out, error))
     os.chmod(one, 0o600)
-    code, out, error = tepui("exec", "good", "--credential", one, command=["--", "sh", "-c", "echo inside; exit 3"])
+    code, out, error = asked("exec", "good", "--credential", one, command=["--", "sh", "-c", "echo inside; exit 3"])
     report.check("tepui exec asks the agent with them", (code, out) == (3, "inside\n"), (code, out, error))
-    code, out, error = tepui("logs", "good", "--credential", one)
+    code, out, error = asked("logs", "good", "--credential", one)
     report.check("and so does tepui logs", code == 0 and "of-web" in out, (code, out, error))
 
 
@@ -373,7 +362,6 @@ def secrets_stay(cluster):
 
 
 def bad_settings(cluster):
-    clean = {key: value for key, value in os.environ.items() if not key.startswith(("TEPUI_", "MESOS_"))}
     open_file = cluster.write("open", "ops secret-word", 0o644)
     broken = cluster.write("broken", "secret-word")
     cases = [(["--authenticate-http-readonly"], "--credentials is missing"),
@@ -381,11 +369,9 @@ def bad_settings(cluster):
              (["--acls", '{"run_task": []}'], "unknown field 'run_task'"),
              (["--http-framework-authenticators", "jwt"], "expected basic")]
     for flags, expected in cases:
-        done = subprocess.run([os.environ["TEPUI_BIN"], "master", "--work-dir", cluster.path("other"), "--port", "0", *flags], env=clean,
-                              stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=LIMIT_S)
-        one_line = len(done.stderr.strip().splitlines()) == 1
-        report.check(f"{flags[0]} {expected}: refused in one line",
-                     done.returncode == 2 and one_line and expected in done.stderr and "secret-word" not in done.stderr, (done.returncode, done.stderr))
+        code, _, error = tepui("master", "--work-dir", cluster.path("other"), "--port", "0", *flags, timeout=LIMIT_S)
+        one_line = len(error.strip().splitlines()) == 1
+        report.check(f"{flags[0]} {expected}: refused in one line", code == 2 and one_line and expected in error and "secret-word" not in error, (code, error))
 
 
 def main():

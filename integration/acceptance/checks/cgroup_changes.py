@@ -11,9 +11,13 @@ import signal
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from containers import boxed  # noqa: E402
 from daemons import alive, get  # noqa: E402
-from isolators import LIMIT_S, V1, WAIT_FOR_GO, Nested, report, scalars, with_house  # noqa: E402
+from isolators import V1, Nested, report, with_house  # noqa: E402
 from report import wait  # noqa: E402
+from resources import scalars  # noqa: E402
+from sandbox import WAIT_FOR_GO  # noqa: E402
+from tasks import LIMIT_S  # noqa: E402
 
 LIMITS = ["--isolation", "cgroups/cpu,cgroups/mem"]
 PTRACE_ATTACH, ANY_CHILD = 16, 0x40000000
@@ -27,29 +31,29 @@ class Seen(Nested):
 
     def of_a_task(self):
         # The executor's own amounts count too, as with Mesos' command executor; ours has none.
-        status = self.start("seen", f"({self.SCRIPT}) > said.new; mv said.new said; {WAIT_FOR_GO}", self.image())
+        status = self.start("seen", f"({self.SCRIPT}) > said.new; mv said.new said; {WAIT_FOR_GO}", boxed())
         own = [self.cgroup("memory", status, "memory.soft_limit_in_bytes"), self.cgroup("cpu", status, "cpu.shares")]
         said = self.said("seen").split()
         report.check("seen: its own limits, its own processes and nothing of others", said[:2] == own and int(said[2]) >= 1 and said[3:] == ["closed"], (said, own))
         check = {"type": "COMMAND", "delay_seconds": 0, "interval_seconds": 0.5, "grace_period_seconds": 30, "timeout_seconds": 30,
                  "command": {"shell": True, "value": "cat /sys/fs/cgroup/cpu/cpu.shares > $MESOS_SANDBOX/looked.new && mv $MESOS_SANDBOX/looked.new $MESOS_SANDBOX/looked"}}
-        self.go("seen")
-        status = self.start("looked", WAIT_FOR_GO, self.image(), health_check=check)
+        self.finish("seen")
+        status = self.start("looked", WAIT_FOR_GO, boxed(), health_check=check)
         report.equal("seen: a check sees them too", self.said("looked", "looked").strip(), self.cgroup("cpu", status, "cpu.shares"))
-        self.go("looked")
+        self.finish("looked")
 
     def of_a_group(self):
         resources = scalars(cpus=0.1, mem=32)
-        alone = {**self.image(), "linux_info": {"share_cgroups": False}}
+        alone = {**boxed(), "linux_info": {"share_cgroups": False}}
         script = f"({self.SCRIPT}) > said.new; mv said.new said; {WAIT_FOR_GO}"
-        self.group("seeing", {"shares": (script, {"resources": resources, "container": self.image()})})
+        self.group("seeing", {"shares": (script, {"resources": resources, "container": boxed()})})
         self.group("seeing-own", {"own": (script, {"resources": resources, "container": alone})})
         # The executor's amounts and the task's together: 0.2 CPUs.
-        shares, own = self.said_within("seeing", "shares").split(), self.said_within("seeing-own", "own").split()
+        shares, own = self.said("seeing", "tasks/shares/said").split(), self.said("seeing-own", "tasks/own/said").split()
         report.check("seen: a task that shares cgroups sees those of its executor", shares[:2] == [str(64 << 20), "204"] and shares[3:] == ["closed"], shares)
         report.check("seen: one that does not sees its own", own[:2] == [str(32 << 20), "102"] and own[3:] == ["closed"], own)
-        self.go_within("seeing", "shares")
-        self.go_within("seeing-own", "own")
+        self.finish_within("seeing", "shares")
+        self.finish_within("seeing-own", "own")
 
 
 class Restarted(Nested):
@@ -87,8 +91,8 @@ class Restarted(Nested):
         after = self.start("after", WAIT_FOR_GO)
         report.equal("memory: one that is launched now has both", (self.limits_memory(after), self.has_memory("after")), (True, True))
         report.equal("memory: both run", self.framework.reconcile(["before", "after"]), {"before": "TASK_RUNNING", "after": "TASK_RUNNING"})
-        self.go("before")
-        self.go("after")
+        self.finish("before")
+        self.finish("after")
         self.nothing_is_left(before, after)
 
     def memory_goes(self):
@@ -100,8 +104,8 @@ class Restarted(Nested):
         report.check("memory: of which no figures are told any more", not self.has_memory("with"))
         after = self.start("without", WAIT_FOR_GO)
         report.equal("memory: one that is launched now has neither", (self.limits_memory(after), self.has_memory("without")), (False, False))
-        self.go("with")
-        self.go("without")
+        self.finish("with")
+        self.finish("without")
         self.nothing_is_left(before, after)
 
     def nothing_is_left(self, *statuses):
@@ -116,13 +120,13 @@ class Restarted(Nested):
         outer = self.start("around", WAIT_FOR_GO)["container_status"]["container_id"]
         self.restart("--isolation", "cgroups/all")
         self.group("older", {"second": (f"cat /proc/self/cgroup > said.new; mv said.new said; {WAIT_FOR_GO}", {"resources": scalars(cpus=0.1, mem=32)})})
-        said = self.said_within("older", "second")
+        said = self.said("older", "tasks/second/said")
         inside = [line.split(":")[1] for line in said.splitlines() if line.split(":", 2)[2].startswith("/tepui/")]
         report.check("controllers: a task joins an older group, in those that are new too", {"blkio", "cpuset", "devices", "memory"} <= set(inside), said)
         inner = self.within(outer, "inner", "exit 3")
         report.equal("controllers: so does a container within an older task", self.end(inner).get("exit_status"), 3 << 8)
-        self.go_within("older", "first", "second")
-        self.go("around")
+        self.finish_within("older", "first", "second")
+        self.finish("around")
         gone = lambda: not any(os.path.isdir(V1.format(it)) and outer["value"] in os.listdir(V1.format(it)) for it in ("blkio", "cpuset", "devices"))  # noqa: E731
         report.check("controllers: and nothing of it is left there", wait(gone, LIMIT_S))
 
@@ -150,11 +154,10 @@ class Forgetful(Restarted):
         report.check("orphan: a container within another one that the agent's memory does not tell of is ended", wait(lambda: not alive(pids["unknown"]), LIMIT_S), agent.log_tail())
         report.check("orphan: the one around it and the other one within run on", alive(pids["outer"]) and alive(pids["known"]), pids)
         unknown = {"value": "unknown", "parent": outer}
-        report.equal("orphan: nobody knows it", self.call("WAIT_NESTED_CONTAINER", container_id=unknown)[0], 404)
+        report.equal("orphan: nobody knows it", self.agent_says("WAIT_NESTED_CONTAINER", container_id=unknown)[0], 404)
         report.check("orphan: and nothing of it is left", wait(lambda: not os.path.exists(os.path.join(V1.format("memory"), outer["value"], "unknown")), LIMIT_S))
-        report.equal("orphan: the other one ends when it is killed", (self.call("KILL_NESTED_CONTAINER", container_id=known)[0], self.end(known).get("exit_status")), (200, 9))
-        self.framework.kill("outer")
-        self.framework.wait_state("outer", "TASK_KILLED", limit_s=LIMIT_S)
+        report.equal("orphan: the other one ends when it is killed", (self.agent_says("KILL_NESTED_CONTAINER", container_id=known)[0], self.end(known).get("exit_status")), (200, 9))
+        self.framework.end("outer", limit_s=LIMIT_S)
         report.check("orphan: and the one around it", wait(lambda: not alive(pids["outer"]), LIMIT_S))
 
 
@@ -190,8 +193,7 @@ class Held(Nested):
                  "time.sleep(600)\n"
         pid = self.start("debugger", "", command={"shell": False, "value": sys.executable, "arguments": [sys.executable, "-c", script]})["container_status"]["executor_pid"]
         child = int(self.said("debugger"))
-        self.framework.kill("debugger")
-        self.framework.wait_state("debugger", "TASK_KILLED", limit_s=LIMIT_S)
+        self.framework.end("debugger", limit_s=LIMIT_S)
         report.check("traced: with its debugger, in one container", wait(lambda: not alive(pid) and not alive(child), LIMIT_S), (pid, child))
 
 

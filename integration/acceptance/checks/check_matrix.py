@@ -9,11 +9,12 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from containers import boxed  # noqa: E402
 from daemons import House  # noqa: E402
 from free_port import free_ranges  # noqa: E402
 from image_maker import Image, busybox  # noqa: E402
 from report import Report, wait  # noqa: E402
-from scheduler import Scheduler, task  # noqa: E402
+from scheduler import Scheduler, shell, task  # noqa: E402
 
 LIMIT_S = 30
 OFTEN = {"delay_seconds": 0, "interval_seconds": 0.2}
@@ -21,14 +22,6 @@ QUICK = {**OFTEN, "grace_period_seconds": 0, "consecutive_failures": 1000}
 HEALTH, CHECK, ASKED = "REASON_TASK_HEALTH_CHECK_STATUS_UPDATED", "REASON_TASK_CHECK_STATUS_UPDATED", "REASON_RECONCILIATION"
 SERVER = "exec python3 -m http.server --bind 127.0.0.1 {}"
 report = Report()
-
-
-def shell(text):
-    return {"shell": True, "value": text}
-
-
-def scalars(cpus, mem):
-    return [{"name": name, "type": "SCALAR", "scalar": {"value": value}} for name, value in (("cpus", cpus), ("mem", mem), ("disk", 8))]
 
 
 class Checks:
@@ -47,14 +40,13 @@ class Checks:
         if self.kind == "command":
             self.framework.launch(offer, tasks)
         else:
-            executor = {"type": "DEFAULT", "executor_id": {"value": f"of-{tasks[0]['name']}"}, "framework_id": {"value": self.framework.id}, "resources": scalars(0.1, 32)}
-            operation = {"type": "LAUNCH_GROUP", "launch_group": {"executor": executor, "task_group": {"tasks": tasks}}}
-            self.framework.call("ACCEPT", accept={"offer_ids": [offer["id"]], "operations": [operation], "filters": {"refuse_seconds": 0}})
+            executor = self.framework.default_executor(f"of-{tasks[0]['name']}")
+            self.framework.launch_group(offer, executor, tasks)
         for info in tasks:
             self.framework.wait_state(info["name"], "TASK_RUNNING", limit_s=LIMIT_S)
 
     def told(self, name, *reasons):
-        return [s for s in self.framework.updates if s["task_id"]["value"] == self.name(name) and s.get("reason") in reasons]
+        return [s for s in self.framework.updates_of(self.name(name)) if s.get("reason") in reasons]
 
     def wait_told(self, name, reason, test):
         return self.framework.wait(lambda: next((s for s in self.told(name, reason) if test(s)), None), LIMIT_S, f"{reason} of {self.name(name)}")
@@ -65,10 +57,7 @@ class Checks:
         return self.told(name, ASKED)[-1]
 
     def end(self, *names):
-        for name in names:
-            self.framework.kill(self.name(name))
-        for name in names:
-            self.framework.wait_state(self.name(name), "TASK_KILLED", limit_s=LIMIT_S)
+        self.framework.end(*map(self.name, names), limit_s=LIMIT_S)
 
     def equal(self, what, got, wanted):
         report.equal(f"{self.kind}: {what}", got, wanted)
@@ -78,7 +67,7 @@ class Checks:
         # The task may begin after its first check: that one waits for it.
         script = "while ! test -f here; do sleep 0.1; done; echo >> runs; test -f flag && exit 3; test $COLOUR = blue && exit 7"
         check = {"type": "COMMAND", "command": {"command": shell(script)}, **OFTEN}
-        info = {"check": check, "command": {**shell("touch here; exec sleep 600"), "environment": {"variables": [{"name": "COLOUR", "value": "blue"}]}}}
+        info = {"check": check, "command": shell("touch here; exec sleep 600", COLOUR="blue")}
         self.launch(("codes", "", info))
 
         def codes():
@@ -166,7 +155,7 @@ class Checks:
 
     def within_images(self):
         port, = free_ranges(1, 1)
-        image = {"type": "MESOS", "mesos": {"image": {"type": "DOCKER", "docker": {"name": "box:1"}}}}
+        image = boxed()
         server = f"exec busybox httpd -f -p 127.0.0.1:{port} -h /etc"
         http = {"type": "HTTP", "http": {"port": port, "path": "/passwd"}, **QUICK}
         tcp = {"type": "TCP", "tcp": {"port": port}, **QUICK}

@@ -7,7 +7,6 @@ Wants TEPUI_BIN. Ends with 0 or 1.
 import json
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import threading
@@ -16,6 +15,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from daemons import Daemon, free_ranges, request  # noqa: E402
 from report import Report, wait  # noqa: E402
+from tepui_command import tepui  # noqa: E402
 
 LIMIT_S = 20
 STALL_LIMIT_S = 1.0
@@ -54,11 +54,8 @@ class Masters:
 
     def cluster(self, *words, masters=None, target=True):
         """`tepui cluster …`: exit status, output, error output."""
-        command = [os.environ["TEPUI_BIN"], "cluster", *words]
-        if target:
-            command += ["--master", masters or self.all()]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-        return done.returncode, done.stdout, done.stderr
+        where = ["--master", masters or self.all()] if target else []
+        return tepui("cluster", *words, *where, timeout=120)
 
     def status(self, masters=None):
         code, out, _ = self.cluster("status", "--json", masters=masters)

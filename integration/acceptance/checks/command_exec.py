@@ -13,9 +13,11 @@ import sys
 import threading
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-from daemons import House, alive  # noqa: E402
+from daemons import House, alive, environment, process_called  # noqa: E402
+from pid_files import pid_in  # noqa: E402
 from report import Report, wait  # noqa: E402
 from scheduler import Scheduler, task  # noqa: E402
+from tepui_command import tepui_in_bytes  # noqa: E402
 from terminal import Terminal  # noqa: E402
 
 report = Report()
@@ -25,7 +27,7 @@ LIMIT_S = 40
 class Checks:
     def __init__(self, house, framework):
         self.house, self.framework, self.bin = house, framework, os.environ["TEPUI_BIN"]
-        self.env = {key: value for key, value in os.environ.items() if not key.startswith(("TEPUI_", "MESOS_"))}
+        self.env = environment()
 
     def words(self, verb, task_id, *command, flags=()):
         tail = ["--", *command] if command else []
@@ -33,9 +35,7 @@ class Checks:
 
     def tepui(self, verb, task_id, *command, flags=(), given=None):
         """(exit status, stdout, stderr)"""
-        given = {"input": given} if given is not None else {"stdin": subprocess.DEVNULL}
-        done = subprocess.run(self.words(verb, task_id, *command, flags=flags), capture_output=True, env=self.env, timeout=LIMIT_S, check=False, **given)
-        return done.returncode, done.stdout, done.stderr
+        return tepui_in_bytes(*self.words(verb, task_id, *command, flags=flags)[1:], given=given, timeout=LIMIT_S)
 
     def exec(self, *command, **more):
         return self.tepui("exec", "box", *command, **more)
@@ -86,7 +86,7 @@ class Checks:
         mark = self.house.path("deaf")
         process = subprocess.Popen(self.words("exec", "box", "sh", "-c", f"trap '' INT; echo $$ > {mark}; while true; do sleep 0.1; done"),
                                    stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=self.env)
-        pid = wait(lambda: int(open(mark, encoding="ascii").read()), LIMIT_S)
+        pid = wait(lambda: pid_in(mark), LIMIT_S)
         process.kill()
         process.wait()
         report.check("exec: killed itself, its session ends", wait(lambda: not alive(pid), LIMIT_S))
@@ -101,7 +101,7 @@ class Checks:
         person.type(b"until stty size | grep '44 10[1]'; do sleep 0.1; done\n")
         report.check("terminal: follows the user's size", person.until(b"44 101"), person.seen)
         person.type(b"sleep 60417\n")
-        wait(lambda: self.asleep("60417"), LIMIT_S)
+        wait(lambda: process_called("sleep", "60417"), LIMIT_S)
         person.type(b"\x03")
         person.type(b"echo al''ive $?\n")
         report.check("terminal: Ctrl-C ends the command, not the shell", person.until(b"alive 130"), person.seen)
@@ -116,18 +116,6 @@ class Checks:
         report.check("terminal: --no-tty -i gives what is typed", wait(lambda: person.until(b"typed\r\ntyped"), LIMIT_S), person.seen)
         person.type(b"\x04")
         report.equal("terminal: --no-tty -i: Ctrl-D ends it", person.end(), 0)
-
-    @staticmethod
-    def asleep(seconds):
-        for entry in os.listdir("/proc"):
-            if entry.isdigit():
-                try:
-                    with open(f"/proc/{entry}/cmdline", "rb") as line:
-                        if line.read() == f"sleep\0{seconds}\0".encode():
-                            return True
-                except OSError:
-                    continue
-        return False
 
     def refusals(self):
         for name, found, pattern in [

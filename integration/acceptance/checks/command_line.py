@@ -13,7 +13,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-from daemons import Daemon, House, alive, get, request  # noqa: E402
+from daemons import Daemon, House, alive, environment, get, request  # noqa: E402
 from free_port import free_ranges  # noqa: E402
 from report import Report, wait  # noqa: E402
 from scheduler import Scheduler, task  # noqa: E402
@@ -26,7 +26,7 @@ report = Report()
 class Checks:
     def __init__(self, house):
         self.house, self.bin = house, os.environ["TEPUI_BIN"]
-        self.clean = {key: value for key, value in os.environ.items() if not key.startswith(("TEPUI_", "MESOS_"))}
+        self.clean = environment()
         self.nobody = None
         self.free, self.other = free_ranges(1, 2)
 

@@ -91,13 +91,11 @@ class Checks:
 
     def of_a_group(self):
         offer = self.framework.wait_offer(cpus=1, mem=128)
-        amounts = [{"name": name, "type": "SCALAR", "scalar": {"value": value}} for name, value in (("cpus", 0.1), ("mem", 32), ("disk", 8))]
-        info = {"type": "DEFAULT", "executor_id": {"value": "pod"}, "framework_id": {"value": self.framework.id}, "resources": amounts}
+        info = self.framework.default_executor("pod")
         limit = {"type": "RLMT_CORE", "soft": 7, "hard": 7}
         inner = dict(task("pod-one", offer, "cat /proc/self/limits | grep -c 'core file size *7 *7' > data/pod"),
                      container={"type": "MESOS", "volumes": [self.volume()], "rlimit_info": {"rlimits": [limit]}})
-        operation = {"type": "LAUNCH_GROUP", "launch_group": {"executor": info, "task_group": {"tasks": [inner]}}}
-        self.framework.call("ACCEPT", accept={"offer_ids": [offer["id"]], "operations": [operation], "filters": {"refuse_seconds": 0}})
+        self.framework.launch_group(offer, info, [inner])
         self.framework.wait_state("pod-one", "TASK_FINISHED")
         report.equal("group: its tasks have them too", self.read("pod"), "1\n")
 

@@ -13,10 +13,13 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from containers import of_mesos  # noqa: E402
 from daemons import House, alive, processes_of, request  # noqa: E402
 from image_maker import Image, busybox, entry, folder, text  # noqa: E402
 from probes import FLOODS, PROBES, VOLUMES  # noqa: E402
+from remains import roots  # noqa: E402
 from report import Report, wait  # noqa: E402
+from sandbox import Sandboxes  # noqa: E402
 from scheduler import Scheduler, task  # noqa: E402
 
 report = Report()
@@ -49,7 +52,7 @@ def disk():
     return f"{os.major(number)} {os.minor(number)}"
 
 
-class Containment:
+class Containment(Sandboxes):
     def __init__(self, house, framework, images):
         self.house, self.framework, self.images = house, framework, images
         self.expected = table()
@@ -80,24 +83,15 @@ class Containment:
         return {"CANARY": self.canary, "LINK": self.link, "WORK_DIR": self.house.path("agent0"), "OTHER_SANDBOX": self.sandbox("other"), "HOST_PID": self.process.pid,
                 "DISK": disk(), "AGENT_PORT": self.house.agents[0].port}
 
-    def sandbox(self, name):
-        for top, directories, _ in os.walk(self.house.path("agent0")):
-            if top.endswith(f"/executors/{name}/runs"):
-                return [os.path.join(top, one) for one in directories if one != "latest"][0]
-        return None
-
-    def container(self, name):
-        return {"type": "MESOS", "mesos": {"image": {"type": "DOCKER", "docker": {"name": name}}}}
-
     def start(self, name, command, user="root", mem=64, image="hostile:1", **more):
         offer = self.framework.wait_offer(cpus=0.5, mem=mem)
         info = task(name, offer, command, mem=mem)
         info["command"]["user"] = user
-        self.framework.launch(offer, [{**info, "container": {**self.container(image), **more}}])
+        self.framework.launch(offer, [{**info, "container": {**of_mesos(image), **more}}])
 
     def wait_end(self, name):
         ends = ("TASK_FINISHED", "TASK_FAILED", "TASK_KILLED")
-        of_task = lambda: next((it for it in self.framework.updates if it["task_id"]["value"] == name and it["state"] in ends), None)  # noqa: E731
+        of_task = lambda: next((it for it in self.framework.updates_of(name) if it["state"] in ends), None)  # noqa: E731
         return wait(of_task, LIMIT_S) or {"state": "none"}
 
     def filled(self, text):
@@ -217,10 +211,7 @@ class Containment:
 
     def nothing_left(self, name):
         sandbox = self.sandbox(name)
-        return wait(lambda: not processes_of(sandbox) and not self.roots(), LIMIT_S)
-
-    def roots(self):
-        return os.listdir(self.house.path("agent0/provisioner"))
+        return wait(lambda: not processes_of(sandbox) and not roots(self.house), LIMIT_S)
 
     def bomb(self):
         """A fork bomb that is not alone: the agent answers, and ends it.
@@ -237,7 +228,7 @@ class Containment:
         report.equal("bomb: the agent answers meanwhile", status, 200)
         self.framework.call("KILL", kill={"task_id": {"value": "bomb"}})
         self.framework.wait_state("bomb", "TASK_KILLED", limit_s=LIMIT_S)
-        report.check("bomb: nothing is left of it", wait(lambda: self.counted() == 0 and not self.roots(), LIMIT_S), self.counted())
+        report.check("bomb: nothing is left of it", wait(lambda: self.counted() == 0 and not roots(self.house), LIMIT_S), self.counted())
 
     def counted(self):
         """The processes of the bomb's cgroup; 0 where it is gone."""

@@ -51,10 +51,6 @@ class Checks:
         self.framework.launch(offer, [task(name, offer, command, cpus=0.2, mem=512)])
         return self.framework.wait_state(name, state, limit_s=LIMIT_S)
 
-    def end(self, name):
-        self.framework.kill(name)
-        self.framework.wait_state(name, "TASK_KILLED", limit_s=LIMIT_S)
-
     def logged(self, text):
         return wait(lambda: text in self.agent.log_tail(50), LIMIT_S)
 
@@ -85,7 +81,7 @@ class Checks:
 
     def has_room_again(self):
         for name in ("lives", "fills"):
-            self.end(name)
+            self.framework.end(name, limit_s=LIMIT_S)
         report.check("the sandbox of the task that filled it goes", self.logged("has room again"), self.agent.log_tail())
         self.launch("next", "dd if=/dev/zero of=small bs=1M count=8 && test -s small", "TASK_FINISHED")
         reserve = os.path.join(self.house.path("agent0"), "reserve")

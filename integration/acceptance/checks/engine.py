@@ -10,19 +10,22 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-from daemons import House, alive, get, post  # noqa: E402
+from daemons import House, alive, get, post, process_called  # noqa: E402
 from engine_maker import Engine, own_network  # noqa: E402
-from engine_tasks import LIMIT_S, Tasks, of, parameters  # noqa: E402
+from engine_tasks import EngineTasks, of, parameters  # noqa: E402
 from free_port import free_ranges  # noqa: E402
 from image_maker import Image, Registry, busybox  # noqa: E402
 from report import Report, wait  # noqa: E402
+from sandbox import WAIT_FOR_GO  # noqa: E402
 from scheduler import Scheduler, task  # noqa: E402
+from tasks import LIMIT_S  # noqa: E402
+from tepui_command import tepui_in_bytes  # noqa: E402
 from terminal import Terminal  # noqa: E402
 
 report = Report()
 
 
-class Checks(Tasks):
+class Checks(EngineTasks):
     def first(self):
         script = "echo out; echo err >&2; echo $MESOS_CONTAINER_NAME $COLOUR $MESOS_SANDBOX \"$MESOS_ALLOCATION_ROLE\"; ls $MESOS_SANDBOX; touch $MESOS_SANDBOX/mine; pwd; test -e /usr && echo host; true"
         out = self.run("first", script, of())
@@ -32,7 +35,7 @@ class Checks(Tasks):
         report.equal("engine: its output is in its sandbox", (lines[0], self.output("first", "stderr")), ("out", "err\n"))
         report.check("engine: it sees its sandbox, and nothing of the machine", os.path.exists(os.path.join(self.sandbox("first"), "mine")) and "host" not in lines, out)
         report.check("engine: which keeps it for people to look at", f"/{name}" in self.engine.names())
-        running = next(it for it in self.framework.updates if it["task_id"]["value"] == "first" and it["state"] == "TASK_RUNNING")
+        running = next(it for it in self.framework.updates_of("first") if it["state"] == "TASK_RUNNING")
         told = json.loads(__import__("base64").b64decode(running["data"]))
         report.equal("engine: TASK_RUNNING tells what the engine tells", (told[0]["Name"], len(told)), (f"/{name}", 1))
         report.equal("engine: the last word is Mesos'", self.framework.updates[-1]["message"], "Container exited with status 0")
@@ -101,7 +104,7 @@ class Checks(Tasks):
         report.check("network: a user's network gives an address, which is told", address.startswith("10.123.0.") and infos[0].get("name") == "team", infos)
         import urllib.request
         report.equal("network: a port of the machine leads to one of the container", wait(lambda: urllib.request.urlopen("http://127.0.0.1:31500/index.html", timeout=5).read(), LIMIT_S), b"served\n")
-        healthy = wait(lambda: any(it.get("healthy") for it in self.framework.updates if it["task_id"]["value"] == "served"), LIMIT_S)
+        healthy = wait(lambda: any(it.get("healthy") for it in self.framework.updates_of("served")), LIMIT_S)
         report.check("network: a health check by HTTP asks in the container's network", healthy, self.framework.updates[-1])
         self.kill("served")
         self.ended("served", "TASK_KILLED")
@@ -114,8 +117,8 @@ class Checks(Tasks):
     def checked(self):
         health = {"type": "COMMAND", "delay_seconds": 0, "interval_seconds": 0.3, "grace_period_seconds": 0, "consecutive_failures": 2, "timeout_seconds": 20,
                   "command": {"shell": True, "value": "test \"$COLOUR\" = 'blue' && test ! -e $MESOS_SANDBOX/sick"}}
-        self.start("checked", "while ! test -e $MESOS_SANDBOX/go; do sleep 0.1; done", of(), "TASK_RUNNING", health_check=health)
-        mine = lambda: [it for it in self.framework.updates if it["task_id"]["value"] == "checked"]  # noqa: E731
+        self.start("checked", WAIT_FOR_GO, of(), "TASK_RUNNING", health_check=health)
+        mine = lambda: self.framework.updates_of("checked")  # noqa: E731
         report.check("health: a command within the container says that it is well", wait(lambda: any(it.get("healthy") for it in mine()), LIMIT_S), mine()[-1])
         with open(os.path.join(self.sandbox("checked"), "sick"), "w", encoding="utf-8"):
             pass
@@ -130,32 +133,17 @@ class Checks(Tasks):
         self.start("stubborn", "trap '' TERM; while true; do sleep 0.1; done", of(), "TASK_RUNNING", kill_policy={"grace_period": {"nanoseconds": 3_600_000_000_000}})
         self.kill("stubborn", kill_policy={"grace_period": {"nanoseconds": 100_000_000}})
         status = self.ended("stubborn", "TASK_KILLED")
-        states = [it["state"] for it in self.framework.updates if it["task_id"]["value"] == "stubborn"]
+        states = [it["state"] for it in self.framework.updates_of("stubborn")]
         report.equal("kill: then killed, after the kill's own grace", (status["message"], states[-2:]), ("Container exited with status 137", ["TASK_KILLING", "TASK_KILLED"]))
         late = self.run("late", "sleep 1000", of(), "TASK_FAILED", max_completion_time={"nanoseconds": 1_000_000_000})
         report.equal("kill: a task that takes too long", late["reason"], "REASON_MAX_COMPLETION_TIME_REACHED")
 
-    def exec(self, task, *command, given=None, **more):
+    def exec(self, task, *command, given=None):
         """(exit status, stdout, stderr) of `tepui exec`."""
-        given = {"input": given} if given is not None else {"stdin": subprocess.DEVNULL}
-        done = subprocess.run(self.exec_words(task, *command), capture_output=True, timeout=LIMIT_S, check=False, **given, **more)
-        return done.returncode, done.stdout, done.stderr
+        return tepui_in_bytes(*self.exec_words(task, *command)[1:], given=given, timeout=LIMIT_S)
 
     def exec_words(self, task, *command):
         return [os.environ["TEPUI_BIN"], "exec", "--master", self.house.address, task, "--", *command]
-
-    @staticmethod
-    def asleep(seconds):
-        """The process `sleep SECONDS`, wherever it runs."""
-        for entry in os.listdir("/proc"):
-            if entry.isdigit() and alive(int(entry)):
-                try:
-                    with open(f"/proc/{entry}/cmdline", "rb") as line:
-                        if line.read() == f"sleep\0{seconds}\0".encode():
-                            return int(entry)
-                except OSError:
-                    continue
-        return None
 
     def sessions(self):
         command = {"value": "sleep 1000", "environment": {"variables": [{"name": "OF_THE_TASK", "value": "value"}]}}
@@ -169,7 +157,7 @@ class Checks(Tasks):
         absent = self.exec("box", "no-such-command")
         report.check("session: a command that is not there is told", absent[0] in (125, 126, 127) and b"no-such-command" in absent[1] + absent[2], absent)
         process = subprocess.Popen(self.exec_words("box", "sh", "-c", "sleep 4711; true"), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        pid = wait(lambda: self.asleep(4711), LIMIT_S)
+        pid = wait(lambda: process_called("sleep", "4711"), LIMIT_S)
         process.kill()
         process.wait()
         report.check("session: it ends with its client, whatever it runs", wait(lambda: not alive(pid), LIMIT_S))
@@ -185,7 +173,7 @@ class Checks(Tasks):
         person.type(b"until stty size | grep '44 10[1]'; do sleep 0.1; done\n")
         report.check("terminal: follows the user's size", person.until(b"44 101"), person.seen)
         person.type(b"sleep 4712\n")
-        wait(lambda: self.asleep(4712), LIMIT_S)
+        wait(lambda: process_called("sleep", "4712"), LIMIT_S)
         person.type(b"\x03")
         person.type(b"echo al''ive $?\n")
         report.check("terminal: Ctrl-C ends the command, not the shell", person.until(b"alive 130"), person.seen)
@@ -207,7 +195,7 @@ class Checks(Tasks):
     def sessions_end(self):
         """With the agent, and with the container."""
         process = subprocess.Popen(self.exec_words("box", "sh", "-c", "sleep 4713; true"), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        pid = wait(lambda: self.asleep(4713), LIMIT_S)
+        pid = wait(lambda: process_called("sleep", "4713"), LIMIT_S)
         # An engine tells a moment later which process that is; an agent that dies before cannot leave word of it.
         report.need("session: the agent notes its process", wait(lambda: self.noted(pid), LIMIT_S))
         self.agent.kill()
@@ -220,10 +208,10 @@ class Checks(Tasks):
         status, text = self.agent_says("LAUNCH_NESTED_CONTAINER", container_id=nested, command={"value": "true"})
         report.check("session: containers within it are refused with what to do instead", status >= 400 and "docker exec" in text, (status, text))
         process = subprocess.Popen(self.exec_words("box", "sleep", "4714"), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        wait(lambda: self.asleep(4714), LIMIT_S)
+        wait(lambda: process_called("sleep", "4714"), LIMIT_S)
         self.kill("box")
         self.ended("box", "TASK_KILLED")
-        report.equal("session: it ends with the task", (process.wait(LIMIT_S), self.asleep(4714)), (137, None))
+        report.equal("session: it ends with the task", (process.wait(LIMIT_S), process_called("sleep", "4714")), (137, None))
 
     def survives(self):
         """The agent is killed while tasks write, end and run on."""
@@ -239,8 +227,7 @@ class Checks(Tasks):
         status = self.ended("ended", "TASK_FAILED")
         report.equal("restart: an end that fell in between is told", status["message"], "Container exited with status 5")
         report.check("restart: who runs runs on", alive(pid) and self.inspected("writer")["State"]["Pid"] == pid)
-        self.go("writer")
-        self.ended("writer", "TASK_FAILED")
+        self.finish("writer", "TASK_FAILED")
         for name in ("writer", "ended"):
             lines = self.output(name).splitlines()
             report.check(f"restart: each line is there once ({name})", lines == [f"line {number}" for number in range(1, len(lines))] + ["last"] and len(lines) > 1, f"{lines[:3]} {lines[-3:]} {len(lines)}")

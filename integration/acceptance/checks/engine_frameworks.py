@@ -17,33 +17,27 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, ".."))
 from daemons import House, alive, get  # noqa: E402
 from engine_maker import Engine, own_network  # noqa: E402
-from engine_tasks import LIMIT_S, Tasks, of, parameters  # noqa: E402
+from engine_tasks import EngineTasks, of, parameters  # noqa: E402
 from image_maker import Image, busybox  # noqa: E402
+from operations import create, launch, reserve  # noqa: E402
 from report import Report, wait  # noqa: E402
-from scheduler import Scheduler, task  # noqa: E402
+from resources import Reservation, scalars, volumes_in  # noqa: E402
+from sandbox import WAIT_FOR_GO  # noqa: E402
+from scheduler import Scheduler, task, task_of  # noqa: E402
+from tasks import LIMIT_S  # noqa: E402
 
 report = Report()
-ROLE, PRINCIPAL, USER = "store", "keeper", "nobody"
+STORE, USER = Reservation("store", "keeper"), "nobody"
 # The number of fuse, under a name that nobody else has.
 GPU = {"/dev/tepui-engine-gpu": os.makedev(10, 229)}
 SHARED_DEVICE = "/dev/null"
 OFTEN = {"delay_seconds": 0, "interval_seconds": 0.3, "grace_period_seconds": 60, "timeout_seconds": 20}
-FOREVER = "while ! test -e $MESOS_SANDBOX/go; do sleep 0.1; done"
 # Programs of the machine within an image that has none: this python3, openssl and what they load.
 FOLDERS = [path for path in ("/usr", "/lib", "/lib64") if os.path.exists(path)] + [sys.base_prefix] * (not sys.base_prefix.startswith("/usr"))
 PROGRAMS = {"volumes": [{"mode": "RO", "container_path": path, "host_path": os.path.realpath(path)} for path in FOLDERS]}
 
 # The executor of another check, and what it imports.
 EXECUTOR = {"/agent_executors.py": os.path.join(HERE, "agent_executors.py"), "/executor.py": os.path.join(HERE, "..", "executor.py")}
-
-
-def scalars(role=None, **amounts):
-    own = {"reservations": [{"type": "DYNAMIC", "role": role, "principal": PRINCIPAL}]} if role else {}
-    return [{"name": name, "type": "SCALAR", "scalar": {"value": value}, **own} for name, value in amounts.items()]
-
-
-def volume(volume_id):
-    return {**scalars(ROLE, disk=64)[0], "disk": {"persistence": {"id": volume_id, "principal": PRINCIPAL}, "volume": {"mode": "RW", "container_path": "data/deep"}}}
 
 
 class Server:
@@ -81,11 +75,8 @@ class Server:
         self.http.shutdown()
 
 
-class Checks(Tasks):
+class Checks(EngineTasks):
     server = None
-
-    def volume_path(self, volume_id, *names):
-        return self.house.path(os.path.join("agent0", "volumes", "roles", ROLE, volume_id, *names))
 
     def mounts(self, *words):
         """Mounts of this machine whose place holds all of these."""
@@ -102,21 +93,18 @@ class Checks(Tasks):
     def executor(self):
         """The executor of another check, in a container of the engine."""
         command = {"value": f"cd $MESOS_SANDBOX && exec {shlex.quote(os.path.realpath(sys.executable))} agent_executors.py --executor", "uris": [self.server.uri(path) for path in EXECUTOR]}
-        info = {"type": "CUSTOM", "executor_id": {"value": "own"}, "framework_id": {"value": self.framework.id}, "command": command, "resources": scalars(cpus=0.1, mem=64),
-                "container": of(container=PROGRAMS)}
+        info = self.framework.custom_executor("own", command, resources=scalars(cpus=0.1, mem=64), container=of(container=PROGRAMS))
 
-        def launch(name):
+        def run_in_it(name):
             offer = self.framework.wait_offer(cpus=0.5, mem=128)
-            one = {**task(name, offer, ""), "executor": info}
-            del one["command"]
-            self.framework.launch(offer, [one])
+            self.framework.launch(offer, [task_of(info, name, offer)])
             return self.framework.wait_state(name, "TASK_RUNNING", limit_s=LIMIT_S)
-        running = launch("first-of-own")
+        running = run_in_it("first-of-own")
         report.equal("executor: a framework's own runs in its container, and tells of its task", running.get("labels"), {"labels": [{"key": "told", "value": "by executor"}]})
         found = self.inspected("own")
         report.check("executor: its container is the engine's, with its variables", "MESOS_EXECUTOR_ID=own" in found["Config"]["Env"] and found["State"]["Running"], found["Config"])
         report.equal("executor: with what it and its first task request", found["HostConfig"]["Memory"] >> 20, 96)
-        launch("second-of-own")
+        run_in_it("second-of-own")
         report.equal("executor: a second task is its own too, which has as much more", wait(lambda: self.inspected("own")["HostConfig"]["Memory"] >> 20 == 128, LIMIT_S), True)
         self.agent.kill()
         self.agent.start()
@@ -133,45 +121,43 @@ class Checks(Tasks):
 
     def with_volume(self, name, command, *operations, volume_id="v", state="TASK_FINISHED"):
         wanted = {"cpus", "mem"} if operations else {"cpus", "mem", "disk"}
-        offer = self.framework.take_offer(lambda it: wanted <= {r["name"] for r in it["resources"]} and (operations or any(r.get("disk", {}).get("persistence", {}).get("id") == volume_id for r in it["resources"])), LIMIT_S)
+        offer = self.framework.take_offer(lambda it: wanted <= {r["name"] for r in it["resources"]} and (operations or volume_id in volumes_in(it)), LIMIT_S)
         info = {**task(name, offer, command), "container": of()}
-        info["resources"] += [volume(volume_id)]
-        launch = {"type": "LAUNCH", "launch": {"task_infos": [info]}}
-        self.framework.call("ACCEPT", accept={"offer_ids": [offer["id"]], "operations": [*operations, launch], "filters": {"refuse_seconds": 0}})
+        info["resources"] += [STORE.volume(volume_id, 64, "data/deep")]
+        self.framework.accept(offer, *operations, launch(info))
         return self.framework.wait_state(name, state, limit_s=LIMIT_S)
 
     def volumes(self):
-        made = [{"type": "RESERVE", "reserve": {"resources": scalars(ROLE, disk=64)}}, {"type": "CREATE", "create": {"volumes": [volume("v")]}}]
+        made = [reserve(*STORE.scalars(disk=64)), create(STORE.volume("v", 64, "data/deep"))]
         self.with_volume("keeper", "echo abc > $MESOS_SANDBOX/data/deep/file", *made)
-        with open(self.volume_path("v", "file"), encoding="utf-8") as file:
+        with open(STORE.on_disk(self.house, "v", "file"), encoding="utf-8") as file:
             report.equal("volume: what a task writes to a persistent one stays", file.read(), "abc\n")
-        owner = os.stat(self.volume_path("v"))
+        owner = os.stat(STORE.on_disk(self.house, "v"))
         report.equal("volume: it belongs to the task's user", pwd.getpwuid(owner.st_uid).pw_name, USER)
         report.equal("volume: nothing of it is mounted afterwards", self.mounts(self.sandbox("keeper")), [])
 
     def volumes_after_restart(self):
-        self.with_volume("holder", f"{FOREVER}; cat $MESOS_SANDBOX/data/deep/file; echo def >> $MESOS_SANDBOX/data/deep/file", state="TASK_RUNNING")
+        self.with_volume("holder", f"{WAIT_FOR_GO}; cat $MESOS_SANDBOX/data/deep/file; echo def >> $MESOS_SANDBOX/data/deep/file", state="TASK_RUNNING")
         pid = self.inspected("holder")["State"]["Pid"]
         self.agent.kill()
         self.agent.start()
         wait(self.house.agents_are_back, LIMIT_S)
         report.check("volume: who has one runs on when the agent is killed", alive(pid))
-        self.go("holder")
-        self.ended("holder")
-        with open(self.volume_path("v", "file"), encoding="utf-8") as file:
+        self.finish("holder")
+        with open(STORE.on_disk(self.house, "v", "file"), encoding="utf-8") as file:
             report.equal("volume: and reads and writes it after that", (self.output("holder"), file.read()), ("abc\n", "abc\ndef\n"))
         report.equal("volume: which leaves no mount either", self.mounts(self.sandbox("holder")), [])
 
     def volumes_of_orphans(self):
         body = {"Image": "box:1", "Entrypoint": ["sleep"], "Cmd": ["1000"], "Labels": {"tepui.agent": os.path.realpath(self.house.path("agent0")), "tepui.container": "lost"},
-                "HostConfig": {"NetworkMode": "host", "Mounts": [{"Type": "bind", "Source": self.volume_path("v"), "Target": "/mnt/mesos/sandbox/data"}]}}
+                "HostConfig": {"NetworkMode": "host", "Mounts": [{"Type": "bind", "Source": STORE.on_disk(self.house, "v"), "Target": "/mnt/mesos/sandbox/data"}]}}
         self.engine.call("POST", "/containers/create?name=mesos-lost", json.dumps(body))
         self.engine.call("POST", "/containers/mesos-lost/start")
         # Somebody's, with a name that looks as if it were Mesos'.
         self.engine.call("POST", "/containers/create?name=mesos-malformedUUID", json.dumps({**body, "Labels": {}}))
         self.engine.call("POST", "/containers/mesos-malformedUUID/start")
         report.check("orphan: one with a persistent volume is ended", wait(lambda: "/mesos-lost" not in self.engine.names(), LIMIT_S), self.engine.names())
-        report.check("orphan: the volume stays, and no mount of it", os.path.exists(self.volume_path("v", "file")) and not self.mounts(self.sandbox("holder")))
+        report.check("orphan: the volume stays, and no mount of it", os.path.exists(STORE.on_disk(self.house, "v", "file")) and not self.mounts(self.sandbox("holder")))
         self.agent.kill()
         self.agent.start()
         wait(self.house.agents_are_back, LIMIT_S)
@@ -238,7 +224,7 @@ class Checks(Tasks):
     def gpus(self):
         report.equal("gpus: the agent offers them", get(self.agent.port, "/state")["resources"]["gpus"], 1)
         name, = GPU
-        script = f"(exec 3<{name}) 2>/dev/null && echo opened; {FOREVER}"
+        script = f"(exec 3<{name}) 2>/dev/null && echo opened; {WAIT_FOR_GO}"
         self.start("gpu", script, of(), "TASK_RUNNING", extra=scalars(gpus=1))
         report.equal("gpus: a task that asks for one finds it in its container", self.waits(lambda: self.output("gpu")), "opened\n")
         devices = self.inspected("gpu")["HostConfig"]["Devices"]
@@ -246,8 +232,7 @@ class Checks(Tasks):
         self.agent.kill()
         self.agent.start()
         wait(self.house.agents_are_back, LIMIT_S)
-        self.go("gpu")
-        self.ended("gpu")
+        self.finish("gpu")
         report.equal("gpus: once it has ended another one has it", self.run("next-gpu", f"(exec 3<{name}) && echo opened", of(), extra=scalars(gpus=1)), "opened\n")
         report.equal("gpus: a task without has none", self.run("no-gpu", f"test -e {name} || echo none", of()), "none\n")
 
@@ -271,31 +256,29 @@ class Checks(Tasks):
         told = next(it for executor in state for it in executor["tasks"] if it["id"] == "https")["statuses"]
         shown = next(it for it in told if it["state"] == "TASK_RUNNING")["container_status"]["network_infos"][0]["ip_addresses"]
         report.equal("network: and shown by /state", {it.get("protocol", "IPv4"): it["ip_address"] for it in shown}, addresses)
-        report.check("check: by HTTPS in the container's network, whosever certificate it is", self.waits(lambda: any(it.get("healthy") for it in self.told("https"))), self.output("https", "stderr"))
-        self.start("tcp", f"{FOREVER} & exec busybox httpd -f -p 80 -h /tls", user, "TASK_RUNNING", health_check={"type": "TCP", "tcp": {"port": 80}, **OFTEN})
-        report.check("check: by TCP in the container's network", self.waits(lambda: any(it.get("healthy") for it in self.told("tcp"))), self.told("tcp"))
+        report.check("check: by HTTPS in the container's network, whosever certificate it is", self.waits(lambda: any(it.get("healthy") for it in self.framework.updates_of("https"))), self.output("https", "stderr"))
+        self.start("tcp", f"{WAIT_FOR_GO} & exec busybox httpd -f -p 80 -h /tls", user, "TASK_RUNNING", health_check={"type": "TCP", "tcp": {"port": 80}, **OFTEN})
+        report.check("check: by TCP in the container's network", self.waits(lambda: any(it.get("healthy") for it in self.framework.updates_of("tcp"))), self.framework.updates_of("tcp"))
         for name in ("https", "tcp"):
             self.kill(name)
             self.ended(name, "TASK_KILLED")
-        running = self.start("host-v6", FOREVER, of(), "TASK_RUNNING")
+        running = self.start("host-v6", WAIT_FOR_GO, of(), "TASK_RUNNING")
         infos = running["container_status"]["network_infos"]
         report.equal("network: of the machine's the agent's own addresses are told", [(it.get("protocol"), it["ip_address"]) for it in infos[0]["ip_addresses"]], [("IPv4", "127.0.0.1"), ("IPv6", "::1234")])
-        self.go("host-v6")
-        self.ended("host-v6")
+        self.finish("host-v6")
 
     def changing(self):
         """A health check that fails each other time, by a file in the container that the machine has not."""
         flips = "rm /tmp-of-the-container || { echo foo > /tmp-of-the-container && exit 1; }"
         health = {"type": "COMMAND", "command": {"value": flips}, **OFTEN, "grace_period_seconds": 0, "consecutive_failures": 100}
-        self.start("changing", FOREVER, of(), "TASK_RUNNING", health_check=health)
+        self.start("changing", WAIT_FOR_GO, of(), "TASK_RUNNING", health_check=health)
 
         def said():
-            told = [it["healthy"] for it in self.told("changing") if "healthy" in it]
+            told = [it["healthy"] for it in self.framework.updates_of("changing") if "healthy" in it]
             return told[:3] if len(told) >= 3 else None
         report.equal("check: health that changes in a container is told each time", self.waits(said), [False, True, False])
         report.check("check: its command saw the container's files", not os.path.exists("/tmp-of-the-container"))
-        self.go("changing")
-        self.ended("changing")
+        self.finish("changing")
 
 
 def main():
@@ -320,7 +303,7 @@ def main():
                                     "--gpu-devices", ",".join(GPU), "--allowed-devices", json.dumps(allowed)]
         with house:
             framework = Scheduler(house.address, "engine", capabilities=["TASK_KILLING_STATE", "MULTI_ROLE", "RESERVATION_REFINEMENT", "GPU_RESOURCES"])
-            framework.info.update(roles=[ROLE], principal=PRINCIPAL, user=USER)
+            framework.info.update(roles=[STORE.role], principal=STORE.principal, user=USER)
             framework.subscribe()
             checks = Checks(house, framework, engine)
             report.run(checks.executor, checks.volumes, checks.volumes_after_restart, checks.volumes_of_orphans, checks.users, checks.fetching, checks.ends, checks.quota, checks.gpus,

@@ -4,7 +4,6 @@
 Wants TEPUI_BIN; with root also Debian's busybox-static. Ends with 0 or 1. The executors are the demo's, and this file, started by the agent with
 `--executor`: with the machine's files and with an image's, over a restart of the agent. No endpoint of TCP is told to them that answers.
 """
-import base64
 import json
 import os
 import stat
@@ -21,10 +20,13 @@ if sys.argv[1:] == ["--executor"]:
     from unix_http import UnixConnection
     serve(lambda: UnixConnection(os.environ["MESOS_DOMAIN_SOCKET"]), PATH)
 
+from agent_api import agent_id  # noqa: E402
+from containers import boxed  # noqa: E402
 from daemons import House, get  # noqa: E402
+from executor import command  # noqa: E402
 from image_maker import Image, busybox  # noqa: E402
 from report import Report, wait  # noqa: E402
-from scheduler import Scheduler, task  # noqa: E402
+from scheduler import Scheduler, shell, task, task_of  # noqa: E402
 from unix_http import UnixConnection  # noqa: E402
 
 report = Report()
@@ -61,30 +63,17 @@ class Checks:
         found = [self.ask("GET", path) for path in ("/state", "/slave(1)/state", "/metrics/snapshot", "/files/read?path=/slave/log", "/", "/nothing")]
         report.equal("and nothing else", found, [403] * 6)
 
-    def launch(self, name, command, container=None, state="TASK_RUNNING"):
+    def launch(self, name, text, container=None, state="TASK_RUNNING"):
         offer = self.framework.wait_offer(cpus=0.1, mem=32, limit_s=LIMIT_S)
-        made = task(name, offer, "")
-        del made["command"]
-        variables = [{"name": "MESOS_AGENT_ENDPOINT", "value": NOWHERE}]
-        command = {"shell": True, "value": command, "environment": {"variables": variables}}
-        made["executor"] = {"type": "CUSTOM", "executor_id": {"value": name}, "framework_id": {"value": self.framework.id}, "command": command}
-        if container:
-            made["executor"]["container"] = container
-        self.framework.launch(offer, [made])
+        executor = self.framework.custom_executor(name, shell(text, MESOS_AGENT_ENDPOINT=NOWHERE), **({"container": container} if container else {}))
+        self.framework.launch(offer, [task_of(executor, name, offer)])
         return self.framework.wait_state(name, state, limit_s=LIMIT_S)
 
     def of_the_kit(self):
         report.check("an executor on the kit takes the socket", self.launch("kit", f"exec {os.environ['TEPUI_BIN']} demo-executor", state="TASK_FINISHED"))
 
-    def echoed(self, name, text):
-        data = base64.b64encode(text.encode()).decode()
-        agent = {"value": get(self.agent.port, "/state")["id"]}
-        since = len(self.framework.events)
-        self.framework.call("MESSAGE", message={"agent_id": agent, "executor_id": {"value": name}, "data": data})
-        return wait(lambda: any(e["type"] == "MESSAGE" and e["message"]["data"] == data for e in self.framework.events[since:]), LIMIT_S)
-
     def others(self):
-        own = f"exec {sys.executable} {os.path.abspath(__file__)} --executor"
+        own, agent = command(__file__), agent_id(self.agent.port)
         self.launch("outside", own)
         names = ["outside"]
         if os.geteuid() == 0:
@@ -92,15 +81,14 @@ class Checks:
             here = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
             shown = [path for path in ("/usr", "/lib", "/lib64", sys.base_prefix, here) if os.path.isdir(path)]
             volumes = [{"mode": "RO", "container_path": path, "host_path": path} for path in dict.fromkeys(shown)]
-            image = {"type": "DOCKER", "docker": {"name": "box:1"}}
-            self.launch("inside", own, {"type": "MESOS", "mesos": {"image": image}, "volumes": volumes})
-            report.check("one in an image finds it there", self.echoed("inside", "hello"))
+            self.launch("inside", own, {**boxed(), "volumes": volumes})
+            report.check("one in an image finds it there", self.framework.is_echoed(agent, "inside", "hello", LIMIT_S))
             names.append("inside")
         self.agent.kill()
         self.agent.start()
         report.need("the agent is back", wait(self.agent.registered, LIMIT_S), self.agent.log_tail())
         for name in names:
-            report.check(f"restart: one {name} an image is there again", self.echoed(name, "again"), self.framework.updates[-1:])
+            report.check(f"restart: one {name} an image is there again", self.framework.is_echoed(agent, name, "again", LIMIT_S), self.framework.updates[-1:])
             report.equal(f"restart: and its task runs ({name})", self.framework.reconcile([name]), {name: "TASK_RUNNING"})
 
 

@@ -3,7 +3,6 @@
 
 Wants TEPUI_BIN. Ends with 0 or 1.
 """
-import glob
 import hashlib
 import http.server
 import io
@@ -16,6 +15,7 @@ import zipfile
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from daemons import House, get  # noqa: E402
 from report import Report, wait  # noqa: E402
+from sandbox import Sandboxes  # noqa: E402
 from scheduler import Scheduler, task  # noqa: E402
 
 LIMIT_S = 60
@@ -83,7 +83,7 @@ class Server:
         return {"value": f"http://127.0.0.1:{self.server.server_port}{path}", **more}
 
 
-class Checks:
+class Checks(Sandboxes):
     def __init__(self, house, server):
         self.house, self.agent, self.server = house, house.agents[0], server
         self.framework = Scheduler(house.address, "fetching")
@@ -103,12 +103,6 @@ class Checks:
         name = self.start(command, uris)
         ended = self.framework.wait_state(name, state, limit_s=LIMIT_S)
         return self.file(name, "stdout") if state == "TASK_FINISHED" else ended["message"]
-
-    def sandboxes(self, name):
-        return glob.glob(f"{self.house.path('agent0')}/slaves/*/frameworks/*/executors/{name}/runs/*-*")
-
-    def sandbox(self, name):
-        return self.sandboxes(name)[0]
 
     def file(self, name, file):
         with open(os.path.join(self.sandbox(name), file), encoding="utf-8", errors="replace") as opened:
@@ -176,8 +170,8 @@ class Checks:
     def shared(self):
         self.server.files["/shared"], self.server.held = b"shared\n", {"/shared"}
         names = [self.start("cat shared", [self.server.uri("/shared", cache=True)]) for _ in range(3)]
-        wait(lambda: "/shared" in self.server.asked and all(self.sandboxes(name) for name in names), LIMIT_S)
-        report.equal("cache: three tasks wait for a file that comes once", [len(self.sandboxes(name)) for name in names] + [self.server.asked.count("/shared")], [1] * 4)
+        wait(lambda: "/shared" in self.server.asked and all(self.sandboxes_of(name) for name in names), LIMIT_S)
+        report.equal("cache: three tasks wait for a file that comes once", [len(self.sandboxes_of(name)) for name in names] + [self.server.asked.count("/shared")], [1] * 4)
         self.server.go.set()
         for name in names:
             self.framework.wait_state(name, "TASK_FINISHED", limit_s=LIMIT_S)

@@ -9,6 +9,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from agent_api import executor_of  # noqa: E402
 from daemons import House, get, processes_of  # noqa: E402
 from health import Health  # noqa: E402
 from remains import Remains, stuck  # noqa: E402
@@ -85,8 +86,7 @@ class Floods:
         return taken
 
     def sandbox(self, name):
-        executors = [it for framework in get(self.port, "/state")["frameworks"] for it in framework["executors"]]
-        return next(it["directory"] for it in executors if it["id"] == name)
+        return executor_of(self.port, name)["directory"]
 
     def nothing(self):
         self.beside("nothing")

@@ -10,6 +10,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from daemons import House, alive  # noqa: E402
+from pid_files import pids_of  # noqa: E402
 from report import Report, wait  # noqa: E402
 from scheduler import Refused, Scheduler, task  # noqa: E402
 
@@ -44,14 +45,7 @@ class Checks:
         return process, framework_id, self.pids(name)
 
     def pids(self, name):
-        found = []
-        for number in range(2):
-            try:
-                with open(self.house.path(f"{name}-{number}.pids"), encoding="ascii") as lines:
-                    found += [int(line) for line in lines]
-            except FileNotFoundError:
-                pass
-        return found
+        return [pid for number in range(2) for pid in pids_of(self.house, f"{name}-{number}")]
 
     def listed(self, framework_id):
         """Where /frameworks lists it: `frameworks` or `completed_frameworks`, with the object."""

@@ -7,37 +7,29 @@ import os
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from containers import of_sandbox  # noqa: E402
 from daemons import House  # noqa: E402
+from operations import create, launch_group, reserve  # noqa: E402
 from report import Report, wait  # noqa: E402
+from resources import Reservation, volumes_in  # noqa: E402
 from scheduler import Scheduler  # noqa: E402
 
-ROLE, PRINCIPAL = "store", "keeper"
+STORE = Reservation("store", "keeper")
 LIMIT_S = 30
 RESERVED_MEM = 256
+SIZE = 32  # of each volume
 report = Report()
-
-
-def reserved(name, amount):
-    return {"name": name, "type": "SCALAR", "scalar": {"value": amount}, "reservations": [{"type": "DYNAMIC", "role": ROLE, "principal": PRINCIPAL}]}
-
-
-def volume(volume_id, path="data", shared=False):
-    disk = {"persistence": {"id": volume_id, "principal": PRINCIPAL}, "volume": {"mode": "RW", "container_path": path}}
-    return dict(reserved("disk", 32), disk=disk, **({"shared": {}} if shared else {}))
 
 
 class Checks:
     def __init__(self, house):
         self.house = house
         self.framework = Scheduler(house.address, "store", failover_timeout=60, capabilities=["MULTI_ROLE", "RESERVATION_REFINEMENT", "SHARED_RESOURCES"])
-        self.framework.info.update(roles=[ROLE], principal=PRINCIPAL)
-
-    def on_disk(self, *names):
-        return self.house.path(os.path.join("agent0", "volumes", "roles", ROLE, *names))
+        self.framework.info.update(roles=[STORE.role], principal=STORE.principal)
 
     def read(self, *names):
         try:
-            with open(self.on_disk(*names), encoding="ascii") as file:
+            with open(STORE.on_disk(self.house, *names), encoding="ascii") as file:
                 return file.read()
         except OSError:
             return None
@@ -57,34 +49,29 @@ class Checks:
             raise RuntimeError("no offer has it all")
         return found
 
-    def accept(self, offer, *operations):
-        self.framework.call("ACCEPT", accept={"offer_ids": [offer["id"]], "operations": list(operations), "filters": {"refuse_seconds": 0.0}})
-
     def group(self, name, *tasks):
-        info = {"type": "DEFAULT", "executor_id": {"value": name}, "framework_id": {"value": self.framework.id},
-                "resources": [reserved("cpus", 0.1), reserved("mem", 32), volume("executors", "shown")]}
-        return {"type": "LAUNCH_GROUP", "launch_group": {"executor": info, "task_group": {"tasks": list(tasks)}}}
+        resources = [*STORE.scalars(cpus=0.1, mem=32), STORE.volume("executors", SIZE, "shown")]
+        return launch_group(self.framework.default_executor(name, resources=resources), *tasks)
 
     @staticmethod
     def task(name, offer, command, *resources, user=None, **more):
         return {"name": name, "task_id": {"value": name}, "agent_id": offer["agent_id"], "command": {"value": command, **({"user": user} if user else {})},
-                "resources": [reserved("cpus", 0.1), reserved("mem", 32), *resources], **more}
+                "resources": [*STORE.scalars(cpus=0.1, mem=32), *resources], **more}
 
     def written(self):
         self.framework.subscribe()
         offer = self.framework.wait_offer(cpus=2, mem=512)
-        shared = {"volumes": [{"mode": "RW", "container_path": "of-executor", "source": {"type": "SANDBOX_PATH", "sandbox_path": {"type": "PARENT", "path": "shown"}}}]}
+        shared = STORE.volume("all", SIZE, shared={})
+        of_executor = {"type": "MESOS", "volumes": [of_sandbox("shown", "of-executor")]}
         check = {"type": "COMMAND", "command": {"value": "test -f data/file && echo checked > data/checked"}, "delay_seconds": 0, "interval_seconds": 0.3, "grace_period_seconds": 0,
                  "consecutive_failures": 1000}
         stays = "echo {} > data/file; while ! test -e data/end; do sleep 0.2; done"
         user = "nobody" if os.geteuid() == 0 else None
-        self.accept(offer, {"type": "RESERVE", "reserve": {"resources": [reserved("cpus", 1), reserved("mem", RESERVED_MEM), reserved("disk", 200)]}},
-                    {"type": "CREATE", "create": {"volumes": [volume("executors"), volume("own"), volume("others"), volume("all", shared=True)]}},
-                    self.group("first",
-                               self.task("writes", offer, stays.format("by-root"), volume("own"), health_check=check),
-                               self.task("unprivileged", offer, stays.format("by-nobody"), volume("others"), user=user),
-                               self.task("shares", offer, "echo shared > data/file; echo within > of-executor/file; while ! test -e data/end; do sleep 0.2; done", volume("all", shared=True),
-                                         container={"type": "MESOS", **shared})))
+        shares = "echo shared > data/file; echo within > of-executor/file; while ! test -e data/end; do sleep 0.2; done"
+        executors, own, others = (STORE.volume(name, SIZE) for name in ("executors", "own", "others"))
+        group = self.group("first", self.task("writes", offer, stays.format("by-root"), own, health_check=check),
+                           self.task("unprivileged", offer, stays.format("by-nobody"), others, user=user), self.task("shares", offer, shares, shared, container=of_executor))
+        self.framework.accept(offer, reserve(*STORE.scalars(cpus=1, mem=RESERVED_MEM, disk=200)), create(executors, own, others, shared), group)
         for name in ("writes", "unprivileged", "shares"):
             self.framework.wait_state(name, "TASK_RUNNING", limit_s=LIMIT_S)
         report.check("a group runs on what is reserved, executor and all", True)
@@ -93,36 +80,36 @@ class Checks:
         report.check("into a shared volume", wait(lambda: self.read("all", "file") == "shared\n", LIMIT_S))
         report.check("and into the executor's", wait(lambda: self.read("executors", "file") == "within\n", LIMIT_S))
         report.check("a health check's command sees the volume", wait(lambda: self.read("own", "checked") == "checked\n", LIMIT_S))
-        healthy = wait(lambda: any(s.get("healthy") for s in self.framework.updates if s["task_id"]["value"] == "writes"), LIMIT_S)
+        healthy = wait(lambda: any(s.get("healthy") for s in self.framework.updates_of("writes")), LIMIT_S)
         report.check("and its task is healthy", healthy)
         for volume_id in ("own", "others", "all"):
-            with open(self.on_disk(volume_id, "end"), "w", encoding="ascii"):
+            with open(STORE.on_disk(self.house, volume_id, "end"), "w", encoding="ascii"):
                 pass
         for name in ("writes", "unprivileged", "shares"):
             self.framework.wait_state(name, "TASK_FINISHED", limit_s=LIMIT_S)
 
     def read_again(self):
         wanted = {"executors", "own", "all"}
-        offer = self.offer(lambda o: wanted <= {r.get("disk", {}).get("persistence", {}).get("id") for r in o["resources"]}
+        offer = self.offer(lambda o: wanted <= volumes_in(o)
                            and any(r["name"] == "mem" and r.get("reservations") and r["scalar"]["value"] == RESERVED_MEM for r in o["resources"]))
         copy = f"{self.house.folder}/copy"
         user = "nobody" if os.geteuid() == 0 else None
         open(copy, "w", encoding="ascii").close()
         os.chmod(copy, 0o666)
-        self.accept(offer, self.group("second", self.task("reads", offer, f"cat data/file > {copy}", volume("own")),
-                                      self.task("joins", offer, "cat data/file && echo joined > data/joined-$$", volume("all", shared=True), user=user)))
+        self.framework.accept(offer, self.group("second", self.task("reads", offer, f"cat data/file > {copy}", STORE.volume("own", SIZE)),
+                                                self.task("joins", offer, "cat data/file && echo joined > data/joined-$$", STORE.volume("all", SIZE, shared={}), user=user)))
         self.framework.wait_state("reads", "TASK_FINISHED", limit_s=LIMIT_S)
         with open(copy, encoding="ascii") as file:
             report.equal("the next group finds what the first wrote", file.read(), "by-root\n")
         self.framework.wait_state("joins", "TASK_FINISHED", limit_s=LIMIT_S)
-        report.check("also one that is not root, where all share", any(name.startswith("joined") for name in os.listdir(self.on_disk("all"))))
+        report.check("also one that is not root, where all share", any(name.startswith("joined") for name in os.listdir(STORE.on_disk(self.house, "all"))))
 
     def seen_by_another(self):
-        offer = self.offer(lambda o: {"executors", "own"} <= {r.get("disk", {}).get("persistence", {}).get("id") for r in o["resources"]}
+        offer = self.offer(lambda o: {"executors", "own"} <= volumes_in(o)
                            and any(r["name"] == "mem" and r.get("reservations") and r["scalar"]["value"] == RESERVED_MEM for r in o["resources"]))
-        of_other = {"type": "MESOS", "volumes": [{"mode": "RW", "container_path": "theirs", "source": {"type": "SANDBOX_PATH", "sandbox_path": {"type": "PARENT", "path": "kept"}}}]}
-        self.accept(offer, self.group("third", self.task("has", offer, "while ! test -e kept/seen; do sleep 0.2; done", volume("own", path="kept")),
-                                      self.task("sees", offer, "cat theirs/file > theirs/seen", container=of_other)))
+        of_other = {"type": "MESOS", "volumes": [of_sandbox("kept", "theirs")]}
+        self.framework.accept(offer, self.group("third", self.task("has", offer, "while ! test -e kept/seen; do sleep 0.2; done", STORE.volume("own", SIZE, "kept")),
+                                                self.task("sees", offer, "cat theirs/file > theirs/seen", container=of_other)))
         for name in ("has", "sees"):
             self.framework.wait_state(name, "TASK_FINISHED", limit_s=LIMIT_S)
         report.equal("a task of a group sees the volume of another one of its group", self.read("own", "seen"), "by-root\n")

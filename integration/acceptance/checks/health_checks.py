@@ -35,14 +35,10 @@ class Checks:
 
     def told(self, name, reason):
         """The updates of a task that a check brought about."""
-        return [s for s in self.framework.updates if s["task_id"]["value"] == name and s.get("reason") == reason]
+        return [s for s in self.framework.updates_of(name) if s.get("reason") == reason]
 
     def wait_health(self, name, healthy, limit_s=10):
         return self.framework.wait(lambda: next((s for s in self.told(name, HEALTH) if s.get("healthy") is healthy), None), limit_s, f"{name} healthy={healthy}")
-
-    def end(self, name):
-        self.framework.kill(name)
-        self.framework.wait_state(name, "TASK_KILLED")
 
     def commands_of_both_kinds(self):
         check = {"type": "COMMAND", "command": {"command": {"shell": True, "value": "exit 7"}}, "delay_seconds": 0, "interval_seconds": 0.3}
@@ -55,9 +51,9 @@ class Checks:
         report.equal("check: told once with its exit code", codes, [7])
         healthy = [s["healthy"] for s in self.told("both", HEALTH)]
         report.equal("health: told as healthy once, after its failures", (healthy.count(True), healthy[-1]), (1, True))
-        first = next(s for s in self.framework.updates if s["task_id"]["value"] == "both" and s["state"] == "TASK_RUNNING")
+        first = next(s for s in self.framework.updates_of("both") if s["state"] == "TASK_RUNNING")
         report.equal("the first TASK_RUNNING has a check without a result", first["check_status"], {"type": "COMMAND", "command": {}})
-        self.end("both")
+        self.framework.end("both")
 
     def given_up(self):
         self.launch("sick", "exec sleep 600", health_check=by_command("false", consecutive_failures=3))
@@ -93,17 +89,15 @@ class Checks:
         report.equal("HTTP: told with its status", self.told("asks", CHECK)[-1]["check_status"]["http"].get("status_code"), 404)
         self.wait_health("asks", False)
         report.check("TCP: a port nobody listens on is unhealthy", True)
-        self.end("server")
-        self.end("asks")
+        self.framework.end("server")
+        self.framework.end("asks")
 
     def of_a_group(self):
         offer = self.framework.wait_offer(cpus=1, mem=128)
-        amounts = [{"name": name, "type": "SCALAR", "scalar": {"value": value}} for name, value in (("cpus", 0.1), ("mem", 32), ("disk", 8))]
-        info = {"type": "DEFAULT", "executor_id": {"value": "pod"}, "framework_id": {"value": self.framework.id}, "resources": amounts}
+        info = self.framework.default_executor("pod")
         sick = dict(task("pod-sick", offer, "touch here; exec sleep 600"), health_check=by_command("test ! -f here", consecutive_failures=2))
         well = dict(task("pod-well", offer, "exec sleep 600"), health_check=by_command("true"))
-        operation = {"type": "LAUNCH_GROUP", "launch_group": {"executor": info, "task_group": {"tasks": [sick, well]}}}
-        self.framework.call("ACCEPT", accept={"offer_ids": [offer["id"]], "operations": [operation], "filters": {"refuse_seconds": 0}})
+        self.framework.launch_group(offer, info, [sick, well])
         self.wait_health("pod-well", True)
         killed = self.framework.wait_state("pod-sick", "TASK_KILLED")
         report.equal("group: the unhealthy task is killed", killed.get("healthy"), False)
@@ -120,7 +114,7 @@ class Checks:
             pass
         self.wait_health("lasting", True, 30)
         report.check("after kill -9 of the agent the checks go on", True)
-        self.end("lasting")
+        self.framework.end("lasting")
 
 
 def main():

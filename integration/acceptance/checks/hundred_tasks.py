@@ -11,6 +11,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from daemons import House, alive  # noqa: E402
+from pid_files import pid_in  # noqa: E402
 from report import Report, wait  # noqa: E402
 from scheduler import Scheduler, task  # noqa: E402
 
@@ -44,13 +45,6 @@ class Checks:
     def pid_file(self, name):
         return f"{self.house.folder}/{name}.pid"
 
-    def said(self, name):
-        try:
-            with open(self.pid_file(name), encoding="ascii") as file:
-                return file.read()
-        except FileNotFoundError:
-            return ""
-
     def launch(self):
         names = [f"t{index}" for index in range(TASKS - 1)]
         offer = self.framework.wait_offer(cpus=10, mem=64, limit_s=LIMIT_S)
@@ -59,7 +53,7 @@ class Checks:
         self.framework.launch(offer, tasks)
         for name in [*names, SHORT]:
             self.framework.wait_state(name, "TASK_RUNNING", limit_s=LIMIT_S)
-            self.pids[name] = int(wait(lambda name=name: self.said(name), LIMIT_S))
+            self.pids[name] = wait(lambda name=name: pid_in(self.pid_file(name)), LIMIT_S)
         report.equal("they run", len(set(self.pids.values())), TASKS)
 
     def memory(self):

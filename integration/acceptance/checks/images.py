@@ -11,67 +11,34 @@ import sys
 import tarfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from containers import of_docker, of_mesos, of_sandbox  # noqa: E402
 from daemons import House, request  # noqa: E402
 from free_port import free_ranges  # noqa: E402
 from image_maker import Image, Registry, TokenRegistry, busybox, entry, folder, symlink, text  # noqa: E402
+from operations import create, launch, reserve  # noqa: E402
+from remains import roots  # noqa: E402
 from report import Report, wait  # noqa: E402
-from scheduler import Scheduler, task  # noqa: E402
+from resources import Reservation  # noqa: E402
+from sandbox import WAIT_FOR_GO  # noqa: E402
+from scheduler import Scheduler, shell, task  # noqa: E402
+from tasks import LIMIT_S, Tasks  # noqa: E402
 
 report = Report()
-LIMIT_S = 60
 
 
-def of_mesos(name, **more):
-    return {"type": "MESOS", "mesos": {"image": {"type": "DOCKER", "docker": {"name": name}, **more}}}
-
-
-def of_docker(name, **more):
-    return {"type": "DOCKER", "docker": {"image": name, "network": "HOST", **more}}
-
-
-class Checks:
+class Checks(Tasks):
     def __init__(self, house, framework, folder):
-        self.house, self.framework, self.folder = house, framework, folder
+        super().__init__(house, framework)
+        self.folder = folder
 
     def image(self, name, image):
         image.save(os.path.join(self.folder, f"{name}.tar"), name)
         return name
 
-    def start(self, name, command, container, state, **more):
-        """Runs a task with this container; `command` is a shell's, or a CommandInfo. Gives the status in which it is `state`."""
-        offer = self.framework.wait_offer(cpus=0.5, mem=64)
-        info = task(name, offer, "")
-        info["command"] = {"shell": True, "value": command} if isinstance(command, str) else command
-        self.framework.launch(offer, [{**info, "container": container, **more}])
-        return self.framework.wait_state(name, state, limit_s=LIMIT_S)
-
-    def sandbox(self, name):
-        runs = []
-        for top, directories, _ in os.walk(self.house.path("agent0")):
-            if top.endswith(f"/executors/{name}/runs"):
-                runs = [os.path.join(top, one) for one in directories if one != "latest"]
-        return runs[0] if runs else None
-
-    def output(self, name, file="stdout"):
-        with open(os.path.join(self.sandbox(name), file), encoding="utf-8") as out:
-            return out.read()
-
-    def run(self, name, command, container, state="TASK_FINISHED", **more):
-        """Runs a task to its end; gives what it printed."""
-        try:
-            status = self.start(name, command, container, state, **more)
-        except RuntimeError as error:
-            errors = self.output(name, "stderr") if self.sandbox(name) else "no sandbox"
-            raise RuntimeError(f"{error}; its standard error: {errors}") from error
-        return self.output(name) if state == "TASK_FINISHED" else status
-
-    def roots(self):
-        return os.listdir(self.house.path("agent0/provisioner"))
-
     def root_file_system(self):
         self.image("box:1", Image(env=["COLOUR=blue", "KEPT=image"], workdir="/tmp").layer(busybox(), text("mark", "of the image")))
         script = "cat /mark; echo; pwd; echo $COLOUR $KEPT; echo $MESOS_SANDBOX; touch /written $MESOS_SANDBOX/mine; ls /; test -e /usr && echo host; true"
-        command = {"shell": True, "value": script, "environment": {"variables": [{"name": "KEPT", "value": "task"}]}}
+        command = shell(script, KEPT="task")
         out = self.run("first", command, of_mesos("box:1"))
         report.equal("root: files, directory, variables and sandbox are the image's", out.splitlines()[:4],
                      ["of the image", "/tmp", "blue task", "/mnt/mesos/sandbox"])
@@ -79,7 +46,7 @@ class Checks:
         report.check("root: the sandbox is the agent's", os.path.exists(os.path.join(self.sandbox("first"), "mine")))
         out = self.run("second", "ls /; ls -A $MESOS_SANDBOX", of_mesos("box:1"))
         report.check("root: what one container writes another does not see", "written" not in out and "mine" not in out, out)
-        report.check("root: nothing is left of it", wait(lambda: not self.roots(), LIMIT_S), self.roots())
+        report.check("root: nothing is left of it", wait(lambda: not roots(self.house), LIMIT_S), roots(self.house))
 
     def kernel_file_systems(self):
         script = ("for d in null zero full random urandom tty; do test -c /dev/$d || echo no $d; done; ls -l /dev; cat /proc/mounts; echo x > /proc/sys/kernel/hostname; "
@@ -148,16 +115,14 @@ class Checks:
     def of_a_group(self):
         self.image("other:1", Image(cmd=["cat", "/mark"]).layer(busybox(), text("mark", "another")))
         offer = self.framework.wait_offer(cpus=1, mem=256)
-        amounts = [{"name": name, "type": "SCALAR", "scalar": {"value": value}} for name, value in (("cpus", 0.1), ("mem", 32), ("disk", 8))]
-        info = {"type": "DEFAULT", "executor_id": {"value": "pod"}, "framework_id": {"value": self.framework.id}, "resources": amounts}
-        shared = {"mode": "RW", "container_path": "/shared", "source": {"type": "SANDBOX_PATH", "sandbox_path": {"type": "PARENT", "path": "common"}}}
-        inner = {"mode": "RW", "container_path": "common", "source": {"type": "SANDBOX_PATH", "sandbox_path": {"type": "PARENT", "path": "common"}}}
+        info = self.framework.default_executor("pod")
+        shared = of_sandbox("common", "/shared")
+        inner = of_sandbox("common", "common")
         tasks = [
             dict(task("pod-first", offer, "cat /mark > /shared/first; while ! test -e /shared/second; do sleep 0.1; done"), container={**of_mesos("box:1"), "volumes": [shared]}),
             dict(task("pod-second", offer, "while ! test -e common/first; do sleep 0.1; done; cat common/first /mark; echo x > common/second"), container={**of_mesos("other:1"), "volumes": [inner]}),
             dict(task("pod-third", offer, ""), command={"shell": False}, container=of_mesos("other:1"))]
-        operation = {"type": "LAUNCH_GROUP", "launch_group": {"executor": info, "task_group": {"tasks": tasks}}}
-        self.framework.call("ACCEPT", accept={"offer_ids": [offer["id"]], "operations": [operation], "filters": {"refuse_seconds": 0}})
+        self.framework.launch_group(offer, info, tasks)
         for name in ("pod-first", "pod-second", "pod-third"):
             self.framework.wait_state(name, "TASK_FINISHED", limit_s=LIMIT_S)
         outputs = {}
@@ -192,7 +157,7 @@ class Checks:
         volume = {"host_path": host, "mode": "RW"}
         volumes = [{**volume, "container_path": "/data/deep"}, {**volume, "container_path": "/fixed", "mode": "RO"}, {**volume, "container_path": "own"},
                    {**volume, "container_path": "/out/in"}, {"host_path": os.path.join(host, "given"), "mode": "RO", "container_path": "/etc/given"},
-                   {"mode": "RW", "container_path": "/sub", "source": {"type": "SANDBOX_PATH", "sandbox_path": {"type": "SELF", "path": "sub"}}}]
+                   of_sandbox("sub", "/sub", "SELF")]
         script = "cat /data/deep/given /fixed/given own/given /tmp/in/given /etc/given; touch /fixed/x || echo ro; echo made > /data/deep/made; touch /sub/x; ls $MESOS_SANDBOX/sub"
         out = self.run("volumes", script, {**of_mesos("links:1"), "volumes": volumes})
         report.equal("volumes: in the root, in the sandbox, through links of the image", out, "of the host\n" * 5 + "ro\nx\n")
@@ -208,7 +173,7 @@ class Checks:
         report.equal("image volumes: in a container of the machine's files", self.run("image-volume", script, {"type": "MESOS", "volumes": volumes}), expected)
         volumes = [{**it, "container_path": f"/{it['container_path']}"} for it in volumes]
         report.equal("image volumes: in one of an image's", self.run("image-volume-in", "cd /; " + script, {**of_mesos("box:1"), "volumes": volumes}), expected)
-        report.check("image volumes: nothing is left of them", wait(lambda: not self.roots(), LIMIT_S), self.roots())
+        report.check("image volumes: nothing is left of them", wait(lambda: not roots(self.house), LIMIT_S), roots(self.house))
 
     def docker_containers(self):
         out = self.run("docker", {"shell": False}, of_docker("cmd:1"))
@@ -233,7 +198,7 @@ class Checks:
         report.equal("docker: its address is the machine's", addresses, ["127.0.0.1"])
         self.framework.call("KILL", kill={"task_id": {"value": "docker-killed"}})
         self.framework.wait_state("docker-killed", "TASK_KILLED", limit_s=LIMIT_S)
-        report.check("docker: a kill ends it, and nothing is left", wait(lambda: not self.roots(), LIMIT_S), self.roots())
+        report.check("docker: a kill ends it, and nothing is left", wait(lambda: not roots(self.house), LIMIT_S), roots(self.house))
         for name, container, words in (
                 ("bridge", of_docker("box:1", network="BRIDGE"), "Unknown CNI network 'bridge'"),
                 ("privileged", of_docker("box:1", privileged=True), "no privileged"),
@@ -245,7 +210,7 @@ class Checks:
         for name, image, words in (("absent", "absent:1", "there is no image 'absent:1'"), ("path", "../../etc/passwd", "is no re")):
             failed = self.run(name, "true", of_mesos(image), "TASK_FAILED")
             report.check(f"missing: {name} is refused in words", words in failed["message"], failed)
-        report.check("missing: nothing is left of them", wait(lambda: not self.roots(), LIMIT_S), self.roots())
+        report.check("missing: nothing is left of them", wait(lambda: not roots(self.house), LIMIT_S), roots(self.house))
 
     def oci_layout(self):
         Image(cmd=["echo", "layout"]).layer(busybox()).layout(os.path.join(self.folder, "team/laid"), "v2")
@@ -303,8 +268,8 @@ class Checks:
         self.image("excluded:1", Image().layer(busybox()).layer(text("only", "there")))
         for name in ("pruned:1", "excluded:1"):
             self.run(f"prune-{name[:-2]}", "true", of_mesos(name))
-        self.start("prune-user", "while ! test -e $MESOS_SANDBOX/go; do sleep 0.1; done; cat /mark", of_mesos("box:1"), "TASK_RUNNING")
-        wait(lambda: len(self.roots()) == 1, LIMIT_S)
+        self.start("prune-user", f"{WAIT_FOR_GO}; cat /mark", of_mesos("box:1"), "TASK_RUNNING")
+        wait(lambda: len(roots(self.house)) == 1, LIMIT_S)
         before = kept()
         excluded = [{"type": "DOCKER", "docker": {"name": "excluded:1"}}]
         call = {"type": "PRUNE_IMAGES", "prune_images": {"excluded_images": excluded}}
@@ -313,26 +278,22 @@ class Checks:
         left = kept()
         report.check("prune: images and layers that nobody uses are gone", left["images"] < before["images"] and left["layers"] < before["layers"], (before, left))
         report.equal("prune: what runs and what is excluded stays", left, {"images": 2, "layers": 3})
-        with open(os.path.join(self.sandbox("prune-user"), "go"), "w", encoding="utf-8"):
-            pass
-        self.framework.wait_state("prune-user", "TASK_FINISHED", limit_s=LIMIT_S)
+        self.finish("prune-user")
         report.equal("prune: a container keeps its files", self.output("prune-user"), "of the image")
         report.equal("prune: an image that is gone is brought again", self.run("prune-again", "cat /only", of_mesos("pruned:1")), "here")
 
     def survives(self):
-        sleeper = "echo begun; while ! test -e $MESOS_SANDBOX/go; do sleep 0.1; done; cat /mark"
+        sleeper = f"echo begun; {WAIT_FOR_GO}; cat /mark"
         self.start("survivor", sleeper, of_docker("box:1"), "TASK_RUNNING")
         self.house.agents[0].kill()
         stray = self.house.path("agent0/provisioner/left-over")
         os.makedirs(os.path.join(stray, "u"))
         self.house.agents[0].start()
         wait(self.house.agents_are_back, LIMIT_S)
-        with open(os.path.join(self.sandbox("survivor"), "go"), "w", encoding="utf-8"):
-            pass
-        self.framework.wait_state("survivor", "TASK_FINISHED", limit_s=LIMIT_S)
+        self.finish("survivor")
         report.equal("restart: a container keeps its root", self.output("survivor"), "begun\nof the image")
         report.check("restart: what is left of others is swept", not os.path.exists(stray))
-        report.check("restart: and nothing is left at the end", wait(lambda: not self.roots(), LIMIT_S), self.roots())
+        report.check("restart: and nothing is left at the end", wait(lambda: not roots(self.house), LIMIT_S), roots(self.house))
         with open("/proc/self/mountinfo", encoding="utf-8") as file:
             report.check("restart: nothing was ever mounted on the machine", self.house.folder not in file.read())
 
@@ -355,7 +316,7 @@ class Checks:
             before = file.read()
         self.image("self:1", Image().layer(busybox(), text("self", "#!/proc/self/exe\n", mode=0o755), symlink("proc/x", "/")))
         self.run("self", {"shell": False, "value": "/self"}, of_mesos("self:1"))
-        script = "for i in 1 2 3; do /self; done; ls -l /proc/self/fd; while ! test -e $MESOS_SANDBOX/go; do sleep 0.1; done"
+        script = f"for i in 1 2 3; do /self; done; ls -l /proc/self/fd; {WAIT_FOR_GO}"
         status = self.start("reach", script, of_mesos("self:1"), "TASK_RUNNING")
         with open(f"/proc/{status['container_status']['executor_pid']}/stat", encoding="utf-8") as stat:
             shim = stat.read().rpartition(")")[2].split()[1]
@@ -367,9 +328,7 @@ class Checks:
         except OSError:
             written = False
         report.check("shim: which even root cannot write to", not written)
-        with open(os.path.join(self.sandbox("reach"), "go"), "w", encoding="utf-8"):
-            pass
-        self.framework.wait_state("reach", "TASK_FINISHED", limit_s=LIMIT_S)
+        self.finish("reach")
         links = [line.split(" -> ")[1] for line in self.output("reach").splitlines() if " -> " in line]
         report.check("shim: no descriptor of the machine is left to a container", links and all(it.startswith(("/dev/null", "/mnt/mesos/sandbox/std", "/proc/")) for it in links), links)
         with open(os.path.join(os.path.dirname(os.environ["TEPUI_BIN"]), "tepui-shim"), "rb") as file:
@@ -378,12 +337,10 @@ class Checks:
     def checked(self):
         check = {"type": "COMMAND", "delay_seconds": 0, "interval_seconds": 0.5, "grace_period_seconds": 30, "timeout_seconds": 30,
                  "command": {"shell": True, "value": "test -e /mark && test $COLOUR = blue && test -e $MESOS_SANDBOX/stdout"}}
-        self.start("checked", "while ! test -e $MESOS_SANDBOX/go; do sleep 0.1; done", of_mesos("box:1"), "TASK_RUNNING", health_check=check)
-        healthy = wait(lambda: any(it.get("healthy") for it in self.framework.updates if it["task_id"]["value"] == "checked"), LIMIT_S)
+        self.start("checked", WAIT_FOR_GO, of_mesos("box:1"), "TASK_RUNNING", health_check=check)
+        healthy = wait(lambda: any(it.get("healthy") for it in self.framework.updates_of("checked")), LIMIT_S)
         report.check("check: its command sees what the task sees", healthy, self.framework.updates[-1])
-        with open(os.path.join(self.sandbox("checked"), "go"), "w", encoding="utf-8"):
-            pass
-        self.framework.wait_state("checked", "TASK_FINISHED", limit_s=LIMIT_S)
+        self.finish("checked")
 
 
 class VolumeChecks(Checks):
@@ -391,18 +348,16 @@ class VolumeChecks(Checks):
 
     def persistent(self):
         self.image("box:0", Image().layer(busybox()))
-        disk = {"name": "disk", "type": "SCALAR", "scalar": {"value": 16}, "reservations": [{"type": "DYNAMIC", "role": "keeper", "principal": "p"}]}
-        volume = {**disk, "disk": {"persistence": {"id": "kept", "principal": "p"}, "volume": {"mode": "RW", "container_path": "data"}}}
+        keeper = Reservation("keeper", "p")
+        volume = keeper.volume("kept", 16)
         offer = self.framework.wait_offer(cpus=0.5, mem=64)
         info = task("keeps", offer, "echo kept > data/file; cat $MESOS_SANDBOX/data/file")
         info.update(container=of_mesos("box:0"), resources=[*info["resources"], volume])
         info["command"]["value"] = "cd $MESOS_SANDBOX; " + info["command"]["value"]
-        operations = [{"type": "RESERVE", "reserve": {"resources": [disk]}}, {"type": "CREATE", "create": {"volumes": [volume]}},
-                      {"type": "LAUNCH", "launch": {"task_infos": [info]}}]
-        self.framework.call("ACCEPT", accept={"offer_ids": [offer["id"]], "operations": operations, "filters": {"refuse_seconds": 0.0}})
+        self.framework.accept(offer, reserve(*keeper.scalars(disk=16)), create(volume), launch(info))
         self.framework.wait_state("keeps", "TASK_FINISHED", limit_s=LIMIT_S)
         report.equal("persistent: a volume is in the root", self.output("keeps"), "kept\n")
-        with open(self.house.path("agent0/volumes/roles/keeper/kept/file"), encoding="utf-8") as file:
+        with open(keeper.on_disk(self.house, "kept", "file"), encoding="utf-8") as file:
             report.equal("persistent: and outlives it", file.read(), "kept\n")
 
 
@@ -457,7 +412,7 @@ class RegistryChecks(Checks):
     def copied(self, registry, tokens):
         Image().layer(busybox(), text("kept", "1"), text("gone", "1")).layer(text(".wh.gone", ""), text("more", "2")).push(registry.port, "layers", "1")
         report.equal("copy: the same root without overlayfs", self.run("copied", "cat /kept /more; ls /gone || touch /new && echo; pwd", of_mesos("layers:1")), "12\n/mnt/mesos/sandbox\n")
-        report.check("copy: nothing is left of it", wait(lambda: not self.roots(), LIMIT_S), self.roots())
+        report.check("copy: nothing is left of it", wait(lambda: not roots(self.house), LIMIT_S), roots(self.house))
 
 
 def from_folder():

@@ -10,20 +10,22 @@ import os
 import re
 import shutil
 import stat
-import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-from daemons import House, alive, get, request  # noqa: E402
+from containers import boxed, plain  # noqa: E402
+from daemons import House, alive, get  # noqa: E402
 from image_maker import Image, busybox, symlink  # noqa: E402
 from report import Report, wait  # noqa: E402
+from resources import scalars  # noqa: E402
+from sandbox import WAIT_FOR_GO  # noqa: E402
 from scheduler import Scheduler, task  # noqa: E402
 from streams import STREAM, Output  # noqa: E402
+from tasks import LIMIT_S, Tasks  # noqa: E402
+from tepui_command import tepui  # noqa: E402
 
 report = Report()
-LIMIT_S = 60
-WAIT_FOR_GO = "while ! test -e $MESOS_SANDBOX/go; do sleep 0.1; done"
 FIRST_USER = 200_000
 # The numbers of fuse and of loop-control, under names that nobody else has.
 GPUS = {"/dev/tepui-gpu-0": os.makedev(10, 229), "/dev/tepui-gpu-1": os.makedev(10, 237)}
@@ -38,21 +40,7 @@ def rule(names, action="SCMP_ACT_ERRNO", includes=None, excludes=None):
     return {"names": names, "action": action, "args": [], "comment": "", "includes": includes or {}, "excludes": excludes or {}}
 
 
-def scalars(**amounts):
-    return [{"name": name, "type": "SCALAR", "scalar": {"value": value}} for name, value in amounts.items()]
-
-
-class Checks:
-    def __init__(self, house, framework):
-        self.house, self.framework = house, framework
-
-    def image(self, **linux):
-        container = {"type": "MESOS", "mesos": {"image": {"type": "DOCKER", "docker": {"name": "box:1"}}}}
-        return {**container, "linux_info": linux} if linux else container
-
-    def plain(self, **linux):
-        return {"type": "MESOS", "linux_info": linux}
-
+class Checks(Tasks):
     def offer(self, gpus=0):
         """One with cpus that are not only lent."""
         def enough(offer):
@@ -69,33 +57,7 @@ class Checks:
         if container:
             info["container"] = container
         self.framework.launch(offer, [info])
-        return self.framework.wait_state(name, state, limit_s=LIMIT_S)
-
-    def sandbox(self, name):
-        for top, directories, _ in os.walk(self.house.path("agent0")):
-            if top.endswith(f"/executors/{name}/runs"):
-                return [os.path.join(top, one) for one in directories if one != "latest"][0]
-        return None
-
-    def output(self, name, file="stdout"):
-        with open(os.path.join(self.sandbox(name), file), encoding="utf-8") as out:
-            return out.read()
-
-    def run(self, name, script, container=None, state="TASK_FINISHED", **more):
-        status = self.start(name, script, container, state, **more)
-        return self.output(name) if state == "TASK_FINISHED" else status
-
-    def said(self, name, file="said"):
-        """What a task that goes on has put there whole."""
-        path = os.path.join(self.sandbox(name), file)
-        wait(lambda: os.path.exists(path), LIMIT_S)
-        with open(path, encoding="utf-8") as out:
-            return out.read()
-
-    def go(self, name, state="TASK_FINISHED"):
-        with open(os.path.join(self.sandbox(name), "go"), "w", encoding="utf-8"):
-            pass
-        return self.framework.wait_state(name, state, limit_s=LIMIT_S)
+        return self.ended(name, state)
 
     def cgroup(self, controller, status, file):
         identity, parts = status["container_status"]["container_id"], []
@@ -107,21 +69,10 @@ class Checks:
 
     def group(self, executor, tasks, gpus=0):
         offer = self.offer(gpus)
-        info = {"type": "DEFAULT", "executor_id": {"value": executor}, "framework_id": {"value": self.framework.id}, "resources": scalars(cpus=0.1, mem=32, disk=8)}
+        info = self.framework.default_executor(executor)
         infos = [{**task(name, offer, command), **more} for name, (command, more) in tasks.items()]
-        operation = {"type": "LAUNCH_GROUP", "launch_group": {"executor": info, "task_group": {"tasks": infos}}}
-        self.framework.call("ACCEPT", accept={"offer_ids": [offer["id"]], "operations": [operation], "filters": {"refuse_seconds": 0}})
+        self.framework.launch_group(offer, info, infos)
         return {name: self.framework.wait_state(name, "TASK_RUNNING", limit_s=LIMIT_S) for name in tasks}
-
-    def said_within(self, executor, name):
-        return self.said(executor, f"tasks/{name}/said")
-
-    def go_within(self, executor, *names):
-        for name in names:
-            with open(os.path.join(self.sandbox(executor), "tasks", name, "go"), "w", encoding="utf-8"):
-                pass
-        for name in names:
-            self.framework.wait_state(name, "TASK_FINISHED", limit_s=LIMIT_S)
 
 
 class OperatorsChoice(Checks):
@@ -131,23 +82,23 @@ class OperatorsChoice(Checks):
         probe = "uname -s || echo refused"
         report.equal("seccomp: the operator's profile is the default", self.run("of-operator", probe), "refused\n")
         # This one prints the name it was not told.
-        report.equal("seccomp: of a container with an image too", self.run("of-image", probe, self.image()), "\n")
-        report.equal("seccomp: a task names another file", self.run("named", probe, self.plain(seccomp={"profile_name": "open"})), "Linux\n")
-        report.equal("seccomp: the built-in one by its name", self.run("built-in", probe, self.plain(seccomp={"profile_name": "default"})), "Linux\n")
-        report.equal("seccomp: none where it asks for that", self.run("none", probe, self.plain(seccomp={"unconfined": True})), "Linux\n")
-        by_capability = self.plain(seccomp={"profile_name": "by-capability"}, effective_capabilities={"capabilities": ["CHOWN"]})
+        report.equal("seccomp: of a container with an image too", self.run("of-image", probe, boxed()), "\n")
+        report.equal("seccomp: a task names another file", self.run("named", probe, plain(seccomp={"profile_name": "open"})), "Linux\n")
+        report.equal("seccomp: the built-in one by its name", self.run("built-in", probe, plain(seccomp={"profile_name": "default"})), "Linux\n")
+        report.equal("seccomp: none where it asks for that", self.run("none", probe, plain(seccomp={"unconfined": True})), "Linux\n")
+        by_capability = plain(seccomp={"profile_name": "by-capability"}, effective_capabilities={"capabilities": ["CHOWN"]})
         report.equal("seccomp: a rule for those without a capability", self.run("without", probe, by_capability), "refused\n")
-        report.equal("seccomp: and not for the others", self.run("with", probe, self.plain(seccomp={"profile_name": "by-capability"})), "Linux\n")
+        report.equal("seccomp: and not for the others", self.run("with", probe, plain(seccomp={"profile_name": "by-capability"})), "Linux\n")
         for name, words in (("missing", "no Seccomp profile 'missing'"), ("broken", "Failed to parse Seccomp profile"), ("../outside", "no Seccomp profile '../outside'")):
-            failed = self.run(f"seccomp-{name.strip('./')}", "true", self.plain(seccomp={"profile_name": name}), "TASK_FAILED")
+            failed = self.run(f"seccomp-{name.strip('./')}", "true", plain(seccomp={"profile_name": name}), "TASK_FAILED")
             report.check(f"seccomp: {name} is refused in words", words in failed["message"], failed["message"])
 
     def devices(self):
         script = "(exec 3</dev/btrfs-control) && echo read; (exec 3>/dev/btrfs-control) && echo written; (exec 3</dev/fuse) && echo fuse; (exec 3>/dev/null) && echo usual"
         report.equal("devices: what is allowed and what is usual", self.run("devices", script), "read\nusual\n")
-        out = self.run("devices-image", f"ls -l /dev/btrfs-control | head -c 10; echo; {script}", self.image())
+        out = self.run("devices-image", f"ls -l /dev/btrfs-control | head -c 10; echo; {script}", boxed())
         report.equal("devices: with an image its node is there, as open as allowed", out, "crw-r--r--\nread\nusual\n")
-        report.equal("devices: a user may do what the container may", self.run("devices-user", "id -u; (exec 3</dev/btrfs-control) && echo read", self.image(),
+        report.equal("devices: a user may do what the container may", self.run("devices-user", "id -u; (exec 3</dev/btrfs-control) && echo read", boxed(),
                                                                               command={"value": "id -u; (exec 3</dev/btrfs-control) && echo read", "user": "nobody"}), "65534\nread\n")
 
     def gpus(self):
@@ -155,25 +106,25 @@ class OperatorsChoice(Checks):
         names = " ".join(GPUS)
         probe = f"for it in {names}; do (exec 3<$it) 2>/dev/null && echo $it; done > said.new; mv said.new said; {WAIT_FOR_GO}"
         self.start("one", probe, gpus=1)
-        self.start("two", probe, gpus=1, container=self.image())
+        self.start("two", probe, gpus=1, container=boxed())
         first, second = self.said("one").split(), self.said("two").split()
         report.check("gpus: each task has one, and none the other's", len(first) == len(second) == 1 and first != second, (first, second))
         self.house.agents[0].kill()
         self.house.agents[0].start()
         wait(self.house.agents_are_back, LIMIT_S)
-        self.go("one")
+        self.finish("one")
         self.start("three", probe, gpus=1)
         report.equal("gpus: after a restart of the agent the held one stays held", self.said("three").split(), first)
-        self.go("two")
-        self.go("three")
+        self.finish("two")
+        self.finish("three")
         self.start("both", probe, gpus=2)
         report.equal("gpus: a task with both", self.said("both").split(), list(GPUS))
-        self.go("both")
+        self.finish("both")
         report.equal("gpus: a task without", self.run("no-gpu", f"for it in {names}; do (exec 3<$it) 2>/dev/null && echo $it; done; true"), "")
         self.group("gpu-pod", {name: (probe, {"resources": scalars(cpus=0.1, mem=32, gpus=1)}) for name in ("left", "right")}, gpus=2)
-        left, right = (self.said_within("gpu-pod", name).split() for name in ("left", "right"))
+        left, right = (self.said("gpu-pod", f"tasks/{name}/said").split() for name in ("left", "right"))
         report.check("gpus: each task of a group has its own", sorted(left + right) == list(GPUS), (left, right))
-        self.go_within("gpu-pod", "left", "right")
+        self.finish_within("gpu-pod", "left", "right")
 
     def limits(self):
         status = self.start("no-limits", WAIT_FOR_GO)
@@ -182,7 +133,7 @@ class OperatorsChoice(Checks):
         report.equal("limits: none asked for: the request is the limit", found, ["204", "20000", str(64 << 20), str(64 << 20)])
         with open("/proc/self/oom_score_adj", encoding="ascii") as own:
             report.equal("limits: then it is ended no sooner than others", self.oom_score(status), int(own.read()))
-        self.go("no-limits")
+        self.finish("no-limits")
         limits = {"cpus": {"value": 0.5}, "mem": {"value": 128}}
         status = self.start("bursting", WAIT_FOR_GO, limits=limits)
         found = [self.cgroup("cpu", status, "cpu.shares"), self.cgroup("cpu", status, "cpu.cfs_quota_us"), self.cgroup("memory", status, "memory.soft_limit_in_bytes"),
@@ -191,12 +142,12 @@ class OperatorsChoice(Checks):
         with open("/proc/meminfo", encoding="ascii") as machine:
             total = int(machine.readline().split()[1]) << 10
         report.equal("limits: who may have more memory is ended sooner when the machine's is short", self.oom_score(status), 1000 - 1000 * (64 << 20) // total)
-        self.go("bursting")
+        self.finish("bursting")
         endless = {"cpus": {"value": "Infinity"}, "mem": {"value": "Infinity"}}
         status = self.start("endless", WAIT_FOR_GO, limits=endless)
         found = self.cgroup("cpu", status, "cpu.cfs_quota_us"), int(self.cgroup("memory", status, "memory.limit_in_bytes")) > 1 << 60
         report.equal("limits: infinite ones are none", found, ("-1", True))
-        self.go("endless")
+        self.finish("endless")
 
     def oom_score(self, status):
         with open(f"/proc/{status['container_status']['executor_pid']}/oom_score_adj", encoding="ascii") as score:
@@ -227,13 +178,13 @@ class OperatorsChoice(Checks):
         report.equal("group: or none", endless, ("-1", True))
         found = self.cgroup("cpu", outer, "cpu.cfs_quota_us"), self.cgroup("memory", outer, "memory.soft_limit_in_bytes")
         report.equal("group: the executor may take what all may together", found, ("-1", str((2 * 32 + 32) << 20)))
-        self.go_within("limited", "own", "endless-own")
+        self.finish_within("limited", "own", "endless-own")
         shares = self.group("sharing", {"shares": (WAIT_FOR_GO, {"resources": resources})})["shares"]
         report.check("group: one that shares cgroups has no limits but the executor's", int(self.cgroup("memory", shares, "memory.limit_in_bytes")) > 1 << 60)
         outer = {"container_status": {"container_id": shares["container_status"]["container_id"]["parent"]}}
         found = self.cgroup("cpu", outer, "cpu.cfs_quota_us"), self.cgroup("memory", outer, "memory.limit_in_bytes")
         report.equal("group: which are those of all together", found, ("20000", str(64 << 20)))
-        self.go_within("sharing", "shares")
+        self.finish_within("sharing", "shares")
 
     def lent_cpus(self):
         # What is only lent may come with an offer of its own.
@@ -248,7 +199,7 @@ class OperatorsChoice(Checks):
         status = self.framework.wait_state("lent", "TASK_RUNNING", limit_s=LIMIT_S)
         shares = int(self.cgroup("cpu", status, "cpu.shares"))
         report.check("lent: cpus that were only lent weigh next to nothing", 10 <= shares <= 12, shares)
-        self.go("lent")
+        self.finish("lent")
 
     def statistics(self):
         status = self.start("measured", "sleep 600 & sleep 600 & exec sleep 600")
@@ -261,8 +212,7 @@ class OperatorsChoice(Checks):
         report.check("statistics: of memory, of its shortage and of disks", {"mem_cache_bytes", "mem_mapped_file_bytes", "mem_unevictable_bytes", "mem_soft_limit_bytes",
                                                                            "mem_low_pressure_counter", "mem_critical_pressure_counter", "blkio_statistics"} <= set(found), found)
         report.equal("statistics: processes and threads", (found["processes"], found["threads"]), (3, 3))
-        self.framework.kill("measured")
-        self.framework.wait_state("measured", "TASK_KILLED", limit_s=LIMIT_S)
+        self.framework.end("measured", limit_s=LIMIT_S)
 
     def flags(self):
         flags = get(self.house.agents[0].port, "/flags")["flags"]
@@ -276,16 +226,16 @@ class Bounded(Checks):
 
     def capabilities(self):
         probe = "grep -E '^Cap(Eff|Bnd):' /proc/self/status | tr -d '\\t'"
-        for name, container in (("plain", None), ("image", self.image())):
+        for name, container in (("plain", None), ("image", boxed())):
             out = self.run(f"caps-{name}", probe, container, command={"value": probe, "user": "nobody"}).split()
             report.equal(f"capabilities: {name}: the operator's", out, ["CapEff:0000000000000001", "CapBnd:0000000000000021"])
             out = self.run(f"caps-{name}-root", probe, container).split()
             report.equal(f"capabilities: {name}: root has all that can be had", out, ["CapEff:0000000000000021", "CapBnd:0000000000000021"])
-        out = self.run("caps-own", probe, self.plain(effective_capabilities={"capabilities": ["KILL"]})).split()
+        out = self.run("caps-own", probe, plain(effective_capabilities={"capabilities": ["KILL"]})).split()
         report.equal("capabilities: a task chooses others within the bounds", out, ["CapEff:0000000000000020", "CapBnd:0000000000000020"])
-        failed = self.run("caps-more", "true", self.plain(bounding_capabilities={"capabilities": ["NET_RAW"]}), "TASK_FAILED")
+        failed = self.run("caps-more", "true", plain(bounding_capabilities={"capabilities": ["NET_RAW"]}), "TASK_FAILED")
         report.check("capabilities: none beyond them", "this agent allows only 0x21" in failed["message"], failed["message"])
-        both = self.plain(capability_info={"capabilities": ["KILL"]}, effective_capabilities={"capabilities": ["KILL"]})
+        both = plain(capability_info={"capabilities": ["KILL"]}, effective_capabilities={"capabilities": ["KILL"]})
         failed = self.run("caps-both", "true", both, "TASK_FAILED")
         report.check("capabilities: the old name or the new one", "Only one of 'capability_info' or 'effective_capabilities'" in failed["message"], failed["message"])
 
@@ -301,7 +251,7 @@ class OtherUsers(Checks):
 
     def root(self):
         script = f"id -u; cat /proc/self/uid_map; echo mine > file; stat -c %u file /bin/busybox; echo; {WAIT_FOR_GO}"
-        pid = self.start("rooted", f"({script.split('; echo; ')[0]}) > said.new 2>&1; mv said.new said; {WAIT_FOR_GO}", self.image())["container_status"]["executor_pid"]
+        pid = self.start("rooted", f"({script.split('; echo; ')[0]}) > said.new 2>&1; mv said.new said; {WAIT_FOR_GO}", boxed())["container_status"]["executor_pid"]
         said = self.said("rooted").split()
         report.equal("users: root there", said[:1] + said[1:4] + said[4:], ["0", "0", str(FIRST_USER), "65536", "0", "0"])
         report.equal("users: somebody else here", os.stat(f"/proc/{pid}").st_uid, FIRST_USER)
@@ -311,58 +261,53 @@ class OtherUsers(Checks):
                     command={"shell": True, "value": "id -u; readlink /proc/self/ns/user"}) as output:
             out = output.read_all()[0].decode().split()
         report.equal("users: a session has the same", out, ["0", os.readlink(f"/proc/{pid}/ns/user")])
-        self.go("rooted")
+        self.finish("rooted")
 
     def powerless(self):
         secret = self.house.path("secret")
         with open(secret, "w", encoding="utf-8") as file:
             file.write("of the machine's root")
         os.chmod(secret, stat.S_IRUSR)
-        container = self.image(seccomp={"unconfined": True}, bounding_capabilities={"capabilities": ["SYS_ADMIN", "DAC_OVERRIDE", "KILL", "SYS_PTRACE", "MKNOD"]})
+        container = boxed(seccomp={"unconfined": True}, bounding_capabilities={"capabilities": ["SYS_ADMIN", "DAC_OVERRIDE", "KILL", "SYS_PTRACE", "MKNOD"]})
         container["volumes"] = [{"mode": "RW", "container_path": "/secret", "host_path": secret}]
         script = "cat /secret || echo closed; mount -t tmpfs none /tmp || echo unmounted; mknod /tmp/sda b 8 0 || echo none; echo x > /proc/sys/kernel/hostname || echo named"
         out = self.run("powerless", script, container)
         report.equal("users: capabilities are over its own alone", out.split(), ["closed", "unmounted", "none", "named"])
 
     def others(self):
-        out = self.run("nobody", "", self.image(), command={"value": "id -u; echo mine > file && stat -c %u file", "user": "nobody"})
+        out = self.run("nobody", "", boxed(), command={"value": "id -u; echo mine > file && stat -c %u file", "user": "nobody"})
         report.equal("users: a task's user is that one there", out.split(), ["65534", "65534"])
         word = {"type": "SECRET", "secret": {"type": "VALUE", "value": {"data": base64.b64encode(b"sesame").decode()}}}
         for user, number in (("root", "0"), ("nobody", "65534")):
-            container = {**self.image(), "volumes": [{"mode": "RO", "container_path": "word", "source": word}]}
+            container = {**boxed(), "volumes": [{"mode": "RO", "container_path": "word", "source": word}]}
             out = self.run(f"secret-{user}", "", container, command={"value": "cat word; echo; stat -c '%u %a' word", "user": user})
             report.equal(f"users: a secret is that of {user} there", out.split(), ["sesame", number, "400"])
         out = self.run("plain", "readlink /proc/self/ns/user")
         report.equal("users: without an image they are the machine's", out.strip(), os.readlink("/proc/self/ns/user"))
         check = {"type": "COMMAND", "delay_seconds": 0, "interval_seconds": 0.5, "grace_period_seconds": 30, "timeout_seconds": 30,
                  "command": {"shell": True, "value": "readlink /proc/self/ns/user > $MESOS_SANDBOX/joined.new && mv $MESOS_SANDBOX/joined.new $MESOS_SANDBOX/joined"}}
-        pid = self.start("checked", WAIT_FOR_GO, self.image(), health_check=check)["container_status"]["executor_pid"]
+        pid = self.start("checked", WAIT_FOR_GO, boxed(), health_check=check)["container_status"]["executor_pid"]
         report.equal("users: a check has the same", self.said("checked", "joined").strip(), os.readlink(f"/proc/{pid}/ns/user"))
         self.house.agents[0].kill()
         self.house.agents[0].start()
         wait(self.house.agents_are_back, LIMIT_S)
         report.check("users: it runs on without its agent", alive(pid))
-        self.go("checked")
+        self.finish("checked")
 
 
 class Nested(Checks):
     """Containers that a client launches within those of tasks."""
 
-    def call(self, kind, **body):
-        status, headers, answer = request(self.house.agents[0].port, "POST", "/api/v1", json.dumps({"type": kind, kind.lower(): body}),
-                                          {"Content-Type": "application/json", "Accept": "application/json"}, timeout=LIMIT_S)
-        return status, json.loads(answer) if headers.get("Content-Type") == "application/json" else answer.decode()
-
     def within(self, outer, name, script, **more):
         """(its id, its end)"""
         identity = {"value": name, "parent": outer}
-        status, text = self.call("LAUNCH_NESTED_CONTAINER", container_id=identity, command={"shell": True, "value": script, **more})
+        status, text = self.agent_says("LAUNCH_NESTED_CONTAINER", container_id=identity, command={"shell": True, "value": script, **more})
         if status != 200:
             raise ValueError(f"{status} {text}")
         return identity
 
     def end(self, identity):
-        return self.call("WAIT_NESTED_CONTAINER", container_id=identity)[1]["wait_nested_container"]
+        return self.agent_says("WAIT_NESTED_CONTAINER", container_id=identity)[1]["wait_nested_container"]
 
     def environment(self):
         outer = self.start("outer", WAIT_FOR_GO)["container_status"]["container_id"]
@@ -370,11 +315,11 @@ class Nested(Checks):
         identity = self.within(outer, "env", "env | grep -E '^(OF_THE|TEPUI|MESOS|HOME)' | grep -v MESOS_SANDBOX", environment=own)
         report.equal("nested: it ends", self.end(identity).get("exit_status"), 0)
         report.equal("nested: nothing of the agent's environment, and what it asks for", self.output("outer", "containers/env/stdout"), "OF_THE_CONTAINER=there\n")
-        shown = self.call("GET_CONTAINERS", get_containers={"show_nested": True})[1]["get_containers"]["containers"]
+        shown = self.agent_says("GET_CONTAINERS", get_containers={"show_nested": True})[1]["get_containers"]["containers"]
         report.equal("nested: one that has ended is not among those that run", [it["container_id"]["value"] for it in shown], [outer["value"]])
         report.equal("nested: its end is told again", self.end(identity).get("exit_status"), 0)
-        self.go("outer")
-        report.check("nested: and until that of the one around it", wait(lambda: self.call("WAIT_NESTED_CONTAINER", container_id=identity)[0] == 404, LIMIT_S))
+        self.finish("outer")
+        report.check("nested: and until that of the one around it", wait(lambda: self.agent_says("WAIT_NESTED_CONTAINER", container_id=identity)[0] == 404, LIMIT_S))
 
     def cgroups(self):
         outer = self.start("holds", WAIT_FOR_GO)
@@ -384,17 +329,16 @@ class Nested(Checks):
         with open(f"/proc/{pid}/cgroup", encoding="utf-8") as file:
             places = {line.split(":")[1]: line.strip().split(":", 2)[2] for line in file}
         report.equal("nested: its cgroups are within the outer one's", places["memory"], f"/tepui/{container['value']}/inner")
-        report.equal("nested: killed", self.call("KILL_NESTED_CONTAINER", container_id=identity)[0], 200)
+        report.equal("nested: killed", self.agent_says("KILL_NESTED_CONTAINER", container_id=identity)[0], 200)
         report.equal("nested: by SIGKILL", self.end(identity).get("exit_status"), 9)
         second = self.within(container, "second", "exec sleep 600")
         with ThreadPoolExecutor(1) as clients:
             # Before the kill: the end is known for a moment only after that of the outer one.
             end = clients.submit(self.end, second)
-            self.framework.kill("holds")
-            self.framework.wait_state("holds", "TASK_KILLED", limit_s=LIMIT_S)
+            self.framework.end("holds", limit_s=LIMIT_S)
             # By the SIGTERM that all are sent, or by SIGKILL where the outer one has ended of it first.
             report.check("nested: it ends with the outer one", end.result().get("exit_status") in (9, 15))
-        report.check("nested: and is unknown soon after", wait(lambda: self.call("WAIT_NESTED_CONTAINER", container_id=second)[0] == 404, LIMIT_S))
+        report.check("nested: and is unknown soon after", wait(lambda: self.agent_says("WAIT_NESTED_CONTAINER", container_id=second)[0] == 404, LIMIT_S))
         report.check("nested: no cgroup of either is left", wait(lambda: not os.path.exists(V1.format("memory") + f"/{container['value']}"), LIMIT_S))
 
     def over_restarts(self):
@@ -409,10 +353,9 @@ class Nested(Checks):
         wait(self.house.agents_are_back, LIMIT_S)
         report.check("nested: after a restart of the agent the same process runs", alive(pid))
         report.equal("nested: and an end between is known", self.end(ends).get("exit_status"), 3 << 8)
-        with open(os.path.join(self.sandbox("kept"), "containers/runs/go"), "w", encoding="utf-8"):
-            pass
+        self.go("kept", "containers/runs")
         report.equal("nested: and one after it", self.end(runs).get("exit_status"), 4 << 8)
-        self.go("kept")
+        self.finish("kept")
 
 
     def orphans(self):
@@ -421,7 +364,7 @@ class Nested(Checks):
         outer = int(self.said("lost"))
         self.within(status["container_status"]["container_id"], "within", "echo $$ > said.new; mv said.new said; exec sleep 600")
         inner = int(self.said("lost", "containers/within/said"))
-        self.start("lost-image", "exec sleep 600", self.image())
+        self.start("lost-image", "exec sleep 600", boxed())
         agent = self.house.agents[0]
         agent.kill()
         for top, directories, _ in os.walk(self.house.path("agent0")):
@@ -475,10 +418,8 @@ def refusals():
                 (["--allowed-devices", '{"allowed_devices": [{"device": {"path": "/dev/null"}, "access": {}}]}'], "without any access privileges"),
                 (["--user-namespace-range", "0:10"], "expected the first of them, not 0"),
                 (["--user-namespace-range", "100000:65536", "--image-provisioner-backend", "overlay"], "cannot shift the owners")):
-            words_of = [os.environ["TEPUI_BIN"], "agent", "--work-dir", house.path("agent0"), "--master", house.address, "--port", "0", *flags]
-            done = subprocess.run(words_of, capture_output=True, text=True, timeout=LIMIT_S, check=False)
-            said = done.stderr + done.stdout
-            report.check(f"refused: {flags[0]} {words}", done.returncode != 0 and words in said, said)
+            code, out, err = tepui("agent", "--work-dir", house.path("agent0"), "--master", house.address, "--port", "0", *flags)
+            report.check(f"refused: {flags[0]} {words}", code != 0 and words in err + out, err + out)
     finally:
         house.__exit__()
 

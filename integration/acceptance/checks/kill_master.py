@@ -9,6 +9,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from daemons import House, alive  # noqa: E402
+from pid_files import pids_of  # noqa: E402
 from report import Report, wait  # noqa: E402
 from scheduler import Scheduler, task  # noqa: E402
 
@@ -29,15 +30,8 @@ class Checks:
         note, end = self.house.path(f"{name}.pids"), self.house.path(f"{name}.end")
         return f"echo $$ >> {note}; while [ ! -e {end} ]; do sleep 0.3; done; exit $(cat {end})"
 
-    def pids(self, name):
-        try:
-            with open(self.house.path(f"{name}.pids"), encoding="ascii") as lines:
-                return [int(line) for line in lines]
-        except FileNotFoundError:
-            return []
-
     def all_pids(self):
-        return {name: self.pids(name) for name in TASKS}
+        return {name: pids_of(self.house, name) for name in TASKS}
 
     def same_processes(self, when):
         now = self.all_pids()
@@ -50,7 +44,7 @@ class Checks:
         self.framework.launch(offer, [task(name, offer, self.command(name)) for name in TASKS])
         for name in TASKS:
             self.framework.wait_state(name, "TASK_RUNNING")
-        wait(lambda: all(self.pids(name) for name in TASKS), 5)
+        wait(lambda: all(pids_of(self.house, name) for name in TASKS), 5)
         self.started = self.all_pids()
         self.agent_id = offer["agent_id"]["value"]
         report.need("ten tasks run, each started once", all(len(p) == 1 and alive(p[0]) for p in self.started.values()), self.started)
@@ -85,11 +79,11 @@ class Checks:
         offer = self.framework.wait_offer(cpus=2)
         self.framework.launch(offer, [task(ENDS, offer, self.command(ENDS))])
         self.framework.wait_state(ENDS, "TASK_RUNNING")
-        report.check("a new task runs under the new master", wait(lambda: self.pids(ENDS), 5))
+        report.check("a new task runs under the new master", wait(lambda: pids_of(self.house, ENDS), 5))
 
     def agent_killed(self):
         since = len(self.framework.updates)
-        pid = self.pids(ENDS)[0]
+        pid = pids_of(self.house, ENDS)[0]
         self.agent.kill()
         self.same_processes("without the agent")
         with open(self.house.path(f"{ENDS}.end"), "w", encoding="ascii") as end:
@@ -112,7 +106,7 @@ class Checks:
         for name in TASKS[:-1]:
             self.framework.wait_state(name, "TASK_KILLED", since)
         report.check("KILL ends nine as TASK_KILLED", True)
-        report.check("their processes are gone", wait(lambda: not any(alive(self.pids(n)[0]) for n in TASKS[:-1]), 5))
+        report.check("their processes are gone", wait(lambda: not any(alive(pids_of(self.house, n)[0]) for n in TASKS[:-1]), 5))
         with open(self.house.path(f"{TASKS[-1]}.end"), "w", encoding="ascii") as end:
             end.write("0")
         self.framework.wait_state(TASKS[-1], "TASK_FINISHED", since)

@@ -13,9 +13,12 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from agent_api import executors  # noqa: E402
 from daemons import House, get  # noqa: E402
+from operations import launch, launch_group  # noqa: E402
 from remains import Remains, stuck  # noqa: E402
 from report import Report, wait  # noqa: E402
+from resources import scalars  # noqa: E402
 from scheduler import Scheduler, task  # noqa: E402
 
 report = Report()
@@ -79,10 +82,9 @@ class Races:
         infos = [task(name, offer, COMMANDS[name.split("-")[0]][0], 0.01, 8) for name in names]
         operations = self.operations(offer, infos)
         early = [self.pool.submit(self.kill, name, 0) for name in names if delays[name] < 0]
-        launch = self.pool.submit(self.framework.call, "ACCEPT", accept={"offer_ids": [offer["id"]], "operations": operations,
-                                                                         "filters": {"refuse_seconds": 0}})
+        accepted = self.pool.submit(self.framework.accept, offer, *operations)
         late = [self.pool.submit(self.kill, name, delays[name]) for name in self.random.sample(names, len(names)) if delays[name] >= 0]
-        for sent in [launch, *early, *late]:
+        for sent in [accepted, *early, *late]:
             sent.result()
         self.settle(names)
         self.judge(names)
@@ -90,12 +92,11 @@ class Races:
     def operations(self, offer, infos):
         """Two in three alone, the others in pairs with an executor each."""
         grouped = len(infos) // 6 * 2
-        operations = [{"type": "LAUNCH", "launch": {"task_infos": infos[grouped:]}}]
+        operations = [launch(*infos[grouped:])]
         for at in range(0, grouped, 2):
             pair = infos[at:at + 2]
-            executor = {"type": "DEFAULT", "executor_id": {"value": f"pair-of-{pair[0]['name']}"}, "framework_id": {"value": self.framework.id},
-                        "resources": [*task("", offer, "", 0.01, 32)["resources"], {"name": "disk", "type": "SCALAR", "scalar": {"value": 1}}]}
-            operations.append({"type": "LAUNCH_GROUP", "launch_group": {"executor": executor, "task_group": {"tasks": pair}}})
+            executor = self.framework.default_executor(f"pair-of-{pair[0]['name']}", resources=scalars(cpus=0.01, mem=32, disk=1))
+            operations.append(launch_group(executor, *pair))
         return operations
 
     def ends(self):
@@ -108,7 +109,7 @@ class Races:
 
     def begin(self, name):
         """What was told of a task first."""
-        return [(s["state"], s.get("message")) for s in self.framework.updates if s["task_id"]["value"] == name][:4]
+        return [(s["state"], s.get("message")) for s in self.framework.updates_of(name)][:4]
 
     def settle(self, names):
         """A KILL that came before its launch killed nothing: those are killed again."""
@@ -151,15 +152,12 @@ class Races:
         report.check("nothing is left of them: no process, shim, cgroup, mount or record", wait(lambda: not self.remains.of(), LIMIT_S), self.remains.of())
         used = wait(lambda: self.house.get("/slaves")["slaves"][0]["used_resources"]["cpus"] == 0, LIMIT_S)
         report.check("the master counts nothing as used", used, self.house.get("/slaves")["slaves"][0]["used_resources"])
-
-        def executors():
-            return [executor["id"] for framework in get(agent.port, "/state")["frameworks"] for executor in framework["executors"]]
-        report.check("nor does the agent hold an executor", wait(lambda: not executors(), LIMIT_S), executors())
+        report.check("nor does the agent hold an executor", wait(lambda: not executors(agent.port), LIMIT_S), [it["id"] for it in executors(agent.port)])
         failed = get(agent.port, "/metrics/snapshot")["containerizer/mesos/container_destroy_errors"]
         report.equal("no kill failed, and none hangs, nor a cleanup", [failed, *stuck(agent.port)], [0, 0, 0])
         agent.kill()
         agent.start()
-        report.check("a next life of the agent finds nothing to recover", wait(agent.registered, LIMIT_S) and not executors(), agent.log_tail())
+        report.check("a next life of the agent finds nothing to recover", wait(agent.registered, LIMIT_S) and not executors(agent.port), agent.log_tail())
 
 
 def main():

@@ -6,7 +6,6 @@ Wants TEPUI_BIN. Ends with 0 or 1.
 """
 import json
 import os
-import subprocess
 import sys
 import time
 
@@ -14,6 +13,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from daemons import House, request  # noqa: E402
 from report import Report, wait  # noqa: E402
 from scheduler import Scheduler, task  # noqa: E402
+from tepui_command import tepui  # noqa: E402
 
 LIMIT_S = 15
 report = Report()
@@ -58,8 +58,7 @@ def main():
             report.equal("and told when it is away", first["unavailability"], away)
             offer = scheduler.wait(lambda: [o for o in scheduler.offers if "unavailability" in o], LIMIT_S, "such an offer")[0]
             report.equal("offers tell so too", offer["unavailability"], away)
-            words = [os.environ["TEPUI_BIN"], "why", "careful", "--master", house.address]
-            text = subprocess.run(words, capture_output=True, text=True, timeout=30, check=False).stdout
+            _, text, _ = tepui("why", "careful", "--master", house.address)
             report.check("`tepui why` tells of it", "scheduled for maintenance in 60 min for 60 min" in text, text)
             refuse = {"inverse_offer_ids": [first["id"]], "filters": {"refuse_seconds": 0}}
             scheduler.call("DECLINE_INVERSE_OFFERS", decline_inverse_offers=refuse)
@@ -75,8 +74,7 @@ def main():
             scheduler.wait_state("task-1", "TASK_LOST")
             report.equal("and its agent with it", wait(lambda: house.get("/slaves")["slaves"] == [], LIMIT_S), True)
             report.equal("which is shown", house.get("/maintenance/status"), {"down_machines": [machine]})
-            words = [os.environ["TEPUI_BIN"], "why", "careful", "--master", house.address]
-            text = subprocess.run(words, capture_output=True, text=True, timeout=30, check=False).stdout
+            _, text, _ = tepui("why", "careful", "--master", house.address)
             report.check("`tepui why` names the machine", f"machine {machine['hostname']} ({machine['ip']}) is down for maintenance" in text, text)
             report.equal("it comes up again", v0(house, "/machine/up", [machine]), 200)
             report.equal("and is scheduled no more", house.get("/maintenance/schedule"), {})

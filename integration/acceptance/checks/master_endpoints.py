@@ -17,8 +17,11 @@ if sys.argv[1:] == ["--executor"]:
     serve(lambda: http.client.HTTPConnection(os.environ["MESOS_AGENT_ENDPOINT"], timeout=10))
 
 from daemons import House, get, post, request  # noqa: E402
+from executor import command  # noqa: E402
+from operations import launch  # noqa: E402
 from report import Report, wait  # noqa: E402
-from scheduler import Scheduler, task  # noqa: E402
+from resources import Reservation, scalars  # noqa: E402
+from scheduler import Scheduler, shell, task, task_of  # noqa: E402
 
 LIMIT_S = 20
 ASKERS = 40
@@ -36,10 +39,6 @@ report = Report()
 
 def domain(region):
     return {"fault_domain": {"region": {"name": region}, "zone": {"name": f"{region}-z"}}}
-
-
-def scalars(cpus, mem):
-    return [{"name": name, "type": "SCALAR", "scalar": {"value": value}} for name, value in (("cpus", cpus), ("mem", mem)) if value]
 
 
 def bare_master():
@@ -93,12 +92,8 @@ class Checks:
 
     def own(self, name, offer, of, **more):
         """A task of an executor of the framework's own."""
-        made = dict(task(name, offer, ""), **more)
-        del made["command"]
-        command = {"shell": True, "value": f"exec {sys.executable} {os.path.abspath(__file__)} --executor"}
-        made["executor"] = {"type": "CUSTOM", "executor_id": {"value": of}, "framework_id": {"value": self.first.id}, "command": command,
-                            "labels": {"labels": LABELS}, "resources": scalars(0.1, 32)}
-        return made
+        executor = self.first.custom_executor(of, shell(command(__file__)), labels={"labels": LABELS}, resources=scalars(cpus=0.1, mem=32))
+        return {**task_of(executor, name, offer), **more}
 
     def shown(self, name):
         return next(t for t in self.framework()["tasks"] if t["id"] == name)
@@ -146,10 +141,10 @@ class Checks:
         made = dict(task("four", offer, "exec sleep 600"), discovery=DISCOVERY, limits={"cpus": {"value": 1.0}, "mem": {"value": 64.0}},
                     container={"type": "MESOS", "network_infos": [network]})
         made["command"]["user"] = self.first.info["user"]
-        tiny = dict(task("tiny", offer, "exec sleep 600"), resources=scalars(0, 1))
-        less = dict(task("less", offer, "exec sleep 600"), resources=scalars(0.00001, 1))
+        tiny = dict(task("tiny", offer, "exec sleep 600"), resources=scalars(mem=1))
+        less = dict(task("less", offer, "exec sleep 600"), resources=scalars(cpus=0.00001, mem=1))
         # Apart, since resources that are none fail all that is launched with them.
-        launches = [{"type": "LAUNCH", "launch": {"task_infos": tasks}} for tasks in ([made, tiny], [less])]
+        launches = [launch(made, tiny), launch(less)]
         self.first.call("ACCEPT", accept={"offer_ids": [offer["id"]], "operations": launches})
         self.first.wait_state("tiny", "TASK_RUNNING", limit_s=LIMIT_S)
         report.equal("a task of one MB and no cpus runs", self.first.told("tiny"), ["TASK_STARTING", "TASK_RUNNING"])
@@ -232,15 +227,10 @@ class Guarded(House):
 
     def __init__(self):
         super().__init__(resources="cpus:2;cpus(mug):1;mem:1024")
-        self.write("secrets", {"credentials": [{"principal": p, "secret": s} for p, s in SECRETS.items()]})
-        self.write("acls", {"view_roles": viewer("hero", ["super"]) + viewer("muggle", ["mug"]),
-                            "view_frameworks": [{"principals": {"values": ["muggle"]}, "users": NONE}, {"principals": ANY, "users": ANY}]})
-        self.master.command += ["--credentials", self.path("secrets"), "--authenticate-http-readonly", "--authenticate-http-readwrite", "--acls", self.path("acls")]
-
-    def write(self, name, content):
-        with open(self.path(name), "w", encoding="utf-8") as file:
-            os.fchmod(file.fileno(), 0o600)
-            json.dump(content, file)
+        secrets = self.write("secrets", json.dumps({"credentials": [{"principal": p, "secret": s} for p, s in SECRETS.items()]}))
+        lists = {"view_roles": viewer("hero", ["super"]) + viewer("muggle", ["mug"]),
+                 "view_frameworks": [{"principals": {"values": ["muggle"]}, "users": NONE}, {"principals": ANY, "users": ANY}]}
+        self.master.command += ["--credentials", secrets, "--authenticate-http-readonly", "--authenticate-http-readwrite", "--acls", self.write("acls", json.dumps(lists))]
 
     def get(self, path, who="ops"):
         return self.ask(who, "GET", path)
@@ -263,8 +253,7 @@ def roles_of(resources):
 
 def views(house):
     agent_id = house.get("/slaves")["slaves"][0]["id"]
-    reserved = {**scalars(1, 0)[0], "reservations": [{"type": "DYNAMIC", "role": "super", "principal": "ops"}]}
-    reserve = {"agent_id": {"value": agent_id}, "resources": [reserved]}
+    reserve = {"agent_id": {"value": agent_id}, "resources": Reservation("super", "ops").scalars(cpus=1)}
     house.ask("ops", "POST", "/api/v1", {"type": "RESERVE_RESOURCES", "reserve_resources": reserve})
     shown = {who: sorted(house.get("/slaves", who)["slaves"][0]["reserved_resources"]) for who in SECRETS}
     report.equal("/slaves tells the reservations of roles that may be viewed", shown, {"ops": ["mug", "super"], "hero": ["super"], "muggle": ["mug"]})

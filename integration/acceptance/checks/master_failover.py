@@ -34,8 +34,9 @@ if sys.argv[1:] == ["--executor"]:
     serve(dial, EXECUTOR_PATH)
 
 from daemons import House, get, request  # noqa: E402
+from executor import command  # noqa: E402
 from report import Report, wait  # noqa: E402
-from scheduler import Scheduler, task  # noqa: E402
+from scheduler import Scheduler, shell, task, task_of  # noqa: E402
 
 LIMIT_S = 20
 JSON_HEADERS = {"Content-Type": "application/json", "Accept": "application/json"}
@@ -127,11 +128,8 @@ class Failover:
 
     def launch(self, name, agent_id=None):
         offer = self.framework.take_offer(lambda o: agent_id in (None, o["agent_id"]["value"]), limit_s=LIMIT_S)
-        made = task(name, offer, "", 0.5, 64)
-        del made["command"]
-        command = {"shell": True, "value": f"exec {sys.executable} {os.path.abspath(__file__)} --executor"}
-        made["executor"] = {"type": "CUSTOM", "executor_id": {"value": "own"}, "framework_id": {"value": self.framework.id}, "command": command}
-        self.framework.launch(offer, [made])
+        executor = self.framework.custom_executor("own", shell(command(__file__)))
+        self.framework.launch(offer, [task_of(executor, name, offer, 0.5, 64)])
         self.framework.wait_state(name, "TASK_RUNNING", limit_s=LIMIT_S)
         return offer["agent_id"]["value"]
 

@@ -14,6 +14,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from daemons import House, alive, get, post, request  # noqa: E402
+from pid_files import pids_of  # noqa: E402
 from report import Report, wait  # noqa: E402
 from scheduler import Scheduler, task  # noqa: E402
 
@@ -62,15 +63,8 @@ class Checks:
         """Notes its pid each time it is started."""
         return f"echo $$ >> {self.house.path(name)}.pids; while :; do sleep 0.3; done"
 
-    def pids(self, name):
-        try:
-            with open(self.house.path(f"{name}.pids"), encoding="ascii") as lines:
-                return [int(line) for line in lines]
-        except FileNotFoundError:
-            return []
-
     def all_pids(self):
-        return {name: self.pids(name) for name in TASKS}
+        return {name: pids_of(self.house, name) for name in TASKS}
 
     def others(self):
         return [master for master in self.house.masters if master is not self.leader]
@@ -87,7 +81,7 @@ class Checks:
             self.framework.launch(offer, [task(name, offer, self.command(name)) for name in half], refuse_seconds=0.1)
             for name in half:
                 self.framework.wait_state(name, "TASK_RUNNING")
-        wait(lambda: all(self.pids(name) for name in TASKS), 5)
+        wait(lambda: all(pids_of(self.house, name) for name in TASKS), 5)
         self.started = self.all_pids()
         report.need("ten tasks run on two agents, each started once", all(len(p) == 1 and alive(p[0]) for p in self.started.values()), self.started)
 

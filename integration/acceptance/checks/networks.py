@@ -8,7 +8,6 @@ Docker's modes; plug-ins that fail; and what is left after kill -9, after a rebo
 import hashlib
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -17,16 +16,21 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from cni_machine import BLUE, BRIDGED, GREEN, Machine  # noqa: E402
 from alone import alone  # noqa: E402
-from daemons import RUNTIME_ROOT, House, get, post, processes_of  # noqa: E402
+from containers import boxed, of_docker  # noqa: E402
+from daemons import RUNTIME_ROOT, House, get, kill_all, post, processes_of  # noqa: E402
 from image_maker import Image, busybox, text  # noqa: E402
 from report import Report, wait  # noqa: E402
 from scheduler import Scheduler, task  # noqa: E402
+from tasks import Tasks  # noqa: E402
+from tepui_command import tepui  # noqa: E402
 
 report = Report()
 LIMIT_S = 40
 SERVE = "python3 -c '" \
         "import http.server, sys; sys.stdout.flush(); " \
         "http.server.HTTPServer((\"0.0.0.0\", 80), http.server.SimpleHTTPRequestHandler).serve_forever()'"
+
+
 def fetch(address, port, path="/"):
     """The body of a GET; None where nobody answers."""
     try:
@@ -50,10 +54,12 @@ def addresses(status):
     return [ip["ip_address"] for info in status["container_status"]["network_infos"] for ip in info["ip_addresses"]]
 
 
-class Checks:
+class Checks(Tasks):
+    limit_s = LIMIT_S
+
     def __init__(self, house, machine, framework):
-        self.house, self.machine, self.framework = house, machine, framework
-        self.agent = house.agents[0]
+        super().__init__(house, framework)
+        self.machine = machine
 
     def offer(self, ports=()):
         """One of much, with these ports."""
@@ -70,31 +76,15 @@ class Checks:
         if ports:
             info["resources"].append({"name": "ports", "type": "RANGES", "ranges": {"range": [{"begin": port, "end": port} for port in ports]}})
         self.framework.launch(offer, [{**info, "container": container, **more}])
-        return self.framework.wait_state(name, state, limit_s=LIMIT_S)
-
-    def sandbox(self, name):
-        for top, _, _ in os.walk(self.house.path("agent0")):
-            if top.endswith(f"/executors/{name}/runs/latest") or (f"/executors/{name}/runs/" in top and os.path.exists(os.path.join(top, "stdout"))):
-                return top
-        return None
-
-    def output(self, name, file="stdout"):
-        with open(os.path.join(self.sandbox(name), file), encoding="utf-8") as out:
-            return out.read()
+        return self.ended(name, state)
 
     def run(self, name, command, container, **more):
-        try:
-            status = self.start(name, command, container, "TASK_FINISHED", **more)
-        except RuntimeError as error:
-            errors = self.output(name, "stderr") if self.sandbox(name) else "no sandbox"
-            raise RuntimeError(f"{error}; its standard error: {errors}") from error
+        """What a task printed, and its last status."""
+        status = self.attempt(name, command, container, **more)
         return self.output(name), status
 
     def end(self, *names):
-        for name in names:
-            self.framework.kill(name)
-        for name in names:
-            self.framework.wait_state(name, "TASK_KILLED", limit_s=LIMIT_S)
+        self.framework.end(*names, limit_s=LIMIT_S)
 
     def kept_in(self):
         digest = hashlib.sha256(self.house.path("agent0").encode()).hexdigest()[:16]
@@ -140,9 +130,8 @@ class Checks:
         report.equal("joined: GET_CONTAINERS shows it", addresses(own), found)
         listed = next(it for it in get(self.agent.port, "/containers") if it["container_id"] == container)
         report.equal("joined: /containers shows it", [ip["ip_address"] for info in listed["status"]["network_infos"] for ip in info["ip_addresses"]], found)
-        shown = subprocess.run([os.environ["TEPUI_BIN"], "exec", "--master", self.house.address, "joined", "--", "sh", "-c", "grep -c eth0 /proc/net/dev; hostname"],
-                               capture_output=True, text=True, check=False, timeout=LIMIT_S)
-        report.equal("joined: a session is in the same network", shown.stdout.split(), ["1", container])
+        _, shown, _ = tepui("exec", "--master", self.house.address, "joined", "--", "sh", "-c", "grep -c eth0 /proc/net/dev; hostname", timeout=LIMIT_S)
+        report.equal("joined: a session is in the same network", shown.split(), ["1", container])
         self.end("joined")
         self.nothing_is_left("joined")
 
@@ -215,20 +204,17 @@ class Checks:
                              ("command", {"type": "COMMAND", "command": {"shell": True, "value": "grep -q eth0 /proc/net/dev && test \"$(hostname)\" = inside"}})):
             timing = {"delay_seconds": 0, "interval_seconds": 0.1, "grace_period_seconds": 30}
             self.start(f"health-{name}", f"exec {SERVE}", joining("blue", hostname="inside"), health_check={**health, **timing})
-            told = self.framework.wait(lambda: next((s for s in self.framework.updates if s["task_id"]["value"] == f"health-{name}" and s.get("healthy")), None), LIMIT_S, f"health of {name}")
+            told = self.framework.wait(lambda: next((s for s in self.framework.updates_of(f"health-{name}") if s.get("healthy")), None), LIMIT_S, f"health of {name}")
             report.check(f"checked: {name} is asked within the container's network", told["healthy"], told)
             self.end(f"health-{name}")
         self.nothing_is_left("checked")
 
     def group(self):
         offer = self.offer()
-        scalars = [{"name": name, "type": "SCALAR", "scalar": {"value": value}} for name, value in (("cpus", 0.1), ("mem", 32), ("disk", 8))]
-        executor = {"type": "DEFAULT", "executor_id": {"value": "pod"}, "framework_id": {"value": self.framework.id}, "resources": scalars,
-                    "container": joining("blue", hostname="pod-name")}
+        executor = self.framework.default_executor("pod", container=joining("blue", hostname="pod-name"))
         tasks = [task("one", offer, f"echo $MESOS_CONTAINER_IP > index.html; exec {SERVE}"),
                  task("two", offer, "while ! python3 -c 'import urllib.request as u; print(u.urlopen(\"http://127.0.0.1/\").read().decode())'; do sleep 0.1; done; hostname; cat /etc/hosts; sleep 1000")]
-        operation = {"type": "LAUNCH_GROUP", "launch_group": {"executor": executor, "task_group": {"tasks": tasks}}}
-        self.framework.call("ACCEPT", accept={"offer_ids": [offer["id"]], "operations": [operation], "filters": {"refuse_seconds": 0}})
+        self.framework.launch_group(offer, executor, tasks)
         one, two = (self.framework.wait_state(name, "TASK_RUNNING", limit_s=LIMIT_S) for name in ("one", "two"))
         report.check("group: all have the address of their executor", addresses(one) == addresses(two) and addresses(one)[0].startswith(BLUE), (one, two))
 
@@ -315,8 +301,7 @@ class Checks:
         offer = self.offer()
         self.framework.launch(offer, [{**task("called-off-before", offer, "sleep 1000"), "container": joining("slow", mesos=image)}])
         asked, _ = silent.accept()
-        self.framework.kill("called-off-before")
-        self.framework.wait_state("called-off-before", "TASK_KILLED", limit_s=LIMIT_S)
+        self.framework.end("called-off-before", limit_s=LIMIT_S)
         self.nothing_is_left("called off before")
         report.equal("called off before: no plug-in is called for what none had begun", self.machine.called(), [])
         asked.close()
@@ -354,7 +339,7 @@ class Checks:
     def imaged(self):
         script = ("hostname; cat /etc/hosts /etc/resolv.conf; ls /sys/class/net; /bin/busybox nc -w 2 127.0.0.1 %d < /dev/null || echo closed; echo more >> /etc/hosts || echo kept; echo %s > /etc/resolv.conf || echo kept"
                   % (self.agent.port, "x"))
-        container = {"type": "MESOS", "mesos": {"image": {"type": "DOCKER", "docker": {"name": "box:1"}}}, "network_infos": [{"name": "blue"}], "hostname": "imaged"}
+        container = {**boxed(), "network_infos": [{"name": "blue"}], "hostname": "imaged"}
         out, status = self.run("imaged", script, container)
         words = out.split()
         report.equal("imaged: the files are the container's", [words[0], words[1], words[3], words[4]], ["imaged", "127.0.0.1", addresses(status)[0], "imaged"])
@@ -365,25 +350,23 @@ class Checks:
         self.nothing_is_left("imaged")
 
     def docker(self):
-        def of_docker(network, **more):
-            return {"type": "DOCKER", "docker": {"image": "box:1", "network": network, **more}}
-        failed = self.start("bridge-unknown", "true", of_docker("BRIDGE"), "TASK_FAILED")
+        failed = self.start("bridge-unknown", "true", of_docker(network="BRIDGE"), "TASK_FAILED")
         report.check("docker: BRIDGE without a network of that name is refused with what to do", "Unknown CNI network 'bridge'" in failed["message"] and "--network-cni-config-dir" in failed["message"], failed)
         self.machine.config("90-bridge.conf", {"name": "bridge", **self.machine.bridge("bridged0", BRIDGED)})
         mapping = {"port_mappings": [{"host_port": 31004, "container_port": 80, "protocol": "tcp"}]}
-        failed = self.start("bridge-plain", "true", of_docker("BRIDGE", **mapping), "TASK_FAILED", ports=[31004])
+        failed = self.start("bridge-plain", "true", of_docker(network="BRIDGE", **mapping), "TASK_FAILED", ports=[31004])
         report.check("docker: a network that maps no ports is refused to who wants it", "maps no ports" in failed["message"], failed)
         plugins = [self.machine.bridge("bridged0", BRIDGED), {"type": "portmap", "capabilities": {"portMappings": True}}]
         os.remove(os.path.join(self.machine.configs, "90-bridge.conf"))
         self.machine.config("90-bridge.conflist", {"cniVersion": "0.4.0", "name": "bridge", "plugins": plugins})
         serve = "echo bridged > /tmp/index.html; exec /bin/busybox httpd -f -p 80 -h /tmp"
-        status = self.start("bridged", serve, of_docker("BRIDGE", **mapping), ports=[31004])
+        status = self.start("bridged", serve, of_docker(network="BRIDGE", **mapping), ports=[31004])
         report.check("docker: BRIDGE is the network of that name", addresses(status)[0].startswith(BRIDGED), status)
         report.check("docker: with its port mappings", wait(lambda: "bridged" in (fetch("127.0.0.1", 31004, "/index.html") or ""), LIMIT_S), fetch("127.0.0.1", 31004, "/index.html"))
         self.end("bridged")
-        out, status = self.run("user", "ls /sys/class/net", {**of_docker("USER"), "network_infos": [{"name": "green"}]})
+        out, status = self.run("user", "ls /sys/class/net", {**of_docker(network="USER"), "network_infos": [{"name": "green"}]})
         report.equal("docker: USER is the network it names", [out.split(), addresses(status)[0].rpartition(".")[0]], [["eth0", "lo"], GREEN])
-        out, _ = self.run("none", "ls /sys/class/net", of_docker("NONE"))
+        out, _ = self.run("none", "ls /sys/class/net", of_docker(network="NONE"))
         report.equal("docker: NONE is no network", out.split(), ["lo"])
         self.nothing_is_left("docker")
 
@@ -424,16 +407,7 @@ class Checks:
 def end_containers(house):
     """Kills all processes of the agent's containers, and what supervises them."""
     daemons = {daemon.process.pid for daemon in house.masters}
-
-    def ended():
-        left = [pid for pid in processes_of(house.path("agent0")) if pid not in daemons]
-        for pid in left:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-        return not left
-    wait(ended, LIMIT_S)
+    kill_all(lambda: [pid for pid in processes_of(house.path("agent0")) if pid not in daemons], LIMIT_S)
 
 
 def with_house(parts, *flags, images=False):

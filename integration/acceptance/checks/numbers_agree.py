@@ -192,8 +192,7 @@ def scenario(house, frameworks):
         tasks.update(launched)
         look(house, f"{len(tasks)} tasks run", tasks, 2)
     offers_agree(house, "six tasks run", frameworks)
-    first.kill("a-0")
-    first.wait_state("a-0", "TASK_KILLED")
+    first.end("a-0")
     del tasks["a-0"]
     look(house, "after a KILL", tasks, 2)
     offers_agree(house, "after a KILL", frameworks)

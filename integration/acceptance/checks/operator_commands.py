@@ -7,15 +7,15 @@ where something is changed: ops may everything, eve nothing of it.
 """
 import json
 import os
-import subprocess
 import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-from daemons import House  # noqa: E402
+from daemons import House, environment  # noqa: E402
 from free_port import free_ranges  # noqa: E402
 from report import Report, wait  # noqa: E402
 from scheduler import Scheduler, task  # noqa: E402
+from tepui_command import tepui  # noqa: E402
 from terminal import Terminal  # noqa: E402
 
 LIMIT_S = 30
@@ -30,18 +30,12 @@ report = Report()
 class Cluster(House):
     def __init__(self):
         super().__init__(agents=3, resources="cpus:2;mem:1024;disk:100;ports:[]")
-        secrets = self.write("credentials.json", {"credentials": [{"principal": who, "secret": secret} for who, secret in SECRETS.items()]})
-        lists = self.write("acls.json", {name: [{"principals": {"values": ["ops"]}, key: {"type": "ANY"}}, {"principals": {"type": "ANY"}, key: {"type": "NONE"}}]
-                                         for name, key in LISTS.items()})
-        self.master.command += ["--agent-ping-timeout", "2secs", "--max-agent-ping-timeouts", "3", "--authenticate-http-readwrite", "--credentials", secrets, "--acls", lists]
+        secrets = self.write("credentials.json", json.dumps({"credentials": [{"principal": who, "secret": secret} for who, secret in SECRETS.items()]}))
+        lists = {name: [{"principals": {"values": ["ops"]}, key: {"type": "ANY"}}, {"principals": {"type": "ANY"}, key: {"type": "NONE"}}] for name, key in LISTS.items()}
+        self.master.command += ["--agent-ping-timeout", "2secs", "--max-agent-ping-timeouts", "3", "--authenticate-http-readwrite", "--credentials", secrets,
+                                "--acls", self.write("acls.json", json.dumps(lists))]
         for agent, name in zip(self.agents, ("north", "south", "west")):
             agent.command += ["--hostname", name]
-
-    def write(self, name, content):
-        with open(self.path(name), "w", encoding="utf-8") as file:
-            json.dump(content, file)
-        os.chmod(self.path(name), 0o600)
-        return self.path(name)
 
     def agent(self, hostname):
         """The agent of that name as the master shows it, or None."""
@@ -56,13 +50,11 @@ class Checks:
         self.framework.subscribe()
 
     def env(self, who):
-        clean = {key: value for key, value in os.environ.items() if not key.startswith(("TEPUI_", "MESOS_"))}
-        return {**clean, "TEPUI_MASTER": self.house.address, **({"TEPUI_PRINCIPAL": who, "TEPUI_SECRET": SECRETS[who]} if who else {})}
+        return environment(TEPUI_MASTER=self.house.address, **({"TEPUI_PRINCIPAL": who, "TEPUI_SECRET": SECRETS[who]} if who else {}))
 
     def tepui(self, *words, who="ops"):
         """Returns (exit status, stdout, stderr)."""
-        run = subprocess.run([self.bin, *words], stdin=subprocess.DEVNULL, capture_output=True, text=True, env=self.env(who), timeout=LIMIT_S, check=False)
-        return run.returncode, run.stdout, run.stderr
+        return tepui(*words, env=self.env(who), timeout=LIMIT_S)
 
     def done(self, name, words, wanted):
         """Ends with 0, says `wanted` in one line on stdout, and nothing else."""

@@ -10,7 +10,8 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-from daemons import House, alive, get  # noqa: E402
+from agent_api import executor_of  # noqa: E402
+from daemons import House, alive  # noqa: E402
 from remains import Remains  # noqa: E402
 from report import Report, wait  # noqa: E402
 from scheduler import Scheduler, amounts, task  # noqa: E402
@@ -83,9 +84,7 @@ class Checks:
         offer = self.framework.take_offer(lambda it: amounts(it)[0] >= 1 and amounts(it)[1] >= 512, LIMIT_S)
         self.framework.launch(offer, [task(name, offer, command, 1, 512)])
         status = self.framework.wait_state(name, "TASK_RUNNING", limit_s=LIMIT_S)
-        executors = [it for framework in get(self.port, "/state")["frameworks"] for it in framework["executors"]]
-        sandbox = next(it["directory"] for it in executors if it["id"] == name)
-        return sandbox, status
+        return executor_of(self.port, name)["directory"], status
 
     def is_first(self):
         with open(f"/proc/{self.agent}/status", encoding="ascii", errors="replace") as status:
@@ -115,8 +114,7 @@ class Checks:
 
     def killed(self):
         def end(name, _):
-            self.framework.kill(name)
-            self.framework.wait_state(name, "TASK_KILLED", limit_s=LIMIT_S)
+            self.framework.end(name, limit_s=LIMIT_S)
         self.end("killed", ZOMBIES // 10, end)
 
     def without_shim(self):

@@ -11,9 +11,9 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import engine  # noqa: E402 - the same checks with another engine
 from daemons import House, alive  # noqa: E402
 from engine_maker import Podman, own_network  # noqa: E402
-from engine_tasks import LIMIT_S, of  # noqa: E402
+from engine_tasks import of  # noqa: E402
 from image_maker import Image, busybox  # noqa: E402
-from report import wait  # noqa: E402
+from sandbox import WAIT_FOR_GO  # noqa: E402
 from scheduler import Scheduler  # noqa: E402
 
 report = engine.report
@@ -22,13 +22,12 @@ report = engine.report
 class Checks(engine.Checks):
     def service_dies(self):
         """Podman's containers have no daemon to die with."""
-        self.start("outlives", "while ! test -e $MESOS_SANDBOX/go; do sleep 0.1; done; echo over; exit 4", of(), "TASK_RUNNING")
+        self.start("outlives", f"{WAIT_FOR_GO}; echo over; exit 4", of(), "TASK_RUNNING")
         pid = self.inspected("outlives")["State"]["Pid"]
         self.engine.kill()
         self.engine.start()
         report.check("podman: its containers run on without its service", alive(pid))
-        self.go("outlives")
-        status = self.ended("outlives", "TASK_FAILED")
+        status = self.finish("outlives", "TASK_FAILED")
         report.equal("podman: whose end is told by the next", (status["message"], self.output("outlives")), ("Container exited with status 4", "over\n"))
 
 

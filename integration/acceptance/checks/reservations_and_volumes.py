@@ -12,40 +12,34 @@ import urllib.parse
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from daemons import House, request  # noqa: E402
+from operations import create, destroy, launch, reserve, unreserve  # noqa: E402
 from report import Report, wait  # noqa: E402
+from resources import Reservation, scalars  # noqa: E402
 from scheduler import Scheduler  # noqa: E402
 
-ROLE, PRINCIPAL = "store", "keeper"
+STORE = Reservation("store", "keeper")
+ALL = STORE.scalars(cpus=1, mem=64, disk=100)
 RETURN_S = 20
 SETTLE_S = 0.5
 report = Report()
 
 
-def reserved(name, amount):
-    return {"name": name, "type": "SCALAR", "scalar": {"value": amount},
-            "reservations": [{"type": "DYNAMIC", "role": ROLE, "principal": PRINCIPAL}]}
+def named(operation_id, operation):
+    """One whose status is told by its id."""
+    return {**operation, "id": {"value": operation_id}}
 
 
-def volume(amount, volume_id="v"):
-    return dict(reserved("disk", amount), disk={"persistence": {"id": volume_id, "principal": PRINCIPAL},
-                                                "volume": {"mode": "RW", "container_path": "data"}})
-
-
-def operation(kind, body, operation_id=None):
-    named = {"id": {"value": operation_id}} if operation_id else {}
-    return {"type": kind, kind.lower(): body, **named}
-
-
-def launch(task_id, offer, command, resources):
-    return {"type": "LAUNCH", "launch": {"task_infos": [
-        {"name": task_id, "task_id": {"value": task_id}, "agent_id": offer["agent_id"], "resources": resources, "command": {"value": command}}]}}
+def launched(task_id, offer, command):
+    """A task on a part of what is reserved, with the volume."""
+    resources = [*STORE.scalars(cpus=0.5, mem=64), STORE.volume("v", 64)]
+    return launch({"name": task_id, "task_id": {"value": task_id}, "agent_id": offer["agent_id"], "resources": resources, "command": {"value": command}})
 
 
 class Checks:
     def __init__(self, house):
         self.house = house
         self.framework = Scheduler(house.address, "store", failover_timeout=60.0, capabilities=["MULTI_ROLE", "RESERVATION_REFINEMENT"])
-        self.framework.info.update(roles=[ROLE], principal=PRINCIPAL)
+        self.framework.info.update(roles=[STORE.role], principal=STORE.principal)
 
     # --- what is there ---
 
@@ -54,11 +48,8 @@ class Checks:
 
     def held(self):
         """What the master says is reserved for the role, without what is nothing."""
-        found = self.agent()["reserved_resources"].get(ROLE, {})
+        found = self.agent()["reserved_resources"].get(STORE.role, {})
         return {name: amount for name, amount in found.items() if amount}
-
-    def on_disk(self, *names):
-        return self.house.path(os.path.join("agent0", "volumes", "roles", ROLE, *names))
 
     def offer_with(self, *names):
         """An offer that holds something reserved of each name; others are held until it comes."""
@@ -80,9 +71,6 @@ class Checks:
         for offer in old:
             self.framework.decline(offer, 0.0)
 
-    def accept(self, offer, operations):
-        self.framework.call("ACCEPT", accept={"offer_ids": [offer["id"]], "operations": operations, "filters": {"refuse_seconds": 0.0}})
-
     def told(self, operation_id):
         """The first status of an operation that wants to be acknowledged."""
         def found():
@@ -99,13 +87,10 @@ class Checks:
     def by_accept(self):
         self.framework.subscribe()
         offer = self.framework.wait_offer(cpus=2, mem=256)
-        self.accept(offer, [
-            operation("RESERVE", {"resources": [reserved("cpus", 1), reserved("mem", 64), reserved("disk", 100)]}, "reserve"),
-            operation("CREATE", {"volumes": [volume(64)]}, "create"),
-            launch("writer", offer, "echo kept > data/file", [reserved("cpus", 0.5), reserved("mem", 64), volume(64)]),
-        ])
+        self.framework.accept(offer, named("reserve", reserve(*ALL)), named("create", create(STORE.volume("v", 64))),
+                              launched("writer", offer, "echo kept > data/file"))
         self.framework.wait_state("writer", "TASK_FINISHED")
-        report.equal("one ACCEPT reserves, creates, and launches a task that writes", open(self.on_disk("v", "file"), encoding="ascii").read(), "kept\n")
+        report.equal("one ACCEPT reserves, creates, and launches a task that writes", open(STORE.on_disk(self.house, "v", "file"), encoding="ascii").read(), "kept\n")
         report.equal("the master shows what is reserved", self.held(), {"cpus": 1.0, "mem": 64.0, "disk": 100.0})
         statuses = [self.told(name) for name in ("reserve", "create")]
         report.equal("both operations are told as finished", [s["state"] for s in statuses], ["OPERATION_FINISHED"] * 2)
@@ -124,13 +109,13 @@ class Checks:
         report.need("the agent is back after kill -9", wait(lambda: self.agent()["active"], RETURN_S), agent.log_tail())
         report.equal("with all that was reserved", self.held(), {"cpus": 1.0, "mem": 64.0, "disk": 100.0})
         own = json.loads(request(agent.port, "GET", "/state")[2])["reserved_resources"]
-        report.equal("as it says itself", own.get(ROLE, {}).get("disk"), 100.0)
+        report.equal("as it says itself", own.get(STORE.role, {}).get("disk"), 100.0)
         self.read_again("reader")
 
     def read_again(self, task_id):
         offer = self.offer_with("cpus", "mem", "disk")
         copy = self.house.path(task_id)
-        self.accept(offer, [launch(task_id, offer, f"cat data/file > {copy}", [reserved("cpus", 0.5), reserved("mem", 64), volume(64)])])
+        self.framework.accept(offer, launched(task_id, offer, f"cat data/file > {copy}"))
         self.framework.wait_state(task_id, "TASK_FINISHED")
         report.equal(f"{task_id}: another task reads the data", open(copy, encoding="ascii").read(), "kept\n")
 
@@ -145,12 +130,9 @@ class Checks:
 
     def undone_by_accept(self):
         offer = self.offer_with("cpus", "mem", "disk")
-        self.accept(offer, [
-            operation("DESTROY", {"volumes": [volume(64)]}, "destroy"),
-            operation("UNRESERVE", {"resources": [reserved("cpus", 1), reserved("mem", 64), reserved("disk", 100)]}, "unreserve"),
-        ])
+        self.framework.accept(offer, named("destroy", destroy(STORE.volume("v", 64))), named("unreserve", unreserve(*ALL)))
         report.equal("destroyed and unreserved", [self.told(n)["state"] for n in ("destroy", "unreserve")], ["OPERATION_FINISHED"] * 2)
-        report.check("the data is gone from the disk", not os.path.exists(self.on_disk("v")))
+        report.check("the data is gone from the disk", not os.path.exists(STORE.on_disk(self.house, "v")))
         report.equal("nothing is reserved", self.held(), {})
 
     # --- operators ---
@@ -166,42 +148,41 @@ class Checks:
 
     def by_operator(self):
         self.framework.wait_offer(cpus=4)  # held by the framework: it has to be taken back
-        report.equal("RESERVE_RESOURCES is accepted", self.operate("RESERVE_RESOURCES", resources=[reserved("cpus", 1), reserved("mem", 64), reserved("disk", 100)]), (202, ""))
+        report.equal("RESERVE_RESOURCES is accepted", self.operate("RESERVE_RESOURCES", resources=ALL), (202, ""))
         report.check("the offer that held it is rescinded", wait(lambda: any(e["type"] == "RESCIND" for e in self.framework.events), 5))
-        report.equal("CREATE_VOLUMES", self.operate("CREATE_VOLUMES", volumes=[volume(64)])[0], 202)
-        report.check("its directory is made", wait(lambda: os.path.isdir(self.on_disk("v")), 5))
-        report.equal("GROW_VOLUME", self.operate("GROW_VOLUME", volume=volume(64), addition=reserved("disk", 16))[0], 202)
-        report.equal("SHRINK_VOLUME", self.operate("SHRINK_VOLUME", volume=volume(80), subtract={"value": 16})[0], 202)
+        report.equal("CREATE_VOLUMES", self.operate("CREATE_VOLUMES", volumes=[STORE.volume("v", 64)])[0], 202)
+        report.check("its directory is made", wait(lambda: os.path.isdir(STORE.on_disk(self.house, "v")), 5))
+        report.equal("GROW_VOLUME", self.operate("GROW_VOLUME", volume=STORE.volume("v", 64), addition=STORE.scalars(disk=16)[0])[0], 202)
+        report.equal("SHRINK_VOLUME", self.operate("SHRINK_VOLUME", volume=STORE.volume("v", 80), subtract={"value": 16})[0], 202)
         self.forget_offers()
         offer = self.offer_with("cpus", "mem", "disk")
-        self.accept(offer, [launch("second", offer, "echo kept > data/file", [reserved("cpus", 0.5), reserved("mem", 64), volume(64)])])
+        self.framework.accept(offer, launched("second", offer, "echo kept > data/file"))
         self.framework.wait_state("second", "TASK_FINISHED")
-        report.equal("a task writes into the operator's volume", open(self.on_disk("v", "file"), encoding="ascii").read(), "kept\n")
+        report.equal("a task writes into the operator's volume", open(STORE.on_disk(self.house, "v", "file"), encoding="ascii").read(), "kept\n")
         self.framework.call("SUPPRESS")
-        report.equal("DESTROY_VOLUMES takes it back", self.operate("DESTROY_VOLUMES", volumes=[volume(64)])[0], 202)
-        report.check("and its data", wait(lambda: not os.path.exists(self.on_disk("v")), 5))
-        report.equal("UNRESERVE_RESOURCES", self.operate("UNRESERVE_RESOURCES", resources=[reserved("cpus", 1), reserved("mem", 64), reserved("disk", 100)])[0], 202)
+        report.equal("DESTROY_VOLUMES takes it back", self.operate("DESTROY_VOLUMES", volumes=[STORE.volume("v", 64)])[0], 202)
+        report.check("and its data", wait(lambda: not os.path.exists(STORE.on_disk(self.house, "v")), 5))
+        report.equal("UNRESERVE_RESOURCES", self.operate("UNRESERVE_RESOURCES", resources=ALL)[0], 202)
         report.equal("nothing is left", self.held(), {})
 
     def by_forms(self):
-        steps = [("/reserve", "resources", [reserved("disk", 10)]), ("/create-volumes", "volumes", [volume(5)]),
-                 ("/destroy-volumes", "volumes", [volume(5)]), ("/unreserve", "resources", [reserved("disk", 10)])]
+        steps = [("/reserve", "resources", STORE.scalars(disk=10)), ("/create-volumes", "volumes", [STORE.volume("v", 5)]),
+                 ("/destroy-volumes", "volumes", [STORE.volume("v", 5)]), ("/unreserve", "resources", STORE.scalars(disk=10))]
         report.equal("the four forms are accepted", [self.form(path, **{name: value}) for path, name, value in steps], [202] * 4)
         report.equal("and undo each other", self.held(), {})
 
     def bad_input(self):
         before = self.agent()["unreserved_resources"]
-        plain = {"name": "cpus", "type": "SCALAR", "scalar": {"value": 1}}
         cases = [
-            ("more than there is", "RESERVE_RESOURCES", {"resources": [reserved("cpus", 5000)]}, 409, "does not contain cpus:5000"),
-            ("a forged reservation", "UNRESERVE_RESOURCES", {"resources": [reserved("cpus", 1)]}, 409, "does not contain cpus(reservations"),
-            ("no reservation", "RESERVE_RESOURCES", {"resources": [plain]}, 400, "is not dynamically reserved"),
-            ("less than nothing", "RESERVE_RESOURCES", {"resources": [reserved("cpus", -1)]}, 400, "value <= 0"),
-            ("a huge amount", "RESERVE_RESOURCES", {"resources": [reserved("cpus", 1e300)]}, 400, "value > "),
-            ("a volume twice", "CREATE_VOLUMES", {"volumes": [volume(1), volume(1)]}, 400, "Persistence ID 'v' is not unique"),
-            ("a volume that leads elsewhere", "CREATE_VOLUMES", {"volumes": [volume(1, "../../x")]}, 400, "contains invalid characters"),
-            ("a volume that is not there", "DESTROY_VOLUMES", {"volumes": [volume(1)]}, 400, "Persistent volumes not found"),
-            ("thousands of resources", "RESERVE_RESOURCES", {"resources": [reserved("cpus", 0.001)] * 3000}, 400, "send it in parts"),
+            ("more than there is", "RESERVE_RESOURCES", {"resources": STORE.scalars(cpus=5000)}, 409, "does not contain cpus:5000"),
+            ("a forged reservation", "UNRESERVE_RESOURCES", {"resources": STORE.scalars(cpus=1)}, 409, "does not contain cpus(reservations"),
+            ("no reservation", "RESERVE_RESOURCES", {"resources": scalars(cpus=1)}, 400, "is not dynamically reserved"),
+            ("less than nothing", "RESERVE_RESOURCES", {"resources": STORE.scalars(cpus=-1)}, 400, "value <= 0"),
+            ("a huge amount", "RESERVE_RESOURCES", {"resources": STORE.scalars(cpus=1e300)}, 400, "value > "),
+            ("a volume twice", "CREATE_VOLUMES", {"volumes": [STORE.volume("v", 1), STORE.volume("v", 1)]}, 400, "Persistence ID 'v' is not unique"),
+            ("a volume that leads elsewhere", "CREATE_VOLUMES", {"volumes": [STORE.volume("../../x", 1)]}, 400, "contains invalid characters"),
+            ("a volume that is not there", "DESTROY_VOLUMES", {"volumes": [STORE.volume("v", 1)]}, 400, "Persistent volumes not found"),
+            ("thousands of resources", "RESERVE_RESOURCES", {"resources": STORE.scalars(cpus=0.001) * 3000}, 400, "send it in parts"),
         ]
         for name, kind, body, status, text in cases:
             found = self.operate(kind, **body)

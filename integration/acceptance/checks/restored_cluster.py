@@ -5,15 +5,16 @@ backup among them; then a master of the old group comes back beside the new one.
 Wants TEPUI_BIN. Ends with 0 or 1.
 """
 import os
-import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "..", "scripts"))
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from daemons import Daemon, House, alive, request  # noqa: E402
 from free_port import free_ranges  # noqa: E402
+from pid_files import pid_in  # noqa: E402
 from report import Report, wait  # noqa: E402
 from scheduler import Refused, Scheduler, task  # noqa: E402
+from tepui_command import tepui  # noqa: E402
 
 LIMIT_S = 30
 # Agents ask other masters after a beat or two without one of their own.
@@ -46,8 +47,8 @@ class Restored(House):
         self.port = self.new.port
 
     def cluster(self, *words):
-        done = subprocess.run([self.old.command[0], "cluster", *words], capture_output=True, text=True, timeout=60, check=False)
-        report.need(f"{words[0]} is done", done.returncode == 0, done.stdout + done.stderr)
+        code, out, err = tepui("cluster", *words)
+        report.need(f"{words[0]} is done", code == 0, out + err)
 
     def ids(self):
         """Of the agents that are there, by their ports."""
@@ -60,15 +61,7 @@ def on(house, framework, name, agent_id):
     offer = framework.take_offer(lambda it: it["agent_id"]["value"] == agent_id, LIMIT_S)
     framework.launch(offer, [task(name, offer, f"echo $$ > {pid_file}; exec sleep 600")])
     framework.wait_state(name, "TASK_RUNNING", limit_s=LIMIT_S)
-    return wait(lambda: read_pid(pid_file), LIMIT_S)
-
-
-def read_pid(path):
-    try:
-        with open(path, encoding="ascii") as file:
-            return int(file.read())
-    except (OSError, ValueError):
-        return None
+    return wait(lambda: pid_in(pid_file), LIMIT_S)
 
 
 def back(house, framework):
@@ -116,8 +109,7 @@ def main():
         report.check("nor does one that starts anew", wait(second.registered, LIMIT_S) and house.ids() == known, second.log_tail())
         report.check("the tasks are the processes they were", all(alive(pid) for pid in pids), pids)
         for framework, name in ((early, "one"), (late, "two"), (late, "three")):
-            framework.kill(name)
-            framework.wait_state(name, "TASK_KILLED", limit_s=LIMIT_S)
+            framework.end(name, limit_s=LIMIT_S)
         report.check("and end when they are killed", wait(lambda: not any(alive(pid) for pid in pids), LIMIT_S), pids)
     return report.end()
 

@@ -4,17 +4,18 @@ takes more resources at its restart where that is permitted, or cleans up what i
 
 Wants TEPUI_BIN. Ends with 0 or 1.
 """
-import glob
 import json
 import os
 import re
-import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from daemons import House, alive, get, post, request  # noqa: E402
 from report import Report, wait  # noqa: E402
-from scheduler import Scheduler, task  # noqa: E402
+from resources import scalars  # noqa: E402
+from sandbox import Sandboxes  # noqa: E402
+from scheduler import Scheduler, shell, task  # noqa: E402
+from tepui_command import tepui  # noqa: E402
 
 LIMIT_S = 60
 MEGABYTE = 1 << 20
@@ -22,7 +23,7 @@ BOUND = MEGABYTE
 report = Report()
 
 
-class Checks:
+class Checks(Sandboxes):
     def __init__(self, house):
         self.house, self.agent = house, house.agents[0]
         self.command = self.agent.command
@@ -37,21 +38,10 @@ class Checks:
 
     def launch(self, task_id, command, state="TASK_RUNNING", env=None, resources=()):
         offer = self.framework.wait_offer(cpus=0.1, mem=32, limit_s=LIMIT_S)
-        made = task(task_id, offer, command)
+        made = {**task(task_id, offer, ""), "command": shell(command, **(env or {}))}
         made["resources"] += resources
-        variables = [{"name": name, "value": value} for name, value in (env or {}).items()]
-        made["command"]["environment"] = {"variables": variables}
         self.framework.launch(offer, [made])
         return self.framework.wait_state(task_id, state, limit_s=LIMIT_S)
-
-    def sandbox(self, task_id):
-        """Where a task's lies; None where it does not."""
-        found = glob.glob(f"{self.house.path('agent0')}/slaves/*/frameworks/*/executors/{task_id}/runs/*-*")
-        return found[0] if found else None
-
-    def kill(self, task_id):
-        self.framework.call("KILL", kill={"task_id": {"value": task_id}})
-        self.framework.wait_state(task_id, "TASK_KILLED", limit_s=LIMIT_S)
 
     # Output
 
@@ -62,7 +52,7 @@ class Checks:
         sandbox = self.sandbox("plain")
         pid = next(r["executor_pid"] for r in get(self.agent.port, "/containers") for r in [r["status"]])
         report.equal("without a bound a task writes its file itself", os.path.realpath(f"/proc/{pid}/fd/1"), os.path.join(os.path.realpath(sandbox), "stdout"))
-        self.kill("plain")
+        self.framework.end("plain", limit_s=LIMIT_S)
 
     def sizes(self, sandbox):
         found = {}
@@ -90,12 +80,11 @@ class Checks:
         """`tepui run` shows all of an output that outgrows its bound, as long as it reads faster than that is written."""
         script = 'for burst in 1 2 3; do seq "${burst}00000" "${burst}99999"; sleep 2; done'
         self.framework.decline(self.framework.wait_offer(limit_s=LIMIT_S))
-        words = [os.environ["TEPUI_BIN"], "run", "--master", self.house.address, "--", "sh", "-c", script]
-        done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+        code, out, err = tepui("run", "--master", self.house.address, "--", "sh", "-c", script)
         said = "".join(f"{number}\n" for burst in (1, 2, 3) for number in range(burst * 100000, (burst + 1) * 100000))
         self.framework.call("REVIVE")
-        report.check("run: nothing is lost where the file begins anew", done.returncode == 0 and done.stdout == said and not done.stderr,
-                     (done.returncode, len(done.stdout), len(said), done.stderr[:300]))
+        report.check("run: nothing is lost where the file begins anew", code == 0 and out == said and not err,
+                     (code, len(out), len(said), err[:300]))
 
     def own_bound(self):
         env = {"CONTAINER_LOGGER_MAX_STDOUT_SIZE": "8KB", "CONTAINER_LOGGER_LOGROTATE_STDOUT_OPTIONS": "rotate 3"}
@@ -130,7 +119,7 @@ class Checks:
         wanted = len(files) + 30
         report.check("they go on after that", wait(look, LIMIT_S, 0.001), len(files))
         report.check("no file ever had more than its bound", 0 < most <= BOUND, most)
-        self.kill("flood")
+        self.framework.end("flood", limit_s=LIMIT_S)
 
     # Disk
 
@@ -138,7 +127,7 @@ class Checks:
         self.restart("--enforce-container-disk-quota", "--container-disk-watch-interval", "1secs")
         flags = get(self.agent.port, "/flags")["flags"]
         report.equal("the agent shows how disks are watched", [flags[n] for n in ("enforce_container_disk_quota", "container_disk_watch_interval")], ["true", "1secs"])
-        disk = [{"name": "disk", "type": "SCALAR", "scalar": {"value": 16.0}}]
+        disk = scalars(disk=16.0)
         self.launch("small", "dd if=/dev/zero of=some bs=1M count=4 && exec sleep 1000", resources=disk)
         self.launch("big", "dd if=/dev/zero of=much bs=1M count=40 && exec sleep 1000", resources=disk)
         ended = self.framework.wait_state("big", "TASK_FAILED", limit_s=LIMIT_S)
@@ -155,7 +144,7 @@ class Checks:
         report.equal("the limit of one that writes less is shown", statistics.get("disk_limit_bytes"), 16 * MEGABYTE)
         report.check("and what it takes", 4 * MEGABYTE <= statistics.get("disk_used_bytes", 0) < 5 * MEGABYTE, statistics)
         report.equal("it runs on", self.framework.reconcile(["small"]), {"small": "TASK_RUNNING"})
-        self.kill("small")
+        self.framework.end("small", limit_s=LIMIT_S)
 
     # Old sandboxes
 
@@ -178,7 +167,7 @@ class Checks:
         self.restart(*quick, "--gc-non-executor-container-sandboxes")
         report.check("and goes where the flag says so", wait(lambda: not os.path.exists(directory), LIMIT_S), self.agent.log_tail())
         report.check("still that of one that runs stays", os.path.exists(os.path.join(self.sandbox("stays"), "stdout")))
-        self.kill("stays")
+        self.framework.end("stays", limit_s=LIMIT_S)
 
     # What an agent finds
 

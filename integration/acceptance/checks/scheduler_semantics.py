@@ -13,7 +13,9 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from daemons import House, get, request  # noqa: E402
+from operations import create, destroy, reserve, unreserve  # noqa: E402
 from report import Report, wait  # noqa: E402
+from resources import scalars  # noqa: E402
 from scheduler import Scheduler, task  # noqa: E402
 
 LIMIT_S = 20
@@ -177,7 +179,7 @@ class Acknowledgements:
         report.equal("what the master itself says has nothing to acknowledge", (status["source"], status["reason"], status.get("uuid")),
                      ("SOURCE_MASTER", "REASON_TASK_INVALID", None))
         self.framework.reconcile(["unheard-of"])
-        status = next(s for s in self.framework.updates if s["task_id"]["value"] == "unheard-of")
+        status = self.framework.updates_of("unheard-of")[0]
         report.equal("nor has the answer to a question about a task that nobody knows, and it names no agent",
                      (status["state"], status["source"], status["reason"], status.get("uuid"), status.get("agent_id")), ("TASK_LOST", "SOURCE_MASTER", "REASON_RECONCILIATION", None, None))
         report.equal("and nothing was acknowledged for them", (len(self.framework.held), self.acknowledged()), (3, 3.0))
@@ -247,10 +249,6 @@ def refusals():
         bad_volumes(house)
 
 
-def scalar(name, amount, **more):
-    return {"name": name, "type": "SCALAR", "scalar": {"value": amount}, **more}
-
-
 class Format:
     """One of the two ways to write that something is reserved."""
 
@@ -261,10 +259,11 @@ class Format:
         self.framework.info.update(roles=["store"], principal=PRINCIPAL)
 
     def reserved(self, name, amount, role="store", dynamic=True, **more):
+        plain, = scalars(**{name: amount})
         if self.refined:
             kind = {"type": "DYNAMIC", "principal": PRINCIPAL} if dynamic else {"type": "STATIC"}
-            return scalar(name, amount, reservations=[{"role": role, **kind}], **more)
-        return scalar(name, amount, role=role, **({"reservation": {"principal": PRINCIPAL}} if dynamic else {}), **more)
+            return {**plain, "reservations": [{"role": role, **kind}], **more}
+        return {**plain, "role": role, **({"reservation": {"principal": PRINCIPAL}} if dynamic else {}), **more}
 
     def volume(self, amount, role="store", dynamic=True):
         disk = {"persistence": {"id": "v", "principal": PRINCIPAL}, "volume": {"mode": "RW", "container_path": "data"}}
@@ -285,21 +284,17 @@ class Format:
             found.append(f"{resource['name']} {resource['scalar']['value']:g}{kind}")
         return sorted(found)
 
-    def accept(self, offer, kind, **body):
-        operation = {"type": kind, kind.lower(): body}
-        self.framework.call("ACCEPT", accept={"offer_ids": [offer["id"]], "operations": [operation], "filters": {"refuse_seconds": 0}})
-
     def operations(self):
         self.framework.subscribe()
         offer = self.offered(["cpus 2", "disk 512", "mem 1024"])
         amounts = [self.reserved("cpus", 2), self.reserved("disk", 512)]
-        self.accept(offer, "RESERVE", resources=amounts)
+        self.framework.accept(offer, reserve(*amounts))
         offer = self.offered(["cpus 2 reserved", "disk 512 reserved", "mem 1024"])
-        self.accept(offer, "CREATE", volumes=[self.volume(512)])
+        self.framework.accept(offer, create(self.volume(512)))
         offer = self.offered(["cpus 2 reserved", "disk 512 volume", "mem 1024"])
-        self.accept(offer, "DESTROY", volumes=[self.volume(512)])
+        self.framework.accept(offer, destroy(self.volume(512)))
         offer = self.offered(["cpus 2 reserved", "disk 512 reserved", "mem 1024"])
-        self.accept(offer, "UNRESERVE", resources=amounts)
+        self.framework.accept(offer, unreserve(*amounts))
         offer = self.offered(["cpus 2", "disk 512", "mem 1024"])
         report.check(f"{self.name}: reserved, created, destroyed and unreserved, each told by the next offer", True)
         metrics = self.house.get("/metrics/snapshot")
@@ -313,14 +308,13 @@ class Format:
         self.framework.launch(offer, [dict(task("whole", offer, "exec sleep 600"), resources=offer["resources"])])
         self.framework.wait_state("whole", "TASK_RUNNING", limit_s=LIMIT_S)
         report.equal(f"{self.name}: a task of the whole offer runs", self.framework.told("whole"), ["TASK_STARTING", "TASK_RUNNING"])
-        self.framework.kill("whole")
-        self.framework.wait_state("whole", "TASK_KILLED", limit_s=LIMIT_S)
+        self.framework.end("whole", limit_s=LIMIT_S)
         self.group(self.offered(["cpus 2", "disk 512", "mem 1024"]))
 
     def group(self, offer):
-        some = [scalar("cpus", 0.1), scalar("mem", 32), scalar("disk", 32)]
-        executor = {"type": "DEFAULT", "executor_id": {"value": "group"}, "framework_id": {"value": self.framework.id}, "resources": some}
-        self.accept(offer, "LAUNCH_GROUP", executor=executor, task_group={"tasks": [dict(task("member", offer, "exec sleep 600"), resources=some)]})
+        some = scalars(cpus=0.1, mem=32, disk=32)
+        executor = self.framework.default_executor("group", resources=some)
+        self.framework.launch_group(offer, executor, [dict(task("member", offer, "exec sleep 600"), resources=some)])
         self.framework.wait_state("member", "TASK_RUNNING", limit_s=LIMIT_S)
         frameworks = get(self.house.agents[0].port, "/state")["frameworks"]
         shown = next(e for f in frameworks if f["id"] == self.framework.id for e in f["executors"])

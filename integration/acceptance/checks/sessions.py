@@ -13,27 +13,17 @@ import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-from daemons import House, alive, request  # noqa: E402
+from agent_api import nested  # noqa: E402
+from daemons import House, alive, process_called, request  # noqa: E402
+from pid_files import pid_in  # noqa: E402
 from report import Report, wait  # noqa: E402
-from scheduler import Scheduler, task  # noqa: E402
+from scheduler import Scheduler, shell, task  # noqa: E402
 from streams import STREAM, Input, Output  # noqa: E402
 
 report = Report()
 SOON_S = 20
 BIG_BYTES = 50 << 20
 SESSION, READ = "LAUNCH_NESTED_CONTAINER_SESSION", "ATTACH_CONTAINER_OUTPUT"
-
-
-def nested(*names):
-    """The id of `names`, the outermost first."""
-    found = None
-    for name in names:
-        found = {"value": name, **({"parent": found} if found else {})}
-    return found
-
-
-def shell(text):
-    return {"shell": True, "value": text}
 
 
 def terminal(rows=None, columns=None):
@@ -193,7 +183,7 @@ class Checks:
             output.read_until(b"ready")
             stdin.send(b"sleep 602; echo interr''upted\n")
             wait(lambda: b"sleep 602" in output.said["STDOUT"] or output.record() is None, SOON_S)
-            self.wait_process("sleep 602")
+            wait(lambda: process_called("sleep", "602"), SOON_S)
             stdin.send(b"\x03")
             report.check("terminal: Ctrl-C goes to the command, the shell goes on", self.goes_on(stdin, output), bytes(output.said["STDOUT"]))
             stdin.send(b"exit 9\n")
@@ -206,25 +196,11 @@ class Checks:
         stdin.send(b"echo al''ive\n")
         return output.read_until(b"alive")
 
-    @staticmethod
-    def wait_process(text):
-        def look():
-            for entry in os.listdir("/proc"):
-                if entry.isdigit():
-                    try:
-                        with open(f"/proc/{entry}/cmdline", "rb") as line:
-                            if line.read().rstrip(b"\0").replace(b"\0", b" ") == text.encode():
-                                return int(entry)
-                    except OSError:
-                        continue
-            return None
-        return wait(look, SOON_S)
-
     def a_lost_client(self):
         outer = self.start("lost-host")
         mark = self.house.path("lost")
         container_id, output = self.session(outer, f"echo $$ > {mark}; (trap '' TERM HUP; sleep 600) & exec sleep 600")
-        pid = wait(lambda: int(open(mark, encoding="ascii").read()), SOON_S)
+        pid = wait(lambda: pid_in(mark), SOON_S)
         report.check("lost client: the session runs", alive(pid))
         output.close()
         report.check("lost client: its session is killed", wait(lambda: not alive(pid), SOON_S))
@@ -285,11 +261,9 @@ class Checks:
 
     def in_a_group(self):
         offer = self.framework.wait_offer(cpus=0.5, mem=128)
-        amounts = [{"name": name, "type": "SCALAR", "scalar": {"value": value}} for name, value in (("cpus", 0.1), ("mem", 32), ("disk", 8))]
-        executor = {"type": "DEFAULT", "executor_id": {"value": "group"}, "framework_id": {"value": self.framework.id}, "resources": amounts}
+        executor = self.framework.default_executor("group")
         inner = {**task("grouped", offer, "while read line; do echo \"got $line\"; done"), "container": terminal(11, 22)}
-        operation = {"type": "LAUNCH_GROUP", "launch_group": {"executor": executor, "task_group": {"tasks": [inner]}}}
-        self.framework.call("ACCEPT", accept={"offer_ids": [offer["id"]], "operations": [operation], "filters": {"refuse_seconds": 0}})
+        self.framework.launch_group(offer, executor, [inner])
         container_id = self.framework.wait_state("grouped", "TASK_RUNNING")["container_status"]["container_id"]
         with Output(self.agent.port, READ, container_id=container_id) as output, Input(self.agent.port, container_id) as stdin:
             stdin.send(b"this\n")
@@ -332,7 +306,7 @@ class Checks:
         outer = self.start("death-host")
         mark = self.house.path("death")
         _, output = self.session(outer, f"echo $$ > {mark}; exec sleep 600")
-        pid = wait(lambda: int(open(mark, encoding="ascii").read()), SOON_S)
+        pid = wait(lambda: pid_in(mark), SOON_S)
         self.agent.kill()
         report.check("agent killed: its sessions lose their clients and end", wait(lambda: not alive(pid), SOON_S))
         output.close()
@@ -350,7 +324,7 @@ class Checks:
         outer = self.start("killed-host")
         mark = self.house.path("killed")
         _, output = self.session(outer, f"echo $$ > {mark}; exec sleep 600")
-        pid = wait(lambda: int(open(mark, encoding="ascii").read()), SOON_S)
+        pid = wait(lambda: pid_in(mark), SOON_S)
         self.end("killed-host")
         report.check("task killed: its session ends", wait(lambda: not alive(pid), SOON_S))
         with output:
@@ -358,7 +332,7 @@ class Checks:
 
     def a_killed_shim(self):
         outer = self.start("shimless", "exec sleep 601", container=terminal())
-        pid = self.wait_process("sleep 601")
+        pid = wait(lambda: process_called("sleep", "601"), SOON_S)
         os.kill(self.shim(outer), signal.SIGKILL)
         status = self.end("shimless", "TASK_FAILED")
         report.equal("shim killed: the task fails for that reason", status.get("reason"), "REASON_IO_SWITCHBOARD_EXITED")

@@ -4,85 +4,63 @@
 Wants TEPUI_BIN and root. Ends with 0 or 1. Persistent volumes of command tasks and groups, directories of an executor that tasks of other users
 share; over a restart of the agent and what it takes for a reboot; no group left; each is given back.
 """
-import glob
 import json
 import os
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from containers import of_sandbox  # noqa: E402
 from daemons import House, get  # noqa: E402
+from operations import create, destroy, launch, reserve  # noqa: E402
 from report import Report, wait  # noqa: E402
+from resources import Reservation, volumes_in  # noqa: E402
+from sandbox import Sandboxes  # noqa: E402
 from scheduler import Scheduler, task  # noqa: E402
 
-ROLE, PRINCIPAL = "store", "keeper"
+STORE = Reservation("store", "keeper")
 FIRST, COUNT = 10000, 3
 LIMIT_S = 30
 report = Report()
 
 
-def reserved(name, amount):
-    return {"name": name, "type": "SCALAR", "scalar": {"value": amount}, "reservations": [{"type": "DYNAMIC", "role": ROLE, "principal": PRINCIPAL}]}
+def volume(volume_id, **more):
+    """At a path of its own name."""
+    return STORE.volume(volume_id, 32, volume_id, **more)
 
 
-def volume(volume_id, shared=False):
-    disk = {"persistence": {"id": volume_id, "principal": PRINCIPAL}, "volume": {"mode": "RW", "container_path": volume_id}}
-    return dict(reserved("disk", 32), disk=disk, **({"shared": {}} if shared else {}))
-
-
-def of_parent(path, container_path="given"):
-    return {"mode": "RW", "container_path": container_path, "source": {"type": "SANDBOX_PATH", "sandbox_path": {"type": "PARENT", "path": path}}}
-
-
-class Checks:
+class Checks(Sandboxes):
     def __init__(self, house):
         self.house, self.agent = house, house.agents[0]
         capabilities = ["MULTI_ROLE", "RESERVATION_REFINEMENT", "SHARED_RESOURCES", "PARTITION_AWARE"]
         self.framework = Scheduler(house.address, "sharing", failover_timeout=60, capabilities=capabilities)
-        self.framework.info.update(roles=[ROLE], principal=PRINCIPAL)
+        self.framework.info.update(roles=[STORE.role], principal=STORE.principal)
 
     def free(self):
         numbers = get(self.agent.port, "/metrics/snapshot")
         return numbers["volume_gid_manager/volume_gids_total"], numbers["volume_gid_manager/volume_gids_free"]
 
-    def on_disk(self, *names):
-        return self.house.path(os.path.join("agent0", "volumes", "roles", ROLE, *names))
-
-    def sandbox(self, executor):
-        return glob.glob(f"{self.house.path('agent0')}/slaves/*/frameworks/*/executors/{executor}/runs/*-*")[0]
-
     def offer(self, is_right):
         return self.framework.take_offer(is_right, limit_s=LIMIT_S)
-
-    def accept(self, offer, *operations):
-        self.framework.call("ACCEPT", accept={"offer_ids": [offer["id"]], "operations": list(operations), "filters": {"refuse_seconds": 0.0}})
-
-    def ids(self, offer):
-        return {r.get("disk", {}).get("persistence", {}).get("id") for r in offer["resources"]}
 
     def run(self, name, command, *resources, user="nobody", before=(), **more):
         """A command task on what is reserved, of an offer that has these volumes."""
         wanted = set() if before else {r["disk"]["persistence"]["id"] for r in resources}
-        offer = self.offer(lambda o: wanted <= self.ids(o) and any(r["name"] == "mem" and r["scalar"]["value"] >= 64 for r in o["resources"]))
+        offer = self.offer(lambda o: wanted <= volumes_in(o) and any(r["name"] == "mem" and r["scalar"]["value"] >= 64 for r in o["resources"]))
         made = task(name, offer, command)
         made["command"]["user"] = user
-        made["resources"] = [dict(reserved("cpus", 0.1)), dict(reserved("mem", 32)), *resources]
+        made["resources"] = [*STORE.scalars(cpus=0.1, mem=32), *resources]
         made.update(more)
-        self.accept(offer, *before, {"type": "LAUNCH", "launch": {"task_infos": [made]}})
+        self.framework.accept(offer, *before, launch(made))
         return made
-
-    def output(self, name):
-        with open(os.path.join(self.sandbox(name), "stdout"), encoding="utf-8") as file:
-            return file.read()
 
     def persistent(self):
         self.framework.subscribe()
         report.equal("flags: the agent shows its range", get(self.agent.port, "/flags")["flags"].get("volume_gid_range"), f"[{FIRST}-{FIRST + COUNT - 1}]")
         report.equal("metrics: all groups are free", self.free(), (COUNT, COUNT))
-        before = ({"type": "RESERVE", "reserve": {"resources": [reserved("cpus", 2), reserved("mem", 512), reserved("disk", 200)]}},
-                  {"type": "CREATE", "create": {"volumes": [volume("all", shared=True), volume("own")]}})
+        before = (reserve(*STORE.scalars(cpus=2, mem=512, disk=200)), create(volume("all", shared={}), volume("own")))
         script = "umask 002; echo x > all/file && echo y > own/file && stat -c %g all/file own/file; id -G; while ! test -e all/end; do sleep 0.2; done"
         check = {"type": "COMMAND", "command": {"value": "echo checked > all/checked"}, "delay_seconds": 0, "interval_seconds": 0.3, "grace_period_seconds": 0, "consecutive_failures": 1000}
-        self.run("first", script, volume("all", shared=True), volume("own"), before=before, health_check=check)
+        self.run("first", script, volume("all", shared={}), volume("own"), before=before, health_check=check)
         self.framework.wait_state("first", "TASK_RUNNING", limit_s=LIMIT_S)
         wait(lambda: len(self.output("first").splitlines()) == 3, LIMIT_S)
         lines = self.output("first").splitlines()
@@ -90,33 +68,33 @@ class Checks:
         report.check("persistent: what a user writes has its volume's group", set(lines[:2]) == groups, lines)
         report.check("persistent: which the command has besides its own", groups < set(lines[2].split()), lines)
         report.equal("persistent: each volume has one, shared or not", self.free(), (COUNT, COUNT - 2))
-        mode = os.stat(self.on_disk("all")).st_mode & 0o7777
+        mode = os.stat(STORE.on_disk(self.house, "all")).st_mode & 0o7777
         report.equal("persistent: its directory hands it on, and its members may write", oct(mode), "0o2775")
-        report.check("persistent: a health check's command has it too", wait(lambda: os.path.exists(self.on_disk("all", "checked")), LIMIT_S))
-        self.run("second", "echo z >> all/file && touch all/end && cat all/file", volume("all", shared=True), user="daemon")
+        report.check("persistent: a health check's command has it too", wait(lambda: os.path.exists(STORE.on_disk(self.house, "all", "checked")), LIMIT_S))
+        self.run("second", "echo z >> all/file && touch all/end && cat all/file", volume("all", shared={}), user="daemon")
         self.framework.wait_state("second", "TASK_FINISHED", limit_s=LIMIT_S)
         report.equal("persistent: another user writes to what the first wrote", self.output("second"), "x\nz\n")
         report.equal("persistent: with the same group", self.free(), (COUNT, COUNT - 2))
         self.framework.wait_state("first", "TASK_FINISHED", limit_s=LIMIT_S)
-        report.equal("persistent: it stays the volume's", (os.stat(self.on_disk("all")).st_gid in (FIRST, FIRST + 1), self.free()), (True, (COUNT, COUNT - 2)))
+        report.equal("persistent: it stays the volume's", (os.stat(STORE.on_disk(self.house, "all")).st_gid in (FIRST, FIRST + 1), self.free()), (True, (COUNT, COUNT - 2)))
 
     def group(self, name, *tasks):
         """A task group of an executor of root's: (task id, command, user, volumes) each."""
         offer = self.offer(lambda o: all(any(r["name"] == name and r["scalar"]["value"] >= least and r.get("reservations") for r in o["resources"])
                                          for name, least in (("mem", 128), ("cpus", 0.5))))
-        info = {"type": "DEFAULT", "executor_id": {"value": name}, "framework_id": {"value": self.framework.id}, "resources": [reserved("cpus", 0.1), reserved("mem", 32), reserved("disk", 8)]}
+        info = self.framework.default_executor(name, resources=STORE.scalars(cpus=0.1, mem=32, disk=8))
         made = []
         for task_id, command, user, volumes in tasks:
             one = task(task_id, offer, command)
-            one["resources"] = [reserved("cpus", 0.1), reserved("mem", 32)]
+            one["resources"] = STORE.scalars(cpus=0.1, mem=32)
             one["command"]["user"] = user
             one["container"] = {"type": "MESOS", "volumes": volumes}
             made.append(one)
-        self.accept(offer, {"type": "LAUNCH_GROUP", "launch_group": {"executor": info, "task_group": {"tasks": made}}})
+        self.framework.launch_group(offer, info, made)
 
     def of_executors(self):
         writes = "umask 002; echo {0} > given/{0}; while true; do sleep 0.2; done"
-        self.group("box", ("one", writes.format("one"), "nobody", [of_parent("common")]), ("two", writes.format("two"), "daemon", [of_parent("common")]))
+        self.group("box", ("one", writes.format("one"), "nobody", [of_sandbox("common", "given")]), ("two", writes.format("two"), "daemon", [of_sandbox("common", "given")]))
         for name in ("one", "two"):
             self.framework.wait_state(name, "TASK_RUNNING", limit_s=LIMIT_S)
         common = os.path.join(self.sandbox("box"), "common")
@@ -135,13 +113,13 @@ class Checks:
         report.equal("sandbox: what is left is the owner's alone", (os.stat(common).st_gid, oct(os.stat(common).st_mode & 0o7777)), (0, "0o755"))
 
     def exhausted(self):
-        self.group("more", ("late", "true", "nobody", [of_parent("other")]))
+        self.group("more", ("late", "true", "nobody", [of_sandbox("other", "given")]))
         self.framework.wait_state("late", "TASK_FAILED", limit_s=LIMIT_S)
-        failed = next(s for s in self.framework.updates if s["task_id"]["value"] == "late" and s["state"] == "TASK_FAILED")
+        failed = next(s for s in self.framework.updates_of("late") if s["state"] == "TASK_FAILED")
         report.check("exhausted: the task fails, and is told why", "free gid range is exhausted" in failed.get("message", ""), failed)
 
     def rebooted(self):
-        self.group("again", ("three", "while true; do sleep 0.2; done", "nobody", [of_parent("common")]))
+        self.group("again", ("three", "while true; do sleep 0.2; done", "nobody", [of_sandbox("common", "given")]))
         self.framework.wait_state("three", "TASK_RUNNING", limit_s=LIMIT_S)
         common = os.path.join(self.sandbox("again"), "common")
         report.equal("reboot: before it the directory has the group", os.stat(common).st_gid, FIRST + 2)
@@ -156,13 +134,12 @@ class Checks:
         self.agent.start()
         report.check("reboot: what containers had is free after it", wait(lambda: self.free() == (COUNT, 1), LIMIT_S), self.agent.log_tail())
         report.equal("reboot: and its owner's", os.stat(common).st_gid, 0)
-        self.framework.kill("three")
-        self.framework.wait_state("three", "TASK_KILLED", limit_s=LIMIT_S)
+        self.framework.end("three", limit_s=LIMIT_S)
 
     def destroyed(self):
-        wanted = [volume("all", shared=True), volume("own")]
-        offer = self.offer(lambda o: {"all", "own"} <= self.ids(o))
-        self.accept(offer, {"type": "DESTROY", "destroy": {"volumes": wanted}})
+        wanted = [volume("all", shared={}), volume("own")]
+        offer = self.offer(lambda o: {"all", "own"} <= volumes_in(o))
+        self.framework.accept(offer, destroy(*wanted))
         report.check("destroyed: volumes leave their groups to others", wait(lambda: self.free() == (COUNT, COUNT), LIMIT_S), self.free())
 
 

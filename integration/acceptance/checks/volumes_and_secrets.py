@@ -14,10 +14,14 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-from daemons import House, get, post, request  # noqa: E402
+from containers import of_mesos, of_sandbox  # noqa: E402
+from daemons import House, get, request  # noqa: E402
 from image_maker import Image, busybox  # noqa: E402
+from operations import create, launch, reserve  # noqa: E402
 from report import Report, wait  # noqa: E402
-from scheduler import Scheduler, task  # noqa: E402
+from resources import Reservation  # noqa: E402
+from sandbox import Sandboxes  # noqa: E402
+from scheduler import Scheduler, shell, task, task_of  # noqa: E402
 
 LIMIT_S = 60
 CANARY = "canary-7f3a91c2"
@@ -39,15 +43,11 @@ def of_host(path, container_path="data", mode="RW", **more):
     return {"mode": mode, "container_path": container_path, "source": {"type": "HOST_PATH", "host_path": {"path": path, **more}}}
 
 
-def of_sandbox(path, container_path, kind="PARENT", mode="RW"):
-    return {"mode": mode, "container_path": container_path, "source": {"type": "SANDBOX_PATH", "sandbox_path": {"type": kind, "path": path}}}
-
-
 def variables(*given):
     return {"variables": [{"name": name, "type": "SECRET", "secret": value} for name, value in given]}
 
 
-class Checks:
+class Checks(Sandboxes):
     def __init__(self, house, images):
         self.house, self.agent, self.images = house, house.agents[0], images
         self.framework = Scheduler(house.address, "volumes")
@@ -59,7 +59,7 @@ class Checks:
         made = task(name, offer, command)
         made["container"] = {"type": "MESOS", "volumes": list(volumes)}
         if image:
-            made["container"]["mesos"] = {"image": {"type": "DOCKER", "docker": {"name": image}}}
+            made["container"].update(of_mesos(image))
         made["command"].update({"environment": environment or {"variables": []}}, **({"user": user} if user else {}))
         self.framework.launch(offer, [made])
         return self.framework.wait_state(name, state, limit_s=LIMIT_S)
@@ -71,32 +71,22 @@ class Checks:
     def refused(self, name, **more):
         return self.start(name, "true", state="TASK_FAILED", **more)
 
-    def sandbox(self, name):
-        return glob.glob(f"{self.house.path('agent0')}/slaves/*/frameworks/*/executors/{name}/runs/*-*")[0]
-
-    def output(self, name):
-        with open(os.path.join(self.sandbox(name), "stdout"), encoding="utf-8") as file:
-            return file.read()
-
     def group(self, name, tasks, framework=None):
         """A task group of one executor; gives what each task said."""
         framework = framework or self.framework
         offer = framework.wait_offer(cpus=1, mem=256, limit_s=LIMIT_S)
-        amounts = [{"name": kind, "type": "SCALAR", "scalar": {"value": value}} for kind, value in (("cpus", 0.1), ("mem", 32), ("disk", 8))]
-        info = {"type": "DEFAULT", "executor_id": {"value": name}, "framework_id": {"value": framework.id}, "resources": amounts}
+        info = framework.default_executor(name)
         made = []
         for task_id, (command, volumes, more) in tasks.items():
             one = task(task_id, offer, command)
             one["container"] = {"type": "MESOS", "volumes": volumes}
             one["command"].update(more)
             made.append(one)
-        operation = {"type": "LAUNCH_GROUP", "launch_group": {"executor": info, "task_group": {"tasks": made}}}
-        framework.call("ACCEPT", accept={"offer_ids": [offer["id"]], "operations": [operation], "filters": {"refuse_seconds": 0}})
+        framework.launch_group(offer, info, made)
         found = {}
         for task_id in tasks:
             framework.wait_state(task_id, "TASK_FINISHED", limit_s=LIMIT_S)
-            with open(os.path.join(self.sandbox(name), "tasks", task_id, "stdout"), encoding="utf-8") as file:
-                found[task_id] = file.read()
+            found[task_id] = self.output(name, f"tasks/{task_id}/stdout")
         return found
 
     # Secrets
@@ -146,12 +136,9 @@ class Checks:
         made = task("runs", offer, "exec sleep 1000")
         made["command"]["environment"] = variables(("KEY", secret()))
         made.update(container={"type": "MESOS", "volumes": [of_secret("key")]}, health_check=check)
-        own = task("custom", offer, "")
-        del own["command"]
-        command = {"shell": True, "value": "exec sleep 1000", "environment": variables(("KEY", secret()))}
-        own["executor"] = {"type": "CUSTOM", "executor_id": {"value": "custom"}, "framework_id": {"value": self.framework.id}, "command": command,
-                           "container": {"type": "MESOS", "volumes": [of_secret("key")]}}
-        self.framework.launch(offer, [made, own])
+        command = {**shell("exec sleep 1000"), "environment": variables(("KEY", secret()))}
+        executor = self.framework.custom_executor("custom", command, container={"type": "MESOS", "volumes": [of_secret("key")]})
+        self.framework.launch(offer, [made, task_of(executor, "custom", offer)])
         self.framework.wait_state("runs", "TASK_RUNNING", limit_s=LIMIT_S)
         wait(lambda: get(self.agent.port, "/state")["frameworks"][0]["executors"], LIMIT_S)
         hidden = {CANARY, base64.b64encode(CANARY.encode()).decode()}
@@ -254,30 +241,28 @@ class Checks:
 
     def persistent(self):
         """Of a task that may not write to a shared one, and of a user who is not root."""
-        disk = {"name": "disk", "type": "SCALAR", "scalar": {"value": 16}, "reservations": [{"type": "DYNAMIC", "role": "keeper", "principal": "p"}]}
+        reservation = Reservation("keeper", "p")
 
-        def volume(name, mode="RW", **more):
-            return {**disk, "disk": {"persistence": {"id": name, "principal": "p"}, "volume": {"mode": mode, "container_path": name}}, **more}
+        def volume(name, **more):
+            return reservation.volume(name, 16, name, **more)
         keeper = Scheduler(self.house.address, "keeper", capabilities=["SHARED_RESOURCES", "RESERVATION_REFINEMENT"])
         keeper.info.update(role="keeper", principal="p")
         self.framework.teardown()
         keeper.subscribe()
 
-        def launch(name, command, *volumes, operations=(), user=None):
+        def run_on(name, command, *volumes, operations=(), user=None):
             offer = keeper.wait_offer(cpus=0.1, mem=32, limit_s=LIMIT_S)
             made = task(name, offer, command)
             made["resources"] += volumes
             made["command"].update({"user": user} if user else {})
-            operations = [*operations, {"type": "LAUNCH", "launch": {"task_infos": [made]}}]
-            keeper.call("ACCEPT", accept={"offer_ids": [offer["id"]], "operations": operations, "filters": {"refuse_seconds": 0.0}})
+            keeper.accept(offer, *operations, launch(made))
         shared, own = volume("shared", shared={}), volume("own")
-        twice = {**disk, "scalar": {"value": 32}}
-        make = [{"type": "RESERVE", "reserve": {"resources": [twice]}}, {"type": "CREATE", "create": {"volumes": [shared, own]}}]
+        make = [reserve(*reservation.scalars(disk=32)), create(shared, own)]
         script = "echo x > shared/file; echo y > own/file; cat shared/file own/file; stat -L -c %U shared own"
-        launch("keeps", script, shared, own, operations=make, user="nobody")
+        run_on("keeps", script, shared, own, operations=make, user="nobody")
         keeper.wait_state("keeps", "TASK_FINISHED", limit_s=LIMIT_S)
         report.equal("persistent: volumes, shared or not, are the user's", self.output("keeps"), "x\ny\nnobody\nnobody\n")
-        launch("reads", "cat shared/file; echo hello > shared/file", volume("shared", "RO", shared={}))
+        run_on("reads", "cat shared/file; echo hello > shared/file", volume("shared", mode="RO", shared={}))
         keeper.wait_state("reads", "TASK_FAILED", limit_s=LIMIT_S)
         report.equal("persistent: one with the mode RO is only read", self.output("reads"), "x\n")
         with open("/proc/self/mountinfo", encoding="utf-8") as file:

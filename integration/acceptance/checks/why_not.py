@@ -6,13 +6,13 @@ Wants TEPUI_BIN. Ends with 0 or 1.
 """
 import json
 import os
-import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from daemons import House  # noqa: E402
 from report import Report, wait  # noqa: E402
 from scheduler import Scheduler, task  # noqa: E402
+from tepui_command import tepui  # noqa: E402
 
 LIMIT_S = 10
 report = Report()
@@ -23,9 +23,8 @@ class Asking:
         self.house = house
 
     def tepui(self, *words):
-        words = [os.environ["TEPUI_BIN"], *words, "--master", self.house.address]
-        done = subprocess.run(words, capture_output=True, text=True, timeout=30, check=False)
-        return done.returncode, done.stdout + done.stderr
+        code, out, err = tepui(*words, "--master", self.house.address)
+        return code, out + err
 
     def why(self, framework, *words):
         code, text = self.tepui("why", framework, "--json", *words)
