@@ -53,7 +53,7 @@ def main():
             report.check("for some time", 0 <= who["offered_secs"] < 60, who)
             report.equal("no agent has so much", asking.cause("waiting", "--need", "cpus:6"), {"cause": "TOO_SMALL", "missing": {"cpus": 2.0}})
             code, text = asking.tepui("why", "waiting", "--need", "cpus:2")
-            report.check("people read who holds it", code == 0 and "holder as * has cpus:4.0" in text, text)
+            report.check("people read who holds it", code == 0 and "holder as * has cpus:4" in text, text)
             _, text = asking.tepui("offers", "--history")
             report.check("who sits on offers is ranked", "holder" in text.splitlines()[1], text)
 
