@@ -111,7 +111,12 @@ impl Roster {
         is_counted_on: bool,
     ) -> Result<Verdict, String> {
         let Claim { name, group, .. } = theirs;
-        if name == own.name {
+        // One that takes the other's place has its name, and its vote beside the other's until that is let go.
+        let is_another = match theirs.id {
+            Some(id) => theirs.same_cluster && id != own.node_id,
+            None => self.id_of(name).is_some_and(|id| id != own.node_id),
+        };
+        if name == own.name && !is_another {
             return Err(format!(
                 "both masters are named {name}; give each its own --name"
             ));

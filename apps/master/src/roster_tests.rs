@@ -99,6 +99,30 @@ fn one_that_is_let_go_belongs_to_the_group_as_long_as_raft_has_it() {
     assert!(judge(claim("m4", Some(2))).is_err());
 }
 
+/// With one more lost, the two are the majority that brings the group back in order.
+#[test]
+fn one_and_the_one_in_its_place_let_each_other_in() {
+    let old = Identity {
+        node_id: 3,
+        name: "m3".to_owned(),
+        ..own()
+    };
+    let new = Identity {
+        node_id: 5,
+        ..old.clone()
+    };
+    let roster = grown();
+    let judged = roster.judge(&old, claim("m3", Some(5)), false);
+    assert_eq!(judged, Ok(Verdict::Member(5)));
+    let judged = roster.judge(&new, claim("m3", Some(3)), true);
+    assert_eq!(judged, Ok(Verdict::Member(3)));
+    let joins = roster.judge(&old, claim("m3", None), false);
+    assert_eq!(joins, Ok(Verdict::Joiner(5)));
+    // The copy of a disk is neither.
+    let copy = roster.judge(&new, claim("m3", Some(5)), true);
+    assert!(copy.unwrap_err().contains("both masters are named m3"));
+}
+
 #[test]
 fn everyone_else_is_told_what_to_do() {
     let elsewhere = Claim {

@@ -59,7 +59,7 @@ impl Roster {
         self.lock().clone()
     }
 
-    /// What each believes of the group, a line each.
+    /// What each believes of the group, and whom it does not let in: a line each.
     pub fn beliefs(&self) -> String {
         let belief = |(id, member): (&u64, &Running)| {
             let it = member.consensus.status().borrow().clone();
@@ -76,7 +76,15 @@ impl Roster {
                 it.applied_index
             )
         };
-        let lines: Vec<String> = self.lock().iter().map(belief).collect();
+        let members = self.running();
+        let mut lines: Vec<String> = members.iter().map(belief).collect();
+        for (id, member) in &members {
+            for (other, who) in members.iter().filter(|(other, _)| *other != id) {
+                if let Err(refusal) = member.papers.admit(&who.papers) {
+                    lines.push(format!("master {id} does not let {other} in: {refusal}"));
+                }
+            }
+        }
         lines.join("\n")
     }
 
