@@ -38,6 +38,8 @@ const NOTE_ABSENT_AFTER_ELECTION: i64 = 10 * SECOND;
 const MAX_DEADLINES: usize = 1_000;
 /// Bounds of how often counted time is written.
 const COUNT_INTERVALS: (i64, i64) = (SECOND, 60 * SECOND);
+/// How often while nothing but refusals ends by it.
+const REFUSALS_INTERVAL: i64 = 10 * SECOND;
 
 impl MasterCore {
     /// Counted time at `now`.
@@ -154,13 +156,16 @@ impl MasterCore {
         self.count_time_later(turn.now);
     }
 
-    /// Until the nearest deadline has come closer by a sixtieth; not at all while there is none.
-    fn count_time_later(&mut self, now: UnixNanos) {
-        let Some(nearest) = self.timers.next_failover() else {
+    /// Until the nearest deadline has come closer by a sixtieth, or for as long as a refusal may last too long under
+    /// the next leader; not at all while there is neither.
+    pub(crate) fn count_time_later(&mut self, now: UnixNanos) {
+        let (least, most) = COUNT_INTERVALS;
+        let nearest = self.timers.next_failover();
+        let nearest = nearest.map(|at| (at.saturating_sub(now) / 60).clamp(least, most));
+        let refusals = self.is_refused(now).then_some(REFUSALS_INTERVAL);
+        let Some(interval) = nearest.into_iter().chain(refusals).min() else {
             return self.timers.cancel(&Timer::CountTime);
         };
-        let (least, most) = COUNT_INTERVALS;
-        let interval = (nearest.saturating_sub(now) / 60).clamp(least, most);
         let at = now.saturating_add(interval);
         if self
             .timers
@@ -172,7 +177,7 @@ impl MasterCore {
     }
 
     pub(crate) fn write_counted_time(&mut self, turn: &mut Turn<'_>) {
-        if self.timers.next_failover().is_some() {
+        if self.timers.next_failover().is_some() || self.is_refused(turn.now) {
             let now_nanos = self.counted(turn.now);
             self.write(turn, Command::CountTime { now_nanos }, Pending::Nothing);
         }

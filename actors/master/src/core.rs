@@ -257,7 +257,8 @@ pub(crate) enum Pending {
 pub struct MasterCore {
     pub(crate) config: MasterConfig,
     pub(crate) term: u64,
-    pub(crate) elected: bool,
+    /// The last end of what frameworks refuse, in counted time.
+    pub(crate) refused_until: i64,
     /// Counted time at the election, and the time on this master's clock.
     pub(crate) counted_at: (i64, UnixNanos),
     pub(crate) frameworks: BTreeMap<String, Framework>,
@@ -327,7 +328,7 @@ impl MasterCore {
             holds_back: false,
             config,
             term: 0,
-            elected: false,
+            refused_until: 0,
             counted_at: (0, 0),
             frameworks: BTreeMap::new(),
             completed_frameworks: VecDeque::new(),
@@ -429,7 +430,6 @@ impl MasterCore {
 
     fn elected(&mut self, term: u64, recovered: Recovered, turn: &mut Turn<'_>) {
         self.term = term;
-        self.elected = true;
         self.counted_at = (recovered.counted_nanos, turn.now);
         self.change(
             turn,
@@ -453,10 +453,10 @@ impl MasterCore {
         for info in recovered.agents {
             self.recover_agent(info, turn);
         }
-        for framework in recovered.frameworks {
-            self.recover_framework(framework, turn);
-        }
+        let frameworks = recovered.frameworks.into_iter();
+        frameworks.for_each(|framework| self.recover_framework(framework, turn));
         self.hold_offers(turn);
+        self.recall_refused_until(turn.now);
         self.note_absent_later(turn.now);
         self.forget_later(turn.now);
     }

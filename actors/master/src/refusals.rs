@@ -9,7 +9,10 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use prost::Message;
-use tepui_messages::allocator::{Allocation, WorldChange};
+use tepui_messages::{
+    UnixNanos,
+    allocator::{Allocation, WorldChange},
+};
 use tepui_protocol::v1::{AgentId, Resource};
 use tepui_registry::{Command, MAX_REFUSALS_PER_FRAMEWORK, Refused};
 
@@ -77,11 +80,25 @@ impl MasterCore {
             resources: Arc::clone(&entry.resources),
             untold: false,
         };
+        self.refused_until = self.refused_until.max(refusal.until);
         refusals.insert(key.clone(), refusal);
         let (agent, role) = key;
         let id = entry.framework_id.clone();
+        self.count_time_later(turn.now);
         self.unwritten_refusals.insert((id, agent, role));
         self.write_refusals_later(turn);
+    }
+
+    /// Whether a refusal that outlives this master has not ended.
+    pub(crate) fn is_refused(&self, now: UnixNanos) -> bool {
+        self.counted(now) < self.refused_until
+    }
+
+    /// What was refused under an earlier leader goes on ending.
+    pub(crate) fn recall_refused_until(&mut self, now: UnixNanos) {
+        let refusals = self.frameworks.values().flat_map(|it| it.refusals.values());
+        self.refused_until = refusals.map(|it| it.until).max().unwrap_or(0);
+        self.count_time_later(now);
     }
 
     fn write_refusals_later(&mut self, turn: &Turn<'_>) {

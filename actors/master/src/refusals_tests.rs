@@ -56,6 +56,21 @@ fn refusing() -> (Stage, Node, Scheduler) {
     (stage, node, fw)
 }
 
+/// Nothing else ends by counted time here, and yet it is written.
+#[test]
+fn refusals_end_in_time_however_often_leaders_change() {
+    let (mut stage, mut node, fw) = refusing();
+    for _ in 0..3 {
+        stage.pass(second() * 24);
+        stage.fail_over();
+        (node, _) = stage.back(&node, vec![]);
+        stage.resubscribe(&fw.id, info());
+    }
+    let left = told(&mut stage).pop().expect("it is told");
+    // Of each 24 s the last 4 at most are not written.
+    assert_eq!(left, under("a", 600 - 3 * 20));
+}
+
 #[test]
 fn long_refusals_outlive_the_leader_whoever_is_back_first() {
     for agent_first in [true, false] {
@@ -110,8 +125,11 @@ fn declining_is_written_together_and_short_refusals_not_at_all() {
     stage.pass(second() * 3);
     assert_eq!(stage.writes(), before + 1);
     assert_eq!(in_registry(&stage), 50);
+    // From then on only how much time has been counted, as long as one of them lasts.
     stage.pass(second() * 60);
-    assert_eq!(stage.writes(), before + 1);
+    assert_eq!(stage.writes(), before + 1 + 6);
+    stage.pass(second() * 300);
+    assert_eq!(stage.writes(), before + 1 + 11);
 }
 
 #[test]
