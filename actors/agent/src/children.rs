@@ -2,14 +2,13 @@
 //! Mesos' default executor, played by the agent (docs/adr/0006).
 
 use tepui_messages::{agent::ExecutorPhase, containers::ContainerExit};
+use tepui_protocol::signal::SIGTERM;
 use tepui_protocol::v1::{TaskState, TaskStatus, task_status::Reason};
 
 use crate::{
     core::{NodeCore, Timer, Turn},
     effect::{Effect, ExecutorKey, Fate},
-    exits, guests,
-    kills::SIGTERM,
-    networks,
+    exits, guests, networks,
     status::{self, Verdict},
     tables::{Child, Ended, Executor, Stage, TaskEntry},
 };

@@ -1,11 +1,11 @@
 use tepui_protocol::{
     node,
+    signal::SIGTERM,
     v1::{DrainConfig, DurationInfo, TaskInfo, TaskState, task_status::Reason},
 };
 
 use crate::{
     effect::{Effect, Order},
-    kills::SIGTERM,
     testing::{Node, executor, executor_task, policy, task},
 };
 

@@ -13,6 +13,7 @@ use tepui_messages::{
 };
 use tepui_protocol::{
     acls::is_user_name,
+    signal::SIGKILL,
     v1::{CommandInfo, NetworkInfo},
 };
 
@@ -395,8 +396,6 @@ impl NodeCore {
         }
     }
 }
-
-const SIGKILL: i32 = 9;
 
 pub(crate) fn end_of(exit: Option<&ContainerExit>) -> ContainerEnd {
     let limit = exit.and_then(exits::limitation);

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tepui_messages::agent::{ExecutorPhase, NodePhase};
 use tepui_protocol::{
     node,
+    signal::SIGTERM,
     v1::{
         KillPolicy, TaskId, TaskState, executor, framework_info::capability, task_status::Reason,
     },
@@ -20,7 +21,6 @@ use crate::{
     tables::{Executor, Kill, Stage, TaskEntry},
 };
 
-pub(crate) const SIGTERM: i32 = 15;
 /// The built-in executors' grace where neither the kill nor the task names one.
 pub(crate) const DEFAULT_KILL_GRACE: Duration = Duration::from_secs(3);
 /// What Mesos' command executor keeps of its shutdown grace for reaping and for the last update.

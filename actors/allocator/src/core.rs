@@ -11,14 +11,14 @@ use std::{sync::Arc, time::Duration};
 use tepui_kit::{Random, samples::Samples};
 use tepui_messages::{
     allocator::{
-        Policies, PolicyStatus, Proposal, Proposals, ShadowStatus, Whitelist, WorldChange,
+        MAX_REFUSAL, Policies, PolicyStatus, Proposal, Proposals, ShadowStatus, Whitelist,
+        WorldChange,
     },
     why::{Exclusions, Explain, Explanation},
 };
 
 use crate::{
     changes::Refusal,
-    filters::MAX_REFUSAL,
     invariants,
     policy::{self, Candidates, Grant, Policy, UnknownPolicy},
     shadow::Shadow,

@@ -18,8 +18,6 @@ use crate::{
 /// Refusals that stand beside each other for one framework, role and agent. More of them than this are
 /// different smaller and smaller offers within one refusal time; the one that ends first gives way.
 pub const MAX_FILTERS_PER_PAIR: usize = 8;
-/// Nobody refuses for longer (Mesos cuts `refuse_seconds` at 365 days).
-pub const MAX_REFUSAL: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 #[derive(Debug)]
 struct Filter<C> {

@@ -8,7 +8,7 @@ mod proxy;
 mod records;
 mod spawner;
 
-pub use proxy::{HEARTBEAT_INTERVAL, Proxy};
+pub use proxy::Proxy;
 pub use records::{Cut, LARGE_BYTES, MAX_BYTES, MAX_LARGE, MAX_LARGE_BYTES, Records};
 pub use spawner::Proxies;
 pub use tepui_messages::view::Encoding;

@@ -1,10 +1,10 @@
 //! The proxy itself. Owns the rhythm of one stream: what comes first, when the heart beats, how it ends.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use tepui_kit::{Actor, Context, Handler, Teller};
 use tepui_messages::{
-    framework::{Deliver, EndStream},
+    framework::{Deliver, EndStream, HEARTBEAT_INTERVAL},
     master::StreamLost,
     traffic::{Requests, Traffic},
 };
@@ -12,9 +12,6 @@ use tepui_protocol::v1::scheduler::{Event, event::Type};
 use tokio::sync::{oneshot, watch};
 
 use crate::records::{Refused, Writer};
-
-/// Between two heartbeats (Mesos: a constant of 15 s, echoed in SUBSCRIBED).
-pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(15);
 
 /// Where a proxy stands.
 pub(crate) struct Place {

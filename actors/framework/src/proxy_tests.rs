@@ -6,7 +6,7 @@ use tepui_kit::{
     stage::{Recorder, TestStage},
 };
 use tepui_messages::{
-    framework::{Deliver, EndStream, SchedulerStream},
+    framework::{Deliver, EndStream, HEARTBEAT_INTERVAL, SchedulerStream},
     master::StreamLost,
     traffic::Traffic,
     view::Encoding,
@@ -17,8 +17,7 @@ use tepui_protocol::v1::{
 };
 
 use crate::{
-    Cut, HEARTBEAT_INTERVAL, LARGE_BYTES, MAX_BYTES, MAX_LARGE, MAX_LARGE_BYTES, Proxies, Records,
-    records::weight,
+    Cut, LARGE_BYTES, MAX_BYTES, MAX_LARGE, MAX_LARGE_BYTES, Proxies, Records, records::weight,
 };
 
 const BEAT: &str = "20\n{\"type\":\"HEARTBEAT\"}";

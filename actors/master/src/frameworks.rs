@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use tepui_messages::{
     allocator::WorldChange,
     change::{Change, FrameworkRecord},
+    framework::HEARTBEAT_INTERVAL,
     master::{Answer, PeerId},
 };
 use tepui_protocol::{
@@ -24,9 +25,6 @@ use crate::{
     subscriptions::refuse,
     tables::{Framework, has_capability},
 };
-
-/// Heartbeats on scheduler streams (Mesos: a constant, echoed in SUBSCRIBED).
-const HEARTBEAT_INTERVAL_SECONDS: f64 = 15.0;
 
 impl MasterCore {
     pub(crate) fn add_framework(
@@ -125,7 +123,7 @@ impl MasterCore {
     fn send_subscribed(&self, request: &SubscribeRequest, turn: &mut Turn<'_>) {
         let subscribed = event::Subscribed {
             framework_id: request.info.id.clone().expect("admitted with an id"),
-            heartbeat_interval_seconds: Some(HEARTBEAT_INTERVAL_SECONDS),
+            heartbeat_interval_seconds: Some(HEARTBEAT_INTERVAL.as_secs_f64()),
             master_info: Some(self.config.info.clone()),
         };
         turn.event(

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, slice, sync::Arc, time::Duration};
 
 use tepui_messages::{
-    allocator::{Allocation, Proposal, Proposals, WorldChange},
+    allocator::{Allocation, MAX_REFUSAL, Proposal, Proposals, WorldChange},
     change::{Change, OfferEnd},
 };
 use tepui_protocol::{
@@ -26,7 +26,6 @@ use crate::{
 
 /// Declined resources stay away this long unless the scheduler says otherwise (Mesos: `Filters.refuse_seconds`).
 const DEFAULT_REFUSE_SECONDS: f64 = 5.0;
-const MAX_REFUSE_SECONDS: f64 = 365.0 * 24.0 * 3600.0;
 
 impl MasterCore {
     /// A framework hears of all offers of a run together, whatever its roles.
@@ -359,7 +358,7 @@ impl MasterCore {
 /// allocator's next interval: at once would play the offer back and forth.
 pub(crate) fn refusal(refuse_seconds: Option<f64>) -> Duration {
     let seconds = match refuse_seconds {
-        Some(seconds) if seconds >= 0.0 => seconds.min(MAX_REFUSE_SECONDS),
+        Some(seconds) if seconds >= 0.0 => seconds.min(MAX_REFUSAL.as_secs_f64()),
         _ => DEFAULT_REFUSE_SECONDS,
     };
     Duration::from_secs_f64(seconds)

@@ -17,6 +17,9 @@ use tepui_protocol::{
     },
 };
 
+/// Nobody refuses for longer (Mesos cuts `refuse_seconds` at 365 days).
+pub const MAX_REFUSAL: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
 /// A change of the world the allocator works on.
 #[derive(Debug, Clone)]
 pub enum WorldChange {

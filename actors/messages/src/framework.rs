@@ -1,11 +1,14 @@
 //! To a framework's proxy: the actor that turns events into the bytes of one subscription.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tepui_protocol::{
     message::{Message, Tell},
     v1::scheduler::Event,
 };
+
+/// Between heartbeats on a scheduler's stream (Mesos: a constant, echoed in SUBSCRIBED).
+pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(15);
 
 /// Events for the scheduler, in order: all that one turn of the master has for it, since a turn may have more of them
 /// (a status for each task, an offer rescinded on each agent) than there is room for messages.

@@ -11,7 +11,6 @@ mod browsers;
 mod connections;
 mod credentials;
 pub mod deadline;
-pub mod duration;
 pub mod files;
 mod files_http;
 pub mod flags;

@@ -7,9 +7,10 @@ use std::{
     time::Duration,
 };
 
+use tepui_protocol::durations;
 use tokio::task::AbortHandle;
 
-use crate::{duration, incoming::Incoming, reply::Reply};
+use crate::{incoming::Incoming, reply::Reply};
 
 /// The level a daemon starts with: what is said always.
 const ORIGINAL: u32 = 0;
@@ -113,7 +114,7 @@ impl Logging {
         let Ok(number) = u32::try_from(number) else {
             return line(format!("Invalid level '{number}'."));
         };
-        match duration::parse(duration) {
+        match durations::parse(duration) {
             Ok(duration) => {
                 self.set(number, duration);
                 Reply::empty(200)

@@ -7,9 +7,10 @@ use std::{
 };
 
 use serde_json::{Map, Value};
+use tepui_protocol::durations;
 use tokio::time::Instant;
 
-use crate::{duration, incoming::Incoming, reply::Reply, system};
+use crate::{incoming::Incoming, reply::Reply, system};
 
 /// Between two snapshots: two a second, as Mesos.
 const PERIOD: Duration = Duration::from_millis(500);
@@ -52,7 +53,7 @@ pub fn check_timeout(request: &Incoming) -> Result<(), Reply> {
     let Some(timeout) = request.parameter("timeout") else {
         return Ok(());
     };
-    duration::parse(timeout)
+    durations::parse(timeout)
         .map(|_| ())
         .map_err(|reason| Reply::bad_request(format!("Invalid timeout '{timeout}': {reason}.\n")))
 }

@@ -64,7 +64,7 @@ async fn of_leader<T>(
     let client = client(target)?;
     let masters = Masters::new(client.clone(), &target.master);
     let ask = async |leader: &str| ask(Operator::new(client.clone(), leader)).await;
-    let answer = masters.call(false, ask).await;
+    let answer = masters.call(ask).await;
     answer.map_err(|error| match error {
         Error::Refused { status: 401, .. } => {
             in_words(error).context("the master asks who calls; see --credential")

@@ -275,7 +275,7 @@ fn forgetting(file: &MasterFile) -> anyhow::Result<tepui_master::Forgetting> {
         let Some(text) = given else {
             continue;
         };
-        *taken = tepui_http::duration::parse(text)
+        *taken = tepui_protocol::durations::parse(text)
             .ok()
             .filter(|duration| !duration.is_zero())
             .with_context(|| format!("{flag} {text}: expected a duration, such as 15mins"))?;

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""clock_jumps.py: the clock on the wall is set by an hour and by ten years, forth and back, under three masters and two agents with running tasks
-(RELIABILITY row 18). No election, no lost agent, no lost task; and a leader killed while it is wrong has a successor as ever.
+"""clock_jumps.py: the clock on the wall is set by an hour and by ten years, forth and back, under three masters and two agents with running
+tasks. No election, no lost agent, no lost task; and a leader killed while it is wrong has a successor as ever.
 
 Wants TEPUI_BIN and libfaketime, which sets the clock of the daemons alone: not the monotonic one, and not the kernel's, so what becomes of sandboxes, whose
 ages are the kernel's, stands in unit tests. Ends with 0 or 1.

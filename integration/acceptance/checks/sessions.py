@@ -79,12 +79,13 @@ class Checks:
 
     def a_session(self):
         outer = self.start("host", "echo here > mark; exec sleep 600")
+        sandbox = self.sandbox("host")
+        report.need("session: its task has begun", wait(lambda: os.path.exists(f"{sandbox}/mark"), SOON_S))
         container_id, output = self.session(outer, "echo out; echo err >&2; cat mark; pwd; echo $MESOS_SANDBOX; exit 7")
         with output:
             report.equal("session: its answer is a stream", (output.status, output.headers["Content-Type"], output.headers["Message-Content-Type"]),
                          (200, STREAM, "application/json"))
             out, err = output.read_all()
-        sandbox = self.sandbox("host")
         report.equal("session: what it says on stdout, from the task's sandbox", out.decode().split(), ["out", "here", sandbox, sandbox])
         report.equal("session: what it says on stderr", err, b"err\n")
         report.equal("session: its exit status is kept", self.exit_status(container_id), 7 << 8)

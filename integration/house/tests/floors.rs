@@ -14,7 +14,6 @@ const SAME_FLOOR: &[(&str, &[&str])] = &[
     ("storage/consensus", &["storage/engine"]),
     ("storage/registry", &["storage/engine", "storage/consensus"]),
     ("storage/checkpoint", &["storage/engine"]),
-    ("storage/history", &["storage/engine"]),
     ("actors/", &["actors/kit", "actors/messages"]),
     ("apps/master", &["apps/http"]),
     ("apps/agent", &["apps/http"]),

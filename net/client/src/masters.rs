@@ -57,6 +57,14 @@ impl Leader {
     }
 }
 
+/// What to do where no master can be reached at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WithoutMasters {
+    GiveUp,
+    /// As through a change of leaders.
+    Wait,
+}
+
 /// Some masters' HTTP addresses, `host:port`. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Masters {
@@ -93,23 +101,19 @@ impl Masters {
     /// Calls the leader; where there is none, or the one that was called is just gone, again after a while. What
     /// a leader refused is its answer and is not asked again.
     ///
-    /// Where no master can be reached at all there is no change of leaders to wait for, unless `insist`.
+    /// Where no master can be reached at all there is no change of leaders to wait for.
     ///
     /// # Errors
     /// The last one, once patience is at its end.
-    pub async fn call<T>(
-        &self,
-        insist: bool,
-        call: impl AsyncFn(&str) -> Result<T, Error>,
-    ) -> Result<T, Error> {
+    pub async fn call<T>(&self, call: impl AsyncFn(&str) -> Result<T, Error>) -> Result<T, Error> {
         let call = async |leader: &Leader| call(&leader.address).await;
-        self.call_leader(insist, call).await
+        self.call_leader(WithoutMasters::GiveUp, call).await
     }
 
     /// The same, and says who it is.
     pub(crate) async fn call_leader<T>(
         &self,
-        insist: bool,
+        without_masters: WithoutMasters,
         call: impl AsyncFn(&Leader) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let deadline = Instant::now() + self.patience;
@@ -129,7 +133,8 @@ impl Masters {
                     (error, hopeless)
                 }
             };
-            if hopeless && !insist || Instant::now() + pause > deadline {
+            let gives_up = hopeless && without_masters == WithoutMasters::GiveUp;
+            if gives_up || Instant::now() + pause > deadline {
                 return Err(error);
             }
             sleep(pause - pause.mul_f64(draw() / 2.0)).await;

@@ -78,7 +78,7 @@ async fn the_leader_is_asked_whoever_names_it_and_again_after_it_changed() {
     let alive = master(vec![no_leader(), names("old:1"), names("new:1")]).await;
     let masters = Masters::new(Client::default(), &[dead, alive]);
     let called = Mutex::new(Vec::new());
-    let answer = masters.call(false, async |leader| {
+    let answer = masters.call(async |leader| {
         called.lock().unwrap().push(leader.to_string());
         match leader {
             "old:1" => Err(unreachable(leader)),
@@ -97,7 +97,7 @@ async fn what_the_leader_refuses_is_its_answer() {
     for (status, calls) in [(400, 1), (403, 1), (404, 1)] {
         let called = AtomicUsize::new(0);
         let answer: Result<(), Error> = masters
-            .call(false, async |_| {
+            .call(async |_| {
                 called.fetch_add(1, Relaxed);
                 Err(Error::Refused {
                     status,
@@ -114,7 +114,7 @@ async fn what_the_leader_refuses_is_its_answer() {
 async fn a_leader_that_was_stopped_and_did_not_read_the_request_in_time_is_asked_again() {
     let one = master(vec![names("stopped:1"), names("next:1")]).await;
     let masters = Masters::new(Client::default(), &[one, nobody().await]);
-    let answer = masters.call(false, async |leader| match leader {
+    let answer = masters.call(async |leader| match leader {
         "stopped:1" => Err(Error::Refused {
             status: 408,
             text: String::new(),
@@ -130,7 +130,7 @@ async fn a_cluster_that_is_not_there_is_not_waited_for() {
         let client = Client::default();
         let masters = Masters::new(client.clone(), &addresses).with_patience(Duration::MAX / 4);
         let answer = masters
-            .call(false, async |leader| client.get(leader, "/state").await)
+            .call(async |leader| client.get(leader, "/state").await)
             .await;
         assert!(
             matches!(answer, Err(Error::Unreachable { .. })),
@@ -144,7 +144,7 @@ async fn a_group_without_a_leader_is_waited_for_until_patience_ends() {
     let [one, other] = [master(vec![no_leader()]).await, nobody().await];
     let masters = Masters::new(Client::default(), &[one, other]);
     let masters = masters.with_patience(Duration::from_millis(350));
-    let answer = masters.call(false, async |_| Ok(())).await;
+    let answer = masters.call(async |_| Ok(())).await;
     assert!(matches!(answer, Err(Error::NoLeader(text)) if text == "No leader elected"));
 }
 
@@ -152,7 +152,7 @@ async fn a_group_without_a_leader_is_waited_for_until_patience_ends() {
 async fn masters_of_mesos_are_taken_as_they_are() {
     let mesos = master(vec![(404, String::new())]).await;
     let masters = Masters::new(Client::default(), &[mesos.clone(), mesos.clone()]);
-    let asked = masters.call(false, async |it| Ok(it.to_string())).await;
+    let asked = masters.call(async |it| Ok(it.to_string())).await;
     assert_eq!(asked.unwrap(), mesos);
 }
 
@@ -163,7 +163,7 @@ async fn a_leader_that_says_nothing_is_left_when_another_leads() {
     let knows = master(vec![names_of(&stopped, 5), names_of(&next, 6)]).await;
     let client = Client::default();
     let masters = Masters::new(client.clone(), &[stopped, knows]);
-    let answer = masters.call(false, async |leader| client.get(leader, "/").await);
+    let answer = masters.call(async |leader| client.get(leader, "/").await);
     assert_eq!(&answer.await.unwrap()[..], b"next");
 }
 

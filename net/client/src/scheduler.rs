@@ -11,7 +11,7 @@ use tepui_protocol::{
 
 use crate::{
     Client, Error, Events, Masters, http,
-    masters::{Doubt, Leader},
+    masters::{Doubt, Leader, WithoutMasters},
 };
 
 const PATH: &str = "/api/v1/scheduler";
@@ -46,7 +46,8 @@ impl Scheduler {
         info: FrameworkInfo,
     ) -> Result<(Scheduler, Events<Event>), Error> {
         let masters = Masters::new(client.clone(), masters);
-        let (leader, subscribed) = Self::subscribe_anywhere(&masters, false, &info).await?;
+        let (leader, subscribed) =
+            Self::subscribe_anywhere(&masters, WithoutMasters::GiveUp, &info).await?;
         let scheduler = Scheduler {
             masters,
             info,
@@ -65,7 +66,7 @@ impl Scheduler {
     pub async fn resubscribe(&mut self) -> Result<Events<Event>, Error> {
         self.info.id = Some(self.framework_id.clone());
         let (leader, subscribed) =
-            Self::subscribe_anywhere(&self.masters, true, &self.info).await?;
+            Self::subscribe_anywhere(&self.masters, WithoutMasters::Wait, &self.info).await?;
         self.leader = leader;
         self.stream_id = subscribed.stream_id;
         Ok(subscribed.events)
@@ -73,7 +74,7 @@ impl Scheduler {
 
     async fn subscribe_anywhere(
         masters: &Masters,
-        insist: bool,
+        without_masters: WithoutMasters,
         info: &FrameworkInfo,
     ) -> Result<(Leader, Subscribed), Error> {
         let subscribe = async |leader: &Leader| {
@@ -84,7 +85,7 @@ impl Scheduler {
             subscribed.events = subscribed.events.with_doubt(doubt);
             Ok((leader.clone(), subscribed))
         };
-        masters.call_leader(insist, subscribe).await
+        masters.call_leader(without_masters, subscribe).await
     }
 
     async fn subscribe_at(

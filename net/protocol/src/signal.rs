@@ -1,5 +1,8 @@
 //! Signals in the words of the GNU C library (`strsignal`), with which Mesos tells how a command ended.
 
+pub const SIGKILL: i32 = 9;
+pub const SIGTERM: i32 = 15;
+
 const NAMES: [&str; 31] = [
     "Hangup",
     "Interrupt",

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use tepui_engine::keys::CHECKPOINT;
-use tepui_engine::{Batch, Durability, Key, record};
+use tepui_engine::{Batch, Key, record};
 
 use crate::keys;
 use crate::records::{
@@ -67,28 +67,6 @@ pub enum Change {
 }
 
 impl Change {
-    /// What the change needs before its effect: the agent's id, its documents and updates must outlive the
-    /// kernel; what runs does not outlive it, and a lost acknowledgement is asked for again.
-    pub fn durability(&self) -> Durability {
-        match self {
-            Self::PutAgent(_)
-            | Self::RemoveAgent
-            | Self::PutDocument { .. }
-            | Self::RemoveDocument { .. }
-            | Self::AppendUpdate { .. } => Durability::Synced,
-            Self::PutFramework(_)
-            | Self::RemoveFramework { .. }
-            | Self::PutContainer(_)
-            | Self::RemoveContainer { .. }
-            | Self::PutTask(_)
-            | Self::RemoveTask { .. }
-            | Self::PutPast(_)
-            | Self::RemovePast { .. }
-            | Self::AcknowledgeUpdate { .. }
-            | Self::RemoveStream { .. } => Durability::Buffered,
-        }
-    }
-
     /// Writes the change into `batch` and `streams`.
     pub(crate) fn write(&self, batch: &mut Batch, streams: &mut Streams) {
         match self {

@@ -53,8 +53,7 @@ impl Checkpoint {
     }
 
     /// Applies `changes` in order, all or none. With [`Durability::Synced`] they and all earlier ones are on
-    /// disk when this returns. Launches need no sync, since their tasks die with the kernel; see
-    /// [`Change::durability`].
+    /// disk when this returns. Launches need no sync, since their tasks die with the kernel.
     pub fn commit(
         &self,
         changes: &[Change],
@@ -67,16 +66,6 @@ impl Checkpoint {
         }
         self.engine.write(&batch, durability)?;
         Ok(())
-    }
-
-    /// [`Self::commit`] with the strongest durability that one of `changes` asks for.
-    pub fn commit_as_needed(&self, changes: &[Change]) -> Result<(), CheckpointError> {
-        let durability = changes
-            .iter()
-            .map(Change::durability)
-            .max()
-            .unwrap_or(Durability::Buffered);
-        self.commit(changes, durability)
     }
 
     /// Reads everything again, as [`Self::open`] does. For inspection and tests.

@@ -92,17 +92,19 @@ fn uuids(recovered: &Recovered, task: &str) -> Vec<(u8, bool)> {
 }
 
 #[test]
-fn a_kernel_crash_forgets_launches_but_no_id_and_no_update() {
+fn a_kernel_crash_forgets_what_was_not_synced_and_nothing_else() {
     let engine = engine();
     let (checkpoint, _) = open(&engine);
     let id = Change::PutAgent(agent("a-1"));
-    checkpoint.commit_as_needed(&[id]).unwrap();
-    checkpoint.commit_as_needed(&[append("t", 1)]).unwrap();
+    checkpoint.commit(&[id], Durability::Synced).unwrap();
+    checkpoint
+        .commit(&[append("t", 1)], Durability::Synced)
+        .unwrap();
     let launch = [
         Change::PutContainer(container("f", "c")),
         Change::PutTask(task("f", "t", 6)),
     ];
-    checkpoint.commit_as_needed(&launch).unwrap();
+    checkpoint.commit(&launch, Durability::Buffered).unwrap();
     assert_eq!(engine.unsynced(), 1);
     engine.crash();
     let (_, recovered) = open(&engine);
@@ -130,7 +132,7 @@ fn updates_keep_their_order_over_restarts_and_duplicates_are_dropped() {
     let remove = Change::RemoveStream {
         stream: stream("t"),
     };
-    checkpoint.commit_as_needed(&[remove]).unwrap();
+    checkpoint.commit(&[remove], Durability::Synced).unwrap();
     let recovered = checkpoint.load().unwrap();
     assert!(uuids(&recovered, "t").is_empty());
     assert_eq!(uuids(&recovered, "other"), [(1, false)]);
@@ -186,7 +188,7 @@ fn a_task_whose_state_changes_for_weeks_leaves_its_first_update_and_the_last_one
             replaces: false,
         };
         let changes = [append("t", uuid), acknowledge];
-        checkpoint.commit_as_needed(&changes).unwrap();
+        checkpoint.commit(&changes, Durability::Synced).unwrap();
     }
     let recovered = checkpoint.load().unwrap();
     let left: Vec<_> = uuids(&recovered, "t").into_iter().map(|it| it.0).collect();
@@ -217,7 +219,7 @@ fn removing_a_framework_removes_all_of_it_and_nothing_else() {
     changes.push(Change::RemoveFramework {
         framework_id: "f".to_owned(),
     });
-    checkpoint.commit_as_needed(&changes).unwrap();
+    checkpoint.commit(&changes, Durability::Synced).unwrap();
     let recovered = checkpoint.load().unwrap();
     assert_eq!(recovered.frameworks.keys().collect::<Vec<_>>(), ["f2"]);
     assert_eq!(recovered.tasks, [task("f2", "t", 1)]);
@@ -241,9 +243,9 @@ fn what_has_ended_outlives_its_framework_until_that_lives_again_or_is_forgotten(
     changes.push(Change::RemoveFramework {
         framework_id: "f".to_owned(),
     });
-    checkpoint.commit_as_needed(&changes).unwrap();
+    checkpoint.commit(&changes, Durability::Synced).unwrap();
     let kept = |changes: &[Change]| {
-        checkpoint.commit_as_needed(changes).unwrap();
+        checkpoint.commit(changes, Durability::Synced).unwrap();
         checkpoint.load().unwrap().past
     };
     assert_eq!(kept(&[]), all);
@@ -265,7 +267,7 @@ fn a_batch_lands_wholly_or_not_at_all() {
     let (checkpoint, _) = open(&engine);
     engine.fail_sync_after(0);
     let changes = [Change::PutAgent(agent("a")), append("t", 1)];
-    checkpoint.commit_as_needed(&changes).unwrap_err();
+    checkpoint.commit(&changes, Durability::Synced).unwrap_err();
     engine.crash();
     let (_, recovered) = open(&engine);
     assert_eq!(recovered, Recovered::default());
@@ -423,7 +425,7 @@ proptest! {
     fn one_damaged_record_is_named_and_all_others_stand(victim: prop::sample::Index, at: usize, cut: bool) {
         let engine = engine();
         let (checkpoint, _) = open(&engine);
-        checkpoint.commit_as_needed(&everything()).unwrap();
+        checkpoint.commit(&everything(), Durability::Synced).unwrap();
         let whole = collect(&engine, CHECKPOINT, &KeyRange::all()).unwrap();
         let (key, value) = &whole[victim.index(whole.len())];
         let damage = if cut { Damage::Truncate(at % value.len()) } else { Damage::Flip(at) };

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use tepui_messages::agent::ExecutorPhase;
+use tepui_protocol::signal::SIGTERM;
 use tepui_protocol::v1::{KillPolicy, TaskState, framework_info::capability};
 
 use crate::{
     core::{NodeCore, Timer, Turn},
     effect::{Effect, ExecutorKey, Keep},
-    kills::{DEFAULT_KILL_GRACE, SHUTDOWN_RESERVE, SIGTERM},
+    kills::{DEFAULT_KILL_GRACE, SHUTDOWN_RESERVE},
     patience::kill_grace,
     status::{self, Verdict},
     tables::{Kill, Stage},

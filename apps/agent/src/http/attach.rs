@@ -15,6 +15,7 @@ use tepui_messages::agent::{Answer, LaunchGuest, NodeState, SignalContainer};
 use tepui_protocol::{
     codec::{json, protobuf},
     recordio,
+    signal::SIGKILL,
     v1::{
         ContainerId, DurationInfo,
         agent::{
@@ -33,7 +34,6 @@ use super::{Api, calls::dotted, executor::reply, negotiation::Form};
 
 /// Mesos' `--http_heartbeat_interval`.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(30);
-const SIGKILL: i32 = 9;
 
 /// Where the shims' sockets are.
 #[derive(Debug, Clone)]

@@ -7,6 +7,7 @@ use tepui_http::{MediaType, Reply};
 use tepui_messages::agent::{
     Answer, ContainerEnd, LaunchGuest, RemoveGuest, SignalContainer, WaitGuest,
 };
+use tepui_protocol::signal::SIGKILL;
 use tepui_protocol::v1::{
     ContainerId, TaskResourceLimitation, TaskState,
     agent::{
@@ -16,8 +17,6 @@ use tepui_protocol::v1::{
 };
 
 use super::{Api, calls::dotted};
-
-const SIGKILL: i32 = 9;
 
 /// Answers one of them; its parts are there, as its validation saw.
 pub(super) async fn call(api: &Api, call: Call, media: MediaType) -> Result<Reply, Reply> {

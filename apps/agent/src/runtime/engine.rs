@@ -32,7 +32,7 @@ use tepui_messages::{
     },
     engine::{EngineOrder, Inspected},
 };
-use tepui_protocol::v1::ResourceStatistics;
+use tepui_protocol::{signal::SIGTERM, v1::ResourceStatistics};
 use tokio::{sync::watch, time::timeout};
 
 use super::volume_groups;
@@ -49,7 +49,6 @@ const CONTAINER_LABEL: &str = "tepui.container";
 const SILENCE: Duration = Duration::from_secs(10);
 /// What is left of the output of a container that ended while no agent watched is read for so long.
 const LAST_OUTPUT: Duration = Duration::from_secs(30);
-const SIGTERM: i32 = 15;
 
 /// Cheap to clone.
 #[derive(Debug, Clone)]

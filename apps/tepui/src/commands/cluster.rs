@@ -239,7 +239,7 @@ async fn back_up(args: BackupArgs) -> anyhow::Result<ExitCode> {
     let client = super::client(&args.target)?;
     let masters = Masters::new(client.clone(), &args.target.master);
     let path = format!("{PATH}/backup");
-    let fetched = masters.call(false, async |leader: &str| client.get(leader, &path).await);
+    let fetched = masters.call(async |leader: &str| client.get(leader, &path).await);
     let bytes = fetched
         .await
         .with_context(|| format!("--master {}", args.target.master.join(",")))?;

@@ -259,7 +259,7 @@ impl Cluster {
         let client = Client::default();
         let masters = Masters::new(client.clone(), &self.masters).with_patience(ASK_PATIENCE);
         let ask = async |leader: &str| Operator::new(client.clone(), leader).json(path).await;
-        masters.call(false, ask).await
+        masters.call(ask).await
     }
 
     pub(crate) fn summary(&self) -> String {
@@ -348,7 +348,7 @@ impl Cluster {
             };
             let change =
                 async |leader: &str| Operator::new(client.clone(), leader).change(&call).await;
-            let _ = masters.call(false, change).await;
+            let _ = masters.call(change).await;
         }
     }
 }

@@ -23,7 +23,7 @@ pub(super) fn span(flag: &str, text: &str) -> anyhow::Result<Duration> {
     let unit = &text[number.len()..];
     let long = SHORT.iter().find(|(short, _)| *short == unit);
     let spelled = long.map_or_else(|| text.to_string(), |(_, long)| format!("{number}{long}"));
-    let parsed = tepui_http::duration::parse(&spelled).ok();
+    let parsed = tepui_protocol::durations::parse(&spelled).ok();
     parsed.with_context(|| format!("{flag} {text}: expected a duration such as 30s, 10mins or 2h"))
 }
 

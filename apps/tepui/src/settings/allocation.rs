@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use tepui_master::{AllocationConfig, allocation_policies};
 use tepui_protocol::{resources::Resources, v1::DomainInfo};
 
-use super::MasterFile;
+use super::{MasterFile, text::some_time};
 
 pub(super) fn config(
     file: &MasterFile,
@@ -22,7 +22,7 @@ pub(super) fn config(
         config.shadow = Some(policy("--shadow-allocator", name)?);
     }
     if let Some(text) = &file.allocation_interval {
-        config.interval = duration("--allocation-interval", text)?;
+        config.interval = some_time("--allocation-interval", text)?;
     }
     if let Some(text) = &file.min_allocatable_resources {
         config.rules.min_allocatable = least(text)?;
@@ -36,7 +36,7 @@ pub(super) fn config(
 
 pub(super) fn offer_timeout(given: Option<&str>) -> anyhow::Result<Option<Duration>> {
     given
-        .map(|text| duration("--offer-timeout", text))
+        .map(|text| some_time("--offer-timeout", text))
         .transpose()
 }
 
@@ -60,13 +60,6 @@ fn policy(flag: &str, name: &str) -> anyhow::Result<String> {
         );
     }
     Ok(known.to_string())
-}
-
-fn duration(flag: &str, text: &str) -> anyhow::Result<Duration> {
-    tepui_http::duration::parse(text)
-        .ok()
-        .filter(|duration| !duration.is_zero())
-        .with_context(|| format!("{flag} {text}: expected a duration, such as 15mins"))
 }
 
 /// `cpus:0.01|mem:32`: any of these, each with all its amounts.

@@ -53,7 +53,7 @@ pub(super) fn parse(
     let defaults = EngineSettings::default();
     let duration = |flag: &str, given: &Option<String>, default: Duration| match given {
         None => Ok(default),
-        Some(text) => tepui_http::duration::parse(text)
+        Some(text) => tepui_protocol::durations::parse(text)
             .ok()
             .with_context(|| format!("{flag} {text}: expected a duration, such as 10secs")),
     };

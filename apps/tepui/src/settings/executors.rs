@@ -42,7 +42,7 @@ pub(super) fn parse(file: &AgentFile) -> anyhow::Result<ExecutorSettings> {
         ),
     ] {
         if let Some(text) = given {
-            let parsed = tepui_http::duration::parse(text).ok();
+            let parsed = tepui_protocol::durations::parse(text).ok();
             *set = parsed
                 .with_context(|| format!("{flag} {text}: expected a duration such as 15secs"))?;
         }

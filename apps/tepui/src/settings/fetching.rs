@@ -43,7 +43,7 @@ pub(super) fn parse(file: &AgentFile) -> anyhow::Result<FetchSettings> {
         })?;
     }
     if let Some(text) = &file.fetcher_stall_timeout {
-        let timeout = tepui_http::duration::parse(text).ok();
+        let timeout = tepui_protocol::durations::parse(text).ok();
         let timeout = timeout.with_context(|| {
             format!("--fetcher-stall-timeout {text}: expected a duration such as 1mins")
         })?;

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use tepui_agent::LendingSettings;
 
-use super::AgentFile;
+use super::{AgentFile, text::duration};
 
 /// Estimates that follow each other without a pause would be all that the agent does.
 const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
@@ -28,9 +28,4 @@ pub(super) fn of(file: &AgentFile) -> anyhow::Result<LendingSettings> {
         lending.correction_interval = duration("--qos-correction-interval-min", text)?;
     }
     Ok(lending)
-}
-
-fn duration(flag: &str, text: &str) -> anyhow::Result<Duration> {
-    let parsed = tepui_http::duration::parse(text).ok();
-    parsed.with_context(|| format!("{flag} {text}: expected a duration such as 15secs"))
 }

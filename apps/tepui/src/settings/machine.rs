@@ -1,13 +1,13 @@
 //! An agent's flags about its machine.
 
-use std::{collections::BTreeSet, net::IpAddr, process::Command, time::Duration};
+use std::{collections::BTreeSet, net::IpAddr, process::Command};
 
 use anyhow::{Context, anyhow, bail};
 use serde::Deserialize;
 use tepui_agent::MachineSettings;
 use tepui_protocol::roles;
 
-use super::{AgentFile, json_or_file};
+use super::{AgentFile, json_or_file, text::some_time};
 
 const RULES: &str = r#"expected JSON such as {"disabled_endpoints": {"paths": ["/files/browse"]}}, or the path of a file that holds it"#;
 
@@ -44,19 +44,13 @@ pub(super) fn parse(file: &AgentFile) -> anyhow::Result<MachineSettings> {
         ),
     ] {
         if let Some(text) = given {
-            *set = duration(flag, text)?;
+            *set = some_time(flag, text)?;
         }
     }
     if let Some(given) = &file.firewall_rules {
         machine.disabled_endpoints = disabled(given)?;
     }
     Ok(machine)
-}
-
-fn duration(flag: &str, text: &str) -> anyhow::Result<Duration> {
-    let parsed = tepui_http::duration::parse(text).ok();
-    let parsed = parsed.filter(|it| !it.is_zero());
-    parsed.with_context(|| format!("{flag} {text}: expected a duration such as 1mins"))
 }
 
 /// A name, or several beneath each other.

@@ -16,13 +16,13 @@ const MAX_PING: Duration = Duration::from_mins(15);
 pub(super) fn patience(file: &MasterFile) -> anyhow::Result<Patience> {
     let mut patience = Patience::default();
     if let Some(text) = &file.agent_reregister_timeout {
-        let parsed = tepui_http::duration::parse(text).ok();
+        let parsed = tepui_protocol::durations::parse(text).ok();
         patience.reregister = parsed.filter(|it| *it >= MIN_REREGISTER).with_context(|| {
             format!("--agent-reregister-timeout {text}: expected a duration of at least 10mins")
         })?;
     }
     if let Some(text) = &file.agent_ping_timeout {
-        let parsed = tepui_http::duration::parse(text).ok();
+        let parsed = tepui_protocol::durations::parse(text).ok();
         patience.ping = parsed
             .filter(|it| (MIN_PING..=MAX_PING).contains(it))
             .with_context(|| {

@@ -9,7 +9,7 @@ use super::{json_or_file, one_line};
 pub(super) fn removal_rate(text: &str) -> anyhow::Result<tepui_master::RemovalRate> {
     let parsed = text.split_once('/').and_then(|(agents, within)| {
         let agents = agents.trim().parse().ok().filter(|agents| *agents > 0)?;
-        let within = tepui_http::duration::parse(within.trim()).ok()?;
+        let within = tepui_protocol::durations::parse(within.trim()).ok()?;
         (!within.is_zero()).then_some(tepui_master::RemovalRate { agents, within })
     });
     parsed.with_context(|| {

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{anyhow, bail};
 use tepui_agent::{ContainerLogger, DiskWatch, Reconfiguration, Recovery, SandboxSettings};
 
-use super::AgentFile;
+use super::{AgentFile, text::duration};
 
 /// Looks that follow each other without a pause would be all that the agent does.
 const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
@@ -59,11 +59,6 @@ pub(super) fn reconfiguration(given: Option<&str>) -> anyhow::Result<Reconfigura
         Some("additive") => Ok(Reconfiguration::Additive),
         Some(other) => bail!("--reconfiguration-policy {other}: expected equal or additive"),
     }
-}
-
-fn duration(flag: &str, text: &str) -> anyhow::Result<Duration> {
-    let parsed = tepui_http::duration::parse(text).ok();
-    parsed.with_context(|| format!("{flag} {text}: expected a duration such as 15secs"))
 }
 
 pub(super) fn interval(flag: &str, text: &str) -> anyhow::Result<Duration> {

@@ -8,6 +8,7 @@ use tepui_containers::{
     engine::{Done, State},
 };
 use tepui_messages::containers::ContainerExit;
+use tepui_protocol::signal::SIGKILL;
 use tokio::time::{sleep, timeout};
 
 use super::{EngineContainers, name_of, send, sentinel, told};
@@ -19,7 +20,6 @@ const PAUSE: Duration = Duration::from_secs(1);
 const MISSED: Duration = Duration::from_mins(1);
 /// Killed containers are gone by then.
 const DESTROY_DEADLINE: Duration = Duration::from_mins(1);
-const SIGKILL: i32 = 9;
 
 /// As the launcher's.
 pub(super) fn exit(

@@ -17,6 +17,7 @@ use tepui_containers::{
 use tepui_messages::containers::{
     Confinement, ContainerExit, LaunchOrder, RunningContainer, Switchboard,
 };
+use tepui_protocol::signal::SIGKILL;
 use tokio::{
     net::UnixListener,
     time::{Instant, sleep, timeout},
@@ -40,7 +41,6 @@ const SILENCE_PAUSE: Duration = Duration::from_secs(1);
 const SIGNAL_DEADLINE: Duration = Duration::from_mins(1);
 /// What an earlier agent left is looked for so long while the agent starts, and longer beside what it does then.
 const START_DEADLINE: Duration = Duration::from_secs(5);
-const SIGKILL: i32 = 9;
 
 /// A process, as soon as it is known; `None`: there is none any more.
 type Learned = Shared<BoxFuture<'static, Option<ProcessId>>>;
