@@ -232,7 +232,7 @@ class Checks:
         self.page.wait(f"[...document.querySelectorAll('td a')].find((link) => link.href.includes({json.dumps('why?framework=' + hoarder.id)}))?.click() === undefined && location.hash.startsWith('#/why')")
         self.page.wait(says("Under role *"))
         self.ask(need="cpus:64000;mem:64")
-        self.page.wait(says("needs cpus:640;mem:64"))
+        self.page.wait(says("needs cpus:64000;mem:64"))
         command = [self.dev.bin, "why", hoarder.id, "--need", "cpus:64000;mem:64", "--master", self.dev.address]
         lines = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout.splitlines()
         assert len(lines) > self.dev.agents + 3, f"`tepui why` says {lines}"
@@ -243,7 +243,7 @@ class Checks:
         link = self.page.value("location.href")
         self.page.open("about:blank")
         self.page.open(link)
-        self.page.wait(says("needs cpus:640;mem:64"))
+        self.page.wait(says("needs cpus:64000;mem:64"))
         assert self.page.value("document.querySelector('[name=need]').value") == "cpus:64000;mem:64", "the link does not fill the form"
         self.nothing_taken()
 
