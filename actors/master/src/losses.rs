@@ -102,7 +102,11 @@ impl MasterCore {
         else {
             return;
         };
-        tracing::warn!(agent = id, silent, "an agent's connection is lost");
+        match silent {
+            true => tracing::warn!(agent = id, "an agent has fallen silent"),
+            // As each agent does that ends in order.
+            false => tracing::info!(agent = id, "an agent has closed its connection"),
+        }
         agent.peer = None;
         agent.is_silent = silent;
         let record = Arc::make_mut(&mut agent.record);
@@ -183,19 +187,6 @@ impl MasterCore {
     fn give_up_later(&mut self, agent_id: String, now: UnixNanos) {
         let timer = Timer::Unreachable { agent_id };
         self.timers.set(now.saturating_add(LOOK_AGAIN), timer);
-    }
-
-    /// Those that an earlier leader gave up.
-    pub(crate) fn recall_unreachable(
-        &mut self,
-        known: Vec<(String, UnixNanos)>,
-        turn: &mut Turn<'_>,
-    ) {
-        for (id, at) in &known {
-            let agent_id = AgentId { value: id.clone() };
-            self.change(turn, Change::AgentStillUnreachable { agent_id, at: *at });
-        }
-        self.unreachable_agents = known.into_iter().collect();
     }
 
     fn write_unreachable(&mut self, agent_id: String, turn: &mut Turn<'_>) {

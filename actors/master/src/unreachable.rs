@@ -1,10 +1,13 @@
-//! Tasks on agents that are unreachable: what is remembered of them, and what becomes of them if the agent or the framework
+//! Agents that are unreachable, and their tasks: what is remembered of them, and what becomes of them if the agent or the framework
 //! does not come back.
 
 use std::sync::Arc;
 
-use tepui_messages::change::{Change, TaskKept};
-use tepui_protocol::v1::{Task, TaskId, TaskState, task_status::Reason};
+use tepui_messages::{
+    UnixNanos,
+    change::{Change, TaskKept},
+};
+use tepui_protocol::v1::{AgentId, Task, TaskId, TaskState, task_status::Reason};
 
 use crate::{
     core::{MasterCore, Turn},
@@ -15,6 +18,19 @@ use crate::{
 };
 
 impl MasterCore {
+    /// Agents that an earlier leader gave up.
+    pub(crate) fn recall_unreachable(
+        &mut self,
+        known: Vec<(String, UnixNanos)>,
+        turn: &mut Turn<'_>,
+    ) {
+        for (id, at) in &known {
+            let agent_id = AgentId { value: id.clone() };
+            self.change(turn, Change::AgentStillUnreachable { agent_id, at: *at });
+        }
+        self.unreachable_agents = known.into_iter().collect();
+    }
+
     pub(crate) fn remember_unreachable(&mut self, framework: &str, task: Arc<Task>) {
         if let Some(framework) = self.frameworks.get_mut(framework) {
             framework.unreachable.push_back(task);
