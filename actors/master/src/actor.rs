@@ -21,7 +21,7 @@ use tepui_messages::{
         self as messages, AgentLost, AgentPeer, AgentRegisters, AgentSays, Leads, Lease,
         OperatorCall, PeerId, SchedulerCall, StreamLost, Subscribe,
     },
-    registrar::{Commit, Committed, Refusal},
+    registrar::{Commit, Committed, WriteRefusal},
     traffic::Count,
     view::Follow,
 };
@@ -299,7 +299,7 @@ impl Master {
         let refused = match result {
             Ok(Committed::Applied) => None,
             Ok(Committed::Refused(refusal)) => Some(refusal),
-            Err(error @ AskError::Full) => Some(Refusal::NotNow(error.to_string())),
+            Err(error @ AskError::Full) => Some(WriteRefusal::NotNow(error.to_string())),
             // It may take effect under the next leader: neither outcome may be told.
             Ok(Committed::Unknown) | Err(_) => return Self::end(ctx),
         };

@@ -10,7 +10,7 @@ use tepui_messages::{
     allocator::WorldChange,
     change::{AgentRecord, Change},
     master::PeerId,
-    registrar::Refusal,
+    registrar::WriteRefusal,
     traffic::Count,
 };
 use tepui_protocol::{
@@ -185,7 +185,7 @@ impl MasterCore {
     pub(crate) fn admission_written(
         &mut self,
         admission: Admission,
-        refused: Option<Refusal>,
+        refused: Option<WriteRefusal>,
         turn: &mut Turn<'_>,
     ) {
         self.admissions.remove(&admission.peer);

@@ -166,12 +166,17 @@ impl MasterCore {
         let Some(interval) = nearest.into_iter().chain(refusals).min() else {
             return self.timers.cancel(&Timer::CountTime);
         };
-        let at = now.saturating_add(interval);
-        if self
-            .timers
-            .due(&Timer::CountTime)
-            .is_none_or(|due| due > at)
-        {
+        self.count_time_by(now.saturating_add(interval));
+    }
+
+    /// Refusals that outlive this master may last too long by so much.
+    pub(crate) fn count_refusals(&mut self, now: UnixNanos) {
+        self.count_time_by(now.saturating_add(REFUSALS_INTERVAL));
+    }
+
+    fn count_time_by(&mut self, at: UnixNanos) {
+        let due = self.timers.due(&Timer::CountTime);
+        if due.is_none_or(|due| due > at) {
             self.timers.set(at, Timer::CountTime);
         }
     }

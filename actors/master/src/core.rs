@@ -15,7 +15,7 @@ use tepui_messages::{
     allocator::{Proposals, WorldChange},
     change::{Change, Kept, MaintenanceRecord, MasterRecord, Numbered, OperationKey},
     master::{AgentMessage, Answer, PeerId},
-    registrar::Refusal,
+    registrar::WriteRefusal,
     traffic::Traffic,
 };
 use tepui_protocol::{
@@ -123,7 +123,7 @@ pub enum Input {
     /// The registry has applied the command, or refused it with a reason.
     Written {
         ticket: Ticket,
-        refused: Option<Refusal>,
+        refused: Option<WriteRefusal>,
     },
     /// The time asked for by `WakeAt` has come; `at` tells it from those that are void.
     Woke {

@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
-use tepui_messages::{allocator::WorldChange, change::Change, master::Answer, registrar::Refusal};
+use tepui_messages::{
+    allocator::WorldChange, change::Change, master::Answer, registrar::WriteRefusal,
+};
 use tepui_protocol::v1::AgentId;
 use tepui_registry::Command;
 
@@ -70,7 +72,7 @@ impl MasterCore {
         token: Token,
         id: &str,
         deactivated: bool,
-        refused: Option<Refusal>,
+        refused: Option<WriteRefusal>,
         turn: &mut Turn<'_>,
     ) {
         if let Some(reason) = refused {
@@ -121,10 +123,10 @@ impl MasterCore {
 }
 
 /// The registry knows the agent no more, or does not take the change now.
-pub(crate) fn gone_meanwhile(refusal: &Refusal) -> Answer {
+pub(crate) fn gone_meanwhile(refusal: &WriteRefusal) -> Answer {
     let text = match refusal {
-        Refusal::Rule(_) => "Agent removed while processing the call",
-        Refusal::NotNow(reason) => reason,
+        WriteRefusal::Rule(_) => "Agent removed while processing the call",
+        WriteRefusal::NotNow(reason) => reason,
     };
     Answer::refused(refusal.status(), text)
 }

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use prost::Message;
-use tepui_messages::{UnixNanos, change::Change, master::Answer, registrar::Refusal};
+use tepui_messages::{UnixNanos, change::Change, master::Answer, registrar::WriteRefusal};
 use tepui_protocol::{
     node,
     v1::{
@@ -76,7 +76,7 @@ impl MasterCore {
         token: Token,
         id: &str,
         info: DrainInfo,
-        refused: Option<Refusal>,
+        refused: Option<WriteRefusal>,
         turn: &mut Turn<'_>,
     ) {
         if let Some(reason) = refused {
@@ -132,8 +132,8 @@ impl MasterCore {
     }
 
     /// What ends a drain was not taken into the registry: a rule forbids it for ever, else it is tried again.
-    pub(crate) fn look_at_drain_later(&mut self, id: &str, refusal: &Refusal, now: UnixNanos) {
-        if matches!(refusal, Refusal::NotNow(_)) {
+    pub(crate) fn look_at_drain_later(&mut self, id: &str, refusal: &WriteRefusal, now: UnixNanos) {
+        if matches!(refusal, WriteRefusal::NotNow(_)) {
             let agent_id = id.to_owned();
             let later = now.saturating_add(LOOK_AGAIN);
             self.timers.set(later, Timer::Drain { agent_id });
@@ -148,13 +148,6 @@ impl MasterCore {
         is_marked || self.agents_in_transition.contains(id) || self.begins_to_drain(id)
     }
 
-    /// What is left to be written is tried again later.
-    #[cfg(test)]
-    pub(crate) fn ends_drain_later(&self, id: &str) -> bool {
-        let agent_id = id.to_owned();
-        self.timers.due(&Timer::Drain { agent_id }).is_some()
-    }
-
     /// An order to drain is being written; what comes after it looks anew.
     pub(crate) fn begins_to_drain(&self, id: &str) -> bool {
         let mut pending = self.pending.values();
@@ -165,7 +158,7 @@ impl MasterCore {
         &mut self,
         id: &str,
         info: DrainInfo,
-        refused: Option<Refusal>,
+        refused: Option<WriteRefusal>,
         turn: &mut Turn<'_>,
     ) {
         if let Some(reason) = refused {

@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use tepui_messages::{UnixNanos, change::Change, registrar::Refusal};
+use tepui_messages::{UnixNanos, change::Change, registrar::WriteRefusal};
 use tepui_protocol::v1::AgentId;
 use tepui_registry::{Command, outdated};
 
@@ -81,7 +81,7 @@ impl MasterCore {
     pub(crate) fn forgotten_written(
         &mut self,
         bounds: Bounds,
-        refused: Option<Refusal>,
+        refused: Option<WriteRefusal>,
         turn: &mut Turn<'_>,
     ) {
         if let Some(reason) = refused {

@@ -11,6 +11,7 @@ use crate::{
     core::{MasterCore, Pending},
     draining::is_draining,
     tables::{allocation_role, is_terminal},
+    timers::Timer,
 };
 
 /// What the allocator counts against a framework's role on an agent.
@@ -90,11 +91,14 @@ fn agents_refer_to_what_exists(core: &MasterCore) -> Result<(), String> {
             || format!("{id}: drains or not"),
         )?;
         let done = agent.tasks.is_empty() && agent.operations.is_empty();
+        let again = Timer::Drain {
+            agent_id: id.clone(),
+        };
         ensure(
             !done
                 || !drain.is_some_and(is_draining)
                 || core.ends_drain_of(id)
-                || core.ends_drain_later(id),
+                || core.timers.due(&again).is_some(),
             || format!("{id}: drains with nothing left on it"),
         )?;
         ensure(agent.record.connected == agent.peer.is_some(), || {

@@ -8,7 +8,7 @@ use tepui_messages::{
     allocator::WorldChange,
     change::{AgentEnd, Change, TaskKept},
     master::{Answer, PeerId},
-    registrar::Refusal,
+    registrar::WriteRefusal,
     traffic::Count,
 };
 use tepui_protocol::{
@@ -233,7 +233,7 @@ impl MasterCore {
         &mut self,
         id: &str,
         at: UnixNanos,
-        refused: Option<Refusal>,
+        refused: Option<WriteRefusal>,
         turn: &mut Turn<'_>,
     ) {
         if let Some(reason) = refused {
@@ -310,7 +310,7 @@ impl MasterCore {
         id: &str,
         token: Option<Token>,
         at: UnixNanos,
-        refused: Option<Refusal>,
+        refused: Option<WriteRefusal>,
         turn: &mut Turn<'_>,
     ) {
         self.agents_in_transition.remove(id);
@@ -367,7 +367,7 @@ impl MasterCore {
         &mut self,
         id: &str,
         leaving: Leaving,
-        refused: Option<Refusal>,
+        refused: Option<WriteRefusal>,
         turn: &mut Turn<'_>,
     ) {
         self.agents_in_transition.remove(id);

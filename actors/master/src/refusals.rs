@@ -84,7 +84,7 @@ impl MasterCore {
         refusals.insert(key.clone(), refusal);
         let (agent, role) = key;
         let id = entry.framework_id.clone();
-        self.count_time_later(turn.now);
+        self.count_refusals(turn.now);
         self.unwritten_refusals.insert((id, agent, role));
         self.write_refusals_later(turn);
     }

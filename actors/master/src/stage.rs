@@ -14,7 +14,7 @@ use tepui_messages::{
     allocator::WorldChange,
     change::Change,
     master::{Answer, PeerId},
-    registrar::Refusal,
+    registrar::WriteRefusal,
 };
 use tepui_protocol::{
     codec::{Limits, json as codec},
@@ -74,7 +74,7 @@ pub(crate) struct Stage {
     pub(crate) ledger: Ledger,
     pub(crate) registry: RegistryMachine,
     replay: Replay,
-    written: VecDeque<(Ticket, Option<Refusal>)>,
+    written: VecDeque<(Ticket, Option<WriteRefusal>)>,
     log_index: u64,
     streams: BTreeMap<String, Stream>,
     pub(crate) lost_peers: BTreeSet<PeerId>,
@@ -174,7 +174,7 @@ impl Stage {
     /// The oldest write under way is answered as if the registry had not taken it.
     pub(crate) fn refuse_write(&mut self, reason: &str) {
         let (ticket, _) = self.written.pop_front().expect("a write is under way");
-        let refused = Some(Refusal::NotNow(reason.to_string()));
+        let refused = Some(WriteRefusal::NotNow(reason.to_string()));
         self.take_in(Input::Written { ticket, refused });
     }
 
@@ -251,7 +251,7 @@ impl Stage {
                 self.world.push(change);
             }
             Effect::Write { ticket, command } if (self.refuses)(&command) => {
-                let refused = Refusal::NotNow("too much is under way".to_string());
+                let refused = WriteRefusal::NotNow("too much is under way".to_string());
                 self.written.push_back((ticket, Some(refused)));
             }
             Effect::Write { ticket, command } => {
@@ -262,7 +262,7 @@ impl Stage {
                     .apply(self.log_index, &command.encode(), &mut batch);
                 let refused = match Outcome::decode(&outcome.unwrap()).unwrap() {
                     Outcome::Applied { .. } => None,
-                    Outcome::Refused { reason } => Some(Refusal::Rule(reason)),
+                    Outcome::Refused { reason } => Some(WriteRefusal::Rule(reason)),
                 };
                 self.written.push_back((ticket, refused));
             }

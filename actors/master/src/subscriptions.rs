@@ -1,7 +1,7 @@
 //! Who may subscribe as a scheduler, and what becomes of it once the registry knows the framework (Mesos:
 //! `Master::subscribe`).
 
-use tepui_messages::{registrar::Refusal, traffic::Count};
+use tepui_messages::{registrar::WriteRefusal, traffic::Count};
 use tepui_protocol::{
     acls::user_of_framework,
     roles,
@@ -134,7 +134,7 @@ impl MasterCore {
         &mut self,
         request: SubscribeRequest,
         lost: bool,
-        refused: Option<Refusal>,
+        refused: Option<WriteRefusal>,
         turn: &mut Turn<'_>,
     ) {
         let id = request
@@ -166,10 +166,10 @@ impl MasterCore {
         &self,
         id: &str,
         stream_id: &str,
-        refusal: Refusal,
+        refusal: WriteRefusal,
         turn: &mut Turn<'_>,
     ) {
-        if matches!(refusal, Refusal::NotNow(_)) && self.frameworks.contains_key(id) {
+        if matches!(refusal, WriteRefusal::NotNow(_)) && self.frameworks.contains_key(id) {
             tracing::warn!(framework = id, %refusal, "a framework that returns changed must wait");
             let stream_id = stream_id.to_string();
             return turn.effects.push(Effect::EndStream { stream_id });

@@ -5,7 +5,7 @@ use tepui_messages::{
     allocator::{Allocation, WorldChange},
     change::{Change, TaskKept},
     master::Answer,
-    registrar::Refusal,
+    registrar::WriteRefusal,
 };
 use tepui_protocol::{
     node,
@@ -51,7 +51,7 @@ impl MasterCore {
         id: &str,
         at: UnixNanos,
         answer: Option<(Token, Answer)>,
-        refused: Option<Refusal>,
+        refused: Option<WriteRefusal>,
         turn: &mut Turn<'_>,
     ) {
         let is_recorded = self.frameworks.get(id).is_some_and(|it| it.registered);

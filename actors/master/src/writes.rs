@@ -1,7 +1,7 @@
 //! What is written to the registry first, and believed after: each decision waits under its ticket for the registry's
 //! answer. Answers come in the order of the writes, which is that of the registry's log.
 
-use tepui_messages::{master::Answer, registrar::Refusal};
+use tepui_messages::{master::Answer, registrar::WriteRefusal};
 use tepui_registry::Command;
 
 use crate::core::{Effect, MasterCore, Pending, Ticket, Turn};
@@ -23,7 +23,7 @@ impl MasterCore {
     pub(crate) fn written(
         &mut self,
         ticket: Ticket,
-        refused: Option<Refusal>,
+        refused: Option<WriteRefusal>,
         turn: &mut Turn<'_>,
     ) {
         let Some(pending) = self.pending.remove(&ticket) else {

@@ -17,33 +17,33 @@ impl Message for Commit {
 pub enum Committed {
     Applied,
     /// Nothing changed.
-    Refused(Refusal),
+    Refused(WriteRefusal),
     /// This master does not lead any more: the command may or may not take effect under the next leader.
     Unknown,
 }
 
 /// Why a command has no effect.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Refusal {
+pub enum WriteRefusal {
     /// The registry's rules forbid it, as it was when the command's turn came.
     Rule(String),
     /// It was not even proposed, for want of room or because too much waits: later it may be taken.
     NotNow(String),
 }
 
-impl Refusal {
+impl WriteRefusal {
     /// What HTTP tells who asked for it.
     pub fn status(&self) -> u16 {
         match self {
-            Refusal::Rule(_) => 409,
-            Refusal::NotNow(_) => 503,
+            WriteRefusal::Rule(_) => 409,
+            WriteRefusal::NotNow(_) => 503,
         }
     }
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for WriteRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Refusal::Rule(reason) | Refusal::NotNow(reason)) = self;
+        let (WriteRefusal::Rule(reason) | WriteRefusal::NotNow(reason)) = self;
         f.write_str(reason)
     }
 }

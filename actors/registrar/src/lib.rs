@@ -14,7 +14,7 @@ use tepui_consensus::{Applied, Consensus, ProposeError, Status};
 use tepui_kit::{Actor, Answer, Context, Handler, Message, Receive, Teller};
 use tepui_messages::{
     master::Leads,
-    registrar::{Commit, Committed, Refusal, RegistrarNumbers},
+    registrar::{Commit, Committed, RegistrarNumbers, WriteRefusal},
 };
 use tepui_registry::{Command, Outcome, RegistryReader};
 use tokio::sync::watch;
@@ -192,7 +192,7 @@ impl Receive<Commit> for Registrar {
         let command = commit.0.encode();
         let taken = match self.admit(&commit.0, command.len()) {
             Ok(taken) => taken,
-            Err(reason) => return answer.send(Committed::Refused(Refusal::NotNow(reason))),
+            Err(reason) => return answer.send(Committed::Refused(WriteRefusal::NotNow(reason))),
         };
         let proposed = self.consensus.propose(command);
         let began = ctx.clock().nanos();
@@ -221,13 +221,15 @@ fn committed(result: Result<Applied, ProposeError>) -> Committed {
     match result {
         Ok(applied) => match Outcome::decode(&applied.outcome) {
             Ok(Outcome::Applied { .. }) => Committed::Applied,
-            Ok(Outcome::Refused { reason }) => Committed::Refused(Refusal::Rule(reason)),
-            Err(error) => Committed::Refused(Refusal::Rule(error.to_string())),
+            Ok(Outcome::Refused { reason }) => Committed::Refused(WriteRefusal::Rule(reason)),
+            Err(error) => Committed::Refused(WriteRefusal::Rule(error.to_string())),
         },
         // Nothing was proposed.
-        Err(error @ ProposeError::Full) => Committed::Refused(Refusal::NotNow(error.to_string())),
+        Err(error @ ProposeError::Full) => {
+            Committed::Refused(WriteRefusal::NotNow(error.to_string()))
+        }
         Err(error @ (ProposeError::TooLarge { .. } | ProposeError::Invalid(_))) => {
-            Committed::Refused(Refusal::Rule(error.to_string()))
+            Committed::Refused(WriteRefusal::Rule(error.to_string()))
         }
         Err(error) => {
             tracing::warn!(%error, "the registry did not answer for a write");

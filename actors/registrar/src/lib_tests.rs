@@ -148,7 +148,7 @@ fn on_a_disk_that_is_nearly_full_only_what_is_new_is_refused_until_there_is_room
         };
         assert_eq!(admit("a").await, Ok(Committed::Applied));
         full.store(true, Ordering::Relaxed);
-        let refused = Committed::Refused(Refusal::NotNow("free space there".to_owned()));
+        let refused = Committed::Refused(WriteRefusal::NotNow("free space there".to_owned()));
         assert_eq!(admit("b").await, Ok(refused));
         let lost = Command::MarkUnreachable {
             id: "a".to_owned(),
@@ -186,7 +186,7 @@ fn beyond_its_bytes_a_registry_takes_nothing_new_also_of_what_comes_at_once() {
         for answer in answers {
             match answer.await.unwrap() {
                 Committed::Applied => {}
-                Committed::Refused(Refusal::NotNow(reason)) => {
+                Committed::Refused(WriteRefusal::NotNow(reason)) => {
                     assert!(reason.contains("may have 100"), "{reason}");
                 }
                 other => panic!("{other:?}"),
@@ -213,7 +213,7 @@ fn beyond_its_bytes_a_registry_takes_nothing_new_also_of_what_comes_at_once() {
         );
         let larger = update(30 << 10).await;
         assert!(
-            matches!(larger, Ok(Committed::Refused(Refusal::NotNow(_)))),
+            matches!(larger, Ok(Committed::Refused(WriteRefusal::NotNow(_)))),
             "{larger:?}"
         );
 

@@ -10,9 +10,10 @@ pub(crate) fn told(world: &World, framework_id: &str, task_id: &str) -> Value {
     let mut frameworks = world.all_frameworks();
     let framework = frameworks.find(|framework| framework.id() == framework_id);
     let task = framework.and_then(|framework| {
-        framework
-            .all_tasks()
-            .find(|task| task.task_id.value == task_id)
+        let mut ended = framework.completed.iter().rev();
+        let live = framework.tasks.get(task_id);
+        live.or_else(|| framework.unreachable.get(task_id))
+            .or_else(|| ended.find(|task| task.task_id.value == task_id))
     });
     let statuses = task.map_or(&[][..], |task| &task.statuses);
     statuses.iter().map(status).collect()

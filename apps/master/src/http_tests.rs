@@ -130,7 +130,7 @@ fn written(commit: &Commit) -> Committed {
     if chosen["shadow"] == "priority" {
         Committed::Applied
     } else {
-        Committed::Refused(registrar::Refusal::NotNow(
+        Committed::Refused(registrar::WriteRefusal::NotNow(
             "the disk is nearly full".to_string(),
         ))
     }

@@ -88,7 +88,14 @@ async fn serve(
         hostname_lookup: settings.hostname_lookup,
         security: settings.security.clone(),
         quorum: settings.peers.len().max(1) / 2 + 1,
-        zk: zk_port.map(|at| format!("zk://{}:{}{}", settings.ip, at.port(), settings.zk_path)),
+        zk: zk_port.map(|at| {
+            format!(
+                "zk://{}:{}{}",
+                settings.hostname,
+                at.port(),
+                settings.zk_path
+            )
+        }),
     };
     let version = version::own();
     let view_config = ViewConfig {
